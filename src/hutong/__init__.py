@@ -1,0 +1,1 @@
+"""Hutong: one public AI computing service over many computing centres."""

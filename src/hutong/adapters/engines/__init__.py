@@ -1,0 +1,1 @@
+"""Drivers of a centre's own scheduler, one package each."""

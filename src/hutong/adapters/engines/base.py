@@ -1,0 +1,97 @@
+"""The engine contract: the few verbs every centre's scheduler must answer, and abilities as data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.work.facts import Ended
+from hutong.core.work.fold import Attempt
+from hutong.core.work.spec import JobSpec
+from hutong.core.work.states import AttemptState, Category
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an engine can do; policies read these, never its name."""
+
+    gangs: bool
+    services: bool
+    preemption: bool = False
+    accounting: bool = False
+    energy: bool = False
+    isolation: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that an engine needs to run one attempt. `staged` are inputs already on this machine.
+
+    `secrets` reach the ranks' environment and nothing else: not a file, a log or a listing.
+    """
+
+    key: AttemptKey
+    job: JobId
+    project: ProjectId
+    attempt: Attempt
+    spec: JobSpec
+    staged: Sequence[tuple[str, str, Path]] = ()  # (mount, kind, path of bundle or folder)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission. `adopted`: the key was there already and nothing new was started."""
+
+    external_id: str
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One attempt in a bulk observation. `ended` is there once, and as long as, the engine knows the end."""
+
+    key: AttemptKey
+    state: AttemptState
+    external_id: str
+    started_ms: int = 0
+    port: int = 0
+    ended: Ended | None = None
+
+
+class Engine(Protocol):
+    """One centre's scheduler. Every verb may be repeated; the key makes the repeat harmless."""
+
+    abilities: Abilities
+
+    def submit(self, order: Order) -> Receipt:
+        """Start the attempt, or adopt it if the key is known: also a key that was stopped before its start.
+
+        Raises Refused if the engine can never run it, Later if it cannot be asked now.
+        """
+        ...
+
+    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+        """Have the attempt ended: TERM, grace, KILL. A key never seen is marked so that it never starts."""
+        ...
+
+    def observe(self) -> tuple[Seen, ...]:
+        """Return every attempt of ours that the engine knows, in one bulk read."""
+        ...
+
+    def read_log(self, key: AttemptKey, rank: int, offset: int, limit: int) -> bytes:
+        """Return up to `limit` bytes of a rank's log from `offset`; empty at its present end."""
+        ...
+
+    def ranks(self, key: AttemptKey) -> tuple[int, ...]:
+        """Return the ranks that have a log; rank -1 is the log of staging and setup."""
+        ...
+
+    def outputs(self, key: AttemptKey) -> Path | None:
+        """Return the folder of kept files of an attempt, or None if it left none."""
+        ...
+
+    def forget(self, key: AttemptKey) -> None:
+        """Delete what is left of an ended attempt but a mark that keeps its key from starting again."""
+        ...

@@ -1,0 +1,1 @@
+"""Content-addressed files: local folders and S3."""

@@ -1,0 +1,1 @@
+"""The book on disk: one store protocol, three implementations."""

@@ -1,0 +1,1 @@
+"""The process at a centre: calls in, drives one engine."""

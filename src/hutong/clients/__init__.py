@@ -1,0 +1,1 @@
+"""What people use: Python client, command line, portal."""

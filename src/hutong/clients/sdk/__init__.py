@@ -1,0 +1,1 @@
+"""hutong.Client: the API from Python."""

@@ -1,0 +1,1 @@
+"""The pure heart: decisions as functions of data; no clock, network, disk or randomness."""

@@ -1,0 +1,1 @@
+"""The shapes that cross between the store and the decisions."""

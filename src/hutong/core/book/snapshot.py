@@ -1,0 +1,100 @@
+"""What one turn of the loop reads and what it decides: bounded, frozen, complete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hutong.core.book.money import HoldPart, Lot, Posting
+from hutong.core.capacity.sites import Site, SiteStatus
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.work.facts import Fact
+from hutong.core.work.fold import Job
+from hutong.core.work.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job with what does not change about it."""
+
+    job: Job
+    spec: JobSpec
+    project: ProjectId
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Cards of a pool that attempts hold right now, by the platform's own book."""
+
+    site: str
+    pool: str
+    cards: int
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """An attempt that full observations of its site do not show: since when, and in how many polls."""
+
+    key: AttemptKey
+    since_ms: int
+    polls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one snapshot may hold."""
+
+    due: int = 1000
+    queue: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that `turn` may know. `due` are jobs that ask for a look, `queue` the head of the queue.
+
+    `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs.
+    """
+
+    now_ms: int
+    due: tuple[JobRow, ...]
+    queue: tuple[JobRow, ...]
+    sites: tuple[Site, ...]
+    statuses: Mapping[str, SiteStatus]
+    use: tuple[PoolUse, ...] = ()
+    lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
+    holds: Mapping[AttemptKey, tuple[HoldPart, ...]] = field(default_factory=dict)
+    absences: Mapping[AttemptKey, Absence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An intent, written down before anything happens outside. (key, kind) is unique."""
+
+    key: AttemptKey
+    site: str
+    kind: str  # start | stop
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What a turn decided about one job; applied whole, and only if the job's last fact is still `seq`.
+
+    `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
+    `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON.
+    """
+
+    job: JobId
+    project: ProjectId
+    seq: int
+    facts: tuple[Fact, ...]
+    after: Job
+    due_ms: int | None
+    commands: tuple[Command, ...] = ()
+    withdraw: tuple[AttemptKey, ...] = ()
+    receipts: tuple[tuple[AttemptKey, bytes], ...] = ()
+    posting: Posting = field(default_factory=Posting)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a turn decided, job by job."""
+
+    jobs: tuple[JobOutcome, ...] = ()

@@ -1,0 +1,274 @@
+"""The one protocol of the book; memory, SQLite and PostgreSQL implement it under one conformance suite.
+
+Every method is one transaction: it happens whole or not at all, and is durable when it returns.
+Times are UTC milliseconds given by the caller. Lists are bounded and keyset-paged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
+from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
+from hutong.core.capacity.sites import SiteStatus
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
+from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
+from hutong.core.work.fold import Attempt, Job
+from hutong.core.work.spec import JobSpec
+
+UserEvent = HoldAsked | Released | CancelAsked
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A wish to be written down. The caller makes the id; the idempotency key is unique in its project.
+
+    `request_digest` is a digest of the request: the same key with another digest is a conflict (L3).
+    """
+
+    id: JobId
+    project: ProjectId
+    spec: JobSpec
+    by: str
+    spec_digest: str
+    idempotency_key: str = ""
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a wish. `repeated`: the key was known; `job` is the first one.
+
+    `conflict`: the key was used for another request, and nothing was stored.
+    """
+
+    job: JobId
+    repeated: bool = False
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs to list, newest first: ids below `before` (a cursor), at most `limit` of them."""
+
+    projects: frozenset[str] | None = None  # None: every project
+    states: frozenset[str] = frozenset()
+    before: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A command as delivered: a start carries all that is needed to run, a stop carries its reason."""
+
+    id: int
+    key: AttemptKey
+    kind: str
+    project: ProjectId
+    job: Job
+    attempt: Attempt
+    spec: JobSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One full observation of an engine: every key of ours that it knows, as of `at_ms` (platform clock).
+
+    `live` are those of them that are not ended there. An attempt that the book expects at the site
+    (SUBMITTING or later, not over) and that is not in `known` counts as absent once more.
+    """
+
+    at_ms: int
+    known: frozenset[AttemptKey]
+    live: frozenset[AttemptKey]
+    agent: str = ""
+    isolation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of a batch of reports: how many were news, and which keys the site must stop.
+
+    `orphans` are keys that live at the site and that are over, or unknown, in the book.
+    """
+
+    news: int
+    repeats: int
+    orphans: tuple[AttemptKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How many of an outcome's jobs were written, and whose guard failed (thrown away, next turn)."""
+
+    written: int
+    stale: tuple[JobId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document of the registry. `kind` and `id` name it; `parent` groups; `lookup` is unique in its kind.
+
+    `version` counts its writes from 1.
+    """
+
+    kind: str
+    id: str
+    doc: dict[str, object]
+    parent: str = ""
+    lookup: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCheck:
+    """What a full check of the ledger found; `faults` is empty when all invariants hold."""
+
+    txns: int
+    entries: int
+    usage: int
+    faults: tuple[str, ...] = field(default=())
+
+
+class Store(Protocol):
+    """The book."""
+
+    # Jobs
+    def submit(self, wishes: Sequence[NewJob], now_ms: int) -> tuple[Submission, ...]:
+        """Write each wish with its first fact, unless its idempotency key is known."""
+        ...
+
+    def ask(self, job: JobId, event: UserEvent, now_ms: int) -> Job:
+        """Append what a user wants; a repeat changes nothing. Raises NotFound, or Conflict if too late."""
+        ...
+
+    def job(self, job: JobId) -> JobRow | None:
+        """Return one job."""
+        ...
+
+    def jobs(self, query: JobQuery) -> tuple[JobRow, ...]:
+        """Return a page of jobs, newest first."""
+        ...
+
+    def facts(self, job: JobId, after: int, limit: int) -> tuple[Fact, ...]:
+        """Return facts of a job with a sequence above `after`."""
+        ...
+
+    def receipt(self, key: AttemptKey) -> bytes | None:
+        """Return the stored receipt of an attempt."""
+        ...
+
+    # The loop
+    def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
+        """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
+        ...
+
+    def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
+        """Return what one turn may know; its cost does not depend on finished jobs."""
+        ...
+
+    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:
+        """Write each job's part whose guard holds. Raises Conflict if the lease has another epoch,
+
+        or if a hold does not fit its lot any more; then nothing was written.
+        """
+        ...
+
+    # Sites
+    def take(self, site: SiteId, after: int, limit: int, now_ms: int) -> tuple[Taken, ...]:
+        """Return open commands with an id above `after`; a start taken first time becomes Dispatched.
+
+        A command stays open until a report shows its effect, so asking again with 0 repeats it.
+        """
+        ...
+
+    def report(
+        self, site: SiteId, reports: Sequence[Report], sighting: Sighting | None, now_ms: int
+    ) -> Reported:
+        """Append the reports that are news, close commands, note the observation and absences."""
+        ...
+
+    def statuses(self) -> dict[str, SiteStatus]:
+        """Return what is known of each site that ever called."""
+        ...
+
+    def watch(self, key: AttemptKey, until_ms: int) -> None:
+        """Ask the site of an attempt to send its log as it grows, until then."""
+        ...
+
+    def watched(self, site: SiteId, now_ms: int) -> tuple[AttemptKey, ...]:
+        """Return the attempts of a site whose log somebody reads now (at most 200)."""
+        ...
+
+    # Ledger
+    def open_lot(self, lot: Lot, txn: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+        ...
+
+    def post(self, posting: Posting) -> bool:
+        """Write transactions, holds and usage together; False if the first transaction is already there.
+
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        """
+        ...
+
+    def lots(self, project: ProjectId) -> tuple[Lot, ...]:
+        """Return a project's lots with balances, in the order in which they pay."""
+        ...
+
+    def holds(self, project: ProjectId, limit: int) -> tuple[HoldChange, ...]:
+        """Return open holds of a project, each as the change that would have opened it."""
+        ...
+
+    def hold(self, key: str) -> HoldChange | None:
+        """Return one open hold."""
+        ...
+
+    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
+        """Return usage records in order of id above `after`; all of the project where `key` is empty."""
+        ...
+
+    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
+        """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
+        ...
+
+    def balances(self, accounts: Sequence[str]) -> tuple[Entry, ...]:
+        """Return the posted balance of each account (0 for one that never had an entry)."""
+        ...
+
+    def check_ledger(self) -> LedgerCheck:
+        """Recompute every balance from entries, every hold from changes, every job's charge from usage."""
+        ...
+
+    # Registry
+    def put(self, record: Record, expect: int | None = None) -> Record:
+        """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
+
+        Raises Conflict. Returns it with its new version.
+        """
+        ...
+
+    def get(self, kind: str, id: str) -> Record | None:
+        """Return a document."""
+        ...
+
+    def find(self, kind: str, lookup: str) -> Record | None:
+        """Return the document of that kind with that lookup value."""
+        ...
+
+    def records(self, kind: str, parent: str, after: str, limit: int) -> tuple[Record, ...]:
+        """Return documents by id above `after`; of every parent where `parent` is empty."""
+        ...
+
+    def remove(self, kind: str, id: str) -> bool:
+        """Delete a document; False if there was none."""
+        ...
+
+    # The door bell
+    def pulse(self) -> int:
+        """Return a number that changes whenever anybody has written; cheap enough to ask every 20 ms."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,1 @@
+"""What centres offer: accelerators, figures with provenance, sites and pools."""

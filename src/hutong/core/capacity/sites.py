@@ -1,0 +1,84 @@
+"""Sites and pools: what a centre declares, and what is known of it right now."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hutong.core.kernel.ids import PoolId, SiteId
+
+
+class Admission(StrEnum):
+    """Whether a site takes new work."""
+
+    ACTIVE = "active"
+    DRAIN = "drain"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """A site's electricity by hour of day in UTC; all three lists have 24 integers.
+
+    `green_ppm` is the share of renewable supply, `grams_per_kwh` the location-based carbon intensity;
+    `source` says where the figures come from, `synthetic` that they are invented for a demonstration.
+    """
+
+    green_ppm: tuple[int, ...]
+    grams_per_kwh: tuple[int, ...]
+    source: str
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Like nodes of a site: one accelerator model, one interconnect, one price class."""
+
+    id: PoolId
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+    price_micro_per_card_hour: int
+    pue_milli: int
+    stack: str
+    memory_bytes_per_node: int = 0
+    cpus_per_node: int = 0
+
+    @property
+    def cards(self) -> int:
+        """All cards of the pool."""
+        return self.nodes * self.cards_per_node
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One computing centre as its operator declared it."""
+
+    id: SiteId
+    name_zh: str
+    name_en: str
+    region: str
+    distance_km: int
+    engine: str
+    pools: tuple[Pool, ...]
+    supply: Supply
+    admission: Admission = Admission.ACTIVE
+    declared_only: bool = False
+    service_host: str = ""
+
+    def pool(self, pool: str) -> Pool | None:
+        """Return the pool of that id, if the site has it."""
+        return next((each for each in self.pools if each.id == pool), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStatus:
+    """What is known of a site from its agent's last calls; conditions, never a job's state.
+
+    `seen_ms`: last call of any kind. `observed_ms`: engine time up to which its last full observation
+    speaks; a running attempt that is not absent is known to have run until then.
+    """
+
+    site: SiteId
+    seen_ms: int
+    observed_ms: int
+    agent: str = ""
+    isolation: str = ""

@@ -1,0 +1,1 @@
+"""Models and deployments: what was made by which job from which data."""

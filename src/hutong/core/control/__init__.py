@@ -1,0 +1,1 @@
+"""One turn of the loop: snapshot in, outcome out."""

@@ -1,0 +1,1 @@
+"""Energy of a job by the hour: kilowatt-hours, green share, carbon."""

@@ -1,0 +1,1 @@
+"""The shared vocabulary: identifiers, money, quantities, time and errors."""

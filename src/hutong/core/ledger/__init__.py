@@ -1,0 +1,1 @@
+"""Exact money: prices, metering, holds, entries, bills."""

@@ -1,0 +1,1 @@
+"""Where a job goes and why: a pure policy with a receipt."""

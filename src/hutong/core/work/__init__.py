@@ -1,0 +1,1 @@
+"""What users ask for: the job spec, facts, states and the fold."""

@@ -1,0 +1,334 @@
+"""The fold: a job's state is a pure function of its facts, one transition table, illegal moves refused.
+
+`apply` is strict: it raises on a fact that cannot follow, because our own code wrote it. What comes
+from outside (late, twice, out of order) is sieved by `advances` before it becomes a fact.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.ids import AttemptKey, JobId, attempt_key
+from hutong.core.work import facts as f
+from hutong.core.work.states import (
+    AT_SITE,
+    ENDED,
+    FINAL,
+    JOB_STATE_OF,
+    AttemptState,
+    Category,
+    JobState,
+)
+
+_ORDER = {state: rank for rank, state in enumerate(JOB_STATE_OF)}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One placement of a job on one site, folded from the facts about it."""
+
+    number: int
+    site: str
+    pool: str
+    accelerator: str
+    nodes: int
+    cards: int
+    price_micro_per_card_hour: int
+    pue_milli: int
+    tdp_w: int
+    placed_ms: int
+    state: AttemptState = AttemptState.PLANNED
+    dispatched_ms: int = 0
+    external_id: str = ""
+    adopted: bool = False
+    started_ms: int = 0
+    port: int = 0
+    stop_category: Category = Category.NONE
+    stop_reason: str = ""
+    stop_sent_ms: int = 0
+    category: Category = Category.NONE
+    reason: str = ""
+    ended_ms: int = 0
+    ended_seen_ms: int = 0
+    ran_ms: int = 0
+    exits: tuple[f.RankExit, ...] = ()
+    metered_upto_ms: int = 0
+    metered_card_ms: int = 0
+    charge_micro: int = 0
+    settled: bool = False
+    collected: bool = False
+    outputs: tuple[f.OutputFile, ...] = ()
+    log_bytes: int = 0
+    missing: str = ""
+
+    @property
+    def over(self) -> bool:
+        """True once the attempt can never run (again)."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its facts tell it. `seq` is the number of the last fact: the version for guarded writes."""
+
+    id: JobId
+    seq: int
+    state: JobState
+    submitted_ms: int
+    changed_ms: int
+    by: str
+    queued_ms: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    waiting_code: str = ""
+    waiting_text: str = ""
+    hold_asked: bool = False
+    cancel_by: str = ""
+    cancel_reason: str = ""
+    restarts: tuple[tuple[Category, int], ...] = ()
+    finished_ms: int = 0
+    reason: str = ""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The latest attempt, if any."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def live(self) -> Attempt | None:
+        """The one attempt that has, or may still get, permission to run (invariant A: at most one)."""
+        last = self.attempt
+        return last if last is not None and not last.over else None
+
+    @property
+    def final(self) -> bool:
+        """True when nothing will ever happen to the job again."""
+        return self.state in FINAL
+
+    def key(self, attempt: Attempt) -> AttemptKey:
+        """The attempt's name on its engine."""
+        return attempt_key(self.id, attempt.number)
+
+    def restarts_of(self, category: Category) -> int:
+        """How often the job went back to the queue for that reason."""
+        return dict(self.restarts).get(category, 0)
+
+
+def fold(history: Iterable[f.Fact]) -> Job:
+    """Return the job that these facts, in sequence and without gaps, describe."""
+    job: Job | None = None
+    for fact in history:
+        job = begin(fact) if job is None else apply(job, fact)
+    if job is None:
+        raise Broken("a job has at least one fact")
+    return job
+
+
+def begin(fact: f.Fact) -> Job:
+    """Return the job that a first fact brings into being."""
+    if fact.seq != 1 or not isinstance(fact.event, f.Submitted):
+        raise Broken(f"the first fact of {fact.job} is {fact.event!r} with seq {fact.seq}")
+    at = fact.at_ms
+    return Job(fact.job, 1, JobState.ACCEPTED, at, at, fact.event.by)
+
+
+def apply(job: Job, fact: f.Fact) -> Job:
+    """Return the job after one more fact; raises Broken where the fact cannot follow."""
+    if fact.job != job.id or fact.seq != job.seq + 1:
+        raise Broken(f"fact {fact.seq} of {fact.job} cannot follow {job.seq} of {job.id}")
+    if job.final and not isinstance(fact.event, f.Collected):
+        raise Broken(f"{job.id} is {job.state}; nothing follows, yet came {fact.event!r}")
+    changed = _on(fact.event, job, fact.at_ms)
+    moved = changed.state is not job.state
+    return replace(changed, seq=fact.seq, changed_ms=fact.at_ms if moved else job.changed_ms)
+
+
+def advances(job: Job, event: f.AgentEvent) -> bool:
+    """True if what an agent reports is news that may follow; False for repeats and for the past."""
+    if event.attempt < 1 or event.attempt > len(job.attempts):
+        return False
+    attempt = job.attempts[event.attempt - 1]
+    match event:
+        case f.Collected():
+            return attempt.over and not attempt.collected
+        case f.Ended():
+            return not attempt.over and event.outcome in ENDED
+        case f.Accepted():
+            ahead = AttemptState.PENDING
+        case f.Starting():
+            ahead = AttemptState.STARTING
+        case f.Started():
+            ahead = AttemptState.RUNNING
+    return not attempt.over and _ORDER[attempt.state] < _ORDER[ahead]
+
+
+@singledispatch
+def _on(event: object, job: Job, at_ms: int) -> Job:
+    raise Broken(f"no transition for {event!r} at {at_ms} of {job.id}")
+
+
+def _require(ok: bool, job: Job, event: object) -> None:
+    if not ok:
+        raise Broken(f"{job.id} is {job.state}; {event!r} cannot follow")
+
+
+def _with(job: Job, attempt: Attempt, state: JobState | None = None) -> Job:
+    attempts = (*job.attempts[: attempt.number - 1], attempt, *job.attempts[attempt.number :])
+    return replace(job, attempts=attempts, state=state or job.state)
+
+
+def _live(job: Job, number: int, event: object) -> Attempt:
+    live = job.live
+    if live is None or live.number != number:
+        raise Broken(f"{job.id} has no live attempt {number}; {event!r} cannot follow")
+    return live
+
+
+@_on.register
+def _(event: f.Queued, job: Job, at_ms: int) -> Job:
+    if not event.reason:
+        _require(job.state is JobState.ACCEPTED, job, event)
+        return replace(job, state=JobState.QUEUED, queued_ms=at_ms)
+    _require(job.state is JobState.FINISHING, job, event)
+    counts = dict(job.restarts)
+    counts[event.category] = counts.get(event.category, 0) + 1
+    state = JobState.HELD if job.hold_asked else JobState.QUEUED
+    return replace(job, state=state, queued_ms=at_ms, restarts=tuple(sorted(counts.items())))
+
+
+@_on.register
+def _(event: f.Waiting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    _require(job.state is JobState.QUEUED, job, event)
+    return replace(job, waiting_code=event.code, waiting_text=event.text)
+
+
+@_on.register
+def _(event: f.HoldAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    _require(job.state in {JobState.ACCEPTED, JobState.QUEUED}, job, event)
+    return replace(job, state=JobState.HELD, hold_asked=True)
+
+
+@_on.register
+def _(event: f.Released, job: Job, at_ms: int) -> Job:
+    _require(job.state is JobState.HELD, job, event)
+    return replace(job, state=JobState.QUEUED, hold_asked=False, queued_ms=job.queued_ms or at_ms)
+
+
+@_on.register
+def _(event: f.CancelAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    _require(not job.cancel_by, job, event)
+    return replace(job, cancel_by=event.by, cancel_reason=event.reason)
+
+
+@_on.register
+def _(event: f.Placed, job: Job, at_ms: int) -> Job:
+    _require(job.state is JobState.QUEUED and job.live is None, job, event)
+    _require(event.attempt == len(job.attempts) + 1, job, event)
+    attempt = Attempt(
+        number=event.attempt,
+        site=event.site,
+        pool=event.pool,
+        accelerator=event.accelerator,
+        nodes=event.nodes,
+        cards=event.cards,
+        price_micro_per_card_hour=event.price_micro_per_card_hour,
+        pue_milli=event.pue_milli,
+        tdp_w=event.tdp_w,
+        placed_ms=at_ms,
+    )
+    attempts = (*job.attempts, attempt)
+    return replace(job, attempts=attempts, state=JobState.PLACED, waiting_code="", waiting_text="")
+
+
+@_on.register
+def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
+    live = _live(job, event.attempt, event)
+    stopped = replace(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
+    return _with(job, stopped)
+
+
+@_on.register
+def _(event: f.Dispatched, job: Job, at_ms: int) -> Job:
+    live = _live(job, event.attempt, event)
+    _require(live.state is AttemptState.PLANNED, job, event)
+    moved = replace(live, state=AttemptState.SUBMITTING, dispatched_ms=at_ms)
+    return _with(job, moved, JobState.DISPATCHED)
+
+
+@_on.register
+def _(event: f.Accepted, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    live = _live(job, event.attempt, event)
+    moved = replace(live, external_id=event.external_id, adopted=event.adopted)
+    return _forward(job, moved, AttemptState.PENDING, event)
+
+
+@_on.register
+def _(event: f.Starting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    return _forward(job, _live(job, event.attempt, event), AttemptState.STARTING, event)
+
+
+@_on.register
+def _(event: f.Started, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    live = _live(job, event.attempt, event)
+    moved = replace(live, started_ms=event.started_ms, port=event.port)
+    return _forward(job, moved, AttemptState.RUNNING, event)
+
+
+def _forward(job: Job, attempt: Attempt, state: AttemptState, event: object) -> Job:
+    _require(_ORDER[attempt.state] < _ORDER[state], job, event)
+    return _with(job, replace(attempt, state=state), JOB_STATE_OF[state])
+
+
+@_on.register
+def _(event: f.Ended, job: Job, at_ms: int) -> Job:
+    _require(job.state in AT_SITE and event.outcome in ENDED, job, event)
+    live = _live(job, event.attempt, event)
+    ended = replace(
+        live,
+        state=event.outcome,
+        category=event.category,
+        reason=event.reason,
+        started_ms=event.started_ms or live.started_ms,
+        ended_ms=event.ended_ms,
+        ended_seen_ms=at_ms,
+        ran_ms=event.ran_ms,
+        exits=event.exits,
+    )
+    return _with(job, ended, JobState.FINISHING)
+
+
+@_on.register
+def _(event: f.Metered, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    _require(0 < event.attempt <= len(job.attempts), job, event)
+    attempt = job.attempts[event.attempt - 1]
+    grows = event.card_ms >= attempt.metered_card_ms and event.charge_micro >= attempt.charge_micro
+    _require(grows and not attempt.settled and event.final == attempt.over, job, event)
+    metered = replace(
+        attempt,
+        metered_upto_ms=event.upto_ms,
+        metered_card_ms=event.card_ms,
+        charge_micro=event.charge_micro,
+        settled=event.final,
+    )
+    return _with(job, metered)
+
+
+@_on.register
+def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+    _require(0 < event.attempt <= len(job.attempts), job, event)
+    attempt = job.attempts[event.attempt - 1]
+    _require(attempt.over and not attempt.collected, job, event)
+    kept = replace(
+        attempt,
+        collected=True,
+        outputs=event.outputs,
+        log_bytes=event.log_bytes,
+        missing=event.missing,
+    )
+    return _with(job, kept)
+
+
+@_on.register
+def _(event: f.Finished, job: Job, at_ms: int) -> Job:
+    _require(event.state in FINAL and job.live is None, job, event)
+    return replace(job, state=event.state, reason=event.reason, finished_ms=at_ms)

@@ -1,0 +1,90 @@
+"""The job spec: what a user asked for, checked and resolved; immutable once accepted."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class JobType(StrEnum):
+    """What kind of work a job is; a service runs until it is stopped."""
+
+    TASK = "task"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One acceptable kind of card: the catalogue's model name and the number on each node."""
+
+    accelerator: str
+    cards_per_node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What each node needs. `asks` are alternatives; `ordered` makes an earlier one preferred."""
+
+    asks: tuple[Ask, ...]
+    ordered: bool = False
+    cpus: int = 0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The user's budget: restarts after the job's own errors, and exit codes that always restart."""
+
+    max_restarts_on_errors: int = 0
+    recover_on_exit_codes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Where the user would like the job to run; it narrows the choice and never widens it."""
+
+    objective: str = "balanced"
+    latency_class: str = "batch"
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    start_before_s: int | None = None
+    max_hourly_cost_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file set staged before the start, by content: `digest` is `sha256:<hex>` of a manifest or bundle.
+
+    `kind` is `bundle` (a tar of the work folder, unpacked at `mount`) or `manifest` (a model or output).
+    """
+
+    mount: str
+    digest: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as accepted. Secrets appear by name only; their values travel with the start command.
+
+    `outputs` is a folder under the job's work folder whose files are kept, by content, when an attempt ends.
+    `network` says whether the job may reach anything beyond itself; services always may.
+    """
+
+    name: str
+    type: JobType
+    num_nodes: int
+    resources: Resources
+    run: str
+    setup: str = ""
+    envs: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: str = ""
+    ports: tuple[int, ...] = ()
+    max_duration_s: int = 86_400
+    grace_s: int = 30
+    network: bool = False
+    priority: int = 0
+    retry: Retry = field(default_factory=Retry)
+    wish: Wish = field(default_factory=Wish)
+    images: tuple[tuple[str, str], ...] = ()
+    deployment: str = ""

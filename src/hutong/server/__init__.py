@@ -1,0 +1,1 @@
+"""The processes of the platform: API, loop, gateway."""

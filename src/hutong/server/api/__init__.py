@@ -1,0 +1,1 @@
+"""The one door: HTTP routes, one file per resource."""

@@ -1,0 +1,1 @@
+"""OpenAI-compatible front of every deployed model."""

@@ -1,0 +1,1 @@
+"""The public JSON shapes, one file per resource; no logic."""
