@@ -1,0 +1,270 @@
+"""The shapes of the agents' door: what a centre's agent and the platform say to each other.
+
+All routes need the site's bearer token and lie under `/v1/agent`:
+
+| route | body | answer |
+| --- | --- | --- |
+| `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
+| `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
+| `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 404 or 200; PUT 200 after the digest was verified |
+| `PUT /logs/{key}/{rank}?offset=N&whole=B` | raw bytes, at most `LOG_CHUNK_BYTES` | `LogOut` |
+
+A log grows without holes: a chunk that begins beyond what the platform holds is not stored, and the
+answer says from where to go on. A chunk that it holds already changes nothing. `whole` says that
+the log ends where this chunk ends. Unknown keys are ignored on both sides, so that either may be newer.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hutong.core.kernel.ids import AttemptKey
+from hutong.core.work import facts as f
+from hutong.core.work.fold import Attempt
+from hutong.core.work.spec import JobSpec
+from hutong.core.work.states import AttemptState, Category
+
+LOG_CHUNK_BYTES = 256 * 1024
+REPORTS_AT_ONCE = 500
+KEYS_AT_ONCE = 50_000
+OUTPUTS_AT_ONCE = 10_000
+WAIT_AT_MOST_S = 30.0
+
+Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=2_000)]
+Number = Annotated[int, Field(ge=0, lt=1 << 53)]
+AttemptNumber = Annotated[int, Field(ge=1, le=999_999)]
+
+
+class Shape(BaseModel):
+    """Base of every shape of this door."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class AcceptedDoc(Shape):
+    """The engine has the attempt."""
+
+    kind: Literal["accepted"] = "accepted"
+    attempt: AttemptNumber
+    external_id: Text
+    adopted: bool
+
+    def event(self) -> f.Accepted:
+        """Return the fact's body."""
+        return f.Accepted(self.attempt, self.external_id, self.adopted)
+
+
+class StartingDoc(Shape):
+    """Data is being staged, or `setup` runs."""
+
+    kind: Literal["starting"] = "starting"
+    attempt: AttemptNumber
+
+    def event(self) -> f.Starting:
+        """Return the fact's body."""
+        return f.Starting(self.attempt)
+
+
+class StartedDoc(Shape):
+    """The ranks run since `started_ms`, the site's clock."""
+
+    kind: Literal["started"] = "started"
+    attempt: AttemptNumber
+    started_ms: Number
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+    def event(self) -> f.Started:
+        """Return the fact's body."""
+        return f.Started(self.attempt, self.started_ms, self.port)
+
+
+class ExitDoc(Shape):
+    """How one rank ended."""
+
+    rank: Annotated[int, Field(ge=0)]
+    code: int
+    signal: int = 0
+
+
+class EndedDoc(Shape):
+    """The attempt is over, with proof."""
+
+    kind: Literal["ended"] = "ended"
+    attempt: AttemptNumber
+    outcome: AttemptState
+    category: Category
+    reason: Text
+    started_ms: Number
+    ended_ms: Number
+    ran_ms: Number
+    exits: tuple[ExitDoc, ...] = ()
+
+    def event(self) -> f.Ended:
+        """Return the fact's body."""
+        return f.Ended(
+            self.attempt,
+            self.outcome,
+            self.category,
+            self.reason,
+            self.started_ms,
+            self.ended_ms,
+            self.ran_ms,
+            tuple(f.RankExit(each.rank, each.code, each.signal) for each in self.exits),
+        )
+
+
+class OutputDoc(Shape):
+    """One kept file."""
+
+    path: Annotated[str, Field(min_length=1, max_length=1_024)]
+    size_bytes: Number
+    digest: Digest
+
+
+class CollectedDoc(Shape):
+    """Logs and outputs are in the object store; `missing` says what is not, and why."""
+
+    kind: Literal["collected"] = "collected"
+    attempt: AttemptNumber
+    outputs: Annotated[tuple[OutputDoc, ...], Field(max_length=OUTPUTS_AT_ONCE)] = ()
+    log_bytes: Number = 0
+    missing: Text = ""
+
+    def event(self) -> f.Collected:
+        """Return the fact's body."""
+        outputs = tuple(f.OutputFile(each.path, each.size_bytes, each.digest) for each in self.outputs)
+        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing)
+
+
+EventDoc = Annotated[
+    AcceptedDoc | StartingDoc | StartedDoc | EndedDoc | CollectedDoc, Field(discriminator="kind")
+]
+
+
+def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | EndedDoc | CollectedDoc:
+    """Return the wire form of what an agent has to say; texts are cut to what the wire takes."""
+    match event:
+        case f.Accepted():
+            return AcceptedDoc(
+                attempt=event.attempt, external_id=event.external_id[:2_000], adopted=event.adopted
+            )
+        case f.Starting():
+            return StartingDoc(attempt=event.attempt)
+        case f.Started():
+            return StartedDoc(attempt=event.attempt, started_ms=event.started_ms, port=event.port)
+        case f.Ended():
+            return EndedDoc(
+                attempt=event.attempt,
+                outcome=event.outcome,
+                category=event.category,
+                reason=event.reason[:2_000],
+                started_ms=event.started_ms,
+                ended_ms=event.ended_ms,
+                ran_ms=event.ran_ms,
+                exits=tuple(
+                    ExitDoc(rank=each.rank, code=each.code, signal=each.signal) for each in event.exits
+                ),
+            )
+        case f.Collected():
+            return CollectedDoc(
+                attempt=event.attempt,
+                outputs=tuple(
+                    OutputDoc(path=each.path, size_bytes=each.size_bytes, digest=each.digest)
+                    for each in event.outputs
+                ),
+                log_bytes=event.log_bytes,
+                missing=event.missing[:2_000],
+            )
+
+
+class TakeIn(Shape):
+    """Ask for commands with an id above `after`; 0 repeats every command that is still open."""
+
+    after: Number = 0
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    wait_s: Annotated[float, Field(ge=0, le=WAIT_AT_MOST_S)] = 0.0
+
+
+class CommandDoc(Shape):
+    """Start an attempt, or stop it: a stop goes by `attempt.stop_category`, `.stop_reason`, `spec.grace_s`.
+
+    `secrets` come with a start only; nobody stores or logs them.
+    """
+
+    id: Number
+    key: Key
+    kind: Literal["start", "stop"]
+    project: str
+    job: str
+    attempt: Attempt
+    spec: JobSpec | None = None
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+class TakeOut(Shape):
+    """Commands in order of id, the attempts whose log somebody reads now, and the platform's clock."""
+
+    commands: tuple[CommandDoc, ...] = ()
+    watched: tuple[str, ...] = ()
+    now_ms: Number
+
+
+class ReportDoc(Shape):
+    """What happened to one attempt."""
+
+    key: Key
+    event: EventDoc
+
+    def report(self) -> f.Report:
+        """Return the report that the store takes."""
+        return f.Report(AttemptKey(self.key), self.event.event())
+
+
+class SightingDoc(Shape):
+    """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
+
+    Attempts whose data the agent is still fetching count as known and live.
+    """
+
+    at_ms: Number
+    known: Annotated[tuple[Key, ...], Field(max_length=KEYS_AT_ONCE)] = ()
+    live: Annotated[tuple[Key, ...], Field(max_length=KEYS_AT_ONCE)] = ()
+    agent: Annotated[str, Field(max_length=200)] = ""
+    isolation: Annotated[str, Field(max_length=200)] = ""
+
+
+class ReportIn(Shape):
+    """What happened since the last time; repeats are harmless."""
+
+    reports: Annotated[tuple[ReportDoc, ...], Field(max_length=REPORTS_AT_ONCE)] = ()
+    sighting: SightingDoc | None = None
+
+
+class ReportOut(Shape):
+    """How many reports were news; `orphans` are keys that run at the site and have no business there."""
+
+    news: int
+    repeats: int
+    orphans: tuple[str, ...] = ()
+
+
+class LogOut(Shape):
+    """How much of the log the platform holds now, from its beginning."""
+
+    size_bytes: Number
+
+
+class ManifestFile(Shape):
+    """One file of a file set, by content."""
+
+    path: Annotated[str, Field(min_length=1, max_length=1_024)]
+    size_bytes: Number
+    digest: Digest
+
+
+class Manifest(Shape):
+    """A file set by content: the object that an input of kind `manifest` names."""
+
+    files: Annotated[tuple[ManifestFile, ...], Field(max_length=OUTPUTS_AT_ONCE)] = ()

@@ -1,0 +1,148 @@
+"""Jobs, attempts, facts, checks: JSON shapes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hutong.wire.base import Money, Page, Shape, Slug, Time, Ulid
+from hutong.wire.receipts import Alternative
+
+State = Literal[
+    "ACCEPTED", "QUEUED", "PLACED", "DISPATCHED", "PENDING", "STARTING", "RUNNING", "FINISHING",
+    "HELD", "SUCCEEDED", "FAILED", "CANCELLED", "REJECTED", "EXPIRED",
+]  # fmt: skip
+
+
+class NewJob(Shape):
+    """A job asked for: the job file as a document (see docs/user/job-file.md), and whose money."""
+
+    project: Slug
+    spec: dict[str, Any]
+
+
+class NewJobs(Shape):
+    """Several jobs, stored together or not at all."""
+
+    jobs: Annotated[tuple[NewJob, ...], Field(min_length=1, max_length=1000)]
+
+
+class JobIds(Shape):
+    """The ids of jobs, in the order asked."""
+
+    ids: tuple[Ulid, ...]
+
+
+class Exit(Shape):
+    """How one rank ended."""
+
+    rank: int
+    code: int
+    signal: int
+
+
+class Output(Shape):
+    """One kept file of an attempt."""
+
+    path: str
+    size_bytes: int
+    digest: str
+
+
+class Attempt(Shape):
+    """One placement of the job on one site."""
+
+    number: int
+    key: str
+    state: str
+    site: str
+    pool: str
+    accelerator: str
+    nodes: int
+    cards: int
+    price_per_card_hour: Money
+    placed: Time
+    dispatched: Time | None
+    started: Time | None
+    ended: Time | None
+    ran_s: str
+    adopted: bool
+    category: str
+    reason: str
+    exits: tuple[Exit, ...]
+    charge: Money
+    settled: bool
+    outputs: tuple[Output, ...]
+    missing: str
+    endpoint: str = ""
+
+
+class Conditions(Shape):
+    """What is true beside the state: a site out of reach does not change a job."""
+
+    reachable: bool | None
+    last_seen: Time | None
+    waiting_code: str = ""
+    waiting_text: str = ""
+    cancel_asked_by: str = ""
+
+
+class Job(Shape):
+    """A job as its facts tell it."""
+
+    id: Ulid
+    name: str
+    project: Slug
+    type: Literal["task", "service"]
+    state: State
+    reason: str
+    by: str
+    priority: int
+    num_nodes: int
+    accelerators: tuple[str, ...]
+    submitted: Time
+    changed: Time
+    finished: Time | None
+    conditions: Conditions
+    attempts: tuple[Attempt, ...]
+    charge: Money
+
+
+class JobDetail(Job):
+    """A job with its spec, secrets by name only."""
+
+    spec: dict[str, Any]
+
+
+class Fact(Shape):
+    """One thing that happened."""
+
+    seq: int
+    at: Time
+    source: str
+    kind: str
+    data: dict[str, Any]
+
+
+class CancelReason(Shape):
+    """Why."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Check(Shape):
+    """What would happen to a job: nothing is stored.
+
+    `choice` is the pool it would go to now (`site/pool`), empty if none; `worst_case` is what would be held
+    for a whole run of `max_duration`; `fundable` is false where the project could not hold it.
+    """
+
+    choice: str
+    reason: str
+    alternatives: tuple[Alternative, ...]
+    worst_case: Money | None
+    fundable: bool
+    policy: str
+
+
+JobPage = Page[Job]
+FactPage = Page[Fact]

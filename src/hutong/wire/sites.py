@@ -1,0 +1,86 @@
+"""Sites and pools: JSON shapes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hutong.wire.base import Money, Shape, Slug, Time
+
+Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
+Grams = Annotated[int, Field(ge=0, le=5_000)]
+
+
+class Pool(Shape):
+    """Like nodes of a site: one accelerator model, one price class."""
+
+    id: Slug
+    accelerator: Annotated[str, Field(min_length=1, max_length=64)]
+    nodes: Annotated[int, Field(ge=1, le=100_000)]
+    cards_per_node: Annotated[int, Field(ge=1, le=1024)]
+    price_per_card_hour: Money
+    pue: Annotated[str, Field(pattern=r"^[1-3](\.[0-9]{1,3})?$", examples=["1.15"])]
+    memory_bytes_per_node: Annotated[int, Field(ge=0)] = 0
+    cpus_per_node: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class Supply(Shape):
+    """Electricity by hour of day in UTC: 24 values each."""
+
+    green_ppm: Annotated[tuple[Ppm, ...], Field(min_length=24, max_length=24)]
+    grams_per_kwh: Annotated[tuple[Grams, ...], Field(min_length=24, max_length=24)]
+    source: Annotated[str, Field(min_length=1, max_length=500)]
+    synthetic: bool = False
+
+
+class NewSite(Shape):
+    """A centre as its operator declares it. `declared_only`: its cards are declared, not seen."""
+
+    id: Slug
+    name_zh: Annotated[str, Field(min_length=1, max_length=200)]
+    name_en: Annotated[str, Field(min_length=1, max_length=200)]
+    region: Annotated[str, Field(min_length=1, max_length=100)]
+    distance_km: Annotated[int, Field(ge=0, le=20_000)]
+    engine: Literal["local"] = "local"
+    pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=100)]
+    supply: Supply
+    declared_only: bool = False
+    service_host: Annotated[str, Field(max_length=255)] = "127.0.0.1"
+
+
+class PoolUse(Shape):
+    """A pool with what is in use now."""
+
+    id: Slug
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+    cards: int
+    cards_in_use: int
+    price_per_card_hour: Money
+    pue: str
+
+
+class Site(Shape):
+    """A centre with its present condition."""
+
+    id: Slug
+    name_zh: str
+    name_en: str
+    region: str
+    distance_km: int
+    engine: str
+    admission: Literal["active", "drain", "inactive"]
+    declared_only: bool
+    reachable: bool
+    last_seen: Time | None
+    isolation: str
+    green_percent_now: str
+    supply_source: str
+    supply_synthetic: bool
+    pools: tuple[PoolUse, ...]
+
+
+class AdmissionChange(Shape):
+    """Whether the site takes new work."""
+
+    admission: Literal["active", "drain", "inactive"]
