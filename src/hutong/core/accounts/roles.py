@@ -44,7 +44,7 @@ PERMISSIONS = MappingProxyType(
 class Principal:
     """Who is asking. `projects` maps the projects it belongs to onto its role there.
 
-    `site` binds an agent's token to one site; `scopes`, where not empty, narrows every role to these permissions.
+    `site` binds an agent's token to one site; `scopes`, where not empty, narrows every role to them.
     """
 
     id: str

@@ -63,7 +63,7 @@ class Entry:
 class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
-    `kind` is `award`, `voucher`, `usage`, `tokens` or `waiver`; `cause` names the attempt, request or decision.
+    `kind` is `award`, `voucher`, `usage`, `tokens` or `waiver`; `cause` names what it is for.
     """
 
     id: str

@@ -43,6 +43,7 @@ class Attempt:
     external_id: str = ""
     adopted: bool = False
     started_ms: int = 0
+    started_seen_ms: int = 0
     port: int = 0
     stop_category: Category = Category.NONE
     stop_reason: str = ""
@@ -268,9 +269,9 @@ def _(event: f.Starting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
 
 
 @_on.register
-def _(event: f.Started, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+def _(event: f.Started, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
-    moved = replace(live, started_ms=event.started_ms, port=event.port)
+    moved = replace(live, started_ms=event.started_ms, started_seen_ms=at_ms, port=event.port)
     return _forward(job, moved, AttemptState.RUNNING, event)
 
 

@@ -1,0 +1,99 @@
+"""The turn's working papers: cards and money still free after what this turn has already decided."""
+
+from dataclasses import replace
+
+from hutong.core.book.money import HoldPart, Lot, Posting
+from hutong.core.book.snapshot import Snapshot
+from hutong.core.capacity.sites import Site
+from hutong.core.control.rules import Rules
+from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.ledger.funding import plan_hold
+from hutong.core.placement.request import PoolView, Request, mean_green_ppm, view_pool
+
+
+class Desk:
+    """Free cards and money of one snapshot, drawn down as jobs are decided one after another."""
+
+    def __init__(self, snapshot: Snapshot, rules: Rules) -> None:
+        self.snapshot = snapshot
+        self.rules = rules
+        self.now_ms = snapshot.now_ms
+        self._sites: dict[str, Site] = {site.id: site for site in snapshot.sites}
+        self._used = {(use.site, use.pool): use.cards for use in snapshot.use}
+        self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
+        self._green: dict[tuple[str, int], int] = {}
+        self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
+
+    def reachable(self, site: str) -> bool:
+        """True if the site's agent called lately."""
+        status = self.snapshot.statuses.get(site)
+        return status is not None and self.now_ms - status.seen_ms <= self.rules.reach_ms
+
+    @property
+    def blind(self) -> bool:
+        """True if every site is out of reach at once: then we are the ones cut off, and timers stop."""
+        return not any(self._reachable.values())
+
+    def site(self, site: str) -> Site | None:
+        """Return a site of the registry."""
+        return self._sites.get(site)
+
+    def views(self, request: Request) -> tuple[PoolView, ...]:
+        """Return every pool as it stands after what this turn has decided."""
+        return tuple(
+            view_pool(
+                site,
+                pool,
+                self._used.get((site.id, pool.id), 0),
+                self._green_of(site, request.run_ms),
+                reachable=self._reachable[site.id],
+            )
+            for site in self.snapshot.sites
+            for pool in site.pools
+        )
+
+    def _green_of(self, site: Site, run_ms: int) -> int:
+        known = self._green.get((site.id, run_ms))
+        if known is None:
+            known = mean_green_ppm(site, self.now_ms, run_ms)
+            self._green[site.id, run_ms] = known
+        return known
+
+    def take_cards(self, site: str, pool: str, cards: int) -> None:
+        """Count cards of a pool as used (negative: given back)."""
+        self._used[site, pool] = self._used.get((site, pool), 0) + cards
+
+    def cards_used(self, site: str, pool: str) -> int:
+        """Return how many cards of a pool are given away after what this turn has decided."""
+        return self._used.get((site, pool), 0)
+
+    def lots(self, project: ProjectId) -> tuple[Lot, ...]:
+        """Return a project's lots in pay order, with balances as this turn leaves them."""
+        return tuple(self._lots.get(project, {}).values())
+
+    def plan_hold(self, project: ProjectId, amount_micro: int) -> tuple[HoldPart, ...] | None:
+        """Return how a project could hold an amount now, or None if it cannot."""
+        return plan_hold(self.lots(project), amount_micro, self.now_ms)
+
+    def available_micro(self, project: ProjectId) -> int:
+        """Return what the project's open lots could still hold, the share rule of vouchers left aside."""
+        return sum(
+            max(0, lot.available_micro)
+            for lot in self.lots(project)
+            if lot.starts_ms <= self.now_ms < lot.ends_ms
+        )
+
+    def note(self, posting: Posting) -> None:
+        """Carry a posting of this turn into the balances that later decisions of the turn see."""
+        for txn in posting.txns:
+            mine = self._lots.get(txn.project, {})
+            for entry in txn.entries:
+                lot = LotId(entry.account.removeprefix("lot:"))
+                if lot in mine:
+                    changed = mine[lot].posted_micro + entry.amount_micro
+                    mine[lot] = replace(mine[lot], posted_micro=changed)
+        for hold in posting.holds:
+            mine = self._lots.get(hold.project, {})
+            for part in hold.parts:
+                changed = mine[part.lot].held_micro + part.amount_micro
+                mine[part.lot] = replace(mine[part.lot], held_micro=changed)

@@ -1,0 +1,87 @@
+"""A job's part of a turn in the making: each fact is folded in at once, so the next step sees its effect."""
+
+from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord
+from hutong.core.book.snapshot import Command, JobOutcome, JobRow
+from hutong.core.control.desk import Desk
+from hutong.core.kernel.ids import AttemptKey
+from hutong.core.work.facts import Event, Fact
+from hutong.core.work.fold import Job, apply
+
+SOURCE = "loop"
+
+
+class Draft:
+    """What a turn decides about one job."""
+
+    def __init__(self, row: JobRow, desk: Desk) -> None:
+        self.row = row
+        self.desk = desk
+        self.job: Job = row.job
+        self.facts: list[Fact] = []
+        self.due_ms: int | None = None
+        self._commands: list[Command] = []
+        self._withdraw: list[AttemptKey] = []
+        self._receipts: list[tuple[AttemptKey, bytes]] = []
+        self._txns: list[Txn] = []
+        self._holds: list[HoldChange] = []
+        self._usage: list[UsageRecord] = []
+        self.held: tuple[HoldPart, ...] = self._open_hold()
+
+    def _open_hold(self) -> tuple[HoldPart, ...]:
+        last = self.job.attempt
+        if last is None or last.settled:
+            return ()
+        return tuple(self.desk.snapshot.holds.get(self.job.key(last), ()))
+
+    def add(self, event: Event) -> None:
+        """Append a fact and fold it in."""
+        fact = Fact(self.job.id, self.job.seq + 1, self.desk.now_ms, SOURCE, event)
+        self.job = apply(self.job, fact)
+        self.facts.append(fact)
+
+    def command(self, key: AttemptKey, site: str, kind: str) -> None:
+        """Write an intent down."""
+        self._commands.append(Command(key, site, kind))
+
+    def withdraw(self, key: AttemptKey) -> None:
+        """Take back whatever commands are open for an attempt."""
+        self._withdraw.append(key)
+
+    def keep_receipt(self, key: AttemptKey, receipt: bytes) -> None:
+        """Store why the attempt was placed."""
+        self._receipts.append((key, receipt))
+
+    def post(
+        self,
+        txn: Txn | None = None,
+        hold: HoldChange | None = None,
+        usage: UsageRecord | None = None,
+    ) -> None:
+        """Add to the job's posting; the desk sees it at once."""
+        txns = (txn,) if txn else ()
+        holds = (hold,) if hold else ()
+        self._txns += txns
+        self._holds += holds
+        if usage:
+            self._usage.append(usage)
+        if hold:
+            sums = {part.lot: part.amount_micro for part in self.held}
+            for part in hold.parts:
+                sums[part.lot] = sums.get(part.lot, 0) + part.amount_micro
+            self.held = tuple(HoldPart(lot, amount) for lot, amount in sums.items() if amount)
+        self.desk.note(Posting(txns, holds))
+
+    def outcome(self) -> JobOutcome:
+        """Return the job's part of the outcome."""
+        return JobOutcome(
+            job=self.job.id,
+            project=self.row.project,
+            seq=self.row.job.seq,
+            facts=tuple(self.facts),
+            after=self.job,
+            due_ms=self.due_ms,
+            commands=tuple(self._commands),
+            withdraw=tuple(self._withdraw),
+            receipts=tuple(self._receipts),
+            posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
+        )

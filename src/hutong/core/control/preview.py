@@ -1,0 +1,67 @@
+"""What would happen to a job now, and why not: the live decision, with nothing written."""
+
+from dataclasses import dataclass
+
+from hutong.core.book.snapshot import Snapshot
+from hutong.core.control.desk import Desk
+from hutong.core.control.metering import hold_target_micro
+from hutong.core.control.placing import explain, plan_attempt, short_of_money, worst_case_micro
+from hutong.core.control.rules import Rules
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.placement.decide import Decision, decide
+from hutong.core.placement.request import Policy, PoolView, request_of
+from hutong.core.work.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A decision that was not carried out. `code` and `text` are empty if the job would be placed now.
+
+    `worst_case_micro` is the cost of a run until walltime in the chosen pool, or in the cheapest that could
+    ever take it; None if none could. `never` means that no registered pool could take the job even when idle.
+    """
+
+    decision: Decision
+    pools: tuple[PoolView, ...]
+    policy: Policy
+    code: str
+    text: str
+    worst_case_micro: int | None
+    fundable: bool
+    never: bool
+
+
+def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules) -> Preview:
+    """Return what `turn` would decide about this spec if it were the first in the queue."""
+    desk = Desk(snapshot, rules)
+    request = request_of(spec)
+    pools = desk.views(request)
+    policy = rules.policy(spec.wish.objective)
+    decision = decide(request, pools, policy)
+    never = decision.never
+    chosen = decision.choice
+    likely = decision.chosen if chosen else _cheapest(decision, pools)
+    code, text = ("", "") if chosen else explain(decision)
+    if likely is None:
+        return Preview(decision, pools, policy, code, text, None, fundable=False, never=never)
+    attempt = plan_attempt((), pools[likely], decision.rows[likely], spec, desk.now_ms)
+    amount = hold_target_micro(spec, attempt, 0, rules.hold_ms)
+    fundable = desk.plan_hold(project, amount) is not None
+    if not code and not fundable:
+        code, text = short_of_money(amount, desk.available_micro(project))
+    worst = worst_case_micro(spec, attempt)
+    return Preview(decision, pools, policy, code, text, worst, fundable=fundable, never=never)
+
+
+def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
+    """Return the pool that could take the job some day at the lowest price, by index."""
+    able = [
+        index
+        for index, row in enumerate(decision.rows)
+        if row.why_not is not None and row.why_not.code in {"busy", "unreachable", "draining"}
+    ]
+    return min(
+        able,
+        key=lambda i: decision.rows[i].cards * pools[i].price_micro_per_card_hour,
+        default=None,
+    )

@@ -1,0 +1,40 @@
+"""The rules of a turn: policies and time limits, as data. Milliseconds throughout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from hutong.core.placement.request import Policy
+
+DEFAULT_POLICY = "balanced"
+
+
+def _policies() -> Mapping[str, Policy]:
+    balanced = Policy(DEFAULT_POLICY, fit=1, price=3, wait=2, distance=1, green=3)
+    return MappingProxyType({balanced.name: balanced})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the platform's operator may set.
+
+    `reach_ms`: a site that has not called for so long is unreachable; that stops no job.
+    `lost_after_ms` and `lost_polls`: how long, and in how many full observations, an attempt must be missing
+    before it is LOST (invariant B); both must be met, and the time must be longer than an agent's lease on
+    a start command. `settle_every_ms`, `hold_ms`: long jobs are settled so often, and so much is held ahead.
+    """
+
+    policies: Mapping[str, Policy] = field(default_factory=_policies)
+    reach_ms: int = 90_000
+    take_within_ms: int = 120_000
+    lost_after_ms: int = 120_000
+    lost_polls: int = 5
+    settle_every_ms: int = 300_000
+    hold_ms: int = 3_600_000
+    collect_within_ms: int = 900_000
+    overdue_ms: int = 600_000
+    max_attempts: int = 8
+
+    def policy(self, name: str) -> Policy:
+        """Return the policy of that name, or the default one where it is gone."""
+        return self.policies.get(name) or self.policies[DEFAULT_POLICY]

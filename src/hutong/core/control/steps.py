@@ -1,0 +1,173 @@
+"""One step for each situation a job can be in: what the loop owes it now, and when to look again."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from hutong.core.control.draft import Draft
+from hutong.core.control.metering import known_run_ms, meter, top_up
+from hutong.core.control.retries import judge
+from hutong.core.work.facts import Ended, Finished, Queued, StopSent
+from hutong.core.work.fold import Attempt
+from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
+
+
+def advance(draft: Draft) -> None:
+    """Take every step a due job needs until it rests; a job left QUEUED is then up for placement."""
+    for _ in range(8):  # the longest chain is: ended, settled, finished
+        state, facts = draft.job.state, len(draft.facts)
+        _STEPS[state](draft)
+        if draft.job.state is state and len(draft.facts) == facts:
+            return
+
+
+def _accepted(draft: Draft) -> None:
+    if not _cancel_waiting(draft):
+        draft.add(Queued())
+
+
+def _held(draft: Draft) -> None:
+    _cancel_waiting(draft)
+
+
+def _queued(draft: Draft) -> None:
+    if _cancel_waiting(draft):
+        return
+    start_before_s = draft.row.spec.wish.start_before_s
+    if start_before_s is None:
+        return
+    deadline_ms = draft.job.submitted_ms + start_before_s * 1000
+    if draft.desk.now_ms < deadline_ms or draft.desk.blind:
+        draft.due_ms = deadline_ms
+        return
+    reason = f"not started within {start_before_s} s: {draft.job.waiting_text or 'no pool was free'}"
+    draft.add(Finished(JobState.EXPIRED, reason))
+
+
+def _cancel_waiting(draft: Draft) -> bool:
+    job = draft.job
+    if job.cancel_by:
+        reason = job.cancel_reason or f"cancelled by {job.cancel_by}"
+        draft.add(Finished(JobState.CANCELLED, reason))
+    return bool(job.cancel_by)
+
+
+def _placed(draft: Draft) -> None:
+    """No agent has the command yet, so the platform alone may take the attempt back."""
+    attempt, desk = _live(draft), draft.desk
+    if draft.job.cancel_by:
+        _withdraw(draft, attempt, Category.CANCELLED, "cancelled before its start")
+        return
+    deadline_ms = attempt.placed_ms + desk.rules.take_within_ms
+    if desk.now_ms < deadline_ms:
+        draft.due_ms = deadline_ms
+    elif desk.reachable(attempt.site) or desk.blind:
+        draft.due_ms = desk.now_ms + desk.rules.take_within_ms
+    else:
+        reason = f"{attempt.site} went out of reach before it took the job"
+        _withdraw(draft, attempt, Category.NO_CAPACITY, reason)
+
+
+def _withdraw(draft: Draft, attempt: Attempt, category: Category, reason: str) -> None:
+    draft.withdraw(draft.job.key(attempt))
+    now = draft.desk.now_ms
+    draft.add(Ended(attempt.number, AttemptState.WITHDRAWN, category, reason, 0, now, 0))
+
+
+def _at_site(draft: Draft) -> None:
+    attempt, desk = _live(draft), draft.desk
+    if draft.job.cancel_by and not attempt.stop_sent_ms:
+        _stop(draft, Category.CANCELLED, draft.job.cancel_reason or f"by {draft.job.cancel_by}")
+    if _lost(draft, attempt):
+        return
+    if attempt.state is AttemptState.RUNNING:
+        _keep_running(draft, attempt)
+    if draft.due_ms is None:
+        draft.due_ms = desk.now_ms + desk.rules.settle_every_ms
+
+
+def _stop(draft: Draft, category: Category, reason: str) -> None:
+    attempt = _live(draft)
+    draft.add(StopSent(attempt.number, category, reason))
+    draft.command(draft.job.key(attempt), attempt.site, "stop")
+
+
+def _lost(draft: Draft, attempt: Attempt) -> bool:
+    """Declare an attempt lost only with proof: its site calls, and has not known it for long and often."""
+    desk, rules = draft.desk, draft.desk.rules
+    absence = desk.snapshot.absences.get(draft.job.key(attempt))
+    if absence is None or not desk.reachable(attempt.site):
+        return False
+    if absence.polls < rules.lost_polls or desk.now_ms - absence.since_ms < rules.lost_after_ms:
+        return False
+    draft.withdraw(draft.job.key(attempt))
+    ran_ms = known_run_ms(draft, attempt)
+    reason = f"{attempt.site} answers and has not known the job in {absence.polls} full observations"
+    draft.add(
+        Ended(
+            attempt.number, AttemptState.LOST, Category.LOST, reason,
+            attempt.started_ms, attempt.started_ms + ran_ms, ran_ms,
+        )
+    )  # fmt: skip
+    return True
+
+
+def _keep_running(draft: Draft, attempt: Attempt) -> None:
+    """Settle a long run now and then, hold what comes next, and stop what is overdue or unpaid."""
+    desk, rules = draft.desk, draft.desk.rules
+    metered_ms = attempt.metered_upto_ms - attempt.started_ms if attempt.metered_upto_ms else 0
+    ran_ms = known_run_ms(draft, attempt)
+    due_ms = attempt.started_seen_ms + metered_ms + rules.settle_every_ms
+    if desk.now_ms < due_ms and not draft.job.cancel_by:
+        draft.due_ms = due_ms
+        return
+    meter(draft, attempt, ran_ms, final=False)
+    draft.due_ms = desk.now_ms + rules.settle_every_ms
+    if attempt.stop_sent_ms or draft.job.cancel_by:
+        return
+    if not top_up(draft, _live(draft), ran_ms):
+        _stop(draft, Category.FUNDS, "the project's money does not cover the next hour")
+    limit_s = draft.row.spec.max_duration_s
+    if limit_s and ran_ms > limit_s * 1000 + rules.overdue_ms and not _live(draft).stop_sent_ms:
+        _stop(draft, Category.USER, f"ran beyond max_duration of {limit_s} s")
+
+
+def _finishing(draft: Draft) -> None:
+    attempt, desk = draft.job.attempts[-1], draft.desk
+    if not attempt.settled:
+        meter(draft, attempt, attempt.ran_ms, final=True)
+    attempt = draft.job.attempts[-1]
+    verdict = judge(draft.job, attempt, draft.row.spec, desk.rules.max_attempts)
+    if verdict.final is None:
+        draft.add(Queued(verdict.reason, attempt.category))
+        return
+    nothing_there = attempt.state in {AttemptState.WITHDRAWN, AttemptState.LOST}
+    deadline_ms = attempt.ended_seen_ms + desk.rules.collect_within_ms
+    waited = desk.now_ms >= deadline_ms and not desk.blind
+    if attempt.collected or nothing_there or waited:
+        draft.add(Finished(verdict.final, verdict.reason))
+        draft.due_ms = None
+    else:
+        draft.due_ms = max(deadline_ms, desk.now_ms + 1000)
+
+
+def _final(draft: Draft) -> None:
+    draft.due_ms = None
+
+
+def _live(draft: Draft) -> Attempt:
+    live = draft.job.live
+    assert live is not None, draft.job  # noqa: S101 - the state table only leads here with a live attempt
+    return live
+
+
+_STEPS: MappingProxyType[JobState, Callable[[Draft], None]] = MappingProxyType(
+    {
+        JobState.ACCEPTED: _accepted,
+        JobState.HELD: _held,
+        JobState.QUEUED: _queued,
+        JobState.PLACED: _placed,
+        JobState.FINISHING: _finishing,
+        **dict.fromkeys(AT_SITE - {JobState.PLACED}, _at_site),
+        **dict.fromkeys(FINAL, _final),
+    }
+)

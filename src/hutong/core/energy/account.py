@@ -1,0 +1,48 @@
+"""Energy of an attempt by the hour: a documented model where no counter exists, and it says so.
+
+Model: power = cards x nameplate TDP x PUE of the pool, for as long as the ranks run. Hosts, network and
+idle cards are left out, and a card is taken to draw its full TDP: a convention, not a measurement.
+Green share and carbon follow the site's supply hour by hour (location-based, as in GHG Protocol Scope 2).
+"""
+
+from dataclasses import dataclass
+
+from hutong.core.capacity.sites import Supply
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS, hour_slices
+
+METHOD = "modelled: cards x nameplate TDP x PUE x running time; hosts and network left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Running totals: joules at the meter, the part matched by green supply in its hour, mg of CO2e."""
+
+    energy_j: int
+    green_j: int
+    co2_mg: int
+
+    def minus(self, earlier: "Energy") -> "Energy":
+        """Return what was added since an earlier total."""
+        return Energy(
+            self.energy_j - earlier.energy_j,
+            self.green_j - earlier.green_j,
+            self.co2_mg - earlier.co2_mg,
+        )
+
+
+def energy_of(supply: Supply, cards: int, tdp_w: int, pue_milli: int, start_ms: int, run_ms: int) -> Energy:
+    """Return the energy of a run from its start on; totals telescope, so slicing cannot change a sum.
+
+    The cost does not grow with the length of the run: whole days are summed once, supply repeats daily.
+    """
+    # W x ms x milli = microjoule
+    micro_j_per_ms = cards * tdp_w * pue_milli
+    days, rest_ms = divmod(run_ms, DAY_MS)
+    weights = [days * HOUR_MS] * 24
+    for hour, part_ms in hour_slices(start_ms, start_ms + rest_ms):
+        weights[hour // HOUR_MS % 24] += part_ms
+    micro_j = micro_j_per_ms * run_ms
+    green = micro_j_per_ms * sum(w * s for w, s in zip(weights, supply.green_ppm, strict=True))
+    carbon = micro_j_per_ms * sum(w * s for w, s in zip(weights, supply.grams_per_kwh, strict=True))
+    # 1 kWh = 3.6e12 microjoule; g x 1000 = mg
+    return Energy(micro_j // 10**6, green // 10**12, carbon // 3_600_000_000)

@@ -1,0 +1,73 @@
+"""Dataclasses to JSON documents and back, canonically: the same value always gives the same bytes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from hutong.core.kernel.errors import Broken
+
+Shape = TypeVar("Shape")
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def to_document(value: object) -> object:
+    """Return a value made of dicts, lists, strings, integers, booleans and None."""
+    if value is None or isinstance(value, str | int):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, tuple | list):
+        return [to_document(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_document(each) for key, each in value.items()}
+    kind: Any = type(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return {name: to_document(getattr(value, name)) for name in _names(kind)}
+    raise Broken(f"{type(value).__name__} has no canonical document")
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical JSON of a dataclass: keys sorted, no spaces, UTF-8."""
+    text = json.dumps(to_document(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def decode(kind: type[Shape], data: bytes) -> Shape:
+    """Return the dataclass that `encode` wrote; raises Broken where the document has another shape."""
+    try:
+        return _build(kind, json.loads(data))  # type: ignore[no-any-return]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Broken(f"not a {kind.__name__}: {error}") from error
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _build(kind: Any, value: Any) -> Any:  # the one place where types are data
+    if isinstance(kind, NewType):
+        return _build(kind.__supertype__, value)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {Union, UnionType}:
+        if value is None and NoneType in arguments:
+            return None
+        return _build(next(each for each in arguments if each is not NoneType), value)
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_build(arguments[0], each) for each in value)
+        return tuple(_build(part, each) for part, each in zip(arguments, value, strict=True))
+    if hasattr(kind, "__dataclass_fields__"):
+        hints = _hints(kind)
+        return kind(**{name: _build(hints[name], value[name]) for name in _names(kind)})
+    if issubclass(kind, Enum):
+        return kind(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not {kind.__name__}")
+    return value

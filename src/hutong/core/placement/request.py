@@ -1,0 +1,112 @@
+"""What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
+
+from dataclasses import dataclass
+
+from hutong.core.capacity.sites import Admission, Pool, Site
+from hutong.core.kernel.quantities import HOUR_MS, hour_slices
+from hutong.core.work.spec import Ask, JobSpec, JobType
+
+_HORIZON_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Weights of the parts of a score; only their proportions matter. A part of weight 0 is not shown."""
+
+    name: str
+    fit: int
+    price: int
+    wait: int
+    distance: int
+    green: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour."""
+
+    nodes: int
+    asks: tuple[Ask, ...]
+    ordered: bool
+    cpus: int
+    memory_bytes: int
+    run_ms: int
+    latency_class: str
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    max_hourly_cost_micro: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
+
+    `wait_s` is the wait that the centre's own queue would add.
+    """
+
+    site: str
+    pool: str
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+    cards_free: int
+    cpus_per_node: int
+    memory_bytes_per_node: int
+    price_micro_per_card_hour: int
+    pue_milli: int
+    distance_km: int
+    green_ppm: int
+    wait_s: int
+    admission: Admission
+    reachable: bool
+
+
+def request_of(spec: JobSpec, service_horizon_ms: int = _HORIZON_MS) -> Request:
+    """Return what a spec asks of a pool. A service without an end is judged over a day."""
+    run_ms = spec.max_duration_s * 1000
+    if spec.type is JobType.SERVICE and not run_ms:
+        run_ms = service_horizon_ms
+    wish, needs = spec.wish, spec.resources
+    return Request(
+        nodes=spec.num_nodes,
+        asks=needs.asks,
+        ordered=needs.ordered,
+        cpus=needs.cpus,
+        memory_bytes=needs.memory_bytes,
+        run_ms=run_ms,
+        latency_class=wish.latency_class,
+        allow=wish.allow,
+        deny=wish.deny,
+        max_hourly_cost_micro=wish.max_hourly_cost_micro,
+    )
+
+
+def mean_green_ppm(site: Site, start_ms: int, run_ms: int) -> int:
+    """Return the time-weighted mean green share of a site over a run, looking at most a day ahead."""
+    end_ms = start_ms + max(1, min(run_ms, _HORIZON_MS))
+    weighted = sum(
+        part_ms * site.supply.green_ppm[hour // HOUR_MS % 24]
+        for hour, part_ms in hour_slices(start_ms, end_ms)
+    )
+    return weighted // (end_ms - start_ms)
+
+
+def view_pool(site: Site, pool: Pool, cards_in_use: int, green_ppm: int, *, reachable: bool) -> PoolView:
+    """Return a pool as it stands now."""
+    return PoolView(
+        site=site.id,
+        pool=pool.id,
+        accelerator=pool.accelerator,
+        nodes=pool.nodes,
+        cards_per_node=pool.cards_per_node,
+        cards_free=pool.cards - cards_in_use,
+        cpus_per_node=pool.cpus_per_node,
+        memory_bytes_per_node=pool.memory_bytes_per_node,
+        price_micro_per_card_hour=pool.price_micro_per_card_hour,
+        pue_milli=pool.pue_milli,
+        distance_km=site.distance_km,
+        green_ppm=green_ppm,
+        wait_s=0,
+        admission=site.admission,
+        reachable=reachable,
+    )

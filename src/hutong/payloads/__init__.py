@@ -1,0 +1,1 @@
+"""Programs that run inside jobs; they import nothing of the platform."""

@@ -1,0 +1,113 @@
+"""The shell round `core.control.turn`: load a snapshot, decide, apply; one leader at a time, no I/O between."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from hutong.core.book.snapshot import Limits, Outcome
+from hutong.core.book.store import Applied, Store
+from hutong.core.control.rules import Rules
+from hutong.core.control.turn import turn
+from hutong.core.kernel.errors import Conflict, Later
+
+log = structlog.get_logger(__name__)
+
+LEASE_MS = 10_000
+RENEW_MS = 3_000
+IDLE_S = 1.0
+_POLL_S = 0.02
+
+
+class Clock(Protocol):
+    """Tells the time in UTC milliseconds."""
+
+    def __call__(self) -> int:
+        """Return now."""
+        ...
+
+
+@dataclass(slots=True)
+class Loop:
+    """One contender for the lead. `step` may be called by a test; `run` is the process."""
+
+    store: Store
+    rules: Rules
+    clock: Clock
+    holder: str
+    limits: Limits = Limits()
+    epoch: int | None = None
+    _renew_at_ms: int = 0
+
+    def step(self) -> int:
+        """Take one turn if we lead; return how many jobs were written. A stale decision is thrown away."""
+        now_ms = self.clock()
+        if not self._leads(now_ms):
+            return 0
+        snapshot = self.store.snapshot(now_ms, self.limits)
+        outcome = turn(snapshot, self.rules)
+        if not outcome.jobs:
+            return 0
+        return self._apply(outcome, now_ms).written
+
+    def _leads(self, now_ms: int) -> bool:
+        # A clock that jumped back must not keep us from renewing.
+        if self.epoch is None or not self._renew_at_ms - RENEW_MS <= now_ms < self._renew_at_ms:
+            epoch = self.store.lead(self.holder, now_ms, LEASE_MS)
+            if epoch != self.epoch:
+                log.info("lead", holder=self.holder, epoch=epoch, before=self.epoch)
+            self.epoch = epoch
+            self._renew_at_ms = now_ms + RENEW_MS
+        return self.epoch is not None
+
+    def _apply(self, outcome: Outcome, now_ms: int) -> Applied:
+        assert self.epoch is not None  # noqa: S101 - `step` asks `_leads` first
+        try:
+            applied = self.store.apply(outcome, self.epoch, now_ms)
+        except Conflict as conflict:
+            # Another leader, or money that moved since the snapshot: nothing was written, look again.
+            log.info("turn_dropped", code=conflict.code, detail=conflict.message)
+            if conflict.code == "not_leader":
+                self.epoch = None
+            return Applied(0)
+        for row in outcome.jobs:
+            for fact in row.facts:
+                log.info("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
+        if applied.stale:
+            log.info("stale", jobs=len(applied.stale))
+        return applied
+
+    def run(self, stop: threading.Event) -> None:
+        """Take turns until told to stop: at once while there is work, on every change, and every second."""
+        failures = 0
+        while not stop.is_set():
+            pulse = self._pulse()
+            try:
+                written = self.step()
+                failures = 0
+            except Later as later:
+                failures += 1
+                log.warning("turn_delayed", detail=later.message, failures=failures)
+                stop.wait(min(10.0, 0.2 * 2**failures))
+                continue
+            if not written:
+                self._wait(pulse, stop)
+
+    def _pulse(self) -> int:
+        try:
+            return self.store.pulse()
+        except Later:
+            return -1
+
+    def _wait(self, pulse: int, stop: threading.Event) -> None:
+        deadline = time.monotonic() + IDLE_S
+        while time.monotonic() < deadline and not stop.wait(_POLL_S):
+            if self._pulse() != pulse:
+                return
+
+
+def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event) -> None:
+    """Run a contender for the lead until `stop` is set."""
+    Loop(store, rules, clock, holder).run(stop)
