@@ -1,0 +1,66 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+PAYLOAD := .venv-payload
+BIN := $(VENV)/bin
+COUNT ?= 200
+SEED ?= 1
+ARGS ?=
+
+help:  ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# A stamp is newer than what it was made from, or the step runs again.
+$(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/platform.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python scripts/fetch_assets.py
+	@touch $@
+
+$(PAYLOAD)/.ready: requirements/payload.txt
+	@test -x $(PAYLOAD)/bin/python || $(PYTHON) -m venv $(PAYLOAD)
+	$(PAYLOAD)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/payload.txt
+	@touch $@
+
+setup: $(VENV)/.ready  ## install the platform and its tools in .venv
+payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
+
+system:  ## install Debian packages that the tests and the sandbox need
+	@scripts/system_packages.sh
+
+demo: setup payload  ## the main job for real: train, place, kill, adopt, serve, bill
+	@scripts/system_packages.sh --optional bubblewrap
+	$(BIN)/python -m examples.demo $(ARGS)
+
+up: setup  ## run the embedded platform on this machine; data is kept in ./data
+	$(BIN)/hutong up --data data --scenario demo $(ARGS)
+
+check: setup payload system  ## what CI runs: format, lint, types, import rules, tests, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+test: setup  ## the tests only; ARGS='tests/core -x' picks some
+	$(BIN)/pytest $(ARGS)
+
+kill: setup  ## kill -9 API, loop, agents at random while COUNT jobs run; SEED makes it repeatable
+	$(BIN)/python -m bench.kill --count $(COUNT) --seed $(SEED)
+
+bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s
+	$(BIN)/python -m bench.control $(ARGS)
+
+wheel: setup  ## build the wheel, page assets and data included
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist .
+
+lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (needs uv)
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --extra dev pyproject.toml -o requirements/platform.txt
+
+clean:  ## remove what was built and installed here; data stays
+	rm -rf $(VENV) $(PAYLOAD) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup payload system demo up check test kill bench wheel lock clean

@@ -1,0 +1,192 @@
+"""Placement: what a receipt promises, and why a pool says no."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hutong.core.capacity.sites import Admission
+from hutong.core.placement.decide import NEVER, PPM, decide, matches, refuse
+from hutong.core.placement.receipt import (
+    VERSION,
+    Receipt,
+    decode_receipt,
+    differences,
+    digest,
+    encode_receipt,
+    replay,
+)
+from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.work.spec import Ask
+
+BALANCED = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3)
+POOL = PoolView(
+    site="bj", pool="a", accelerator="H100", nodes=4, cards_per_node=8, cards_free=32, cpus_per_node=64,
+    memory_bytes_per_node=10**12, price_micro_per_card_hour=10_000_000, pue_milli=1200, distance_km=10,
+    green_ppm=300_000, wait_s=0, admission=Admission.ACTIVE, reachable=True,
+)  # fmt: skip
+REQUEST = Request(
+    nodes=2, asks=(Ask("H100", 4),), ordered=False, cpus=8, memory_bytes=10**10, run_ms=3_600_000,
+    latency_class="batch", allow=(), deny=(), max_hourly_cost_micro=None,
+)  # fmt: skip
+
+pools = st.lists(
+    st.builds(
+        PoolView,
+        site=st.sampled_from(["bj", "tj", "zjk", "hu"]),
+        pool=st.sampled_from(["a", "b"]),
+        accelerator=st.sampled_from(["H100", "Ascend910B", "MLU370"]),
+        nodes=st.integers(1, 8),
+        cards_per_node=st.integers(1, 16),
+        cards_free=st.integers(-4, 128),
+        cpus_per_node=st.integers(0, 256),
+        memory_bytes_per_node=st.integers(0, 10**12),
+        price_micro_per_card_hour=st.integers(0, 10**8),
+        pue_milli=st.integers(1000, 2000),
+        distance_km=st.integers(0, 3000),
+        green_ppm=st.integers(0, PPM),
+        wait_s=st.integers(0, 10**6),
+        admission=st.sampled_from(Admission),
+        reachable=st.booleans(),
+    ),
+    max_size=6,
+    unique_by=lambda view: (view.site, view.pool),
+).map(tuple)
+requests = st.builds(
+    Request,
+    nodes=st.integers(1, 4),
+    asks=st.lists(
+        st.builds(Ask, st.sampled_from(["H100", "Ascend910B", "MLU370"]), st.integers(1, 8)),
+        min_size=1, max_size=3, unique_by=lambda ask: ask.accelerator,
+    ).map(tuple),
+    ordered=st.booleans(),
+    cpus=st.integers(0, 128),
+    memory_bytes=st.integers(0, 10**12),
+    run_ms=st.integers(1, 10**9),
+    latency_class=st.sampled_from(["interactive", "standard", "batch", "offline"]),
+    allow=st.sampled_from([(), ("bj",), ("t*", "zjk")]),
+    deny=st.sampled_from([(), ("hu",)]),
+    max_hourly_cost_micro=st.one_of(st.none(), st.integers(0, 10**9)),
+)  # fmt: skip
+
+
+@given(requests, pools)
+def test_every_pool_is_judged_and_only_an_able_one_is_chosen(
+    request: Request, views: tuple[PoolView, ...]
+) -> None:
+    decision = decide(request, views, BALANCED)
+    assert [(row.site, row.pool) for row in decision.rows] == [(v.site, v.pool) for v in views]
+    for row, view in zip(decision.rows, views, strict=True):
+        assert row.eligible is (row.why_not is None)
+        assert all(0 <= part <= PPM for part in row.parts)
+        if row.eligible:
+            assert view.cards_free >= row.cards > 0
+            assert view.reachable
+    chosen = decision.choice
+    assert (chosen is None) == (not any(row.eligible for row in decision.rows))
+    if chosen and not request.ordered:
+        assert chosen.score_ppm == max(row.score_ppm for row in decision.rows if row.eligible)
+
+
+@given(requests, pools)
+def test_the_smallest_change_helps(request: Request, views: tuple[PoolView, ...]) -> None:
+    """Where a refusal names a number, a request with that number is not refused for that reason any more."""
+    for view in views:
+        why = refuse(request, view)
+        if why is None:
+            continue
+        ask = next((a for a in request.asks if a.accelerator == view.accelerator), None)
+        match why.code:
+            case "other_chip":
+                changed = replace(request, asks=(*request.asks, Ask(view.accelerator, 1)))
+            case "node_too_small":
+                assert ask
+                changed = replace(request, asks=(Ask(ask.accelerator, view.cards_per_node),))
+            case "too_few_nodes":
+                changed = replace(request, nodes=view.nodes)
+            case "not_allowed":
+                changed = replace(request, allow=(), deny=())
+            case _:
+                continue
+        again = refuse(changed, view)
+        assert again is None or again.code != why.code
+
+
+@given(requests, pools)
+def test_a_receipt_replays_bit_for_bit(request: Request, views: tuple[PoolView, ...]) -> None:
+    decision = decide(request, views, BALANCED)
+    receipt = Receipt(VERSION, "01J", 1, 0, BALANCED, request, views, decision)
+    stored = encode_receipt(receipt)
+    again = replay(decode_receipt(stored))
+    assert encode_receipt(again) == stored
+    assert digest(again) == digest(receipt)
+
+
+def test_a_receipt_that_was_tampered_with_does_not_replay() -> None:
+    other = replace(POOL, site="tj", price_micro_per_card_hour=20_000_000)
+    decision = decide(REQUEST, (POOL, other), BALANCED)
+    forged = replace(decision, chosen=1)
+    receipt = Receipt(VERSION, "01J", 1, 0, BALANCED, REQUEST, (POOL, other), forged)
+    assert digest(replay(receipt)) != digest(receipt)
+    assert any("chosen" in line for line in differences(receipt, replay(receipt)))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"accelerator": "MLU370"}, "other_chip"),
+        ({"cards_per_node": 2}, "node_too_small"),
+        ({"nodes": 1}, "too_few_nodes"),
+        ({"memory_bytes_per_node": 1}, "memory"),
+        ({"cpus_per_node": 1}, "cpus"),
+        ({"admission": Admission.DRAIN}, "draining"),
+        ({"reachable": False}, "unreachable"),
+        ({"cards_free": 7}, "busy"),
+    ],
+)
+def test_each_refusal_has_its_code(change: dict[str, object], code: str) -> None:
+    why = refuse(REQUEST, replace(POOL, **change))  # type: ignore[arg-type]
+    assert why is not None
+    assert why.code == code
+    assert why.text
+    assert why.change
+
+
+def test_a_lasting_refusal_is_named_before_a_passing_one() -> None:
+    busy_and_wrong = replace(POOL, accelerator="MLU370", cards_free=0, reachable=False)
+    why = refuse(REQUEST, busy_and_wrong)
+    assert why is not None
+    assert why.code in NEVER
+
+
+def test_cheaper_and_greener_wins_and_the_weights_decide() -> None:
+    dear = replace(POOL, site="dear", price_micro_per_card_hour=30_000_000, green_ppm=900_000)
+    cheap = replace(POOL, site="cheap", price_micro_per_card_hour=10_000_000, green_ppm=100_000)
+    by_price = Policy("p", fit=0, price=1, wait=0, distance=0, green=0)
+    by_green = Policy("g", fit=0, price=0, wait=0, distance=0, green=1)
+    assert decide(REQUEST, (dear, cheap), by_price).chosen == 1
+    assert decide(REQUEST, (dear, cheap), by_green).chosen == 0
+
+
+def test_in_order_means_the_first_kind_that_can() -> None:
+    request = replace(REQUEST, asks=(Ask("Ascend910B", 4), Ask("H100", 4)), ordered=True)
+    ascend = replace(POOL, site="tj", accelerator="Ascend910B", price_micro_per_card_hour=10**8)
+    assert decide(request, (POOL, ascend), BALANCED).chosen == 1
+    assert decide(request, (POOL, replace(ascend, cards_free=0)), BALANCED).chosen == 0
+
+
+def test_distance_counts_for_the_interactive_and_not_for_the_offline() -> None:
+    only_near = Policy("d", fit=0, price=0, wait=0, distance=1, green=0)
+    far = replace(POOL, site="far", distance_km=500)
+    quick = replace(REQUEST, latency_class="interactive")
+    rows = decide(quick, (POOL, far), only_near).rows
+    assert rows[0].score_ppm > 2 * rows[1].score_ppm
+    offline = decide(replace(REQUEST, latency_class="offline"), (POOL, far), only_near).rows
+    assert offline[0].score_ppm == offline[1].score_ppm == PPM
+
+
+def test_patterns_of_sites() -> None:
+    assert matches("bj-yizhuang", ("bj-*",))
+    assert matches("bj", ("bj",))
+    assert not matches("bj-yizhuang", ("bj", "tj*"))
