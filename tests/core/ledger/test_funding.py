@@ -52,7 +52,7 @@ def test_a_lot_outside_its_time_holds_nothing() -> None:
 def test_however_a_charge_is_sliced_all_is_booked_and_each_source_pays_the_same(
     slices: list[int], voucher: int, award: int, rate_ppm: int, hold: int
 ) -> None:
-    """L5 and L10: the sum of the entries is the charge, whoever has to pay it, and slicing changes nothing."""
+    """L5 and L10: the sum of the entries is the charge, whoever pays; slicing changes nothing."""
     lots = (lot("v", LotKind.VOUCHER, voucher, rate_ppm), lot("a", LotKind.AWARD, award))
     parts = plan_hold(lots, hold, now_ms=5)
     if parts is None:
