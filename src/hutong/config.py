@@ -1,0 +1,127 @@
+"""The edge: the one clock, fresh ids, the data folder and the settings of a platform."""
+
+import os
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.ids import ulid
+
+SETTINGS_FILE = "hutong.toml"
+_PREFIX = "HUTONG_"
+_MIB = 1 << 20
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+"""A TCP port; 0 lets the system choose a free one."""
+
+
+def now_ms() -> int:
+    """Return the time in UTC milliseconds: the one clock of the platform."""
+    return time.time_ns() // 1_000_000
+
+
+def new_ulid() -> str:
+    """Return a fresh ULID of now."""
+    return ulid(now_ms(), os.urandom(10))
+
+
+def data_folder(name: str) -> Path:
+    """Return a folder of shipped data (`policies`, `scenarios`, `examples`): packaged, or the source's."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "_data" / name
+    return packaged if packaged.is_dir() else here.parents[1] / name
+
+
+def default_data() -> Path:
+    """Return where a platform keeps its data: `$HUTONG_DATA`, else the XDG data folder."""
+    told = os.environ.get("HUTONG_DATA")
+    if told:
+        return Path(told)
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "hutong"
+
+
+class Settings(BaseModel):
+    """All that a platform can be told: keys of `<data>/hutong.toml`; `HUTONG_<KEY>` in the environment wins."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path
+    database: str = ""
+    objects: str = ""
+    policies: Path = Field(default_factory=lambda: data_folder("policies"))
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8470
+    gateway_host: str = "127.0.0.1"
+    gateway_port: Port = 8471
+    log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
+    body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
+    batch_bytes_max: Annotated[int, Field(ge=1024)] = 16 * _MIB
+    bundle_bytes_max: Annotated[int, Field(ge=1024)] = 512 * _MIB
+    object_bytes_max: Annotated[int, Field(ge=1024)] = 20 << 30
+    submissions_waiting_max: Annotated[int, Field(ge=1)] = 2000
+    streams_max: Annotated[int, Field(ge=1)] = 500
+
+    @property
+    def database_url(self) -> str:
+        """The store's URL: as told, else SQLite in the data folder."""
+        return self.database or f"sqlite:///{self.data / 'hutong.sqlite'}"
+
+    @property
+    def objects_url(self) -> str:
+        """The object store's URL: as told, else files in the data folder."""
+        return self.objects or f"file://{self.data / 'objects'}"
+
+    @property
+    def vault_key(self) -> Path:
+        """The key that protects secrets at rest; only its owner may read it."""
+        return self.data / "keys" / "vault.key"
+
+    @classmethod
+    def load(
+        cls,
+        data: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        **given: object,
+    ) -> Self:
+        """Read the settings of the platform in `data`; `given` beats the environment, which beats the file.
+
+        Raises Refused that names the key, what is wrong and where it was set.
+        """
+        env = os.environ if environ is None else environ
+        folder = (data or Path(env.get(f"{_PREFIX}DATA") or default_data())).expanduser().resolve()
+        path = folder / SETTINGS_FILE
+        values: dict[str, object] = {**_read_file(path), **_read_environment(cls, env)}
+        values.update({key: value for key, value in given.items() if value is not None}, data=folder)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = tuple(_problem(each["loc"], each["msg"], path) for each in error.errors())
+            raise Refused("bad_settings", "the settings cannot be used", problems) from error
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = Problem("", f"{path}: {error}", "TOML: key = value, one a line")
+        raise Refused("bad_settings", f"{path} is not TOML", (problem,)) from error
+
+
+def _read_environment(cls: type[BaseModel], env: Mapping[str, str]) -> dict[str, object]:
+    names = {name: f"{_PREFIX}{name.upper()}" for name in cls.model_fields}
+    return {name: env[key] for name, key in names.items() if env.get(key)}
+
+
+def _problem(loc: tuple[int | str, ...], message: str, path: Path) -> Problem:
+    name = str(loc[0]) if loc else ""
+    hint = f"set {name} in {path} or {_PREFIX}{name.upper()} in the environment"
+    return Problem(f"/{name}", f"{name}: {message}", hint)

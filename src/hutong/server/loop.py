@@ -1,8 +1,8 @@
-"""The shell round `core.control.turn`: load a snapshot, decide, apply; one leader at a time, no I/O between."""
+"""The shell round `core.control.turn`: load, decide, apply; one leader at a time, no I/O in between."""
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -37,7 +37,7 @@ class Loop:
     rules: Rules
     clock: Clock
     holder: str
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     epoch: int | None = None
     _renew_at_ms: int = 0
 

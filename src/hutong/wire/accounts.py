@@ -25,7 +25,7 @@ class NewPerson(Shape):
     id: Slug
     name: Name
     institution: Slug
-    password: Annotated[str, Field(min_length=10, max_length=200, repr=False)] | None = None
+    password: Annotated[str | None, Field(min_length=10, max_length=200, repr=False)] = None
     operator: bool = False
 
 
@@ -36,7 +36,7 @@ class Person(Shape):
     name: Name
     institution: Slug
     operator: bool = False
-    password: Annotated[str, Field(repr=False)] | None = None
+    password: Annotated[str | None, Field(repr=False)] = None
 
 
 class NewProject(Shape):
@@ -92,7 +92,7 @@ class Token(Shape):
     site: str = ""
     created: Time
     expires: Time
-    secret: Annotated[str, Field(repr=False)] | None = None
+    secret: Annotated[str | None, Field(repr=False)] = None
 
 
 class Me(Shape):

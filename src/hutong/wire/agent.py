@@ -6,7 +6,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 | --- | --- | --- |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
-| `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 404 or 200; PUT 200 after the digest was verified |
+| `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200 or 404; PUT verifies the digest |
 | `PUT /logs/{key}/{rank}?offset=N&whole=B` | raw bytes, at most `LOG_CHUNK_BYTES` | `LogOut` |
 
 A log grows without holes: a chunk that begins beyond what the platform holds is not stored, and the

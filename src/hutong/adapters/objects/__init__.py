@@ -1,1 +1,1 @@
-"""Content-addressed files: local folders and S3."""
+"""Large bytes by path and by content: files, S3, memory."""

@@ -1,0 +1,177 @@
+"""The processes of one attempt: started, listened to, waited for and ended, by one loop without threads.
+
+Standard library only: the supervisor imports this without any installed package.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hutong.adapters.engines.local.box import set_limits
+from hutong.adapters.engines.local.tap import Tap
+from hutong.adapters.engines.local.tree import below, end_all, is_box, send
+
+_READ_BYTES = 1 << 16
+_ROUNDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one rank ended; `code` is 128 + the signal where a signal ended it, as a shell has it."""
+
+    rank: int
+    code: int
+    signal: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself."""
+
+    rank: int
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    log: Path
+    limits: Mapping[str, int]
+    boxed: bool
+
+
+class Gang:
+    """All processes below this one, which must be their subreaper: setup, then the ranks."""
+
+    def __init__(
+        self, secrets: tuple[bytes, ...], log_most_bytes: int, on_exit: Callable[[Exit], None]
+    ) -> None:
+        self._secrets = secrets
+        self._log_most_bytes = log_most_bytes
+        self._on_exit = on_exit
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
+        self._boxes: set[int] = set()
+        self._taps: dict[int, Tap] = {}
+        self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(self._bell, selectors.EVENT_READ, None)
+        self.exits: dict[int, Exit] = {}
+
+    def launch(self, start: Start) -> None:
+        """Start one rank in a session of its own, its output going to its log."""
+        tap = self.tap(start.rank, start.log)
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours, False)
+        try:
+            child = subprocess.Popen(
+                list(start.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                cwd=start.cwd,
+                env=dict(start.env),
+                start_new_session=True,
+                preexec_fn=lambda: _settle(start.limits),  # noqa: PLW1509  (one thread here)
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        self.exits.pop(start.rank, None)
+        self._children[child.pid] = (start.rank, child)
+        if start.boxed:
+            self._boxes.add(child.pid)
+        self._selector.register(ours, selectors.EVENT_READ, tap)
+
+    def tap(self, rank: int, log: Path) -> Tap:
+        """Return the open log of a rank."""
+        if rank not in self._taps:
+            self._taps[rank] = Tap(log, self._secrets, self._log_most_bytes)
+        return self._taps[rank]
+
+    def pump(self, wait_s: float) -> None:
+        """Move output into the logs and wait for the dead; returns after `wait_s`, or sooner with news."""
+        for key, _ in self._selector.select(wait_s):
+            if key.data is None:
+                _drain(key.fd)
+            else:
+                self._move(key.fd, key.data)
+        self._reap()
+
+    def end(self, grace_s: float) -> bool:
+        """End every process below this one: TERM, up to `grace_s`, KILL. False if one will not die."""
+        me = os.getpid()
+        alive = below([me])
+        if alive and grace_s > 0:
+            send([pid for pid in alive if not self._is_box(pid)], signal.SIGTERM)
+            deadline = time.monotonic() + grace_s
+            pause_s = 0.01
+            while time.monotonic() < deadline and below([me]):
+                self.pump(pause_s)
+                pause_s = min(pause_s * 2, 0.2)
+        gone = end_all(lambda: below([me]), lambda: self.pump(0))
+        for key in [key for key in self._selector.get_map().values() if key.data is not None]:
+            self._move(key.fd, key.data)
+        return gone
+
+    def close(self) -> None:
+        """Write out the logs."""
+        for tap in self._taps.values():
+            tap.close()
+        self._taps.clear()
+
+    def _is_box(self, pid: int) -> bool:
+        return pid in self._boxes or (bool(self._boxes) and is_box(pid))
+
+    def _move(self, handle: int, tap: Tap) -> None:
+        for _ in range(_ROUNDS):
+            try:
+                chunk = os.read(handle, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._selector.unregister(handle)
+                os.close(handle)
+                return
+            tap.write(chunk)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._children:
+                self._note(pid, os.waitstatus_to_exitcode(status))
+
+    def _note(self, pid: int, result: int) -> None:
+        rank, child = self._children.pop(pid)
+        self._boxes.discard(pid)
+        child.returncode = result  # we have waited for it; Popen must not
+        code = 128 - result if result < 0 else result
+        number = code - 128 if 128 < code < 128 + signal.NSIG else 0
+        ended = Exit(rank, code, number, int(time.time() * 1000))
+        self.exits[rank] = ended
+        self._on_exit(ended)
+
+
+def _drain(handle: int) -> None:
+    try:
+        while os.read(handle, 4096):
+            pass
+    except BlockingIOError:
+        return
+
+
+def _settle(limits: Mapping[str, int]) -> None:
+    """Between fork and exec: bound the child, and have the kernel kill it before its supervisor."""
+    set_limits(limits)
+    Path("/proc/self/oom_score_adj").write_text("500")

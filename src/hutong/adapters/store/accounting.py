@@ -1,0 +1,158 @@
+"""What postings do to balances and holds, worked out before anything is written; the same for every store.
+
+Invariants (L1-L5): a transaction sums to zero; a repeat of a posting changes nothing; a lot never holds
+more than it has; a hold is closed once, with nothing left in it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord, lot_account
+from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.ids import LotId, ProjectId
+
+_LOT = lot_account(LotId(""))
+
+
+@dataclass(slots=True)
+class HoldState:
+    """A hold as it stands: amounts by lot, in the order in which they were asked for."""
+
+    project: ProjectId
+    closed: bool = False
+    parts: dict[LotId, int] = field(default_factory=dict)
+
+    def as_change(self, key: str) -> HoldChange:
+        """Return the change that would have opened it."""
+        parts = tuple(HoldPart(lot, amount) for lot, amount in self.parts.items() if amount)
+        return HoldChange(key, self.project, parts)
+
+    def copy(self) -> "HoldState":
+        """Return an independent copy."""
+        return HoldState(self.project, self.closed, dict(self.parts))
+
+
+@dataclass(slots=True)
+class Balance:
+    """An account: the sum of its entries, what open holds have on it, and how low it may go."""
+
+    posted: int = 0
+    held: int = 0
+    floor: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that a batch of postings changes. `fresh` says of each posting whether it is news."""
+
+    fresh: list[bool] = field(default_factory=list)
+    txns: list[Txn] = field(default_factory=list)
+    usage: list[UsageRecord] = field(default_factory=list)
+    posted: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    holds: dict[str, HoldState] = field(default_factory=dict)
+
+    @property
+    def lot_accounts(self) -> list[str]:
+        """Accounts with a floor that this changes, in order."""
+        names = {name for name in self.posted if is_lot(name)} | set(self.held)
+        return sorted(names)
+
+
+def is_lot(account: str) -> bool:
+    """True if the account is that of a lot."""
+    return account.startswith(_LOT)
+
+
+def check_txn(txn: Txn) -> None:
+    """Raise Broken unless the entries sum to zero (L1)."""
+    total = sum(entry.amount_micro for entry in txn.entries)
+    if total:
+        raise Broken(f"the entries of {txn.id} sum to {total} micro, not to 0")
+
+
+def plan(
+    postings: Sequence[Posting],
+    known: Collection[str],
+    holds: Mapping[str, HoldState],
+    *,
+    guarded: bool,
+) -> Plan:
+    """Return what these postings change.
+
+    `known` has those transaction ids that are in the book, `holds` those holds that are. Outside a guarded
+    write, a posting of holds alone cannot be told from its own repeat: opening a hold again is a Conflict.
+    """
+    out = Plan()
+    seen = set(known)
+    for posting in postings:
+        fresh = not posting.txns or posting.txns[0].id not in seen
+        out.fresh.append(fresh)
+        if not fresh:
+            continue
+        for txn in posting.txns:
+            _add_txn(out, txn, seen)
+        for change in posting.holds:
+            again = not guarded and not posting.txns
+            _add_hold(out, change, holds, opens=again and _only_adds(change))
+        out.usage.extend(posting.usage)
+    return out
+
+
+def _add_txn(out: Plan, txn: Txn, seen: set[str]) -> None:
+    check_txn(txn)
+    if txn.id in seen:
+        raise Conflict("txn_exists", f"transaction {txn.id} is part of another posting")
+    seen.add(txn.id)
+    out.txns.append(txn)
+    for entry in txn.entries:
+        out.posted[entry.account] = out.posted.get(entry.account, 0) + entry.amount_micro
+
+
+def _only_adds(change: HoldChange) -> bool:
+    return not change.closes and all(part.amount_micro >= 0 for part in change.parts)
+
+
+def _add_hold(out: Plan, change: HoldChange, holds: Mapping[str, HoldState], *, opens: bool) -> None:
+    key = change.key
+    state = out.holds.get(key)
+    if state is None:
+        known = holds.get(key)
+        state = known.copy() if known else None
+    if state is None:
+        state = HoldState(change.project)
+        out.opened.add(key)
+    elif state.closed:
+        raise Conflict("hold_closed", f"hold {key} is closed and never opens again")
+    elif opens:
+        raise Conflict("hold_exists", f"hold {key} is already open")
+    elif state.project != change.project:
+        raise Broken(f"hold {key} belongs to {state.project}, not to {change.project}")
+    for part in change.parts:
+        amount = state.parts.get(part.lot, 0) + part.amount_micro
+        if amount < 0:
+            raise Broken(f"hold {key} has no {-part.amount_micro} micro on lot {part.lot} to let go")
+        state.parts[part.lot] = amount
+        account = lot_account(part.lot)
+        out.held[account] = out.held.get(account, 0) + part.amount_micro
+    if change.closes:
+        if any(state.parts.values()):
+            raise Broken(f"hold {key} closes with {state.parts} left in it")
+        state.closed = True
+        state.parts.clear()
+    out.holds[key] = state
+
+
+def check_funds(out: Plan, balances: Mapping[str, Balance]) -> None:
+    """Raise Conflict if a lot would go below its floor (L4), Broken if there is no such lot."""
+    for name in out.lot_accounts:
+        balance = balances.get(name)
+        if balance is None:
+            raise Broken(f"there is no account {name}")
+        posted = balance.posted + out.posted.get(name, 0)
+        held = balance.held + out.held.get(name, 0)
+        if balance.floor is not None and posted - held < balance.floor:
+            short = balance.floor - (posted - held)
+            lot = name.removeprefix(_LOT)
+            raise Conflict("insufficient_funds", f"lot {lot} lacks {short} micro for this")

@@ -1,0 +1,59 @@
+"""Core shapes to and from the JSON text that the tables keep."""
+
+from functools import lru_cache
+from typing import get_args
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from hutong.core.capacity.sites import Site
+from hutong.core.kernel.errors import Broken, Refused
+from hutong.core.work.facts import Event
+from hutong.core.work.fold import Job
+from hutong.core.work.spec import JobSpec
+
+_JOB = TypeAdapter(Job)
+_SPEC = TypeAdapter(JobSpec)
+_SITE = TypeAdapter(Site)
+_CLASSES: tuple[type[Event], ...] = get_args(Event)
+_EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
+
+
+def encode(shape: object) -> str:
+    """Return compact JSON of a core dataclass or a document; Refused if it has no JSON form."""
+    try:
+        return orjson.dumps(shape).decode()
+    except TypeError as error:  # a lone surrogate, an integer beyond 64 bits, a foreign type
+        raise Refused("bad_value", f"this cannot be stored: {error}") from error
+
+
+def decode_job(text: str) -> Job:
+    """Return the job that `encode` wrote."""
+    return _JOB.validate_json(text)
+
+
+def decode_spec(text: str) -> JobSpec:
+    """Return the spec that `encode` wrote."""
+    return _SPEC.validate_json(text)
+
+
+def decode_event(kind: str, text: str) -> Event:
+    """Return the event of that kind that `encode` wrote."""
+    return _EVENTS[kind].validate_json(text)
+
+
+def decode_doc(text: str) -> dict[str, object]:
+    """Return a document of the registry."""
+    doc = orjson.loads(text)
+    if not isinstance(doc, dict):
+        raise Broken("a document of the registry is an object")
+    return doc
+
+
+@lru_cache(maxsize=4096)
+def decode_site(text: str) -> Site:
+    """Return a site from its registry document; sites change rarely, so they are remembered."""
+    try:
+        return _SITE.validate_json(text)
+    except ValidationError as error:
+        raise Refused("bad_site", f"this document does not describe a site: {error}") from error

@@ -1,0 +1,103 @@
+"""Transactions of the SQL store: consistent reads, whole writes, and database trouble in our own words."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hutong.core.kernel.errors import Conflict, Later, Refused
+
+T = TypeVar("T")
+Upsert = sqlite.Insert | postgresql.Insert
+TRIES = 3
+CHUNK = 500
+
+
+class Database(ABC):
+    """One database: hands out transactions. Subclasses say what SQLite and PostgreSQL do differently."""
+
+    reader: sa.Engine
+    writer: sa.Engine
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction whose statements all see one state of the book."""
+        with self._in_our_words(), self.reader.begin() as connection:
+            yield connection
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in one transaction, durable when this returns; undone whole if it raises.
+
+        Where somebody else inserted the same key at the same moment, `work` runs again and finds it.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                with self._in_our_words(), self._turn(), self.writer.begin() as connection:
+                    return work(connection)
+            except sa.exc.IntegrityError as error:
+                if not left:
+                    raise Conflict("already_there", f"this is in the book already: {error.orig}") from error
+        raise AssertionError
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.TimeoutError as error:
+            raise Later("every connection to the store is busy") from error
+        except (sa.exc.DataError, OverflowError, UnicodeEncodeError) as error:
+            raise Refused("bad_value", f"this cannot be stored: {error}") from error
+        except sa.exc.DBAPIError as error:
+            why = self.passing(error)
+            if why:
+                raise Later(why) from error
+            raise
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @abstractmethod
+    def passing(self, error: sa.exc.DBAPIError) -> str:
+        """Return what to tell the caller if another try makes sense, else an empty string."""
+
+    @abstractmethod
+    def upsert(self, table: sa.Table) -> Upsert:
+        """Return an insert of that table that can say what to do with a row that is there."""
+
+    @abstractmethod
+    def lock_schema(self, connection: sa.Connection) -> None:
+        """Wait until nobody else migrates, for the rest of the transaction."""
+
+    @abstractmethod
+    def pulse(self) -> int:
+        """Return a number that changes when anybody has committed a write."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a sequence so that each part fits the parameters of one statement."""
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def rows_in(
+    connection: sa.Connection,
+    query: sa.Select[*tuple[object, ...]],
+    column: sa.Column[str],
+    values: Sequence[str],
+) -> Iterator[sa.RowMapping]:
+    """Yield the rows of `query` whose `column` is one of `values`, however many these are."""
+    for part in chunks(values):
+        yield from connection.execute(query.where(column.in_(part))).mappings()
+
+
+def many(connection: sa.Connection, statement: sa.Executable, rows: Sequence[Mapping[str, object]]) -> None:
+    """Run a statement once for each row in one call; nothing for no rows."""
+    if rows:
+        connection.execute(statement, rows)

@@ -1,0 +1,197 @@
+"""Jobs in SQL: wishes, what users ask later, lists, facts and receipts."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import rules
+from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
+from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.tables import facts, jobs, receipts
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import JobQuery, NewJob, Submission, UserEvent
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.work.facts import Fact
+from hutong.core.work.fold import Job, begin
+
+COLUMNS = (jobs.c.id, jobs.c.project, jobs.c.due_ms, jobs.c.job, jobs.c.spec)
+MERGED_MAX = 200
+_GUARDED = (
+    "seq",
+    "state",
+    "queued_ms",
+    "finished_ms",
+    "due_ms",
+    "site",
+    "pool",
+    "cards",
+    "attempt",
+    "dispatched_ms",
+    "job",
+)
+SAVE = (
+    jobs.update()
+    .where(jobs.c.id == sa.bindparam("name"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _GUARDED})
+)
+
+
+def saved(job: Job, due_ms: int | None) -> dict[str, object]:
+    """Return the parameters of `SAVE`: what a job's row says after its facts so far."""
+    live = job.live
+    return {
+        "name": job.id,
+        "new_seq": job.seq,
+        "new_state": job.state.value,
+        "new_queued_ms": job.queued_ms,
+        "new_finished_ms": job.finished_ms,
+        "new_due_ms": due_ms,
+        "new_site": live.site if live else None,
+        "new_pool": live.pool if live else None,
+        "new_cards": live.cards if live else None,
+        "new_attempt": live.number if live else None,
+        "new_dispatched_ms": live.dispatched_ms if live else None,
+        "new_job": encode(job),
+    }
+
+
+def fact_row(fact: Fact) -> dict[str, object]:
+    """Return a fact as a row."""
+    return {
+        "job": fact.job,
+        "seq": fact.seq,
+        "at_ms": fact.at_ms,
+        "source": fact.source,
+        "kind": fact.event.kind,
+        "event": encode(fact.event),
+    }
+
+
+def job_row(row: sa.RowMapping) -> JobRow:
+    """Return a job from `COLUMNS`."""
+    return JobRow(decode_job(row["job"]), decode_spec(row["spec"]), ProjectId(row["project"]))
+
+
+def lock_jobs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, sa.RowMapping]:
+    """Return the rows of these jobs, kept from others until the transaction ends."""
+    query = sa.select(*COLUMNS).order_by(jobs.c.id).with_for_update()
+    return {JobId(row["id"]): row for row in rows_in(connection, query, jobs.c.id, sorted(set(ids)))}
+
+
+def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
+    return {
+        "id": wish.id,
+        "project": wish.project,
+        "seq": job.seq,
+        "state": job.state.value,
+        "priority": wish.spec.priority,
+        "submitted_ms": job.submitted_ms,
+        "queued_ms": 0,
+        "finished_ms": 0,
+        "due_ms": job.submitted_ms,
+        "idempotency_key": wish.idempotency_key,
+        "request_digest": wish.request_digest,
+        "spec_digest": wish.spec_digest,
+        "job": encode(job),
+        "spec": encode(wish.spec),
+    }
+
+
+class Jobs:
+    """The jobs' part of the store."""
+
+    _db: Database
+
+    def submit(self, wishes: Sequence[NewJob], now_ms: int) -> tuple[Submission, ...]:
+        """Write each wish with its first fact, unless its idempotency key is known."""
+        first = {wish.id: rules.first_fact(wish, now_ms) for wish in wishes}
+        rows = {wish.id: _wish_row(wish, begin(first[wish.id])) for wish in wishes}
+
+        def work(connection: sa.Connection) -> tuple[Submission, ...]:
+            answers, fresh = rules.sort_wishes(wishes, _known(connection, wishes))
+            many(connection, jobs.insert(), [rows[wish.id] for wish in fresh])
+            many(connection, facts.insert(), [fact_row(first[wish.id]) for wish in fresh])
+            return answers
+
+        return self._db.write(work)
+
+    def ask(self, job: JobId, event: UserEvent, now_ms: int) -> Job:
+        """Append what a user wants; a repeat changes nothing. Raises NotFound, or Conflict if too late."""
+
+        def work(connection: sa.Connection) -> Job:
+            row = lock_jobs(connection, [job]).get(job)
+            if row is None:
+                raise rules.unknown_job(job)
+            before = decode_job(row["job"])
+            if not rules.wants_fact(before, event):
+                return before
+            after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
+            connection.execute(facts.insert(), fact_row(fact))
+            connection.execute(SAVE, saved(after, rules.sooner(row["due_ms"], now_ms)))
+            return after
+
+        return self._db.write(work)
+
+    def job(self, job: JobId) -> JobRow | None:
+        """Return one job."""
+        with self._db.read() as connection:
+            row = connection.execute(sa.select(*COLUMNS).where(jobs.c.id == job)).mappings().first()
+        return job_row(row) if row else None
+
+    def jobs(self, query: JobQuery) -> tuple[JobRow, ...]:
+        """Return a page of jobs, newest first."""
+        with self._db.read() as connection:
+            ids = _page_ids(connection, query)
+            found = list(rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids))
+        return tuple(job_row(row) for row in sorted(found, key=lambda row: str(row["id"]), reverse=True))
+
+    def facts(self, job: JobId, after: int, limit: int) -> tuple[Fact, ...]:
+        """Return facts of a job with a sequence above `after`."""
+        query = sa.select(facts).where(facts.c.job == job, facts.c.seq > after).order_by(facts.c.seq)
+        with self._db.read() as connection:
+            rows = connection.execute(query.limit(rules.page(limit))).mappings().all()
+        return tuple(
+            Fact(job, row["seq"], row["at_ms"], row["source"], decode_event(row["kind"], row["event"]))
+            for row in rows
+        )
+
+    def receipt(self, key: AttemptKey) -> bytes | None:
+        """Return the stored receipt of an attempt."""
+        with self._db.read() as connection:
+            body = connection.execute(sa.select(receipts.c.body).where(receipts.c.key == key)).scalar()
+        return None if body is None else bytes(body)
+
+
+def _known(connection: sa.Connection, wishes: Sequence[NewJob]) -> dict[tuple[str, str], tuple[JobId, str]]:
+    known: dict[tuple[str, str], tuple[JobId, str]] = {}
+    keys: dict[str, list[str]] = {}
+    for wish in wishes:
+        if wish.idempotency_key:
+            keys.setdefault(wish.project, []).append(wish.idempotency_key)
+    for project, mine in keys.items():
+        query = sa.select(jobs.c.id, jobs.c.idempotency_key, jobs.c.request_digest).where(
+            jobs.c.project == project, jobs.c.idempotency_key != sa.literal_column("''")
+        )
+        for row in rows_in(connection, query, jobs.c.idempotency_key, mine):
+            known[project, row["idempotency_key"]] = (JobId(row["id"]), row["request_digest"])
+    return known
+
+
+def _page_ids(connection: sa.Connection, query: JobQuery) -> list[str]:
+    """Return the ids of a page. Each combination of project and state is one walk down one index."""
+    newest = sa.select(jobs.c.id).order_by(jobs.c.id.desc()).limit(rules.page(query.limit))
+    if query.before:
+        newest = newest.where(jobs.c.id < query.before)
+    projects: list[str | None] = [None] if query.projects is None else [*sorted(query.projects)]
+    states: list[str | None] = [None] if not query.states else [*sorted(query.states)]
+    if len(projects) * len(states) > MERGED_MAX:  # rare: let the database sort
+        wide = newest.where(jobs.c.project.in_(query.projects)) if query.projects else newest
+        wide = wide.where(jobs.c.state.in_(query.states)) if query.states else wide
+        return list(connection.execute(wide).scalars())
+    ids: list[str] = []
+    for project in projects:
+        of_project = newest if project is None else newest.where(jobs.c.project == project)
+        for state in states:
+            walk = of_project if state is None else of_project.where(jobs.c.state == state)
+            ids.extend(connection.execute(walk).scalars())
+    return sorted(ids, reverse=True)[: rules.page(query.limit)]

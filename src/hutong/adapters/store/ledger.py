@@ -1,0 +1,247 @@
+"""The ledger in SQL: lots, transactions, holds and usage, each posting whole or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import accounting, rules
+from hutong.adapters.store.accounting import Balance, HoldState, Plan
+from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
+from hutong.core.book.money import Entry, HoldChange, Lot, LotKind, Posting, Txn, UsageRecord, lot_account
+from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.ids import LotId, ProjectId
+
+_MOVE = (
+    accounts.update()
+    .where(accounts.c.id == sa.bindparam("name"))
+    .values(
+        posted_micro=accounts.c.posted_micro + sa.bindparam("posted"),
+        held_micro=accounts.c.held_micro + sa.bindparam("held"),
+    )
+)
+_CLOSE = holds.update().where(holds.c.key == sa.bindparam("name")).values(closed=True)
+_DROP_PARTS = hold_parts.delete().where(hold_parts.c.key == sa.bindparam("name"))
+_PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
+_LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
+    lots, accounts, accounts.c.id == lots.c.account
+)
+_FIELDS = tuple(column.name for column in usage.columns)
+
+
+def post_all(
+    db: Database, connection: sa.Connection, postings: Sequence[Posting], *, guarded: bool
+) -> tuple[bool, ...]:
+    """Write postings in the caller's transaction; say of each whether it was news."""
+    known = _known_txns(connection, postings)
+    keys = {change.key for posting in postings for change in posting.holds}
+    query = sa.select(holds).order_by(holds.c.key).with_for_update()
+    states = read_holds(connection, list(rows_in(connection, query, holds.c.key, sorted(keys))))
+    out = accounting.plan(postings, known, states, guarded=guarded)
+    accounting.check_funds(out, _lock_balances(connection, out.lot_accounts))
+    _write_txns(db, connection, out)
+    _write_holds(db, connection, out)
+    many(connection, usage.insert(), [asdict(record) for record in out.usage])
+    return tuple(out.fresh)
+
+
+def _known_txns(connection: sa.Connection, postings: Sequence[Posting]) -> set[str]:
+    ids = sorted({txn.id for posting in postings for txn in posting.txns})
+    return {str(row["id"]) for row in rows_in(connection, sa.select(txns.c.id), txns.c.id, ids)}
+
+
+def _lock_balances(connection: sa.Connection, names: Sequence[str]) -> dict[str, Balance]:
+    query = sa.select(accounts).order_by(accounts.c.id).with_for_update()
+    return {
+        row["id"]: Balance(row["posted_micro"], row["held_micro"], row["floor_micro"])
+        for row in rows_in(connection, query, accounts.c.id, names)
+    }
+
+
+def _write_txns(db: Database, connection: sa.Connection, out: Plan) -> None:
+    many(connection, txns.insert(), [_txn_row(txn) for txn in out.txns])
+    many(connection, entries.insert(), [row for txn in out.txns for row in _entry_rows(txn)])
+    lot_moves = [
+        {"name": name, "posted": out.posted.get(name, 0), "held": out.held.get(name, 0)}
+        for name in out.lot_accounts
+    ]
+    many(connection, _MOVE, lot_moves)
+    others = sorted(name for name in out.posted if not accounting.is_lot(name))
+    if others:
+        insert = db.upsert(accounts)
+        total = accounts.c.posted_micro + insert.excluded.posted_micro
+        upsert = insert.on_conflict_do_update(index_elements=["id"], set_={"posted_micro": total})
+        many(
+            connection,
+            upsert,
+            [
+                {"id": name, "posted_micro": out.posted[name], "held_micro": 0, "floor_micro": None}
+                for name in others
+            ],
+        )
+
+
+def _txn_row(txn: Txn) -> dict[str, object]:
+    return {
+        "id": txn.id,
+        "kind": txn.kind,
+        "project": txn.project,
+        "effective_ms": txn.effective_ms,
+        "cause": txn.cause,
+    }
+
+
+def _entry_rows(txn: Txn) -> Iterable[dict[str, object]]:
+    for n, entry in enumerate(txn.entries):
+        yield {"txn": txn.id, "n": n, "account": entry.account, "amount_micro": entry.amount_micro}
+
+
+def _write_holds(db: Database, connection: sa.Connection, out: Plan) -> None:
+    opened = sorted(out.opened)
+    many(
+        connection,
+        holds.insert(),
+        [{"key": key, "project": out.holds[key].project, "closed": out.holds[key].closed} for key in opened],
+    )
+    closed = [{"name": key} for key, state in out.holds.items() if state.closed and key not in out.opened]
+    many(connection, _CLOSE, closed)
+    many(connection, _DROP_PARTS, closed)
+    parts = [
+        {"key": key, "lot": lot, "n": n, "amount_micro": amount}
+        for key, state in out.holds.items()
+        if not state.closed
+        for n, (lot, amount) in enumerate(state.parts.items())
+    ]
+    insert = db.upsert(hold_parts)
+    amount = insert.excluded.amount_micro
+    many(
+        connection,
+        insert.on_conflict_do_update(index_elements=["key", "lot"], set_={"amount_micro": amount}),
+        parts,
+    )
+
+
+def read_holds(connection: sa.Connection, found: Sequence[sa.RowMapping]) -> dict[str, HoldState]:
+    """Return these rows of holds with their parts, in the order of the rows."""
+    states = {row["key"]: HoldState(ProjectId(row["project"]), row["closed"]) for row in found}
+    for row in rows_in(connection, _PARTS, hold_parts.c.key, list(states)):
+        states[row["key"]].parts[LotId(row["lot"])] = row["amount_micro"]
+    return states
+
+
+def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:
+    """Return the lots of each of these projects in the order in which they pay."""
+    found: dict[ProjectId, list[Lot]] = {ProjectId(project): [] for project in projects}
+    for row in rows_in(connection, _LOTS, lots.c.project, projects):
+        lot = Lot(
+            id=LotId(row["id"]),
+            project=ProjectId(row["project"]),
+            kind=LotKind(row["kind"]),
+            rate_ppm=row["rate_ppm"],
+            starts_ms=row["starts_ms"],
+            ends_ms=row["ends_ms"],
+            posted_micro=row["posted_micro"],
+            held_micro=row["held_micro"],
+        )
+        found[lot.project].append(lot)
+    return {project: tuple(sorted(each, key=rules.pay_order)) for project, each in found.items()}
+
+
+class Ledger:
+    """The ledger's part of the store."""
+
+    _db: Database
+
+    def open_lot(self, lot: Lot, txn: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+
+        def work(connection: sa.Connection) -> bool:
+            posting = Posting((txn,))
+            if _known_txns(connection, [posting]):
+                return False
+            if connection.execute(sa.select(lots.c.id).where(lots.c.id == lot.id)).first():
+                raise Conflict("lot_exists", f"lot {lot.id} exists already")
+            account = lot_account(lot.id)
+            row = {"id": account, "posted_micro": 0, "held_micro": 0, "floor_micro": 0}
+            connection.execute(accounts.insert(), row)
+            row = {
+                "id": lot.id,
+                "account": account,
+                "project": lot.project,
+                "kind": lot.kind.value,
+                "rate_ppm": lot.rate_ppm,
+                "starts_ms": lot.starts_ms,
+                "ends_ms": lot.ends_ms,
+            }
+            connection.execute(lots.insert(), row)
+            return post_all(self._db, connection, [posting], guarded=False)[0]
+
+        return self._db.write(work)
+
+    def post(self, posting: Posting) -> bool:
+        """Write transactions, holds and usage together; False if the first transaction is already there.
+
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        """
+        return self._db.write(lambda connection: post_all(self._db, connection, [posting], guarded=False)[0])
+
+    def lots(self, project: ProjectId) -> tuple[Lot, ...]:
+        """Return a project's lots with balances, in the order in which they pay."""
+        with self._db.read() as connection:
+            return read_lots(connection, [project])[project]
+
+    def holds(self, project: ProjectId, limit: int) -> tuple[HoldChange, ...]:
+        """Return open holds of a project, each as the change that would have opened it."""
+        query = sa.select(holds).where(holds.c.project == project, sa.not_(holds.c.closed))
+        query = query.order_by(holds.c.key).limit(rules.page(limit))
+        with self._db.read() as connection:
+            states = read_holds(connection, connection.execute(query).mappings().all())
+        return tuple(state.as_change(key) for key, state in states.items())
+
+    def hold(self, key: str) -> HoldChange | None:
+        """Return one open hold."""
+        query = sa.select(holds).where(holds.c.key == key, sa.not_(holds.c.closed))
+        with self._db.read() as connection:
+            states = read_holds(connection, connection.execute(query).mappings().all())
+        return states[key].as_change(key) if states else None
+
+    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
+        """Return usage records in order of id above `after`; all of the project where `key` is empty."""
+        query = sa.select(usage).where(usage.c.project == project, usage.c.id > after)
+        if key:
+            query = query.where(usage.c.key == key)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).mappings().all()
+        return tuple(UsageRecord(**{name: row[name] for name in _FIELDS}) for row in rows)
+
+    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
+        """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
+        query = sa.select(txns).where(txns.c.project == project, txns.c.id > after)
+        if cause:
+            query = query.where(txns.c.cause == cause)
+        legs: dict[str, list[Entry]] = {}
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(txns.c.id).limit(rules.page(limit))).mappings().all()
+            of_txns = sa.select(entries).order_by(entries.c.txn, entries.c.n)
+            for leg in rows_in(connection, of_txns, entries.c.txn, [row["id"] for row in rows]):
+                legs.setdefault(leg["txn"], []).append(Entry(leg["account"], leg["amount_micro"]))
+        return tuple(
+            Txn(
+                row["id"],
+                row["kind"],
+                ProjectId(row["project"]),
+                row["effective_ms"],
+                row["cause"],
+                tuple(legs.get(row["id"], ())),
+            )
+            for row in rows
+        )
+
+    def balances(self, accounts_: Sequence[str]) -> tuple[Entry, ...]:
+        """Return the posted balance of each account (0 for one that never had an entry)."""
+        query = sa.select(accounts.c.id, accounts.c.posted_micro)
+        with self._db.read() as connection:
+            rows = rows_in(connection, query, accounts.c.id, sorted(set(accounts_)))
+            found = {row["id"]: row["posted_micro"] for row in rows}
+        return tuple(Entry(name, found.get(name, 0)) for name in accounts_)

@@ -1,0 +1,180 @@
+"""What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import rules
+from hutong.adapters.store.codec import decode_site
+from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
+from hutong.adapters.store.ledger import post_all, read_holds, read_lots
+from hutong.adapters.store.tables import (
+    absences,
+    commands,
+    facts,
+    holds,
+    jobs,
+    lease,
+    receipts,
+    registry,
+    statuses,
+    watches,
+)
+from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.snapshot import Absence, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
+from hutong.core.book.store import Applied
+from hutong.core.capacity.sites import SiteStatus
+from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
+from hutong.core.work.states import JobState
+
+_LOOP = "loop"
+_QUEUED = jobs.c.state == sa.literal_column(f"'{JobState.QUEUED.value}'")
+_NAME: sa.BindParameter[str] = sa.bindparam("name")
+_WITHDRAW = commands.delete().where(
+    commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
+)
+_FORGET = tuple(table.delete().where(table.c.key == _NAME) for table in (commands, absences, watches))
+
+
+def forget(connection: sa.Connection, keys: Sequence[AttemptKey]) -> None:
+    """Drop commands, absences and watches of attempts that are over."""
+    rows: list[dict[str, object]] = [{"name": key} for key in keys]
+    for statement in _FORGET:
+        many(connection, statement, rows)
+
+
+def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
+    """Return what is known of every site that ever called."""
+    return {
+        row["site"]: SiteStatus(
+            SiteId(row["site"]), row["seen_ms"], row["observed_ms"], row["agent"], row["isolation"]
+        )
+        for row in connection.execute(sa.select(statuses)).mappings()
+    }
+
+
+class Loop:
+    """The loop's part of the store."""
+
+    _db: Database
+
+    def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
+        """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
+        with self._db.read() as connection:
+            row = connection.execute(sa.select(lease).where(lease.c.name == _LOOP)).mappings().first()
+        if row and not rules.lease_asks_write(row["holder"], row["until_ms"], holder, now_ms, ttl_ms):
+            return int(row["epoch"]) if row["holder"] == holder else None
+
+        def work(connection: sa.Connection) -> int | None:
+            query = sa.select(lease).where(lease.c.name == _LOOP).with_for_update()
+            row = connection.execute(query).mappings().first()
+            if row and row["holder"] != holder and row["until_ms"] > now_ms:
+                return None
+            epoch = rules.next_epoch(row["holder"] if row else None, row["epoch"] if row else 0, holder)
+            values = {"holder": holder, "epoch": epoch, "until_ms": now_ms + ttl_ms}
+            if row:
+                connection.execute(lease.update().where(lease.c.name == _LOOP).values(**values))
+            else:
+                connection.execute(lease.insert().values(name=_LOOP, **values))
+            return epoch
+
+        return self._db.write(work)
+
+    def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
+        """Return what one turn may know; its cost does not depend on finished jobs."""
+        with self._db.read() as connection:
+            due, queue = _heads(connection, now_ms, limits)
+            projects = sorted({row.project for row in (*due, *queue)})
+            keys = sorted({key for row in due for key in rules.open_keys(row.job)})
+            return Snapshot(
+                now_ms=now_ms,
+                due=due,
+                queue=queue,
+                sites=tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars()),
+                statuses=read_statuses(connection),
+                use=tuple(
+                    PoolUse(row["site"], row["pool"], int(row["cards"]))
+                    for row in connection.execute(_USE).mappings()
+                ),
+                lots=read_lots(connection, projects),
+                holds=_open_holds(connection, keys),
+                absences={
+                    AttemptKey(row["key"]): Absence(AttemptKey(row["key"]), row["since_ms"], row["polls"])
+                    for row in rows_in(connection, sa.select(absences), absences.c.key, keys)
+                },
+            )
+
+    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:  # noqa: ARG002
+        """Write each job's part whose guard holds. Raises Conflict if the lease has another epoch,
+
+        or if a hold does not fit its lot any more; then nothing was written.
+        """
+        rules.check_outcome(outcome)
+
+        def work(connection: sa.Connection) -> Applied:
+            # The exclusive lock on the lease also makes command ids appear in order (see `take`).
+            query = sa.select(lease.c.epoch).where(lease.c.name == _LOOP).with_for_update()
+            if connection.execute(query).scalar() != epoch:
+                raise rules.stale_epoch(epoch)
+            guards = _lock_seqs(connection, [each.job for each in outcome.jobs])
+            fresh = [each for each in outcome.jobs if guards.get(each.job) == each.seq]
+            self._write(connection, fresh)
+            stale = tuple(each.job for each in outcome.jobs if guards.get(each.job) != each.seq)
+            return Applied(len(fresh), stale)
+
+        return self._db.write(work)
+
+    def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome]) -> None:
+        many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
+        many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
+        many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
+        many(
+            connection,
+            self._db.upsert(commands).on_conflict_do_nothing(index_elements=["key", "kind"]),
+            [
+                {"site": command.site, "key": command.key, "kind": command.kind, "taken_ms": None}
+                for each in fresh
+                for command in each.commands
+            ],
+        )
+        forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
+        bodies = [{"key": key, "body": body} for each in fresh for key, body in each.receipts]
+        many(connection, receipts.insert(), bodies)
+        postings = [each.posting for each in fresh if each.posting != Posting()]
+        if postings:
+            post_all(self._db, connection, postings, guarded=True)
+
+
+_SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
+_USE = (
+    sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
+    .where(jobs.c.site.is_not(None))
+    .group_by(jobs.c.site, jobs.c.pool)
+    .order_by(jobs.c.site, jobs.c.pool)
+)
+
+
+def _heads(
+    connection: sa.Connection, now_ms: int, limits: Limits
+) -> tuple[tuple[JobRow, ...], tuple[JobRow, ...]]:
+    asking = sa.select(*COLUMNS).where(jobs.c.due_ms.is_not(None), jobs.c.due_ms <= now_ms)
+    asking = asking.order_by(jobs.c.due_ms, jobs.c.id).limit(limits.due)
+    due = [job_row(row) for row in connection.execute(asking).mappings()]
+    names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
+    waiting = sa.select(*COLUMNS).where(_QUEUED)
+    waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
+    rows = connection.execute(waiting.limit(limits.queue + len(names))).mappings()
+    queue = [job_row(row) for row in rows if row["id"] not in names]
+    return tuple(due), tuple(queue[: limits.queue])
+
+
+def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:
+    query = sa.select(holds).where(sa.not_(holds.c.closed))
+    states = read_holds(connection, list(rows_in(connection, query, holds.c.key, keys)))
+    return {AttemptKey(key): state.as_change(key).parts for key, state in states.items()}
+
+
+def _lock_seqs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, int]:
+    query = sa.select(jobs.c.id, jobs.c.seq).order_by(jobs.c.id).with_for_update()
+    return {JobId(row["id"]): row["seq"] for row in rows_in(connection, query, jobs.c.id, sorted(ids))}

@@ -1,0 +1,168 @@
+"""The ledger in memory, under the same rules and with the same errors."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from hutong.adapters.store import accounting, rules
+from hutong.adapters.store.accounting import Balance, HoldState, Plan
+from hutong.adapters.store.memory.shelf import Locked
+from hutong.core.book.money import (
+    REVENUE,
+    Entry,
+    HoldChange,
+    Lot,
+    Posting,
+    Txn,
+    UsageRecord,
+    lot_account,
+)
+from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.ids import LotId, ProjectId
+
+
+class MemoryLedger(Locked):
+    """The ledger's part of the twin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accounts: dict[str, Balance] = {}
+        self._lots: dict[LotId, Lot] = {}
+        self._txns: dict[str, Txn] = {}
+        self._holds: dict[str, HoldState] = {}
+        self._usage: dict[str, UsageRecord] = {}
+
+    def _plan(self, postings: Sequence[Posting], *, guarded: bool) -> Plan:
+        """Work out what postings change; raises before anything is changed."""
+        out = accounting.plan(postings, self._txns.keys(), self._holds, guarded=guarded)
+        accounting.check_funds(out, self._accounts)
+        ids = [record.id for record in out.usage]
+        if len(set(ids)) < len(ids) or not self._usage.keys().isdisjoint(ids):
+            raise Conflict("already_there", "a usage record of this id is in the book already")
+        return out
+
+    def _book(self, out: Plan) -> None:
+        for txn in out.txns:
+            self._txns[txn.id] = txn
+        for name, amount in out.posted.items():
+            self._accounts.setdefault(name, Balance()).posted += amount
+        for name, amount in out.held.items():
+            self._accounts[name].held += amount
+        self._holds.update(out.holds)
+        self._usage.update((record.id, record) for record in out.usage)
+
+    def open_lot(self, lot: Lot, txn: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+        with self._writing():
+            if txn.id in self._txns:
+                return False
+            if lot.id in self._lots:
+                raise Conflict("lot_exists", f"lot {lot.id} exists already")
+            account = lot_account(lot.id)
+            self._accounts[account] = Balance(floor=0)
+            try:
+                out = self._plan([Posting((txn,))], guarded=False)
+            except BaseException:
+                del self._accounts[account]
+                raise
+            self._lots[lot.id] = lot
+            self._book(out)
+            return True
+
+    def post(self, posting: Posting) -> bool:
+        """Write transactions, holds and usage together; False if the first transaction is already there.
+
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        """
+        with self._writing():
+            out = self._plan([posting], guarded=False)
+            self._book(out)
+            return out.fresh[0]
+
+    def lots(self, project: ProjectId) -> tuple[Lot, ...]:
+        """Return a project's lots with balances, in the order in which they pay."""
+        with self._lock:
+            found = [self._with_balance(lot) for lot in self._lots.values() if lot.project == project]
+        return tuple(sorted(found, key=rules.pay_order))
+
+    def _with_balance(self, lot: Lot) -> Lot:
+        balance = self._accounts[lot_account(lot.id)]
+        return Lot(
+            lot.id,
+            lot.project,
+            lot.kind,
+            lot.rate_ppm,
+            lot.starts_ms,
+            lot.ends_ms,
+            balance.posted,
+            balance.held,
+        )
+
+    def holds(self, project: ProjectId, limit: int) -> tuple[HoldChange, ...]:
+        """Return open holds of a project, each as the change that would have opened it."""
+        with self._lock:
+            keys = sorted(key for key, state in self._holds.items() if state.project == project)
+            found = [self._holds[key].as_change(key) for key in keys if not self._holds[key].closed]
+        return tuple(found[: rules.page(limit)])
+
+    def hold(self, key: str) -> HoldChange | None:
+        """Return one open hold."""
+        with self._lock:
+            state = self._holds.get(key)
+            return state.as_change(key) if state and not state.closed else None
+
+    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
+        """Return usage records in order of id above `after`; all of the project where `key` is empty."""
+        with self._lock:
+            found = [
+                record
+                for name, record in sorted(self._usage.items())
+                if name > after and record.project == project and key in {"", record.key}
+            ]
+        return tuple(found[: rules.page(limit)])
+
+    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
+        """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
+        with self._lock:
+            found = [
+                txn
+                for name, txn in sorted(self._txns.items())
+                if name > after and txn.project == project and cause in {"", txn.cause}
+            ]
+        return tuple(found[: rules.page(limit)])
+
+    def balances(self, accounts: Sequence[str]) -> tuple[Entry, ...]:
+        """Return the posted balance of each account (0 for one that never had an entry)."""
+        with self._lock:
+            return tuple(Entry(name, self._accounts.get(name, Balance()).posted) for name in accounts)
+
+    def _faults(self) -> Iterator[str]:
+        for txn in self._txns.values():
+            total = sum(entry.amount_micro for entry in txn.entries)
+            if total:
+                yield rules.UNBALANCED.format(txn.id, total)
+        entries = [leg for txn in self._txns.values() for leg in txn.entries]
+        posted = _sum((leg.account, leg.amount_micro) for leg in entries)
+        parts = [part for state in self._holds.values() for part in state.parts.items()]
+        held = _sum((lot_account(lot), amount) for lot, amount in parts)
+        for name, balance in self._accounts.items():
+            if balance.floor is not None and balance.posted - balance.held < balance.floor:
+                yield rules.BELOW_FLOOR.format(name, balance.posted - balance.held)
+            if balance.posted != posted[name]:
+                yield rules.WRONG_BALANCE.format(name, balance.posted, posted[name])
+            if balance.held != held[name]:
+                yield rules.WRONG_HELD.format(name, balance.held, held[name])
+        used = _sum((record.key, record.charge_micro) for record in self._usage.values())
+        charging = [txn for txn in self._txns.values() if txn.kind in rules.CHARGING]
+        revenue = _sum(
+            (txn.cause, leg.amount_micro) for txn in charging for leg in txn.entries if leg.account == REVENUE
+        )
+        for key in sorted(used.keys() | revenue.keys()):
+            if used[key] != revenue[key]:
+                yield rules.UNBOOKED.format(key, used[key], revenue[key])
+
+
+def _sum(amounts: Iterable[tuple[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for name, amount in amounts:
+        total[name] += amount
+    return total

@@ -1,0 +1,141 @@
+"""The memory twin, put together, with what the loop reads and writes."""
+
+from collections import Counter
+
+from hutong.adapters.store import rules
+from hutong.adapters.store.codec import decode_site, encode
+from hutong.adapters.store.memory.jobs import MemoryJobs
+from hutong.adapters.store.memory.ledger import MemoryLedger
+from hutong.adapters.store.memory.registry import MemoryRegistry
+from hutong.adapters.store.memory.shelf import Order
+from hutong.adapters.store.memory.sites import MemorySites
+from hutong.core.book.money import Posting
+from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
+from hutong.core.book.store import Applied, LedgerCheck
+from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.ids import AttemptKey
+from hutong.core.work.states import JobState
+
+
+class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
+    """A `hutong.core.book.store.Store` that forgets everything; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lease: tuple[str, int, int] | None = None
+        self._last_order = 0
+
+    def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
+        """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
+        with self._lock:
+            before, epoch, until = self._lease or (None, 0, now_ms)
+            if before is not None and not rules.lease_asks_write(before, until, holder, now_ms, ttl_ms):
+                return epoch if before == holder else None
+            with self._writing():
+                epoch = rules.next_epoch(before, epoch, holder)
+                self._lease = (holder, epoch, now_ms + ttl_ms)
+            return epoch
+
+    def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
+        """Return what one turn may know; its cost does not depend on finished jobs."""
+        with self._lock:
+            active = [self._jobs[name] for name in sorted(self._active)]
+            asking = [(kept.due_ms, kept.row) for kept in active if kept.due_ms is not None]
+            asking = [each for each in asking if each[0] <= now_ms]
+            due = [row for _, row in sorted(asking, key=lambda each: each[0])][: limits.due]
+            looked = {row.job.id for row in due}
+            queue = [kept.row for kept in active if kept.row.job.state is JobState.QUEUED]
+            queue = sorted((row for row in queue if row.job.id not in looked), key=_turn_of)[: limits.queue]
+            keys = {key for row in due for key in rules.open_keys(row.job)}
+            held: Counter[tuple[str, str]] = Counter()
+            for kept in active:
+                if kept.row.job.live:
+                    held[kept.row.job.live.site, kept.row.job.live.pool] += kept.row.job.live.cards
+            sites = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
+            return Snapshot(
+                now_ms=now_ms,
+                due=tuple(due),
+                queue=tuple(queue),
+                sites=tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in sites),
+                statuses=dict(self._statuses),
+                use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
+                lots={row.project: self.lots(row.project) for row in (*due, *queue)},
+                holds={
+                    AttemptKey(key): self._holds[key].as_change(key).parts
+                    for key in keys
+                    if key in self._holds and not self._holds[key].closed
+                },
+                absences={key: self._absences[key][1] for key in keys if key in self._absences},
+            )
+
+    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:  # noqa: ARG002
+        """Write each job's part whose guard holds. Raises Conflict if the lease has another epoch,
+
+        or if a hold does not fit its lot any more; then nothing was written.
+        """
+        rules.check_outcome(outcome)
+        with self._writing():
+            if self._lease is None or self._lease[1] != epoch:
+                raise rules.stale_epoch(epoch)
+            fresh: list[JobOutcome] = []
+            stale: list[JobOutcome] = []
+            for each in outcome.jobs:
+                kept = self._jobs.get(each.job)
+                (fresh if kept and kept.row.job.seq == each.seq else stale).append(each)
+            postings = [each.posting for each in fresh if each.posting != Posting()]
+            out = self._plan(postings, guarded=True)
+            bodies = [receipt for each in fresh for receipt in each.receipts]
+            keys = {key for key, _ in bodies}
+            if len(keys) < len(bodies) or not self._receipts.keys().isdisjoint(keys):
+                raise Conflict("already_there", "an attempt has a receipt already")
+            for each in fresh:
+                encode(each.after)
+            self._book(out)
+            self._receipts.update(bodies)
+            for each in fresh:
+                self._settle(each)
+            return Applied(len(fresh), tuple(each.job for each in stale))
+
+    def _settle(self, each: JobOutcome) -> None:
+        self._facts[each.job].extend(each.facts)
+        self._move(each.after, each.due_ms)
+        untaken = [
+            order for order in self._orders.values() if order.kind == "start" and order.taken_ms is None
+        ]
+        for order in untaken:
+            if order.key in each.withdraw:
+                del self._orders[order.id]
+        for command in each.commands:
+            self._command(command)
+        for key in rules.ended_keys(each):
+            self._forget(key)
+
+    def _command(self, command: Command) -> None:
+        named = {(order.key, order.kind) for order in self._orders.values()}
+        if (command.key, command.kind) not in named:
+            self._last_order += 1
+            order = Order(self._last_order, command.site, command.key, command.kind)
+            self._orders[order.id] = order
+
+    def check_ledger(self) -> LedgerCheck:
+        """Recompute every balance from entries, every hold from changes, every job's charge from usage."""
+        with self._lock:
+            faults = list(self._faults())
+            cards = [record for record in self._usage.values() if record.unit == "card_ms"]
+            used: Counter[str] = Counter()
+            for record in cards:
+                used[record.key] += record.charge_micro
+            jobs = [kept.row.job for kept in self._jobs.values()]
+            charges = {job.key(each): each.charge_micro for job in jobs for each in job.attempts}
+            for key, charge in charges.items():
+                if used[key] != charge:
+                    faults.append(rules.charge_fault(key, charge, used[key]))
+            strays = sum(record.key not in charges for record in cards)
+            if strays:
+                faults.append(rules.stray_fault(strays))
+            legs = sum(len(txn.entries) for txn in self._txns.values())
+            return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(faults[: rules.FAULTS_MAX]))
+
+
+def _turn_of(row: JobRow) -> tuple[int, int, str]:
+    return (-row.spec.priority, row.job.queued_ms, row.job.id)

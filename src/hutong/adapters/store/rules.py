@@ -1,0 +1,267 @@
+"""What every implementation of the store decides alike, as pure functions over core shapes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hutong.adapters.store.codec import decode_site, encode
+from hutong.core.book.money import Lot, LotKind
+from hutong.core.book.snapshot import JobOutcome, Outcome
+from hutong.core.book.store import NewJob, Record, Submission, UserEvent
+from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
+from hutong.core.kernel.ids import AttemptKey, JobId, split_key
+from hutong.core.work import fold
+from hutong.core.work.facts import (
+    CancelAsked,
+    Collected,
+    Dispatched,
+    Ended,
+    Event,
+    Fact,
+    HoldAsked,
+    Released,
+    Report,
+    Submitted,
+)
+from hutong.core.work.fold import Attempt, Job
+from hutong.core.work.states import AttemptState, JobState
+
+PAGE_MAX = 1000
+WATCHED_MAX = 200
+FAULTS_MAX = 100
+SEEN_EVERY_MS = 1000
+SITE = "site"
+
+
+def page(limit: int) -> int:
+    """Return a page size between 0 and the largest one."""
+    return max(0, min(limit, PAGE_MAX))
+
+
+def sooner(due_ms: int | None, now_ms: int) -> int:
+    """Return when to look at a job that has news: now, unless it was due before."""
+    return now_ms if due_ms is None else min(due_ms, now_ms)
+
+
+# Jobs
+
+
+def first_fact(wish: NewJob, now_ms: int) -> Fact:
+    """Return the fact that brings a wish into being."""
+    return Fact(wish.id, 1, now_ms, f"user:{wish.by}", Submitted(wish.by, wish.spec_digest))
+
+
+def sort_wishes(
+    wishes: Sequence[NewJob], known: Mapping[tuple[str, str], tuple[JobId, str]]
+) -> tuple[tuple[Submission, ...], list[NewJob]]:
+    """Return what becomes of each wish, and those to write. `known` maps (project, key) to (job, digest)."""
+    seen = dict(known)
+    answers: list[Submission] = []
+    fresh: list[NewJob] = []
+    for wish in wishes:
+        name = (wish.project, wish.idempotency_key)
+        first = seen.get(name) if wish.idempotency_key else None
+        if first is None:
+            seen[name] = (wish.id, wish.request_digest)
+            fresh.append(wish)
+            answers.append(Submission(wish.id))
+        else:
+            same = first[1] == wish.request_digest
+            answers.append(Submission(first[0], repeated=same, conflict=not same))
+    return tuple(answers), fresh
+
+
+def append(job: Job, now_ms: int, source: str, event: Event) -> tuple[Job, Fact]:
+    """Return the job with one more fact, and the fact."""
+    fact = Fact(job.id, job.seq + 1, now_ms, source, event)
+    return fold.apply(job, fact), fact
+
+
+def wants_fact(job: Job, event: UserEvent) -> bool:
+    """True if what a user asks is news, False if it is a repeat; raises Conflict if it is too late."""
+    match event:
+        case CancelAsked():
+            repeat, possible = bool(job.cancel_by), not job.final
+        case HoldAsked():
+            repeat = job.state is JobState.HELD
+            possible = job.state in {JobState.ACCEPTED, JobState.QUEUED}
+        case Released():
+            repeat, possible = job.state is not JobState.HELD and not job.final, not job.final
+    if not repeat and not possible:
+        raise Conflict("too_late", f"job {job.id} is {job.state}: too late for that")
+    return not repeat
+
+
+def unknown_job(job: str) -> NotFound:
+    """Return the error for a job that is not in the book."""
+    return NotFound("job_not_found", f"there is no job {job}")
+
+
+# The loop
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Raise Broken unless each job occurs once and its new facts follow its guard without a gap."""
+    names = {each.job for each in outcome.jobs}
+    if len(names) != len(outcome.jobs):
+        raise Broken("an outcome names each job once")
+    for each in outcome.jobs:
+        expected = list(range(each.seq + 1, each.after.seq + 1))
+        if [fact.seq for fact in each.facts] != expected or each.after.id != each.job:
+            raise Broken(f"the facts of {each.job} do not lead from {each.seq} to {each.after.seq}")
+        if any(fact.job != each.job for fact in each.facts):
+            raise Broken(f"an outcome of {each.job} has a fact of another job")
+
+
+def ended_keys(outcome: JobOutcome) -> list[AttemptKey]:
+    """Return the attempts that these facts end: nothing about them is to be commanded any more."""
+    job = outcome.after
+    return [job.key(job.attempts[f.event.attempt - 1]) for f in outcome.facts if isinstance(f.event, Ended)]
+
+
+def stale_epoch(epoch: int) -> Conflict:
+    """Return the error for a loop that was replaced."""
+    return Conflict("not_leading", f"the lease of the loop is not at epoch {epoch} any more")
+
+
+# Sites
+
+
+@dataclass(slots=True)
+class Sieved:
+    """What a batch of reports changes: the facts that are news, the jobs after them, commands to close."""
+
+    jobs: dict[JobId, Job] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+    started: list[AttemptKey] = field(default_factory=list)
+    ended: list[AttemptKey] = field(default_factory=list)
+    repeats: int = 0
+
+
+def job_of(key: str) -> JobId | None:
+    """Return the job that an attempt's key names, if it is a key of ours."""
+    parts = split_key(key)
+    return parts[0] if parts else None
+
+
+def attempt_of(job: Job | None, key: str) -> Attempt | None:
+    """Return the attempt that a key names, if the job has it."""
+    parts = split_key(key)
+    if job is None or parts is None or parts[0] != job.id or parts[1] > len(job.attempts):
+        return None
+    return job.attempts[parts[1] - 1]
+
+
+def sieve(site: str, reports: Sequence[Report], jobs: Mapping[JobId, Job], now_ms: int) -> Sieved:
+    """Tell news from repeats; what another site's agent says about an attempt never counts."""
+    out = Sieved()
+    for report in reports:
+        name = job_of(report.key)
+        job = out.jobs.get(name) or jobs.get(name) if name else None
+        attempt = attempt_of(job, report.key)
+        ours = attempt is not None and attempt.site == site and attempt.number == report.event.attempt
+        if job is None or not ours or not fold.advances(job, report.event):
+            out.repeats += 1
+            continue
+        after, fact = append(job, now_ms, f"agent:{site}", report.event)
+        out.jobs[after.id] = after
+        out.facts.append(fact)
+        if isinstance(report.event, Ended):
+            out.ended.append(report.key)
+        elif not isinstance(report.event, Collected):
+            out.started.append(report.key)
+    return out
+
+
+def dispatch(job: Job, key: str, site: str, now_ms: int) -> tuple[Job, Fact] | None:
+    """Return the job after its start command was handed out first, or None if that is no longer right."""
+    attempt = attempt_of(job, key)
+    if attempt is None or attempt.state is not AttemptState.PLANNED:
+        return None
+    return append(job, now_ms, f"agent:{site}", Dispatched(attempt.number))
+
+
+def find_orphans(live: Iterable[AttemptKey], jobs: Mapping[JobId, Job]) -> tuple[AttemptKey, ...]:
+    """Return the keys whose attempt is over, or unknown to the book; `jobs` has all that they name."""
+    orphans = []
+    for key in live:
+        name = job_of(key)
+        if name is None:
+            continue
+        attempt = attempt_of(jobs.get(name), key)
+        if attempt is None or attempt.over:
+            orphans.append(key)
+    return tuple(sorted(orphans))
+
+
+# Ledger and registry
+
+
+def pay_order(lot: Lot) -> tuple[bool, int, str]:
+    """Return the sort key in which lots pay: vouchers first, then what ends first."""
+    return (lot.kind is not LotKind.VOUCHER, lot.ends_ms, lot.id)
+
+
+def check_record(record: Record) -> str:
+    """Return the document as text; Refused if a record cannot be what its kind says."""
+    if not record.kind or not record.id:
+        raise Refused("bad_record", "a record has a kind and an id")
+    text = encode(record.doc)
+    if record.kind == SITE and decode_site(text).id != record.id:
+        raise Refused("bad_site", f"the document of site {record.id} names another site")
+    return text
+
+
+def check_version(record: Record, version: int | None, expect: int | None) -> int:
+    """Return the version to write over `version` (None: not there); raises Conflict."""
+    name = f"{record.kind} {record.id}"
+    if expect is not None and expect != (version or 0):
+        if expect == 0:
+            raise Conflict("exists", f"{name} exists already")
+        raise Conflict("version", f"{name} is at version {version or 0}, not {expect}")
+    return (version or 0) + 1
+
+
+def lookup_taken(record: Record) -> Conflict:
+    """Return the error for a lookup value that another document of the kind has."""
+    return Conflict("lookup_taken", f"another {record.kind} has the same lookup value")
+
+
+def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_ms: int) -> bool:
+    """True if asking for the lease changes it.
+
+    It is renewed once a quarter of its time has gone: a leader that asks at every turn does not write then.
+    """
+    if holder == asking:
+        return until_ms - now_ms < ttl_ms * 3 // 4
+    return until_ms <= now_ms
+
+
+def next_epoch(holder: str | None, epoch: int, asking: str) -> int:
+    """Return the epoch under which `asking` leads: a new one, unless it led last."""
+    return epoch if holder == asking else epoch + 1
+
+
+def open_keys(job: Job) -> list[AttemptKey]:
+    """Return the attempts that still matter to the loop: live, or not settled."""
+    return [job.key(attempt) for attempt in job.attempts if not (attempt.over and attempt.settled)]
+
+
+# Audit: the words for each fault. Only these kinds of transaction earn revenue for use.
+
+CHARGING = ("usage", "tokens")
+UNBALANCED = "L1: the entries of {} sum to {} micro"
+BELOW_FLOOR = "L4: {} has {} micro available, below its floor"
+WRONG_BALANCE = "L6: {} is booked at {} micro, its entries sum to {}"
+NO_ACCOUNT = "L6: {} has entries of {} micro and no account"
+WRONG_HELD = "L6: {} holds {} micro, its open holds sum to {}"
+UNBOOKED = "L7: the use of {} is rated at {} micro, its revenue is {}"
+
+
+def charge_fault(key: str, charge_micro: int, used_micro: int) -> str:
+    """Return the fault of an attempt whose charge is not what its usage records sum to."""
+    return f"L10: {key} was charged {charge_micro} micro, its usage records sum to {used_micro}"
+
+
+def stray_fault(count: int) -> str:
+    """Return the fault of usage records that belong to no attempt."""
+    return f"L7: {count} usage records of cards belong to no attempt in the book"

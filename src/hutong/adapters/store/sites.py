@@ -1,0 +1,228 @@
+"""What centres take and tell, in SQL: commands, reports, observations, log watching."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import rules
+from hutong.adapters.store.codec import decode_job, decode_spec
+from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
+from hutong.adapters.store.loop import forget, read_statuses
+from hutong.adapters.store.tables import absences, commands, facts, jobs, statuses, watches
+from hutong.core.book.store import Reported, Sighting, Taken
+from hutong.core.capacity.sites import SiteStatus
+from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId, attempt_key
+from hutong.core.work.facts import Fact, Report
+from hutong.core.work.fold import Job
+
+_DAY_MS = 86_400_000
+_NAME: sa.BindParameter[str] = sa.bindparam("name")
+_MARK_TAKEN = commands.update().where(commands.c.id == _NAME).values(taken_ms=sa.bindparam("at_ms"))
+_STARTED = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
+_LOOK = (
+    jobs.update()
+    .where(jobs.c.id == _NAME, sa.or_(jobs.c.due_ms.is_(None), jobs.c.due_ms > sa.bindparam("at_ms")))
+    .values(due_ms=sa.bindparam("at_ms"))
+)
+_BACK = absences.delete().where(absences.c.key == _NAME)
+
+
+class Sites:
+    """The centres' part of the store."""
+
+    _db: Database
+
+    def take(self, site: SiteId, after: int, limit: int, now_ms: int) -> tuple[Taken, ...]:
+        """Return open commands with an id above `after`; a start taken first time becomes Dispatched.
+
+        A command stays open until a report shows its effect, so asking again with 0 repeats it.
+        """
+        with self._db.read() as connection:
+            rows = _open_commands(connection, site, after, limit)
+            seen = connection.execute(sa.select(statuses.c.seen_ms).where(statuses.c.site == site)).scalar()
+            recent = seen is not None and now_ms - seen < rules.SEEN_EVERY_MS
+            if recent and all(row["taken_ms"] is not None for row in rows):
+                return _deliver(rows, _read_jobs(connection, rows))
+
+        def work(connection: sa.Connection) -> tuple[Taken, ...]:
+            self._note_seen(connection, site, now_ms)
+            rows = _open_commands(connection, site, after, limit)
+            found = lock_jobs(connection, filter(None, (rules.job_of(row["key"]) for row in rows)))
+            # A withdrawal may have come first while we waited for the jobs.
+            ids = [row["id"] for row in rows]
+            rows = [row for row in _open_commands(connection, site, after, limit) if row["id"] in ids]
+            moved = _dispatch(connection, site, rows, found, now_ms)
+            return _deliver(rows, found, moved)
+
+        return self._db.write(work)
+
+    def report(
+        self, site: SiteId, reports: Sequence[Report], sighting: Sighting | None, now_ms: int
+    ) -> Reported:
+        """Append the reports that are news, close commands, note the observation and absences."""
+
+        def work(connection: sa.Connection) -> Reported:
+            found = lock_jobs(connection, filter(None, (rules.job_of(report.key) for report in reports)))
+            before = {name: decode_job(row["job"]) for name, row in found.items()}
+            news = rules.sieve(site, reports, before, now_ms)
+            many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
+            changed = [
+                saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
+            ]
+            many(connection, SAVE, changed)
+            many(connection, _STARTED, [{"name": key} for key in news.started])
+            forget(connection, news.ended)
+            self._note_seen(connection, site, now_ms)
+            if sighting is not None:
+                self._note_sighting(connection, site, sighting, now_ms)
+            orphans = _orphans(connection, site, sighting.live) if sighting else ()
+            return Reported(len(news.facts), news.repeats, orphans)
+
+        return self._db.write(work)
+
+    def statuses(self) -> dict[str, SiteStatus]:
+        """Return what is known of each site that ever called."""
+        with self._db.read() as connection:
+            return read_statuses(connection)
+
+    def watch(self, key: AttemptKey, until_ms: int) -> None:
+        """Ask the site of an attempt to send its log as it grows, until then."""
+        with self._db.read() as connection:
+            query = sa.select(jobs.c.job).where(jobs.c.id == (rules.job_of(key) or ""))
+            text = connection.execute(query).scalar()
+            until = connection.execute(sa.select(watches.c.until_ms).where(watches.c.key == key)).scalar()
+        attempt = rules.attempt_of(decode_job(text), key) if text else None
+        if attempt is None:
+            raise rules.unknown_job(key)
+        if attempt.over or (until is not None and until >= until_ms):
+            return
+        site = attempt.site
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(watches.delete().where(watches.c.until_ms < until_ms - _DAY_MS))
+            insert = self._db.upsert(watches)
+            later = sa.case(
+                (watches.c.until_ms > insert.excluded.until_ms, watches.c.until_ms),
+                else_=insert.excluded.until_ms,
+            )
+            upsert = insert.on_conflict_do_update(index_elements=["key"], set_={"until_ms": later})
+            connection.execute(upsert, {"key": key, "site": site, "until_ms": until_ms})
+
+        self._db.write(work)
+
+    def watched(self, site: SiteId, now_ms: int) -> tuple[AttemptKey, ...]:
+        """Return the attempts of a site whose log somebody reads now (at most 200)."""
+        query = sa.select(watches.c.key).where(watches.c.site == site, watches.c.until_ms > now_ms)
+        with self._db.read() as connection:
+            keys = connection.execute(query.order_by(watches.c.key).limit(rules.WATCHED_MAX)).scalars().all()
+        return tuple(AttemptKey(key) for key in keys)
+
+    def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
+        insert = self._db.upsert(statuses)
+        later = sa.case(
+            (statuses.c.seen_ms > insert.excluded.seen_ms, statuses.c.seen_ms), else_=insert.excluded.seen_ms
+        )
+        upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
+        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
+        connection.execute(upsert, row)
+
+    def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
+        mine = statuses.c.site == site
+        names = {"agent": sighting.agent, "isolation": sighting.isolation}
+        told = {name: text for name, text in names.items() if text}
+        newer = connection.execute(
+            statuses.update()
+            .where(mine, statuses.c.observed_ms < sighting.at_ms)
+            .values(observed_ms=sighting.at_ms, **told)
+        )
+        if not newer.rowcount:
+            return  # late or twice: it says nothing that a newer one did not say
+        query = sa.select(absences.c.key).where(absences.c.site == site)
+        before = set(connection.execute(query).scalars())
+        missing = [key for key in _expected(connection, site, sighting.at_ms) if key not in sighting.known]
+        many(connection, _BACK, [{"name": key} for key in sorted(before.difference(missing))])
+        insert = self._db.upsert(absences)
+        more = insert.on_conflict_do_update(index_elements=["key"], set_={"polls": absences.c.polls + 1})
+        many(
+            connection,
+            more,
+            [{"key": key, "site": site, "since_ms": sighting.at_ms, "polls": 1} for key in missing],
+        )
+        names_of = [rules.job_of(key) for key in missing]
+        many(connection, _LOOK, [{"name": name, "at_ms": now_ms} for name in names_of])
+
+
+def _open_commands(connection: sa.Connection, site: str, after: int, limit: int) -> list[sa.RowMapping]:
+    query = sa.select(commands).where(commands.c.site == site, commands.c.id > after)
+    return list(connection.execute(query.order_by(commands.c.id).limit(rules.page(limit))).mappings())
+
+
+def _read_jobs(connection: sa.Connection, rows: Iterable[sa.RowMapping]) -> dict[JobId, sa.RowMapping]:
+    ids = sorted({name for row in rows if (name := rules.job_of(row["key"]))})
+    return {JobId(row["id"]): row for row in rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids)}
+
+
+def _dispatch(
+    connection: sa.Connection,
+    site: str,
+    rows: Sequence[sa.RowMapping],
+    found: dict[JobId, sa.RowMapping],
+    now_ms: int,
+) -> dict[JobId, Job]:
+    """Write that these start commands are in the agent's hands now."""
+    moved: dict[JobId, Job] = {}
+    told: list[Fact] = []
+    for row in rows:
+        name = rules.job_of(row["key"])
+        if row["taken_ms"] is not None or row["kind"] != "start" or name not in found:
+            continue
+        step = rules.dispatch(decode_job(found[name]["job"]), row["key"], site, now_ms)
+        if step:
+            moved[name] = step[0]
+            told.append(step[1])
+    many(connection, facts.insert(), [fact_row(fact) for fact in told])
+    many(connection, SAVE, [saved(job, found[name]["due_ms"]) for name, job in moved.items()])
+    fresh = [{"name": row["id"], "at_ms": now_ms} for row in rows if row["taken_ms"] is None]
+    many(connection, _MARK_TAKEN, fresh)
+    return moved
+
+
+def _deliver(
+    rows: Sequence[sa.RowMapping], found: dict[JobId, sa.RowMapping], moved: dict[JobId, Job] | None = None
+) -> tuple[Taken, ...]:
+    taken = []
+    for row in rows:
+        name = rules.job_of(row["key"])
+        if name is None or name not in found:
+            raise Broken(f"command {row['id']} is for {row['key']}, which is not in the book")
+        job = (moved or {}).get(name) or decode_job(found[name]["job"])
+        attempt = rules.attempt_of(job, row["key"])
+        if attempt is None:
+            raise Broken(f"command {row['id']} is for {row['key']}, which was never placed")
+        spec = decode_spec(found[name]["spec"]) if row["kind"] == "start" else None
+        project = ProjectId(found[name]["project"])
+        key = AttemptKey(row["key"])
+        taken.append(Taken(row["id"], key, row["kind"], project, job, attempt, spec))
+    return tuple(taken)
+
+
+def _expected(connection: sa.Connection, site: str, at_ms: int) -> list[AttemptKey]:
+    """Return the live attempts that an observation at `at_ms` must show: dispatched before it."""
+    query = sa.select(jobs.c.id, jobs.c.attempt).where(
+        jobs.c.site == site, jobs.c.dispatched_ms > 0, jobs.c.dispatched_ms < at_ms
+    )
+    return sorted(
+        attempt_key(JobId(row["id"]), row["attempt"]) for row in connection.execute(query).mappings()
+    )
+
+
+def _orphans(connection: sa.Connection, site: str, live: Iterable[AttemptKey]) -> tuple[AttemptKey, ...]:
+    query = sa.select(jobs.c.id, jobs.c.attempt).where(jobs.c.site == site)
+    rows = connection.execute(query).mappings()
+    ours = {attempt_key(JobId(row["id"]), row["attempt"]) for row in rows}
+    doubtful = sorted(set(live) - ours)
+    ids = sorted({name for key in doubtful if (name := rules.job_of(key))})
+    texts = rows_in(connection, sa.select(jobs.c.id, jobs.c.job), jobs.c.id, ids)
+    return rules.find_orphans(doubtful, {JobId(row["id"]): decode_job(row["job"]) for row in texts})

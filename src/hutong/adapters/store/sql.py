@@ -1,0 +1,24 @@
+"""The SQL store, put together: one implementation for SQLite and PostgreSQL."""
+
+from hutong.adapters.store.audit import Audit
+from hutong.adapters.store.db import Database
+from hutong.adapters.store.jobs import Jobs
+from hutong.adapters.store.ledger import Ledger
+from hutong.adapters.store.loop import Loop
+from hutong.adapters.store.registry import Registry
+from hutong.adapters.store.sites import Sites
+
+
+class SqlStore(Jobs, Loop, Sites, Ledger, Audit, Registry):
+    """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def pulse(self) -> int:
+        """Return a number that changes whenever anybody has written; cheap enough to ask every 20 ms."""
+        return self._db.pulse()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._db.close()

@@ -1,0 +1,69 @@
+"""Logs: one JSON object a line, with the request's ids in it and no token in it."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_TOKEN = re.compile(r"ht_(person|session|site|key)_[0-9A-Za-z_]+")
+_NAMES = re.compile(r"(?i)^(authorization|password|secret|secrets|token|api_key|cookie)$")
+_REDACTED = "[redacted]"
+
+
+def redact(value: object) -> object:
+    """Return the value without anything that looks like a token of ours, at any depth."""
+    if isinstance(value, str):
+        return _TOKEN.sub(lambda found: f"ht_{found[1]}_{_REDACTED}", value)
+    if isinstance(value, bytes):
+        return redact(value.decode(errors="replace"))
+    if isinstance(value, Mapping):
+        return {
+            str(key): _REDACTED if _NAMES.match(str(key)) else redact(each) for key, each in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(each) for each in value]
+    return value
+
+
+def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: _REDACTED if _NAMES.match(str(key)) else redact(value) for key, value in dict(event).items()}
+
+
+def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send our logs, and those of the libraries, to `stream` (stderr) as JSON lines from `level` on."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _redact_event,
+        _to_json,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("uvicorn.access").disabled = True  # the edge writes a line for each request

@@ -1,0 +1,335 @@
+"""The agent's one step: act on commands, look at the engine once, tell the platform what is news.
+
+All state that matters is at the engine and at the platform. What this object remembers only saves
+repeats: it may die at any line, and two of them may work for one site at once.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+import structlog
+
+from hutong.adapters.engines.base import Engine, Order, Seen
+from hutong.agent.link import Command, Delivery, Link
+from hutong.agent.shipping import Collector, LogShipper
+from hutong.agent.spool import Spool
+from hutong.agent.staging import Stager
+from hutong.core.book.store import Sighting
+from hutong.core.kernel.errors import Later, Refused
+from hutong.core.kernel.ids import AttemptKey, split_key
+from hutong.core.work.facts import Accepted, AgentEvent, Collected, Report, Started, Starting
+from hutong.core.work.states import AttemptState, Category
+from hutong.wire.agent import REPORTS_AT_ONCE
+
+_log = structlog.get_logger("hutong.agent")
+_ORPHAN_GRACE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How often and how long. `retention_ms` and `keep_most` say when a settled attempt is forgotten."""
+
+    sighting_every_s: float = 5.0
+    ask_all_every_s: float = 300.0
+    retention_ms: int = 86_400_000
+    keep_most: int = 500
+
+
+def monotonic_ms() -> int:
+    """Return milliseconds of a clock that never jumps."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Agent:
+    """Drives one engine for one site. `step` is all of it; `hutong.agent.run` repeats it.
+
+    `clock` gives UTC milliseconds, `ticks` milliseconds that never jump.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        link: Link,
+        engine: Engine,
+        spool: Spool,
+        clock: Callable[[], int],
+        *,
+        stager: Stager,
+        pool: Executor,
+        name: str = "",
+        habits: Habits | None = None,
+        ticks: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        self._site = site
+        self._link = link
+        self._engine = engine
+        self._spool = spool
+        self._clock = clock
+        self._ticks = ticks
+        self._stager = stager
+        self._pool = pool
+        self._name = name
+        self._habits = habits or Habits()
+        self._collector = Collector(link, engine)
+        self._logs = LogShipper(link, engine)
+        self._open: dict[AttemptKey, Command] = {}
+        self._not_before: dict[AttemptKey, int] = {}
+        self._adopted: dict[AttemptKey, bool] = {}
+        self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
+        self._collecting: dict[AttemptKey, Future[Collected]] = {}
+        self._collected: dict[AttemptKey, Collected] = {}
+        self._shipping: Future[int] | None = None
+        self._watched: frozenset[AttemptKey] = frozenset()
+        self._platform_ahead_ms: int | None = None
+        self._sighted_ms: float = -math.inf
+        self._sighted: frozenset[tuple[AttemptKey, bool]] = frozenset()
+        self._asked_all_ms: float = -math.inf
+        self._after = 0
+        self.live = 0
+
+    def step(self, wait_s: float = 0.0) -> bool:
+        """Take, act, observe, report, ship; True if anything moved. Raises Later if the line is down.
+
+        What could not be said is said by a later step, of this agent or of the next one.
+        """
+        self.receive(self.take(wait_s))
+        return self.tick()
+
+    def take(self, wait_s: float) -> Delivery:
+        """Ask the platform for commands; may run in a thread of its own."""
+        now = self._ticks()
+        if now - self._asked_all_ms >= self._habits.ask_all_every_s * 1000:
+            self._after, wait_s = 0, 0.0
+            delivery = self._link.take(0, wait_s)
+            self._asked_all_ms = now
+        else:
+            delivery = self._link.take(self._after, wait_s)
+        self._after = max([self._after, *(each.id for each in delivery.commands)])
+        return delivery
+
+    def receive(self, delivery: Delivery) -> None:
+        """Note what came; `tick` acts on it."""
+        self._platform_ahead_ms = delivery.now_ms - self._ticks()
+        self._watched = delivery.watched
+        # A stop goes first: where it meets a start in one batch, the start then finds the mark.
+        for command in sorted(delivery.commands, key=lambda each: (each.kind != "stop", each.id)):
+            # That it is still asked for says that the platform does not know what was told of it.
+            self._told.pop(command.key, None)
+            self._spool.drop(command.key)
+            if command.kind == "stop":
+                self._stop(command)
+            elif command.kind == "start" and command.spec is not None:
+                self._open[command.key] = command
+            else:
+                _log.warning("command not understood", site=self._site, id=command.id, kind=command.kind)
+
+    def tick(self) -> bool:
+        """Act, observe in one bulk read, report, and move logs and files on; True if anything moved."""
+        acted = self._act()
+        at_ms = self._platform_ms()
+        seen = self._engine.observe()
+        told = self._report(seen, at_ms)
+        self._collect(seen)
+        shipped = self._ship_logs({each.key for each in seen if each.ended is None})
+        self._tidy(seen)
+        self.live = len(self._open) + sum(each.ended is None for each in seen)
+        return acted or told or shipped
+
+    @property
+    def busy(self) -> bool:
+        """True while something is on its way that a soon tick would move on."""
+        return bool(self._collecting or self._collected)
+
+    def _stop(self, command: Command) -> None:
+        attempt = command.attempt
+        grace_s = command.spec.grace_s if command.spec else _ORPHAN_GRACE_S
+        self._engine.stop(command.key, attempt.number, attempt.stop_category, attempt.stop_reason, grace_s)
+        self._stager.drop(command.key)
+        _log.info("stop", site=self._site, key=command.key, category=attempt.stop_category.value)
+
+    def _act(self) -> bool:
+        acted = False
+        now = self._ticks()
+        for command in list(self._open.values()):
+            if self._not_before.get(command.key, now) > now:
+                continue
+            try:
+                acted = self._start(command) or acted
+            except Later as error:
+                self._not_before[command.key] = now + 1000 * max(error.after_s, 1)
+                _log.warning("start put off", site=self._site, key=command.key, why=error.message)
+        return acted
+
+    def _start(self, command: Command) -> bool:
+        """Submit, or adopt, one attempt; False while its inputs are on their way."""
+        spec = command.spec
+        if spec is None:
+            return False
+        try:
+            staged = self._stager.stage(command.key, spec.inputs)
+            if staged is None:
+                return False
+            order = Order(
+                command.key, command.job, command.project, command.attempt, spec, staged, command.secrets
+            )
+            receipt = self._engine.submit(order)
+            self._adopted[command.key] = receipt.adopted
+            _log.info("start", site=self._site, key=command.key, adopted=receipt.adopted)
+        except Refused as error:
+            # The mark makes the end durable at the engine and keeps the key from ever starting.
+            reason = f"the site cannot run it: {error.message}"
+            self._engine.stop(command.key, command.attempt.number, Category.USER, reason, 0)
+            _log.warning("start refused", site=self._site, key=command.key, why=error.message)
+        self._open.pop(command.key, None)
+        self._not_before.pop(command.key, None)
+        return True
+
+    def _owed(self, seen: Seen) -> Iterable[AgentEvent]:
+        """Return what the platform has not acknowledged about an attempt, in order."""
+        told = self._told.get(seen.key, set())
+        number = split_key(seen.key)
+        if number is None or seen.key in self._spool:
+            return ()
+        if seen.ended is not None:
+            collected = self._collected.get(seen.key)
+            events: list[AgentEvent] = [seen.ended, *([collected] if collected else [])]
+        else:
+            adopted = self._adopted.get(seen.key, True)
+            events = [Accepted(number[1], seen.external_id, adopted)]
+            if seen.state is AttemptState.STARTING:
+                events.append(Starting(number[1]))
+            elif seen.state is AttemptState.RUNNING:
+                events.append(Started(number[1], seen.started_ms, seen.port))
+        return (event for event in events if type(event) not in told)
+
+    def _report(self, seen: tuple[Seen, ...], at_ms: int | None) -> bool:
+        reports = [Report(each.key, event) for each in seen for event in self._owed(each)]
+        batches = [reports[at : at + REPORTS_AT_ONCE] for at in range(0, len(reports), REPORTS_AT_ONCE)]
+        sighting = self._sighting(seen, at_ms, bool(reports))
+        for batch in batches[:-1]:
+            self._send(batch, None)
+        if batches or sighting is not None:
+            self._send(batches[-1] if batches else [], sighting)
+        return bool(reports)
+
+    def _send(self, batch: list[Report], sighting: Sighting | None) -> None:
+        try:
+            reply = self._link.report(batch, sighting)
+        except Refused as error:
+            if not batch:
+                _log.error("sighting refused", site=self._site, why=error.message)
+                return
+            if len(batch) == 1:
+                # One report that the platform will never take must not hold up all others.
+                _log.error("report refused", site=self._site, key=batch[0].key, why=error.message)
+                self._acknowledge(batch)
+                if sighting is not None:
+                    self._send([], sighting)
+                return
+            middle = len(batch) // 2
+            self._send(batch[:middle], None)
+            self._send(batch[middle:], sighting)
+            return
+        self._acknowledge(batch)
+        if sighting is not None:
+            self._sighted_ms = self._ticks()
+            self._sighted = _view(sighting)
+        for key in reply.orphans:
+            named = split_key(key)
+            if named is not None:
+                reason = "the platform has no use for this attempt any more"
+                self._engine.stop(key, named[1], Category.CANCELLED, reason, _ORPHAN_GRACE_S)
+                _log.warning("orphan stopped", site=self._site, key=key)
+
+    def _acknowledge(self, batch: Iterable[Report]) -> None:
+        for report in batch:
+            self._told.setdefault(report.key, set()).add(type(report.event))
+            if isinstance(report.event, Collected):
+                self._spool.settle(report.key, self._clock())
+                self._collected.pop(report.key, None)
+
+    def _sighting(self, seen: tuple[Seen, ...], at_ms: int | None, news: bool) -> Sighting | None:
+        """Return the observation if it is due. Attempts still being staged count: they are in hand."""
+        if at_ms is None:
+            return None
+        in_hand = frozenset(self._open)
+        sighting = Sighting(
+            at_ms,
+            known=in_hand | {each.key for each in seen},
+            live=in_hand | {each.key for each in seen if each.ended is None},
+            agent=self._name,
+            isolation=self._engine.abilities.isolation,
+        )
+        due = self._ticks() - self._sighted_ms >= self._habits.sighting_every_s * 1000
+        return sighting if due or news or _view(sighting) != self._sighted else None
+
+    def _collect(self, seen: tuple[Seen, ...]) -> None:
+        """Have logs and files of attempts whose end is acknowledged brought in, in the background."""
+        for key, future in list(self._collecting.items()):
+            if not future.done():
+                continue
+            del self._collecting[key]
+            error = future.exception()
+            if error is None:
+                self._collected[key] = future.result()
+            elif isinstance(error, Later | OSError):
+                after_s = error.after_s if isinstance(error, Later) else 10
+                self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
+                _log.warning("collection put off", site=self._site, key=key, why=str(error))
+            else:
+                raise error
+        now = self._ticks()
+        for each in seen:
+            key = each.key
+            waits = key in self._collecting or key in self._collected or self._not_before.get(key, now) > now
+            if each.ended is None or waits or key in self._spool:
+                continue
+            told = self._told.get(key, set())
+            if type(each.ended) in told and Collected not in told:
+                attempt = each.ended.attempt
+                self._collecting[key] = self._pool.submit(self._collector.collect, key, attempt)
+
+    def _ship_logs(self, live: set[AttemptKey]) -> bool:
+        """Have new parts of the logs that somebody reads sent in the background; True if some were."""
+        sent = False
+        if self._shipping is not None:
+            if not self._shipping.done():
+                return False
+            error = self._shipping.exception()
+            if isinstance(error, Later | OSError):
+                _log.warning("live logs put off", site=self._site, why=str(error))
+            elif error is not None:
+                raise error
+            else:
+                sent = self._shipping.result() > 0
+            self._shipping = None
+        if live & self._watched:
+            self._shipping = self._pool.submit(self._logs.send_new, sorted(live & self._watched))
+        return sent
+
+    def _tidy(self, seen: tuple[Seen, ...]) -> None:
+        """Forget settled attempts that are old, or too many; never one that is not settled."""
+        there = {each.key for each in seen if each.ended is not None}
+        settled = {key: at_ms for key, at_ms in self._spool.settled().items() if key in there}
+        surplus = len(settled) - self._habits.keep_most
+        horizon = self._clock() - self._habits.retention_ms
+        for index, (key, at_ms) in enumerate(settled.items()):
+            if index < surplus or at_ms < horizon:
+                self._engine.forget(key)
+                self._spool.drop(key)
+                self._drop_memory(key)
+
+    def _drop_memory(self, key: AttemptKey) -> None:
+        for memory in (self._told, self._adopted, self._not_before, self._collected):
+            memory.pop(key, None)
+
+    def _platform_ms(self) -> int | None:
+        """Return the platform's time, or a little earlier: never later, so that no absence is invented."""
+        return None if self._platform_ahead_ms is None else self._ticks() + self._platform_ahead_ms
+
+
+def _view(sighting: Sighting) -> frozenset[tuple[AttemptKey, bool]]:
+    return frozenset((key, key in sighting.live) for key in sighting.known)

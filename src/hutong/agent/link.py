@@ -1,0 +1,261 @@
+"""The agent's line to the platform: outbound HTTPS only, every call repeatable."""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from hutong.core.book.store import Sighting
+from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.work.facts import Report
+from hutong.core.work.fold import Attempt
+from hutong.core.work.spec import JobSpec
+from hutong.wire import agent as wire
+
+_CHUNK_BYTES = 1 << 20
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_Any = TypeVar("_Any")
+_Out = TypeVar("_Out", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An order of the platform: `start` or `stop` one attempt."""
+
+    id: int
+    key: AttemptKey
+    kind: str
+    project: ProjectId
+    job: JobId
+    attempt: Attempt
+    spec: JobSpec | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Commands in order, the attempts whose log somebody reads, and the platform's clock (UTC ms)."""
+
+    commands: tuple[Command, ...]
+    watched: frozenset[AttemptKey]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the platform made of reports; `orphans` run here and have no business to."""
+
+    news: int
+    repeats: int
+    orphans: tuple[AttemptKey, ...] = ()
+
+
+class Link(Protocol):
+    """What an agent can say to the platform. Every call may be repeated.
+
+    Each raises Later on network trouble (nothing is known of the effect), Refused on a plain no.
+    """
+
+    def take(self, after: int, wait_s: float) -> Delivery:
+        """Return open commands with an id above `after`; wait up to `wait_s` for one."""
+        ...
+
+    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        """Store reports and an observation; they are durable when this returns."""
+        ...
+
+    def has_object(self, digest: str) -> bool:
+        """Return whether the platform holds the object `sha256:<hex>`."""
+        ...
+
+    def get_object(self, digest: str, into: Path) -> None:
+        """Write an object to a file, verified. Raises NotFound."""
+        ...
+
+    def put_object(self, digest: str, source: Path) -> None:
+        """Store a file's content under its digest."""
+        ...
+
+    def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
+        """Add to a log; returns how much of it the platform holds from its beginning."""
+        ...
+
+
+class HttpLink:
+    """The line over HTTP. `token` is bound to the site by the platform."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout_s: float = 30.0,
+        tries: int = 3,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._tries = tries
+        self._timeout_s = timeout_s
+        self._client = httpx2.Client(
+            base_url=url.rstrip("/") + "/v1/agent",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def take(self, after: int, wait_s: float) -> Delivery:
+        """Return open commands; one long poll, not repeated here."""
+        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S))
+        out = self._post("/take", ask, wire.TakeOut, tries=1, wait_s=wait_s)
+        commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
+        return Delivery(commands, frozenset(AttemptKey(key) for key in out.watched), out.now_ms)
+
+    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        """Store reports and an observation."""
+        docs = tuple(wire.ReportDoc(key=each.key, event=wire.event_doc(each.event)) for each in reports)
+        seen = sighting and wire.SightingDoc(
+            at_ms=sighting.at_ms,
+            known=tuple(sorted(sighting.known)),
+            live=tuple(sorted(sighting.live)),
+            agent=sighting.agent,
+            isolation=sighting.isolation,
+        )
+        out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
+        return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))
+
+    def has_object(self, digest: str) -> bool:
+        """Ask for an object's head."""
+        try:
+            self._again(lambda: self._send("HEAD", f"/objects/{digest}"))
+        except NotFound:
+            return False
+        return True
+
+    def get_object(self, digest: str, into: Path) -> None:
+        """Stream an object into a file; what does not match its digest is Later: it may come right."""
+        self._again(lambda: self._download(digest, into))
+
+    def put_object(self, digest: str, source: Path) -> None:
+        """Stream a file to the platform."""
+        size = str(source.stat().st_size)
+        self._again(
+            lambda: self._send(
+                "PUT",
+                f"/objects/{digest}",
+                content=_chunks(source),
+                headers={"Content-Type": "application/octet-stream", "Content-Length": size},
+            )
+        )
+
+    def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
+        """Add to a log."""
+        path = f"/logs/{quote(key)}/{rank}?offset={offset}&whole={'true' if whole else 'false'}"
+        headers = {"Content-Type": "application/octet-stream"}
+        response = self._again(lambda: self._send("PUT", path, content=data, headers=headers))
+        return _parse(response, wire.LogOut).size_bytes
+
+    def _post(
+        self, path: str, body: BaseModel, shape: type[_Out], tries: int | None = None, wait_s: float = 0.0
+    ) -> _Out:
+        content = body.model_dump_json().encode()
+        headers = {"Content-Type": "application/json"}
+        timeout_s = self._timeout_s + wait_s
+        response = self._again(
+            lambda: self._send("POST", path, content=content, headers=headers, timeout_s=timeout_s), tries
+        )
+        return _parse(response, shape)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> httpx2.Response:
+        wait = httpx2.Timeout(timeout_s or self._timeout_s, connect=10.0)
+        try:
+            response = self._client.request(method, path, content=content, headers=headers, timeout=wait)
+        except httpx2.TransportError as error:
+            raise Later(f"{method} {path}: {type(error).__name__} {error}") from error
+        _check(response, f"{method} {path}")
+        return response
+
+    def _download(self, digest: str, into: Path) -> None:
+        content = hashlib.sha256()
+        try:
+            with (
+                self._client.stream("GET", f"/objects/{digest}") as response,
+                into.open("wb") as file,
+            ):
+                if response.is_error:
+                    response.read()
+                _check(response, f"GET {digest}")
+                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                    content.update(chunk)
+                    file.write(chunk)
+        except httpx2.TransportError as error:
+            raise Later(f"GET {digest}: {type(error).__name__} {error}") from error
+        if f"sha256:{content.hexdigest()}" != digest:
+            raise Later(f"GET {digest}: the content that came has another digest")
+
+    def _again(self, call: Callable[[], _Any], tries: int | None = None) -> _Any:
+        most = tries or self._tries
+        for count in range(1, most + 1):
+            try:
+                return call()
+            except Later:
+                if count == most:
+                    raise
+                time.sleep(min(5.0, 0.1 * 2**count) * random.uniform(0.5, 1.5))  # noqa: S311
+        raise Later("no try was left")
+
+
+def _check(response: httpx2.Response, what: str) -> None:
+    status = response.status_code
+    if status < 400:
+        return
+    text = f"{what}: {status} {response.text[:500]}".strip()
+    if status in _BUSY:
+        after = response.headers.get("Retry-After", "")
+        raise Later(text, int(after) if after.isdigit() else 1)
+    kinds: dict[int, type[Refused]] = {401: Denied, 403: Denied, 404: NotFound}
+    raise kinds.get(status, Refused)("platform_says_no", text)
+
+
+def _parse(response: httpx2.Response, shape: type[_Out]) -> _Out:
+    try:
+        return shape.model_validate_json(response.content)
+    except ValidationError as error:
+        # Not `from error`: it quotes its input, and secrets are in there.
+        raise Later(f"the platform's answer is no {shape.__name__}: {error.error_count()} faults") from None
+
+
+def _command(doc: wire.CommandDoc) -> Command:
+    return Command(
+        doc.id,
+        AttemptKey(doc.key),
+        doc.kind,
+        ProjectId(doc.project),
+        JobId(doc.job),
+        doc.attempt,
+        doc.spec,
+        dict(doc.secrets),
+    )
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,168 @@
+"""The agent as a process: a thread that listens to the platform, a loop that ticks, and a quiet end."""
+
+import fcntl
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from hutong.adapters.engines.base import Engine
+from hutong.adapters.engines.local.config import LocalConfig
+from hutong.adapters.engines.local.engine import LocalEngine
+from hutong.agent.core import Agent, Habits
+from hutong.agent.link import Delivery, HttpLink
+from hutong.agent.spool import Spool
+from hutong.agent.staging import Cache, Stager
+from hutong.core.kernel.errors import Denied, Later, Refused
+
+_log = structlog.get_logger("hutong.agent")
+_POLL_S = 20.0
+_SOON_S = 0.05
+_LIVE_S = 1.0
+_IDLE_S = 5.0
+_WORKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """One agent: its site, the platform's URL, the site's token, its own folder and its engine."""
+
+    site: str
+    url: str
+    token: str = field(repr=False)
+    root: Path
+    engine: LocalConfig
+    habits: Habits = field(default_factory=Habits)
+    cache_most_bytes: int = 200 << 30
+
+
+def open_engine(config: LocalConfig, clock: Callable[[], int]) -> Engine:
+    """Return the engine that the configuration describes."""
+    return LocalEngine(config, clock)
+
+
+def run_agent(config: AgentConfig, clock: Callable[[], int], ended: threading.Event | None = None) -> None:
+    """Work for the site until SIGTERM or SIGINT, or until `ended` is set; jobs go on running."""
+    ended = ended or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+    config.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(config.root / "agent.lock", ended) as mine:
+        if mine:
+            _work(config, clock, ended)
+
+
+def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event) -> None:
+    link = HttpLink(config.url, config.token)
+    engine = open_engine(config.engine, clock)
+    staging = ThreadPoolExecutor(_WORKERS, "staging")
+    shipping = ThreadPoolExecutor(_WORKERS, "shipping")
+    cache = Cache(config.root / "cache", link, config.cache_most_bytes)
+    agent = Agent(
+        config.site,
+        link,
+        engine,
+        Spool(config.root / "settled.jsonl"),
+        clock,
+        stager=Stager(cache, staging),
+        pool=shipping,
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        habits=config.habits,
+    )
+    _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
+    inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+    bell = threading.Event()
+    listener = threading.Thread(
+        target=_listen, args=(agent, config.site, inbox, bell, ended), name="listen", daemon=True
+    )
+    listener.start()
+    try:
+        _tick_on(agent, config.site, inbox, bell, ended)
+    finally:
+        staging.shutdown(wait=False, cancel_futures=True)
+        shipping.shutdown(wait=False, cancel_futures=True)
+        link.close()
+        _log.info("agent ended", site=config.site)
+
+
+def _listen(
+    agent: Agent,
+    site: str,
+    inbox: queue.SimpleQueue[Delivery],
+    bell: threading.Event,
+    ended: threading.Event,
+) -> None:
+    """Long-poll for commands; each delivery goes to the loop at once."""
+    pause_s = 0.2
+    while not ended.is_set():
+        try:
+            delivery = agent.take(_POLL_S)
+        except (Later, Refused) as error:
+            if not ended.is_set():
+                _log.warning("platform out of reach", site=site, why=str(error))
+            pause_s = min(pause_s * 2, 60.0 if isinstance(error, Denied) else 10.0)
+            ended.wait(pause_s)
+            continue
+        pause_s = 0.2
+        inbox.put(delivery)
+        bell.set()
+
+
+def _tick_on(
+    agent: Agent,
+    site: str,
+    inbox: queue.SimpleQueue[Delivery],
+    bell: threading.Event,
+    ended: threading.Event,
+) -> None:
+    """Tick: at once when a delivery came, soon while things move, seldom while nothing does."""
+    pause_s = _SOON_S
+    while not ended.is_set():
+        bell.clear()
+        while not inbox.empty():
+            agent.receive(inbox.get())
+        moved = False
+        try:
+            moved = agent.tick()
+        except (Later, OSError) as error:
+            _log.warning("step put off", site=site, why=str(error))
+        longest = _LIVE_S if agent.live or agent.busy else _IDLE_S
+        pause_s = _SOON_S if moved else min(pause_s * 1.5, longest)
+        _wait_any(bell, ended, pause_s)
+
+
+def _wait_any(bell: threading.Event, ended: threading.Event, most_s: float) -> None:
+    """Wait for the bell; a signal handler cannot ring it safely, so the end is looked at in between."""
+    left_s = most_s
+    while left_s > 0 and not ended.is_set():
+        if bell.wait(min(left_s, 0.5)):
+            return
+        left_s -= 0.5
+
+
+@contextmanager
+def _alone(path: Path, ended: threading.Event) -> Iterator[bool]:
+    """Hold the folder for one agent; a second one waits, and says so. False if told to end meanwhile."""
+    with path.open("a") as file:
+        said = False
+        while not ended.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not said:
+                    _log.warning("another agent works in this folder; waiting for its end", path=str(path))
+                    said = True
+                ended.wait(0.5)
+                continue
+            yield True
+            return
+        yield False

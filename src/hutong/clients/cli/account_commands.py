@@ -1,0 +1,243 @@
+"""Commands about people: signing in, keys, secrets; and for operators institutions, people, projects."""
+
+import sys
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from hutong.clients.cli.session import Json, ProjectOption, connect, project_of
+from hutong.clients.cli.terminal import local, rows_of, say, show_json, table, warn
+from hutong.clients.sdk.client import Client
+from hutong.clients.sdk.profile import Profile, load_profile, save_profile
+from hutong.core.kernel.errors import HutongError, Problem, Refused
+from hutong.wire import accounts as a
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lower case letters, digits, dashes.", show_default=False)]
+
+
+def read_hidden(what: str) -> str:
+    """Return a secret from standard input, or ask for it without showing it; never from the command line."""
+    if sys.stdin.isatty():
+        text = str(typer.prompt(what, hide_input=True, err=True))
+    else:
+        text = sys.stdin.read().removesuffix("\n")
+    if not text:
+        raise Refused("bad_secret", f"{what}: nothing was given")
+    return text
+
+
+def build(shape: type[Any], **fields: object) -> Any:  # noqa: ANN401 - as many shapes as commands
+    """Return a shape of what was typed; raises Refused that names what is wrong."""
+    try:
+        return shape.model_validate({name: value for name, value in fields.items() if value is not None})
+    except ValidationError as err:
+        problems = tuple(Problem("/".join(map(str, each["loc"])), each["msg"]) for each in err.errors())
+        raise Refused("bad_input", "that cannot be used", problems) from err
+
+
+def login(
+    url: Annotated[str, typer.Argument(metavar="[URL]", help="Where the platform is.")] = "",
+    person: Annotated[str, typer.Option("--person", "-u", help="Who you are; asked for otherwise.")] = "",
+    with_token: Annotated[bool, typer.Option("--token", help="Give a token instead of a password.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign in; the password or token is asked for, or read from standard input.
+
+    Example: hutong login http://127.0.0.1:8470 --person admin
+    """
+    place = (url or load_profile().url).rstrip("/")
+    if with_token:
+        token = read_hidden("token").strip()
+    else:
+        who = person or str(typer.prompt("person", err=True))
+        with Client(place, "") as client:
+            token = client.login(who, read_hidden("password")).secret or ""
+    with Client(place, token) as client:
+        me = client.me()
+    projects = [each.id for each in me.projects if each.active]
+    path = save_profile(Profile(place, token, projects[0] if len(projects) == 1 else ""))
+    if as_json:
+        show_json(me)
+    else:
+        say(f"signed in to {place} as {me.id} ({me.name}); projects: {', '.join(projects) or 'none'}")
+        warn(f"the token is kept in {path}")
+
+
+def logout(as_json: Json = False) -> None:
+    """End the session and forget its token.
+
+    Example: hutong logout
+    """
+    profile = load_profile()
+    try:
+        with connect() as client:
+            client.logout()
+        ended = True
+    except HutongError as error:
+        ended = False
+        warn(f"the session could not be ended at the platform: {error}")
+    save_profile(replace(profile, token=""))
+    show_json({"ended": ended}) if as_json else say("signed out")
+
+
+def create_key(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    project: ProjectOption = "",
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="Valid for so long.")] = 90,
+    as_json: Json = False,
+) -> None:
+    """Make a gateway key of a project: it may ask the project's models, nothing else. It is shown once.
+
+    Example: hutong key create chatbot --project weather
+    """
+    with connect() as client:
+        wanted = build(a.NewToken, name=name, kind="key", project=project_of(client, project), days=days)
+        made = client.tokens.create(wanted)
+    show_json(made) if as_json else say(made.secret or "")
+
+
+def list_keys(as_json: Json = False) -> None:
+    """List your tokens and keys, without their secrets.
+
+    Example: hutong key list
+    """
+    with connect() as client:
+        found = list(client.tokens.list())
+    if as_json:
+        show_json(found)
+        return
+    made = table("id", "name", "kind", "project", "expires")
+    rows_of(made, ((each.id, each.name, each.kind, each.project, local(each.expires)) for each in found), "no keys")
+
+
+def revoke_key(token: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+    """End a token or key at once.
+
+    Example: hutong key revoke 01K2ABCDEFGHJKMNPQRSTVWXYZ
+    """
+    with connect() as client:
+        client.tokens.revoke(token)
+    show_json({"id": token}) if as_json else say(f"{token} is no longer valid")
+
+
+SecretArgument = Annotated[str, typer.Argument(metavar="NAME", help="An environment variable's name.")]
+
+
+def set_secret(name: SecretArgument, project: ProjectOption = "", as_json: Json = False) -> None:
+    """Store a secret; its value is asked for, or read from standard input.
+
+    Example: hutong secret set WANDB_API_KEY < key.txt
+    """
+    value = read_hidden(name)
+    with connect() as client:
+        owner = project_of(client, project)
+        client.secrets.set(owner, name, value)
+    show_json({"project": owner, "name": name}) if as_json else say(f"{name} is stored for {owner}")
+
+
+def list_secrets(project: ProjectOption = "", as_json: Json = False) -> None:
+    """List the names of a project's secrets; values never come out.
+
+    Example: hutong secret list
+    """
+    with connect() as client:
+        found = list(client.secrets.list(project_of(client, project)))
+    if as_json:
+        show_json(found)
+        return
+    rows_of(table("name", "changed"), ((each.name, local(each.updated)) for each in found), "no secrets")
+
+
+def remove_secret(name: SecretArgument, project: ProjectOption = "", as_json: Json = False) -> None:
+    """Forget a secret.
+
+    Example: hutong secret remove WANDB_API_KEY
+    """
+    with connect() as client:
+        owner = project_of(client, project)
+        client.secrets.remove(owner, name)
+    show_json({"project": owner, "name": name}) if as_json else say(f"{name} is forgotten")
+
+
+def create_institution(
+    name: IdArgument,
+    kind: Annotated[str, typer.Option("--kind", help="university, research, sme, startup, enterprise, ...")],
+    zh: Annotated[str, typer.Option("--zh", help="Its name in Chinese.")],
+    en: Annotated[str, typer.Option("--en", help="Its name in English.")],
+    as_json: Json = False,
+) -> None:
+    """Open an institution (operators).
+
+    Example: hutong institution create cau --kind university --zh 中国农业大学 --en "China Agricultural University"
+    """
+    wanted = build(a.Institution, id=name, kind=kind, name_zh=zh, name_en=en)
+    with connect() as client:
+        made = client.institutions.create(wanted)
+    show_json(made) if as_json else say(f"institution {made.id}: {made.name_zh}, {made.name_en}")
+
+
+def create_person(
+    name: IdArgument,
+    institution: Annotated[str, typer.Option("--institution", "-i")],
+    full_name: Annotated[str, typer.Option("--name", help="The person's name.")] = "",
+    operator: Annotated[bool, typer.Option("--operator", help="Runs the platform.")] = False,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Enter somebody who may sign in (operators). Without a password one is made and shown once.
+
+    Example: hutong person create li-na --institution cau --name 李娜
+    """
+    password = read_hidden("password") if password_stdin else None
+    wanted = build(
+        a.NewPerson, id=name, name=full_name or name, institution=institution, password=password, operator=operator
+    )
+    with connect() as client:
+        made = client.people.create(wanted)
+    if as_json:
+        show_json(made)
+        return
+    say(f"person {made.id}: {made.name}, {made.institution}")
+    if made.password:
+        say(f"password (shown once): {made.password}")
+
+
+def create_project(
+    name: IdArgument,
+    institution: Annotated[str, typer.Option("--institution", "-i")],
+    owner: Annotated[str, typer.Option("--owner", help="The person who is its first member.")],
+    title: Annotated[str, typer.Option("--title", help="What it is about.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Open a project (operators).
+
+    Example: hutong project create weather --institution cau --owner li-na --title "Nowcasting"
+    """
+    wanted = build(a.NewProject, id=name, institution=institution, title=title or name, owner=owner)
+    with connect() as client:
+        made = client.projects.create(wanted)
+    show_json(made) if as_json else say(f"project {made.id}: {made.title}; owner {owner}")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel="You")(login)
+    app.command(rich_help_panel="You")(logout)
+    _group(app, "key", "Keys for the models' gateway.", "You", create=create_key, list=list_keys, revoke=revoke_key)
+    _group(
+        app, "secret", "Secrets of a project, for its jobs.", "You",
+        set=set_secret, list=list_secrets, remove=remove_secret,
+    )  # fmt: skip
+    for name, verb in (
+        ("institution", create_institution), ("person", create_person), ("project", create_project)
+    ):  # fmt: skip
+        _group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
+
+
+def _group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command
+    group = typer.Typer(help=text, no_args_is_help=True)
+    for verb, function in verbs.items():
+        group.command(verb)(function)
+    app.add_typer(group, name=name, rich_help_panel=panel)

@@ -1,0 +1,78 @@
+"""Bills and balances for people: every line, who paid, the views, and that the entries sum to zero."""
+
+from rich.console import Console
+from rich.text import Text
+
+from hutong.clients.cli.terminal import local, money, table
+from hutong.wire.money import Balance, Bill
+
+LINES_SHOWN = 60
+ENTRIES_SHOWN = 40
+
+
+def show_bill(bill: Bill, screen: Console, *, entries: bool = True) -> None:
+    """Print a bill in full."""
+    of = f"job {bill.job}" if bill.job else f"project {bill.project}"
+    final = "final" if bill.final else "so far: settles when the work has ended"
+    screen.print(Text(f"bill of {of} ({final})", style="bold"))
+    lines = table("used", ">quantity", "", ">price", ">amount")
+    for line in bill.lines[:LINES_SHOWN]:
+        lines.add_row(
+            f"{line.site} {line.sku}".strip(), line.quantity, line.unit, money(line.price), money(line.amount)
+        )
+    lines.add_section()
+    lines.add_row(Text("total", "bold"), "", "", "", Text(money(bill.total), "bold"))
+    for paid in bill.paid:
+        lines.add_row(f"  paid by {paid.kind}", "", Text(paid.lot, "dim"), "", money(paid.amount))
+    screen.print(lines)
+    _more(screen, len(bill.lines) - LINES_SHOWN, "lines")
+    for view in bill.peta_hours:
+        screen.print(
+            f"{view.accelerator}: {view.card_hours} card-hours × {view.factor_p_per_card} P = "
+            f"{view.p_hours} P-hours ({view.precision}, {view.basis}; {view.source}, {view.dated})"
+        )
+    energy = bill.energy
+    screen.print(
+        f"energy: {energy.kwh} kWh, {energy.co2e_g} gCO2e, {energy.green_percent} % green by the hour "
+        f"({energy.green_kwh} kWh)"
+    )
+    screen.print(Text(f"  {energy.method}", "dim"))
+    if entries and bill.entries:
+        _show_entries(bill, screen)
+    total = Text(f"entries: {len(bill.entries)}, their sum is {money(bill.entries_sum)}")
+    screen.print(total)
+    if bill.truncated:
+        screen.print(Text("the bill is longer than what is shown: ask for a shorter time", "yellow"))
+
+
+def _show_entries(bill: Bill, screen: Console) -> None:
+    book = table("entry", "account", ">amount")
+    for entry in bill.entries[:ENTRIES_SHOWN]:
+        book.add_row(Text(entry.txn[-10:], "dim"), entry.account, money(entry.amount))
+    screen.print(book)
+    _more(screen, len(bill.entries) - ENTRIES_SHOWN, "entries")
+
+
+def _more(screen: Console, count: int, what: str) -> None:
+    if count > 0:
+        screen.print(Text(f"  and {count} more {what}: --json shows all", "dim"))
+
+
+def show_balance(balance: Balance, screen: Console) -> None:
+    """Print the numbers of a project and the lots behind them."""
+    screen.print(Text(f"balance of {balance.project}", style="bold"))
+    numbers = table("", ">", "")
+    numbers.show_header = False
+    numbers.add_row("available", Text(money(balance.available), "bold green"), "can still be held")
+    numbers.add_row("committed", money(balance.committed), "held for work that was placed")
+    numbers.add_row("in flight", money(balance.in_flight), "used, not yet settled")
+    numbers.add_row("settled", money(balance.settled), "used and paid")
+    numbers.add_row("overrun", money(balance.overrun), "used beyond what was held")
+    screen.print(numbers)
+    lots = table("lot", "pays", ">available", ">held", ">posted", "until")
+    for lot in balance.lots:
+        lots.add_row(
+            lot.kind, f"{lot.rate_percent} %", money(lot.available), money(lot.held), money(lot.posted),
+            local(lot.ends),
+        )  # fmt: skip
+    screen.print(lots)

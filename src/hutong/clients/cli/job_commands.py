@@ -1,0 +1,170 @@
+"""Commands about jobs: list, look, read logs, stop, explain."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from hutong.clients.cli import show_jobs as views
+from hutong.clients.cli.receipts import show_receipt, show_replay
+from hutong.clients.cli.session import JobArgument, Json, JsonLines, Limit, connect, find_job
+from hutong.clients.cli.terminal import console, say, show_json
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.wire.jobs import Job
+
+Attempt = Annotated[int | None, typer.Option("--attempt", min=1, help="Which attempt; else the newest.")]
+SETUP = -1
+
+
+def jobs(
+    project: Annotated[str, typer.Option("--project", "-p", help="Only this project's.")] = "",
+    state: Annotated[str, typer.Option("--state", "-s", help="Only jobs in this state, such as RUNNING.")] = "",
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """List jobs, the newest first.
+
+    Example: hutong jobs --state RUNNING
+    """
+    with connect() as client:
+        found = list(client.jobs.list(project=project or None, state=state.upper() or None, limit=limit))
+    if as_json:
+        show_json(found)
+    else:
+        views.show_jobs(found)
+
+
+def job(job: JobArgument, as_json: Json = False) -> None:
+    """Show one job: its state, its attempts, what it cost.
+
+    Example: hutong job last
+    """
+    with connect() as client:
+        detail = client.jobs.get(find_job(client, job))
+    if as_json:
+        show_json(detail)
+    else:
+        views.show_job(detail, console())
+
+
+def facts(
+    job: JobArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
+    as_json: JsonLines = False,
+) -> None:
+    """Show all that happened to a job, in order. JSON: one line a fact.
+
+    Example: hutong facts last --follow
+    """
+    with connect() as client:
+        name = find_job(client, job)
+        if not follow and not as_json:
+            views.show_facts(list(client.jobs.facts(name)))
+            return
+        for fact in client.jobs.follow(name) if follow else client.jobs.facts(name):
+            if as_json:
+                show_json(fact)
+            else:
+                say(views.fact_line(fact))
+
+
+def logs(
+    job: JobArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt is over.")] = False,
+    rank: Annotated[str, typer.Option("--rank", "-r", help="A rank's number, or `setup`.")] = "0",
+    attempt: Attempt = None,
+    as_json: JsonLines = False,
+) -> None:
+    """Write the log of one rank. JSON: lines {"rank", "text", "next_offset"}.
+
+    Example: hutong logs last --follow --rank 1
+    """
+    number = _rank(rank)
+    with connect() as client:
+        name = find_job(client, job)
+        for chunk in client.jobs.logs(name, rank=number, attempt=attempt, follow=follow):
+            if as_json:
+                piece = {"rank": chunk.rank, "text": chunk.text, "next_offset": chunk.next_offset}
+                typer.echo(json.dumps(piece, ensure_ascii=False))
+            else:
+                typer.echo(chunk.text, nl=False)
+
+
+def _rank(text: str) -> int:
+    if text == "setup":
+        return SETUP
+    if text.isascii() and text.isdigit() and len(text) < 7:
+        return int(text)
+    raise Refused("bad_rank", f"{text!r} is no rank", (Problem("", "a number from 0, or `setup`"),))
+
+
+def cancel(
+    job: JobArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask for a job to be stopped.
+
+    Example: hutong cancel last --reason "wrong data"
+    """
+    with connect() as client:
+        _say_state(client.jobs.cancel(find_job(client, job), reason), as_json)
+
+
+def hold(job: JobArgument, as_json: Json = False) -> None:
+    """Keep a waiting job in the queue until it is released.
+
+    Example: hutong hold 01K2ABCDEF
+    """
+    with connect() as client:
+        _say_state(client.jobs.hold(find_job(client, job)), as_json)
+
+
+def release(job: JobArgument, as_json: Json = False) -> None:
+    """Let a held job go on.
+
+    Example: hutong release 01K2ABCDEF
+    """
+    with connect() as client:
+        _say_state(client.jobs.release(find_job(client, job)), as_json)
+
+
+def _say_state(now: Job, as_json: bool) -> None:
+    if as_json:
+        show_json(now)
+        return
+    asked = now.conditions.cancel_asked_by
+    note = ", asked to stop" if asked and not now.finished else ""
+    say(f"{now.id} is {now.state}{note}")
+
+
+def receipt(
+    job: JobArgument,
+    replay: Annotated[bool, typer.Option("--replay", help="Decide again from its inputs and compare.")] = False,
+    attempt: Attempt = None,
+    as_json: Json = False,
+) -> None:
+    """Show why a job went where it went, and why not elsewhere.
+
+    Example: hutong receipt last --replay
+    """
+    with connect() as client:
+        name = find_job(client, job)
+        if replay:
+            again = client.jobs.replay(name, attempt=attempt)
+            show_json(again) if as_json else show_replay(again)
+            if not again.same:
+                raise typer.Exit(1)
+            return
+        found = client.jobs.receipt(name, attempt=attempt)
+    if as_json:
+        show_json(found)
+    else:
+        show_receipt(found, console())
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    panel = "Jobs"
+    for verb in (jobs, job, logs, facts, cancel, hold, release, receipt):
+        app.command(rich_help_panel=panel)(verb)

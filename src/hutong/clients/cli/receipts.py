@@ -1,0 +1,90 @@
+"""Receipts and checks for people: each pool with its score, or why not and the smallest change."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from hutong.clients.cli.terminal import money, say, table, yuan
+from hutong.wire.jobs import Check
+from hutong.wire.receipts import Alternative, Receipt, Replay
+
+PPM = 1_000_000
+
+
+def show_receipt(receipt: Receipt, screen: Console) -> None:
+    """Print why a job went where it went."""
+    screen.print(Text(f"receipt of {receipt.job}, attempt {receipt.attempt}", style="bold"))
+    screen.print(f"policy {receipt.policy} chose {receipt.chosen or 'nothing'}\n")
+    screen.print(alternatives(receipt.alternatives))
+    screen.print(Text(f"\n{receipt.digest}", style="dim"), soft_wrap=True)
+
+
+def show_replay(replay: Replay) -> None:
+    """Print whether a receipt decided again gave the same."""
+    if replay.same:
+        say(Text("replayed from its own inputs: the same decision, bit by bit", style="green"))
+        return
+    say(Text("replayed from its own inputs: a different decision", style="bold red"))
+    for difference in replay.differences:
+        say(f"  {difference}")
+
+
+def show_check(check: Check, screen: Console) -> None:
+    """Print what would happen to a job."""
+    if check.choice:
+        screen.print(Text(f"would go to {check.choice} now", style="bold green"))
+    else:
+        screen.print(Text(f"would wait: {check.reason}", style="bold yellow"), soft_wrap=True)
+    if check.worst_case is not None:
+        held = money(check.worst_case)
+        pays = "the project can hold it" if check.fundable else "the project cannot hold it"
+        screen.print(f"a whole run would cost at most {held}: {pays}")
+    screen.print(f"policy {check.policy}\n")
+    screen.print(alternatives(check.alternatives))
+
+
+def alternatives(judged: Iterable[Alternative]) -> Group:
+    """Return every pool as it was judged, the chosen one first, then by score."""
+    order = sorted(judged, key=lambda each: (not each.chosen, not each.eligible, -each.score_ppm, each.site))
+    if not order:
+        return Group(Text("no pool was there to be judged"))
+    parts: list[RenderableType] = []
+    for each in order:
+        parts.append(_headline(each))
+        parts += [Padding(line, (0, 0, 0, 4)) for line in _reasons(each)]
+    return Group(*parts)
+
+
+def _headline(each: Alternative) -> RenderableType:
+    grid = table("", "", "", ">", ">")
+    grid.show_header = False
+    for column, width in zip(grid.columns, (1, 32, 12, 14, 12), strict=True):
+        column.width = width
+    mark = Text("▶", "bold green") if each.chosen else Text("·" if each.eligible else "✗", "dim")
+    price = f"{yuan(each.price_per_card_hour)}/h" if each.price_per_card_hour else ""
+    score = f"score {each.score_ppm / PPM:.3f}" if each.eligible else "not eligible"
+    style = "bold" if each.chosen else ""
+    grid.add_row(mark, Text(f"{each.site}/{each.pool}", style), each.accelerator, price, score)
+    return grid
+
+
+def _reasons(each: Alternative) -> list[Text]:
+    lines = []
+    if each.parts:
+        lines.append(
+            Text(
+                "  ".join(
+                    f"{part.name} {part.raw} → {part.value_ppm / PPM:.2f}×{part.weight}" for part in each.parts
+                ),
+                "dim",
+            )
+        )
+    if each.why_not is not None:
+        lines.append(Text(f"why not: {each.why_not.text}"))
+        if each.why_not.change:
+            lines.append(Text(f"change:  {each.why_not.change}", "cyan"))
+    if each.note:
+        lines.append(Text(each.note, "dim"))
+    return lines

@@ -1,0 +1,81 @@
+"""Jobs for people: the list, and one job with its attempts."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from hutong.clients.cli.terminal import local, money, rows_of, short, state, table
+from hutong.wire.jobs import Fact, Job
+
+
+def show_jobs(jobs: Iterable[Job]) -> None:
+    """Print a list of jobs."""
+    made = table("job", "name", "state", "where", "submitted", ">charge")
+    rows = (
+        (short(job.id), job.name[:16], state(job.state), where_of(job)[:16], local(job.submitted), money(job.charge))
+        for job in jobs
+    )
+    rows_of(made, rows, "no jobs")
+
+
+def where_of(job: Job) -> str:
+    """Return the site of the newest attempt."""
+    return job.attempts[-1].site if job.attempts else ""
+
+
+def show_job(job: Job, screen: Console) -> None:
+    """Print one job with its attempts."""
+    screen.print(Text.assemble((job.name or "(no name)", "bold"), "  ", state(job.state), f"  {job.id}"))
+    if job.reason:
+        screen.print(f"reason: {job.reason}", soft_wrap=True)
+    cards = ", ".join(job.accelerators) or "no accelerator"
+    screen.print(f"project {job.project}, by {job.by}; {job.num_nodes} node(s), {cards} on each; priority {job.priority}")
+    finished = f", finished {local(job.finished)}" if job.finished else ""
+    screen.print(f"submitted {local(job.submitted)}{finished}; charge {money(job.charge)}")
+    conditions = job.conditions
+    if conditions.waiting_text:
+        screen.print(Text(f"waiting: {conditions.waiting_text}", "yellow"), soft_wrap=True)
+    if conditions.cancel_asked_by:
+        screen.print(Text(f"cancel asked by {conditions.cancel_asked_by}", "yellow"))
+    if conditions.reachable is False:
+        seen = f", last seen {local(conditions.last_seen)}" if conditions.last_seen else ""
+        screen.print(Text(f"the site is out of reach{seen}; the job goes on there as far as we know", "yellow"))
+    _show_attempts(job, screen)
+
+
+def _show_attempts(job: Job, screen: Console) -> None:
+    if not job.attempts:
+        return
+    made = table("try", "state", "where", "cards", ">ran", ">charge", "")
+    for each in job.attempts:
+        note = " ".join(part for part in ("adopted" if each.adopted else "", each.reason, each.endpoint) if part)
+        made.add_row(
+            str(each.number), state(each.state), f"{each.site}/{each.pool}", f"{each.cards} × {each.accelerator}",
+            f"{each.ran_s} s", money(each.charge), note,
+        )  # fmt: skip
+    screen.print(made)
+    last = job.attempts[-1]
+    if last.missing:
+        screen.print(Text(f"not collected: {last.missing}", "yellow"), soft_wrap=True)
+    if last.outputs:
+        screen.print(f"{len(last.outputs)} files kept")
+
+
+def show_facts(facts: Sequence[Fact]) -> None:
+    """Print what happened, in order."""
+    made = table(">#", "at", "by", "fact", "")
+    rows = (
+        (str(fact.seq), local(fact.at), fact.source, fact.kind, _details(fact)) for fact in facts
+    )
+    rows_of(made, rows, "nothing yet")
+
+
+def _details(fact: Fact) -> str:
+    said = {name: value for name, value in fact.data.items() if value not in ("", None, [], {})}
+    return " ".join(f"{name}={value}" for name, value in said.items())
+
+
+def fact_line(fact: Fact) -> str:
+    """Return a fact as one line."""
+    return f"{fact.seq:>4}  {local(fact.at)}  {fact.source:<16} {fact.kind:<12} {_details(fact)}".rstrip()

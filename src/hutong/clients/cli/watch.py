@@ -1,0 +1,65 @@
+"""Watching one job: its facts and the log of its rank 0, merged in the order in which they come."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hutong.clients.sdk.client import Client
+from hutong.core.kernel.errors import HutongError, NotFound
+from hutong.wire.jobs import Fact
+
+LOG_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A whole line of the job's rank 0."""
+
+    attempt: int
+    text: str
+
+
+def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLine]:
+    """Yield the facts of a job and the lines of its rank 0 as they come, until the job is over."""
+    mail: queue.Queue[Fact | LogLine | HutongError | None] = queue.Queue(maxsize=10_000)
+    readers: list[threading.Thread] = []
+
+    def start_reader(attempt: int) -> None:
+        reader = threading.Thread(target=_read_log, args=(client, job, attempt, mail), daemon=True)
+        readers.append(reader)
+        reader.start()
+
+    def follow() -> None:
+        try:
+            for fact in client.jobs.follow(job, after=after):
+                mail.put(fact)
+                if fact.kind == "started":
+                    start_reader(int(fact.data.get("attempt", 1)))
+            for reader in readers:
+                reader.join(LOG_PATIENCE_S)
+            mail.put(None)
+        except HutongError as error:
+            mail.put(error)
+
+    # Daemons: Ctrl-C must not wait for a server that has nothing to say.
+    threading.Thread(target=follow, daemon=True).start()
+    while (item := mail.get()) is not None:
+        if isinstance(item, HutongError):
+            raise item
+        yield item
+
+
+def _read_log(client: Client, job: str, attempt: int, mail: "queue.Queue[Fact | LogLine | HutongError | None]") -> None:
+    rest = ""
+    try:
+        for chunk in client.jobs.logs(job, rank=0, attempt=attempt, follow=True):
+            *lines, rest = (rest + chunk.text).split("\n")
+            for line in lines:
+                mail.put(LogLine(attempt, line))
+        if rest:
+            mail.put(LogLine(attempt, rest))
+    except NotFound:
+        return  # an attempt that left no log
+    except HutongError as error:
+        mail.put(error)

@@ -1,0 +1,60 @@
+"""Coming and going: sign in, sign out, choose a language."""
+
+from datetime import datetime
+
+from starlette.responses import Response
+
+from hutong.clients.portal import session
+from hutong.clients.portal.visit import Visit
+from hutong.clients.portal.words import LANGUAGES
+from hutong.core.kernel.errors import Denied, HutongError, Later, Refused
+
+
+async def front(visit: Visit) -> Response:
+    """Lead to the visitor's jobs."""
+    return visit.go("/jobs")
+
+
+async def ask(visit: Visit) -> Response:
+    """Show the form."""
+    return visit.render("sign_in.html", next=session.safe_next(visit.query("next")), person="", wrong="")
+
+
+async def enter(visit: Visit) -> Response:
+    """Sign in and go on to where the visitor wanted to be; a wrong password is told beside the form."""
+    form = await visit.form()
+    person, target = form.get("person", "").strip(), session.safe_next(form.get("next", ""))
+    try:
+        token = await visit.api.login(person, form.get("password", ""))
+    except Later:
+        raise
+    except (Refused, ValueError) as error:
+        locked = isinstance(error, Refused) and error.code not in {"unauthenticated", "bad_login", "invalid"}
+        wrong = str(error) if locked and isinstance(error, Denied) else visit.words("sign_in.wrong")
+        return visit.render("sign_in.html", 401, next=target, person=person, wrong=wrong)
+    response = visit.go(target)
+    expires = datetime.fromisoformat(token.expires)
+    session.keep_cookie(response, visit.request, session.SESSION, token.secret or "", expires)
+    session.drop_cookie(response, visit.request, session.VISITOR)
+    return response
+
+
+async def leave(visit: Visit) -> Response:
+    """End the session on both sides."""
+    await visit.form()
+    try:
+        await visit.api.logout()
+    except HutongError as error:
+        if not (isinstance(error, Denied) and error.code == "unauthenticated"):
+            raise
+    response = visit.go("/sign-in")
+    session.drop_cookie(response, visit.request, session.SESSION)
+    return response
+
+
+async def speak(visit: Visit) -> Response:
+    """Remember the language and go back."""
+    response = visit.go(session.safe_next(visit.query("next")))
+    if visit.query("to") in LANGUAGES:
+        session.keep_cookie(response, visit.request, session.LANGUAGE, visit.query("to"))
+    return response

@@ -1,0 +1,154 @@
+"""Calls about jobs: submit, watch, stop, explain, account for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hutong.clients.sdk.call import (
+    Call,
+    Listing,
+    file_path_of,
+    nothing,
+    path_of,
+    post,
+    query_of,
+    raw,
+    shape,
+)
+from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.wire import jobs as j
+from hutong.wire.base import Page
+from hutong.wire.money import Bill
+from hutong.wire.receipts import Receipt, Replay
+
+
+def submit(project: str, spec: Mapping[str, Any]) -> Call[j.Job]:
+    """Submit a job: the document of a job file, and the project that pays. A lost answer does no harm."""
+    return post(path_of("jobs"), shape(j.Job), j.NewJob(project=project, spec=dict(spec)))
+
+
+def submit_batch(project: str, specs: Sequence[Mapping[str, Any]]) -> Call[j.JobIds]:
+    """Submit up to 1,000 jobs, stored together or not at all; the answer has their ids in order."""
+    jobs = tuple(j.NewJob(project=project, spec=dict(spec)) for spec in specs)
+    return post(path_of("jobs", "batch"), shape(j.JobIds), j.NewJobs(jobs=jobs))
+
+
+def check(project: str, spec: Mapping[str, Any]) -> Call[j.Check]:
+    """Say what would happen to the job, where, and why not elsewhere; nothing is stored."""
+    return post(
+        path_of("jobs", "check"), shape(j.Check), j.NewJob(project=project, spec=dict(spec)), keyed=False
+    )
+
+
+def get(job: str) -> Call[j.JobDetail]:
+    """Return one job with its spec."""
+    return Call("GET", path_of("jobs", job), shape(j.JobDetail))
+
+
+def list_jobs(
+    *, project: str | None = None, state: str | None = None, limit: int | None = None
+) -> Listing[j.Job]:
+    """List jobs, the newest first."""
+    return Listing(path_of("jobs"), shape(Page[j.Job]), query_of(project=project, state=state), limit)
+
+
+def page_of_jobs(
+    *, project: str | None = None, state: str | None = None, cursor: str = "", limit: int = 50
+) -> Call[Page[j.Job]]:
+    """Return one page of jobs; its `next` is the cursor of the page after it."""
+    return list_jobs(project=project, state=state, limit=limit).page(cursor)
+
+
+def facts(job: str, *, after: int | None = None, limit: int | None = None) -> Listing[j.Fact]:
+    """List what happened to the job, in order, behind the fact number `after`."""
+    return Listing(path_of("jobs", job, "facts"), shape(Page[j.Fact]), query_of(after=after), limit)
+
+
+def cancel(job: str, reason: str = "") -> Call[j.Job]:
+    """Ask for the job to be stopped; it stays asked until the job is seen to be gone."""
+    return post(path_of("jobs", job, "cancel"), shape(j.Job), j.CancelReason(reason=reason))
+
+
+def hold(job: str) -> Call[j.Job]:
+    """Keep a waiting job in the queue."""
+    return post(path_of("jobs", job, "hold"), shape(j.Job))
+
+
+def release(job: str) -> Call[j.Job]:
+    """Let a held job go on."""
+    return post(path_of("jobs", job, "release"), shape(j.Job))
+
+
+def receipt(job: str, *, attempt: int | None = None) -> Call[Receipt]:
+    """Return why the job went where it went; without `attempt`, the newest one's."""
+    return Call("GET", path_of("jobs", job, "receipt"), shape(Receipt), query_of(attempt=attempt))
+
+
+def replay(job: str, *, attempt: int | None = None) -> Call[Replay]:
+    """Have the placement decided again from the receipt's own inputs, and compared."""
+    call = post(path_of("jobs", job, "receipt", "replay"), shape(Replay), keyed=False)
+    return Call(call.method, call.path, call.read, query_of(attempt=attempt))
+
+
+def read_log(
+    job: str, *, rank: int = 0, attempt: int | None = None, offset: int | None = None
+) -> Call[bytes]:
+    """Return a rank's log from a byte offset; rank -1 is the log of staging and setup."""
+    return Call("GET", path_of("jobs", job, "logs"), raw, log_query(rank, attempt, offset))
+
+
+def log_query(rank: int, attempt: int | None, offset: int | None) -> tuple[tuple[str, str], ...]:
+    """Return the query that names a place in a log."""
+    return query_of(rank=rank, attempt=attempt, offset=offset)
+
+
+def bill(job: str) -> Call[Bill]:
+    """Return what the job cost, who paid, and the entries that prove it."""
+    return Call("GET", path_of("jobs", job, "bill"), shape(Bill))
+
+
+def outputs(job: str, *, limit: int | None = None) -> Listing[j.Output]:
+    """List the files the job left."""
+    return Listing(path_of("jobs", job, "outputs"), shape(Page[j.Output]), most=limit)
+
+
+def output(job: str, path: str) -> Call[bytes]:
+    """Return one file that the job left."""
+    return Call("GET", file_path_of("jobs", job, "outputs", file=path), raw)
+
+
+def set_object(digest: str, content: bytes) -> Call[None]:
+    """Store a bundle of a work folder under the digest of its content."""
+    return Call("PUT", path_of("objects", digest), nothing, body=content, media="application/octet-stream")
+
+
+def has_object(digest: str) -> Call[None]:
+    """Raise NotFound if the platform does not hold that content."""
+    return Call("HEAD", path_of("objects", digest), nothing)
+
+
+class JobVerbs:
+    """Jobs: submit, watch, stop, explain, account for."""
+
+    submit = Verb(submit)
+    submit_batch = Verb(submit_batch)
+    check = Verb(check)
+    get = Verb(get)
+    list = ListVerb(list_jobs)
+    page = Verb(page_of_jobs)
+    facts = ListVerb(facts)
+    cancel = Verb(cancel)
+    hold = Verb(hold)
+    release = Verb(release)
+    receipt = Verb(receipt)
+    replay = Verb(replay)
+    read_log = Verb(read_log)
+    bill = Verb(bill)
+    outputs = ListVerb(outputs)
+    output = Verb(output)
+
+
+class ObjectVerbs:
+    """Content that jobs need, named by its digest."""
+
+    put = Verb(set_object)
+    check = Verb(has_object)

@@ -1,0 +1,43 @@
+"""Calls about centres."""
+
+from hutong.clients.sdk.call import Call, Listing, document, path_of, post, shape
+from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.wire import sites as s
+from hutong.wire.accounts import Token
+from hutong.wire.base import Page
+
+
+def create_site(site: s.NewSite) -> Call[s.Site]:
+    """Enter a centre as its operator declares it (operators)."""
+    return post(path_of("sites"), shape(s.Site), site)
+
+
+def get_site(site: str) -> Call[s.Site]:
+    """Return one centre with its present condition."""
+    return Call("GET", path_of("sites", site), shape(s.Site))
+
+
+def list_sites(*, limit: int | None = None) -> Listing[s.Site]:
+    """List the centres."""
+    return Listing(path_of("sites"), shape(Page[s.Site]), most=limit)
+
+
+def set_admission(site: str, admission: str) -> Call[s.Site]:
+    """Say whether the centre takes new work: `active`, `drain` or `inactive` (operators)."""
+    change = s.AdmissionChange.model_validate({"admission": admission})
+    return Call("PUT", path_of("sites", site, "admission"), shape(s.Site), body=document(change))
+
+
+def create_site_token(site: str) -> Call[Token]:
+    """Make a token for the centre's agent; the secret is shown in this answer only (operators)."""
+    return post(path_of("sites", site, "tokens"), shape(Token))
+
+
+class SiteVerbs:
+    """Centres: what they have and how they are."""
+
+    create = Verb(create_site)
+    get = Verb(get_site)
+    list = ListVerb(list_sites)
+    set_admission = Verb(set_admission)
+    create_token = Verb(create_site_token)

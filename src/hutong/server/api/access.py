@@ -1,0 +1,161 @@
+"""Access rules: every route declares one of these as a dependency, and the app refuses to start without.
+
+`Public(reason)`, `Allowed(permission)`, `InProject(permission)` for routes with `{project}` in their path,
+`OfJob(permission)` for routes with `{job}`, `OfSite()` for agents. What a principal may not even know of
+answers 404, what it may know of but not do answers 403.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from starlette.concurrency import run_in_threadpool
+
+from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
+from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
+from hutong.core.book.snapshot import JobRow
+from hutong.core.kernel.errors import Broken, Denied, NotFound
+from hutong.core.kernel.ids import JobId, SiteId
+from hutong.server.services import Services
+
+_KNOWN = frozenset().union(*PERMISSIONS.values())
+
+
+async def services_of(request: Request) -> Services:
+    """Return the services of the app that answers."""
+    services = request.app.state.services
+    if not isinstance(services, Services):
+        raise Broken("the app has no services")
+    return services
+
+
+Here = Annotated[Services, Depends(services_of)]
+
+
+async def principal_of(request: Request) -> Principal:
+    """Return who is asking; raises Denied (`unauthenticated`) for no token, or one that is not good."""
+    services = await services_of(request)
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not looks_like_secret(secret):
+        raise Denied("unauthenticated", "sign in first: send Authorization: Bearer <token>")
+    digest, now_ms = digest_secret(secret), services.clock()
+    principal = services.principals.recall(digest, now_ms)
+    if principal is None:
+        principal = await run_in_threadpool(services.principals.find, digest, now_ms)
+    if principal is None:
+        raise Denied("unauthenticated", "this token is not known, or has expired")
+    return principal
+
+
+def require(principal: Principal, permission: str, project: str, what: str) -> None:
+    """Raise NotFound(`what`) if the principal may not know of the project, Denied if it may not do this."""
+    if principal.may(permission, project):
+        return
+    if principal.may("project.read", project):
+        raise Denied("forbidden", f"{permission} in project {project} is not among your permissions")
+    raise NotFound("not_found", f"there is no {what}")
+
+
+def sees_all(principal: Principal, permission: str) -> bool:
+    """True if the principal holds the permission in every project, as operators do for reading."""
+    narrowed = bool(principal.scopes) and permission not in principal.scopes
+    return principal.operator and permission in PERMISSIONS[Role.OPERATOR] and not narrowed
+
+
+@dataclass(frozen=True)
+class AccessRule:
+    """Base of the rules; `permission` is empty where none is needed."""
+
+    permission: str = ""
+
+    def __post_init__(self) -> None:
+        if self.permission and self.permission not in _KNOWN:
+            raise Broken(f"no role has the permission {self.permission}")
+
+
+@dataclass(frozen=True)
+class Public(AccessRule):
+    """Anybody may call; `reason` says why that is right."""
+
+    reason: str = ""
+
+    async def __call__(self) -> None:
+        """Let everybody in."""
+
+
+@dataclass(frozen=True)
+class Signed(AccessRule):
+    """Any person with a token may call about themselves; `reason` says why no permission is needed."""
+
+    reason: str = ""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who is asking, if it is a person."""
+        principal = await principal_of(request)
+        if principal.site or any(role is Role.CALLER for _, role in principal.projects):
+            raise Denied("forbidden", "this token is not a person's")
+        return principal
+
+
+@dataclass(frozen=True)
+class Allowed(AccessRule):
+    """The caller holds the permission, somewhere: the route itself narrows what is shown."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who is asking."""
+        principal = await principal_of(request)
+        if not principal.may(self.permission):
+            raise Denied("forbidden", f"{self.permission} is not among your permissions")
+        return principal
+
+
+@dataclass(frozen=True)
+class InProject(AccessRule):
+    """The caller holds the permission in the project that the path names."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who is asking."""
+        principal = await principal_of(request)
+        project = request.path_params["project"]
+        require(principal, self.permission, project, f"project {project!r}")
+        return principal
+
+
+@dataclass(frozen=True)
+class OfJob(AccessRule):
+    """The caller holds the permission in the project of the job that the path names."""
+
+    async def __call__(self, request: Request) -> JobRow:
+        """Return the job."""
+        principal = await principal_of(request)
+        services = await services_of(request)
+        name = request.path_params["job"]
+        row = await run_in_threadpool(services.store.job, JobId(name))
+        if row is None:
+            raise NotFound("not_found", f"there is no job {name!r}")
+        require(principal, self.permission, row.project, f"job {name!r}")
+        request.state.principal = principal
+        return row
+
+
+@dataclass(frozen=True)
+class OfSite(AccessRule):
+    """The caller is the agent of a site; returns which."""
+
+    permission: str = "agent.call"
+
+    async def __call__(self, request: Request) -> SiteId:
+        """Return the site that the token is bound to."""
+        principal = await principal_of(request)
+        if not principal.site or not principal.may(self.permission):
+            raise Denied("forbidden", "only an agent's token, bound to its site, may call here")
+        return SiteId(principal.site)
+
+
+def rules_of(dependant: Dependant) -> tuple[AccessRule, ...]:
+    """Return the access rules that a route declares, at any depth."""
+    found: list[AccessRule] = [dependant.call] if isinstance(dependant.call, AccessRule) else []
+    deeper = [rule for each in dependant.dependencies for rule in rules_of(each)]
+    return (*found, *deeper)

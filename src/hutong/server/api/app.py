@@ -1,0 +1,71 @@
+"""The API as one app: routes, access, errors, edge; a route without an access rule keeps it from starting."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi.routing import APIRoute
+
+from hutong.adapters.telemetry.meters import CONTENT_TYPE
+from hutong.core.kernel.errors import Broken
+from hutong.server.api import accounts, jobs, openapi, secrets, sessions, sites
+from hutong.server.api.access import Here, Public, rules_of
+from hutong.server.api.edge import Edge
+from hutong.server.api.problems import add_handlers
+from hutong.server.services import Services
+
+# Every router of the API: a new resource is added here and nowhere else.
+ROUTERS: tuple[APIRouter, ...] = (
+    sessions.router,
+    accounts.router,
+    secrets.router,
+    sites.router,
+    jobs.router,
+)
+
+_open = APIRouter(tags=["platform"])
+
+
+@_open.get("/healthz", dependencies=[Depends(Public(reason="it says only that we are up"))])
+def read_health(here: Here) -> dict[str, str]:
+    """Say that the platform answers and that its store does."""
+    here.store.pulse()
+    return {"status": "ok"}
+
+
+@_open.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    dependencies=[Depends(Public(reason="counts without names of people, projects or jobs"))],
+)
+def read_metrics(here: Here) -> Response:
+    """Return this process's meters in Prometheus' text form."""
+    return Response(here.meters.render(), media_type=CONTENT_TYPE)
+
+
+def make_app(services: Services) -> FastAPI:
+    """Return the API over these services, which the caller closes after the app has stopped."""
+    app = FastAPI(
+        title="Hutong",
+        version=version("hutong"),
+        description="One public AI computing service over many computing centres.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=services.settings.body_bytes_max,
+    )
+    app.state.services = services
+    for router in (_open, *ROUTERS):
+        app.include_router(router)
+    require_rules(app)
+    add_handlers(app)
+    openapi.install(app)
+    app.add_middleware(Edge, meters=services.meters, new_id=services.new_id)
+    return app
+
+
+def require_rules(app: FastAPI) -> None:
+    """Raise Broken if a route declares no access rule."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and not rules_of(route.dependant):
+            raise Broken(f"{sorted(route.methods or ())} {route.path} has no access rule")

@@ -1,0 +1,177 @@
+"""Jobs: submit, look, check, cancel, hold, release."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from hutong.core.accounts.roles import Principal
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import JobQuery, NewJob, Record, UserEvent
+from hutong.core.capacity.sites import Site
+from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.work.facts import CancelAsked, HoldAsked, Released
+from hutong.core.work.unparse import unparse
+from hutong.server.api.access import Allowed, Here, OfJob, principal_of, require, sees_all
+from hutong.server.api.once import IdempotencyKey, digest_of
+from hutong.server.api.paging import Paging, paging
+from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
+from hutong.server.api.shapes.previews import check_shape
+from hutong.server.api.wishes import References, make_wish, read_spec, submit_one
+from hutong.server.pools import refuse_impossible
+from hutong.server.registry import read
+from hutong.server.services import Services
+from hutong.wire import jobs as w
+from hutong.wire.base import Page, Slug
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+Submitter = Annotated[Principal, Depends(Allowed("job.submit"))]
+Reader = Annotated[Principal, Depends(Allowed("job.read"))]
+Asker = Annotated[Principal, Depends(principal_of)]
+Pages = Annotated[Paging, Depends(paging)]
+JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+
+
+@router.post("", status_code=201)
+async def submit_job(here: Here, principal: Submitter, body: w.NewJob, key: IdempotencyKey = "") -> w.Job:
+    """Submit a job. It is written down for good when the answer comes."""
+    row = await submit_one(here, principal, body.project, body.spec, key)
+    return job_shape(row, {}, here.clock(), here.rules.reach_ms)
+
+
+@router.post("/batch", status_code=201)
+def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: IdempotencyKey = "") -> w.JobIds:
+    """Submit up to 1,000 jobs, stored together or not at all; the ids come in the order asked."""
+    pools = here.pools.load(here.clock())
+    references = References(here)
+    digest = digest_of(body) if key else ""
+    wishes: list[NewJob] = []
+    for index, new in enumerate(body.jobs):
+        require(principal, "job.submit", new.project, f"project {new.project!r}")
+        spec = read_spec(new.spec, f"/jobs/{index}/spec")
+        refuse_impossible(spec, pools, f"/jobs/{index}/spec")
+        references.check(new.project, spec, f"/jobs/{index}/spec")
+        once = f"{key}/{index}" if key else ""
+        wishes.append(make_wish(here, principal.id, new.project, spec, key=once, request=[digest, index]))
+    if key:
+        _reserve(here, digest_of(principal.id, "batch", key), digest)
+    answers = here.store.submit(wishes, here.clock())
+    if any(answer.conflict for answer in answers):
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
+    here.meters.submitted(sum(not answer.repeated for answer in answers))
+    here.bell.ring()
+    return w.JobIds(ids=tuple(answer.job for answer in answers))
+
+
+def _reserve(here: Services, memo_id: str, digest: str) -> None:
+    """Bind an idempotency key to one batch before any of it is written."""
+    try:
+        here.store.put(Record("request", memo_id, {"digest": digest}), expect=0)
+    except Conflict:
+        memo = here.store.get("request", memo_id)
+        if memo is None or memo.doc["digest"] != digest:
+            raise Conflict(
+                "idempotency_conflict", "this Idempotency-Key was used for another request"
+            ) from None
+
+
+@router.post("/check")
+def check_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Check:
+    """Say what would happen to the job, where, and why not elsewhere; nothing is stored."""
+    require(principal, "job.submit", body.project, f"project {body.project!r}")
+    spec = read_spec(body.spec)
+    References(here).check(body.project, spec)
+    return check_shape(here, spec, ProjectId(body.project))
+
+
+@router.get("")
+def list_jobs(
+    here: Here,
+    principal: Reader,
+    pages: Pages,
+    project: Annotated[Slug | None, Query()] = None,
+    state: Annotated[list[w.State] | None, Query()] = None,
+) -> Page[w.Job]:
+    """List the jobs one may see, the newest first; `state` may be given several times."""
+    if project is not None:
+        require(principal, "job.read", project, f"project {project!r}")
+        projects: frozenset[str] | None = frozenset({project})
+    elif sees_all(principal, "job.read"):
+        projects = None
+    else:
+        projects = frozenset(name for name, _ in principal.projects if principal.may("job.read", name))
+    query = JobQuery(projects, frozenset(state or ()), pages.after, pages.limit + 1)
+    rows = here.store.jobs(query)
+    statuses, now_ms = here.store.statuses(), here.clock()
+    return pages.page(
+        rows, lambda row: row.job.id, lambda row: job_shape(row, statuses, now_ms, here.rules.reach_ms)
+    )
+
+
+@router.get("/{job}")
+def get_job(here: Here, job: JobName, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:  # noqa: ARG001
+    """Return one job with its spec; secrets by name only."""
+    return _detail(here, row)
+
+
+def _detail(here: Services, row: JobRow) -> w.JobDetail:
+    live = row.job.live
+    record = here.store.get("site", live.site) if live is not None and live.port else None
+    site = None if record is None else read(Site, record)
+    return job_detail(row, here.store.statuses(), site, here.clock(), here.rules.reach_ms, unparse(row.spec))
+
+
+@router.get("/{job}/facts")
+def list_facts(
+    here: Here,
+    job: JobName,  # noqa: ARG001
+    row: Annotated[JobRow, Depends(OfJob("job.read"))],
+    pages: Pages,
+    after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
+) -> Page[w.Fact]:
+    """List what happened to the job, in order, behind fact number `after`."""
+    rows = here.store.facts(row.job.id, max(after, pages.number), pages.limit + 1)
+    return pages.page(rows, lambda fact: str(fact.seq), fact_shape)
+
+
+@router.post("/{job}/cancel")
+def cancel_job(
+    here: Here,
+    job: JobName,  # noqa: ARG001
+    row: Annotated[JobRow, Depends(OfJob("job.cancel"))],
+    principal: Asker,
+    body: w.CancelReason | None = None,
+) -> w.Job:
+    """Ask for the job to be stopped; it stays asked until the job is seen to be gone."""
+    reason = body.reason if body else ""
+    return _ask(here, row, CancelAsked(principal.id, reason))
+
+
+@router.post("/{job}/hold")
+def hold_job(
+    here: Here,
+    job: JobName,  # noqa: ARG001
+    row: Annotated[JobRow, Depends(OfJob("job.submit"))],
+    principal: Asker,
+) -> w.Job:
+    """Keep a waiting job in the queue; one that is placed already is answered 409."""
+    return _ask(here, row, HoldAsked(principal.id))
+
+
+@router.post("/{job}/release")
+def release_job(
+    here: Here,
+    job: JobName,  # noqa: ARG001
+    row: Annotated[JobRow, Depends(OfJob("job.submit"))],
+    principal: Asker,
+) -> w.Job:
+    """Let a held job go on."""
+    return _ask(here, row, Released(principal.id))
+
+
+def _ask(here: Services, row: JobRow, event: UserEvent) -> w.Job:
+    job = here.store.ask(row.job.id, event, here.clock())
+    here.bell.ring()
+    changed = JobRow(job, row.spec, row.project)
+    return job_shape(changed, here.store.statuses(), here.clock(), here.rules.reach_ms)

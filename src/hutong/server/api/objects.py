@@ -1,0 +1,93 @@
+"""Objects by content: work folders go in here; kept files come out through their owners' routes."""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Annotated
+from urllib.parse import quote
+
+import anyio
+from fastapi import APIRouter, Depends, Path, Request, Response
+from starlette.responses import StreamingResponse
+
+from hutong.adapters.objects.paths import content_path
+from hutong.adapters.objects.store import Objects
+from hutong.core.kernel.errors import NotFound, Refused
+from hutong.server.api.access import Allowed, Here
+from hutong.wire.base import Digest, Shape
+
+UNBOUNDED = 1 << 50  # the app's own limit on bodies; the routes that use it count by themselves
+
+router = APIRouter(prefix="/v1/objects", tags=["objects"])
+
+DigestName = Annotated[Digest, Path(alias="digest")]
+
+
+class StoredObject(Shape):
+    """What is stored now: the digest and the size of the bytes."""
+
+    digest: Digest
+    size_bytes: int
+
+
+@router.put(
+    "/{digest}",
+    dependencies=[Depends(Allowed("object.write"))],
+    max_body_size=UNBOUNDED,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def put_object(here: Here, request: Request, digest: DigestName) -> StoredObject:
+    """Store bytes under their digest; they are checked, and a repeat changes nothing."""
+    limit_bytes = here.settings.bundle_bytes_max
+    return StoredObject(
+        digest=digest, size_bytes=await receive_content(request, here.objects, digest, limit_bytes)
+    )
+
+
+@router.head("/{digest}", response_class=Response, dependencies=[Depends(Allowed("object.read"))])
+def head_object(here: Here, digest: DigestName) -> Response:
+    """Say whether the bytes of a digest are here: 200 with their size, or 404."""
+    size_bytes = here.objects.size(content_path(digest))
+    return Response(headers={"X-Size-Bytes": str(size_bytes), "ETag": f'"{digest}"'})
+
+
+async def receive_content(request: Request, objects: Objects, digest: str, limit_bytes: int) -> int:
+    """Store the body of a request under its digest, streaming, in a worker thread; return its size.
+
+    Raises Refused `wrong_digest` or `too_large`; what is refused, or breaks off, was never visible.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit_bytes:
+        raise Refused("too_large", f"{announced} bytes are more than the limit of {limit_bytes}")
+    body = request.stream()
+    store = partial(objects.put_content, _pull(body), digest, limit_bytes)
+    _, size_bytes = await anyio.to_thread.run_sync(store)
+    return size_bytes
+
+
+def _pull(body: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """Iterate, in a worker thread, over what an async iterator of the event loop gives."""
+    while (piece := anyio.from_thread.run(_next, body)) is not None:
+        yield piece
+
+
+async def _next(body: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(body, None)
+
+
+def send_content(objects: Objects, digest: str, size_bytes: int, name: str) -> Response:
+    """Answer with the bytes of a digest as a download called `name`; NotFound comes before anything is sent."""
+    try:
+        pieces = objects.stream(content_path(digest))
+    except NotFound as error:
+        raise NotFound("not_found", f"the bytes of {name!r} are not here (any more)") from error
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "ETag": f'"{digest}"',
+    }
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,77 @@
+"""The OpenAPI document: every operation with the problems it may answer and the access it needs."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from hutong.server.api.access import Public, rules_of
+from hutong.server.api.problems import MEDIA_TYPE
+from hutong.wire.base import ProblemReport
+
+_REPORT = {"$ref": "#/components/schemas/ProblemReport"}
+_BEARER = "bearer"
+
+
+def install(app: FastAPI) -> None:
+    """Have the app describe itself with this document."""
+    made: dict[str, Any] = {}
+
+    def describe() -> dict[str, Any]:
+        if not made:
+            made.update(_describe(app))
+        return made
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    report = ProblemReport.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(report.pop("$defs", {}))
+    schemas["ProblemReport"] = report
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    components["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in sorted(route.methods or ()):
+                operation = document["paths"][route.path_format].get(method.lower())
+                if operation is not None:
+                    _complete(operation, route, method)
+    return document
+
+
+def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+    rule = rules_of(route.dependant)[0]
+    public = isinstance(rule, Public)
+    if not public:
+        operation["security"] = [{_BEARER: []}]
+        operation["x-permission"] = rule.permission
+    responses = operation["responses"]
+    for status, text in _problems(operation, method, public=public).items():
+        responses[status] = {"description": text, "content": {MEDIA_TYPE: {"schema": _REPORT}}}
+
+
+def _problems(operation: dict[str, Any], method: str, *, public: bool) -> dict[str, str]:
+    found = {"500": "Our fault", "503": "Try again later; see Retry-After"}
+    if not public or "/login" in str(operation.get("operationId", "")) or method == "POST":
+        found |= {"401": "Not signed in"}
+    if not public:
+        found |= {"403": "Not allowed", "404": "No such thing, or not yours to see"}
+    if operation.get("parameters") or operation.get("requestBody"):
+        found |= {"422": "Not valid: `problems` names each field"}
+    if operation.get("requestBody"):
+        found |= {"400": "The body is not JSON", "413": "The body is too large"}
+    if method != "GET":
+        found |= {"409": "In conflict with what is there"}
+    return found

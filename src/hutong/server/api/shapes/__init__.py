@@ -1,0 +1,1 @@
+"""The core's shapes as the public ones."""

@@ -1,0 +1,58 @@
+"""Institutions, people, projects and tokens as the wire shows them: never a hash."""
+
+from hutong.core.accounts import registry as r
+from hutong.core.accounts.roles import Role
+from hutong.wire import accounts as w
+from hutong.wire.base import rfc3339
+
+
+def institution_shape(institution: r.Institution) -> w.Institution:
+    """Return an institution as shown."""
+    return w.Institution(
+        id=institution.id,
+        kind=institution.kind.value,
+        name_zh=institution.name_zh,
+        name_en=institution.name_en,
+    )
+
+
+def person_shape(person: r.Person, password: str | None = None) -> w.Person:
+    """Return a person as shown; a password only in the answer that made it."""
+    return w.Person(
+        id=person.id,
+        name=person.name,
+        institution=person.institution,
+        operator=person.operator,
+        password=password,
+    )
+
+
+def project_shape(project: r.Project) -> w.Project:
+    """Return a project as shown."""
+    return w.Project(
+        id=project.id,
+        institution=project.institution,
+        title=project.title,
+        members=tuple(
+            w.Member(person=person, role="owner" if role is Role.OWNER else "member")
+            for person, role in project.members
+        ),
+        active=project.active,
+    )
+
+
+def token_shape(token: r.Token, secret: str | None = None) -> w.Token:
+    """Return a token as shown; its secret only in the answer that made it."""
+    return w.Token.model_validate(
+        {
+            "id": token.id,
+            "name": token.name,
+            "kind": token.kind,
+            "owner": token.owner,
+            "project": token.project,
+            "site": token.site,
+            "created": rfc3339(token.created_ms),
+            "expires": rfc3339(token.expires_ms),
+            "secret": secret,
+        }
+    )

@@ -1,0 +1,137 @@
+"""Jobs, attempts and facts as the wire shows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hutong.core.book.snapshot import JobRow
+from hutong.core.capacity.sites import Site, SiteStatus
+from hutong.core.kernel.documents import to_document
+from hutong.core.work import facts as f
+from hutong.core.work.fold import Attempt, Job
+from hutong.core.work.spec import JobSpec
+from hutong.server.api.shapes.sites import is_reachable
+from hutong.server.api.shapes.times import thousandths, time_or_none
+from hutong.wire import jobs as w
+from hutong.wire.base import Money, rfc3339
+
+OUTPUTS_IN_DETAIL = 100  # the rest is under /outputs, page by page
+_TIMES = frozenset({"started_ms", "ended_ms", "upto_ms"})
+
+
+def job_shape(row: JobRow, statuses: Mapping[str, SiteStatus], now_ms: int, reach_ms: int) -> w.Job:
+    """Return a job for a list: without outputs and endpoints."""
+    return w.Job.model_validate(_job_fields(row, statuses, None, now_ms, reach_ms, outputs=0))
+
+
+def job_detail(
+    row: JobRow,
+    statuses: Mapping[str, SiteStatus],
+    site: Site | None,
+    now_ms: int,
+    reach_ms: int,
+    spec: Mapping[str, Any],
+) -> w.JobDetail:
+    """Return a job with its spec as a document; `site` is that of its live attempt, if it has one."""
+    fields = _job_fields(row, statuses, site, now_ms, reach_ms, outputs=OUTPUTS_IN_DETAIL)
+    return w.JobDetail.model_validate({**fields, "spec": dict(spec)})
+
+
+def _job_fields(
+    row: JobRow,
+    statuses: Mapping[str, SiteStatus],
+    site: Site | None,
+    now_ms: int,
+    reach_ms: int,
+    *,
+    outputs: int,
+) -> dict[str, Any]:
+    job, spec = row.job, row.spec
+    return {
+        "id": job.id,
+        "name": spec.name,
+        "project": row.project,
+        "type": spec.type.value,
+        "state": job.state.value,
+        "reason": job.reason,
+        "by": job.by,
+        "priority": spec.priority,
+        "num_nodes": spec.num_nodes,
+        "accelerators": asks(spec),
+        "submitted": rfc3339(job.submitted_ms),
+        "changed": rfc3339(job.changed_ms),
+        "finished": time_or_none(job.finished_ms),
+        "conditions": _conditions(job, statuses, now_ms, reach_ms),
+        "attempts": tuple(_attempt_shape(job, each, site, spec, outputs) for each in job.attempts),
+        "charge": Money.of(sum(each.charge_micro for each in job.attempts)),
+    }
+
+
+def asks(spec: JobSpec) -> tuple[str, ...]:
+    """Return the acceptable cards of each node as `model:count`."""
+    return tuple(f"{each.accelerator}:{each.cards_per_node}" for each in spec.resources.asks)
+
+
+def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach_ms: int) -> w.Conditions:
+    live = job.live
+    status = statuses.get(live.site) if live else None
+    return w.Conditions(
+        reachable=is_reachable(status, now_ms, reach_ms) if live else None,
+        last_seen=time_or_none(status.seen_ms) if status else None,
+        waiting_code=job.waiting_code,
+        waiting_text=job.waiting_text,
+        cancel_asked_by=job.cancel_by,
+    )
+
+
+def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, spec: JobSpec, outputs: int) -> w.Attempt:
+    serves = bool(spec.ports) and attempt.port and not attempt.over and site is not None
+    return w.Attempt(
+        number=attempt.number,
+        key=job.key(attempt),
+        state=attempt.state.value,
+        site=attempt.site,
+        pool=attempt.pool,
+        accelerator=attempt.accelerator,
+        nodes=attempt.nodes,
+        cards=attempt.cards,
+        price_per_card_hour=Money.of(attempt.price_micro_per_card_hour),
+        placed=rfc3339(attempt.placed_ms),
+        dispatched=time_or_none(attempt.dispatched_ms),
+        started=time_or_none(attempt.started_ms),
+        ended=time_or_none(attempt.ended_ms),
+        ran_s=thousandths(attempt.ran_ms),
+        adopted=attempt.adopted,
+        category=attempt.category.value,
+        reason=attempt.reason,
+        exits=tuple(w.Exit(rank=each.rank, code=each.code, signal=each.signal) for each in attempt.exits),
+        charge=Money.of(attempt.charge_micro),
+        settled=attempt.settled,
+        outputs=tuple(output_shape(each) for each in attempt.outputs[:outputs]),
+        missing=attempt.missing,
+        endpoint=f"{site.service_host}:{attempt.port}" if serves and site else "",
+    )
+
+
+def output_shape(output: f.OutputFile) -> w.Output:
+    """Return a kept file as shown."""
+    return w.Output(path=output.path, size_bytes=output.size_bytes, digest=output.digest)
+
+
+def fact_shape(fact: f.Fact) -> w.Fact:
+    """Return a fact as shown: its fields as they are stored, times as RFC 3339, money as decimals."""
+    doc = to_document(fact.event)
+    fields = doc if isinstance(doc, dict) else {}
+    data = dict(_fact_field(name, value) for name, value in fields.items())
+    return w.Fact(
+        seq=fact.seq, at=rfc3339(fact.at_ms), source=fact.source, kind=type(fact.event).kind, data=data
+    )
+
+
+def _fact_field(name: str, value: object) -> tuple[str, object]:
+    if name in _TIMES and isinstance(value, int):
+        return name.removesuffix("_ms"), time_or_none(value)
+    if name == "charge_micro" and isinstance(value, int):
+        return "charge", Money.of(value).model_dump()
+    if name == "price_micro_per_card_hour" and isinstance(value, int):
+        return "price_per_card_hour", Money.of(value).model_dump()
+    return name, value

@@ -1,0 +1,30 @@
+"""What would happen to a job now: the live decision over the live snapshot, nothing stored."""
+
+from dataclasses import replace
+
+from hutong.core.book.snapshot import Limits
+from hutong.core.control.preview import preview
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.placement.request import request_of
+from hutong.core.work.spec import JobSpec
+from hutong.server.api.shapes.receipts import alternatives
+from hutong.server.services import Services
+from hutong.wire.base import Money
+from hutong.wire.jobs import Check
+
+
+def check_shape(here: Services, spec: JobSpec, project: ProjectId) -> Check:
+    """Return what the loop would decide about this spec if it were the first in the queue."""
+    now_ms = here.clock()
+    snapshot = here.store.snapshot(now_ms, Limits(due=0, queue=0))
+    snapshot = replace(snapshot, lots={**snapshot.lots, project: here.store.lots(project)})
+    found = preview(snapshot, spec, project, here.rules)
+    choice = found.decision.choice
+    return Check(
+        choice=f"{choice.site}/{choice.pool}" if choice else "",
+        reason=found.text,
+        alternatives=alternatives(found.decision, found.pools, request_of(spec), found.policy),
+        worst_case=None if found.worst_case_micro is None else Money.of(found.worst_case_micro),
+        fundable=found.fundable,
+        policy=found.policy.name,
+    )

@@ -1,0 +1,77 @@
+"""Receipts of placements as the wire shows them."""
+
+from hutong.core.kernel.documents import to_document
+from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.money import format_micro
+from hutong.core.placement.decide import PARTS, Decision, Row, cards_asked, weights_of
+from hutong.core.placement.receipt import Receipt, digest
+from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.server.api.shapes.times import percent
+from hutong.wire import receipts as w
+from hutong.wire.base import rfc3339
+
+
+def receipt_shape(receipt: Receipt) -> w.Receipt:
+    """Return a receipt as shown; `inputs` is all that the decision knew."""
+    inputs = to_document({"policy": receipt.policy, "request": receipt.request, "pools": receipt.pools})
+    if not isinstance(inputs, dict):
+        raise Broken("the inputs of a receipt are a document")
+    choice = receipt.decision.choice
+    return w.Receipt(
+        job=receipt.job,
+        attempt=receipt.attempt,
+        at=rfc3339(receipt.at_ms),
+        policy=receipt.policy.name,
+        chosen=f"{choice.site}/{choice.pool}" if choice else "",
+        alternatives=alternatives(receipt.decision, receipt.pools, receipt.request, receipt.policy),
+        digest=digest(receipt),
+        inputs=inputs,
+    )
+
+
+def alternatives(
+    decision: Decision, pools: tuple[PoolView, ...], request: Request, policy: Policy
+) -> tuple[w.Alternative, ...]:
+    """Return every pool as it was judged: the chosen one first, then by score, then by name."""
+    pairs = list(enumerate(zip(decision.rows, pools, strict=True)))
+    pairs.sort(key=lambda pair: (pair[0] != decision.chosen, not pair[1][0].eligible, -pair[1][0].score_ppm))
+    return tuple(
+        _alternative(row, pool, request, policy, chosen=index == decision.chosen)
+        for index, (row, pool) in pairs
+    )
+
+
+def _alternative(
+    row: Row, pool: PoolView, request: Request, policy: Policy, *, chosen: bool
+) -> w.Alternative:
+    why_not = row.why_not
+    return w.Alternative(
+        site=row.site,
+        pool=row.pool,
+        accelerator=row.accelerator,
+        eligible=row.eligible,
+        chosen=chosen,
+        score_ppm=row.score_ppm,
+        parts=_parts(row, pool, request, policy),
+        why_not=w.WhyNot(code=why_not.code, text=why_not.text, change=why_not.change) if why_not else None,
+        price_per_card_hour=format_micro(pool.price_micro_per_card_hour),
+    )
+
+
+def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[w.Part, ...]:
+    if not row.parts:
+        return ()
+    cards = cards_asked(request, pool)
+    raw = {
+        "fit": f"{cards} of {pool.cards_free} free cards",
+        "price": f"{format_micro(cards * pool.price_micro_per_card_hour, 2)} CNY an hour",
+        "wait": f"{pool.wait_s} s",
+        "distance": f"{pool.distance_km} km",
+        "green": f"{percent(pool.green_ppm)} % green supply",
+    }
+    named = zip(PARTS, row.parts, weights_of(policy), strict=True)
+    return tuple(
+        w.Part(name=name, raw=raw[name], value_ppm=value, weight=weight)
+        for name, value, weight in named
+        if weight
+    )

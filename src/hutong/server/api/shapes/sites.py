@@ -1,0 +1,122 @@
+"""Sites as declared by their operators and as the wire shows them."""
+
+from collections.abc import Mapping
+
+from hutong.core.capacity.accelerators import find_accelerator
+from hutong.core.capacity.sites import Pool, Site, SiteStatus, Supply
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.ids import PoolId, SiteId
+from hutong.core.kernel.money import parse_micro
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.server.api.shapes.times import percent, thousandths, time_or_none
+from hutong.wire import sites as w
+from hutong.wire.base import Money
+
+PRICE_AT_MOST_MICRO = 1_000_000_000_000  # a million yuan for one card-hour is a slip of the finger
+
+
+def read_site(new: w.NewSite) -> Site:
+    """Return the site that an operator declares; raises Refused that names each wrong field."""
+    problems = [*_unknown_chips(new), *_repeated_pools(new), *_bad_prices(new)]
+    if problems:
+        raise Refused("bad_site", f"the site cannot be registered: {problems[0].message}", tuple(problems))
+    supply = Supply(new.supply.green_ppm, new.supply.grams_per_kwh, new.supply.source, new.supply.synthetic)
+    return Site(
+        id=SiteId(new.id),
+        name_zh=new.name_zh,
+        name_en=new.name_en,
+        region=new.region,
+        distance_km=new.distance_km,
+        engine=new.engine,
+        pools=tuple(_read_pool(pool) for pool in new.pools),
+        supply=supply,
+        declared_only=new.declared_only,
+        service_host=new.service_host,
+    )
+
+
+def _read_pool(pool: w.Pool) -> Pool:
+    card = find_accelerator(pool.accelerator)
+    whole, _, part = pool.pue.partition(".")
+    return Pool(
+        id=PoolId(pool.id),
+        accelerator=card.model if card else pool.accelerator,
+        nodes=pool.nodes,
+        cards_per_node=pool.cards_per_node,
+        price_micro_per_card_hour=parse_micro(pool.price_per_card_hour.amount),
+        pue_milli=int(whole) * 1000 + int(part.ljust(3, "0")),
+        stack=card.stack if card else "",
+        memory_bytes_per_node=pool.memory_bytes_per_node,
+        cpus_per_node=pool.cpus_per_node,
+    )
+
+
+def _unknown_chips(new: w.NewSite) -> list[Problem]:
+    return [
+        Problem(
+            f"/pools/{index}/accelerator",
+            f"{pool.accelerator!r} is not in the catalogue",
+            "a model such as H100, A100, H20, Ascend910B, MLU370, MI300X or CPU",
+        )
+        for index, pool in enumerate(new.pools)
+        if find_accelerator(pool.accelerator) is None
+    ]
+
+
+def _repeated_pools(new: w.NewSite) -> list[Problem]:
+    ids = [pool.id for pool in new.pools]
+    return [
+        Problem(f"/pools/{index}/id", f"{id_!r} names two pools", "each pool needs its own id")
+        for index, id_ in enumerate(ids)
+        if id_ in ids[:index]
+    ]
+
+
+def _bad_prices(new: w.NewSite) -> list[Problem]:
+    return [
+        Problem(f"/pools/{index}/price_per_card_hour/amount", "this is no price", "0 to 1000000 yuan")
+        for index, pool in enumerate(new.pools)
+        if not 0 <= parse_micro(pool.price_per_card_hour.amount) <= PRICE_AT_MOST_MICRO
+    ]
+
+
+def site_shape(
+    site: Site, status: SiteStatus | None, use: Mapping[str, int], now_ms: int, reach_ms: int
+) -> w.Site:
+    """Return a site with its present condition; `use` has the cards in use by pool."""
+    hour = now_ms // HOUR_MS % 24
+    return w.Site(
+        id=site.id,
+        name_zh=site.name_zh,
+        name_en=site.name_en,
+        region=site.region,
+        distance_km=site.distance_km,
+        engine=site.engine,
+        admission=site.admission.value,
+        declared_only=site.declared_only,
+        reachable=is_reachable(status, now_ms, reach_ms),
+        last_seen=time_or_none(status.seen_ms) if status else None,
+        isolation=status.isolation if status else "",
+        green_percent_now=percent(site.supply.green_ppm[hour]),
+        supply_source=site.supply.source,
+        supply_synthetic=site.supply.synthetic,
+        pools=tuple(_pool_shape(pool, use.get(pool.id, 0)) for pool in site.pools),
+    )
+
+
+def is_reachable(status: SiteStatus | None, now_ms: int, reach_ms: int) -> bool:
+    """True if the site's agent called within the reach of the rules."""
+    return status is not None and now_ms - status.seen_ms <= reach_ms
+
+
+def _pool_shape(pool: Pool, in_use: int) -> w.PoolUse:
+    return w.PoolUse(
+        id=pool.id,
+        accelerator=pool.accelerator,
+        nodes=pool.nodes,
+        cards_per_node=pool.cards_per_node,
+        cards=pool.cards,
+        cards_in_use=in_use,
+        price_per_card_hour=Money.of(pool.price_micro_per_card_hour),
+        pue=thousandths(pool.pue_milli),
+    )

@@ -1,0 +1,113 @@
+"""Sites: registered by their operators, shown with their present condition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from hutong.core.accounts.roles import Principal
+from hutong.core.book.snapshot import Limits
+from hutong.core.book.store import Record
+from hutong.core.capacity.sites import Admission, Site, SiteStatus
+from hutong.core.kernel.errors import Conflict, NotFound
+from hutong.server.api.access import Allowed, Here
+from hutong.server.api.once import IdempotencyKey
+from hutong.server.api.paging import Paging, paging
+from hutong.server.api.sessions import issue_token
+from hutong.server.api.shapes.sites import read_site, site_shape
+from hutong.server.registry import create, document, read
+from hutong.server.services import Services
+from hutong.wire import accounts as a
+from hutong.wire import sites as w
+from hutong.wire.base import Page, Slug
+
+TOKEN_DAYS = 366
+_TRIES = 20
+
+router = APIRouter(prefix="/v1/sites", tags=["sites"])
+
+SiteName = Annotated[Slug, Path(alias="site")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """How all sites are at one moment."""
+
+    at_ms: int
+    reach_ms: int
+    statuses: Mapping[str, SiteStatus]
+    use: Mapping[str, Mapping[str, int]]
+
+    def shape(self, site: Site) -> w.Site:
+        return site_shape(
+            site, self.statuses.get(site.id), self.use.get(site.id, {}), self.at_ms, self.reach_ms
+        )
+
+
+def _now(here: Services) -> _Now:
+    now_ms = here.clock()
+    snapshot = here.store.snapshot(now_ms, Limits(due=0, queue=0))
+    use: dict[str, dict[str, int]] = {}
+    for each in snapshot.use:
+        use.setdefault(each.site, {})[each.pool] = each.cards
+    return _Now(now_ms, here.rules.reach_ms, snapshot.statuses, use)
+
+
+@router.post("", status_code=201, dependencies=[Depends(Allowed("site.write"))])
+def create_site(here: Here, body: w.NewSite) -> w.Site:
+    """Register a centre. A repeat with the same body changes nothing."""
+    site = read_site(body)
+    create(here.store, Record("site", site.id, document(site)), "site")
+    here.pools.forget()
+    here.bell.ring()
+    return _now(here).shape(site)
+
+
+@router.get("", dependencies=[Depends(Allowed("site.read"))])
+def list_sites(here: Here, pages: Annotated[Paging, Depends(paging)]) -> Page[w.Site]:
+    """List the centres in order of their ids."""
+    rows = here.store.records("site", "", pages.after, pages.limit + 1)
+    now = _now(here)
+    return pages.page(rows, lambda row: row.id, lambda row: now.shape(read(Site, row)))
+
+
+@router.get("/{site}", dependencies=[Depends(Allowed("site.read"))])
+def get_site(here: Here, site: SiteName) -> w.Site:
+    """Return one centre."""
+    return _now(here).shape(read(Site, _record(here, site)))
+
+
+@router.put("/{site}/admission", dependencies=[Depends(Allowed("site.write"))])
+def put_admission(here: Here, site: SiteName, body: w.AdmissionChange) -> w.Site:
+    """Open the centre to new work, drain it, or close it; running work goes on."""
+    for _ in range(_TRIES):
+        record = _record(here, site)
+        changed = replace(read(Site, record), admission=Admission(body.admission))
+        try:
+            here.store.put(replace(record, doc=document(changed)), expect=record.version)
+        except Conflict:
+            continue
+        here.pools.forget()
+        here.bell.ring()
+        return _now(here).shape(changed)
+    raise Conflict("busy", f"{site!r} is being changed by others; try again")
+
+
+@router.post("/{site}/tokens", status_code=201)
+def create_site_token(
+    here: Here,
+    site: SiteName,
+    principal: Annotated[Principal, Depends(Allowed("site.write"))],
+    key: IdempotencyKey = "",
+) -> a.Token:
+    """Make a token for the centre's agent, bound to this site; its secret is in this answer only."""
+    _record(here, site)
+    return issue_token(here, principal.id, "agent", "site", TOKEN_DAYS, once=key, site=site)
+
+
+def _record(here: Services, site: str) -> Record:
+    record = here.store.get("site", site)
+    if record is None:
+        raise NotFound("not_found", f"there is no site {site!r}")
+    return record

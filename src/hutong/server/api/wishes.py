@@ -1,0 +1,153 @@
+"""Jobs asked for: the document checked in full, so that what is written down can run."""
+
+import asyncio
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from hutong.core.accounts.roles import Principal
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import NewJob
+from hutong.core.capacity.accelerators import ACCELERATORS, find_accelerator
+from hutong.core.kernel.documents import encode
+from hutong.core.kernel.errors import Broken, Conflict, Problem, Refused
+from hutong.core.kernel.ids import JobId, ProjectId
+from hutong.core.work.check import Catalogue, check_spec
+from hutong.core.work.facts import Fact, Submitted
+from hutong.core.work.fold import begin
+from hutong.core.work.spec import JobSpec
+from hutong.server.api.access import require
+from hutong.server.api.once import digest_of
+from hutong.server.pools import refuse_impossible
+from hutong.server.services import Services
+from hutong.server.submissions import Written
+
+
+def _model(name: str) -> str | None:
+    card = find_accelerator(name)
+    return card.model if card else None
+
+
+CATALOGUE = Catalogue(_model, tuple(ACCELERATORS))
+
+
+@dataclass(slots=True)
+class References:
+    """Looks up what specs refer to; of many wishes in one request each reference is asked once."""
+
+    here: Services
+    _secrets: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _objects: dict[str, bool] = field(default_factory=dict)
+
+    def check(self, project: str, spec: JobSpec, root: str = "/spec") -> None:
+        """Raise Refused that names each secret and object that is missing; `root` is the spec's place."""
+        problems = [
+            Problem(
+                f"{root}/secrets/{name}",
+                f"project {project} has no secret {name}",
+                f"store it first: PUT /v1/projects/{project}/secrets/{name}",
+            )
+            for name in spec.secrets
+            if not self._has_secret(project, name)
+        ]
+        problems += [
+            Problem(
+                f"{root}/workdir" if each.kind == "bundle" else f"{root}/file_mounts",
+                f"the platform does not hold {each.digest}",
+                f"upload it first: PUT /v1/objects/{each.digest}",
+            )
+            for each in spec.inputs
+            if not self._has_object(each.digest)
+        ]
+        if problems:
+            raise Refused("unknown_reference", problems[0].message, tuple(problems))
+
+    def _has_secret(self, project: str, name: str) -> bool:
+        known = self._secrets.get((project, name))
+        if known is None:
+            known = self.here.store.get("secret", f"{project}/{name}") is not None
+            self._secrets[project, name] = known
+        return known
+
+    def _has_object(self, digest: str) -> bool:
+        known = self._objects.get(digest)
+        if known is None:
+            known = self._objects[digest] = self.here.objects.has_content(digest)
+        return known
+
+
+def read_spec(document: dict[str, Any], root: str = "/spec") -> JobSpec:
+    """Return the checked spec of a job file's document; raises Refused that names every wrong field.
+
+    The pointers of the problems begin with `root`, the document's place in the body.
+    """
+    try:
+        return check_spec(document, CATALOGUE)
+    except Refused as refused:
+        problems = tuple(Problem(f"{root}{each.path}", each.message, each.hint) for each in refused.problems)
+        raise Refused(refused.code, refused.message, problems) from refused
+
+
+def make_wish(
+    here: Services, by: str, project: str, spec: JobSpec, *, key: str = "", request: object = None
+) -> NewJob:
+    """Return the wish to be written down; `request` is what the idempotency key stands for."""
+    return NewJob(
+        id=JobId(here.new_id()),
+        project=ProjectId(project),
+        spec=spec,
+        by=by,
+        spec_digest=f"sha256:{sha256(encode(spec)).hexdigest()}",
+        idempotency_key=key,
+        request_digest=digest_of(request) if key else "",
+    )
+
+
+async def submit_one(
+    here: Services, principal: Principal, project: str, document: dict[str, Any], key: str
+) -> JobRow:
+    """Check a wish, write it down with others that come at the same time, and return the job."""
+    require(principal, "job.submit", project, f"project {project!r}")
+    spec = read_spec(document)
+    now_ms = here.clock()
+    pools = here.pools.recall(now_ms)
+    if pools is None:
+        pools = await run_in_threadpool(here.pools.load, now_ms)
+    refuse_impossible(spec, pools)
+    if spec.secrets or spec.inputs:
+        await run_in_threadpool(References(here).check, project, spec)
+    wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document])
+    written = await _written(here, wish)
+    if written.submission.repeated:
+        return await run_in_threadpool(_first_of, here, written)
+    return _fresh(here, wish, written)
+
+
+async def _written(here: Services, wish: NewJob) -> Written:
+    return await asyncio.wrap_future(here.submissions.add(wish))
+
+
+def submit_here(here: Services, wish: NewJob) -> JobRow:
+    """Write a checked wish down from a thread, and return the job; for jobs that other things need."""
+    written = here.submissions.add(wish).result()
+    return _first_of(here, written) if written.submission.repeated else _fresh(here, wish, written)
+
+
+def _fresh(here: Services, wish: NewJob, written: Written) -> JobRow:
+    if written.submission.conflict:
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
+    here.meters.submitted(1)
+    here.bell.ring()
+    first = Fact(wish.id, 1, written.at_ms, "api", Submitted(wish.by, wish.spec_digest))
+    return JobRow(begin(first), wish.spec, wish.project)
+
+
+def _first_of(here: Services, written: Written) -> JobRow:
+    if written.submission.conflict:
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
+    row = here.store.job(written.submission.job)
+    if row is None:
+        raise Broken(f"job {written.submission.job} was written and is not there")
+    return row

@@ -1,0 +1,129 @@
+"""The door bell: one thread watches the store's pulse and wakes whoever waits for a change."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    seen: int
+    wake: Callable[[int], None]
+
+
+class Bell:
+    """Wakes threads and coroutines when anybody, in any process, has written to the store.
+
+    Ask `now()` first, then read the store, then wait with the number that `now()` gave: a change in
+    between is not missed. However many wait, the store is asked once every `every_s`, and not at
+    all while nobody waits.
+    """
+
+    def __init__(self, pulse: Callable[[], int], every_s: float = 0.02) -> None:
+        self._pulse = pulse
+        self._every_s = every_s
+        self._waiters: set[_Waiter] = set()
+        self._changed = threading.Condition()
+        self._poke = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def now(self) -> int:
+        """Return the store's present pulse; asks the store, so not for an event loop."""
+        return self._pulse()
+
+    def ring(self) -> None:
+        """Look at the pulse at once instead of at the next tick; for whoever has just written."""
+        self._poke.set()
+
+    def wait(self, seen: int, timeout_s: float) -> bool:
+        """Block until the pulse differs from `seen`; False if it did not within the timeout."""
+        woken = threading.Event()
+        waiter = _Waiter(seen, lambda _: woken.set())
+        self._add(waiter)
+        try:
+            return woken.wait(timeout_s)
+        finally:
+            self._drop(waiter)
+
+    async def changed(self, seen: int, timeout_s: float) -> bool:
+        """Wait like `wait`, in a coroutine."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake(_pulse: int) -> None:
+            loop.call_soon_threadsafe(woken.set)
+
+        waiter = _Waiter(seen, wake)
+        self._add(waiter)
+        try:
+            await asyncio.wait_for(woken.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._drop(waiter)
+        return True
+
+    def close(self) -> None:
+        """Stop watching and wake everybody."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        self._poke.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    def _add(self, waiter: _Waiter) -> None:
+        with self._changed:
+            if self._closed:
+                waiter.wake(waiter.seen)
+                return
+            self._waiters.add(waiter)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="bell", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _drop(self, waiter: _Waiter) -> None:
+        with self._changed:
+            self._waiters.discard(waiter)
+
+    def _watch(self) -> None:
+        while self._await_waiters():
+            try:
+                self._wake(self._pulse())
+            except Exception:  # noqa: BLE001 - the bell must outlive any hiccup of the store
+                _log.exception("the store does not answer the bell; trying again")
+                self._poke.wait(1.0)
+            self._poke.wait(self._every_s)
+            self._poke.clear()
+        with self._changed:
+            waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            _call(waiter, waiter.seen)
+
+    def _await_waiters(self) -> bool:
+        with self._changed:
+            while not self._waiters and not self._closed:
+                self._changed.wait()
+            return not self._closed
+
+    def _wake(self, pulse: int) -> None:
+        with self._changed:
+            late = [waiter for waiter in self._waiters if waiter.seen != pulse]
+            self._waiters.difference_update(late)
+        for waiter in late:
+            _call(waiter, pulse)
+
+
+def _call(waiter: _Waiter, pulse: int) -> None:
+    try:
+        waiter.wake(pulse)
+    except RuntimeError:  # the waiter's event loop is gone, and the waiter with it
+        _log.debug("a waiter left without a word")

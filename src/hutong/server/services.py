@@ -1,0 +1,89 @@
+"""Everything the server's parts share, built in one place and handed to each of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hutong.adapters.identity.passwords import Lockout
+from hutong.adapters.identity.tokens import Principals
+from hutong.adapters.identity.vault import Vault
+from hutong.adapters.objects.open import open_objects
+from hutong.adapters.objects.store import Objects
+from hutong.adapters.store.open import open_store
+from hutong.adapters.telemetry.meters import Meters
+from hutong.config import Settings, new_ulid, now_ms
+from hutong.core.accounts.registry import Person
+from hutong.core.book.store import Store
+from hutong.core.control.rules import Rules
+from hutong.server import people
+from hutong.server.bell import Bell
+from hutong.server.pools import Pools
+from hutong.server.submissions import Submissions
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API, the gateway and the loop work with. Close it after all of them have stopped."""
+
+    settings: Settings
+    store: Store
+    objects: Objects
+    vault: Vault
+    bell: Bell
+    submissions: Submissions
+    pools: Pools
+    principals: Principals
+    lockout: Lockout
+    meters: Meters
+    rules: Rules
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+
+    def close(self) -> None:
+        """Write what was accepted, stop our threads and let go of the store."""
+        self.submissions.close()
+        self.bell.close()
+        self.store.close()
+
+
+def make_services(
+    settings: Settings,
+    store: Store,
+    objects: Objects,
+    *,
+    rules: Rules | None = None,
+    clock: Callable[[], int] = now_ms,
+    new_id: Callable[[], str] = new_ulid,
+) -> Services:
+    """Return services over a store and an object store that are open already."""
+    meters = Meters()
+    return Services(
+        settings=settings,
+        store=store,
+        objects=objects,
+        vault=Vault.open(settings.vault_key),
+        bell=Bell(store.pulse),
+        submissions=Submissions(store, clock, settings.submissions_waiting_max, meters.group),
+        pools=Pools(store),
+        principals=Principals(people.resolver(store)),
+        lockout=Lockout(),
+        meters=meters,
+        rules=rules or Rules(),
+        clock=clock,
+        new_id=new_id,
+    )
+
+
+def open_services(settings: Settings, rules: Rules | None = None) -> Services:
+    """Open all that the settings name; folders are made where they are missing."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return make_services(
+        settings, open_store(settings.database_url), open_objects(settings.objects_url), rules=rules
+    )
+
+
+def bootstrap(services: Services, password: str | None = None) -> tuple[Person, str]:
+    """Make the first operator (`admin` of `operator`) unless there; return it and a fresh token."""
+    person, grant = people.bootstrap(
+        services.store, password, now_ms=services.clock(), new_id=services.new_id
+    )
+    return person, grant.secret

@@ -1,0 +1,280 @@
+"""What every engine must do, whatever it is made of: one suite for the real ones and their twin."""
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hutong.adapters.engines.base import Engine, Order, Seen
+from hutong.adapters.engines.local.config import LocalConfig
+from hutong.adapters.engines.local.engine import LocalEngine
+from hutong.adapters.engines.memory import MemoryEngine
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
+from hutong.core.work.fold import Attempt
+from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
+from hutong.core.work.states import ENDED, AttemptState, Category
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Bench:
+    """An engine and a way to let time pass on it."""
+
+    engine: Engine
+    passes: Callable[[], None]
+    again: Callable[[], Engine]
+
+    def order(self, run: str, **more: object) -> Order:
+        secrets = more.pop("secrets", {})
+        number = next(_numbers)
+        job = JobId(ulid(1_795_000_000_000, number.to_bytes(10, "big")))
+        fields: dict[str, object] = {
+            "name": "try",
+            "type": JobType.TASK,
+            "num_nodes": 1,
+            "resources": Resources((Ask("H800", 2),)),
+            "max_duration_s": 60,
+            "grace_s": 1,
+        }
+        spec = JobSpec(run=run, **(fields | more))  # type: ignore[arg-type]
+        attempt = Attempt(1, "s", "p", "H800", spec.num_nodes, 2 * spec.num_nodes, 1, 1, 1, 1)
+        return Order(attempt_key(job, 1), job, ProjectId("p"), attempt, spec, secrets=secrets)  # type: ignore[arg-type]
+
+    def see(self, key: AttemptKey) -> Seen | None:
+        return {each.key: each for each in self.engine.observe()}.get(key)
+
+    def wait(self, key: AttemptKey, good: Callable[[Seen], bool], within_s: float = 30.0) -> Seen:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            seen = self.see(key)
+            if seen is not None and good(seen):
+                return seen
+            self.passes()
+        raise AssertionError(f"{key} never came to it; last seen {self.see(key)}")
+
+    def finish(self, key: AttemptKey) -> Seen:
+        return self.wait(key, lambda seen: seen.ended is not None)
+
+    def log(self, key: AttemptKey, rank: int = 0) -> str:
+        return self.engine.read_log(key, rank, 0, 1 << 20).decode()
+
+
+@pytest.fixture(params=["local", "local-bwrap", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "memory":
+        now = [1_795_000_000_000]
+        engine = MemoryEngine(lambda: now[0])
+
+        def jump() -> None:
+            now[0] += 50
+
+        yield Bench(engine, jump, lambda: engine)
+        return
+    boxed = request.param == "local-bwrap"
+    if boxed and not shutil.which("bwrap"):
+        pytest.fail("bubblewrap is missing: apt-get install bubblewrap")
+    payloads = tmp_path / "payloads"
+    payloads.mkdir()
+    config = LocalConfig(tmp_path / "site", payloads, isolation="bwrap" if boxed else "none")
+
+    def open_again() -> Engine:
+        return LocalEngine(config, lambda: time.time_ns() // 1_000_000)
+
+    local = open_again()
+    yield Bench(local, lambda: time.sleep(0.01), open_again)
+    for seen in local.observe():
+        if seen.ended is None:
+            local.stop(seen.key, 1, Category.CANCELLED, "the test is over", 0)
+            Bench(local, lambda: time.sleep(0.01), open_again).finish(seen.key)
+
+
+def test_a_run_to_success(bench: Bench) -> None:
+    order = bench.order("echo hello; sleep 0.2")
+    assert not bench.engine.submit(order).adopted
+    running = bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+    assert running.started_ms > 0
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category, end.attempt) == (AttemptState.SUCCEEDED, Category.NONE, 1)
+    assert [(each.rank, each.code) for each in end.exits] == [(0, 0)]
+    assert 200 <= end.ran_ms < 20_000
+    assert end.ended_ms >= end.started_ms + 200
+    assert bench.log(order.key) == "hello\n"
+    assert bench.engine.ranks(order.key) == (0,)
+
+
+def test_an_exit_code_is_the_users_doing(bench: Bench) -> None:
+    order = bench.order("exit 3")
+    bench.engine.submit(order)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category) == (AttemptState.FAILED, Category.USER)
+    assert end.exits[0].code == 3
+    assert "3" in end.reason
+
+
+def test_setup_comes_first_and_may_fail(bench: Bench) -> None:
+    order = bench.order("echo never", setup="echo preparing; exit 7")
+    bench.engine.submit(order)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category) == (AttemptState.FAILED, Category.USER)
+    assert end.reason == "setup failed with exit code 7"
+    assert (end.started_ms, end.ran_ms) == (0, 0)
+    assert bench.log(order.key, -1) == "preparing\n"
+    assert bench.log(order.key) == ""
+
+
+def test_a_gang_has_ranks_and_one_log_each(bench: Bench) -> None:
+    order = bench.order("echo rank $HUTONG_NODE_RANK", num_nodes=3)
+    bench.engine.submit(order)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert [(each.rank, each.code) for each in end.exits] == [(0, 0), (1, 0), (2, 0)]
+    assert [bench.log(order.key, rank) for rank in bench.engine.ranks(order.key)] == [
+        "rank 0\n",
+        "rank 1\n",
+        "rank 2\n",
+    ]
+
+
+def test_a_rank_that_fails_ends_the_gang(bench: Bench) -> None:
+    order = bench.order("[ $HUTONG_NODE_RANK = 1 ] && exit 5; sleep 600", num_nodes=2)
+    bench.engine.submit(order)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category) == (AttemptState.FAILED, Category.USER)
+    assert end.reason == "rank 1 exited with code 5"
+    assert end.exits[1].code == 5
+    assert end.exits[0].code != 0
+
+
+@pytest.mark.parametrize(
+    ("category", "outcome"),
+    [
+        (Category.CANCELLED, AttemptState.CANCELLED),
+        (Category.PREEMPTED, AttemptState.PREEMPTED),
+        (Category.FUNDS, AttemptState.CANCELLED),
+    ],
+)
+def test_a_stop_ends_it_in_its_category(bench: Bench, category: Category, outcome: AttemptState) -> None:
+    order = bench.order("sleep 600")
+    bench.engine.submit(order)
+    bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+    bench.engine.stop(order.key, 1, category, "because", 1)
+    bench.engine.stop(order.key, 1, Category.INFRA, "a second reason", 1)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category, end.reason) == (outcome, category, "because")
+    assert end.started_ms > 0
+
+
+def test_a_stop_kills_what_ignores_it_after_the_grace(bench: Bench) -> None:
+    order = bench.order("trap '' TERM; sleep 600; sleep 600")
+    bench.engine.submit(order)
+    seen = bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+    bench.engine.stop(order.key, 1, Category.CANCELLED, "", 1)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert end.outcome is AttemptState.CANCELLED
+    assert end.ended_ms - seen.started_ms < 20_000
+
+
+def test_the_walltime_ends_it(bench: Bench) -> None:
+    order = bench.order("sleep 600", max_duration_s=1)
+    bench.engine.submit(order)
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category) == (AttemptState.FAILED, Category.USER)
+    assert "walltime" in end.reason
+    assert 1_000 <= end.ran_ms < 20_000
+
+
+def test_a_stop_before_the_start_means_it_never_starts(bench: Bench) -> None:
+    order = bench.order("echo ran")
+    bench.engine.stop(order.key, 1, Category.CANCELLED, "changed my mind", 1)
+    assert bench.engine.submit(order).adopted
+    end = bench.finish(order.key).ended
+    assert end is not None
+    assert (end.outcome, end.category, end.reason) == (
+        AttemptState.CANCELLED,
+        Category.CANCELLED,
+        "changed my mind",
+    )
+    assert (end.started_ms, end.ran_ms) == (0, 0)
+    assert bench.log(order.key) == ""
+
+
+def test_submitting_twice_starts_once(bench: Bench) -> None:
+    order = bench.order("echo one; sleep 0.3")
+    first = bench.engine.submit(order)
+    second = bench.again().submit(order)
+    assert (first.adopted, second.adopted) == (False, True)
+    assert first.external_id == second.external_id
+    bench.finish(order.key)
+    assert bench.engine.submit(order).adopted
+    assert bench.log(order.key) == "one\n"
+
+
+def test_another_process_sees_the_same(bench: Bench) -> None:
+    order = bench.order("exit 4")
+    bench.engine.submit(order)
+    seen = bench.finish(order.key)
+    assert bench.again().observe() == (seen,)
+
+
+def test_a_log_is_read_by_offset(bench: Bench) -> None:
+    order = bench.order("echo abcdef")
+    bench.engine.submit(order)
+    bench.finish(order.key)
+    read = bench.engine.read_log
+    assert read(order.key, 0, 0, 3) == b"abc"
+    assert read(order.key, 0, 3, 100) == b"def\n"
+    assert read(order.key, 0, 7, 100) == b""
+    assert read(order.key, 5, 0, 100) == b""
+
+
+def test_a_forgotten_attempt_never_starts_again(bench: Bench) -> None:
+    order = bench.order("exit 6")
+    bench.engine.submit(order)
+    before = bench.finish(order.key)
+    bench.engine.forget(order.key)
+    assert bench.see(order.key) is None
+    assert bench.engine.ranks(order.key) == ()
+    assert bench.engine.submit(order).adopted
+    after = bench.see(order.key)
+    assert after is not None
+    assert after.ended == before.ended
+    bench.engine.stop(order.key, 1, Category.CANCELLED, "", 0)
+    assert bench.log(order.key) == ""
+
+
+def test_a_living_attempt_is_not_forgotten(bench: Bench) -> None:
+    order = bench.order("sleep 600")
+    bench.engine.submit(order)
+    bench.engine.forget(order.key)
+    seen = bench.see(order.key)
+    assert seen is not None
+    assert seen.state not in ENDED
+
+
+def test_a_service_gets_a_port(bench: Bench) -> None:
+    order = bench.order("sleep 600", type=JobType.SERVICE, max_duration_s=0)
+    bench.engine.submit(order)
+    seen = bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+    assert 1024 <= seen.port < 65_536
+    bench.engine.stop(order.key, 1, Category.CANCELLED, "", 0)
+    bench.finish(order.key)
+
+
+def test_secrets_are_masked(bench: Bench) -> None:
+    order = bench.order("echo token=$TOKEN", secrets={"TOKEN": "hunter2-hunter2"})
+    bench.engine.submit(order)
+    bench.finish(order.key)
+    assert bench.log(order.key) == "token=***\n"
+    assert "hunter2" not in repr(order)

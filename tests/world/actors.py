@@ -1,0 +1,177 @@
+"""Actors of a small world: engines that live on, agents that die, a line that loses, repeats and delays."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from hutong.adapters.engines.base import Order, Receipt
+from hutong.adapters.engines.memory import MemoryEngine
+from hutong.agent.core import Agent, Habits
+from hutong.agent.link import Command, Delivery, Reply
+from hutong.agent.spool import Spool
+from hutong.agent.staging import Cache, Stager
+from hutong.core.book.store import Sighting, Store
+from hutong.core.kernel.errors import Later, NotFound
+from hutong.core.kernel.ids import AttemptKey, SiteId
+from hutong.core.work.facts import Report
+from hutong.core.work.fold import Attempt
+
+FAULTS = ("none", "request_lost", "reply_lost", "twice", "delayed", "dies_before", "dies_after")
+
+
+class Died(BaseException):
+    """The process was killed at this line."""
+
+
+class Clock:
+    """One clock that the test moves; `skew_ms` lets a site's clock be wrong."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class Now(Executor):
+    """Runs what is submitted at once, so that a step is all that happens."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # carried to whoever asks for the result
+            future.set_exception(error)
+        return future
+
+
+class CountingEngine(MemoryEngine):
+    """Counts real starts by key, to find what ran twice."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(clock)
+        self.started: Counter[AttemptKey] = Counter()
+
+    def submit(self, order: Order) -> Receipt:
+        receipt = super().submit(order)
+        if not receipt.adopted:
+            self.started[order.key] += 1
+        return receipt
+
+
+class Line:
+    """The way between an agent and the store. `fault` applies to the next call and is then used up."""
+
+    def __init__(self, store: Store, site: SiteId, clock: Clock) -> None:
+        self._store = store
+        self._site = site
+        self._clock = clock
+        self.cut = False
+        self.fault = "none"
+        self._late: list[tuple[tuple[Report, ...], Sighting | None]] = []
+
+    def take(self, after: int, wait_s: float) -> Delivery:
+        return self._call(lambda: self._take(after))
+
+    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        if self.fault == "delayed":
+            self.fault = "none"
+            self._late.append((tuple(reports), sighting))
+            raise Later("it is still on its way")
+        return self._call(lambda: self._report(reports, sighting))
+
+    def deliver_late(self) -> None:
+        """Let what was held up arrive now, the youngest first."""
+        while self._late:
+            self._report(*self._late.pop())
+
+    def has_object(self, digest: str) -> bool:
+        return False
+
+    def get_object(self, digest: str, into: Path) -> None:
+        raise NotFound("no_object", digest)
+
+    def put_object(self, digest: str, path: Path) -> None:
+        self._call(lambda: None)
+
+    def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
+        return self._call(lambda: offset + len(data))
+
+    def _call(self, effect: Callable[[], Any]) -> Any:
+        fault, self.fault = self.fault, "none"
+        if self.cut or fault == "request_lost":
+            raise Later("the line is down")
+        if fault == "dies_before":
+            raise Died
+        answer = effect()
+        if fault == "twice":
+            answer = effect()
+        if fault == "reply_lost":
+            raise Later("no answer came")
+        if fault == "dies_after":
+            raise Died
+        return answer
+
+    def _take(self, after: int) -> Delivery:
+        taken = self._store.take(self._site, after, 100, self._clock())
+        commands = tuple(
+            Command(each.id, each.key, each.kind, each.project, each.job.id, each.attempt, each.spec)
+            for each in taken
+        )
+        return Delivery(commands, frozenset(), self._clock())
+
+    def _report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        done = self._store.report(self._site, reports, sighting, self._clock())
+        return Reply(done.news, done.repeats, done.orphans)
+
+
+class Centre:
+    """A site: an engine that survives, and an agent process that may be killed and started again."""
+
+    def __init__(self, site: str, store: Store, clock: Clock) -> None:
+        self.site = SiteId(site)
+        self._clock = clock
+        self._root = Path(tempfile.mkdtemp(prefix="hutong-world-"))
+        self.engine = CountingEngine(clock)
+        self.line = Line(store, self.site, clock)
+        self.agent = self._start()
+
+    def _start(self) -> Agent:
+        return Agent(
+            self.site,
+            self.line,
+            self.engine,
+            Spool(self._root / "settled.jsonl"),
+            self._clock,
+            stager=Stager(Cache(self._root / "cache", self.line), Now()),
+            pool=Now(),
+            name="test",
+            habits=Habits(sighting_every_s=5.0, ask_all_every_s=30.0),
+            ticks=self._clock,
+        )
+
+    def step(self, fault: str = "none") -> None:
+        """Let the agent work once; a death is followed by a new agent that knows nothing."""
+        self.line.fault = fault
+        try:
+            self.agent.step()
+        except Later:
+            pass
+        except Died:
+            self.agent = self._start()
+        self.line.fault = "none"
+
+    def kill(self) -> None:
+        """Kill the agent between two steps."""
+        self.agent = self._start()
+
+    def running(self) -> list[AttemptKey]:
+        """Return the keys that have not ended at the engine."""
+        return [seen.key for seen in self.engine.observe() if seen.ended is None]
+
+    def knows(self, key: AttemptKey, attempt: Attempt) -> bool:
+        """True if the engine knows the attempt, alive or ended."""
+        return attempt.site == self.site and any(seen.key == key for seen in self.engine.observe())

@@ -1,0 +1,242 @@
+"""The whole control plane under lost, late, doubled and reordered messages, crashes and outages.
+
+Real parts: the store, the loop, the turn, the agents. The engines are the memory twin on a clock that
+the test moves. Invariant A: at no moment do two attempts of one job run. Invariant B: what was declared
+lost was gone. And in the end, when the world heals, every job ends, every charge is booked once, every hold
+is closed.
+"""
+
+import shutil
+import tempfile
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.world.actors import FAULTS, Centre, Clock
+
+from hutong.adapters.store.open import open_store
+from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
+from hutong.core.book.snapshot import Limits
+from hutong.core.book.store import JobQuery, NewJob, Record
+from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.control.rules import Rules
+from hutong.core.kernel.documents import to_document
+from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, ulid
+from hutong.core.ledger.replay import replay
+from hutong.core.work.facts import CancelAsked, HoldAsked, Released
+from hutong.core.work.fold import fold
+from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
+from hutong.core.work.states import AttemptState
+from hutong.server.loop import Loop
+
+LAB = ProjectId("lab")
+T0 = 1_800_000_000_000
+YUAN = 1_000_000
+SCRIPTS = ("sleep 3", "sleep 40", "sleep 4000", "exit 1", "sleep 2; exit 75", "true")
+RULES = Rules(settle_every_ms=60_000, hold_ms=600_000, collect_within_ms=120_000)
+
+
+def make_site(name: str, accelerator: str) -> Site:
+    pool = Pool(PoolId("main"), accelerator, 2, 4, 10 * YUAN, 1200, "cuda")
+    return Site(SiteId(name), name, name, "north", 10, "local", (pool,), Supply((5,) * 24, (5,) * 24, "test"))
+
+
+class World(RuleBasedStateMachine):
+    """Two centres, two loops, one book."""
+
+    def place(self) -> str:
+        """Where the book lies."""
+        return "memory:"
+
+    @initialize()
+    def begin(self) -> None:
+        self.clock = Clock(T0)
+        self.store = open_store(self.place())
+        for name, chip in (("bj", "H100"), ("tj", "Ascend910B")):
+            document = to_document(make_site(name, chip))
+            assert isinstance(document, dict)
+            self.store.put(Record("site", name, document))
+        self.centres = [Centre("bj", self.store, self.clock), Centre("tj", self.store, self.clock)]
+        self.loops = [Loop(self.store, RULES, self.clock, f"loop-{n}", Limits(50, 50)) for n in (1, 2)]
+        lot = Lot(LotId("award"), LAB, LotKind.AWARD, 1_000_000, 0, T0 * 2)
+        entries = (Entry(ISSUED, -2000 * YUAN), Entry(lot_account(lot.id), 2000 * YUAN))
+        assert self.store.open_lot(lot, Txn("award:1", "award", LAB, T0, "award", entries))
+        self.jobs: list[JobId] = []
+        for centre in self.centres:
+            centre.step()
+
+    @rule(
+        script=st.sampled_from(SCRIPTS),
+        cards=st.integers(1, 4),
+        nodes=st.integers(1, 2),
+        restarts=st.integers(0, 1),
+        walltime=st.sampled_from([30, 600]),
+    )
+    def submit(self, script: str, cards: int, nodes: int, restarts: int, walltime: int) -> None:
+        if len(self.jobs) >= 12:
+            return
+        job = JobId(ulid(self.clock(), len(self.jobs).to_bytes(10, "big")))
+        asks = (Ask("H100", cards), Ask("Ascend910B", cards))
+        spec = JobSpec(
+            "x", JobType.TASK, nodes, Resources(asks), script, max_duration_s=walltime, grace_s=1,
+            retry=Retry(restarts, (75,)),
+        )  # fmt: skip
+        wish = NewJob(job, LAB, spec, "ada", "sha256:0", f"key-{len(self.jobs)}", "sha256:1")
+        (first,) = self.store.submit([wish], self.clock())
+        (again,) = self.store.submit([wish], self.clock())
+        assert (first.job, again.job, again.repeated) == (job, job, True)
+        self.jobs.append(job)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), wish=st.sampled_from(["cancel", "hold", "release"]))
+    def ask(self, data: st.DataObject, wish: str) -> None:
+        job = data.draw(st.sampled_from(self.jobs))
+        events = {"cancel": CancelAsked("ada"), "hold": HoldAsked("ada"), "release": Released("ada")}
+        try:
+            self.store.ask(job, events[wish], self.clock())
+        except Conflict:
+            return
+
+    @rule(which=st.integers(0, 1))
+    def loop_turns(self, which: int) -> None:
+        self.loops[which].step()
+
+    @rule(which=st.integers(0, 1))
+    def loop_dies(self, which: int) -> None:
+        self.loops[which] = Loop(self.store, RULES, self.clock, f"loop-{which}-again", Limits(50, 50))
+
+    @rule(which=st.integers(0, 1), fault=st.sampled_from(FAULTS))
+    def agent_works(self, which: int, fault: str) -> None:
+        self.centres[which].step(fault)
+
+    @rule(which=st.integers(0, 1))
+    def agent_is_killed(self, which: int) -> None:
+        self.centres[which].kill()
+
+    @rule(which=st.integers(0, 1))
+    def late_messages_arrive(self, which: int) -> None:
+        self.centres[which].line.deliver_late()
+
+    @rule(which=st.integers(0, 1), cut=st.booleans())
+    def line_is_cut_or_mended(self, which: int, cut: bool) -> None:
+        self.centres[which].line.cut = cut
+
+    @rule(seconds=st.sampled_from([1, 7, 45, 200]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.now_ms += seconds * 1000
+
+    @rule(which=st.integers(0, 1), rounds=st.integers(1, 8))
+    def a_good_while(self, which: int, rounds: int) -> None:
+        for _ in range(rounds):
+            self.clock.now_ms += 5_000
+            self.loops[which].step()
+            for centre in self.centres:
+                centre.step()
+
+    @rule(which=st.integers(0, 1), data=st.data())
+    def a_node_dies(self, which: int, data: st.DataObject) -> None:
+        running = self.centres[which].running()
+        if running:
+            self.centres[which].engine.crash(data.draw(st.sampled_from(running)))
+
+    @rule(which=st.integers(0, 1), data=st.data())
+    def an_engine_forgets(self, which: int, data: st.DataObject) -> None:
+        running = self.centres[which].running()
+        if running:
+            self.centres[which].engine.lose(data.draw(st.sampled_from(running)))
+
+    @invariant()
+    def never_two_attempts_of_one_job(self) -> None:
+        running = [key.rpartition("-a")[0] for centre in self.centres for key in centre.running()]
+        assert len(running) == len(set(running)), running
+
+    @invariant()
+    def what_is_lost_is_gone(self) -> None:
+        for row in self.store.jobs(JobQuery(limit=50)):
+            for attempt in row.job.attempts:
+                if attempt.state is AttemptState.LOST:
+                    key = row.job.key(attempt)
+                    alive = [key for centre in self.centres if key in centre.running()]
+                    assert not alive, f"{key} was declared lost and runs"
+
+    @invariant()
+    def state_is_the_fold_of_facts(self) -> None:
+        for row in self.store.jobs(JobQuery(limit=50)):
+            assert row.job == fold(self.store.facts(row.job.id, 0, 1000))
+
+    @invariant()
+    def pools_are_never_oversold(self) -> None:
+        shot = self.store.snapshot(self.clock(), Limits(50, 50))
+        assert all(use.cards <= 8 for use in shot.use)
+
+    @invariant()
+    def the_ledger_holds(self) -> None:
+        assert self.store.check_ledger().faults == ()
+
+    def teardown(self) -> None:
+        """Heal the world; then everything must come to its end, and every figure must agree."""
+        if not hasattr(self, "centres"):
+            return
+        for centre in self.centres:
+            centre.line.cut = False
+            centre.line.deliver_late()
+        for row in self.store.jobs(JobQuery(limit=50)):
+            if row.job.state == "HELD":
+                self.store.ask(row.job.id, Released("ada"), self.clock())
+        for _ in range(600):
+            self.clock.now_ms += 6_000
+            for actor in (*self.loops, *self.centres):
+                actor.step()
+            if all(row.job.final for row in self.store.jobs(JobQuery(limit=50))):
+                break
+        rows = self.store.jobs(JobQuery(limit=50))
+        assert len(rows) == len(self.jobs)
+        assert [row.job for row in rows if not row.job.final] == []
+        for _ in range(30):
+            self.clock.now_ms += 6_000
+            for centre in self.centres:
+                centre.step()
+        assert [key for centre in self.centres for key in centre.running()] == []
+        assert self.store.holds(LAB, 100) == ()
+        self.the_ledger_holds()
+        self.check_money()
+        for centre in self.centres:
+            shutil.rmtree(centre._root)
+        self.store.close()
+
+    def check_money(self) -> None:
+        txns = self.store.txns(LAB, "", "", 1000)
+        usage = self.store.usage(LAB, "", "", 1000)
+        done = replay(txns, usage)
+        assert done.faults == ()
+        stored = self.store.balances(sorted(done.balances))
+        assert {entry.account: entry.amount_micro for entry in stored} == dict(done.balances)
+        charged = sum(
+            attempt.charge_micro
+            for row in self.store.jobs(JobQuery(limit=50))
+            for attempt in row.job.attempts
+        )
+        assert charged == done.revenue_micro
+
+
+class DiskWorld(World):
+    """The same on SQLite."""
+
+    def place(self) -> str:
+        self.folder = tempfile.mkdtemp(prefix="hutong-world-")
+        return f"sqlite:///{self.folder}/book.sqlite"
+
+    def teardown(self) -> None:
+        super().teardown()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(
+    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestDiskWorld = DiskWorld.TestCase
+TestDiskWorld.settings = settings(
+    max_examples=6, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
