@@ -62,9 +62,9 @@ class Settings(BaseModel):
     log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
     body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
-    batch_bytes_max: Annotated[int, Field(ge=1024)] = 16 * _MIB
     bundle_bytes_max: Annotated[int, Field(ge=1024)] = 512 * _MIB
     object_bytes_max: Annotated[int, Field(ge=1024)] = 20 << 30
+    log_bytes_max: Annotated[int, Field(ge=1024)] = 1 << 30
     submissions_waiting_max: Annotated[int, Field(ge=1)] = 2000
     streams_max: Annotated[int, Field(ge=1)] = 500
 

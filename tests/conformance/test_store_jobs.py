@@ -1,7 +1,22 @@
 """What every store promises about jobs: wishes, what users ask later, lists and facts."""
 
 import pytest
-from samples import EAST, P, Q, decide, ended, finish, job_id, key_of, place, queue, run, sighting, turn, wish
+from book_samples import (
+    EAST,
+    P,
+    Q,
+    decide,
+    ended,
+    finish,
+    job_id,
+    key_of,
+    place,
+    queue,
+    run,
+    sighting,
+    turn,
+    wish,
+)
 
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import JobQuery, Store
@@ -156,7 +171,9 @@ def test_every_kind_of_fact_comes_back_as_it_went(store: Store) -> None:
     turn(
         store,
         200,
-        decide(store, 1, 200, f.StopSent(1, ended().category, "walltime"), f.Metered(1, 150, 50, 7, final=False)),
+        decide(
+            store, 1, 200, f.StopSent(1, ended().category, "walltime"), f.Metered(1, 150, 50, 7, final=False)
+        ),
     )
     files = (f.OutputFile("a/模型.bin", 3, "sha256:00"),)
     reports = [f.Report(key_of(1), ended()), f.Report(key_of(1), f.Collected(1, files, 12, "rank 1: none"))]

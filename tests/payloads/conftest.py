@@ -75,21 +75,24 @@ class Center:
         self._started.append(process)
         return process
 
-    def session(self, leader: int) -> set[int]:
-        """Return the processes of a session, also those in groups of their own, as torchrun's workers are."""
-        found = set()
+    def family(self, root: int) -> set[int]:
+        """Return a process and all its descendants; torchrun puts its workers in sessions of their own."""
+        parents: dict[int, int] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == leader and fields[0] != "Z":
-                found.add(int(stat.parent.name))
+            with suppress(OSError):
+                state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents[int(stat.parent.name)] = int(parent)
+        found: set[int] = set()
+        fresh = {root} & parents.keys()
+        while fresh:
+            found |= fresh
+            fresh = {pid for pid, parent in parents.items() if parent in fresh} - found
         return found
 
-    def kill(self, leader: int) -> None:
-        """Kill every process of a session at once, as the loss of a node does."""
-        for pid in self.session(leader):
+    def kill(self, root: int) -> None:
+        """Kill a process and all its descendants at once, as the loss of a node does."""
+        for pid in self.family(root):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -96,7 +96,7 @@ def test_an_openai_client_streams_and_a_signal_ends_everything(
         assert any(choice.delta.content for chunk in chunks for choice in chunk.choices)
         with pytest.raises(BadRequestError):
             client.chat.completions.create(model="other", messages=question)
-    family = center.session(process.pid)
+    family = center.family(process.pid)
     assert len(family) == 2
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 143
@@ -106,7 +106,7 @@ def test_an_openai_client_streams_and_a_signal_ends_everything(
 def test_the_server_does_not_outlive_a_killed_supervisor(trained: Path, center: Any, tmp_path: Path) -> None:
     process = serve(center, tmp_path, trained / "outputs" / "model")
     await_ready(tmp_path / "log", process)
-    family = center.session(process.pid)
+    family = center.family(process.pid)
     assert len(family) == 2
     process.kill()
     process.wait(10)

@@ -29,8 +29,9 @@ def gang(center: Any, folder: Path, *options: str) -> list[subprocess.Popen[str]
     for rank in (0, 1):
         env = center.env(folder, rank=rank, nodes=2, port=port)
         torchrun = [
-            center.python.with_name("torchrun"), "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", str(rank),
-            "--master-addr", "127.0.0.1", "--master-port", str(port), center.payloads / "train.py",
+            center.python.with_name("torchrun"), "--nnodes", "2", "--nproc-per-node", "1",
+            "--node-rank", str(rank), "--master-addr", "127.0.0.1", "--master-port", str(port),
+            center.payloads / "train.py",
         ]  # fmt: skip
         processes.append(center.start([*torchrun, *TINY, *options], folder, env, f"rank{rank}"))
     return processes
@@ -97,6 +98,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(center: Any, tmp_path: 
     assert results[0]["loss_after"] == results[1]["loss_after"]
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_ends_the_other_which_saves_its_step(center: Any, tmp_path: Path) -> None:
     first, second = gang(center, tmp_path, "--steps", "1000000")
     await_file(tmp_path / "checkpoints" / "checkpoint.safetensors", first)
@@ -106,6 +108,20 @@ def test_a_node_that_dies_ends_the_other_which_saves_its_step(center: Any, tmp_p
     again = gang(center, tmp_path, "--steps", "1000000", "--seconds", "0.5")
     assert [process.wait(120) for process in again] == [0, 0]
     assert read_lines(tmp_path / "rank0", "start")[0]["resumed"]
+
+
+def test_a_worker_does_not_outlive_its_torchrun(center: Any, tmp_path: Path) -> None:
+    first, second = gang(center, tmp_path, "--steps", "1000000")
+    await_file(tmp_path / "checkpoints" / "checkpoint.safetensors", first)
+    workers = (center.family(first.pid) | center.family(second.pid)) - {first.pid, second.pid}
+    assert len(workers) == 2
+    second.kill()
+    assert first.wait(60) != 0
+    assert read_lines(tmp_path / "rank0", "stopped")
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "a worker is still there"
+        time.sleep(0.02)
 
 
 def test_a_stopped_run_saves_says_so_and_resumes(center: Any, tmp_path: Path) -> None:

@@ -30,17 +30,23 @@ _ORPHAN_GRACE_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How often and how long. `retention_ms` and `keep_most` say when a settled attempt is forgotten."""
+    """How often and how long. `retention_ms` and `keep_most` say when a settled attempt is forgotten.
+
+    A start command is good for `lease_s` after the platform has (again) handed it out. An agent that was
+    frozen for longer must ask first: the attempt may have been given up and be running elsewhere.
+    """
 
     sighting_every_s: float = 5.0
     ask_all_every_s: float = 300.0
+    confirm_every_s: float = 20.0
+    lease_s: float = 60.0
     retention_ms: int = 86_400_000
     keep_most: int = 500
 
 
-def monotonic_ms() -> int:
-    """Return milliseconds of a clock that never jumps."""
-    return time.monotonic_ns() // 1_000_000
+def steady_ms() -> int:
+    """Return milliseconds of a clock that never jumps and that goes on while the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 class Agent:
@@ -61,7 +67,7 @@ class Agent:
         pool: Executor,
         name: str = "",
         habits: Habits | None = None,
-        ticks: Callable[[], int] = monotonic_ms,
+        ticks: Callable[[], int] = steady_ms,
     ) -> None:
         self._site = site
         self._link = link
@@ -75,7 +81,7 @@ class Agent:
         self._habits = habits or Habits()
         self._collector = Collector(link, engine)
         self._logs = LogShipper(link, engine)
-        self._open: dict[AttemptKey, Command] = {}
+        self._open: dict[AttemptKey, tuple[Command, int]] = {}
         self._not_before: dict[AttemptKey, int] = {}
         self._adopted: dict[AttemptKey, bool] = {}
         self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
@@ -101,9 +107,9 @@ class Agent:
     def take(self, wait_s: float) -> Delivery:
         """Ask the platform for commands; may run in a thread of its own."""
         now = self._ticks()
-        if now - self._asked_all_ms >= self._habits.ask_all_every_s * 1000:
-            self._after, wait_s = 0, 0.0
-            delivery = self._link.take(0, wait_s)
+        every_s = self._habits.confirm_every_s if self._open else self._habits.ask_all_every_s
+        if now - self._asked_all_ms >= every_s * 1000:
+            delivery = self._link.take(0, 0.0)
             self._asked_all_ms = now
         else:
             delivery = self._link.take(self._after, wait_s)
@@ -122,7 +128,7 @@ class Agent:
             if command.kind == "stop":
                 self._stop(command)
             elif command.kind == "start" and command.spec is not None:
-                self._open[command.key] = command
+                self._open[command.key] = (command, self._ticks())
             else:
                 _log.warning("command not understood", site=self._site, id=command.id, kind=command.kind)
 
@@ -153,7 +159,12 @@ class Agent:
     def _act(self) -> bool:
         acted = False
         now = self._ticks()
-        for command in list(self._open.values()):
+        for command, handed_out_ms in list(self._open.values()):
+            if now - handed_out_ms > self._habits.lease_s * 1000:
+                self._let_go(command.key)
+                self._asked_all_ms = -math.inf
+                _log.warning("start not confirmed in time", site=self._site, key=command.key)
+                continue
             if self._not_before.get(command.key, now) > now:
                 continue
             try:
@@ -183,9 +194,13 @@ class Agent:
             reason = f"the site cannot run it: {error.message}"
             self._engine.stop(command.key, command.attempt.number, Category.USER, reason, 0)
             _log.warning("start refused", site=self._site, key=command.key, why=error.message)
-        self._open.pop(command.key, None)
-        self._not_before.pop(command.key, None)
+        self._let_go(command.key)
         return True
+
+    def _let_go(self, key: AttemptKey) -> None:
+        self._open.pop(key, None)
+        self._not_before.pop(key, None)
+        self._stager.drop(key)
 
     def _owed(self, seen: Seen) -> Iterable[AgentEvent]:
         """Return what the platform has not acknowledged about an attempt, in order."""

@@ -1,6 +1,8 @@
 """The ranks of one training: who this process is, and the few words all of them exchange over gloo."""
 
+import ctypes
 import os
+import signal
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor, distributed
 
 PEER_PATIENCE = timedelta(minutes=10)
+_PDEATHSIG = 1  # prctl: the signal a process gets when its parent dies
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -34,6 +37,12 @@ def find_place() -> Place:
     if "RANK" in env:
         return Place(int(env["RANK"]), int(env.get("WORLD_SIZE", "1")))
     return Place(int(env.get("HUTONG_NODE_RANK", "0")), int(env.get("HUTONG_NUM_NODES", "1")))
+
+
+def follow_torchrun() -> None:
+    """Stop as on SIGTERM when torchrun is killed, which starts us in a session of our own, out of sight."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 
 
 class Team:

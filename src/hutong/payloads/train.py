@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from ranks import Fatal, Team, find_place
+from ranks import Fatal, Team, find_place, follow_torchrun
 from report import Reporter, say, speak
 from run import Run
 
@@ -110,6 +110,7 @@ def main() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, remember)
+    follow_torchrun()
     torch.set_num_threads(options.threads)
     try:
         team = Team(find_place())

@@ -9,7 +9,7 @@ from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import Record, Store
 from hutong.core.catalog.models import Model, check_files, make_manifest, select_files, trace_lineage
 from hutong.core.catalog.safetensors import LENGTH_BYTES, check_header, header_length
-from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
+from hutong.core.kernel.errors import Broken, Conflict, NotFound, Problem, Refused
 from hutong.core.work.facts import OutputFile
 from hutong.core.work.fold import Attempt
 from hutong.server.registry import document, read
@@ -24,7 +24,8 @@ _TRIES = 20
 def register(here: Services, row: JobRow, name: str, folder: str, by: str) -> Model:
     """Make a version of a model from the kept files of a finished job.
 
-    The same files of the same job again are the same version. Every file is in the object store with its size, the weights are safetensors whose heads hold.
+    The same files of the same job again are the same version. Every file is in the object store with its
+    size, and the weights are safetensors whose heads hold.
     """
     attempt = _collected(row)
     files = select_files(attempt.outputs, folder)
@@ -160,3 +161,11 @@ def versions(store: Store, project: str, name: str, after: int, limit: int) -> I
         if model is None:
             return
         yield model
+
+
+def by_id(store: Store, model: str) -> Model:
+    """Return the model of an id `<project>/<name>/<version>` that is in the book."""
+    record = store.get(KIND, model)
+    if record is None:
+        raise Broken(f"model {model} is gone")
+    return read(Model, record)

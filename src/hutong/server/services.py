@@ -16,6 +16,7 @@ from hutong.core.book.store import Store
 from hutong.core.control.rules import Rules
 from hutong.server import people
 from hutong.server.bell import Bell
+from hutong.server.logs import LogBook
 from hutong.server.pools import Pools
 from hutong.server.submissions import Submissions
 
@@ -31,6 +32,7 @@ class Services:
     bell: Bell
     submissions: Submissions
     pools: Pools
+    logs: LogBook
     principals: Principals
     lockout: Lockout
     meters: Meters
@@ -64,6 +66,7 @@ def make_services(
         bell=Bell(store.pulse),
         submissions=Submissions(store, clock, settings.submissions_waiting_max, meters.group),
         pools=Pools(store),
+        logs=LogBook(objects, settings.log_bytes_max),
         principals=Principals(people.resolver(store)),
         lockout=Lockout(),
         meters=meters,

@@ -14,7 +14,9 @@ from hutong.clients.sdk.profile import Profile, load_profile, save_profile
 from hutong.core.kernel.errors import HutongError, Problem, Refused
 from hutong.wire import accounts as a
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lower case letters, digits, dashes.", show_default=False)]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Lower case letters, digits, dashes.", show_default=False)
+]
 
 
 def read_hidden(what: str) -> str:
@@ -109,7 +111,11 @@ def list_keys(as_json: Json = False) -> None:
         show_json(found)
         return
     made = table("id", "name", "kind", "project", "expires")
-    rows_of(made, ((each.id, each.name, each.kind, each.project, local(each.expires)) for each in found), "no keys")
+    rows_of(
+        made,
+        ((each.id, each.name, each.kind, each.project, local(each.expires)) for each in found),
+        "no keys",
+    )
 
 
 def revoke_key(token: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
@@ -170,7 +176,7 @@ def create_institution(
 ) -> None:
     """Open an institution (operators).
 
-    Example: hutong institution create cau --kind university --zh 中国农业大学 --en "China Agricultural University"
+    Example: hutong institution create cau --kind university --zh 中国农业大学 --en "CAU"
     """
     wanted = build(a.Institution, id=name, kind=kind, name_zh=zh, name_en=en)
     with connect() as client:
@@ -192,7 +198,12 @@ def create_person(
     """
     password = read_hidden("password") if password_stdin else None
     wanted = build(
-        a.NewPerson, id=name, name=full_name or name, institution=institution, password=password, operator=operator
+        a.NewPerson,
+        id=name,
+        name=full_name or name,
+        institution=institution,
+        password=password,
+        operator=operator,
     )
     with connect() as client:
         made = client.people.create(wanted)
@@ -225,7 +236,15 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="You")(login)
     app.command(rich_help_panel="You")(logout)
-    _group(app, "key", "Keys for the models' gateway.", "You", create=create_key, list=list_keys, revoke=revoke_key)
+    _group(
+        app,
+        "key",
+        "Keys for the models' gateway.",
+        "You",
+        create=create_key,
+        list=list_keys,
+        revoke=revoke_key,
+    )
     _group(
         app, "secret", "Secrets of a project, for its jobs.", "You",
         set=set_secret, list=list_secrets, remove=remove_secret,

@@ -18,7 +18,9 @@ SETUP = -1
 
 def jobs(
     project: Annotated[str, typer.Option("--project", "-p", help="Only this project's.")] = "",
-    state: Annotated[str, typer.Option("--state", "-s", help="Only jobs in this state, such as RUNNING.")] = "",
+    state: Annotated[
+        str, typer.Option("--state", "-s", help="Only jobs in this state, such as RUNNING.")
+    ] = "",
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
@@ -140,7 +142,9 @@ def _say_state(now: Job, as_json: bool) -> None:
 
 def receipt(
     job: JobArgument,
-    replay: Annotated[bool, typer.Option("--replay", help="Decide again from its inputs and compare.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Decide again from its inputs and compare.")
+    ] = False,
     attempt: Attempt = None,
     as_json: Json = False,
 ) -> None:

@@ -129,7 +129,12 @@ def check(as_json: Json = False) -> None:
         show_json(report)
     else:
         counted = f"{report.txns} transactions, {report.entries} entries, {report.usage} records of use"
-        say(Text(f"{'in order' if report.ok else 'NOT in order'}: {counted}", "green" if report.ok else "bold red"))
+        say(
+            Text(
+                f"{'in order' if report.ok else 'NOT in order'}: {counted}",
+                "green" if report.ok else "bold red",
+            )
+        )
         for fault in report.faults:
             say(f"  {fault}")
     if not report.ok:

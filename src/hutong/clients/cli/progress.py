@@ -45,11 +45,14 @@ class Seen:
 
     def _note_fact(self, fact: Fact) -> str:
         data = fact.data
-        self.state = str(data.get("state", "")) if fact.kind == "finished" else _STATES.get(fact.kind, self.state)
+        self.state = (
+            str(data.get("state", "")) if fact.kind == "finished" else _STATES.get(fact.kind, self.state)
+        )
         match fact.kind:
             case "placed":
                 self.attempts, self.waiting = int(data["attempt"]), ""
-                self.where = f"{data['site']}/{data['pool']}, {data['nodes']} nodes, {data['cards']} × {data['accelerator']}"
+                cards = f"{data['cards']} × {data['accelerator']} on {data['nodes']} node(s)"
+                self.where = f"{data['site']}/{data['pool']}, {cards}"
                 return f"placed at {self.where}"
             case "waiting":
                 self.waiting = str(data.get("text", ""))
@@ -107,7 +110,9 @@ class View:
             TextColumn("{task.fields[detail]}"), TimeElapsedColumn(), console=screen,
         )  # fmt: skip
         self._task: TaskID | None = None
-        self._live = Live(console=screen, refresh_per_second=4, transient=True) if screen.is_terminal else None
+        self._live = (
+            Live(console=screen, refresh_per_second=4, transient=True) if screen.is_terminal else None
+        )
 
     def __enter__(self) -> "View":
         if self._live is not None:
@@ -123,7 +128,9 @@ class View:
         before = self.seen.progress
         line = self.seen.note(item)
         if line and not (quiet and isinstance(item, LogLine)):
-            self._screen.print(Text(line) if isinstance(item, LogLine) else Text(f"· {line}", "cyan"), soft_wrap=True)
+            self._screen.print(
+                Text(line) if isinstance(item, LogLine) else Text(f"· {line}", "cyan"), soft_wrap=True
+            )
         if self._live is not None:
             self._live.update(self._render())
         elif self.seen.progress is not before:

@@ -76,7 +76,8 @@ def _reasons(each: Alternative) -> list[Text]:
         lines.append(
             Text(
                 "  ".join(
-                    f"{part.name} {part.raw} → {part.value_ppm / PPM:.2f}×{part.weight}" for part in each.parts
+                    f"{part.name} {part.raw} → {part.value_ppm / PPM:.2f}×{part.weight}"
+                    for part in each.parts
                 ),
                 "dim",
             )

@@ -13,7 +13,14 @@ def show_jobs(jobs: Iterable[Job]) -> None:
     """Print a list of jobs."""
     made = table("job", "name", "state", "where", "submitted", ">charge")
     rows = (
-        (short(job.id), job.name[:16], state(job.state), where_of(job)[:16], local(job.submitted), money(job.charge))
+        (
+            short(job.id),
+            job.name[:16],
+            state(job.state),
+            where_of(job)[:16],
+            local(job.submitted),
+            money(job.charge),
+        )
         for job in jobs
     )
     rows_of(made, rows, "no jobs")
@@ -30,7 +37,8 @@ def show_job(job: Job, screen: Console) -> None:
     if job.reason:
         screen.print(f"reason: {job.reason}", soft_wrap=True)
     cards = ", ".join(job.accelerators) or "no accelerator"
-    screen.print(f"project {job.project}, by {job.by}; {job.num_nodes} node(s), {cards} on each; priority {job.priority}")
+    asked = f"{job.num_nodes} node(s), {cards} on each"
+    screen.print(f"project {job.project}, by {job.by}; {asked}; priority {job.priority}")
     finished = f", finished {local(job.finished)}" if job.finished else ""
     screen.print(f"submitted {local(job.submitted)}{finished}; charge {money(job.charge)}")
     conditions = job.conditions
@@ -40,7 +48,9 @@ def show_job(job: Job, screen: Console) -> None:
         screen.print(Text(f"cancel asked by {conditions.cancel_asked_by}", "yellow"))
     if conditions.reachable is False:
         seen = f", last seen {local(conditions.last_seen)}" if conditions.last_seen else ""
-        screen.print(Text(f"the site is out of reach{seen}; the job goes on there as far as we know", "yellow"))
+        screen.print(
+            Text(f"the site is out of reach{seen}; the job goes on there as far as we know", "yellow")
+        )
     _show_attempts(job, screen)
 
 
@@ -49,7 +59,9 @@ def _show_attempts(job: Job, screen: Console) -> None:
         return
     made = table("try", "state", "where", "cards", ">ran", ">charge", "")
     for each in job.attempts:
-        note = " ".join(part for part in ("adopted" if each.adopted else "", each.reason, each.endpoint) if part)
+        note = " ".join(
+            part for part in ("adopted" if each.adopted else "", each.reason, each.endpoint) if part
+        )
         made.add_row(
             str(each.number), state(each.state), f"{each.site}/{each.pool}", f"{each.cards} × {each.accelerator}",
             f"{each.ran_s} s", money(each.charge), note,
@@ -65,9 +77,7 @@ def _show_attempts(job: Job, screen: Console) -> None:
 def show_facts(facts: Sequence[Fact]) -> None:
     """Print what happened, in order."""
     made = table(">#", "at", "by", "fact", "")
-    rows = (
-        (str(fact.seq), local(fact.at), fact.source, fact.kind, _details(fact)) for fact in facts
-    )
+    rows = ((str(fact.seq), local(fact.at), fact.source, fact.kind, _details(fact)) for fact in facts)
     rows_of(made, rows, "nothing yet")
 
 

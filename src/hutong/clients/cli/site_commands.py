@@ -35,14 +35,15 @@ def sites(as_json: Json = False) -> None:
 
 def _rows(site: Site) -> list[tuple[str | Text, ...]]:
     if site.reachable:
-        notes = [site.admission] if site.admission != "active" else []
+        notes: list[str] = [site.admission] if site.admission != "active" else []
     else:
         notes = [f"out of reach since {local(site.last_seen)}" if site.last_seen else "not seen yet"]
     notes += ["declared"] if site.declared_only else []
     return [
         (
             site.id if not index else "", pool.id, pool.accelerator, f"{pool.cards_in_use}/{pool.cards}",
-            money(pool.price_per_card_hour), f"{site.green_percent_now} %", ", ".join(notes) if not index else "",
+            money(pool.price_per_card_hour), f"{site.green_percent_now} %",
+            ", ".join(notes) if not index else "",
         )
         for index, pool in enumerate(site.pools)
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hutong.clients.sdk.yaml_tree import JobFileError
 from hutong.core.kernel.errors import HutongError, Later, Refused
 
 STATE_STYLES = {
@@ -122,6 +124,9 @@ def show_error(error: HutongError, *, as_json: bool = False) -> None:
         typer.echo(json.dumps(_error_document(error), ensure_ascii=False), err=True)
         return
     screen = console(stderr=True)
+    if isinstance(error, JobFileError):
+        _show_file_error(error, screen)
+        return
     screen.print(Text("error: ", style="bold red") + Text(str(error)), soft_wrap=True)
     for problem in error.problems if isinstance(error, Refused) else ():
         where = f"{problem.path}: " if problem.path else ""
@@ -132,7 +137,19 @@ def show_error(error: HutongError, *, as_json: bool = False) -> None:
         screen.print(Text("  sign in with `hutong login`", style="dim"))
 
 
+def _show_file_error(error: JobFileError, screen: Console) -> None:
+    for problem in error.file_problems:
+        where = f"{error.name}:{problem.line}" if problem.line else error.name
+        about = f" {problem.path}" if problem.path else ""
+        screen.print(Text.assemble((f"{where}:", "bold"), f"{about} {problem.message}"), soft_wrap=True)
+        if problem.hint:
+            screen.print(Text(f"    {problem.hint}", style="dim"), soft_wrap=True)
+
+
 def _error_document(error: HutongError) -> dict[str, Any]:
+    if isinstance(error, JobFileError):
+        faults = [asdict(each) for each in error.file_problems]
+        return {"code": error.code, "detail": str(error), "file": error.name, "problems": faults}
     if isinstance(error, Refused):
         problems = [
             {"path": each.path, "message": each.message, "hint": each.hint} for each in error.problems

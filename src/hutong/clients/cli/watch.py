@@ -50,7 +50,9 @@ def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLin
         yield item
 
 
-def _read_log(client: Client, job: str, attempt: int, mail: "queue.Queue[Fact | LogLine | HutongError | None]") -> None:
+def _read_log(
+    client: Client, job: str, attempt: int, mail: "queue.Queue[Fact | LogLine | HutongError | None]"
+) -> None:
     rest = ""
     try:
         for chunk in client.jobs.logs(job, rank=0, attempt=attempt, follow=True):

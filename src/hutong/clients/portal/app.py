@@ -1,7 +1,6 @@
 """The portal as an ASGI app: its routes, its errors, and the headers that keep a page to itself."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import httpx2
 from starlette.applications import Starlette
@@ -9,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hutong.clients.portal.assets import load_assets, serve_asset
 from hutong.clients.portal.pages import job, jobs, models, new_job, sign_in, sites, streams
@@ -72,7 +72,9 @@ def make_portal(api_transport: httpx2.AsyncBaseTransport) -> Starlette:
         known = error if isinstance(error, HutongError) else None
         return await Visit(house, request).show_error(found, known)
 
-    routes: list[BaseRoute] = [Route(path, _answer(house, page), methods=[verb]) for verb, path, page in _PAGES]
+    routes: list[BaseRoute] = [
+        Route(path, _answer(house, page), methods=[verb]) for verb, path, page in _PAGES
+    ]
     routes.append(Route("/assets/{digest}/{name:path}", asset, methods=["GET"]))
     handlers = {HTTPException: broken, HutongError: broken, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
@@ -110,11 +112,11 @@ def _status(error: Exception) -> int:
 class _Headers:
     """Adds the security headers to every answer."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)

@@ -1,4 +1,4 @@
-"""Bars as plain numbers: each is drawn by the server as a small SVG, and told in a table or a sentence beside it."""
+"""Bars as plain numbers: drawn by the server as small SVGs, told in words beside."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def points(part: Part, parts: Iterable[Part]) -> str:
 
 
 def balance_bar(balance: Balance) -> tuple[Segment, ...]:
-    """Return the four numbers of a project as one bar: spent, in flight, the rest of what is held, available."""
+    """Return a project's four numbers as one bar: spent, in flight, what else is held, available."""
     flight = parse_micro(balance.in_flight.amount)
     held = parse_micro(balance.committed.amount)
     return stack(

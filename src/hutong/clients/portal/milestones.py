@@ -17,7 +17,7 @@ _ORDER = ("submitted", "queued", "placed", "at_site", "running", "finished")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: `look` is done, now, todo or skipped; `took_ms` is the time until the next step, if there was one."""
+    """One step: `look` is done, now, todo or skipped; `took_ms` is the time until the next one reached."""
 
     name: str
     look: str
@@ -26,7 +26,7 @@ class Step:
 
 
 def steps(job: Job, facts: Sequence[Fact]) -> tuple[Step, ...]:
-    """Return the six steps of a job's latest attempt; going back to the queue takes back what came after it."""
+    """Return the six steps of the latest attempt; back in the queue, what came after it is taken back."""
     reached: dict[str, str] = {}
     for fact in facts:
         name = _REACHED_BY.get(fact.kind)

@@ -1,4 +1,4 @@
-"""How values are shown: money, times, durations, sizes, shares. Markup keeps the exact value beside the short one."""
+"""How values are shown: money, times, durations, sizes, shares; the exact value stays beside it."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -27,7 +27,7 @@ def exact(money: Money | str) -> str:
 
 
 def money(value: Money | str) -> Markup:
-    """Return an amount for reading: two decimals, or all of them where two would say nothing; exact on hover."""
+    """Return an amount for reading: two decimals, or all where two would say nothing; exact on hover."""
     micro = parse_micro(value.amount if isinstance(value, Money) else value)
     whole = exact(value)
     short = exact(format_micro(micro, 2)) if abs(micro) >= 10_000 or not micro else whole

@@ -80,7 +80,7 @@ class Visit:
         return self.request.query_params.get(name, default).strip()
 
     def number(self, name: str) -> int | None:
-        """Return a whole number of the page's query; None if there is none. Raises Refused for anything else."""
+        """Return a whole number of the query, None if it has none; raises Refused for anything else."""
         text = self.query(name)
         if not text:
             return None
@@ -119,8 +119,16 @@ class Visit:
             self.me = await self.api.me()
         return self.me
 
-    def render(self, template: str, status: int = 200, **values: object) -> Response:
-        """Return a page."""
+    async def site_names(self) -> dict[str, str]:
+        """Return the centres' full names in the visitor's language; nothing where they cannot be had."""
+        zh = self.words.language == "zh"
+        try:
+            return {site.id: site.name_zh if zh else site.name_en async for site in self.api.sites.list()}
+        except HutongError:
+            return {}
+
+    def render(self, template: str, values: Mapping[str, object], status: int = 200) -> Response:
+        """Return the page that a template makes of these values."""
         common = {
             "t": self.words, "visit": self, "me": self.me, "form_token": session.form_token(self.secret),
             "duration": lambda total_ms: show.duration(self.words, total_ms),
@@ -158,6 +166,5 @@ class Visit:
         code = error.code if isinstance(error, Refused) else ""
         title = self.words.of("error.", status, self.words("error.422"))
         detail = str(error) if isinstance(error, Refused) else ""
-        return self.render(
-            "error.html", status, title=title, status=status, code=code, detail=detail, problems=problems
-        )
+        values = {"title": title, "status": status, "code": code, "detail": detail, "problems": problems}
+        return self.render("error.html", values, status)

@@ -1,4 +1,4 @@
-"""Texts in Chinese and English: catalogues, which language to speak, and families of keys made at run time."""
+"""Texts in Chinese and English: catalogues, the language to speak, and families of keys made at run time."""
 
 import json
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ def with_bundle(document: Mapping[str, object], bundle: Bundle) -> dict[str, obj
 def pack(folder: Path, *, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES) -> Bundle:
     """Pack a folder as tar.gz: sorted, without times and owners; raises Refused `bad_workdir`.
 
-    What `.hutongignore`, else `.skyignore`, else `.gitignore` in the folder names is left out, and `.git` always.
+    What `.hutongignore`, else `.skyignore`, else `.gitignore` in the folder names is left out; so is `.git`.
     Links stay links; one that points out of the folder is refused.
     """
     base = folder.resolve()
@@ -110,16 +110,16 @@ def _check_name(name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise _refuse(f"the name {ascii(name)} is not UTF-8", "rename the file or ignore it") from None
+        raise _refuse(f"the name {name!a} is not UTF-8", "rename the file or ignore it") from None
     if name.count("/") > 100:
         raise _refuse(f"{name[:60]}... is more than 100 folders deep", "name it in .hutongignore")
 
 
 def _check_link(base: Path, name: str) -> None:
     path = base / name
-    target = os.readlink(path)
+    target = path.readlink()
     try:
-        inside = not os.path.isabs(target) and path.resolve().is_relative_to(base)
+        inside = not target.is_absolute() and path.resolve().is_relative_to(base)
     except (OSError, RuntimeError):
         raise _refuse(f"{name} is a link that leads back to itself", "remove it") from None
     if not inside:
@@ -157,7 +157,7 @@ def _add(archive: tarfile.TarFile, base: Path, name: str) -> int:
     path = base / name
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, os.readlink(path)
+        member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, str(path.readlink())
         archive.addfile(member)
         return 0
     if stat.S_ISDIR(mode):

@@ -79,9 +79,9 @@ class Models(models.ModelVerbs, Group):
         super().__init__(client)
         self._sender = client
 
-    def download(self, name: str, version: int, path: str) -> Iterator[bytes]:
+    def download(self, name: str, version: int, path: str, *, project: str | None = None) -> Iterator[bytes]:
         """Yield one file of a version, piece by piece."""
-        return self._sender.download(models.file_of(name, version, path))
+        return self._sender.download(models.file_of(name, version, path, project=project))
 
 
 class AsyncModels(models.ModelVerbs, AsyncGroup):
@@ -91,9 +91,11 @@ class AsyncModels(models.ModelVerbs, AsyncGroup):
         super().__init__(client)
         self._sender = client
 
-    def download(self, name: str, version: int, path: str) -> AsyncIterator[bytes]:
+    def download(
+        self, name: str, version: int, path: str, *, project: str | None = None
+    ) -> AsyncIterator[bytes]:
         """Yield one file of a version, piece by piece."""
-        return self._sender.download(models.file_of(name, version, path))
+        return self._sender.download(models.file_of(name, version, path, project=project))
 
 
 class Institutions(accounts.InstitutionVerbs, Group):

@@ -1,6 +1,7 @@
 """Calls about jobs: submit, watch, stop, explain, account for."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hutong.clients.sdk.call import (
@@ -45,14 +46,16 @@ def get(job: str) -> Call[j.JobDetail]:
 
 
 def list_jobs(
-    *, project: str | None = None, state: str | None = None, limit: int | None = None
+    *, project: str | None = None, state: str | Sequence[str] | None = None, limit: int | None = None
 ) -> Listing[j.Job]:
-    """List jobs, the newest first."""
-    return Listing(path_of("jobs"), shape(Page[j.Job]), query_of(project=project, state=state), limit)
+    """List jobs, the newest first; `state` may be several."""
+    states = [state] if isinstance(state, str) else list(state or ())
+    query = (*query_of(project=project), *(("state", each) for each in states if each))
+    return Listing(path_of("jobs"), shape(Page[j.Job]), query, limit)
 
 
 def page_of_jobs(
-    *, project: str | None = None, state: str | None = None, cursor: str = "", limit: int = 50
+    *, project: str | None = None, state: str | Sequence[str] | None = None, cursor: str = "", limit: int = 50
 ) -> Call[Page[j.Job]]:
     """Return one page of jobs; its `next` is the cursor of the page after it."""
     return list_jobs(project=project, state=state, limit=limit).page(cursor)
@@ -116,7 +119,7 @@ def output(job: str, path: str) -> Call[bytes]:
     return Call("GET", file_path_of("jobs", job, "outputs", file=path), raw)
 
 
-def set_object(digest: str, content: bytes) -> Call[None]:
+def set_object(digest: str, content: bytes | Path) -> Call[None]:
     """Store a bundle of a work folder under the digest of its content."""
     return Call("PUT", path_of("objects", digest), nothing, body=content, media="application/octet-stream")
 

@@ -16,19 +16,20 @@ def list_models(*, project: str | None = None, limit: int | None = None) -> List
     return Listing(path_of("models"), shape(Page[m.Model]), query_of(project=project), limit)
 
 
-def versions(name: str, *, limit: int | None = None) -> Listing[m.Model]:
-    """List the versions of a model."""
-    return Listing(path_of("models", name), shape(Page[m.Model]), most=limit)
+def versions(name: str, *, project: str | None = None, limit: int | None = None) -> Listing[m.Model]:
+    """List the versions of a model; `project` says whose, where several have one of that name."""
+    return Listing(path_of("models", name), shape(Page[m.Model]), query_of(project=project), limit)
 
 
-def get_model(name: str, version: int) -> Call[m.Model]:
+def get_model(name: str, version: int, *, project: str | None = None) -> Call[m.Model]:
     """Return one version of a model."""
-    return Call("GET", path_of("models", name, version), shape(m.Model))
+    return Call("GET", path_of("models", name, version), shape(m.Model), query_of(project=project))
 
 
-def file_of(name: str, version: int, path: str) -> Call[bytes]:
+def file_of(name: str, version: int, path: str, *, project: str | None = None) -> Call[bytes]:
     """Return one file of a version."""
-    return Call("GET", file_path_of("models", name, version, "files", file=path), raw)
+    query = query_of(project=project)
+    return Call("GET", file_path_of("models", name, version, "files", file=path), raw, query)
 
 
 def deploy(deployment: m.NewDeployment) -> Call[m.Deployment]:

@@ -257,11 +257,9 @@ class _Composer:
         name, mark = event.anchor or "", _at(event)
         made = self._anchors.get(name)
         if made is None:
-            inside = name in self._anchors
-            message = (
-                f"*{name} is inside &{name} itself" if inside else f"there is no &{name} above this line"
-            )
-            self._fail(mark, message, f"define it first: &{name}")
+            if name in self._anchors:
+                self._fail(mark, f"*{name} is inside &{name} itself", "write the value out")
+            self._fail(mark, f"there is no &{name} above this line", "put text that begins with * in quotes")
         self._count(made, mark)
         if self._expects_key():
             if not isinstance(made.value, str):

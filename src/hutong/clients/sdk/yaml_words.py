@@ -38,6 +38,8 @@ _SAID = (  # part of either parser's message, what it means, what to do; the fir
         "the sign, then indented lines",
     ),
     ("document start", "something follows the end of the document", "one job a file"),
+    ("incompatible", "the %YAML line names a version that cannot be read", "leave the line out"),
+    ("node content", "a bracket, brace or comma stands where a value belongs", "put the text in quotes"),
     ("version", "the %YAML line is not understood", "leave it out"),
     ("directive", "a % cannot begin a line here", "put the text in quotes"),
 )

@@ -25,7 +25,11 @@ class DeploymentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model being served by a job. Prices are micro-yuan for a million tokens."""
+    """A model being served by a job. Prices are micro-yuan for a million tokens.
+
+    It is written down before its job is: `job` may not exist yet, or never if the platform died between
+    the two. `request` is a digest of the request that made it, for repeats.
+    """
 
     project: str
     name: str
@@ -35,6 +39,7 @@ class Deployment:
     price_out_micro: int
     created_ms: int
     by: str
+    request: str = ""
 
     @property
     def id(self) -> str:

@@ -7,9 +7,24 @@ from fastapi.routing import APIRoute
 
 from hutong.adapters.telemetry.meters import CONTENT_TYPE
 from hutong.core.kernel.errors import Broken
-from hutong.server.api import accounts, jobs, openapi, secrets, sessions, sites
+from hutong.server.api import (
+    accounts,
+    agent,
+    deployments,
+    jobs,
+    models,
+    money,
+    objects,
+    openapi,
+    receipts,
+    secrets,
+    sessions,
+    sites,
+    streams,
+)
 from hutong.server.api.access import Here, Public, rules_of
 from hutong.server.api.edge import Edge
+from hutong.server.api.events import StreamSlots
 from hutong.server.api.problems import add_handlers
 from hutong.server.services import Services
 
@@ -20,6 +35,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     secrets.router,
     sites.router,
     jobs.router,
+    streams.router,
+    receipts.router,
+    money.router,
+    objects.router,
+    models.router,
+    deployments.router,
+    agent.router,
 )
 
 _open = APIRouter(tags=["platform"])
@@ -55,6 +77,7 @@ def make_app(services: Services) -> FastAPI:
         max_body_size=services.settings.body_bytes_max,
     )
     app.state.services = services
+    app.state.slots = StreamSlots(services.settings.streams_max)
     for router in (_open, *ROUTERS):
         app.include_router(router)
     require_rules(app)

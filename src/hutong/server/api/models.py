@@ -14,6 +14,7 @@ from hutong.server.api.access import Allowed, Here, require
 from hutong.server.api.objects import send_content
 from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.visible import visible_records
 from hutong.server.services import Services
 from hutong.wire import models as w
 from hutong.wire.base import Page, Slug, rfc3339
@@ -48,22 +49,8 @@ def register_model(
 @router.get("")
 def list_models(here: Here, principal: Reader, pages: Pages, project: OfProject = None) -> Page[w.Model]:
     """List the models that one may see, each in its newest version."""
-    mine = [name for name, _ in principal.projects if principal.may("model.read", name)]
-    if project is not None:
-        require(principal, "model.read", project, f"project {project!r}")
-        rows = here.store.records(catalog.INDEX, project, pages.after, pages.limit + 1)
-    elif principal.operator and principal.may("model.read"):
-        rows = here.store.records(catalog.INDEX, "", pages.after, pages.limit + 1)
-    else:
-        rows = _of_projects(here, mine, pages)
+    rows = visible_records(here, principal, "model.read", catalog.INDEX, project, pages)
     return pages.page(rows, lambda row: row.id, lambda row: model_shape(_newest(here, row), FILES_IN_LISTS))
-
-
-def _of_projects(here: Services, projects: list[str], pages: Paging) -> tuple[Record, ...]:
-    found: list[Record] = []
-    for project in projects:
-        found.extend(here.store.records(catalog.INDEX, project, pages.after, pages.limit + 1))
-    return tuple(sorted(found, key=lambda row: row.id)[: pages.limit + 1])
 
 
 def _newest(here: Services, row: Record) -> Model:
@@ -81,7 +68,9 @@ def list_versions(
     """List the versions of a model, the first one first."""
     newest = catalog.find_model(here, principal, name, None, project or "")
     rows = tuple(catalog.versions(here.store, newest.project, name, pages.number, pages.limit + 1))
-    return pages.page(rows, lambda model: str(model.version), lambda model: model_shape(model, FILES_IN_LISTS))
+    return pages.page(
+        rows, lambda model: str(model.version), lambda model: model_shape(model, FILES_IN_LISTS)
+    )
 
 
 @router.get("/{name}/{version}")

@@ -80,7 +80,7 @@ async def _next(body: AsyncIterator[bytes]) -> bytes | None:
 
 
 def send_content(objects: Objects, digest: str, size_bytes: int, name: str) -> Response:
-    """Answer with the bytes of a digest as a download called `name`; NotFound comes before anything is sent."""
+    """Answer with the bytes of a digest as a download called `name`; NotFound comes before any of it."""
     try:
         pieces = objects.stream(content_path(digest))
     except NotFound as error:

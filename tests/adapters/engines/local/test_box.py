@@ -51,7 +51,7 @@ def outside():
 
 
 def _python(text: str) -> str:
-    return f"cat > try.py <<'END'\n{text}\nEND\npython3 try.py"
+    return f"python3 - <<'END'\n{text}\nEND"
 
 
 def test_ranks_of_a_gang_share_a_loopback(site) -> None:

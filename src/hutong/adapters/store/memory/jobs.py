@@ -48,6 +48,7 @@ class MemoryJobs(Shelf):
             if not rules.wants_fact(before, event):
                 return before
             after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
+            encode(fact.event)
             self._facts[job].append(fact)
             self._move(after, rules.sooner(kept.due_ms, now_ms))
             return after

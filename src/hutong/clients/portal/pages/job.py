@@ -11,7 +11,7 @@ from hutong.clients.portal import charts
 from hutong.clients.portal.milestones import is_final, steps
 from hutong.clients.portal.visit import Visit
 from hutong.clients.sdk import jobs as calls
-from hutong.core.kernel.errors import HutongError, NotFound
+from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.money import parse_micro
 from hutong.wire.jobs import Attempt, Fact, JobDetail
 from hutong.wire.receipts import Alternative, Replay
@@ -39,10 +39,12 @@ async def overview(visit: Visit) -> Response:
     job, facts = await asyncio.gather(visit.api.jobs.get(name), _facts(visit, name))
     return visit.render(
         "job_overview.html",
-        **_head(visit, job, "overview"),
-        steps=steps(job, facts),
-        last_fact=facts[-1].seq if facts else 0,
-        log=await _log(visit, job),
+        {
+            **_head(visit, job, "overview"),
+            "steps": steps(job, facts),
+            "last_fact": facts[-1].seq if facts else 0,
+            "log": await _log(visit, job),
+        },
     )
 
 
@@ -62,14 +64,22 @@ async def _receipt(visit: Visit, again: Replay | None) -> Response:
     await visit.signed_in()
     job = await visit.api.jobs.get(visit.path("job"))
     number = visit.number("attempt")
-    found, names = None, await _site_names(visit)
+    found, names = None, await visit.site_names()
     if job.attempts:
         found = await visit.api.jobs.receipt(job.id, attempt=number)
     rows = sorted(found.alternatives, key=_best_first) if found else []
     return visit.render(
-        "job_receipt.html", **_head(visit, job, "receipt"), receipt=found, rows=rows, names=names,
-        replay=again, bar=charts.score_bar, points=charts.points,
-    )  # fmt: skip
+        "job_receipt.html",
+        {
+            **_head(visit, job, "receipt"),
+            "receipt": found,
+            "rows": rows,
+            "names": names,
+            "replay": again,
+            "bar": charts.score_bar,
+            "points": charts.points,
+        },
+    )
 
 
 def _best_first(row: Alternative) -> tuple[bool, bool, int, str, str]:
@@ -83,11 +93,13 @@ async def bill(visit: Visit) -> Response:
     job, found = await asyncio.gather(visit.api.jobs.get(name), visit.api.jobs.bill(name))
     return visit.render(
         "job_bill.html",
-        **_head(visit, job, "bill"),
-        bill=found,
-        paid_bar=charts.paid_bar(found.paid),
-        green_ppm=charts.percent_ppm(found.energy.green_percent),
-        balanced=parse_micro(found.entries_sum.amount) == 0,
+        {
+            **_head(visit, job, "bill"),
+            "bill": found,
+            "paid_bar": charts.paid_bar(found.paid),
+            "green_ppm": charts.percent_ppm(found.energy.green_percent),
+            "balanced": parse_micro(found.entries_sum.amount) == 0,
+        },
     )
 
 
@@ -98,7 +110,8 @@ async def history(visit: Visit) -> Response:
     job, facts = await asyncio.gather(visit.api.jobs.get(name), _facts(visit, name))
     told = [(fact, _tell(visit, fact)) for fact in reversed(facts)]
     return visit.render(
-        "job_history.html", **_head(visit, job, "history"), told=told, cut=len(facts) == _FACTS_AT_MOST
+        "job_history.html",
+        {**_head(visit, job, "history"), "told": told, "cut": len(facts) == _FACTS_AT_MOST},
     )
 
 
@@ -107,8 +120,10 @@ async def file(visit: Visit) -> Response:
     await visit.signed_in()
     job = await visit.api.jobs.get(visit.path("job"))
     spec = json.dumps(job.spec, ensure_ascii=False, indent=2)
-    kept = [(attempt, attempt.outputs) for attempt in reversed(job.attempts) if attempt.outputs or attempt.missing]
-    return visit.render("job_file.html", **_head(visit, job, "file"), spec=spec, kept=kept)
+    kept = [
+        (attempt, attempt.outputs) for attempt in reversed(job.attempts) if attempt.outputs or attempt.missing
+    ]
+    return visit.render("job_file.html", {**_head(visit, job, "file"), "spec": spec, "kept": kept})
 
 
 async def cancel(visit: Visit) -> Response:
@@ -122,21 +137,17 @@ async def cancel(visit: Visit) -> Response:
 def _head(visit: Visit, job: JobDetail, tab: str) -> dict[str, object]:
     live = job.attempts[-1] if job.attempts else None
     return {
-        "job": job, "tab": tab, "final": is_final(job), "attempt": live, "here": visit.here,
+        "job": job,
+        "tab": tab,
+        "final": is_final(job),
+        "attempt": live,
+        "here": visit.here,
         "wanted": visit.query("attempt"),
-    }  # fmt: skip
+    }
 
 
 async def _facts(visit: Visit, job: str) -> Sequence[Fact]:
     return [fact async for fact in visit.api.jobs.facts(job, limit=_FACTS_AT_MOST)]
-
-
-async def _site_names(visit: Visit) -> dict[str, str]:
-    zh = visit.words.language == "zh"
-    try:
-        return {site.id: site.name_zh if zh else site.name_en async for site in visit.api.sites.list()}
-    except HutongError:  # a receipt stands without the centres' full names
-        return {}
 
 
 async def _log(visit: Visit, job: JobDetail) -> LogView | None:

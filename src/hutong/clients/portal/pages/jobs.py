@@ -44,16 +44,18 @@ async def mine(visit: Visit) -> Response:
     )
     return visit.render(
         "jobs.html",
-        jobs=page.items,
-        project=project,
-        state=state,
-        states=STATES,
-        older=visit.link("/jobs", project=project, state=state, cursor=page.next) if page.next else "",
-        newest=visit.link("/jobs", project=project, state=state) if visit.query("cursor") else "",
-        here=visit.here,
-        moving=any(not is_final(job) for job in page.items),
-        purses=purses,
-        last=last_attempt,
+        {
+            "jobs": page.items,
+            "project": project,
+            "state": state,
+            "states": STATES,
+            "older": visit.link("/jobs", project=project, state=state, cursor=page.next) if page.next else "",
+            "newest": visit.link("/jobs", project=project, state=state) if visit.query("cursor") else "",
+            "here": visit.here,
+            "moving": any(not is_final(job) for job in page.items),
+            "purses": purses,
+            "last": last_attempt,
+        },
     )
 
 

@@ -12,4 +12,4 @@ async def all_models(visit: Visit) -> Response:
     await visit.signed_in()
     models = [model async for model in visit.api.models.list(limit=_AT_MOST)]
     deployments = [each async for each in visit.api.deployments.list(limit=_AT_MOST)]
-    return visit.render("models.html", models=models, deployments=deployments)
+    return visit.render("models.html", {"models": models, "deployments": deployments})

@@ -17,7 +17,9 @@ async def front(visit: Visit) -> Response:
 
 async def ask(visit: Visit) -> Response:
     """Show the form."""
-    return visit.render("sign_in.html", next=session.safe_next(visit.query("next")), person="", wrong="")
+    return visit.render(
+        "sign_in.html", {"next": session.safe_next(visit.query("next")), "person": "", "wrong": ""}
+    )
 
 
 async def enter(visit: Visit) -> Response:
@@ -31,7 +33,7 @@ async def enter(visit: Visit) -> Response:
     except (Refused, ValueError) as error:
         locked = isinstance(error, Refused) and error.code not in {"unauthenticated", "bad_login", "invalid"}
         wrong = str(error) if locked and isinstance(error, Denied) else visit.words("sign_in.wrong")
-        return visit.render("sign_in.html", 401, next=target, person=person, wrong=wrong)
+        return visit.render("sign_in.html", {"next": target, "person": person, "wrong": wrong}, 401)
     response = visit.go(target)
     expires = datetime.fromisoformat(token.expires)
     session.keep_cookie(response, visit.request, session.SESSION, token.secret or "", expires)

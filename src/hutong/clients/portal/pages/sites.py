@@ -13,7 +13,9 @@ async def all_sites(visit: Visit) -> Response:
     """Show every centre."""
     await visit.signed_in()
     sites = [site async for site in visit.api.sites.list(limit=_SITES_AT_MOST)]
-    return visit.render("sites.html", sites=sites, ppm=charts.percent_ppm, use=_use, stack=charts.stack)
+    return visit.render(
+        "sites.html", {"sites": sites, "ppm": charts.percent_ppm, "use": _use, "stack": charts.stack}
+    )
 
 
 def _use(pool: PoolUse) -> tuple[charts.Segment, ...]:

@@ -24,7 +24,9 @@ def _event(data: object, *, name: str = "", place: int | None = None) -> str:
 def _resumed(visit: Visit, name: str) -> int:
     """Return where the browser wants to go on: behind the last event it had, or where the page says."""
     last = visit.request.headers.get("last-event-id", "")
-    return int(last) if last.isascii() and last.isdigit() and len(last) < 16 else max(0, visit.number(name) or 0)
+    return (
+        int(last) if last.isascii() and last.isdigit() and len(last) < 16 else max(0, visit.number(name) or 0)
+    )
 
 
 async def events(visit: Visit) -> Response:
@@ -96,5 +98,8 @@ async def _download(visit: Visit, call: Call[bytes], name: str, media: str) -> R
             async for piece in pieces:
                 yield piece
 
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "no-store"}
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "Cache-Control": "no-store",
+    }
     return StreamingResponse(body(), media_type=media, headers=headers)

@@ -152,9 +152,7 @@ def fund(store: Store, name: str, amount_micro: int, project: ProjectId = P) -> 
     assert store.open_lot(lot(name, project=project), filling(name, amount_micro, project))
 
 
-def hold(
-    key: str, *parts: tuple[str, int], closes: bool = False, project: ProjectId = P
-) -> HoldChange:
+def hold(key: str, *parts: tuple[str, int], closes: bool = False, project: ProjectId = P) -> HoldChange:
     """Return a change of a hold."""
     return HoldChange(key, project, tuple(HoldPart(LotId(lot), amount) for lot, amount in parts), closes)
 
@@ -164,6 +162,21 @@ def charge(key: str, name: str, amount_micro: int, step: int = 1) -> tuple[Txn, 
     legs = (Entry(lot_account(LotId(name)), -amount_micro), Entry(REVENUE, amount_micro))
     txn = Txn(f"use-{key}-{step}", "usage", P, 50, key, legs)
     used = UsageRecord(
-        f"use-{key}-{step}", P, key, EAST, "H100", "card_ms", 3600, 18, 1, amount_micro, 10, 20, 5, 3, 2, "tdp"
+        f"use-{key}-{step}",
+        P,
+        key,
+        EAST,
+        "H100",
+        "card_ms",
+        3600,
+        18,
+        1,
+        amount_micro,
+        10,
+        20,
+        5,
+        3,
+        2,
+        "tdp",
     )
     return txn, used

@@ -1,0 +1,47 @@
+"""The command line: every command of a user and of an operator; main adds those that run the platform."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from hutong.clients.cli import (
+    account_commands,
+    job_commands,
+    model_commands,
+    money_commands,
+    run_commands,
+    site_commands,
+)
+from hutong.clients.cli.frame import Frame
+from hutong.clients.cli.terminal import say
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"hutong {version('hutong')}")
+        raise typer.Exit
+
+
+def _root(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
+    ] = False,
+) -> None:
+    """Hutong: one public AI computing service over many computing centres.
+
+    Begin with `hutong up` (a platform on this machine) and `hutong login`. Exit codes: 0 done, 1 a failed job
+    or a platform in trouble, 2 something to change on your side, 130 Ctrl-C.
+    """
+
+
+def make_cli() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="hutong", cls=Frame, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.callback()(_root)
+    for part in (run_commands, job_commands, model_commands, money_commands, site_commands, account_commands):
+        part.add_to(app)
+    return app

@@ -1,0 +1,76 @@
+"""A scenario: sites as data, entered through the API like anybody's, and the files their agents start from."""
+
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from hutong.clients.cli.site_commands import read_sites
+from hutong.clients.sdk.client import Client
+from hutong.clients.sdk.profile import write_private
+from hutong.core.kernel.errors import Conflict, Denied, HutongError, Problem, Refused
+from hutong.wire.sites import NewSite
+
+SITES = "sites.yaml"
+PAYLOAD_BIN = "HUTONG_PAYLOAD_BIN"
+
+
+def read_scenario(folder: Path) -> list[NewSite]:
+    """Return the sites of a scenario; raises Refused that names the scenarios there are."""
+    if not (folder / SITES).is_file():
+        there = sorted(each.parent.name for each in folder.parent.glob(f"*/{SITES}"))
+        hint = f"there are: {', '.join(there)}" if there else "no scenario is installed"
+        raise Refused("no_scenario", f"there is no scenario {folder.name!r}", (Problem("", hint),))
+    return read_sites(folder / SITES)
+
+
+def enter_sites(client: Client, sites: Sequence[NewSite]) -> list[str]:
+    """Enter sites through the API; return the ids of those that are there in another form and stay so."""
+    kept = []
+    for site in sites:
+        try:
+            client.sites.create(site)
+        except Conflict:
+            kept.append(site.id)
+    return kept
+
+
+def write_agent_file(client: Client, site: str, folder: Path, url: str, payload_bin: Path) -> Path:
+    """Write what a site's agent starts from, mode 0600, with its token; a token that works is kept."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "agent.toml"
+    token = _token_in(path)
+    if not token or not _known(url, token):
+        token = client.sites.create_token(site).secret or ""
+    write_private(path, _agent_file(site, url, token, folder, payload_bin))
+    return path
+
+
+def _agent_file(site: str, url: str, token: str, folder: Path, payload_bin: Path) -> str:
+    python = payload_bin / "python"
+    prefixes = [payload_bin.parent, python.resolve().parents[1]] if python.exists() else []
+    readable = [str(each) for each in dict.fromkeys(prefixes) if each != Path("/usr")]
+    rows = {"site": site, "url": url, "token": token, "root": str(folder)}
+    engine = {"path": [str(payload_bin)] if prefixes else [str(Path(sys.executable).parent)], "readable": readable}
+    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in rows.items())
+    text += "\n[engine]\n"
+    return text + "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in engine.items())
+
+
+def _token_in(path: Path) -> str:
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("token", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+def _known(url: str, token: str) -> bool:
+    try:
+        with Client(url, token) as client:
+            client.me()
+    except Denied as error:
+        return error.code != "unauthenticated"
+    except HutongError:
+        return True  # an agent is nobody, but its token is known
+    return True

@@ -1,0 +1,153 @@
+"""The agents' door: commands out, reports, logs and kept files in. A token opens it for its own site only.
+
+Any agent may read any object by its digest: the digest, 256 bits long, is in the start command of those
+who need it, and what a site is to run is decided by the platform.
+"""
+
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from hutong.adapters.objects.paths import content_path
+from hutong.core.book.store import Sighting, Taken
+from hutong.core.kernel.errors import NotFound
+from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
+from hutong.server.api.access import Here, OfSite
+from hutong.server.api.objects import UNBOUNDED, StoredObject, receive_content, send_content
+from hutong.server.api.secrets import open_secrets
+from hutong.server.logs import SETUP_RANK, log_folder
+from hutong.server.services import Services
+from hutong.wire import agent as w
+from hutong.wire.base import Digest
+
+WAIT_AT_MOST_S = 25.0
+_PAUSE_S = 0.01
+_REPORT_BYTES = 32 << 20
+_BYTES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+router = APIRouter(prefix="/v1/agent", tags=["agent"])
+
+Mine = Annotated[SiteId, Depends(OfSite())]
+DigestName = Annotated[Digest, Path(alias="digest")]
+KeyName = Annotated[str, Path(alias="key", pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
+Rank = Annotated[int, Path(ge=SETUP_RANK, lt=1_000_000)]
+
+
+@router.post("/take")
+async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
+    """Return open commands above `after`, and whose logs are read; wait for either to change."""
+    deadline = anyio.current_time() + min(body.wait_s, WAIT_AT_MOST_S)
+    told: tuple[str, ...] | None = None
+    while True:
+        seen = await run_in_threadpool(here.bell.now)
+        out = await run_in_threadpool(_take, here, site, body)
+        left_s = deadline - anyio.current_time()
+        news = told is not None and out.watched != told
+        if out.commands or news or left_s <= 0:
+            return out
+        told = out.watched
+        await here.bell.changed(seen, left_s)
+        await anyio.sleep(_PAUSE_S)
+
+
+def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
+    now_ms = here.clock()
+    taken = here.store.take(site, body.after, body.limit, now_ms)
+    return w.TakeOut(
+        commands=tuple(_command(here, each) for each in taken),
+        watched=here.store.watched(site, now_ms),
+        now_ms=now_ms,
+    )
+
+
+def _command(here: Services, taken: Taken) -> w.CommandDoc:
+    secrets = open_secrets(here, taken.project, taken.spec.secrets) if taken.spec else {}
+    return w.CommandDoc.model_validate(
+        {
+            "id": taken.id,
+            "key": taken.key,
+            "kind": taken.kind,
+            "project": taken.project,
+            "job": taken.job.id,
+            "attempt": taken.attempt,
+            "spec": taken.spec,
+            "secrets": secrets,
+        }
+    )
+
+
+@router.post("/report", max_body_size=_REPORT_BYTES)
+def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
+    """Take in what happened at the site; it is written down for good when the answer comes."""
+    seen = body.sighting
+    sighting = None
+    if seen is not None:
+        known = frozenset(AttemptKey(key) for key in seen.known)
+        live = frozenset(AttemptKey(key) for key in seen.live)
+        sighting = Sighting(min(seen.at_ms, here.clock()), known, live, seen.agent, seen.isolation)
+    found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
+    here.meters.reports(site, found.news, found.repeats)
+    if found.news:
+        here.bell.ring()
+    return w.ReportOut(news=found.news, repeats=found.repeats, orphans=found.orphans)
+
+
+@router.head("/objects/{digest}", response_class=Response, dependencies=[Depends(OfSite())])
+def head_object(here: Here, digest: DigestName) -> Response:
+    """Say whether the bytes of a digest are here."""
+    size_bytes = here.objects.size(content_path(digest))
+    return Response(headers={"X-Size-Bytes": str(size_bytes), "ETag": f'"{digest}"'})
+
+
+@router.get("/objects/{digest}", response_class=Response, dependencies=[Depends(OfSite())])
+def get_object(here: Here, digest: DigestName) -> Response:
+    """Return the bytes of a digest."""
+    size_bytes = here.objects.size(content_path(digest))
+    return send_content(here.objects, digest, size_bytes, digest)
+
+
+@router.put(
+    "/objects/{digest}", dependencies=[Depends(OfSite())], max_body_size=UNBOUNDED, openapi_extra=_BYTES
+)
+async def put_object(here: Here, request: Request, digest: DigestName) -> StoredObject:
+    """Store a kept file under its digest, which is checked while it streams in."""
+    size = await receive_content(request, here.objects, digest, here.settings.object_bytes_max)
+    return StoredObject(digest=digest, size_bytes=size)
+
+
+@router.put("/logs/{key}/{rank}", max_body_size=w.LOG_CHUNK_BYTES, openapi_extra=_BYTES)
+async def put_log(
+    here: Here,
+    request: Request,
+    site: Mine,
+    key: KeyName,
+    rank: Rank,
+    offset: Annotated[int, Query(ge=0, lt=1 << 53)],
+    whole: Annotated[bool, Query()] = False,
+) -> w.LogOut:
+    """Add a chunk to a rank's log; rank -1 is staging and setup. The answer says how far the log reaches."""
+    data = await request.body()
+
+    def work() -> int:
+        folder = log_folder(*place_of(here, site, key), rank)
+        return here.logs.add(folder, offset, data, whole=whole)
+
+    return w.LogOut(size_bytes=await run_in_threadpool(work))
+
+
+def place_of(here: Services, site: str, key: str) -> tuple[str, str, int]:
+    """Return project, job and number of an attempt; raises NotFound if it is not at this site."""
+    named = split_key(key)
+    row = here.store.job(named[0]) if named else None
+    if named is None or row is None or not 1 <= named[1] <= len(row.job.attempts):
+        raise NotFound("not_found", f"there is no attempt {key!r}")
+    if row.job.attempts[named[1] - 1].site != site:
+        raise NotFound("not_found", f"there is no attempt {key!r}")
+    return row.project, row.job.id, named[1]

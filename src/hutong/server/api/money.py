@@ -1,0 +1,228 @@
+"""Awards, vouchers, balances, bills, and the check of the whole ledger."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from hutong.core.accounts.roles import Principal
+from hutong.core.book.money import (
+    ISSUED,
+    Entry,
+    Lot,
+    LotKind,
+    Txn,
+    UsageRecord,
+    lot_account,
+    overrun_account,
+)
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import JobQuery
+from hutong.core.kernel.errors import Conflict, Problem, Refused
+from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.money import parse_micro
+from hutong.core.ledger.bill import make_bill
+from hutong.core.ledger.rating import rate_cards
+from hutong.core.work.fold import Attempt
+from hutong.core.work.states import FINAL, AttemptState, JobState
+from hutong.server.api.access import Allowed, Here, InProject, OfJob
+from hutong.server.api.accounts import ProjectName, load_project
+from hutong.server.api.once import IdempotencyKey, digest_of
+from hutong.server.api.shapes.money import bill_shape, lot_shape
+from hutong.server.api.shapes.sites import is_reachable
+from hutong.server.api.shapes.times import read_time
+from hutong.server.services import Services
+from hutong.wire import money as w
+from hutong.wire.base import Money
+
+LOTS_AT_MOST = 1000
+RUNNING_COUNTED = 1000
+RECORDS_OF_A_BILL = 20_000
+_PPM = 1_000_000
+_BILLED = frozenset({"usage", "tokens"})
+
+router = APIRouter(prefix="/v1", tags=["money"])
+
+JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+Row = TypeVar("Row", UsageRecord, Txn)
+
+
+@router.post("/projects/{project}/awards", status_code=201)
+def create_award(
+    here: Here,
+    project: ProjectName,
+    principal: Annotated[Principal, Depends(InProject("award.write"))],
+    body: w.NewAward,
+    key: IdempotencyKey = "",
+) -> w.Lot:
+    """Give a project money for a time."""
+    times = (body.starts, body.ends)
+    return _open_lot(here, principal, project, LotKind.AWARD, body.amount, "/amount", _PPM, times, key)
+
+
+@router.post("/projects/{project}/vouchers", status_code=201)
+def create_voucher(
+    here: Here,
+    project: ProjectName,
+    principal: Annotated[Principal, Depends(InProject("voucher.write"))],
+    body: w.NewVoucher,
+    key: IdempotencyKey = "",
+) -> w.Lot:
+    """Give a project a voucher that pays a share of each charge until its face value is used."""
+    rate, times = body.rate_percent * 10_000, (body.starts, body.ends)
+    return _open_lot(here, principal, project, LotKind.VOUCHER, body.face, "/face", rate, times, key)
+
+
+def _open_lot(
+    here: Services,
+    principal: Principal,
+    project: str,
+    kind: LotKind,
+    money: Money,
+    path: str,
+    rate_ppm: int,
+    times: tuple[str, str],
+    key: str,
+) -> w.Lot:
+    load_project(here.store, project)
+    amount = parse_micro(money.amount, f"{path}/amount")
+    starts_ms, ends_ms = read_time(times[0], "/starts"), read_time(times[1], "/ends")
+    if amount <= 0:
+        problem = Problem(f"{path}/amount", "it must be more than nothing", "such as 1000.00")
+        raise Refused("bad_amount", "an amount given must be more than nothing", (problem,))
+    if ends_ms <= starts_ms:
+        problem = Problem("/ends", "it ends before it starts", "a time after `starts`")
+        raise Refused("bad_span", "it ends before it starts", (problem,))
+    if len(here.store.lots(ProjectId(project))) >= LOTS_AT_MOST:
+        raise Conflict("too_many", f"a project has at most {LOTS_AT_MOST} lots")
+    name = digest_of(project, principal.id, key)[:26] if key else here.new_id().lower()
+    lot = Lot(LotId(f"{kind.value}-{name}"), ProjectId(project), kind, rate_ppm, starts_ms, ends_ms)
+    entries = (Entry(ISSUED, -amount), Entry(lot_account(lot.id), amount))
+    txn = Txn(f"fill:{lot.id}", kind.value, lot.project, here.clock(), _fill_cause(lot.id), entries)
+    fresh = here.store.open_lot(lot, txn)
+    there = next((each for each in here.store.lots(lot.project) if each.id == lot.id), lot)
+    asked = (rate_ppm, starts_ms, ends_ms, amount)
+    if not fresh and asked != (there.rate_ppm, there.starts_ms, there.ends_ms, _filled(here, there)):
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
+    here.bell.ring()
+    return lot_shape(there)
+
+
+def _fill_cause(lot: str) -> str:
+    return f"lot:{lot}"
+
+
+def _filled(here: Services, lot: Lot) -> int:
+    """Return what was put into a lot when it was opened."""
+    txns = here.store.txns(lot.project, _fill_cause(lot.id), "", 10)
+    account = lot_account(lot.id)
+    return sum(entry.amount_micro for txn in txns for entry in txn.entries if entry.account == account)
+
+
+@router.get("/projects/{project}/balance", dependencies=[Depends(InProject("bill.read"))])
+def read_balance(here: Here, project: ProjectName) -> w.Balance:
+    """Return the four numbers of a project and its lots.
+
+    `in_flight` counts at most the newest 1,000 running jobs; `available` counts lots that are open now.
+    """
+    load_project(here.store, project)
+    now_ms, owner = here.clock(), ProjectId(project)
+    lots = here.store.lots(owner)
+    overrun = -sum(entry.amount_micro for entry in here.store.balances([overrun_account(owner)]))
+    spent = sum(_filled(here, lot) - lot.posted_micro for lot in lots)
+    open_lots = [lot for lot in lots if lot.starts_ms <= now_ms < lot.ends_ms]
+    return w.Balance(
+        project=project,
+        settled=Money.of(spent + overrun),
+        in_flight=Money.of(_in_flight_micro(here, project, now_ms)),
+        committed=Money.of(sum(lot.held_micro for lot in lots)),
+        available=Money.of(sum(lot.available_micro for lot in open_lots)),
+        overrun=Money.of(overrun),
+        lots=tuple(lot_shape(lot) for lot in lots),
+    )
+
+
+def _in_flight_micro(here: Services, project: str, now_ms: int) -> int:
+    states = frozenset({JobState.RUNNING.value, JobState.FINISHING.value})
+    rows = here.store.jobs(JobQuery(frozenset({project}), states, "", RUNNING_COUNTED))
+    statuses = here.store.statuses()
+    total = 0
+    for attempt in (row.job.attempt for row in rows):
+        if attempt is None or attempt.settled:
+            continue
+        status = statuses.get(attempt.site)
+        reachable = is_reachable(status, now_ms, here.rules.reach_ms)
+        upto_ms = now_ms if reachable or status is None else status.observed_ms
+        total += _unsettled_micro(attempt, upto_ms)
+    return total
+
+
+def _unsettled_micro(attempt: Attempt, upto_ms: int) -> int:
+    running = attempt.state is AttemptState.RUNNING
+    ran_ms = upto_ms - attempt.started_seen_ms if running else attempt.ran_ms
+    used = rate_cards(attempt.cards * max(0, ran_ms), attempt.price_micro_per_card_hour)
+    return max(0, used - attempt.charge_micro)
+
+
+@router.get("/jobs/{job}/bill")
+def read_job_bill(here: Here, job: JobName, row: Annotated[JobRow, Depends(OfJob("bill.read"))]) -> w.Bill:
+    """Return what the job cost, who paid, and the entries that prove it."""
+    usage: list[UsageRecord] = []
+    txns: list[Txn] = []
+    for attempt in row.job.attempts:
+        key = row.job.key(attempt)
+        usage += _read_all(lambda after, limit, key=key: here.store.usage(row.project, key, after, limit))
+        txns += _read_all(lambda after, limit, key=key: here.store.txns(row.project, key, after, limit))
+    bill = make_bill(usage, txns, here.store.lots(row.project))
+    final = row.job.final and all(attempt.settled for attempt in row.job.attempts)
+    truncated = max(len(usage), len(txns)) >= RECORDS_OF_A_BILL
+    return bill_shape(bill, row.project, job, final=final, truncated=truncated)
+
+
+@router.get("/projects/{project}/bill", dependencies=[Depends(InProject("bill.read"))])
+def read_project_bill(
+    here: Here,
+    project: ProjectName,
+    start: Annotated[str, Query(alias="from", max_length=40, description="RFC 3339, inclusive")] = "",
+    end: Annotated[str, Query(alias="to", max_length=40, description="RFC 3339, exclusive")] = "",
+) -> w.Bill:
+    """Return what the project's work that was measured up to a moment in `[from, to)` cost, and who paid."""
+    load_project(here.store, project)
+    owner = ProjectId(project)
+    now_ms = here.clock()
+    from_ms = read_time(start, "?from") if start else 0
+    upto_ms = read_time(end, "?to") if end else now_ms + 1
+    usage = _read_all(lambda after, limit: here.store.usage(owner, "", after, limit))
+    txns = _read_all(lambda after, limit: here.store.txns(owner, "", after, limit))
+    bill = make_bill(
+        [each for each in usage if from_ms <= each.upto_ms < upto_ms],
+        [each for each in txns if each.kind in _BILLED and from_ms <= each.effective_ms < upto_ms],
+        here.store.lots(owner),
+    )
+    truncated = max(len(usage), len(txns)) >= RECORDS_OF_A_BILL
+    active = frozenset(state.value for state in JobState if state not in FINAL)
+    final = upto_ms <= now_ms and not here.store.jobs(JobQuery(frozenset({project}), active, "", 1))
+    return bill_shape(bill, project, None, final=final, truncated=truncated)
+
+
+def _read_all(read: Callable[[str, int], Sequence[Row]]) -> list[Row]:
+    rows: list[Row] = []
+    while len(rows) < RECORDS_OF_A_BILL:
+        page = read(rows[-1].id if rows else "", 1000)
+        rows.extend(page)
+        if len(page) < 1000:
+            break
+    return rows
+
+
+@router.get("/ledger/check", dependencies=[Depends(Allowed("ledger.verify"))])
+def check_ledger(here: Here) -> w.LedgerReport:
+    """Recompute the whole ledger from its entries and say what does not fit; it reads everything."""
+    found = here.store.check_ledger()
+    return w.LedgerReport(
+        ok=not found.faults,
+        txns=found.txns,
+        entries=found.entries,
+        usage=found.usage,
+        faults=found.faults,
+    )

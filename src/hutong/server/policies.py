@@ -1,0 +1,65 @@
+"""Placement policies from their folder: data in YAML, checked when it is read."""
+
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hutong.core.control.rules import DEFAULT_POLICY, Rules
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.placement.request import Policy
+
+
+class _Weights(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    fit: int = Field(ge=0, le=1000)
+    price: int = Field(ge=0, le=1000)
+    wait: int = Field(ge=0, le=1000)
+    distance: int = Field(ge=0, le=1000)
+    green: int = Field(ge=0, le=1000)
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    about: str = Field(min_length=1, max_length=500)
+    weights: _Weights
+
+
+def load_policies(folder: Path) -> MappingProxyType[str, Policy]:
+    """Return every policy in `folder` (`*.yaml`) by name. Raises Refused that names file and field."""
+    policies = {}
+    for path in sorted(folder.glob("*.yaml")):
+        policy = _read(path)
+        if policy.name in policies:
+            raise _refused(path, "name", f"another file already defines {policy.name!r}")
+        policies[policy.name] = policy
+    if DEFAULT_POLICY not in policies:
+        raise _refused(folder, "", f"no policy {DEFAULT_POLICY!r} in this folder")
+    return MappingProxyType(policies)
+
+
+def load_rules(policies: Path) -> Rules:
+    """Return the rules of the loop with the placement policies of a `policies` folder."""
+    return Rules(policies=load_policies(policies / "placement"))
+
+
+def _read(path: Path) -> Policy:
+    try:
+        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refused(path, "", f"not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _refused(path, "/".join(str(part) for part in first["loc"]), first["msg"]) from error
+    if not any(document.weights.model_dump().values()):
+        raise _refused(path, "weights", "at least one weight must be above 0")
+    return Policy(document.name, **document.weights.model_dump())
+
+
+def _refused(path: Path, field: str, message: str) -> Refused:
+    hint = "see policies/placement/balanced.yaml"
+    return Refused("bad_policy", f"{path}: {message}", (Problem(f"/{field}", message, hint),))

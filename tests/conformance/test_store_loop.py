@@ -1,0 +1,293 @@
+"""What every store promises the loop: one leader, bounded snapshots, guarded outcomes, all or nothing."""
+
+from dataclasses import asdict, replace
+
+import pytest
+from book_samples import (
+    EAST,
+    WEST,
+    P,
+    Q,
+    charge,
+    decide,
+    ended,
+    epoch_of,
+    finish,
+    fund,
+    hold,
+    job_id,
+    key_of,
+    place,
+    placed,
+    placing,
+    queue,
+    run,
+    sighting,
+    turn,
+    wish,
+)
+
+from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.snapshot import Command, Limits, Outcome, PoolUse
+from hutong.core.book.store import JobQuery, Record, Store
+from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.ids import LotId, PoolId
+from hutong.core.work import facts as f
+from hutong.core.work.states import AttemptState, Category, JobState
+
+
+def test_one_leads_until_its_time_is_over(store: Store) -> None:
+    assert store.lead("a", 0, 100) == 1
+    assert store.lead("b", 99, 100) is None
+    assert store.lead("a", 60, 100) == 1
+    assert store.lead("b", 159, 100) is None
+    assert store.lead("b", 160, 100) == 2
+    assert store.lead("a", 170, 100) is None
+    assert store.lead("b", 900, 100) == 2
+    assert store.lead("a", 1000, 100) == 3
+
+
+def test_a_leader_that_asks_at_every_turn_rings_no_bell(store: Store) -> None:
+    store.lead("a", 0, 1000)
+    before = store.pulse()
+    assert [store.lead("a", now, 1000) for now in range(1, 250, 10)] == [1] * 25
+    assert store.lead("b", 100, 1000) is None
+    assert store.pulse() == before
+
+
+def test_a_replaced_leader_writes_nothing(store: Store) -> None:
+    old = store.lead("a", 0, 100)
+    assert old is not None
+    store.submit([wish(1)], 50)
+    outcome = Outcome((decide(store, 1, 60, f.Queued()),))
+    assert store.lead("b", 200, 10**9) == old + 1
+    with pytest.raises(Conflict) as fenced:
+        store.apply(outcome, old, 210)
+    assert fenced.value.code == "not_leading"
+    with pytest.raises(Conflict):
+        store.apply(Outcome(), old, 210)
+    assert len(store.facts(job_id(1), 0, 10)) == 1
+
+
+def test_due_jobs_come_first_due_first_and_bounded(store: Store) -> None:
+    for n, at in ((1, 300), (2, 100), (3, 200), (4, 900)):
+        store.submit([wish(n)], at)
+    snapshot = store.snapshot(500, Limits(due=10))
+    assert [row.job.id for row in snapshot.due] == [job_id(2), job_id(3), job_id(1)]
+    assert [row.job.id for row in store.snapshot(500, Limits(due=2)).due] == [job_id(2), job_id(3)]
+    assert snapshot.due[0] == store.job(job_id(2))
+    turn(store, 500, decide(store, 2, 500, f.Queued(), due_ms=None))
+    assert [row.job.id for row in store.snapshot(500, Limits()).due] == [job_id(3), job_id(1)]
+
+
+def test_the_queue_goes_by_priority_then_by_age(store: Store) -> None:
+    queue(store, 1, 300)
+    queue(store, 2, 100)
+    queue(store, 3, 200, priority=5)
+    queue(store, 4, 100, Q)
+    names = [row.job.id for row in store.snapshot(500, Limits()).queue]
+    assert names == [job_id(3), job_id(2), job_id(4), job_id(1)]
+    assert [row.job.id for row in store.snapshot(500, Limits(queue=2)).queue] == names[:2]
+
+
+def test_a_queued_job_that_asks_for_a_look_is_not_in_the_queue_too(store: Store) -> None:
+    for n in (1, 2, 3):
+        queue(store, n, 100)
+    store.ask(job_id(1), f.CancelAsked("ann"), 200)
+    snapshot = store.snapshot(200, Limits(queue=2))
+    assert [row.job.id for row in snapshot.due] == [job_id(1)]
+    assert [row.job.id for row in snapshot.queue] == [job_id(2), job_id(3)]
+
+
+def test_use_is_the_cards_of_live_attempts(store: Store) -> None:
+    run(store, 1, 100)
+    place(store, 2, 100, EAST)
+    run(store, 3, 100, WEST)
+    assert store.snapshot(200, Limits()).use == (PoolUse(EAST, "h100", 32), PoolUse(WEST, "h100", 16))
+    finish(store, 1, 300)
+    finish(store, 3, 300, WEST)
+    assert store.snapshot(400, Limits()).use == (PoolUse(EAST, "h100", 16),)
+
+
+def test_a_snapshot_has_sites_statuses_money_and_holds_of_what_it_shows(store: Store) -> None:
+    supply = Supply((0,) * 24, (500,) * 24, "invented", synthetic=True)
+    pool = Pool(PoolId("h100"), "H100", 4, 8, 18_000_000, 1250, "cuda")
+    site = Site(EAST, "东", "East", "huabei", 30, "local", (pool,), supply)
+    store.put(Record("site", EAST, asdict(site)))
+    fund(store, "a1", 1000)
+    fund(store, "q1", 1000, Q)
+    run(store, 1, 100)
+    queue(store, 2, 100)
+    place(store, 3, 100, WEST, Posting(holds=(hold(key_of(3), ("a1", 300)),)))
+    store.post(Posting(holds=(hold("request", ("a1", 5)),)))
+    snapshot = store.snapshot(2000, Limits())
+    assert snapshot.sites == (site,)
+    assert snapshot.statuses == store.statuses()
+    assert snapshot.lots == {P: store.lots(P)}
+    assert snapshot.holds == {key_of(3): (HoldPart(LotId("a1"), 300),)}
+    store.put(Record("site", EAST, asdict(replace(site, distance_km=40))))
+    assert store.snapshot(2000, Limits()).sites[0].distance_km == 40
+    store.remove("site", EAST)
+    assert store.snapshot(2000, Limits()).sites == ()
+
+
+def test_finished_jobs_are_in_no_snapshot(store: Store) -> None:
+    run(store, 1, 100)
+    finish(store, 1, 200)
+    snapshot = store.snapshot(10**9, Limits())
+    assert (snapshot.due, snapshot.queue, snapshot.use, snapshot.lots) == ((), (), (), {})
+
+
+def test_an_outcome_is_written_whole_and_a_stale_part_not_at_all(store: Store) -> None:
+    queue(store, 1, 100)
+    queue(store, 2, 100)
+    first, second = placing(store, 1, 200), placing(store, 2, 200)
+    store.ask(job_id(2), f.CancelAsked("ann"), 150)
+    done = store.apply(Outcome((first, second)), epoch_of(store), 200)
+    assert (done.written, done.stale) == (1, (job_id(2),))
+    row = store.job(job_id(1))
+    assert row is not None
+    assert row.job == first.after
+    assert store.receipt(key_of(1)) is not None
+    assert store.receipt(key_of(2)) is None
+    assert [taken.key for taken in store.take(EAST, 0, 10, 300)] == [key_of(1)]
+    again = store.apply(Outcome((first,)), epoch_of(store), 200)
+    assert (again.written, again.stale) == (0, (job_id(1),))
+
+
+def test_an_outcome_of_an_unknown_job_is_stale(store: Store) -> None:
+    queue(store, 1, 100)
+    outcome = decide(store, 1, 200, f.Waiting("no_cards", "later"))
+    strange = replace(
+        outcome,
+        job=job_id(7),
+        after=replace(outcome.after, id=job_id(7)),
+        facts=tuple(replace(fact, job=job_id(7)) for fact in outcome.facts),
+    )
+    assert store.apply(Outcome((strange,)), epoch_of(store), 200).stale == (job_id(7),)
+
+
+def test_an_outcome_with_a_gap_or_twice_the_same_job_is_ours_to_mend(store: Store) -> None:
+    queue(store, 1, 100)
+    outcome = decide(store, 1, 200, f.Waiting("no_cards", "later"))
+    gap = replace(outcome, facts=(), after=outcome.after)
+    for wrong in (Outcome((gap,)), Outcome((outcome, outcome))):
+        with pytest.raises(Broken):
+            store.apply(wrong, epoch_of(store), 200)
+    assert len(store.facts(job_id(1), 0, 10)) == 2
+
+
+def test_what_does_not_fit_its_lot_leaves_no_trace_of_the_whole_turn(store: Store) -> None:
+    fund(store, "a1", 1000)
+    for n in (1, 2):
+        queue(store, n, 100)
+    good = placing(store, 1, 200, posting=Posting(holds=(hold(key_of(1), ("a1", 600)),)))
+    bad = placing(store, 2, 200, posting=Posting(holds=(hold(key_of(2), ("a1", 600)),)))
+    before = [store.jobs(JobQuery()), store.lots(P), store.facts(job_id(1), 0, 10)]
+    with pytest.raises(Conflict) as short:
+        store.apply(Outcome((good, bad)), epoch_of(store), 200)
+    assert short.value.code == "insufficient_funds"
+    assert [store.jobs(JobQuery()), store.lots(P), store.facts(job_id(1), 0, 10)] == before
+    assert store.hold(key_of(1)) is None
+    assert store.receipt(key_of(1)) is None
+    assert store.take(EAST, 0, 10, 300) == ()
+    turn(store, 300, good)
+    assert store.lots(P)[0].held_micro == 600
+
+
+def test_a_receipt_that_is_there_already_leaves_no_trace_either(store: Store) -> None:
+    place(store, 1, 100)
+    queue(store, 2, 100)
+    wrong = replace(placing(store, 2, 200), receipts=((key_of(1), b"other"),))
+    with pytest.raises(Conflict):
+        store.apply(Outcome((wrong,)), epoch_of(store), 200)
+    assert store.receipt(key_of(1)) == b'{"why":"fits"}'
+    assert len(store.facts(job_id(2), 0, 10)) == 2
+
+
+def test_a_withdrawn_start_is_never_taken(store: Store) -> None:
+    place(store, 1, 100)
+    over = ended(outcome=AttemptState.WITHDRAWN)
+    turn(store, 200, decide(store, 1, 200, over, withdraw=(key_of(1),)))
+    assert store.take(EAST, 0, 10, 300) == ()
+
+
+def test_a_withdrawal_that_comes_after_the_agent_is_stale(store: Store) -> None:
+    place(store, 1, 100)
+    late = decide(store, 1, 200, ended(outcome=AttemptState.WITHDRAWN), withdraw=(key_of(1),))
+    assert [taken.kind for taken in store.take(EAST, 0, 10, 150)] == ["start"]
+    assert store.apply(Outcome((late,)), epoch_of(store), 200).stale == (job_id(1),)
+    assert [taken.kind for taken in store.take(EAST, 0, 10, 300)] == ["start"]
+
+
+def test_a_stop_is_commanded_once_and_an_end_closes_it(store: Store) -> None:
+    run(store, 1, 100)
+    stop = (Command(key_of(1), EAST, "stop"),)
+    turn(store, 200, decide(store, 1, 200, f.StopSent(1, Category.CANCELLED, "asked"), commands=stop))
+    turn(store, 300, decide(store, 1, 300, f.StopSent(1, Category.FUNDS, "money"), commands=stop))
+    (taken,) = store.take(EAST, 0, 10, 400)
+    assert (taken.kind, taken.attempt.stop_reason, taken.spec) == ("stop", "money", None)
+    lost = ended(outcome=AttemptState.LOST)
+    turn(store, 500, decide(store, 1, 500, lost))
+    assert store.take(EAST, 0, 10, 600) == ()
+
+
+def test_a_second_attempt_starts_beside_the_memory_of_the_first(store: Store) -> None:
+    run(store, 1, 100)
+    store.report(EAST, [f.Report(key_of(1), ended(outcome=AttemptState.FAILED))], None, 200)
+    again = f.Queued("node failed", Category.INFRA)
+    turn(store, 300, decide(store, 1, 300, again))
+    turn(store, 400, placing(store, 1, 400, WEST, attempt=2))
+    assert store.take(EAST, 0, 10, 500) == ()
+    (taken,) = store.take(WEST, 0, 10, 500)
+    assert (taken.key, taken.attempt.number, taken.attempt.site) == (key_of(1, 2), 2, WEST)
+    assert store.snapshot(500, Limits()).use == (PoolUse(WEST, "h100", 16),)
+
+
+def test_settling_closes_the_hold_and_the_audit_agrees(store: Store) -> None:
+    fund(store, "a1", 1000)
+    place(store, 1, 100, EAST, Posting(holds=(hold(key_of(1), ("a1", 600)),)))
+    store.take(EAST, 0, 10, 150)
+    store.report(EAST, [f.Report(key_of(1), f.Started(1, 150))], None, 160)
+    txn, used = charge(key_of(1), "a1", 100, 1)
+    step = Posting((txn,), (hold(key_of(1), ("a1", -100)),), (used,))
+    turn(store, 200, decide(store, 1, 200, f.Metered(1, 190, 40, 100, final=False), posting=step))
+    assert (store.lots(P)[0].posted_micro, store.lots(P)[0].held_micro) == (900, 500)
+    more = Posting(holds=(hold(key_of(1), ("a1", 200)),))
+    turn(store, 210, decide(store, 1, 210, f.StopSent(1, Category.USER, "x"), posting=more))
+    assert store.lots(P)[0].held_micro == 700
+    store.report(EAST, [f.Report(key_of(1), ended())], None, 250)
+    txn, used = charge(key_of(1), "a1", 50, 2)
+    last = Posting((txn,), (hold(key_of(1), ("a1", -700), closes=True),), (used,))
+    events = (f.Metered(1, 240, 90, 150, final=True), f.Finished(JobState.SUCCEEDED, ""))
+    turn(store, 300, decide(store, 1, 300, *events, posting=last))
+    assert (store.lots(P)[0].posted_micro, store.lots(P)[0].held_micro) == (850, 0)
+    assert store.hold(key_of(1)) is None
+    check = store.check_ledger()
+    assert (check.txns, check.entries, check.usage, check.faults) == (3, 6, 2, ())
+
+
+def test_the_audit_names_a_charge_without_usage(store: Store) -> None:
+    run(store, 1, 100)
+    turn(store, 200, decide(store, 1, 200, f.Metered(1, 190, 40, 100, final=False)))
+    (fault,) = store.check_ledger().faults
+    assert key_of(1) in fault
+    assert "100" in fault
+
+
+def test_absences_are_seen_with_their_job(store: Store) -> None:
+    run(store, 1, 100)
+    store.report(EAST, [], sighting(5000), 5001)
+    turn(store, 5002, decide(store, 1, 5002, f.StopSent(1, Category.USER, "x"), due_ms=9000))
+    assert store.snapshot(6000, Limits()).absences == {}
+    store.report(EAST, [], sighting(7000), 7001)
+    snapshot = store.snapshot(7001, Limits())
+    assert [row.job.id for row in snapshot.due] == [job_id(1)]
+    assert (snapshot.absences[key_of(1)].since_ms, snapshot.absences[key_of(1)].polls) == (5000, 2)
+
+
+def test_a_placement_beyond_the_queue_is_refused_by_the_fold(store: Store) -> None:
+    store.submit([wish(1)], 100)
+    with pytest.raises(Broken):
+        decide(store, 1, 100, placed())

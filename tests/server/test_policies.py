@@ -1,0 +1,38 @@
+"""Placement policies are data: what ships can be read, and what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+
+from hutong.config import data_folder
+from hutong.core.kernel.errors import Refused
+from hutong.server.policies import load_policies, load_rules
+
+
+def test_the_four_objectives_of_a_job_file_ship() -> None:
+    rules = load_rules(data_folder("policies"))
+    assert set(rules.policies) == {"balanced", "cheapest", "greenest", "fastest"}
+    assert rules.policy("greenest").green > rules.policy("greenest").price
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("name: x\nabout: y\nweights: {fit: -1, price: 1, wait: 1, distance: 1, green: 1}", "weights/fit"),
+        ("name: x\nabout: y\nweights: {fit: 1}", "weights/price"),
+        ("name: x\nabout: y\nweights: {fit: 0, price: 0, wait: 0, distance: 0, green: 0}", "weights"),
+        ("name: X!\nabout: y\nweights: {fit: 1, price: 1, wait: 1, distance: 1, green: 1}", "name"),
+        ("[1, 2", ""),
+    ],
+)
+def test_a_bad_policy_is_refused_by_file_and_field(tmp_path: Path, text: str, names: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(Refused) as refused:
+        load_policies(tmp_path)
+    assert "bad.yaml" in refused.value.message
+    assert refused.value.problems[0].path == f"/{names}"
+
+
+def test_a_folder_without_the_default_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="balanced"):
+        load_policies(tmp_path)
