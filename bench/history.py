@@ -89,7 +89,7 @@ def _statement(
         if kind == "text"
     )
     source = f"{table} t"
-    return f"INSERT INTO {table} ({names}) SELECT {', '.join(fresh)} FROM {numbers} n, (SELECT * FROM {source} WHERE {where}) t"  # noqa: E501, S608 - our own names
+    return f"INSERT INTO {table} ({names}) SELECT {', '.join(fresh)} FROM {numbers} n, (SELECT * FROM {source} WHERE {where}) t"
 
 
 def _renamed(text: str, name: str) -> str:

@@ -1,38 +1,358 @@
 """The composition root: the command line, and the processes of the platform."""
 
-import json
 import os
 import signal
 import threading
-from collections.abc import Mapping
+import time
+import tomllib
+from collections.abc import Iterable
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hutong.clients.cli.app import make_cli
-from hutong.config import Settings, now_ms
+from hutong.clients.cli.terminal import say, show_json, warn
+from hutong.config import Settings, data_folder, now_ms
+from hutong.core.kernel.errors import HutongError, Later, Problem, Refused
+
+# What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+    from hutong.agent.run import AgentConfig
+    from hutong.clients.sdk.client import Client
+    from hutong.server.founding import Operator
+    from hutong.server.services import Services
+    from hutong.server.up import Household
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder; else $HUTONG_DATA, else ~/.local/share/hutong.")
+    Path | None,
+    typer.Option("--data", help="The data folder; else $HUTONG_DATA, else ~/.local/share/hutong."),
 ]
 HostOption = Annotated[str | None, typer.Option("--host", help="Where to listen; else 127.0.0.1.")]
-PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="The API's port; 0: any free one.")]
-_GRACE_S = 2
+PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="0: any free port.")]
+STOP_JOBS_WITHIN_S = 45.0
+START_WITHIN_S = 60.0
+LIVE = ("ACCEPTED", "QUEUED", "PLACED", "DISPATCHED", "PENDING", "STARTING", "RUNNING", "FINISHING", "HELD")
+
+
+class Part(StrEnum):
+    """A process of the platform."""
+
+    API = "api"
+    LOOP = "loop"
+    GATEWAY = "gateway"
+
 
 cli = make_cli()
 _agent = typer.Typer(help="The process at a centre.", no_args_is_help=True)
 _db = typer.Typer(help="The platform's store.", no_args_is_help=True)
-cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
-cli.add_typer(_db, name="db", rich_help_panel="Platform")
 
 
-def _services(settings: Settings) -> "Any":
-    from hutong.adapters.telemetry.logs import configure_logs
-    from hutong.server.policies import load_rules
-    from hutong.server.services import open_services
+@cli.command(rich_help_panel="Platform")
+def serve(part: Part, data: DataOption = None, host: HostOption = None, port: PortOption = None) -> None:
+    """Run one process of the platform until SIGTERM; `hutong up` runs them all.
+
+    Example: hutong serve api --data ./data
+    """
     from hutong.server.up import die_with_parent
 
     die_with_parent()
+    settings = _settings(data, host, port, part)
+    with _services(settings) as services:
+        match part:
+            case Part.API:
+                _listen(_make_site(services), settings.api_host, settings.api_port)
+            case Part.GATEWAY:
+                from hutong.server.gateway.app import make_gateway
+
+                _listen(make_gateway(services), settings.gateway_host, settings.gateway_port)
+            case Part.LOOP:
+                from hutong.server.loop import run_loop
+
+                holder = f"loop-{os.getpid()}"
+                run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal())
+
+
+def _settings(data: Path | None, host: str | None, port: int | None, part: Part = Part.API) -> Settings:
+    name = "gateway" if part is Part.GATEWAY else "api"
+    return Settings.load(data, os.environ, **{f"{name}_host": host, f"{name}_port": port})
+
+
+@contextmanager
+def _services(settings: Settings) -> "Iterator[Services]":
+    from hutong.adapters.telemetry.logs import configure_logs
+    from hutong.server.policies import load_rules
+    from hutong.server.services import open_services
+
     configure_logs(settings.log_level)
-    return open_services(settings, load_rules(settings.policies))
+    services = open_services(settings, load_rules(settings.policies))
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def _make_site(services: "Services") -> "ASGIApp":
+    """Return the API with the portal on every path that is not the API's."""
+    from hutong.clients.portal.app import make_portal
+    from hutong.clients.portal.inprocess import InProcess
+    from hutong.server.api.app import make_app
+
+    app = make_app(services)
+    app.mount("/", make_portal(InProcess(app)))
+    return app
+
+
+def _listen(app: "ASGIApp", host: str, port: int) -> None:
+    import uvicorn
+
+    uvicorn.run(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+
+
+def _ended_by_signal() -> threading.Event:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
+
+
+@_agent.command("run")
+def run_an_agent(
+    config: Annotated[
+        Path, typer.Option("--config", help="Its TOML file: site, url, token, root, [engine].")
+    ],
+) -> None:
+    """Run a centre's agent until SIGTERM; its jobs go on running.
+
+    Example: hutong agent run --config agent.toml
+    """
+    from hutong.adapters.telemetry.logs import configure_logs
+    from hutong.agent.run import run_agent
+    from hutong.server.up import die_with_parent
+
+    die_with_parent()
+    configure_logs(os.environ.get("HUTONG_LOG_LEVEL", "INFO"))
+    run_agent(_read_agent(config), now_ms)
+
+
+def _read_agent(path: Path) -> "AgentConfig":
+    from hutong.adapters.engines.local.config import LocalConfig
+    from hutong.agent.run import AgentConfig
+
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        engine, root = dict(told.get("engine", {})), Path(told["root"])
+        payloads = Path(engine.get("payloads", Path(__file__).resolve().parent / "payloads"))
+        local = LocalConfig(
+            root=Path(engine.get("root", root / "engine")),
+            payloads=payloads,
+            isolation=str(engine.get("isolation", "auto")),
+            service_host=str(engine.get("service_host", "127.0.0.1")),
+            readable=tuple(map(Path, engine.get("readable", ()))),
+            path=tuple(map(Path, engine.get("path", ()))),
+            devices=tuple(map(Path, engine.get("devices", ()))),
+        )
+        return AgentConfig(str(told["site"]), str(told["url"]), str(told["token"]), root, local)
+    except KeyError as err:
+        problem = Problem("", f"{err} is missing", "site, url, token and root are needed")
+        raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,)) from err
+    except (OSError, ValueError, TypeError) as err:
+        raise Refused("bad_agent_file", f"{path} cannot be used: {err}") from err
+
+
+@_db.command("migrate")
+def migrate_db(data: DataOption = None) -> None:
+    """Bring the store's schema up to this release.
+
+    Example: hutong db migrate --data ./data
+    """
+    from hutong.adapters.store.open import migrate
+
+    settings = Settings.load(data)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    migrate(settings.database_url)
+    say("the store is up to date")
+
+
+@cli.command(rich_help_panel="Platform")
+def up(
+    data: DataOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    gateway_port: Annotated[int | None, typer.Option("--gateway-port", min=0, max=65_535)] = None,
+    scenario: Annotated[str, typer.Option("--scenario", help="Also its sites, with their agents here.")] = "",
+    stop_jobs: Annotated[bool, typer.Option("--stop-jobs", help="Cancel live jobs at the end.")] = False,
+    login: Annotated[bool, typer.Option("--login", help="Sign you in as the operator.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line when all is up.")] = False,
+) -> None:
+    """Run a whole platform on this machine until Ctrl-C. Jobs go on, and the next `hutong up` adopts them.
+
+    Example: hutong up --data ./data --scenario demo
+    """
+    from hutong.server.founding import found_operator, hold_folder, settle_ports
+
+    ended = _ended_by_signal()
+    given = {"api_host": host, "gateway_host": host, "api_port": port, "gateway_port": gateway_port}
+    settings = Settings.load(data, os.environ, **given)
+    with hold_folder(settings.data):
+        settings = settle_ports(settings, given)
+        operator = found_operator(settings)
+        _keep_up(settings, operator, ended, scenario, stop_jobs=stop_jobs, login=login, as_json=as_json)
+
+
+def _keep_up(
+    settings: Settings,
+    operator: "Operator",
+    ended: threading.Event,
+    scenario: str,
+    *,
+    stop_jobs: bool,
+    login: bool,
+    as_json: bool,
+) -> None:
+    from hutong.clients.sdk.client import Client
+    from hutong.server.up import Household
+
+    told = {
+        "api": _url(settings.api_host, settings.api_port),
+        "gateway": _url(settings.gateway_host, settings.gateway_port),
+    }
+    household = Household(settings.data, told, ended)
+    try:
+        with Client(told["api"], operator.token, trials=1, timeout_s=5) as client:
+            if not _start(household, settings, client, scenario):
+                return
+            if login:
+                _log_in(told["api"], operator)
+            _announce(told, settings, operator, client, as_json=as_json)
+            while not ended.is_set():
+                household.tend()
+                ended.wait(0.2)
+            warn("stopping ...")
+            if stop_jobs:
+                _stop_jobs(client)
+    finally:
+        household.stop()
+
+
+def _start(household: "Household", settings: Settings, client: "Client", scenario: str) -> bool:
+    """Start every process; False if asked to end meanwhile."""
+    from hutong.clients.cli.scenario import enter_sites, read_scenario, write_agent_file
+
+    folder, here = str(settings.data), settings
+    sites = read_scenario(data_folder("scenarios") / scenario) if scenario else []
+    household.add(
+        "api", ("serve", "api", "--data", folder, "--host", here.api_host, "--port", str(here.api_port)), 3
+    )
+    household.add("loop", ("serve", "loop", "--data", folder), 2)
+    gateway = ("--host", here.gateway_host, "--port", str(here.gateway_port))
+    household.add("gateway", ("serve", "gateway", "--data", folder, *gateway), 2)
+    if not household.wait(lambda: _answers(client), START_WITHIN_S, "the API did not answer"):
+        return False
+    for kept in enter_sites(client, sites):
+        warn(f"site {kept} is there in another form than the scenario's; it stays as it is")
+    for site in sites:
+        home = settings.data / "sites" / site.id
+        url = str(household.told["api"])
+        config = write_agent_file(client, site.id, home, url, _payload_bin())
+        household.add(f"agent-{site.id}", ("agent", "run", "--config", str(config)), 1)
+    return household.wait(
+        lambda: _reached(client, {site.id for site in sites}), START_WITHIN_S, "a site did not call"
+    )
+
+
+def _payload_bin() -> Path:
+    """Return the `bin` folder of the software that jobs use: HUTONG_PAYLOAD_BIN, or the repository's."""
+    told = os.environ.get("HUTONG_PAYLOAD_BIN")
+    return Path(told) if told else Path(__file__).resolve().parents[2] / ".venv-payload" / "bin"
+
+
+def _url(host: str, port: int) -> str:
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - where to call, not to listen
+    return f"http://{name}:{port}"
+
+
+def _answers(client: "Client") -> bool:
+    try:
+        client.me()
+    except Later:
+        return False
+    return True
+
+
+def _reached(client: "Client", sites: "Iterable[str]") -> bool:
+    wanted = set(sites)
+    if not wanted:
+        return True
+    try:
+        return wanted <= {site.id for site in client.sites.list() if site.reachable}
+    except Later:
+        return False
+
+
+def _log_in(url: str, operator: "Operator") -> None:
+    from hutong.clients.sdk.profile import Profile, save_profile
+
+    path = save_profile(Profile(url, operator.token))
+    warn(f"you are signed in as {operator.person}; the token is kept in {path}")
+
+
+def _announce(
+    told: dict[str, str], settings: Settings, operator: "Operator", client: "Client", *, as_json: bool
+) -> None:
+    sites = list(client.sites.list())
+    if as_json:
+        show_json(
+            {**told, "data": str(settings.data), "operator": operator.person, "sites": [s.id for s in sites]}
+        )
+        return
+    say(f"platform  {told['api']}  (portal and API)")
+    say(f"gateway   {told['gateway']}/v1")
+    say(f"data      {settings.data}")
+    for site in sites:
+        declared = ", cards declared" if site.declared_only else ""
+        say(f"site      {site.id}  {site.name_zh}  {site.name_en}{declared}")
+    if any(site.declared_only for site in sites):
+        say(
+            "Cards are declared: the work runs on CPU processes here, and no speed shown is that of a card."
+        )
+    if operator.fresh and operator.password:
+        kept = settings.data / "keys" / "admin.json"
+        say(f"operator  {operator.person}, password {operator.password}  (shown once; kept in {kept})")
+    say(f"sign in   hutong login {told['api']} --person {operator.person}")
+    say("Ctrl-C stops the platform; jobs go on and the next `hutong up` adopts them.")
+
+
+def _stop_jobs(client: "Client") -> None:
+    """Cancel every live job and wait, bounded, until none is left."""
+    deadline_s = time.monotonic() + STOP_JOBS_WITHIN_S
+    asked: set[str] = set()
+    try:
+        while time.monotonic() < deadline_s:
+            live = [job.id for job in client.jobs.list(state=LIVE)]
+            if not live:
+                return
+            for job in live:
+                if job not in asked:
+                    client.jobs.cancel(job, "the platform stops")
+                    asked.add(job)
+            time.sleep(0.2)
+        warn(f"{len(live)} jobs are still stopping; the next `hutong up` sees to them")
+    except HutongError as error:
+        warn(f"live jobs could not be stopped: {error}")
+
+
+cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
+cli.add_typer(_db, name="db", rich_help_panel="Platform")
+
+if __name__ == "__main__":
+    cli()

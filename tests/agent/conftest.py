@@ -1,9 +1,15 @@
 """A small world for agents: the real book and loop on a clock that jumps, a pretend engine, a bad line."""
 
+import hashlib
 import random
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -16,7 +22,7 @@ from hutong.agent.shipping import digest_of
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
 from hutong.core.book.money import Entry, Lot, LotKind, Txn
-from hutong.core.book.store import NewJob, Record
+from hutong.core.book.store import NewJob, Record, Sighting
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import Later, NotFound
@@ -24,6 +30,7 @@ from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.work.facts import CancelAsked
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
+from hutong.wire import agent as wire
 
 T0 = 1_795_000_000_000
 SITE = SiteId("east")
@@ -211,6 +218,113 @@ class World:
                     continue
             self.now += each_ms
         self.turn()
+
+
+class Door:
+    """A tiny real HTTP server with the agents' routes, over a `StoreLink`."""
+
+    def __init__(self, link: StoreLink, token: str = "site-token") -> None:
+        self.link = link
+        self.token = token
+        self.faults: list[int] = []  # statuses to answer with before anything is done; 0 hangs up
+        self.requests: list[str] = []
+        door = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def _serve(self) -> None:
+                size = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(size)
+                door.requests.append(f"{self.command} {self.path}")
+                if door.faults:
+                    status = door.faults.pop(0)
+                    if status == 0:
+                        self.close_connection = True
+                        return
+                    self._answer(status, b"out of order")
+                    return
+                if self.headers.get("Authorization") != f"Bearer {door.token}":
+                    self._answer(401, b"who is it?")
+                    return
+                self._answer(*door.answer(self.command, self.path, body))
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_HEAD = do_PUT = do_POST = _serve  # noqa: N815
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.lock = threading.Lock()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+        path = urlsplit(target).path.removeprefix("/v1/agent")
+        query = dict(parse_qsl(urlsplit(target).query))
+        if path == "/take":
+            return 200, self._take(wire.TakeIn.model_validate_json(body)).model_dump_json().encode()
+        with self.lock:
+            if path == "/report":
+                return 200, self._report(wire.ReportIn.model_validate_json(body)).model_dump_json().encode()
+            kind, _, rest = path.removeprefix("/").partition("/")
+            if kind == "logs":
+                key, rank = rest.split("/")
+                whole = query["whole"] == "true"
+                size = self.link.put_log(key, int(rank), int(query["offset"]), body, whole)
+                return 200, wire.LogOut(size_bytes=size).model_dump_json().encode()
+            if method == "PUT":
+                if f"sha256:{hashlib.sha256(body).hexdigest()}" != rest:
+                    return 422, b"another digest"
+                self.link.objects[rest] = body
+                return 200, b""
+            if rest not in self.link.objects:
+                return 404, b"no such object"
+            return 200, self.link.objects[rest]
+
+    def _take(self, ask: wire.TakeIn) -> wire.TakeOut:
+        deadline = time.monotonic() + ask.wait_s
+        while True:
+            with self.lock:
+                delivery = self.link.take(ask.after, 0)
+            if delivery.commands or time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        docs = tuple(
+            wire.CommandDoc(
+                id=each.id, key=each.key, kind=each.kind, project=each.project, job=each.job,
+                attempt=each.attempt, spec=each.spec, secrets=dict(each.secrets),
+            )
+            for each in delivery.commands
+        )  # fmt: skip
+        return wire.TakeOut(commands=docs, watched=tuple(delivery.watched), now_ms=delivery.now_ms)
+
+    def _report(self, ask: wire.ReportIn) -> wire.ReportOut:
+        doc = ask.sighting
+        seen = doc and Sighting(
+            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation
+        )
+        done = self.link.report([each.report() for each in ask.reports], seen)
+        return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def door(world: World) -> Iterator[Door]:
+    opened = Door(world.link)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
-from postgres import Postgres
-
 from hutong.adapters.store.open import migrate, open_store
 from hutong.core.book.store import Store
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from postgres import Postgres
 
 STORES = ("memory", "sqlite", "postgres")
 

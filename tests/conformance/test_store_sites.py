@@ -1,4 +1,4 @@
-"""What every store promises to centres: commands until their effect shows, repeats harmless, absences counted."""
+"""What every store promises to centres: commands repeat until their effect shows, reports may too."""
 
 import pytest
 from book_samples import (

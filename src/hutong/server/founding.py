@@ -56,7 +56,7 @@ def _where(data: Path) -> str:
 
 
 def settle_ports(settings: Settings, given: Mapping[str, object]) -> Settings:
-    """Return settings with ports that are free; those that had to be chosen are remembered in the data folder.
+    """Return settings with ports that are free; those that had to be chosen are remembered in the folder.
 
     A port that was named on the command line or in the environment must be free; another one is replaced.
     """

@@ -1,4 +1,4 @@
-"""Keeps the processes of an embedded platform running: starts them, restarts what dies, stops them in order."""
+"""Keeps the processes of an embedded platform running: starts, restarts what dies, stops in order."""
 
 import ctypes
 import json
@@ -85,7 +85,7 @@ class Household:
         child.began_s = time.monotonic()
 
     def tend(self) -> list[str]:
-        """Start again whatever died, after a pause that grows; return the names of those that died just now.
+        """Start again whatever died, after a pause that grows; return the names of those that just died.
 
         Raises Later if a process dies again and again as soon as it starts.
         """
@@ -114,7 +114,7 @@ class Household:
         return self.data / "logs" / f"{name}.log"
 
     def wait(self, condition: Callable[[], bool], within_s: float, what: str) -> bool:
-        """Tend until the condition holds; False if asked to end before. Raises Later if that takes too long."""
+        """Tend until the condition holds; False if asked to end before. Raises Later if it takes too long."""
         deadline_s = time.monotonic() + within_s
         while not condition():
             self.tend()

@@ -39,7 +39,11 @@ def _root(
 def make_cli() -> typer.Typer:
     """Return the command line."""
     app = typer.Typer(
-        name="hutong", cls=Frame, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+        name="hutong",
+        cls=Frame,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
     )
     app.callback()(_root)
     for part in (run_commands, job_commands, model_commands, money_commands, site_commands, account_commands):

@@ -1,4 +1,4 @@
-"""A scenario: sites as data, entered through the API like anybody's, and the files their agents start from."""
+"""A scenario: sites as data, entered through the API like any other, and the files their agents need."""
 
 import json
 import sys
@@ -52,10 +52,15 @@ def _agent_file(site: str, url: str, token: str, folder: Path, payload_bin: Path
     prefixes = [payload_bin.parent, python.resolve().parents[1]] if python.exists() else []
     readable = [str(each) for each in dict.fromkeys(prefixes) if each != Path("/usr")]
     rows = {"site": site, "url": url, "token": token, "root": str(folder)}
-    engine = {"path": [str(payload_bin)] if prefixes else [str(Path(sys.executable).parent)], "readable": readable}
+    engine = {
+        "path": [str(payload_bin)] if prefixes else [str(Path(sys.executable).parent)],
+        "readable": readable,
+    }
     text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in rows.items())
     text += "\n[engine]\n"
-    return text + "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in engine.items())
+    return text + "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in engine.items()
+    )
 
 
 def _token_in(path: Path) -> str:

@@ -63,9 +63,14 @@ def _show_attempts(job: Job, screen: Console) -> None:
             part for part in ("adopted" if each.adopted else "", each.reason, each.endpoint) if part
         )
         made.add_row(
-            str(each.number), state(each.state), f"{each.site}/{each.pool}", f"{each.cards} × {each.accelerator}",
-            f"{each.ran_s} s", money(each.charge), note,
-        )  # fmt: skip
+            str(each.number),
+            state(each.state),
+            f"{each.site}/{each.pool}",
+            f"{each.cards} × {each.accelerator}",
+            f"{each.ran_s} s",
+            money(each.charge),
+            note,
+        )
     screen.print(made)
     last = job.attempts[-1]
     if last.missing:

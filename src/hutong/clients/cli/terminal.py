@@ -51,12 +51,12 @@ def _plain(value: BaseModel | Iterable[BaseModel] | dict[str, Any]) -> Any:  # n
 
 def say(text: str | Text = "") -> None:
     """Write a line for people."""
-    console().print(text)
+    console().print(text, soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """Write a line for people that is not the result."""
-    console(stderr=True).print(text)
+    console(stderr=True).print(text, soft_wrap=True)
 
 
 def table(*columns: str, title: str = "") -> Table:

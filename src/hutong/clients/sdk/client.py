@@ -13,7 +13,7 @@ from hutong.clients.sdk.verbs import AsyncGroup, Group
 from hutong.wire.accounts import Token
 from hutong.wire.jobs import Fact
 
-TRIALS = 5
+TRIALS = 4
 TIMEOUT_S = 30.0
 
 

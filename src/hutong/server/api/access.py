@@ -8,7 +8,7 @@ answers 404, what it may know of but not do answers 403.
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from starlette.concurrency import run_in_threadpool
 
@@ -18,6 +18,7 @@ from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
 from hutong.server.services import Services
+from hutong.wire.base import Ulid
 
 _KNOWN = frozenset().union(*PERMISSIONS.values())
 
@@ -31,6 +32,7 @@ async def services_of(request: Request) -> Services:
 
 
 Here = Annotated[Services, Depends(services_of)]
+JobName = Annotated[Ulid, Path(alias="job")]
 
 
 async def principal_of(request: Request) -> Principal:
@@ -127,16 +129,14 @@ class InProject(AccessRule):
 class OfJob(AccessRule):
     """The caller holds the permission in the project of the job that the path names."""
 
-    async def __call__(self, request: Request) -> JobRow:
+    async def __call__(self, request: Request, job: JobName) -> JobRow:
         """Return the job."""
         principal = await principal_of(request)
         services = await services_of(request)
-        name = request.path_params["job"]
-        row = await run_in_threadpool(services.store.job, JobId(name))
+        row = await run_in_threadpool(services.store.job, JobId(job))
         if row is None:
-            raise NotFound("not_found", f"there is no job {name!r}")
-        require(principal, self.permission, row.project, f"job {name!r}")
-        request.state.principal = principal
+            raise NotFound("not_found", f"there is no job {job!r}")
+        require(principal, self.permission, row.project, f"job {job!r}")
         return row
 
 

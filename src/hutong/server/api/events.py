@@ -12,7 +12,6 @@ from hutong.server.services import Services
 MEDIA_TYPE = "text/event-stream"
 BEAT_S = 10.0
 BEAT = ": still here\n\n"
-DOCUMENTED = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
 def event(data: str, *, id_: str = "", name: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
@@ -32,7 +32,6 @@ Submitter = Annotated[Principal, Depends(Allowed("job.submit"))]
 Reader = Annotated[Principal, Depends(Allowed("job.read"))]
 Asker = Annotated[Principal, Depends(principal_of)]
 Pages = Annotated[Paging, Depends(paging)]
-JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 
 
 @router.post("", status_code=201)
@@ -112,7 +111,7 @@ def list_jobs(
 
 
 @router.get("/{job}")
-def get_job(here: Here, job: JobName, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:  # noqa: ARG001
+def get_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:
     """Return one job with its spec; secrets by name only."""
     return _detail(here, row)
 
@@ -127,7 +126,6 @@ def _detail(here: Services, row: JobRow) -> w.JobDetail:
 @router.get("/{job}/facts")
 def list_facts(
     here: Here,
-    job: JobName,  # noqa: ARG001
     row: Annotated[JobRow, Depends(OfJob("job.read"))],
     pages: Pages,
     after: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
@@ -140,7 +138,6 @@ def list_facts(
 @router.post("/{job}/cancel")
 def cancel_job(
     here: Here,
-    job: JobName,  # noqa: ARG001
     row: Annotated[JobRow, Depends(OfJob("job.cancel"))],
     principal: Asker,
     body: w.CancelReason | None = None,
@@ -153,7 +150,6 @@ def cancel_job(
 @router.post("/{job}/hold")
 def hold_job(
     here: Here,
-    job: JobName,  # noqa: ARG001
     row: Annotated[JobRow, Depends(OfJob("job.submit"))],
     principal: Asker,
 ) -> w.Job:
@@ -164,7 +160,6 @@ def hold_job(
 @router.post("/{job}/release")
 def release_job(
     here: Here,
-    job: JobName,  # noqa: ARG001
     row: Annotated[JobRow, Depends(OfJob("job.submit"))],
     principal: Asker,
 ) -> w.Job:

@@ -1,9 +1,10 @@
 """Awards, vouchers, balances, bills, and the check of the whole ledger."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.money import (
@@ -43,7 +44,6 @@ _BILLED = frozenset({"usage", "tokens"})
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
-JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Row = TypeVar("Row", UsageRecord, Txn)
 
 
@@ -165,18 +165,18 @@ def _unsettled_micro(attempt: Attempt, upto_ms: int) -> int:
 
 
 @router.get("/jobs/{job}/bill")
-def read_job_bill(here: Here, job: JobName, row: Annotated[JobRow, Depends(OfJob("bill.read"))]) -> w.Bill:
+def read_job_bill(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"))]) -> w.Bill:
     """Return what the job cost, who paid, and the entries that prove it."""
     usage: list[UsageRecord] = []
     txns: list[Txn] = []
     for attempt in row.job.attempts:
         key = row.job.key(attempt)
-        usage += _read_all(lambda after, limit, key=key: here.store.usage(row.project, key, after, limit))
-        txns += _read_all(lambda after, limit, key=key: here.store.txns(row.project, key, after, limit))
+        usage += _read_all(partial(here.store.usage, row.project, key))
+        txns += _read_all(partial(here.store.txns, row.project, key))
     bill = make_bill(usage, txns, here.store.lots(row.project))
     final = row.job.final and all(attempt.settled for attempt in row.job.attempts)
     truncated = max(len(usage), len(txns)) >= RECORDS_OF_A_BILL
-    return bill_shape(bill, row.project, job, final=final, truncated=truncated)
+    return bill_shape(bill, row.project, row.job.id, final=final, truncated=truncated)
 
 
 @router.get("/projects/{project}/bill", dependencies=[Depends(InProject("bill.read"))])
@@ -192,8 +192,8 @@ def read_project_bill(
     now_ms = here.clock()
     from_ms = read_time(start, "?from") if start else 0
     upto_ms = read_time(end, "?to") if end else now_ms + 1
-    usage = _read_all(lambda after, limit: here.store.usage(owner, "", after, limit))
-    txns = _read_all(lambda after, limit: here.store.txns(owner, "", after, limit))
+    usage = _read_all(partial(here.store.usage, owner, ""))
+    txns = _read_all(partial(here.store.txns, owner, ""))
     bill = make_bill(
         [each for each in usage if from_ms <= each.upto_ms < upto_ms],
         [each for each in txns if each.kind in _BILLED and from_ms <= each.effective_ms < upto_ms],

@@ -1,5 +1,6 @@
 """The OpenAPI document: every operation with the problems it may answer and the access it needs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,19 +15,19 @@ _REPORT = {"$ref": "#/components/schemas/ProblemReport"}
 _BEARER = "bearer"
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     """Have the app describe itself with this document."""
     made: dict[str, Any] = {}
 
     def describe() -> dict[str, Any]:
         if not made:
-            made.update(_describe(app))
+            made.update(_describe(app, routes))
         return made
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
+def _describe(app: FastAPI, routes: Sequence[APIRoute]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -42,12 +43,11 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     components["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in sorted(route.methods or ()):
-                operation = document["paths"][route.path_format].get(method.lower())
-                if operation is not None:
-                    _complete(operation, route, method)
+    for route in routes:
+        for method in sorted(route.methods or ()):
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is not None:
+                _complete(operation, route, method)
     return document
 
 

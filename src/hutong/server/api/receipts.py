@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import NotFound
@@ -15,19 +15,18 @@ from hutong.wire import receipts as w
 
 router = APIRouter(prefix="/v1/jobs/{job}/receipt", tags=["receipts"])
 
-JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 AttemptNumber = Annotated[int | None, Query(ge=1, lt=1_000_000, description="the newest one if left out")]
 Readable = Annotated[JobRow, Depends(OfJob("job.read"))]
 
 
 @router.get("")
-def get_receipt(here: Here, job: JobName, row: Readable, attempt: AttemptNumber = None) -> w.Receipt:  # noqa: ARG001
+def get_receipt(here: Here, row: Readable, attempt: AttemptNumber = None) -> w.Receipt:
     """Return why an attempt went where it went, with every alternative."""
     return receipt_shape(_stored(here, row, attempt))
 
 
 @router.post("/replay")
-def replay_receipt(here: Here, job: JobName, row: Readable, attempt: AttemptNumber = None) -> w.Replay:  # noqa: ARG001
+def replay_receipt(here: Here, row: Readable, attempt: AttemptNumber = None) -> w.Replay:
     """Decide again from the receipt's own inputs, with the code that runs now, and compare."""
     stored = _stored(here, row, attempt)
     again = replay(stored)

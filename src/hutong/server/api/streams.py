@@ -18,7 +18,6 @@ from hutong.server.api.access import Here, OfJob
 from hutong.server.api.events import (
     BEAT,
     BEAT_S,
-    DOCUMENTED,
     MEDIA_TYPE,
     StreamSlots,
     end,
@@ -45,7 +44,6 @@ _NEVER_COLLECTED = frozenset({AttemptState.WITHDRAWN, AttemptState.LOST})
 
 router = APIRouter(prefix="/v1/jobs/{job}", tags=["jobs"])
 
-JobName = Annotated[str, Path(alias="job", pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Readable = Annotated[JobRow, Depends(OfJob("job.read"))]
 AttemptNumber = Annotated[int | None, Query(ge=1, lt=1_000_000, description="the newest one if left out")]
 Number = Annotated[int, Query(ge=0, lt=1 << 53)]
@@ -61,16 +59,19 @@ async def slots_of(request: Request) -> StreamSlots:
 Slots = Annotated[StreamSlots, Depends(slots_of)]
 
 
-@router.get("/events", response_class=Response, responses={**DOCUMENTED})
+@router.get(
+    "/events",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+)
 async def stream_facts(
     here: Here,
     slots: Slots,
-    job: JobName,
     row: Readable,
     after: Number = 0,
-    last: LastEvent = None,  # noqa: ARG001
+    last: LastEvent = None,
 ) -> StreamingResponse:
-    """Stream the job's facts as server-sent events, from behind `after` or `Last-Event-ID`, until it is over."""
+    """Stream the job's facts as events, from behind `after` or `Last-Event-ID`, until it is over."""
     return slots.answer(here, _facts(here, row, max(after, int(last or 0))))
 
 
@@ -103,7 +104,6 @@ async def _facts(here: Services, row: JobRow, after: int) -> AsyncIterator[str]:
 async def read_logs(
     here: Here,
     slots: Slots,
-    job: JobName,  # noqa: ARG001
     row: Readable,
     rank: Annotated[str, Query(pattern=r"^(setup|-1|[0-9]{1,6})$")] = "0",
     attempt: AttemptNumber = None,
@@ -217,7 +217,6 @@ class _Tail:
 @router.get("/outputs")
 def list_outputs(
     here: Here,  # noqa: ARG001
-    job: JobName,  # noqa: ARG001
     row: Readable,
     pages: Annotated[Paging, Depends(paging)],
     attempt: AttemptNumber = None,
@@ -235,7 +234,6 @@ def list_outputs(
 )
 def read_output(
     here: Here,
-    job: JobName,  # noqa: ARG001
     row: Readable,
     path: Annotated[str, Path(max_length=1_024)],
     attempt: AttemptNumber = None,

@@ -11,6 +11,7 @@ BODY_BYTES_MAX = 4 << 20
 TOKENS_MAX = 32_768
 TOKENS_UNLESS_TOLD = 1_024
 CHOICES_MAX = 8
+TEMPLATE_TOKENS = 512  # what a chat template may add before the first message
 BYTES_PER_TOKEN = 4  # for counting a prompt whose engine does not say
 
 
@@ -19,8 +20,9 @@ class Ask:
     """A request to a model.
 
     `reserve_in` is no less than the tokens of the prompt: a token stands for a byte or more, and the body
-    has more bytes than its prompt and what a chat template adds. `reserve_out` is what it may generate: that
-    limit is sent on, so it holds. `counted_in` stands in for an engine that does not report the prompt.
+    has more bytes than its messages have tokens with what a chat template puts between them.
+    `reserve_out` is what it may generate: that limit is sent on, so it holds. `counted_in` stands in for
+    an engine that does not report the prompt.
     """
 
     path: str
@@ -69,7 +71,7 @@ def read_ask(path: str, raw: bytes) -> Ask:
         model=model,
         stream=stream,
         wants_usage=bool(options and options.get("include_usage")),
-        reserve_in=len(raw),
+        reserve_in=len(raw) + TEMPLATE_TOKENS,
         reserve_out=limit * choices,
         counted_in=max(1, -(-_text_bytes(prompt) // BYTES_PER_TOKEN)),
         document={**document, "max_tokens": limit},

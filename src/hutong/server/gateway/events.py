@@ -1,7 +1,7 @@
 """The events of a stream on their way through: split, counted, renamed, and otherwise left as they are."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
@@ -24,7 +24,9 @@ class Splitter:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the events that are whole now."""
-        data = (self._rest + piece).replace(b"\r\n", b"\n") if b"\r" in piece else self._rest + piece
+        data = self._rest + piece
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
         *events, self._rest = data.split(b"\n\n")
         if len(self._rest) > EVENT_BYTES_MAX:
             raise Oversize
@@ -68,12 +70,12 @@ class Tally:
 
 @dataclass(slots=True)
 class Passage:
-    """Changes events on their way: the model has the name by which it was called, usage shows if asked for."""
+    """Changes events on their way: the model by the name it was called, usage only where asked for."""
 
     name: str
     wants_usage: bool
     tally: Tally
-    failed: str = field(default="")
+    failed: bool = False
 
     def pass_on(self, event: bytes) -> bytes:
         """Return what the caller gets of an event; empty if it is only for us."""
@@ -90,7 +92,7 @@ class Passage:
         if not isinstance(document, dict):
             return event
         if "error" in document and "choices" not in document:
-            self.failed = "the engine reported an error"
+            self.failed = True
             return event
         return self._change(document, event)
 

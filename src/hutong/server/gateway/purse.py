@@ -20,6 +20,7 @@ from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageReco
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import ProjectId, ulid
+from hutong.core.kernel.money import format_micro
 from hutong.core.ledger.funding import plan_hold, settle
 from hutong.core.ledger.rating import MILLION_TOKENS, rate_tokens
 from hutong.server.gateway.asks import Ask
@@ -61,7 +62,7 @@ class Purse:
         self._new_id = new_id
 
     def reserve(self, target: Target, ask: Ask) -> Reservation:
-        """Hold the most that the request can cost; raises Fault `insufficient_quota` if there is too little."""
+        """Hold the most that the request can cost; Fault `insufficient_quota` if it is not there."""
         most_micro = rate_tokens(ask.reserve_in, target.price_in_micro) + rate_tokens(
             ask.reserve_out, target.price_out_micro
         )
@@ -83,8 +84,8 @@ class Purse:
         else:
             raise Later("many requests want the last money of this project at once", 1)
         message = (
-            f"project {target.project} cannot hold the {most_micro / 1e6:.6f} CNY that this request may cost; "
-            "lower max_tokens, or ask for an award"
+            f"project {target.project} cannot hold the {format_micro(most_micro)} CNY that this request "
+            "may cost; lower max_tokens, or ask for an award"
         )
         raise Fault(429, "insufficient_quota", message, kind="insufficient_quota")
 

@@ -1,0 +1,148 @@
+"""Opening a store: migrations from empty, guards in the database itself, plain words for bad URLs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from book_samples import P, charge, fund, key_of, place, wish
+from postgres import Postgres
+
+from hutong.adapters.store.open import migrate, open_store
+from hutong.adapters.store.tables import metadata
+from hutong.core.book.money import Posting
+from hutong.core.book.store import JobQuery
+from hutong.core.kernel.errors import Refused
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[sa.Engine]:
+    plain = sa.create_engine(empty_url.replace("postgresql:", "postgresql+psycopg:"))
+    yield plain
+    plain.dispose()
+
+
+def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str, engine: sa.Engine) -> None:
+    migrate(empty_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        checks = {
+            (table, check["name"])
+            for table in metadata.tables
+            for check in sa.inspect(connection).get_check_constraints(table)
+        }
+    assert checks == {
+        (table.name, check.name)
+        for table in metadata.tables.values()
+        for check in table.constraints
+        if isinstance(check, sa.CheckConstraint)
+    }
+
+
+def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: sa.Engine) -> None:
+    migrate(empty_url)
+    with engine.connect() as connection:
+        dialect = connection.dialect.name
+        found = {
+            index["name"]: str(index.get("dialect_options", {}).get(f"{dialect}_where", ""))
+            for index in sa.inspect(connection).get_indexes("jobs")
+        }
+    assert "due_ms IS NOT NULL" in found["ix_jobs_due"]
+    assert "QUEUED" in found["ix_jobs_queue"]
+    assert "site IS NOT NULL" in found["ix_jobs_live"]
+    assert "idempotency_key" in found["uq_jobs_wish"]
+
+
+def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:
+    store = open_store(empty_url)
+    store.submit([wish(1)], 100)
+    store.close()
+    migrate(empty_url)
+    store = open_store(empty_url)
+    assert len(store.jobs(JobQuery())) == 1
+    store.close()
+
+
+def test_a_store_of_a_newer_release_is_left_alone(empty_url: str, engine: sa.Engine) -> None:
+    migrate(empty_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Refused) as newer:
+        open_store(empty_url)
+    assert newer.value.code == "newer_store"
+    assert "9999" in newer.value.message
+
+
+@pytest.mark.parametrize("table", ["facts", "receipts", "txns", "entries", "usage"])
+def test_what_happened_cannot_be_changed_even_by_hand(empty_url: str, engine: sa.Engine, table: str) -> None:
+    store = open_store(empty_url)
+    place(store, 1, 100)
+    fund(store, "a1", 1000)
+    txn, used = charge(key_of(1), "a1", 10)
+    store.post(Posting((txn,), usage=(used,)))
+    store.close()
+    rows = metadata.tables[table]
+    column = list(rows.columns)[-1]
+    for statement in (rows.update().values({column: column}), rows.delete()):
+        with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="never change"):
+            connection.execute(statement)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar()
+
+
+def test_the_database_itself_refuses_an_overdrawn_lot(empty_url: str, engine: sa.Engine) -> None:
+    store = open_store(empty_url)
+    fund(store, "a1", 1000)
+    for change in ({"held_micro": 1001}, {"posted_micro": -1}, {"held_micro": -1}):
+        with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError):
+            connection.execute(metadata.tables["accounts"].update().values(change))
+    assert [each.posted_micro for each in store.lots(P)] == [1000]
+    store.close()
+
+
+def test_the_audit_finds_a_balance_changed_by_hand(empty_url: str, engine: sa.Engine) -> None:
+    store = open_store(empty_url)
+    fund(store, "a1", 1000)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("UPDATE accounts SET posted_micro = 999, held_micro = 3 WHERE id = 'lot:a1'")
+        )
+        connection.execute(sa.text("UPDATE accounts SET posted_micro = 0 WHERE id = 'issued'"))
+    faults = store.check_ledger().faults
+    assert sorted(fault[:2] for fault in faults) == ["L6", "L6", "L6"]
+    assert any("999" in fault and "1000" in fault for fault in faults)
+    store.close()
+
+
+def test_postgresql_refuses_an_unbalanced_transaction_at_its_commit(server: Postgres) -> None:
+    url = server.new_database()
+    store = open_store(url)
+    fund(store, "a1", 1000)
+    plain = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with plain.connect() as connection:
+        connection.execute(sa.text("INSERT INTO txns VALUES ('t', 'usage', 'p', 0, 'c')"))
+        connection.execute(sa.text("INSERT INTO entries VALUES ('t', 0, 'revenue', 5)"))
+        with pytest.raises(sa.exc.DBAPIError, match="sum to 5"):
+            connection.commit()
+    plain.dispose()
+    assert [txn.id for txn in store.txns(P, "", "", 10)] == ["award-a1"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "sqlite:////no/such/folder/x.db"],
+)
+def test_a_url_that_names_no_store_is_refused_in_plain_words(url: str) -> None:
+    with pytest.raises(Refused) as refused:
+        open_store(url)
+    assert refused.value.code == "bad_store_url"
+    assert "memory:" in refused.value.problems[0].hint
+
+
+def test_a_folder_is_not_a_store(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        open_store(f"sqlite:///{tmp_path}")

@@ -1,0 +1,134 @@
+"""The line over real HTTP: what goes over it, and what a bad day on it means."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hutong.agent.link import HttpLink
+from hutong.agent.shipping import digest_of
+from hutong.core.book.store import Sighting
+from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
+from hutong.core.kernel.ids import AttemptKey, attempt_key
+from hutong.core.work.facts import Accepted, Collected, Ended, OutputFile, RankExit, Report, Started, Starting
+from hutong.core.work.states import AttemptState, Category, JobState
+
+
+@pytest.fixture
+def link(door):
+    opened = HttpLink(door.url, "site-token", timeout_s=5.0)
+    yield opened
+    opened.close()
+
+
+def test_a_start_comes_with_all_that_is_needed(world, link) -> None:
+    world.link.secrets = {"TOKEN": "sesame"}
+    job = world.submit("echo 中文", envs=(("A", "ä"),))
+    world.turn()
+    delivery = link.take(0, 0)
+    (command,) = delivery.commands
+    row = world.store.job(job)
+    assert (command.kind, command.job, command.key) == ("start", job, attempt_key(job, 1))
+    assert command.spec == row.spec
+    assert command.attempt == row.job.attempt
+    assert command.secrets == {"TOKEN": "sesame"}
+    assert "sesame" not in repr(delivery)
+    assert delivery.now_ms == world.now
+    assert link.take(command.id, 0).commands == ()
+
+
+def test_a_long_poll_answers_when_a_command_comes(world, link) -> None:
+    begin = time.monotonic()
+    assert link.take(0, 0.3).commands == ()
+    assert time.monotonic() - begin >= 0.3
+
+
+def test_every_report_arrives_as_it_was(world, link) -> None:
+    job = world.submit("true")
+    world.turn()
+    key = link.take(0, 0).commands[0].key
+    digest = "sha256:" + "a" * 64
+    events = [
+        Accepted(1, "slurm-77", adopted=True),
+        Starting(1),
+        Started(1, 5, 8_000),
+        Ended(1, AttemptState.FAILED, Category.OOM, "内存", 5, 9, 4, (RankExit(0, 137, 9), RankExit(1, 0))),
+        Collected(1, (OutputFile("a/b.bin", 3, digest),), 12, "nothing"),
+    ]
+    sighting = Sighting(world.now, frozenset({key}), frozenset(), "me", "bwrap")
+    reply = link.report([Report(key, event) for event in events], sighting)
+    assert (reply.news, reply.repeats) == (5, 0)
+    assert [each.event for each in world.link.reports] == events
+    assert link.report([Report(key, events[0])], None).repeats == 1
+    assert world.store.statuses()["east"].isolation == "bwrap"
+    world.turn()
+    assert world.job(job).state is JobState.FAILED
+
+
+def test_orphans_come_back(world, link) -> None:
+    stray = AttemptKey("ht-" + "0" * 26 + "-a1")
+    both = frozenset({stray})
+    assert link.report([], Sighting(world.now, both, both)).orphans == (stray,)
+
+
+def test_objects_go_both_ways(world, link, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 20_000)
+    digest, _ = digest_of(source)
+    assert not link.has_object(digest)
+    link.put_object(digest, source)
+    assert link.has_object(digest)
+    link.get_object(digest, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    with pytest.raises(Refused, match="another digest"):
+        link.put_object("sha256:" + "0" * 64, source)
+    with pytest.raises(NotFound):
+        link.get_object("sha256:" + "0" * 64, tmp_path / "none")
+
+
+def test_content_that_was_changed_on_the_way_is_not_taken(world, link, tmp_path: Path) -> None:
+    digest = "sha256:" + "1" * 64
+    world.link.objects[digest] = b"something else"
+    with pytest.raises(Later, match="another digest"):
+        link.get_object(digest, tmp_path / "copy")
+
+
+def test_a_log_grows_without_holes(world, link) -> None:
+    key = AttemptKey("ht-" + "0" * 26 + "-a1")
+    assert link.put_log(key, 0, 0, b"abc", whole=False) == 3
+    assert link.put_log(key, 0, 0, b"abc", whole=False) == 3
+    assert link.put_log(key, 0, 9, b"later", whole=False) == 3
+    assert link.put_log(key, -1, 0, b"", whole=True) == 0
+    assert link.put_log(key, 0, 3, b"def", whole=True) == 6
+    assert world.link.logs[key, 0] == b"abcdef"
+
+
+def test_a_short_failure_is_tried_again(door, link) -> None:
+    door.faults = [503, 0]
+    assert link.report([], None).news == 0
+    assert door.requests == ["POST /v1/agent/report"] * 3
+
+
+def test_a_long_failure_is_later(door, link) -> None:
+    door.faults = [502] * 9
+    with pytest.raises(Later, match="502"):
+        link.report([], None)
+    assert len(door.requests) == 3
+
+
+def test_a_plain_no_is_not_tried_again(door, link, world) -> None:
+    door.faults = [409]
+    with pytest.raises(Refused, match="409"):
+        link.report([], None)
+    stranger = HttpLink(door.url, "another token")
+    with pytest.raises(Denied):
+        stranger.take(0, 0)
+    stranger.close()
+    assert len(door.requests) == 2
+
+
+def test_nobody_there_is_later() -> None:
+    link = HttpLink("http://127.0.0.1:1", "x", tries=1)
+    with pytest.raises(Later):
+        link.take(0, 0)
+    link.close()

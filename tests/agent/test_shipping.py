@@ -1,0 +1,133 @@
+"""What an ended attempt leaves reaches the platform whole, and nothing else goes with it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hutong.agent.shipping import Collector, LogShipper, digest_of, kept_files
+from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.ids import AttemptKey
+from hutong.wire.agent import LOG_CHUNK_BYTES
+
+KEY = AttemptKey("ht-" + "0" * 26 + "-a1")
+
+
+class Shelf:
+    """The log and output side of an engine, over two folders."""
+
+    def __init__(self, logs: Path, kept: Path | None = None) -> None:
+        self.logs = logs
+        self.kept = kept
+
+    def ranks(self, key):
+        return tuple(sorted(int(path.name) for path in self.logs.iterdir()))
+
+    def read_log(self, key, rank, offset, limit):
+        return (self.logs / str(rank)).read_bytes()[offset : offset + limit]
+
+    def outputs(self, key):
+        return self.kept
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "kept").mkdir()
+    return Shelf(tmp_path / "logs", tmp_path / "kept")
+
+
+def test_long_logs_go_whole_and_in_pieces(world, shelf) -> None:
+    text = os.urandom(LOG_CHUNK_BYTES * 2 + 17)
+    (shelf.logs / "0").write_bytes(text)
+    (shelf.logs / "1").write_bytes(b"")
+    total, missing = LogShipper(world.link, shelf).send_whole(KEY)
+    assert (total, missing) == (len(text), [])
+    assert world.link.logs == {(KEY, 0): text, (KEY, 1): b""}
+    assert world.link.whole == {(KEY, 0), (KEY, 1)}
+
+
+def test_a_log_that_was_half_sent_goes_on_where_it_stopped(world, shelf) -> None:
+    text = os.urandom(LOG_CHUNK_BYTES * 3)
+    (shelf.logs / "0").write_bytes(text)
+    first = LogShipper(world.link, shelf)
+    assert first.send_new([KEY]) == LOG_CHUNK_BYTES
+    first.send_new([KEY])
+    sent = []
+
+    class Counting(type(world.link)):
+        def put_log(self, key, rank, offset, data, whole):
+            sent.append(offset)
+            return super().put_log(key, rank, offset, data, whole)
+
+    line = Counting(world.store, world.link.clock)
+    line.logs = world.link.logs
+    LogShipper(line, shelf).send_whole(KEY)
+    assert sent == [0, LOG_CHUNK_BYTES * 2]
+    assert line.logs[KEY, 0] == text
+
+
+def test_a_platform_that_keeps_less_is_said_to_be_missing_some(world, shelf) -> None:
+    (shelf.logs / "0").write_bytes(b"x" * (LOG_CHUNK_BYTES + 1))
+
+    class Full(type(world.link)):
+        def put_log(self, key, rank, offset, data, whole):
+            return min(100, super().put_log(key, rank, offset, data, whole))
+
+    done = Collector(Full(world.store, world.link.clock), shelf).collect(KEY, 1)
+    assert "keeps no more than 100 bytes" in done.missing
+
+
+def test_files_go_by_content_and_once(world, shelf) -> None:
+    (shelf.kept / "deep").mkdir()
+    (shelf.kept / "a").write_bytes(b"same")
+    (shelf.kept / "deep" / "b").write_bytes(b"same")
+    (shelf.kept / "c").write_bytes(b"")
+    done = Collector(world.link, shelf).collect(KEY, 3)
+    same = digest_of(shelf.kept / "a")[0]
+    assert done.attempt == 3
+    assert [(each.path, each.size_bytes) for each in done.outputs] == [("a", 4), ("c", 0), ("deep/b", 4)]
+    assert done.outputs[0].digest == done.outputs[2].digest == same
+    assert world.link.objects[same] == b"same"
+    assert len(world.link.objects) == 2
+    assert done.missing == ""
+
+
+def test_what_is_not_the_jobs_own_stays(world, shelf, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of another")
+    (shelf.kept / "file").write_text("mine")
+    (shelf.kept / "out").symlink_to(tmp_path / "secret")
+    (shelf.kept / "folder").symlink_to(tmp_path)
+    (shelf.kept / "in").symlink_to("file")
+    (shelf.kept / "gone").symlink_to("nowhere")
+    os.mkfifo(shelf.kept / "pipe")
+    (shelf.kept / os.fsdecode(b"\xff")).write_text("odd name")
+    done = Collector(world.link, shelf).collect(KEY, 1)
+    assert [each.path for each in done.outputs] == ["file", "in"]
+    assert b"of another" not in world.link.objects.values()
+    for name in ("out", "folder", "gone", "pipe"):
+        assert name in done.missing
+    assert done.missing.encode()
+
+
+def test_too_many_files_are_cut_and_said(shelf) -> None:
+    for number in range(12):
+        (shelf.kept / f"{number:02}").write_text("")
+    found = list(kept_files(shelf.kept, most=10))
+    assert [bool(problem) for _, problem in found] == [False] * 10 + [True]
+    assert "more than 10 files" in found[-1][1]
+
+
+def test_a_refused_file_is_missing_and_the_rest_goes_on(world, shelf) -> None:
+    (shelf.kept / "a").write_text("too much")
+    (shelf.kept / "b").write_text("fine")
+
+    class Strict(type(world.link)):
+        def put_object(self, digest, source):
+            if source.name == "a":
+                raise Refused("too_big", "an object has at most 3 bytes")
+            super().put_object(digest, source)
+
+    done = Collector(Strict(world.store, world.link.clock), shelf).collect(KEY, 1)
+    assert [each.path for each in done.outputs] == ["b"]
+    assert done.missing == "a: an object has at most 3 bytes"
