@@ -25,8 +25,6 @@ from rich.table import Table
 
 from hutong import Client
 from hutong.adapters.store.open import open_store
-from hutong.clients.sdk.call import Call
-from hutong.clients.sdk.jobs import submit
 from hutong.config import Settings
 from hutong.core.book.money import Txn, UsageRecord
 from hutong.core.kernel.errors import HutongError
@@ -34,7 +32,6 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.replay import replay
 from hutong.wire.accounts import Institution, NewProject
 from hutong.wire.base import Money
-from hutong.wire.jobs import Job
 from hutong.wire.money import NewAward
 
 LAB = ProjectId("kill")
@@ -155,11 +152,10 @@ def open_project(client: Client) -> None:
 def submit_all(platform: Platform, token: str, count: int, ids: dict[int, str]) -> None:
     """Submit every job, each under one idempotency key however often its reply is lost."""
     for number in range(count):
-        call = submit(LAB, DOCUMENT)  # carries its idempotency key
 
-        def once(call: Call[Job] = call) -> str:
+        def once(key: str = f"job-{number}") -> str:
             with client_of(platform, token) as client:
-                return client.do(call).id
+                return client.jobs.submit(LAB, DOCUMENT, key=key).id
 
         ids[number] = str(insist(once))
 

@@ -1,9 +1,11 @@
 """The line over real HTTP: what goes over it, and what a bad day on it means."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.agent.scene import Door, World
 
 from hutong.agent.link import HttpLink
 from hutong.agent.shipping import digest_of
@@ -15,13 +17,13 @@ from hutong.core.work.states import AttemptState, Category, JobState
 
 
 @pytest.fixture
-def link(door):
+def link(door: Door) -> Iterator[HttpLink]:
     opened = HttpLink(door.url, "site-token", timeout_s=5.0)
     yield opened
     opened.close()
 
 
-def test_a_start_comes_with_all_that_is_needed(world, link) -> None:
+def test_a_start_comes_with_all_that_is_needed(world: World, link: HttpLink) -> None:
     world.link.secrets = {"TOKEN": "sesame"}
     job = world.submit("echo 中文", envs=(("A", "ä"),))
     world.turn()
@@ -37,13 +39,13 @@ def test_a_start_comes_with_all_that_is_needed(world, link) -> None:
     assert link.take(command.id, 0).commands == ()
 
 
-def test_a_long_poll_answers_when_a_command_comes(world, link) -> None:
+def test_a_long_poll_answers_when_a_command_comes(world: World, link: HttpLink) -> None:
     begin = time.monotonic()
     assert link.take(0, 0.3).commands == ()
     assert time.monotonic() - begin >= 0.3
 
 
-def test_every_report_arrives_as_it_was(world, link) -> None:
+def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
     job = world.submit("true")
     world.turn()
     key = link.take(0, 0).commands[0].key
@@ -65,13 +67,13 @@ def test_every_report_arrives_as_it_was(world, link) -> None:
     assert world.job(job).state is JobState.FAILED
 
 
-def test_orphans_come_back(world, link) -> None:
+def test_orphans_come_back(world: World, link: HttpLink) -> None:
     stray = AttemptKey("ht-" + "0" * 26 + "-a1")
     both = frozenset({stray})
     assert link.report([], Sighting(world.now, both, both)).orphans == (stray,)
 
 
-def test_objects_go_both_ways(world, link, tmp_path: Path) -> None:
+def test_objects_go_both_ways(world: World, link: HttpLink, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(bytes(range(256)) * 20_000)
     digest, _ = digest_of(source)
@@ -86,14 +88,16 @@ def test_objects_go_both_ways(world, link, tmp_path: Path) -> None:
         link.get_object("sha256:" + "0" * 64, tmp_path / "none")
 
 
-def test_content_that_was_changed_on_the_way_is_not_taken(world, link, tmp_path: Path) -> None:
+def test_content_that_was_changed_on_the_way_is_not_taken(
+    world: World, link: HttpLink, tmp_path: Path
+) -> None:
     digest = "sha256:" + "1" * 64
     world.link.objects[digest] = b"something else"
     with pytest.raises(Later, match="another digest"):
         link.get_object(digest, tmp_path / "copy")
 
 
-def test_a_log_grows_without_holes(world, link) -> None:
+def test_a_log_grows_without_holes(world: World, link: HttpLink) -> None:
     key = AttemptKey("ht-" + "0" * 26 + "-a1")
     assert link.put_log(key, 0, 0, b"abc", whole=False) == 3
     assert link.put_log(key, 0, 0, b"abc", whole=False) == 3
@@ -103,20 +107,20 @@ def test_a_log_grows_without_holes(world, link) -> None:
     assert world.link.logs[key, 0] == b"abcdef"
 
 
-def test_a_short_failure_is_tried_again(door, link) -> None:
+def test_a_short_failure_is_tried_again(door: Door, link: HttpLink) -> None:
     door.faults = [503, 0]
     assert link.report([], None).news == 0
     assert door.requests == ["POST /v1/agent/report"] * 3
 
 
-def test_a_long_failure_is_later(door, link) -> None:
+def test_a_long_failure_is_later(door: Door, link: HttpLink) -> None:
     door.faults = [502] * 9
     with pytest.raises(Later, match="502"):
         link.report([], None)
     assert len(door.requests) == 3
 
 
-def test_a_plain_no_is_not_tried_again(door, link, world) -> None:
+def test_a_plain_no_is_not_tried_again(door: Door, link: HttpLink, world: World) -> None:
     door.faults = [409]
     with pytest.raises(Refused, match="409"):
         link.report([], None)

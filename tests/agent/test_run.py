@@ -4,12 +4,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.agent.scene import Door, World
 
 from hutong.adapters.engines.local import tree
 from hutong.core.work.states import JobState
+
+Starter = Callable[[], "subprocess.Popen[bytes]"]
 
 PROGRAM = """
 import sys, time
@@ -23,11 +27,11 @@ run_agent(AgentConfig("east", url, "site-token", root / "agent", engine), lambda
 
 
 @pytest.fixture
-def agents(world, door, tmp_path: Path):
+def agents(world: World, door: Door, tmp_path: Path) -> Iterator[Starter]:
     (tmp_path / "payloads").mkdir()
-    children = []
+    children: list[subprocess.Popen[bytes]] = []
 
-    def start() -> subprocess.Popen:
+    def start() -> "subprocess.Popen[bytes]":
         argv = [sys.executable, "-c", PROGRAM, str(tmp_path), door.url]
         with (tmp_path / "agent.out").open("ab") as sink:
             children.append(subprocess.Popen(argv, stdout=sink, stderr=sink))
@@ -37,15 +41,17 @@ def agents(world, door, tmp_path: Path):
     for child in children:
         child.kill()
         child.wait()
-    for job in world.jobs:
-        found = world.job(job)
-        for attempt in found.attempts:
-            pids = tree.carrying(found.key(attempt))
-            tree.end_all(lambda key=found.key(attempt): tree.carrying(key), lambda: None)
-            assert not pids, "a job was left running"
+    left = [
+        pid
+        for found in map(world.job, world.jobs)
+        for attempt in found.attempts
+        for pid in tree.carrying(found.key(attempt))
+    ]
+    tree.end_all(lambda: [pid for pid in left if Path(f"/proc/{pid}").exists()], lambda: None)
+    assert not left, "a job was left running"
 
 
-def until(world, door, good, within_s: float = 30.0) -> None:
+def until(world: World, door: Door, good: Callable[[], object], within_s: float = 30.0) -> None:
     deadline = time.monotonic() + within_s
     while not good():
         assert time.monotonic() < deadline, [world.job(job) for job in world.jobs]
@@ -55,7 +61,9 @@ def until(world, door, good, within_s: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_agent_is_replaced_and_the_job_goes_on(world, door, agents, tmp_path: Path) -> None:
+def test_a_killed_agent_is_replaced_and_the_job_goes_on(
+    world: World, door: Door, agents: Starter, tmp_path: Path
+) -> None:
     first = agents()
     job = world.submit("echo begin; sleep 2; echo end > $HUTONG_OUTPUTS/file; echo end", outputs="kept")
     until(world, door, lambda: world.job(job).state is JobState.RUNNING)
@@ -71,7 +79,9 @@ def test_a_killed_agent_is_replaced_and_the_job_goes_on(world, door, agents, tmp
     assert world.link.objects[done.attempt.outputs[0].digest] == b"end\n"
 
 
-def test_a_terminated_agent_ends_soon_and_leaves_jobs_running(world, door, agents) -> None:
+def test_a_terminated_agent_ends_soon_and_leaves_jobs_running(
+    world: World, door: Door, agents: Starter
+) -> None:
     agent = agents()
     job = world.submit("sleep 3")
     until(world, door, lambda: world.job(job).state is JobState.RUNNING)
@@ -83,7 +93,9 @@ def test_a_terminated_agent_ends_soon_and_leaves_jobs_running(world, door, agent
     assert world.job(job).state is JobState.SUCCEEDED
 
 
-def test_a_second_agent_waits_for_the_first(world, door, agents, tmp_path: Path) -> None:
+def test_a_second_agent_waits_for_the_first(
+    world: World, door: Door, agents: Starter, tmp_path: Path
+) -> None:
     first = agents()
     until(world, door, lambda: door.requests)
     second = agents()
@@ -95,7 +107,7 @@ def test_a_second_agent_waits_for_the_first(world, door, agents, tmp_path: Path)
     assert second.poll() is None
 
 
-def test_dispatch_is_quick(world, door, agents) -> None:
+def test_dispatch_is_quick(world: World, door: Door, agents: Starter) -> None:
     agents()
     until(world, door, lambda: door.requests)
     waits = []

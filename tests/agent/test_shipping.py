@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.agent.scene import StoreLink, World
 
 from hutong.agent.shipping import Collector, LogShipper, digest_of, kept_files
 from hutong.core.kernel.errors import Refused
@@ -20,13 +21,13 @@ class Shelf:
         self.logs = logs
         self.kept = kept
 
-    def ranks(self, key):
+    def ranks(self, key: AttemptKey) -> tuple[int, ...]:
         return tuple(sorted(int(path.name) for path in self.logs.iterdir()))
 
-    def read_log(self, key, rank, offset, limit):
+    def read_log(self, key: AttemptKey, rank: int, offset: int, limit: int) -> bytes:
         return (self.logs / str(rank)).read_bytes()[offset : offset + limit]
 
-    def outputs(self, key):
+    def outputs(self, key: AttemptKey) -> Path | None:
         return self.kept
 
 
@@ -37,7 +38,7 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "logs", tmp_path / "kept")
 
 
-def test_long_logs_go_whole_and_in_pieces(world, shelf) -> None:
+def test_long_logs_go_whole_and_in_pieces(world: World, shelf: Shelf) -> None:
     text = os.urandom(LOG_CHUNK_BYTES * 2 + 17)
     (shelf.logs / "0").write_bytes(text)
     (shelf.logs / "1").write_bytes(b"")
@@ -47,7 +48,7 @@ def test_long_logs_go_whole_and_in_pieces(world, shelf) -> None:
     assert world.link.whole == {(KEY, 0), (KEY, 1)}
 
 
-def test_a_log_that_was_half_sent_goes_on_where_it_stopped(world, shelf) -> None:
+def test_a_log_that_was_half_sent_goes_on_where_it_stopped(world: World, shelf: Shelf) -> None:
     text = os.urandom(LOG_CHUNK_BYTES * 3)
     (shelf.logs / "0").write_bytes(text)
     first = LogShipper(world.link, shelf)
@@ -55,8 +56,8 @@ def test_a_log_that_was_half_sent_goes_on_where_it_stopped(world, shelf) -> None
     first.send_new([KEY])
     sent = []
 
-    class Counting(type(world.link)):
-        def put_log(self, key, rank, offset, data, whole):
+    class Counting(StoreLink):
+        def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
             sent.append(offset)
             return super().put_log(key, rank, offset, data, whole)
 
@@ -67,18 +68,18 @@ def test_a_log_that_was_half_sent_goes_on_where_it_stopped(world, shelf) -> None
     assert line.logs[KEY, 0] == text
 
 
-def test_a_platform_that_keeps_less_is_said_to_be_missing_some(world, shelf) -> None:
+def test_a_platform_that_keeps_less_is_said_to_be_missing_some(world: World, shelf: Shelf) -> None:
     (shelf.logs / "0").write_bytes(b"x" * (LOG_CHUNK_BYTES + 1))
 
-    class Full(type(world.link)):
-        def put_log(self, key, rank, offset, data, whole):
+    class Full(StoreLink):
+        def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
             return min(100, super().put_log(key, rank, offset, data, whole))
 
     done = Collector(Full(world.store, world.link.clock), shelf).collect(KEY, 1)
     assert "keeps no more than 100 bytes" in done.missing
 
 
-def test_files_go_by_content_and_once(world, shelf) -> None:
+def test_files_go_by_content_and_once(world: World, shelf: Shelf) -> None:
     (shelf.kept / "deep").mkdir()
     (shelf.kept / "a").write_bytes(b"same")
     (shelf.kept / "deep" / "b").write_bytes(b"same")
@@ -93,7 +94,7 @@ def test_files_go_by_content_and_once(world, shelf) -> None:
     assert done.missing == ""
 
 
-def test_what_is_not_the_jobs_own_stays(world, shelf, tmp_path: Path) -> None:
+def test_what_is_not_the_jobs_own_stays(world: World, shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of another")
     (shelf.kept / "file").write_text("mine")
     (shelf.kept / "out").symlink_to(tmp_path / "secret")
@@ -110,7 +111,7 @@ def test_what_is_not_the_jobs_own_stays(world, shelf, tmp_path: Path) -> None:
     assert done.missing.encode()
 
 
-def test_too_many_files_are_cut_and_said(shelf) -> None:
+def test_too_many_files_are_cut_and_said(shelf: Shelf) -> None:
     for number in range(12):
         (shelf.kept / f"{number:02}").write_text("")
     found = list(kept_files(shelf.kept, most=10))
@@ -118,12 +119,12 @@ def test_too_many_files_are_cut_and_said(shelf) -> None:
     assert "more than 10 files" in found[-1][1]
 
 
-def test_a_refused_file_is_missing_and_the_rest_goes_on(world, shelf) -> None:
+def test_a_refused_file_is_missing_and_the_rest_goes_on(world: World, shelf: Shelf) -> None:
     (shelf.kept / "a").write_text("too much")
     (shelf.kept / "b").write_text("fine")
 
-    class Strict(type(world.link)):
-        def put_object(self, digest, source):
+    class Strict(StoreLink):
+        def put_object(self, digest: str, source: Path) -> None:
             if source.name == "a":
                 raise Refused("too_big", "an object has at most 3 bytes")
             super().put_object(digest, source)

@@ -7,26 +7,27 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.agent.scene import World
 
 from hutong.agent.staging import Cache
 from hutong.core.kernel.errors import NotFound, Refused
 from hutong.core.work.spec import Input
 
 
-def put(world, data: bytes) -> str:
+def put(world: World, data: bytes) -> str:
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     world.link.objects[digest] = data
     return digest
 
 
-def manifest(world, **files: bytes) -> str:
+def manifest(world: World, **files: bytes) -> str:
     listed = [
         {"path": path, "size_bytes": len(data), "digest": put(world, data)} for path, data in files.items()
     ]
     return put(world, json.dumps({"files": listed}).encode())
 
 
-def test_a_bundle_is_fetched_once(world, tmp_path: Path) -> None:
+def test_a_bundle_is_fetched_once(world: World, tmp_path: Path) -> None:
     digest = put(world, b"tar")
     cache = Cache(tmp_path, world.link)
     wanted = (Input("code", digest, "bundle"),)
@@ -36,7 +37,7 @@ def test_a_bundle_is_fetched_once(world, tmp_path: Path) -> None:
     assert Cache(tmp_path, world.link).fetch(wanted) == (("code", "bundle", path),)
 
 
-def test_a_manifest_becomes_a_folder(world, tmp_path: Path) -> None:
+def test_a_manifest_becomes_a_folder(world: World, tmp_path: Path) -> None:
     digest = manifest(world, **{"a.bin": b"1", "deep/b.bin": b"22"})
     cache = Cache(tmp_path, world.link)
     ((_, kind, folder),) = cache.fetch((Input("m", digest, "manifest"),))
@@ -49,14 +50,14 @@ def test_a_manifest_becomes_a_folder(world, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x"])
-def test_a_manifest_cannot_leave_its_folder(world, tmp_path: Path, path: str) -> None:
+def test_a_manifest_cannot_leave_its_folder(world: World, tmp_path: Path, path: str) -> None:
     digest = manifest(world, **{path: b"evil"})
     with pytest.raises(Refused, match="leaves the folder"):
         Cache(tmp_path, world.link).fetch((Input("m", digest, "manifest"),))
     assert not list(tmp_path.rglob("x"))
 
 
-def test_what_is_no_input_is_refused(world, tmp_path: Path) -> None:
+def test_what_is_no_input_is_refused(world: World, tmp_path: Path) -> None:
     cache = Cache(tmp_path, world.link)
     for wanted in (
         Input("m", put(world, b"not json"), "manifest"),
@@ -67,10 +68,10 @@ def test_what_is_no_input_is_refused(world, tmp_path: Path) -> None:
             cache.fetch((wanted,))
     with pytest.raises(NotFound):
         cache.fetch((Input("m", "sha256:" + "0" * 64, "bundle"),))
-    assert not [path for path in (tmp_path / "sets").iterdir()]
+    assert not list((tmp_path / "sets").iterdir())
 
 
-def test_the_cache_gives_up_what_was_used_longest_ago(world, tmp_path: Path) -> None:
+def test_the_cache_gives_up_what_was_used_longest_ago(world: World, tmp_path: Path) -> None:
     cache = Cache(tmp_path, world.link, most_bytes=250, keep_s=100)
     paths = []
     for number in range(4):

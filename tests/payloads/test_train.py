@@ -124,6 +124,26 @@ def test_a_worker_does_not_outlive_its_torchrun(center: Any, tmp_path: Path) -> 
         time.sleep(0.02)
 
 
+def test_a_signal_ends_a_rank_that_waits_for_another(center: Any, tmp_path: Path) -> None:
+    port = center.port()
+    env = center.env(tmp_path, nodes=2, port=port)
+    process = center.start([center.python, center.payloads / "train.py", *TINY], tmp_path, env)
+    deadline = time.monotonic() + 60
+    while not is_listening(port):  # it is rank 0, and rank 1 never comes
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+
+
+def is_listening(port: int) -> bool:
+    """Whether some process listens on a TCP port, without calling it."""
+    tables = (Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
+    rows = (line.split() for table in tables for line in table)
+    return any(int(row[1].rpartition(":")[2], 16) == port and row[3] == "0A" for row in rows)
+
+
 def test_a_stopped_run_saves_says_so_and_resumes(center: Any, tmp_path: Path) -> None:
     process = alone(center, tmp_path, "--steps", "1000000")
     await_file(tmp_path / "checkpoints" / "checkpoint.safetensors", process)

@@ -20,7 +20,7 @@ from hutong.agent.staging import Stager
 from hutong.core.book.store import Sighting
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
-from hutong.core.work.facts import Accepted, AgentEvent, Collected, Report, Started, Starting
+from hutong.core.work.facts import Accepted, AgentEvent, Collected, Ended, Report, Started, Starting
 from hutong.core.work.states import AttemptState, Category
 from hutong.wire.agent import REPORTS_AT_ONCE
 
@@ -208,16 +208,16 @@ class Agent:
         number = split_key(seen.key)
         if number is None or seen.key in self._spool:
             return ()
+        collected = self._collected.get(seen.key)
+        events: list[AgentEvent] = []
+        if seen.ended is None or (seen.ended.started_ms and Ended not in told):
+            events.append(Accepted(number[1], seen.external_id, self._adopted.get(seen.key, True)))
         if seen.ended is not None:
-            collected = self._collected.get(seen.key)
-            events: list[AgentEvent] = [seen.ended, *([collected] if collected else [])]
-        else:
-            adopted = self._adopted.get(seen.key, True)
-            events = [Accepted(number[1], seen.external_id, adopted)]
-            if seen.state is AttemptState.STARTING:
-                events.append(Starting(number[1]))
-            elif seen.state is AttemptState.RUNNING:
-                events.append(Started(number[1], seen.started_ms, seen.port))
+            events += [seen.ended, *([collected] if collected else [])]
+        elif seen.state is AttemptState.STARTING:
+            events.append(Starting(number[1]))
+        elif seen.state is AttemptState.RUNNING:
+            events.append(Started(number[1], seen.started_ms, seen.port))
         return (event for event in events if type(event) not in told)
 
     def _report(self, seen: tuple[Seen, ...], at_ms: int | None) -> bool:

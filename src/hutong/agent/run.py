@@ -21,7 +21,8 @@ from hutong.agent.core import Agent, Habits
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
-from hutong.core.kernel.errors import Denied, Later, Refused
+from hutong.config import now_ms
+from hutong.core.kernel.errors import Broken, Denied, Later, Refused
 
 _log = structlog.get_logger("hutong.agent")
 _POLL_S = 20.0
@@ -49,7 +50,9 @@ def open_engine(config: LocalConfig, clock: Callable[[], int]) -> Engine:
     return LocalEngine(config, clock)
 
 
-def run_agent(config: AgentConfig, clock: Callable[[], int], ended: threading.Event | None = None) -> None:
+def run_agent(
+    config: AgentConfig, clock: Callable[[], int] = now_ms, ended: threading.Event | None = None
+) -> None:
     """Work for the site until SIGTERM or SIGINT, or until `ended` is set; jobs go on running."""
     ended = ended or threading.Event()
     if threading.current_thread() is threading.main_thread():
@@ -86,7 +89,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     )
     listener.start()
     try:
-        _tick_on(agent, config.site, inbox, bell, ended)
+        _tick_on(agent, config.site, inbox, bell, ended, listener)
     finally:
         staging.shutdown(wait=False, cancel_futures=True)
         shipping.shutdown(wait=False, cancel_futures=True)
@@ -112,6 +115,10 @@ def _listen(
             pause_s = min(pause_s * 2, 60.0 if isinstance(error, Denied) else 10.0)
             ended.wait(pause_s)
             continue
+        except RuntimeError:
+            if ended.is_set():  # the line was closed under us
+                return
+            raise
         pause_s = 0.2
         inbox.put(delivery)
         bell.set()
@@ -123,11 +130,14 @@ def _tick_on(
     inbox: queue.SimpleQueue[Delivery],
     bell: threading.Event,
     ended: threading.Event,
+    listener: threading.Thread,
 ) -> None:
     """Tick: at once when a delivery came, soon while things move, seldom while nothing does."""
     pause_s = _SOON_S
     while not ended.is_set():
         bell.clear()
+        if not listener.is_alive():
+            raise Broken("the agent hears the platform no more: its listener has ended")
         while not inbox.empty():
             agent.receive(inbox.get())
         moved = False

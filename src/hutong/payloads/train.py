@@ -108,13 +108,15 @@ def main() -> int:
     def remember(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, remember)
     follow_torchrun()
     torch.set_num_threads(options.threads)
     try:
         team = Team(find_place())
-        code = train(Run(options, team), signals)
+        run = Run(options, team)
+        # Until here a signal ends us at once, also while we wait for another node: there is nothing to save.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, remember)
+        code = train(run, signals)
         team.part()
     except Fatal as error:
         print(f"train: {error}", file=sys.stderr, flush=True)

@@ -6,9 +6,11 @@ place. Rank -1, staging and setup, is written `setup`.
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 
 from hutong.adapters.objects.store import Objects
 from hutong.core.kernel.errors import NotFound
@@ -135,7 +137,11 @@ class LogBook:
 
     def _join(self, folder: str, size: int) -> None:
         parts = [f"{folder}/{start:020d}" for start, _ in self._parts(folder)]
-        self._objects.put(f"{folder}/{_WHOLE}", self.stream(folder, 0, size) if size else b"")
+        with tempfile.NamedTemporaryFile() as file:  # the store cannot be read while it is being written
+            for piece in self.stream(folder, 0, size):
+                file.write(piece)
+            file.flush()
+            self._objects.put_file(f"{folder}/{_WHOLE}", Path(file.name))
         for part in parts:
             self._objects.delete(part)
         with self._lock:

@@ -1,17 +1,13 @@
 """An object store of each kind."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.s3 import S3Server, serve_s3
 
 from hutong.adapters.objects.open import open_objects
 from hutong.adapters.objects.store import Objects
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from s3 import S3Server, serve_s3
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def engine(empty_url: str) -> Iterator[sa.Engine]:
 def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str, engine: sa.Engine) -> None:
     migrate(empty_url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
         checks = {
             (table, check["name"])

@@ -1,25 +1,29 @@
-"""A world for the portal's tests: the real API, store and loop, and sites whose agents speak through their own door."""
+"""A world for the portal's tests: the real API, store and loop, and agents that use their own door."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from hutong.adapters.objects.open import open_objects
+from hutong.adapters.store.open import open_store
 from hutong.clients.portal.app import make_portal
 from hutong.clients.portal.inprocess import InProcess
 from hutong.config import Settings, now_ms
 from hutong.server.api.app import make_app
 from hutong.server.loop import Loop
-from hutong.server.services import Services, bootstrap, open_services
+from hutong.server.services import Services, bootstrap, make_services
 from hutong.wire.base import rfc3339
 
 PASSWORD = "a quiet alley in the north"
 HOUR_MS = 3_600_000
-LOG = "".join(f"step {n:4d}  loss {6.2 - n * 0.011:.4f}  tokens/s {2100 + n % 37}\n" for n in range(0, 240, 5))
+LOG = "".join(
+    f"step {n:4d}  loss {6.2 - n * 0.011:.4f}  tokens/s {2100 + n % 37}\n" for n in range(0, 240, 5)
+)
 
 
 def site(name: str, zh: str, en: str, km: int, green: int, *pools: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +47,8 @@ def pool(name: str, chip: str, nodes: int, price: str, pue: str) -> dict[str, An
 
 
 SITES = (
-    site("haidian", "海淀算力中心", "Haidian Computing Centre", 12, 310_000, pool("a100", "A100", 4, "9.6", "1.28")),
+    site("haidian", "海淀算力中心", "Haidian Computing Centre", 12, 310_000,
+         pool("a100", "A100", 4, "9.6", "1.28")),
     site("zhangbei", "张北绿色算力中心", "Zhangbei Green Computing Centre", 240, 780_000,
          pool("910b", "Ascend910B", 8, "6.4", "1.12")),
     site("ulanqab", "乌兰察布算力中心", "Ulanqab Computing Centre", 410, 640_000,
@@ -79,8 +84,11 @@ class World:
     loop: Loop
     operator: dict[str, str]
     agents: dict[str, dict[str, str]] = field(default_factory=dict)
+    running: dict[str, set[str]] = field(default_factory=dict)
 
-    def call(self, path: str, body: Any = None, headers: dict[str, str] | None = None, verb: str = "POST") -> Any:
+    def call(
+        self, path: str, body: Any = None, headers: dict[str, str] | None = None, verb: str = "POST"
+    ) -> Any:
         """Call the API, as the operator unless told otherwise; must succeed."""
         answer = self.http.request(verb, path, json=body, headers=headers or self.operator)
         assert answer.status_code < 300, f"{verb} {path}: {answer.status_code} {answer.text}"
@@ -112,9 +120,16 @@ class World:
                 return
         raise AssertionError("the loop does not come to rest")
 
-    def sighting(self, site: str, *keys: str) -> None:
+    def sighting(self, site: str) -> None:
         """Have a site's agent call in and say what it sees."""
-        seen = {"at_ms": self.clock(), "known": keys, "live": keys, "agent": "test", "isolation": "bubblewrap"}
+        keys = sorted(self.running.get(site, ()))
+        seen = {
+            "at_ms": self.clock(),
+            "known": keys,
+            "live": keys,
+            "agent": "test",
+            "isolation": "bubblewrap",
+        }
         self.call("/v1/agent/report", {"sighting": seen}, self.agents[site])
 
     def say(self, key: str, site: str, **event: Any) -> None:
@@ -137,7 +152,8 @@ class World:
         self.say(key, site, kind="starting", attempt=number)
         self.clock.ahead_ms += 9_100
         self.say(key, site, kind="started", attempt=number, started_ms=self.clock())
-        self.sighting(site, key)
+        self.running.setdefault(site, set()).add(key)
+        self.sighting(site)
         return attempt
 
     def log(self, attempt: dict[str, Any], text: str, offset: int = 0, *, whole: bool = False) -> int:
@@ -158,10 +174,11 @@ class World:
         if not code:
             outcome = {"outcome": "SUCCEEDED", "category": "none", "reason": ""}
         self.say(
-            key, site, kind="ended", attempt=number, started_ms=end_ms - ran_ms, ended_ms=end_ms, ran_ms=ran_ms,
-            exits=exits, **outcome,
+            key, site, kind="ended", attempt=number, started_ms=end_ms - ran_ms, ended_ms=end_ms,
+            ran_ms=ran_ms, exits=exits, **outcome,
         )  # fmt: skip
         self.say(key, site, kind="collected", attempt=number, outputs=[], log_bytes=0)
+        self.running[site].discard(key)
         for name in self.agents:
             self.sighting(name)
         self.settle()
@@ -185,14 +202,21 @@ def token_in(page: str) -> str:
 def open_world(folder: Path) -> Iterator[World]:
     """Open a platform with a tenant, three sites and an operator; closed at the end."""
     clock = Clock()
-    services = replace(open_services(Settings(data=folder)), clock=clock)
+    settings = Settings(data=folder)
+    store, objects = open_store(settings.database_url), open_objects(settings.objects_url)
+    services = make_services(settings, store, objects, clock=clock)
     _, secret = bootstrap(services, PASSWORD)
     app = make_app(services)
     app.mount("/", make_portal(InProcess(app)))
     with TestClient(app) as http:
         loop = Loop(services.store, services.rules, clock, "test")
         world = World(app, services, clock, http, loop, {"Authorization": f"Bearer {secret}"})
-        tenant = {"id": "tsinghua", "kind": "university", "name_zh": "清华大学", "name_en": "Tsinghua University"}
+        tenant = {
+            "id": "tsinghua",
+            "kind": "university",
+            "name_zh": "清华大学",
+            "name_en": "Tsinghua University",
+        }
         world.call("/v1/institutions", tenant)
         for each in SITES:
             world.call("/v1/sites", each)
@@ -219,10 +243,20 @@ def tell_story(world: World) -> dict[str, str]:
     attempt = world.start(jobs["running"])
     world.log(attempt, LOG)
     jobs["queued"] = world.submit(
-        li, "physics", name="ablation-03", num_nodes=6, resources={"accelerators": {"Ascend910B": 8}}, max_duration="1h"
+        li,
+        "physics",
+        name="ablation-03",
+        num_nodes=6,
+        resources={"accelerators": {"Ascend910B": 8}},
+        max_duration="1h",
     )
     jobs["waiting"] = world.submit(
-        li, "physics", name="ablation-04", num_nodes=4, resources={"accelerators": {"Ascend910B": 8}}, max_duration="1h"
+        li,
+        "physics",
+        name="ablation-04",
+        num_nodes=4,
+        resources={"accelerators": {"Ascend910B": 8}},
+        max_duration="1h",
     )
     world.settle()
     return jobs

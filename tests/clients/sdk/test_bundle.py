@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import resource
 import socket
 import tarfile
 from pathlib import Path
@@ -114,6 +115,17 @@ def test_bounds_are_kept(work: Path, temporary: Path) -> None:
     (work / ".hutongignore").write_text("big\nsparse\n")
     assert pack(work, most_bytes=2_000_000).files == 8
     assert len(list(temporary.iterdir())) == 1
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(work: Path, temporary: Path) -> None:
+    (work / "noise").write_bytes(os.urandom(500_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        assert "cannot be packed" in refusal(work)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(temporary.iterdir())
 
 
 def test_what_is_no_file_is_refused(work: Path) -> None:

@@ -1,6 +1,7 @@
 """Job files: what is read, how each bad file is refused with its line, and what SkyPilot's files become."""
 
 import os
+import re
 import textwrap
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hutong.clients.sdk.jobfile import (
 )
 from hutong.core.capacity.accelerators import ACCELERATORS, find_accelerator
 from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.work import check_words
 from hutong.core.work.check import Catalogue, check_spec
 from hutong.core.work.spec import JobSpec
 
@@ -135,6 +137,7 @@ BAD_FILES: list[tuple[bytes | str, int, str]] = [
     ("run: x\n".encode("utf-16"), 1, "not UTF-8"),
     (bomb(), 5, "with its aliases written out"),
     ("a: &a " + "x" * 500_000 + "\nb: [" + "*a, " * 10 + "]\n", 2, "with its aliases written out"),
+    ("a: &a [" + "x" * 500_000 + "]\nb: [" + "*a, " * 10 + "]\n", 2, "with its aliases written out"),
     ("a: &a [*a]\n", 1, "inside &a itself"),
     ("a: &a {b: 1, <<: *a}\n", 1, "inside &a itself"),
     ("run: *x\n", 1, "there is no &x"),
@@ -187,7 +190,7 @@ def test_each_bad_file_gives_one_clear_message_with_its_line(data: bytes | str, 
 @given(
     st.binary(max_size=200) | st.text(alphabet="ab:-[]{}&*<'\"|>!%@# \n\t?,0.~", max_size=80).map(str.encode)
 )
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_nothing_but_a_refusal_comes_of_any_bytes(data: bytes) -> None:
     answer: LoadedJob | JobFileError
     try:
@@ -393,3 +396,22 @@ def test_a_pipe_is_a_job_file_too(tmp_path: Path) -> None:
         assert load_job(Path(f"/dev/fd/{reader}")).document == {"run": "x"}
     finally:
         os.close(reader)
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "user" / "job-file.md").read_text("utf-8")
+
+
+def test_every_example_of_the_guide_is_right() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    assert len(examples) >= 5
+    for example in examples:
+        document = override(parse(example).document, envs=["MODEL=given"])
+        if "workdir" in document:
+            document["workdir"] = {"digest": "sha256:" + "0" * 64}
+        assert isinstance(check_spec(document, KNOWN), JobSpec)
+
+
+def test_the_guide_names_every_word_of_the_file() -> None:
+    for words in (check_words.TOP, check_words.RESOURCES, check_words.PLACEMENT, check_words.RECOVERY):
+        for word in words.known:
+            assert word == "strategy" or f"`{word}`" in GUIDE, word

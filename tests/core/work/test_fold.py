@@ -167,7 +167,7 @@ def test_a_job_that_is_over_takes_in_its_outputs_and_nothing_else() -> None:
 
 
 @given(st.lists(EVENTS | AGENT_EVENTS, max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_every_accepted_move_leaves_a_sound_job(events: list[f.Event]) -> None:
     job = told()
     history = [f.Fact(ID, 1, 10, "test", f.Submitted("li", "sha256:00"))]

@@ -30,9 +30,7 @@ def fill(path: str, **values: str) -> str:
 
 def test_every_described_operation_has_a_rule_and_says_which(platform: Any) -> None:
     document = platform.http.get("/openapi.json").json()
-    described = {
-        (method.upper(), path) for path, item in document["paths"].items() for method in item
-    }
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     assert described == {(method, path) for method, path, _ in ROUTES}
     assert len(described) > 45
     for method, path, rule in ROUTES:
@@ -64,7 +62,9 @@ def test_a_rule_for_a_permission_that_no_role_has_is_a_mistake() -> None:
         Allowed("job.destroy")
 
 
-@pytest.mark.parametrize("token", ["", "Bearer nonsense", f"Bearer ht_person_{NOBODYS}_{'a' * 43}", "Basic eA=="])
+@pytest.mark.parametrize(
+    "token", ["", "Bearer nonsense", f"Bearer ht_person_{NOBODYS}_{'a' * 43}", "Basic eA=="]
+)
 def test_without_a_good_token_every_other_route_answers_401(platform: Any, token: str) -> None:
     for method, path, rule in ROUTES:
         if isinstance(rule, Public):
@@ -132,7 +132,9 @@ def test_an_agent_s_token_opens_the_agents_door_and_nothing_else(platform: Any, 
     for method, path, rule in ROUTES:
         if isinstance(rule, Public) or path.startswith("/v1/agent"):
             continue
-        status = platform.http.request(method, fill(path), headers=agent, json=BODIES.get((method, path))).status_code
+        status = platform.http.request(
+            method, fill(path), headers=agent, json=BODIES.get((method, path))
+        ).status_code
         assert status in {403, 404}, (method, path, status)
     assert platform.http.post("/v1/agent/take", json={}, headers=li).status_code == 403
 
@@ -145,7 +147,9 @@ def test_a_gateway_key_opens_nothing_of_the_api(platform: Any, li: dict[str, str
     key = {"Authorization": f"Bearer {answer.json()['secret']}"}
     for method, path, rule in ROUTES:
         if not isinstance(rule, Public):
-            answer = platform.http.request(method, fill(path, job=job), headers=key, json=BODIES.get((method, path)))
+            answer = platform.http.request(
+                method, fill(path, job=job), headers=key, json=BODIES.get((method, path))
+            )
             assert answer.status_code in {403, 404}, (method, path, answer.status_code)
 
 

@@ -28,10 +28,14 @@ def exact(money: Money | str) -> str:
 
 def money(value: Money | str) -> Markup:
     """Return an amount for reading: two decimals, or all where two would say nothing; exact on hover."""
+    text = value.amount if isinstance(value, Money) else value
+    return Markup('<data value="{}" title="{}">{}</data>').format(text, exact(value), rounded(value))
+
+
+def rounded(value: Money | str) -> str:
+    """Return an amount with two decimals; below one fen with all its digits."""
     micro = parse_micro(value.amount if isinstance(value, Money) else value)
-    whole = exact(value)
-    short = exact(format_micro(micro, 2)) if abs(micro) >= 10_000 or not micro else whole
-    return Markup('<data value="{}" title="{}">{}</data>').format(format_micro(micro), whole, short)
+    return exact(format_micro(micro, 2)) if abs(micro) >= 10_000 or not micro else exact(value)
 
 
 def moment(text: str | None, *, seconds: bool = False) -> Markup:
@@ -74,6 +78,19 @@ def size(total_bytes: int) -> str:
         value /= 1000
         units.pop(0)
     return f"{total_bytes} B" if units[0] == "B" else f"{value:.3g} {units[0]}"
+
+
+def plain(text: str) -> str:
+    """Return a decimal number without needless zeros, in groups of three digits."""
+    return _grouped(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def day(text: str) -> Markup:
+    """Return the day of an RFC 3339 time in Beijing, with the moment in UTC on hover."""
+    at = datetime.fromisoformat(text)
+    title = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    local = at.astimezone(BEIJING).strftime("%Y-%m-%d")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, local)
 
 
 def share(value_ppm: int) -> str:

@@ -28,10 +28,12 @@ def make_environment(assets: Mapping[str, Asset]) -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    env.globals.update(assets=assets, exact=show.exact)
+    env.globals.update(assets=assets, exact=show.exact, rounded=show.rounded)
     env.filters.update(
         money=show.money, exact=show.exact, moment=show.moment, size=show.size, share=show.share,
         short_digest=show.short_digest,
+        plain=show.plain,
+        day=show.day,
     )  # fmt: skip
     return env
 

@@ -41,7 +41,7 @@ class AwaitedSender(AsyncSender):
 
     async def do(self, call: c.Call[Answer]) -> Answer:
         """Return the answer; raises the kernel's errors, `Later` where the platform cannot be reached."""
-        key = secrets.token_hex(16) if call.keyed else ""
+        key = (call.key or secrets.token_hex(16)) if call.keyed else ""
         trial = 0
         while True:
             trial += 1

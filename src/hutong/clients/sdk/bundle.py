@@ -62,10 +62,11 @@ def pack(folder: Path, *, most_files: int = MOST_FILES, most_bytes: int = MOST_B
         entries = _list(base, read_ignore(base), most_files, most_bytes)
         return _write(base, entries, most_bytes)
     except OSError as error:
-        name = os.path.relpath(error.filename, base) if isinstance(error.filename, str) else str(folder)
-        raise _refuse(
-            f"{name} cannot be read ({error.strerror or error})", "ignore it or make it readable"
-        ) from error
+        said = error.strerror or str(error)
+        if not isinstance(error.filename, str):
+            raise _refuse(f"{folder} cannot be packed ({said})", "make room for a temporary file") from error
+        name = os.path.relpath(error.filename, base)
+        raise _refuse(f"{name} cannot be read ({said})", "ignore it or make it readable") from error
 
 
 def _refuse(message: str, hint: str) -> Refused:

@@ -34,8 +34,8 @@ _REFUSALS: Mapping[int, type[Refused]] = {401: Denied, 403: Denied, 404: NotFoun
 class Call(Generic[Answer]):
     """One request and how to read its answer.
 
-    `keyed` asks for an Idempotency-Key, which makes repeating a POST harmless; a `body` that is a path
-    is read from that file, anew on each trial.
+    `keyed` asks for an Idempotency-Key, which makes repeating a POST harmless: `key`, or one that is made
+    when the call is sent. A `body` that is a path is read from that file, anew on each trial.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Call(Generic[Answer]):
     body: bytes | Path | None = None
     media: str = "application/json"
     keyed: bool = False
+    key: str = ""
 
     @property
     def repeatable(self) -> bool:
@@ -110,10 +111,15 @@ def raw(body: bytes) -> bytes:
 
 
 def post(
-    path: str, read: Callable[[bytes], Answer], body: Shape | None = None, *, keyed: bool = True
+    path: str,
+    read: Callable[[bytes], Answer],
+    body: Shape | None = None,
+    *,
+    keyed: bool = True,
+    key: str = "",
 ) -> Call[Answer]:
     """Return a POST; `keyed` false is for answers that show a secret once."""
-    return Call("POST", path, read, body=document(body), keyed=keyed)
+    return Call("POST", path, read, body=document(body), keyed=keyed, key=key)
 
 
 def document(body: Shape | None) -> bytes | None:

@@ -22,9 +22,12 @@ from hutong.wire.money import Bill
 from hutong.wire.receipts import Receipt, Replay
 
 
-def submit(project: str, spec: Mapping[str, Any]) -> Call[j.Job]:
-    """Submit a job: the document of a job file, and the project that pays. A lost answer does no harm."""
-    return post(path_of("jobs"), shape(j.Job), j.NewJob(project=project, spec=dict(spec)))
+def submit(project: str, spec: Mapping[str, Any], *, key: str = "") -> Call[j.Job]:
+    """Submit a job: the document of a job file, and the project that pays. A lost answer does no harm.
+
+    A `key` of one's own makes it harmless across programs too: the same key gives the same job.
+    """
+    return post(path_of("jobs"), shape(j.Job), j.NewJob(project=project, spec=dict(spec)), key=key)
 
 
 def submit_batch(project: str, specs: Sequence[Mapping[str, Any]]) -> Call[j.JobIds]:

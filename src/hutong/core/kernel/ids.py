@@ -13,8 +13,8 @@ LotId = NewType("LotId", str)
 AttemptKey = NewType("AttemptKey", str)
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_KEY = re.compile(r"^ht-([0-9a-hjkmnp-tv-z]{26})-a([1-9][0-9]{0,5})$")
-SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+_KEY = re.compile(r"^ht-([0-9a-hjkmnp-tv-z]{26})-a([1-9][0-9]{0,5})\Z")
+SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def ulid(at_ms: int, entropy: bytes) -> str:

@@ -193,8 +193,8 @@ def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     _require(job.state is JobState.FINISHING, job, event)
     counts = dict(job.restarts)
     counts[event.category] = counts.get(event.category, 0) + 1
-    state = JobState.HELD if job.hold_asked else JobState.QUEUED
-    return replace(job, state=state, queued_ms=at_ms, restarts=tuple(sorted(counts.items())))
+    restarts = tuple(sorted(counts.items()))
+    return replace(job, state=JobState.QUEUED, queued_ms=at_ms, restarts=restarts)
 
 
 @_on.register

@@ -15,7 +15,7 @@ from hutong.core.book.store import Sighting, Taken
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
-from hutong.server.api.objects import UNBOUNDED, StoredObject, receive_content, send_content
+from hutong.server.api.objects import StoredObject, receive_content, send_content
 from hutong.server.api.secrets import open_secrets
 from hutong.server.logs import SETUP_RANK, log_folder
 from hutong.server.services import Services
@@ -24,7 +24,6 @@ from hutong.wire.base import Digest
 
 WAIT_AT_MOST_S = 25.0
 _PAUSE_S = 0.01
-_REPORT_BYTES = 32 << 20
 _BYTES = {
     "requestBody": {
         "required": True,
@@ -83,7 +82,7 @@ def _command(here: Services, taken: Taken) -> w.CommandDoc:
     )
 
 
-@router.post("/report", max_body_size=_REPORT_BYTES)
+@router.post("/report")
 def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
     """Take in what happened at the site; it is written down for good when the answer comes."""
     seen = body.sighting
@@ -113,16 +112,14 @@ def get_object(here: Here, digest: DigestName) -> Response:
     return send_content(here.objects, digest, size_bytes, digest)
 
 
-@router.put(
-    "/objects/{digest}", dependencies=[Depends(OfSite())], max_body_size=UNBOUNDED, openapi_extra=_BYTES
-)
+@router.put("/objects/{digest}", dependencies=[Depends(OfSite())], openapi_extra=_BYTES)
 async def put_object(here: Here, request: Request, digest: DigestName) -> StoredObject:
     """Store a kept file under its digest, which is checked while it streams in."""
     size = await receive_content(request, here.objects, digest, here.settings.object_bytes_max)
     return StoredObject(digest=digest, size_bytes=size)
 
 
-@router.put("/logs/{key}/{rank}", max_body_size=w.LOG_CHUNK_BYTES, openapi_extra=_BYTES)
+@router.put("/logs/{key}/{rank}", openapi_extra=_BYTES)
 async def put_log(
     here: Here,
     request: Request,

@@ -25,6 +25,7 @@ from hutong.server.api import (
 from hutong.server.api.access import Here, Public, rules_of
 from hutong.server.api.edge import Edge
 from hutong.server.api.events import StreamSlots
+from hutong.server.api.limits import BodyLimit
 from hutong.server.api.problems import add_handlers
 from hutong.server.services import Services
 
@@ -74,7 +75,6 @@ def make_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=services.settings.body_bytes_max,
     )
     app.state.services = services
     app.state.slots = StreamSlots(services.settings.streams_max)
@@ -83,6 +83,7 @@ def make_app(services: Services) -> FastAPI:
         app.include_router(router)
     add_handlers(app)
     openapi.install(app, routes)
+    app.add_middleware(BodyLimit, usual_bytes=services.settings.body_bytes_max)
     app.add_middleware(Edge, meters=services.meters, new_id=services.new_id)
     return app
 

@@ -15,8 +15,6 @@ from hutong.core.kernel.errors import NotFound, Refused
 from hutong.server.api.access import Allowed, Here
 from hutong.wire.base import Digest, Shape
 
-UNBOUNDED = 1 << 50  # the app's own limit on bodies; the routes that use it count by themselves
-
 router = APIRouter(prefix="/v1/objects", tags=["objects"])
 
 DigestName = Annotated[Digest, Path(alias="digest")]
@@ -32,7 +30,6 @@ class StoredObject(Shape):
 @router.put(
     "/{digest}",
     dependencies=[Depends(Allowed("object.write"))],
-    max_body_size=UNBOUNDED,
     openapi_extra={
         "requestBody": {
             "required": True,

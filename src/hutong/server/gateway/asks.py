@@ -73,7 +73,7 @@ def read_ask(path: str, raw: bytes) -> Ask:
         wants_usage=bool(options and options.get("include_usage")),
         reserve_in=len(raw) + TEMPLATE_TOKENS,
         reserve_out=limit * choices,
-        counted_in=max(1, -(-_text_bytes(prompt) // BYTES_PER_TOKEN)),
+        counted_in=max(1, -(-text_bytes(prompt) // BYTES_PER_TOKEN)),
         document={**document, "max_tokens": limit},
     )
 
@@ -106,8 +106,8 @@ def _read_choices(document: Mapping[str, object]) -> int:
     return choices
 
 
-def _text_bytes(value: object) -> int:
-    """Return the bytes of all text in a prompt; a prompt of token numbers counts each as one token."""
+def text_bytes(value: object) -> int:
+    """Return the bytes of all text in messages or a prompt; each number counts as one token."""
     total, left = 0, [value]
     while left:
         each = left.pop()

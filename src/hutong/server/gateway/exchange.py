@@ -7,7 +7,7 @@ import orjson
 import structlog
 from starlette.types import Send
 
-from hutong.server.gateway.asks import BYTES_PER_TOKEN, Ask
+from hutong.server.gateway.asks import BYTES_PER_TOKEN, Ask, text_bytes
 from hutong.server.gateway.directory import Target
 from hutong.server.gateway.events import DONE, Oversize, Passage, Splitter, Tally
 from hutong.server.gateway.faults import Fault, broken_upstream, not_ready
@@ -171,12 +171,8 @@ def _count_text(choices: object) -> int:
     """Return tokens of a whole answer whose engine did not count them: four bytes a token, as for prompts."""
     if not isinstance(choices, list):
         return 0
-    texts = []
-    for choice in choices:
-        if isinstance(choice, dict):
-            message = choice.get("message")
-            texts += [choice.get("text"), *(message.values() if isinstance(message, dict) else ())]
-    size_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts if isinstance(text, str))
+    said = [choice.get("message", choice.get("text")) for choice in choices if isinstance(choice, dict)]
+    size_bytes = text_bytes(said)
     return -(-size_bytes // BYTES_PER_TOKEN)
 
 

@@ -33,7 +33,9 @@ class Site:
         secrets = fields.pop("secrets", {})
         staged = fields.pop("staged", ())
         job = JobId(ulid(1_795_000_000_000, next(_numbers).to_bytes(10, "big")))
-        base = JobSpec("try", JobType.TASK, 1, Resources((Ask("H800", 2),)), run, max_duration_s=60, grace_s=1)
+        base = JobSpec(
+            "try", JobType.TASK, 1, Resources((Ask("H800", 2),)), run, max_duration_s=60, grace_s=1
+        )
         spec = replace(base, **fields)
         attempt = Attempt(1, "s", "p", "H800", spec.num_nodes, 2 * spec.num_nodes, 1, 1, 1, 1)
         key = attempt_key(job, 1)

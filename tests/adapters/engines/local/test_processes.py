@@ -1,6 +1,7 @@
 """Processes of the local engine: nothing starts twice, nothing is left behind, whoever is killed when."""
 
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -10,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.adapters.engines.local.conftest import Site
 
 from hutong.adapters.engines.base import Order
-from hutong.adapters.engines.local import files, tree
+from hutong.adapters.engines.local import files, supervise, tree
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.states import AttemptState, Category
@@ -24,13 +26,14 @@ for _ in range(2):
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
-            os.execve(sys.executable, [sys.executable, "-c", "import time; open('up', 'a').write('x'); time.sleep(600)"], {})
+            code = "import time; open('up', 'a').write('x'); time.sleep(600)"
+            os.execve(sys.executable, [sys.executable, "-c", code], {})
         time.sleep(600)
 time.sleep(600)
 """
 
 
-def _escaping(order_of: "object", nodes: int = 1) -> str:
+def _escaping() -> str:
     return f"cat > escape.py <<'END'\n{ESCAPE}\nEND\nexec python3 escape.py"
 
 
@@ -49,29 +52,31 @@ def _marked(folder: Path) -> list[int]:
     return found
 
 
-def _began(site: "object", key: AttemptKey) -> int:
+def _began(site: Site, key: AttemptKey) -> int:
     began = files.read_json(site.folder(key) / files.BEGAN)
     assert began is not None
-    return began["pid"]
+    pid: int = began["pid"]
+    return pid
 
 
-def test_a_stop_reaches_grandchildren_that_hid(site) -> None:
-    order = site.order(_escaping(site))
+def test_a_stop_reaches_grandchildren_that_hid(site: Site) -> None:
+    order = site.order(_escaping())
     site.engine.submit(order)
-    site.until(lambda: (site.work(order.key) / "up").exists() and (site.work(order.key) / "up").read_text() == "xx")
+    up = site.work(order.key) / "up"
+    site.until(lambda: up.exists() and up.read_text() == "xx")
     assert len(_marked(site.work(order.key))) >= 3
     site.engine.stop(order.key, 1, Category.CANCELLED, "enough", 1)
     assert site.finish(order.key).state is AttemptState.CANCELLED
     assert _marked(site.work(order.key)) == []
 
 
-def test_what_a_finished_rank_left_running_is_ended(site) -> None:
+def test_what_a_finished_rank_left_running_is_ended(site: Site) -> None:
     seen, _ = site.run("setsid sleep 600 & sleep 0.1; exit 0")
     assert seen.state is AttemptState.SUCCEEDED
     assert _marked(site.work(seen.key)) == []
 
 
-def test_term_comes_first_and_the_grace_is_given(site) -> None:
+def test_term_comes_first_and_the_grace_is_given(site: Site) -> None:
     order = site.order("trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done", grace_s=20)
     site.engine.submit(order)
     site.until(lambda: "up" in site.log(order.key))
@@ -82,7 +87,7 @@ def test_term_comes_first_and_the_grace_is_given(site) -> None:
     assert site.log(order.key).splitlines()[-1] == "saved"
 
 
-def test_a_killed_supervisor_is_an_end_by_the_centre(site) -> None:
+def test_a_killed_supervisor_is_an_end_by_the_centre(site: Site) -> None:
     order = site.order("echo up; sleep 600")
     site.engine.submit(order)
     site.until(lambda: "up" in site.log(order.key))
@@ -99,7 +104,7 @@ def test_a_killed_supervisor_is_an_end_by_the_centre(site) -> None:
     assert site.log(order.key) == "up\n"
 
 
-def test_the_beat_tells_how_long_it_ran(plain) -> None:
+def test_the_beat_tells_how_long_it_ran(plain: Site) -> None:
     order = plain.order("sleep 600")
     plain.engine.submit(order)
     plain.until(lambda: files.read_beat(plain.folder(order.key)) >= 1_900)
@@ -110,7 +115,7 @@ def test_the_beat_tells_how_long_it_ran(plain) -> None:
     assert end.ended_ms == end.started_ms + end.ran_ms
 
 
-def test_a_supervisor_that_is_told_to_end_ends_its_ranks(plain) -> None:
+def test_a_supervisor_that_is_told_to_end_ends_its_ranks(plain: Site) -> None:
     order = plain.order("sleep 600")
     plain.engine.submit(order)
     plain.until(lambda: plain.see(order.key).state is AttemptState.RUNNING)
@@ -121,13 +126,13 @@ def test_a_supervisor_that_is_told_to_end_ends_its_ranks(plain) -> None:
     assert tree.carrying(order.key) == []
 
 
-def test_a_kill_from_inside_is_the_users_doing(plain) -> None:
+def test_a_kill_from_inside_is_the_users_doing(plain: Site) -> None:
     seen, _ = plain.run("kill -9 $$")
     assert seen.ended is not None
     assert (seen.ended.category, seen.ended.exits[0].signal) == (Category.USER, 9)
 
 
-def test_a_claim_that_never_began_is_invisible_and_starts_later(plain) -> None:
+def test_a_claim_that_never_began_is_invisible_and_starts_later(plain: Site) -> None:
     order = plain.order("echo ran >> count")
     plain.folder(order.key).mkdir(parents=True)
     assert plain.see(order.key) is None
@@ -136,20 +141,18 @@ def test_a_claim_that_never_began_is_invisible_and_starts_later(plain) -> None:
     assert (plain.work(order.key) / "count").read_text() == "ran\n"
 
 
-def test_a_start_whose_secrets_did_not_arrive_whole_does_not_begin(plain) -> None:
+def test_a_start_whose_secrets_did_not_arrive_whole_does_not_begin(plain: Site) -> None:
     order = plain.order("echo ran")
     folder = plain.folder(order.key)
     folder.mkdir(parents=True)
     files.write_json(folder / files.ORDER, plain.engine._order(order))
-    from hutong.adapters.engines.local import supervise
-
     argv = [sys.executable, "-I", "-S", supervise.__file__, str(folder)]
     for cut in (b"", b"{", b'{"secrets": {"A": "b"}}'):
         assert subprocess.run(argv, input=cut, check=False).returncode == supervise.INCOMPLETE
     assert plain.see(order.key) is None
 
 
-def test_many_submitters_at_once_start_one(plain) -> None:
+def test_many_submitters_at_once_start_one(plain: Site) -> None:
     order = plain.order("echo ran >> count; sleep 0.2")
     receipts = []
 
@@ -179,14 +182,14 @@ print("done", flush=True)
 
 
 @pytest.mark.slow
-def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain) -> None:
-    import pickle
-
+def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain: Site) -> None:
     dice = random.Random(7)
     killed_early = 0
     for _ in range(14):
         order: Order = plain.order("echo ran >> count; sleep 0.1")
-        child = subprocess.Popen([sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         assert child.stdin is not None
         assert child.stdout is not None
         pickle.dump((plain.config, order), child.stdin)
@@ -203,7 +206,7 @@ def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain) -> None:
     assert killed_early, "no kill came before the start: the test has lost its point"
 
 
-def test_a_stop_that_meets_a_start_leaves_nothing_running(plain) -> None:
+def test_a_stop_that_meets_a_start_leaves_nothing_running(plain: Site) -> None:
     for index in range(6):
         order = plain.order("sleep 600")
         thread = threading.Thread(target=plain.another().engine.submit, args=(order,))
@@ -215,12 +218,14 @@ def test_a_stop_that_meets_a_start_leaves_nothing_running(plain) -> None:
         assert tree.carrying(order.key) == []
 
 
-def test_a_key_that_is_none_is_refused(plain) -> None:
+def test_a_key_that_is_none_is_refused(plain: Site) -> None:
     with pytest.raises(Refused, match="not the key"):
         plain.engine.stop(AttemptKey("../../etc"), 1, Category.CANCELLED, "", 0)
 
 
-def test_a_machine_that_cannot_start_it_says_later(plain, tmp_path: Path, monkeypatch) -> None:
+def test_a_machine_that_cannot_start_it_says_later(
+    plain: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = plain.order("true")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     with pytest.raises(Later, match="no supervisor"):
@@ -228,7 +233,7 @@ def test_a_machine_that_cannot_start_it_says_later(plain, tmp_path: Path, monkey
     assert plain.see(order.key) is None
 
 
-def test_a_thousand_ended_attempts_cost_little(plain) -> None:
+def test_a_thousand_ended_attempts_cost_little(plain: Site) -> None:
     order = plain.order("true")
     plain.engine.submit(order)
     plain.finish(order.key)

@@ -83,7 +83,8 @@ def write_hosts(path: Path, network: bool) -> None:
     """Write the hosts file of a box: every rank of a gang is this host."""
     theirs = Path("/etc/hosts")
     rest = theirs.read_text() if network and theirs.exists() else ""
-    path.write_text(f"127.0.0.1 localhost job\n::1 localhost\n{rest}")
+    # The mapped form is what a dual-stack socket sees as its peer; without a name, torch warns each time.
+    path.write_text(f"127.0.0.1 localhost job\n::1 localhost\n::ffff:127.0.0.1 loopback\n{rest}")
 
 
 def leave_network() -> None:

@@ -147,7 +147,7 @@ class LocalEngine:
         self._over.pop(key, None)
         self._asked_again.pop(key, None)
         for rest in self._trash.iterdir():
-            shutil.rmtree(rest, ignore_errors=True)
+            _delete(rest)
 
     def _folder(self, key: AttemptKey) -> Path:
         if split_key(key) is None:
@@ -200,16 +200,18 @@ class LocalEngine:
                 child = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(script), str(folder)],
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,  # its end tells of the answer sooner than waiting would
                     stderr=sink,
                     cwd="/",
                     env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                     start_new_session=True,
                 )
             with child:
-                child.communicate(given, timeout=_BEGIN_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            return supervise.FAILED, "no answer"
+                try:
+                    child.communicate(given, timeout=_BEGIN_WITHIN_S)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    return supervise.FAILED, "no answer"
         except OSError as error:
             raise Later(f"{order.key}: no supervisor could be started: {error}", 5) from error
         return child.returncode, notes.read_text(errors="replace")[-500:]
@@ -264,10 +266,10 @@ class LocalEngine:
             return None
         started = files.read_json(folder / files.STARTED)
         ran_ms = files.read_beat(folder) if started else 0
-        order = files.read_json(folder / files.ORDER) or {}
+        named = split_key(key)
         exits = [files.read_json(path) or {} for path in sorted(folder.glob("exit-*.json"))]
         return {
-            "attempt": order["attempt"],
+            "attempt": named[1] if named else 1,
             "outcome": AttemptState.FAILED.value,
             "category": Category.INFRA.value,
             "reason": "the supervisor of this attempt died, or the machine was restarted",
@@ -276,6 +278,15 @@ class LocalEngine:
             "ran_ms": ran_ms,
             "exits": [{name: each[name] for name in ("rank", "code", "signal")} for each in exits],
         }
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder, also where the job has taken its own rights away; what is left is tried again."""
+    for here, _, _ in os.walk(folder):
+        for path in (entry for entry in os.scandir(here) if entry.is_dir(follow_symlinks=False)):
+            with contextlib.suppress(OSError):
+                Path(path).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _claimed(folder: Path) -> bool:

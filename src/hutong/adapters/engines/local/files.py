@@ -21,6 +21,7 @@ LOCK = "lock"
 BEAT = "beat"
 WORK = "work"
 INPUTS = "inputs"
+STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 

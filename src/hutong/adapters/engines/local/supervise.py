@@ -24,7 +24,6 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
 from hutong.adapters.engines.local import box, files, tap
-from hutong.adapters.engines.local import unpack as staging
 from hutong.adapters.engines.local.environment import environment
 from hutong.adapters.engines.local.gang import Exit, Gang, Start
 from hutong.adapters.engines.local.subreaper import adopt_orphans
@@ -106,7 +105,7 @@ class Supervision:
             self._gang.tap(0, log).say(self._config["note"])
         deadline = self._deadline()
         if self._order["staged"]:
-            script = Path(staging.__file__).resolve()
+            script = Path(__file__).resolve().with_name("unpack.py")
             argv = [sys.executable, "-I", "-S", str(script), str(self._folder)]
             self._launch(-1, argv, {"HUTONG_KEY": self._order["key"]}, boxed=False)
             verdict = self._watch({-1}, deadline) or self._staged()
@@ -124,7 +123,7 @@ class Supervision:
         return None
 
     def _staged(self) -> Verdict | None:
-        result = files.read_json(self._folder / staging.RESULT)
+        result = files.read_json(self._folder / files.STAGED)
         if result is None:
             code = self._gang.exits[-1].code
             return Verdict("FAILED", "infra", f"staging of the inputs failed with exit code {code}")
@@ -282,15 +281,14 @@ def main() -> int:
     if os.fork():
         os.close(theirs)
         answer = os.read(ours, 1)
-        return answer[0] if answer else FAILED
+        os._exit(answer[0] if answer else FAILED)
     os.close(ours)
     os.setsid()
     try:
         code, order, secrets = begin(folder, text)
-        if code == 0:
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, 0)
-            os.dup2(null, 1)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
         os.write(theirs, bytes([code]))
         os.close(theirs)
         if code == 0:

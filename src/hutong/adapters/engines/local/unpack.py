@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
 from hutong.adapters.engines.local import files
 
-RESULT = "staged.json"
 _MEMBERS = 1_000_000
 
 
@@ -101,9 +100,9 @@ def main() -> int:
     try:
         mounts = stage(folder, order)
     except ValueError as error:
-        files.write_json(folder / RESULT, {"problem": str(error)})
+        files.write_json(folder / files.STAGED, {"problem": str(error)})
         return 2
-    files.write_json(folder / RESULT, {"mounts": mounts})
+    files.write_json(folder / files.STAGED, {"mounts": mounts})
     return 0
 
 

@@ -152,8 +152,8 @@ def _create_ledger() -> None:
         _int("held_micro"),
         _int("floor_micro", null=True),
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
-        sa.CheckConstraint("posted_micro - held_micro >= floor_micro", name="ck_accounts_floor"),
-        sa.CheckConstraint("held_micro >= 0", name="ck_accounts_held"),
+        sa.CheckConstraint("posted_micro - held_micro >= floor_micro", name=op.f("ck_accounts_floor")),
+        sa.CheckConstraint("held_micro >= 0", name=op.f("ck_accounts_held")),
     )
     op.create_table(
         "lots",
@@ -206,7 +206,7 @@ def _create_ledger() -> None:
         _int("amount_micro"),
         sa.PrimaryKeyConstraint("key", "lot", name="pk_hold_parts"),
         sa.ForeignKeyConstraint(["key"], ["holds.key"], name="fk_hold_parts_key"),
-        sa.CheckConstraint("amount_micro >= 0", name="ck_hold_parts_amount"),
+        sa.CheckConstraint("amount_micro >= 0", name=op.f("ck_hold_parts_amount")),
     )
     op.create_table(
         "usage",

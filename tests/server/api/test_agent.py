@@ -1,0 +1,335 @@
+"""One job from wish to bill over the API alone: what agents do, and what users see of it."""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hutong.server.loop import Loop
+
+AWARD = {"amount": {"amount": "1000"}, "starts": "2026-01-01T00:00:00Z", "ends": "2099-01-01T00:00:00Z"}
+VOUCHER = {"face": {"amount": "100"}, "rate_percent": 30, "starts": AWARD["starts"], "ends": AWARD["ends"]}
+
+
+@dataclass
+class Centre:
+    """Plays the agent of site haidian."""
+
+    platform: Any
+    headers: dict[str, str]
+    loop: Loop
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self.platform.http.post(f"/v1/agent/{path}", json=body, headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def here(self, *live: str) -> None:
+        sighting = {"at_ms": self.platform.clock(), "known": live, "live": live, "agent": "test/1"}
+        self.call("report", {"sighting": sighting})
+
+    def settle(self) -> None:
+        for _ in range(20):
+            if not self.loop.step():
+                return
+
+    def tell(self, key: str, kind: str, **event: Any) -> dict[str, Any]:
+        return self.call("report", {"reports": [{"key": key, "event": {"kind": kind, "attempt": 1, **event}}]})
+
+    def log(self, key: str, rank: int, offset: int, data: bytes, whole: bool = False) -> int:
+        answer = self.platform.http.put(
+            f"/v1/agent/logs/{key}/{rank}?offset={offset}&whole={whole}", content=data, headers=self.headers
+        )
+        assert answer.status_code == 200, answer.text
+        size: int = answer.json()["size_bytes"]
+        return size
+
+
+@pytest.fixture
+def centre(platform: Any, li: dict[str, str]) -> Centre:
+    services = platform.services
+    loop = Loop(services.store, services.rules, services.clock, "test")
+    found = Centre(platform, platform.agent("haidian"), loop)
+    found.here()
+    platform.post("/v1/projects/physics/awards", AWARD)
+    platform.post("/v1/projects/physics/vouchers", VOUCHER)
+    return found
+
+
+@pytest.fixture
+def started(centre: Centre, submit: Callable[..., dict[str, Any]]) -> tuple[str, str]:
+    """A job that runs: its id and its attempt's key."""
+    job = submit(max_duration="1h", num_nodes=2)["id"]
+    centre.settle()
+    command = centre.call("take", {})["commands"][0]
+    key = command["key"]
+    centre.tell(key, "accepted", external_id="7", adopted=False)
+    centre.tell(key, "started", started_ms=centre.platform.clock())
+    centre.settle()
+    return job, key
+
+
+def end(centre: Centre, key: str, ran_ms: int = 1_800_000) -> None:
+    now = centre.platform.clock()
+    exits = [{"rank": 0, "code": 0}, {"rank": 1, "code": 0}]
+    centre.tell(
+        key, "ended", outcome="SUCCEEDED", category="none", reason="", started_ms=now - ran_ms, ended_ms=now,
+        ran_ms=ran_ms, exits=exits,
+    )  # fmt: skip
+
+
+def get(platform: Any, li: dict[str, str], path: str) -> Any:
+    answer = platform.http.get(path, headers=li)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_job_runs_is_metered_and_its_bill_balances(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    before = get(platform, li, "/v1/projects/physics/balance")
+    assert float(before["committed"]["amount"]) > 0
+    assert get(platform, li, f"/v1/jobs/{job}")["state"] == "RUNNING"
+    use = get(platform, li, "/v1/sites/haidian")["pools"][0]
+    assert use["cards_in_use"] == 2
+    end(centre, key)
+    centre.tell(key, "collected", outputs=[], log_bytes=0)
+    centre.settle()
+    found = get(platform, li, f"/v1/jobs/{job}")
+    assert found["state"] == "SUCCEEDED"
+    assert found["attempts"][0]["exits"] == [
+        {"rank": 0, "code": 0, "signal": 0},
+        {"rank": 1, "code": 0, "signal": 0},
+    ]
+    bill = get(platform, li, f"/v1/jobs/{job}/bill")
+    assert bill["final"] is True
+    assert bill["total"]["amount"] == "7.200000"  # 2 cards x half an hour x 7.2 yuan
+    assert bill["lines"][0]["quantity"] == "1.000000"
+    assert bill["lines"][0]["price"]["amount"] == "7.200000"
+    assert bill["entries_sum"]["amount"] == "0.000000"
+    paid = {each["kind"]: each["amount"]["amount"] for each in bill["paid"]}
+    assert paid == {"voucher": "2.160000", "award": "5.040000"}
+    assert bill["peta_hours"][0]["factor_p_per_card"] == "0.312000"
+    assert bill["peta_hours"][0]["p_hours"] == "0.312000"
+    assert bill["energy"]["green_percent"] == "40"
+    after = get(platform, li, "/v1/projects/physics/balance")
+    assert after["settled"]["amount"] == "7.200000"
+    assert after["committed"]["amount"] == "0.000000"
+    assert after["available"]["amount"] == "1092.800000"
+    whole = get(platform, li, "/v1/projects/physics/bill")
+    assert (whole["total"], whole["paid"]) == (bill["total"], bill["paid"])
+    past = get(platform, li, "/v1/projects/physics/bill?to=2026-01-01T00:00:00Z")
+    assert (past["total"]["amount"], past["lines"]) == ("0.000000", [])
+    report = get(platform, platform.operator, "/v1/ledger/check")
+    assert report["ok"] is True
+
+
+def test_the_receipt_says_why_and_the_decision_can_be_taken_again(
+    platform: Any, li: dict[str, str], started: tuple[str, str]
+) -> None:
+    job, _ = started
+    receipt = get(platform, li, f"/v1/jobs/{job}/receipt")
+    assert receipt["chosen"] == "haidian/a100"
+    assert receipt["alternatives"][0]["chosen"] is True
+    assert {part["name"] for part in receipt["alternatives"][0]["parts"]} >= {"price", "green"}
+    assert receipt["inputs"]["pools"][0]["cards_free"] == 16
+    replayed = platform.post(f"/v1/jobs/{job}/receipt/replay", headers=li)
+    assert replayed == {
+        "same": True,
+        "digest": receipt["digest"],
+        "replayed_digest": receipt["digest"],
+        "differences": [],
+    }
+    assert platform.http.get(f"/v1/jobs/{job}/receipt?attempt=2", headers=li).status_code == 404
+
+
+def test_a_log_grows_without_holes_and_is_read_from_any_offset(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    assert centre.log(key, 0, 100, b"too early") == 0
+    assert centre.log(key, 0, 0, b"step 1\n") == 7
+    assert centre.log(key, 0, 0, b"step 1\n") == 7
+    assert centre.log(key, 0, 5, b"1\nstep 2\n") == 14
+    assert centre.log(key, -1, 0, b"setting up\n", whole=True) == 11
+    url = f"/v1/jobs/{job}/logs"
+    answer = platform.http.get(url, headers=li)
+    assert answer.text == "step 1\nstep 2\n"
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert platform.http.get(f"{url}?offset=10", headers=li).text == "p 2\n"
+    assert platform.http.get(f"{url}?offset=1000", headers=li).text == ""
+    assert platform.http.get(f"{url}?rank=setup", headers=li).text == "setting up\n"
+    assert platform.http.get(f"{url}?rank=-1", headers=li).text == "setting up\n"
+    assert platform.http.get(f"{url}?rank=2", headers=li).status_code == 422
+    assert key in centre.call("take", {})["watched"]
+    assert centre.log(key, 0, 14, b"done\n", whole=True) == 19
+    assert centre.log(key, 0, 0, b"step 1\n") == 19
+    assert platform.http.get(url, headers=li).text == "step 1\nstep 2\ndone\n"
+    names = [each.path for each in platform.services.objects.list(f"logs/physics/{job}/1/0")]
+    assert names == [f"logs/physics/{job}/1/0/whole"]
+
+
+def read_events(answer: Any) -> list[dict[str, str]]:
+    blocks = [block for block in answer.text.split("\n\n") if block and not block.startswith(":")]
+    return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+
+
+def test_a_followed_log_ends_with_the_attempt_and_goes_on_where_it_broke_off(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    first, second = "第一步\n".encode(), b"bad \xff byte\n"
+    centre.log(key, 0, 0, first)
+
+    def go_on() -> None:
+        centre.log(key, 0, len(first), second, whole=True)
+        end(centre, key)
+        centre.tell(key, "collected", outputs=[], log_bytes=20)
+
+    timer = threading.Timer(0.3, go_on)
+    timer.start()
+    answer = platform.http.get(f"/v1/jobs/{job}/logs?follow=1", headers=li)
+    timer.join()
+    events = read_events(answer)
+    assert events[-1]["event"] == "end"
+    pieces = [json.loads(each["data"]) for each in events[:-1]]
+    assert "".join(piece["text"] for piece in pieces) == "第一步\nbad ? byte\n"
+    assert pieces[-1]["next"] == len(first) + len(second) == int(events[-2]["id"])
+    for piece in pieces:
+        assert piece["next"] == piece["offset"] + len(piece["text"].encode())
+    later = platform.http.get(
+        f"/v1/jobs/{job}/logs?follow=1", headers={**li, "Last-Event-ID": str(len(first))}
+    )
+    assert [json.loads(each["data"])["text"] for each in read_events(later)[:-1]] == ["bad ? byte\n"]
+
+
+def test_facts_stream_until_the_job_is_over_and_again_from_any_of_them(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+
+    def go_on() -> None:
+        end(centre, key)
+        centre.tell(key, "collected", outputs=[], log_bytes=0)
+        centre.settle()
+
+    timer = threading.Timer(0.2, go_on)
+    timer.start()
+    events = read_events(platform.http.get(f"/v1/jobs/{job}/events", headers=li))
+    timer.join()
+    kinds = [json.loads(each["data"])["kind"] for each in events[:-1]]
+    assert kinds[0] == "submitted"
+    assert kinds[-1] == "finished"
+    assert events[-1]["event"] == "end"
+    assert [int(each["id"]) for each in events[:-1]] == list(range(1, len(events)))
+    again = read_events(platform.http.get(f"/v1/jobs/{job}/events?after=3", headers=li))
+    assert again == events[3:]
+
+
+def test_kept_files_go_in_by_digest_and_come_out_by_the_attempt_s_own_list(
+    platform: Any, li: dict[str, str], wang: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    content = b"weights" * 1000
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    http, url = platform.http, f"/v1/agent/objects/{digest}"
+    assert http.head(url, headers=centre.headers).status_code == 404
+    wrong = http.put(url, content=b"other", headers=centre.headers)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_digest")
+    assert http.head(url, headers=centre.headers).status_code == 404
+    assert http.put(url, content=content, headers=centre.headers).json()["size_bytes"] == 7000
+    assert http.get(url, headers=centre.headers).content == content
+    end(centre, key)
+    outputs = [{"path": "model/model.safetensors", "size_bytes": 7000, "digest": digest}]
+    centre.tell(key, "collected", outputs=outputs, log_bytes=0)
+    assert get(platform, li, f"/v1/jobs/{job}/outputs")["items"] == outputs
+    answer = http.get(f"/v1/jobs/{job}/outputs/model/model.safetensors", headers=li)
+    assert answer.content == content
+    assert "attachment" in answer.headers["content-disposition"]
+    for path in ("model", "../../hutong.sqlite", "%2e%2e/hutong.sqlite", "/etc/passwd", "model/%2e/model.safetensors"):
+        assert http.get(f"/v1/jobs/{job}/outputs/{path}", headers=li).status_code in {404, 422}, path
+    assert http.get(f"/v1/jobs/{job}/outputs/model/model.safetensors", headers=wang).status_code == 404
+
+
+def test_secrets_travel_with_the_start_command_only(
+    platform: Any, li: dict[str, str], centre: Centre, submit: Callable[..., dict[str, Any]]
+) -> None:
+    platform.http.put("/v1/projects/physics/secrets/HF_TOKEN", json={"value": "hf_sesam"}, headers=li)
+    job = submit(secrets={"HF_TOKEN": None})["id"]
+    centre.settle()
+    command = centre.call("take", {})["commands"][0]
+    assert command["secrets"] == {"HF_TOKEN": "hf_sesam"}
+    for path in (f"/v1/jobs/{job}", f"/v1/jobs/{job}/facts", f"/v1/jobs/{job}/receipt"):
+        assert "hf_sesam" not in platform.http.get(path, headers=li).text
+
+
+def test_an_agent_gets_only_its_own_site_s_commands_and_writes_only_its_own_logs(
+    platform: Any, centre: Centre, started: tuple[str, str]
+) -> None:
+    _, key = started
+    other = {**SITE_BODY, "id": "other"}
+    platform.post("/v1/sites", other)
+    headers = platform.agent("other")
+    assert platform.http.post("/v1/agent/take", json={}, headers=headers).json()["commands"] == []
+    log = platform.http.put(f"/v1/agent/logs/{key}/0?offset=0", content=b"x", headers=headers)
+    assert log.status_code == 404
+    event = {"kind": "ended", "attempt": 1, "outcome": "FAILED", "category": "user", "reason": "forged",
+             "started_ms": 1, "ended_ms": 2, "ran_ms": 1}  # fmt: skip
+    platform.http.post("/v1/agent/report", json={"reports": [{"key": key, "event": event}]}, headers=headers)
+    row = platform.services.store.job(started[0])
+    assert row.job.state == "RUNNING"
+
+
+def test_a_waiting_agent_hears_of_a_command_within_a_moment(
+    centre: Centre, submit: Callable[..., dict[str, Any]]
+) -> None:
+    took: list[tuple[float, int]] = []
+
+    def take() -> None:
+        begun = time.monotonic()
+        commands = centre.call("take", {"wait_s": 20})["commands"]
+        took.append((time.monotonic() - begun, len(commands)))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    submit()
+    centre.settle()
+    thread.join(20)
+    assert took
+    seconds, commands = took[0]
+    assert commands == 1
+    assert seconds < 10
+
+
+def test_an_award_is_given_once_however_often_it_is_sent(platform: Any, li: dict[str, str]) -> None:
+    once = {**platform.operator, "Idempotency-Key": "award-2026-1"}
+    url = "/v1/projects/physics/awards"
+    first = platform.post(url, AWARD, headers=once)
+    assert platform.post(url, AWARD, headers=once) == first
+    other = {**AWARD, "amount": {"amount": "2000"}}
+    assert platform.http.post(url, json=other, headers=once).status_code == 409
+    balance = get(platform, li, "/v1/projects/physics/balance")
+    assert balance["available"]["amount"] == "1000.000000"
+    for change, path in (
+        ({"amount": {"amount": "0"}}, "/amount/amount"),
+        ({"ends": AWARD["starts"]}, "/ends"),
+        ({"starts": "yesterday"}, "/starts"),
+    ):
+        answer = platform.http.post(url, json={**AWARD, **change}, headers=platform.operator)
+        assert answer.status_code == 422
+        assert answer.json()["problems"][0]["path"] == path
+
+
+SITE_BODY: dict[str, Any] = {
+    "id": "haidian", "name_zh": "海淀", "name_en": "Haidian", "region": "beijing", "distance_km": 10,
+    "pools": [{"id": "a100", "accelerator": "A100", "nodes": 2, "cards_per_node": 8,
+               "price_per_card_hour": {"amount": "7.2"}, "pue": "1.2"}],
+    "supply": {"green_ppm": [400_000] * 24, "grams_per_kwh": [550] * 24, "source": "test"},
+}  # fmt: skip

@@ -1,0 +1,85 @@
+"""Institutions, projects and sites: entered once, repeated harmlessly, refused with the field that is wrong."""
+
+from typing import Any
+
+from hutong.server.services import bootstrap
+
+PROJECT = {"id": "physics", "institution": "tsinghua", "title": "Physics", "owner": "li"}
+
+
+def test_a_repeat_changes_nothing_and_another_body_under_the_same_id_is_refused(platform: Any) -> None:
+    tenant = {"id": "pku", "kind": "university", "name_zh": "北大", "name_en": "Peking"}
+    assert platform.post("/v1/institutions", tenant) == platform.post("/v1/institutions", tenant) == tenant
+    other = platform.http.post("/v1/institutions", json={**tenant, "kind": "sme"}, headers=platform.operator)
+    assert (other.status_code, other.json()["code"]) == (409, "exists")
+    assert platform.http.get("/v1/institutions/pku", headers=platform.operator).json() == tenant
+    assert platform.http.get("/v1/institutions/mit", headers=platform.operator).status_code == 404
+    platform.person("li")
+    assert platform.post("/v1/projects", PROJECT) == platform.post("/v1/projects", PROJECT)
+
+
+def test_what_a_project_names_must_be_there(platform: Any) -> None:
+    for change, path in (({"owner": "ghost"}, "/owner"), ({"institution": "mit"}, "/institution")):
+        answer = platform.http.post("/v1/projects", json={**PROJECT, **change}, headers=platform.operator)
+        assert answer.status_code == 422
+        assert answer.json()["problems"][0]["path"] in {path, "/owner"}
+    assert platform.http.get("/v1/projects", headers=platform.operator).json()["items"] == []
+
+
+def test_one_lists_one_s_own_projects_and_an_operator_all(
+    platform: Any, li: dict[str, str], wang: dict[str, str]
+) -> None:
+    def names(headers: dict[str, str]) -> list[str]:
+        return [each["id"] for each in platform.http.get("/v1/projects", headers=headers).json()["items"]]
+
+    assert (names(li), names(wang)) == (["physics"], ["biology"])
+    assert names(platform.operator) == ["biology", "physics"]
+
+
+def test_a_site_is_shown_with_its_condition_and_takes_no_work_when_it_is_closed(
+    platform: Any, li: dict[str, str]
+) -> None:
+    site = platform.http.get("/v1/sites/haidian", headers=li).json()
+    assert site["reachable"] is False
+    assert site["pools"][0]["pue"] == "1.2"
+    assert site["pools"][0]["cards"] == 16
+    assert site["green_percent_now"] == "40"
+    platform.http.post("/v1/agent/take", json={}, headers=platform.agent("haidian"))
+    assert platform.http.get("/v1/sites/haidian", headers=li).json()["reachable"] is True
+    platform.clock.ahead_ms += 10 * 60_000
+    assert platform.http.get("/v1/sites/haidian", headers=li).json()["reachable"] is False
+    url = "/v1/sites/haidian/admission"
+    closed = platform.http.put(url, json={"admission": "inactive"}, headers=platform.operator)
+    assert closed.json()["admission"] == "inactive"
+    assert platform.http.put(url, json={"admission": "active"}, headers=li).status_code == 403
+    assert platform.http.get("/v1/sites", headers=li).json()["items"][0]["admission"] == "inactive"
+
+
+def test_a_wrong_site_is_refused_field_by_field(platform: Any) -> None:
+    pool = {
+        "id": "a", "accelerator": "Abacus", "nodes": 1, "cards_per_node": 1,
+        "price_per_card_hour": {"amount": "-1"}, "pue": "1.2",
+    }  # fmt: skip
+    body = {
+        "id": "x", "name_zh": "x", "name_en": "x", "region": "x", "distance_km": 1, "pools": [pool, pool],
+        "supply": {"green_ppm": [0] * 24, "grams_per_kwh": [0] * 24, "source": "test"},
+    }  # fmt: skip
+    answer = platform.http.post("/v1/sites", json=body, headers=platform.operator)
+    assert answer.status_code == 422
+    assert {each["path"] for each in answer.json()["problems"]} == {
+        "/pools/0/accelerator",
+        "/pools/1/accelerator",
+        "/pools/1/id",
+        "/pools/0/price_per_card_hour/amount",
+        "/pools/1/price_per_card_hour/amount",
+    }
+
+
+def test_the_first_operator_is_made_once_and_gets_a_fresh_token_each_time(platform: Any) -> None:
+    first, one = bootstrap(platform.services)
+    second, two = bootstrap(platform.services, "another password")
+    assert first == second
+    assert one != two
+    for token in (one, two):
+        me = platform.http.get("/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
+        assert (me["id"], me["operator"]) == ("admin", True)

@@ -1,0 +1,71 @@
+"""The API does what its OpenAPI document says, whatever a client may send: a bounded sample of each route."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from hutong.server.api.app import make_app
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 6
+
+
+def prepare(case: Any, real: dict[str, str]) -> None:
+    """Name things that exist, so that more than 404 is seen; and never wait for commands."""
+    for name, value in real.items():
+        if case.path_parameters and name in case.path_parameters:
+            case.path_parameters[name] = value
+    if case.operation.path == "/v1/agent/take" and isinstance(case.body, dict):
+        case.body["wait_s"] = 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [False, True], ids=["any names", "names that exist"])
+def test_every_route_answers_as_described(platform: Any, submit: Any, named: bool) -> None:
+    job = submit()["id"]
+    platform.post(f"/v1/jobs/{job}/cancel", {"reason": "so that its streams end"})
+    store = platform.services.store
+    assert store.job(job).job.cancel_by
+    headers = platform.person("mei", "chemistry")
+    agent = platform.agent("haidian")
+    real = {"project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian"}
+    if named:
+        real["job"] = job
+    api = schemathesis.openapi.from_asgi("/openapi.json", make_app(platform.services))
+    for found in api.get_all_operations():
+        operation = found.ok()
+        if operation.path == "/v1/logout" or (named and operation.path == "/v1/jobs/{job}/events"):
+            continue
+        if operation.path.startswith("/v1/agent"):
+            tokens = [agent]
+        else:
+            tokens = [platform.operator, headers]
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def run(case: Any) -> None:
+            prepare(case, real if named else {})
+            for token in tokens:
+                case.call_and_validate(headers=token, checks=CHECKS)
+
+        run()
