@@ -4,7 +4,8 @@ Each figure is taken with 0, 10^5 and 10^6 finished jobs in the store, on SQLite
 
 | row | what is measured | baseline, in the same run |
 |---|---|---|
-| submit_single | POST /v1/jobs, one job a request, eight clients at once | one durable commit a job, one writer, bare driver |
+| submit_single | one job at a time from 64 callers at once: the door's check and group commit, without HTTP | one durable commit a job, one writer, bare driver |
+| submit_http | POST /v1/jobs, one job a request, 16 connections, client on the same two cores | the same |
 | submit_batch | POST /v1/jobs/batch, 1,000 jobs a request | 1,000 jobs a commit, bare driver |
 | placements | the loop's turns over those jobs: placed, held, commanded, committed | the same as submit_batch's |
 | dispatch | from before the POST to the agent's long poll having the command, loop as a process | a durable commit |
@@ -14,6 +15,7 @@ Each figure is taken with 0, 10^5 and 10^6 finished jobs in the store, on SQLite
 """
 
 import argparse
+import http.client
 import json
 import platform
 import shutil
@@ -36,10 +38,12 @@ from bench.rig import Rig
 from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
-from hutong.config import now_ms
+from hutong.config import Settings, now_ms
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import SiteId
+from hutong.server.api.wishes import make_wish, read_spec
 from hutong.server.loop import Loop
+from hutong.server.services import open_services
 
 BJ = SiteId("bj")
 LEVELS = {"0": 0, "1e5": 100_000, "1e6": 1_000_000}
@@ -56,14 +60,13 @@ class Sizes:
     """How much of each is measured."""
 
     singles: int
-    clients: int
     batches: int
     dispatches: int
     lists: int
 
 
-FULL = Sizes(singles=1200, clients=8, batches=6, dispatches=200, lists=300)
-QUICK = Sizes(singles=250, clients=8, batches=2, dispatches=30, lists=60)
+FULL = Sizes(singles=1600, batches=6, dispatches=200, lists=300)
+QUICK = Sizes(singles=400, batches=2, dispatches=30, lists=60)
 
 
 def row(name: str, value: float, unit: str, baseline: str, baseline_value: float) -> None:
@@ -170,21 +173,45 @@ def times_ms(count: int, work: Callable[[], object]) -> list[float]:
     return taken
 
 
-def submit_singles(rig: Rig, sizes: Sizes) -> float:
-    """Return jobs a second over HTTP, one a request."""
-    body = {"project": PROJECT, "spec": DOCUMENT}
+def in_parallel(callers: int, count: int, work: Callable[[int], None]) -> float:
+    """Return calls a second of `work(times)` shared by that many threads."""
+    each = count // callers
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(work, [each] * callers))
+    return each * callers / (time.perf_counter() - begin)
+
+
+def submit_singles(url: str, folder: Path, sizes: Sizes) -> float:
+    """Return jobs a second, one at a time, through what stands behind the route."""
+    services = open_services(Settings.load(folder, database=url))
 
     def work(count: int) -> None:
-        with rig.client() as client:
-            for _ in range(count):
-                answer = client.post("/v1/jobs", json=body)
-                assert answer.status_code == 201, answer.text
+        for _ in range(count):
+            wish = make_wish(services, "admin", PROJECT, read_spec(DOCUMENT))
+            assert not services.submissions.add(wish).result().submission.repeated
 
-    each = sizes.singles // sizes.clients
-    begin = time.perf_counter()
-    with ThreadPoolExecutor(sizes.clients) as pool:
-        list(pool.map(work, [each] * sizes.clients))
-    return each * sizes.clients / (time.perf_counter() - begin)
+    try:
+        return in_parallel(64, sizes.singles * 4, work)
+    finally:
+        services.close()
+
+
+def submit_over_http(rig: Rig, sizes: Sizes) -> float:
+    """Return jobs a second over HTTP, one a request; a bare client, since it shares the machine."""
+    body = json.dumps({"project": PROJECT, "spec": DOCUMENT})
+    headers = {"authorization": f"Bearer {rig.token}", "content-type": "application/json"}
+
+    def work(count: int) -> None:
+        line = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=60)
+        for _ in range(count):
+            line.request("POST", "/v1/jobs", body, headers)
+            answer = line.getresponse()
+            text = answer.read()
+            assert answer.status == 201, text
+        line.close()
+
+    return in_parallel(16, sizes.singles, work)
 
 
 def submit_batches(rig: Rig, sizes: Sizes) -> float:
@@ -267,7 +294,9 @@ def measure(kind: str, url: str, level: str, folder: Path, sizes: Sizes) -> None
         names = {"sqlite": "bare sqlite3", "postgres": "bare psycopg"}
         name, tail = names[kind], f"{level}_{kind}"
         single, batch = bare.rate(min(sizes.singles, 300), 1), bare.rate(sizes.batches, 1000)
-        row(f"submit_single_{tail}", submit_singles(rig, sizes), "1/s", f"{name}, a commit each", single)
+        each = f"{name}, a commit each"
+        row(f"submit_single_{tail}", submit_singles(url, folder, sizes), "1/s", each, single)
+        row(f"submit_http_{tail}", submit_over_http(rig, sizes), "1/s", each, single)
         row(f"submit_batch_{tail}", submit_batches(rig, sizes), "1/s", f"{name}, 1,000 a commit", batch)
         row(f"placements_{tail}", place_all(url), "1/s", f"{name}, 1,000 a commit", batch)
         with rig.client() as client:

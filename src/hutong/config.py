@@ -47,7 +47,7 @@ def default_data() -> Path:
 
 
 class Settings(BaseModel):
-    """All that a platform can be told: keys of `<data>/hutong.toml`; `HUTONG_<KEY>` in the environment wins."""
+    """What a platform can be told: keys of `<data>/hutong.toml`; `HUTONG_<KEY>` in the environment wins."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,6 +67,7 @@ class Settings(BaseModel):
     log_bytes_max: Annotated[int, Field(ge=1024)] = 1 << 30
     submissions_waiting_max: Annotated[int, Field(ge=1)] = 2000
     streams_max: Annotated[int, Field(ge=1)] = 500
+    uploads_max: Annotated[int, Field(ge=1)] = 16
 
     @property
     def database_url(self) -> str:

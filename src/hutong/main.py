@@ -199,8 +199,10 @@ def up(
     Example: hutong up --data ./data --scenario demo
     """
     from hutong.server.founding import found_operator, hold_folder, settle_ports
+    from hutong.server.up import die_with_parent
 
     ended = _ended_by_signal()
+    die_with_parent()
     given = {"api_host": host, "gateway_host": host, "api_port": port, "gateway_port": gateway_port}
     settings = Settings.load(data, os.environ, **given)
     with hold_folder(settings.data):

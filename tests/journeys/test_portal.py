@@ -5,6 +5,7 @@ Screenshots go to the folder that HUTONG_SHOTS names, else to the test's own.
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import threading
@@ -187,6 +188,12 @@ def _tour(journey: Journey, page: Page, name: str) -> None:
     page.goto("/sites")
     expect(page.locator(".site")).to_have_count(3)
     journey.shoot(page, f"{name}-08-sites")
+    page.goto("/models")
+    expect(page.locator("table.cards tbody tr")).to_have_count(2)
+    journey.shoot(page, f"{name}-10-models")
+    page.goto(f"/jobs/{done}/file")
+    expect(page.locator("tbody a")).to_have_count(2)
+    journey.shoot(page, f"{name}-11-file")
     page.goto("/jobs/new")
     page.locator("button[value=check]").click()
     expect(page.locator("#answer .rows .row")).to_have_count(4)
@@ -200,6 +207,10 @@ def test_a_running_job_is_live_and_an_unreachable_centre_stands_beside_its_state
     with journey.visitor(locale="en-GB") as context:
         page = context.new_page()
         journey.sign_in(page)
+        page.goto(f"/jobs/{job}")
+        until(lambda: open_streams(world) == 2)
+        page.goto("/sites")
+        until(lambda: open_streams(world) == 0)
         page.goto(f"/jobs/{job}")
         state = page.locator("#job-head .chip").first
         expect(state).to_have_text("running")
@@ -219,6 +230,7 @@ def test_a_running_job_is_live_and_an_unreachable_centre_stands_beside_its_state
         expect(page.locator("#cancel")).to_have_count(0)
         expect(page.locator(".log")).to_contain_text("a line while away")
         assert page.evaluate("performance.timeOrigin") == before, "the page was loaded anew"
+        until(lambda: open_streams(world) == 0)
         journey.shoot(page, "live-en-02-finished")
     assert journey.errors == []
 
@@ -318,3 +330,10 @@ def test_pages_are_labelled_ordered_and_readable_in_light_and_dark(journey: Jour
 def world_log() -> bytes:
     """Return the log with which the running job began."""
     return str(sys.modules["portal_world"].LOG).encode()
+
+
+def open_streams(world: Any) -> int:
+    """Return how many streams the API has open, as its meters say."""
+    found = re.search(r"^hutong_\w*streams\w* (\d+)", world.http.get("/metrics").text, re.MULTILINE)
+    assert found, "no meter of streams"
+    return int(found[1])

@@ -157,21 +157,14 @@ class World:
 
     def run_job(self, job: str, *events: Any) -> None:
         """Let the loop place a job, and a site's agent take it and report."""
-        wait_for(
-            lambda: self.loop.step() or self.store.take(SiteId("haidian"), 0, 100, self.platform.clock())
-        )
         key = attempt_key(JobId(job), 1)
-        taken = wait_for(
-            lambda: [
-                each
-                for each in (
-                    self.loop.step(),
-                    *self.store.take(SiteId("haidian"), 0, 100, self.platform.clock()),
-                )[1:]
-                if each.key == key
-            ]
-        )
-        assert taken[0].kind == "start"
+
+        def started() -> bool:
+            self.loop.step()
+            taken = self.store.take(SiteId("haidian"), 0, 100, self.platform.clock())
+            return any((each.key, each.kind) == (key, "start") for each in taken)
+
+        wait_for(started)
         for event in (f.Accepted(1, "x", adopted=False), f.Starting(1), *events):
             self.store.report(SiteId("haidian"), [f.Report(key, event)], None, self.platform.clock())
         self.loop.step()

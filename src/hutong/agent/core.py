@@ -82,6 +82,7 @@ class Agent:
         self._collector = Collector(link, engine)
         self._logs = LogShipper(link, engine)
         self._open: dict[AttemptKey, tuple[Command, int]] = {}
+        self._stops: dict[AttemptKey, Command] = {}
         self._not_before: dict[AttemptKey, int] = {}
         self._adopted: dict[AttemptKey, bool] = {}
         self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
@@ -120,13 +121,12 @@ class Agent:
         """Note what came; `tick` acts on it."""
         self._platform_ahead_ms = delivery.now_ms - self._ticks()
         self._watched = delivery.watched
-        # A stop goes first: where it meets a start in one batch, the start then finds the mark.
-        for command in sorted(delivery.commands, key=lambda each: (each.kind != "stop", each.id)):
+        for command in delivery.commands:
             # That it is still asked for says that the platform does not know what was told of it.
             self._told.pop(command.key, None)
             self._spool.drop(command.key)
             if command.kind == "stop":
-                self._stop(command)
+                self._stops[command.key] = command
             elif command.kind == "start" and command.spec is not None:
                 self._open[command.key] = (command, self._ticks())
             else:
@@ -157,8 +157,12 @@ class Agent:
         _log.info("stop", site=self._site, key=command.key, category=attempt.stop_category.value)
 
     def _act(self) -> bool:
-        acted = False
+        acted = bool(self._stops)
         now = self._ticks()
+        # Stops go first: where one meets a start in a batch, the start then finds the mark.
+        for stop in list(self._stops.values()):
+            self._stop(stop)
+            del self._stops[stop.key]
         for command, handed_out_ms in list(self._open.values()):
             if now - handed_out_ms > self._habits.lease_s * 1000:
                 self._let_go(command.key)
@@ -169,9 +173,8 @@ class Agent:
                 continue
             try:
                 acted = self._start(command) or acted
-            except Later as error:
-                self._not_before[command.key] = now + 1000 * max(error.after_s, 1)
-                _log.warning("start put off", site=self._site, key=command.key, why=error.message)
+            except (Later, OSError) as error:
+                self._put_off(command.key, error)
         return acted
 
     def _start(self, command: Command) -> bool:
@@ -196,6 +199,11 @@ class Agent:
             _log.warning("start refused", site=self._site, key=command.key, why=error.message)
         self._let_go(command.key)
         return True
+
+    def _put_off(self, key: AttemptKey, error: Later | OSError) -> None:
+        after_s = error.after_s if isinstance(error, Later) else 10
+        self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
+        _log.warning("put off", site=self._site, key=key, why=str(error))
 
     def _let_go(self, key: AttemptKey) -> None:
         self._open.pop(key, None)
@@ -291,9 +299,7 @@ class Agent:
             if error is None:
                 self._collected[key] = future.result()
             elif isinstance(error, Later | OSError):
-                after_s = error.after_s if isinstance(error, Later) else 10
-                self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
-                _log.warning("collection put off", site=self._site, key=key, why=str(error))
+                self._put_off(key, error)
             else:
                 raise error
         now = self._ticks()

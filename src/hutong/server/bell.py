@@ -24,7 +24,7 @@ class Bell:
     all while nobody waits.
     """
 
-    def __init__(self, pulse: Callable[[], int], every_s: float = 0.02) -> None:
+    def __init__(self, pulse: Callable[[], int], every_s: float = 0.01) -> None:
         self._pulse = pulse
         self._every_s = every_s
         self._waiters: set[_Waiter] = set()

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 LEASE_MS = 10_000
 RENEW_MS = 3_000
 IDLE_S = 1.0
-_POLL_S = 0.02
+_POLL_S = 0.01
 
 
 class Clock(Protocol):

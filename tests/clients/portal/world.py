@@ -1,8 +1,9 @@
 """A world for the portal's tests: the real API, store and loop, and agents that use their own door."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def pool(name: str, chip: str, nodes: int, price: str, pue: str) -> dict[str, An
         "price_per_card_hour": {"amount": price}, "pue": pue,
     }  # fmt: skip
 
+
+_HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+MODEL = {
+    "config.json": b'{"architectures": ["LlamaForCausalLM"], "hidden_size": 2}',
+    "model.safetensors": len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8),
+}
 
 SITES = (
     site("haidian", "海淀算力中心", "Haidian Computing Centre", 12, 310_000,
@@ -164,7 +171,22 @@ class World:
         size: int = answer.json()["size_bytes"]
         return size
 
-    def finish(self, attempt: dict[str, Any], ran_ms: int, *, code: int = 0) -> None:
+    def keep(self, attempt: dict[str, Any], path: str, content: bytes) -> dict[str, Any]:
+        """Have the agent store a file; return it as an output."""
+        digest = f"sha256:{sha256(content).hexdigest()}"
+        headers = self.agents[attempt["site"]]
+        answer = self.http.put(f"/v1/agent/objects/{digest}", content=content, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return {"path": path, "size_bytes": len(content), "digest": digest}
+
+    def finish(
+        self,
+        attempt: dict[str, Any],
+        ran_ms: int,
+        *,
+        code: int = 0,
+        outputs: Sequence[dict[str, Any]] = (),
+    ) -> None:
         """Have the attempt end after it ran for so long, and its files collected."""
         self.clock.ahead_ms += ran_ms
         key, site, number = attempt["key"], attempt["site"], attempt["number"]
@@ -177,7 +199,7 @@ class World:
             key, site, kind="ended", attempt=number, started_ms=end_ms - ran_ms, ended_ms=end_ms,
             ran_ms=ran_ms, exits=exits, **outcome,
         )  # fmt: skip
-        self.say(key, site, kind="collected", attempt=number, outputs=[], log_bytes=0)
+        self.say(key, site, kind="collected", attempt=number, outputs=list(outputs), log_bytes=0)
         self.running[site].discard(key)
         for name in self.agents:
             self.sighting(name)
@@ -228,13 +250,15 @@ def open_world(folder: Path) -> Iterator[World]:
 
 
 def tell_story(world: World) -> dict[str, str]:
-    """Fill the world with Li's work: a job that succeeded, one that failed, one that runs, two that wait."""
+    """Fill the world with Li's work: jobs in every sort of state, a model and its deployment."""
     li = world.person("li", "李晓雨")
     world.project("physics", "大模型物理先导专项", "li")
     jobs = {"done": world.submit(li, "physics")}
     attempt = world.start(jobs["done"])
     world.log(attempt, LOG)
-    world.finish(attempt, 27 * 60_000)
+    kept = [world.keep(attempt, f"model/{path}", content) for path, content in MODEL.items()]
+    world.finish(attempt, 27 * 60_000, outputs=kept)
+    world.call("/v1/models", {"name": "tiny-llm", "project": "physics", "job": jobs["done"]}, li)
     jobs["failed"] = world.submit(li, "physics", name="evaluate-weather", num_nodes=1)
     attempt = world.start(jobs["failed"])
     world.log(attempt, "Traceback (most recent call last):\nKeyError: 'temperature'\n")
@@ -258,5 +282,7 @@ def tell_story(world: World) -> dict[str, str]:
         resources={"accelerators": {"Ascend910B": 8}},
         max_duration="1h",
     )
+    deployment = {"name": "chat", "project": "physics", "model": "tiny-llm", "accelerators": {"A100": 1}}
+    jobs["serving"] = world.call("/v1/deployments", deployment, li)["job"]
     world.settle()
     return jobs

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.accelerators import ACCELERATORS, find_accelerator
 from hutong.core.catalog.deployments import DeploymentState, deployment_state, serve_document, serving
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import JobId
-from hutong.core.work.check import check_spec
+from hutong.core.work.check import Catalogue, check_spec
 from hutong.core.work.facts import Accepted, Dispatched, Fact, Placed, Queued, Started, Submitted
 from hutong.core.work.fold import Job, fold
 from hutong.core.work.spec import Ask, Input, JobType
@@ -16,6 +16,7 @@ from hutong.core.work.states import JobState
 
 DIGEST = f"sha256:{'a' * 64}"
 JOB = JobId("0" * 26)
+KNOWN = Catalogue(lambda name: card.model if (card := find_accelerator(name)) else None, tuple(ACCELERATORS))
 
 
 def running(port: int = 8000) -> Job:
@@ -27,7 +28,7 @@ def running(port: int = 8000) -> Job:
 
 
 def test_the_service_job_is_one_that_users_could_write() -> None:
-    spec = check_spec(serve_document("chat", DIGEST, {"A100": 2}, "0", {}), ACCELERATORS)
+    spec = check_spec(serve_document("chat", DIGEST, {"A100": 2}, "0", {}), KNOWN)
     assert spec.type is JobType.SERVICE
     assert spec.inputs == (Input("model", DIGEST, "manifest"),)
     assert spec.resources.asks == (Ask("A100", 2),)
@@ -42,7 +43,7 @@ def test_a_user_may_add_to_it_and_not_untie_it_from_its_model() -> None:
         "run": "vllm serve model",
         "placement": {"objective": "greenest"},
     }
-    spec = check_spec(serve_document("chat", DIGEST, {"A100": 2}, "2h", extra), ACCELERATORS)
+    spec = check_spec(serve_document("chat", DIGEST, {"A100": 2}, "2h", extra), KNOWN)
     assert (spec.run, spec.max_duration_s, spec.wish.objective) == ("vllm serve model", 7200, "greenest")
     assert spec.resources.asks == (Ask("A100", 2),)
     assert spec.resources.memory_bytes == 8 * 10**9

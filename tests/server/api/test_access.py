@@ -77,7 +77,7 @@ def test_without_a_good_token_every_other_route_answers_401(platform: Any, token
 def calls(http: TestClient, headers: dict[str, str], wanted: str, **values: str) -> dict[str, int]:
     """Call every route with that name in its path as these headers say; return the status of each."""
     found = {}
-    for method, path, rule in ROUTES:
+    for method, path, _ in ROUTES:
         if f"{{{wanted}}}" not in path or path.startswith("/v1/agent"):
             continue
         body = BODIES.get((method, path))

@@ -40,7 +40,9 @@ class Centre:
                 return
 
     def tell(self, key: str, kind: str, **event: Any) -> dict[str, Any]:
-        return self.call("report", {"reports": [{"key": key, "event": {"kind": kind, "attempt": 1, **event}}]})
+        return self.call(
+            "report", {"reports": [{"key": key, "event": {"kind": kind, "attempt": 1, **event}}]}
+        )
 
     def log(self, key: str, rank: int, offset: int, data: bytes, whole: bool = False) -> int:
         answer = self.platform.http.put(
@@ -253,7 +255,13 @@ def test_kept_files_go_in_by_digest_and_come_out_by_the_attempt_s_own_list(
     answer = http.get(f"/v1/jobs/{job}/outputs/model/model.safetensors", headers=li)
     assert answer.content == content
     assert "attachment" in answer.headers["content-disposition"]
-    for path in ("model", "../../hutong.sqlite", "%2e%2e/hutong.sqlite", "/etc/passwd", "model/%2e/model.safetensors"):
+    for path in (
+        "model",
+        "../../hutong.sqlite",
+        "%2e%2e/hutong.sqlite",
+        "/etc/passwd",
+        "model/%2e/model.safetensors",
+    ):
         assert http.get(f"/v1/jobs/{job}/outputs/{path}", headers=li).status_code in {404, 422}, path
     assert http.get(f"/v1/jobs/{job}/outputs/model/model.safetensors", headers=wang).status_code == 404
 

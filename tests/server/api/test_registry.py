@@ -1,4 +1,4 @@
-"""Institutions, projects and sites: entered once, repeated harmlessly, refused with the field that is wrong."""
+"""Institutions, projects and sites: entered once, repeated harmlessly, refused field by field."""
 
 from typing import Any
 

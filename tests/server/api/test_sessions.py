@@ -119,3 +119,14 @@ def test_a_secret_goes_in_is_listed_by_name_and_is_nowhere_in_clear(
     assert platform.http.put(f"{url}/1BAD", json={"value": "x"}, headers=li).status_code == 422
     assert platform.http.delete(f"{url}/HF_TOKEN", headers=li).status_code == 204
     assert platform.http.delete(f"{url}/HF_TOKEN", headers=li).status_code == 404
+
+
+def test_expired_sessions_do_not_pile_up(platform: Any) -> None:
+    body = {"id": "mei", "name": "Mei", "institution": "tsinghua", "password": "a long password"}
+    platform.post("/v1/people", body)
+    old = login(platform.http, "mei", "a long password").json()["id"]
+    platform.clock.ahead_ms += 13 * 3_600_000
+    new = login(platform.http, "mei", "a long password").json()["id"]
+    kept = {record.id for record in platform.services.store.records("token", "mei", "", 100)}
+    assert new in kept
+    assert old not in kept

@@ -27,7 +27,7 @@ def world(platform: Any, li: dict[str, str], upstream: Upstream) -> Iterator[Wor
 
 @pytest.fixture
 def served(world: World) -> World:
-    """A model that is deployed and answers; 93 yuan are free after what its job holds."""
+    """A model that is deployed and answers."""
     world.award(1_000 * YUAN)
     world.register(world.train())
     world.deploy()

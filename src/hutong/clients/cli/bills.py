@@ -1,11 +1,14 @@
 """Bills and balances for people: every line, who paid, the views, and that the entries sum to zero."""
 
+import re
+
 from rich.console import Console
 from rich.text import Text
 
 from hutong.clients.cli.terminal import local, money, table
 from hutong.wire.money import Balance, Bill
 
+_LONG = re.compile(r"([0-9a-z]{10})[0-9a-z]{8,}", re.IGNORECASE)
 LINES_SHOWN = 60
 ENTRIES_SHOWN = 40
 
@@ -17,19 +20,18 @@ def show_bill(bill: Bill, screen: Console, *, entries: bool = True) -> None:
     screen.print(Text(f"bill of {of} ({final})", style="bold"))
     lines = table("used", ">quantity", "", ">price", ">amount")
     for line in bill.lines[:LINES_SHOWN]:
-        lines.add_row(
-            f"{line.site} {line.sku}".strip(), line.quantity, line.unit, money(line.price), money(line.amount)
-        )
+        used = f"{line.site} {line.sku}".strip()
+        lines.add_row(used, plain(line.quantity), line.unit, money(line.price), money(line.amount))
     lines.add_section()
     lines.add_row(Text("total", "bold"), "", "", "", Text(money(bill.total), "bold"))
     for paid in bill.paid:
-        lines.add_row(f"  paid by {paid.kind}", "", Text(paid.lot, "dim"), "", money(paid.amount))
+        lines.add_row(f"  paid by {paid.kind}", "", "", "", money(paid.amount))
     screen.print(lines)
     _more(screen, len(bill.lines) - LINES_SHOWN, "lines")
     for view in bill.peta_hours:
         screen.print(
-            f"{view.accelerator}: {view.card_hours} card-hours × {view.factor_p_per_card} P = "
-            f"{view.p_hours} P-hours ({view.precision}, {view.basis}; {view.source}, {view.dated})"
+            f"{view.accelerator}: {plain(view.card_hours)} card-hours × {plain(view.factor_p_per_card)} P = "
+            f"{plain(view.p_hours)} P-hours ({view.precision}, {view.basis}; {view.source}, {view.dated})"
         )
     energy = bill.energy
     screen.print(
@@ -39,18 +41,29 @@ def show_bill(bill: Bill, screen: Console, *, entries: bool = True) -> None:
     screen.print(Text(f"  {energy.method}", "dim"))
     if entries and bill.entries:
         _show_entries(bill, screen)
-    total = Text(f"entries: {len(bill.entries)}, their sum is {money(bill.entries_sum)}")
-    screen.print(total)
+    screen.print(f"entries: {len(bill.entries)}, their sum is {money(bill.entries_sum)}")
     if bill.truncated:
         screen.print(Text("the bill is longer than what is shown: ask for a shorter time", "yellow"))
 
 
 def _show_entries(bill: Bill, screen: Console) -> None:
-    book = table("entry", "account", ">amount")
+    book, before = table("transaction", "account", ">amount"), ""
     for entry in bill.entries[:ENTRIES_SHOWN]:
-        book.add_row(Text(entry.txn[-10:], "dim"), entry.account, money(entry.amount))
+        txn = "" if entry.txn == before else entry.txn
+        before = entry.txn
+        book.add_row(Text(brief(txn), "dim"), brief(entry.account), money(entry.amount))
     screen.print(book)
     _more(screen, len(bill.entries) - ENTRIES_SHOWN, "entries")
+
+
+def plain(number: str) -> str:
+    """Return a decimal without idle zeros."""
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def brief(name: str) -> str:
+    """Return a name with its long ids cut to their beginnings: --json has them whole."""
+    return _LONG.sub(r"\1…", name)
 
 
 def _more(screen: Console, count: int, what: str) -> None:

@@ -14,7 +14,7 @@ from hutong.clients.cli.terminal import state
 from hutong.clients.cli.watch import LogLine
 from hutong.wire.jobs import Fact
 
-SPEAK_EVERY_S = 5.0
+SPEAK_EVERY_S = 8.0  # where the job itself has said nothing for people meanwhile
 _STATES = {
     "submitted": "ACCEPTED",
     "queued": "QUEUED",

@@ -12,7 +12,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.wire.jobs import Fact
 
 Item = TypeVar("Item")
-FAILURES_AT_MOST = 8
+FAILURES_AT_MOST = 6
 
 
 class Stream(Generic[Item]):
@@ -88,10 +88,9 @@ class LogStream(Stream[LogChunk]):
             return None
         try:
             piece = json.loads(data)
-            start, text = int(piece["offset"]), str(piece["text"])
+            upto, text = int(piece["next"]), str(piece["text"])
         except (ValueError, KeyError, TypeError) as err:
             raise Broken("the platform's log stream is not understood") from err
-        upto = start + len(text.encode())
         if upto <= self.offset:
             return None
         self.offset = upto

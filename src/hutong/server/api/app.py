@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.routing import APIRoute
 
@@ -31,18 +32,18 @@ from hutong.server.services import Services
 
 # Every router of the API: a new resource is added here and nowhere else.
 ROUTERS: tuple[APIRouter, ...] = (
+    jobs.router,  # what is called most stands first: routes are tried in order
+    agent.router,
+    streams.router,
+    receipts.router,
     sessions.router,
     accounts.router,
     secrets.router,
     sites.router,
-    jobs.router,
-    streams.router,
-    receipts.router,
     money.router,
     objects.router,
     models.router,
     deployments.router,
-    agent.router,
 )
 
 _open = APIRouter(tags=["platform"])
@@ -78,8 +79,9 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.slots = StreamSlots(services.settings.streams_max)
+    app.state.uploads = CapacityLimiter(services.settings.uploads_max)
     routes = routes_of(_open, *ROUTERS)
-    for router in (_open, *ROUTERS):
+    for router in (*ROUTERS, _open):
         app.include_router(router)
     add_handlers(app)
     openapi.install(app, routes)

@@ -10,6 +10,13 @@ from hutong.core.kernel.errors import Later
 from hutong.server.services import Services
 
 MEDIA_TYPE = "text/event-stream"
+DESCRIBED = {
+    "schema": {
+        "type": "object",
+        "description": "one event",
+        "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    }
+}
 BEAT_S = 10.0
 BEAT = ": still here\n\n"
 

@@ -62,7 +62,8 @@ async def receive_content(request: Request, objects: Objects, digest: str, limit
         raise Refused("too_large", f"{announced} bytes are more than the limit of {limit_bytes}")
     body = request.stream()
     store = partial(objects.put_content, _pull(body), digest, limit_bytes)
-    _, size_bytes = await anyio.to_thread.run_sync(store)
+    # Slow senders must not take the threads that everybody else's requests run in.
+    _, size_bytes = await anyio.to_thread.run_sync(store, limiter=request.app.state.uploads)
     return size_bytes
 
 

@@ -67,7 +67,7 @@ def _problems(operation: dict[str, Any], method: str, *, public: bool) -> dict[s
     if not public or "/login" in str(operation.get("operationId", "")) or method == "POST":
         found |= {"401": "Not signed in"}
     if not public:
-        found |= {"403": "Not allowed", "418": "x"}
+        found |= {"403": "Not allowed", "404": "No such thing, or not yours to see"}
     if operation.get("parameters") or operation.get("requestBody"):
         found |= {"422": "Not valid: `problems` names each field"}
     if operation.get("requestBody"):

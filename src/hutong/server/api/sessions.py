@@ -21,6 +21,8 @@ from hutong.server.services import Services
 from hutong.wire import accounts as w
 from hutong.wire.base import Page, Ulid
 
+SWEPT_AT_ONCE = 50
+
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
 Myself = Annotated[Principal, Depends(Signed(reason="it concerns the caller alone"))]
@@ -38,6 +40,7 @@ def login(here: Here, body: w.Login) -> w.Token:
         here.lockout.failed(body.person, now_ms)
         raise Denied("unauthenticated", "this name and this password do not belong together")
     here.lockout.passed(body.person)
+    _sweep(here, person.id, now_ms)
     grant = grant_token(
         here.store,
         here.new_id(),
@@ -48,6 +51,13 @@ def login(here: Here, body: w.Login) -> w.Token:
         lives_ms=here.settings.session_hours * HOUR_MS,
     )
     return token_shape(grant.token, grant.secret)
+
+
+def _sweep(here: Services, person: str, now_ms: int) -> None:
+    """Remove a person's expired tokens, the oldest first, so that they do not pile up."""
+    for record in here.store.records("token", person, "", SWEPT_AT_ONCE):
+        if read(Token, record).expires_ms <= now_ms:
+            here.store.remove("token", record.id)
 
 
 @router.post("/logout", status_code=204)

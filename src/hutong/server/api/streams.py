@@ -18,6 +18,7 @@ from hutong.server.api.access import Here, OfJob
 from hutong.server.api.events import (
     BEAT,
     BEAT_S,
+    DESCRIBED,
     MEDIA_TYPE,
     StreamSlots,
     end,
@@ -62,7 +63,7 @@ Slots = Annotated[StreamSlots, Depends(slots_of)]
 @router.get(
     "/events",
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {MEDIA_TYPE: DESCRIBED}}},
 )
 async def stream_facts(
     here: Here,
@@ -99,7 +100,7 @@ async def _facts(here: Services, row: JobRow, after: int) -> AsyncIterator[str]:
 @router.get(
     "/logs",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}, MEDIA_TYPE: {}}}},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}, MEDIA_TYPE: DESCRIBED}}},
 )
 async def read_logs(
     here: Here,

@@ -109,7 +109,7 @@ def test_a_boxed_job_sees_its_own_files_only(boxed: Site, tmp_path: Path) -> Non
     secret.write_text("another's")
     first = boxed.order("echo mine > file; sleep 600")
     boxed.engine.submit(first)
-    boxed.until(lambda: (boxed.work(first.key) / "file").exists())
+    boxed.until((boxed.work(first.key) / "file").exists)
     seen, text = boxed.run(
         f"cat {secret}; ls {boxed.root}/attempts | xargs echo seen; cat {boxed.work(first.key)}/file;"
         "ls -A /home /root; cat /etc/shadow; cat ../order.json; id -u; echo x > /usr/x;"

@@ -1,5 +1,7 @@
 """New job: a job file pasted, checked without storing anything, or submitted."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from hutong.clients.portal import charts
@@ -41,7 +43,8 @@ async def answer(visit: Visit) -> Response:
     except JobFileError as error:
         return await _show(visit, project, text, error=error, problems=error.file_problems)
     except Refused as error:
-        found = locate(error.problems, loaded.positions) if loaded else ()
+        told = [replace(each, path=each.path.removeprefix("/spec")) for each in error.problems]
+        found = locate(told, loaded.positions) if loaded else ()
         return await _show(visit, project, text, error=error, problems=found)
 
 

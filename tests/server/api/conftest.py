@@ -1,0 +1,20 @@
+"""A platform with a port on which deployed models answer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.server.serving import YUAN, Upstream, World, serve
+
+from hutong.server.loop import Loop
+
+
+@pytest.fixture
+def world(platform: Any, li: dict[str, str]) -> Iterator[World]:
+    """A project with money; nothing is trained or deployed yet, and there is no gateway."""
+    with serve(Upstream()) as behind:
+        services = platform.services
+        loop = Loop(services.store, services.rules, platform.clock, "test")
+        found = World(platform, li, Upstream(), behind, 0, loop)
+        found.award(1_000 * YUAN)
+        yield found

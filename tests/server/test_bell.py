@@ -1,0 +1,85 @@
+"""Whoever waits is woken by a change, misses none, and costs nothing while nobody waits."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hutong.server.bell import Bell
+
+
+class Pulse:
+    def __init__(self) -> None:
+        self.value = 0
+        self.asked = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        if self.value < 0:
+            raise OSError("the database is away")
+        return self.value
+
+
+@pytest.fixture
+def pulse() -> Pulse:
+    return Pulse()
+
+
+@pytest.fixture
+def bell(pulse: Pulse) -> Iterator[Bell]:
+    found = Bell(pulse, every_s=0.005)
+    yield found
+    found.close()
+
+
+def test_a_thread_is_woken_by_a_change_and_times_out_without_one(bell: Bell, pulse: Pulse) -> None:
+    seen = bell.now()
+    assert bell.wait(seen, 0.05) is False
+    threading.Timer(0.05, lambda: setattr(pulse, "value", 1)).start()
+    assert bell.wait(seen, 10) is True
+
+
+def test_a_change_between_the_look_and_the_wait_is_not_missed(bell: Bell, pulse: Pulse) -> None:
+    seen = bell.now()
+    pulse.value = 1
+    assert bell.wait(seen, 10) is True
+
+
+def test_hundreds_wait_and_the_store_is_asked_by_one(bell: Bell, pulse: Pulse) -> None:
+    async def work() -> list[bool]:
+        seen = bell.now()
+        waiting = [asyncio.create_task(bell.changed(seen, 10)) for _ in range(300)]
+        await asyncio.sleep(0.1)
+        asked = pulse.asked
+        assert asked <= 60
+        pulse.value = 1
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(work()) == [True] * 300
+
+
+def test_it_asks_nothing_while_nobody_waits(bell: Bell, pulse: Pulse) -> None:
+    bell.wait(bell.now(), 0.02)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        before = pulse.asked
+        time.sleep(0.05)
+        if pulse.asked == before:
+            return
+    pytest.fail("it goes on asking")
+
+
+def test_it_outlives_a_store_that_is_away(bell: Bell, pulse: Pulse) -> None:
+    pulse.value = -1
+    assert bell.wait(0, 0.05) is False
+    pulse.value = 5
+    assert bell.wait(0, 10) is True
+
+
+def test_closing_wakes_everybody(bell: Bell) -> None:
+    threading.Timer(0.05, bell.close).start()
+    begun = time.monotonic()
+    assert bell.wait(bell.now(), 20) is True
+    assert time.monotonic() - begun < 10
