@@ -63,7 +63,7 @@ class Platform:
 
     def _ready(self) -> bool:
         told = self.told()
-        return self.process is not None and told.get("pid") == self.process.pid and "url" in told
+        return self.process is not None and told.get("pid") == self.process.pid and "api" in told
 
     def told(self) -> dict[str, object]:
         """Return what `up` says of itself; empty while it is starting."""
@@ -124,7 +124,7 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
 
 def client_of(platform: Platform, token: str) -> Client:
     """Return a client of the platform where it listens now."""
-    return Client(str(platform.told()["url"]), token)
+    return Client(str(platform.told()["api"]), token)
 
 
 def insist(work: Callable[[], object], within_s: float = 120) -> object:
@@ -247,9 +247,9 @@ def run(count: int, seed: int, console: Console) -> list[str]:
     chance = random.Random(seed)
     data = Path(tempfile.mkdtemp(prefix="hutong-kill-"))
     platform = Platform(data)
-    platform.start()
     ids: dict[int, str] = {}
     try:
+        platform.start()
         token = json.loads((data / "keys" / "admin.json").read_text())["token"]
         with client_of(platform, token) as client:
             open_project(client)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import random
 import threading
 import time
@@ -185,7 +186,7 @@ class World:
         return BadLine(self.link, dice)
 
     def submit(self, run: str, **fields: object) -> JobId:
-        job = JobId(ulid(self.now, len(self.jobs).to_bytes(10, "big")))
+        job = JobId(ulid(self.now, os.urandom(10)))
         base: dict[str, object] = {"max_duration_s": 600, "grace_s": 2, "num_nodes": 1}
         resources = Resources((Ask("H100", 8),))
         spec = JobSpec("j", JobType.TASK, run=run, resources=resources, **(base | fields))  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """What every engine must do, whatever it is made of: one suite for the real ones and their twin."""
 
-import itertools
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +18,6 @@ from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.core.work.states import ENDED, AttemptState, Category
 
-_numbers = itertools.count(1)
-
 
 @dataclass
 class Bench:
@@ -31,8 +29,7 @@ class Bench:
 
     def order(self, run: str, **more: object) -> Order:
         secrets = more.pop("secrets", {})
-        number = next(_numbers)
-        job = JobId(ulid(1_795_000_000_000, number.to_bytes(10, "big")))
+        job = JobId(ulid(1_795_000_000_000, os.urandom(10)))
         fields: dict[str, object] = {
             "name": "try",
             "type": JobType.TASK,

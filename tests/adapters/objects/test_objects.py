@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,15 +169,27 @@ def test_wrong_or_too_much_content_is_never_visible(objects: Objects, size: int)
     assert objects.get(content_path(expect)) == b"other"
 
 
-def test_a_full_disk_means_later(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.fail("this test needs /dev/full")
-    objects = open_objects(f"file://{tmp_path}")
-    objects.put("x", b"")
-    (tmp_path / "y#1").symlink_to("/dev/full")
-    (tmp_path / "y").mkdir()
-    with pytest.raises(Later):
-        objects.put("y", b"data")
+def test_a_full_disk_means_later_and_leaves_what_was_there(tmp_path: Path) -> None:
+    """The system lets a process write files of 100 kB at most: to it that is a disk without room."""
+    program = f"""
+import resource
+from hutong.adapters.objects.open import open_objects
+from hutong.core.kernel.errors import Later
+objects = open_objects("file://{tmp_path}")
+objects.put("x", b"old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+for data in (bytes(300_000), iter([bytes(300_000)])):
+    try:
+        objects.put("x", data)
+    except Later as error:
+        assert "full" in error.message, error.message
+    else:
+        raise SystemExit("it was taken")
+assert objects.get("x") == b"old"
+assert [each.path for each in objects.list()] == ["x"]
+"""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert child.returncode == 0, child.stderr
 
 
 def test_a_wrong_key_means_later(s3_server: Any) -> None:

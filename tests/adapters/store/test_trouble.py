@@ -101,3 +101,23 @@ def test_a_deadlock_means_later_for_one_and_success_for_the_other(server: Postgr
         thread.join(30)
     assert sorted(answers) == ["done", "later"]
     store.close()
+
+
+def test_a_writer_has_the_file_from_its_first_read_on_and_commits_to_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "hutong.db"
+    migrate(f"sqlite:///{path}")
+    database = SqliteDatabase(path)
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+
+    def work(connection: sa.Connection) -> list[object]:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        names = ("journal_mode", "synchronous", "foreign_keys")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    assert database.write(work) == ["wal", 2, 1]
+    with database.read():
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    other.close()
+    database.close()

@@ -1,6 +1,7 @@
 """What the pages say, to whom, and what they never let through."""
 
 import re
+from html import unescape
 from types import ModuleType
 from typing import Any
 
@@ -243,6 +244,20 @@ def test_bad_numbers_and_names_in_the_url_are_told_not_stumbled_over(world: Any,
         answer = li.get(path)
         assert answer.status_code == status, path
         assert "<h1>" in answer.text
+
+
+def test_the_job_file_can_be_copied_and_submitted_again(world: Any, told: ModuleType, li: TestClient) -> None:
+    page = li.get(f"/jobs/{world.jobs['done']}/file").text
+    text = unescape(re.findall(r'<pre class="code"[^>]*>(.*?)</pre>', page, re.DOTALL)[0])
+    form = {
+        "project": "physics",
+        "text": text,
+        "action": "check",
+        "form_token": told.token_in(li.get("/jobs/new").text),
+    }
+    answer = li.post("/jobs/new", data=form)
+    assert answer.status_code == 200
+    assert "如果现在提交" in answer.text
 
 
 def test_models_show_where_they_come_from_and_how_to_call_them(world: Any, li: TestClient) -> None:

@@ -36,7 +36,8 @@ def test_times_are_beijing_time_with_utc_on_hover() -> None:
 @pytest.mark.parametrize(
     ("total_ms", "text"),
     [
-        (40, "0.0 s"),
+        (40, "<0.1 s"),
+        (50, "0.1 s"),
         (59_940, "59.9 s"),
         (61_000, "1 min 1 s"),
         (3_660_000, "1 h 1 min"),

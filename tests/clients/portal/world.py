@@ -255,13 +255,13 @@ def tell_story(world: World) -> dict[str, str]:
     world.project("physics", "大模型物理先导专项", "li")
     jobs = {"done": world.submit(li, "physics")}
     attempt = world.start(jobs["done"])
-    world.log(attempt, LOG)
+    world.log(attempt, LOG, whole=True)
     kept = [world.keep(attempt, f"model/{path}", content) for path, content in MODEL.items()]
     world.finish(attempt, 27 * 60_000, outputs=kept)
     world.call("/v1/models", {"name": "tiny-llm", "project": "physics", "job": jobs["done"]}, li)
     jobs["failed"] = world.submit(li, "physics", name="evaluate-weather", num_nodes=1)
     attempt = world.start(jobs["failed"])
-    world.log(attempt, "Traceback (most recent call last):\nKeyError: 'temperature'\n")
+    world.log(attempt, "Traceback (most recent call last):\nKeyError: 'temperature'\n", whole=True)
     world.finish(attempt, 95_000, code=1)
     jobs["running"] = world.submit(li, "physics", name="finetune-classical-poems")
     attempt = world.start(jobs["running"])

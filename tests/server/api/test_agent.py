@@ -6,10 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hutong.agent.link import HttpLink
+from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.ids import AttemptKey
+from hutong.core.work.facts import Accepted, Report
 from hutong.server.loop import Loop
 
 AWARD = {"amount": {"amount": "1000"}, "starts": "2026-01-01T00:00:00Z", "ends": "2099-01-01T00:00:00Z"}
@@ -341,3 +346,28 @@ SITE_BODY: dict[str, Any] = {
                "price_per_card_hour": {"amount": "7.2"}, "pue": "1.2"}],
     "supply": {"green_ppm": [400_000] * 24, "grams_per_kwh": [550] * 24, "source": "test"},
 }  # fmt: skip
+
+
+def test_the_agent_s_own_line_understands_the_door(
+    platform: Any, centre: Centre, submit: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    token = centre.headers["Authorization"].removeprefix("Bearer ")
+    link = HttpLink("http://testserver", token, transport=platform.http._transport)
+    job = submit()["id"]
+    centre.settle()
+    delivery = link.take(0, 0.0)
+    command = delivery.commands[0]
+    assert (command.job, command.kind) == (job, "start")
+    key = command.key
+    assert link.report([Report(key, Accepted(1, "9", adopted=False))], None).news == 1
+    content = b"bytes" * 100_000
+    source = tmp_path / "file"
+    source.write_bytes(content)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert link.has_object(digest) is False
+    link.put_object(digest, source)
+    link.get_object(digest, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
+    assert link.put_log(key, 0, 0, b"hello\n", whole=True) == 6
+    with pytest.raises(Refused):
+        link.put_log(AttemptKey(key[:-1] + "9"), 0, 0, b"x", whole=False)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from hutong.core.kernel.errors import Broken, Later
@@ -88,6 +89,21 @@ def test_every_answer_carries_its_request_id_and_no_page_may_frame_it(platform: 
         "access-control-allow-origin"
         not in platform.http.get("/healthz", headers={"Origin": "http://x"}).headers
     )
+
+
+def test_what_is_mounted_beside_the_api_keeps_its_own_policy(platform: Any) -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("a page", headers={"Cache-Control": "max-age=60"})(scope, receive, send)
+
+    app = make_app(platform.services)
+    app.mount("/", page)
+    http = TestClient(app)
+    found = http.get("/jobs")
+    assert found.text == "a page"
+    assert found.headers["cache-control"] == "max-age=60"
+    assert "content-security-policy" not in found.headers
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert http.get("/v1/me").status_code == 401
 
 
 def test_the_meters_count_by_route_and_never_by_what_users_type(platform: Any, li: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import heapq
 import os
+import re
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 _SPOOL_BYTES = 8 << 20
+_FULL = re.compile(r"os error (27|28|122)\b")  # file too large, no space left, quota exceeded
 _WHOLE = "non-partial response"  # how obstore says that an S3 server answered a range with status 200
 
 
@@ -255,6 +257,6 @@ def _mapped(path: str) -> Generator[None, None, None]:
         raise NotFound("no_object", f"there is no object {path}") from error
     except (BaseError, PermissionError) as error:
         text = str(error).split("\n", 1)[0][:300]
-        if "os error 28" in str(error) or "os error 122" in str(error):
+        if _FULL.search(str(error)):
             raise Later(f"the object store is full: {text}", 60) from error
         raise Later(f"the object store did not do it: {text}", 5) from error

@@ -107,7 +107,10 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: sa.URL) -> None:
         self._url = url.set(drivername="postgresql")
-        settings = f"-c lock_timeout={LOCK_WAIT_S}s -c idle_in_transaction_session_timeout=60s"
+        # Every query of ours has its index: tables without statistics yet must not be scanned.
+        settings = (
+            f"-c enable_seqscan=off -c lock_timeout={LOCK_WAIT_S}s -c idle_in_transaction_session_timeout=60s"
+        )
         self.writer = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
             isolation_level="READ COMMITTED",

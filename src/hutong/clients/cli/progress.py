@@ -123,14 +123,18 @@ class View:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line above the live region."""
+        self._screen.print(Text(text, style), soft_wrap=True)
+
     def show(self, item: Fact | LogLine, *, quiet: bool = False) -> None:
         """Take in what came and show it; `quiet` leaves the job's own lines out."""
         before = self.seen.progress
         line = self.seen.note(item)
         if line and not (quiet and isinstance(item, LogLine)):
-            self._screen.print(
-                Text(line) if isinstance(item, LogLine) else Text(f"· {line}", "cyan"), soft_wrap=True
-            )
+            self._spoken_s = time.monotonic()
+            said = Text(line) if isinstance(item, LogLine) else Text(f"· {line}", "cyan")
+            self._screen.print(said, soft_wrap=True)
         if self._live is not None:
             self._live.update(self._render())
         elif self.seen.progress is not before:

@@ -57,7 +57,7 @@ def between_ms(start: str, end: str) -> int:
 def duration(words: Words, total_ms: int) -> str:
     """Return a duration in its two largest units, to a tenth of a second below a minute."""
     if total_ms < 60_000:
-        return words("time.s", n=f"{total_ms / 1000:.1f}")
+        return words("time.s", n=f"{total_ms / 1000:.1f}" if total_ms >= 50 else "<0.1")
     seconds = round(total_ms / 1000)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
     if days:

@@ -19,8 +19,13 @@ _HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
+# What is mounted beside the API (the portal) says for itself what its pages may load and how long they keep.
+_API_HEADERS = (
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+)
+_API = ("/v1/", "/healthz", "/metrics", "/openapi.json")
 _log = structlog.get_logger("hutong.http")
 
 
@@ -42,13 +47,13 @@ class Edge:
         asked = request.headers.get("x-request-id", "")
         request_id = asked if _REQUEST_ID.match(asked) else self._new_id()
         trace = _TRACE.match(request.headers.get("traceparent", ""))
-        status = 500
+        status, begun = 500, False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                status, begun = message["status"], True
+                _add_headers(MutableHeaders(scope=message), request_id, request.url.path)
             await send(message)
 
         context = {"request": request_id, **({"trace": trace[1]} if trace else {})}
@@ -57,7 +62,7 @@ class Edge:
                 await self._app(scope, receive, answer)
             except Exception:
                 _log.exception("unexpected error", path=request.url.path)
-                if status != 500:
+                if begun:
                     raise  # the answer has begun: only breaking it off tells the client
                 await internal_error()(scope, receive, answer)
             finally:
@@ -72,8 +77,8 @@ class Edge:
         )
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
-    for name, value in _HEADERS:
+def _add_headers(headers: MutableHeaders, request_id: str, path: str) -> None:
+    ours = _API_HEADERS if path.startswith(_API) else ()
+    for name, value in (*_HEADERS, *ours):
         headers.setdefault(name, value)
-    headers.setdefault("Cache-Control", "no-store")
     headers["X-Request-Id"] = request_id

@@ -1,6 +1,6 @@
 """A local engine in a folder of its own, and ways to order work from it."""
 
-import itertools
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +18,6 @@ from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.core.work.states import Category
 
-_numbers = itertools.count(1)
-
 
 @dataclass
 class Site:
@@ -32,7 +30,7 @@ class Site:
     def order(self, run: str, **fields: object) -> Order:
         secrets = fields.pop("secrets", {})
         staged = fields.pop("staged", ())
-        job = JobId(ulid(1_795_000_000_000, next(_numbers).to_bytes(10, "big")))
+        job = JobId(ulid(1_795_000_000_000, os.urandom(10)))
         base = JobSpec(
             "try", JobType.TASK, 1, Resources((Ask("H800", 2),)), run, max_duration_s=60, grace_s=1
         )

@@ -1,10 +1,10 @@
 """The job page: where it stands, its log, its receipt, its bill, its history, its file."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import yaml
 from starlette.responses import Response
 
 from hutong.clients.portal import charts
@@ -18,6 +18,17 @@ from hutong.wire.receipts import Alternative, Replay
 
 _FACTS_AT_MOST = 1000
 _LOG_TAIL_BYTES = 64 * 1024
+
+
+class _JobFile(yaml.SafeDumper):
+    """Writes a job file as people do: scripts as blocks of lines."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_JobFile.add_representer(str, _write_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +130,7 @@ async def file(visit: Visit) -> Response:
     """Show what was asked for, and the files that were kept."""
     await visit.signed_in()
     job = await visit.api.jobs.get(visit.path("job"))
-    spec = json.dumps(job.spec, ensure_ascii=False, indent=2)
+    spec = yaml.dump(job.spec, Dumper=_JobFile, sort_keys=False, allow_unicode=True, width=100)
     kept = [
         (attempt, attempt.outputs) for attempt in reversed(job.attempts) if attempt.outputs or attempt.missing
     ]
