@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,7 @@ from hutong.wire.base import Money
 from hutong.wire.money import NewAward
 
 LAB = ProjectId("kill")
+PARTS = 6  # API, loop, gateway and the agents of three sites
 DOCUMENT = {
     "name": "killed-around",
     "resources": {"accelerators": {"H100": 1, "Ascend910B": 1, "MLU370": 1}},
@@ -62,8 +64,14 @@ class Platform:
         wait_until(self._ready, 120, "the platform to come up")
 
     def _ready(self) -> bool:
+        """True once `up` has started all parts, the agents last, and the API answers."""
         told = self.told()
-        return self.process is not None and told.get("pid") == self.process.pid and "api" in told
+        if self.process is None or told.get("pid") != self.process.pid or len(self.children()) < PARTS:
+            return False
+        try:
+            return httpx2.get(f"{told['api']}/healthz", timeout=2.0).status_code == 200
+        except httpx2.HTTPError:
+            return False
 
     def told(self) -> dict[str, object]:
         """Return what `up` says of itself; empty while it is starting."""

@@ -23,7 +23,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, help="the data folder; else a new one below ./data")
     options = parser.parse_args()
-    if options.corpus == "zh" and not FORTUNES.is_dir():
+    if options.corpus == "zh" and not FORTUNES.exists():
         parser.error("--corpus zh needs the Debian package fortunes-zh: apt-get install fortunes-zh")
     return options
 

@@ -69,7 +69,7 @@ class Loop:
         except Conflict as conflict:
             # Another leader, or money that moved since the snapshot: nothing was written, look again.
             log.info("turn_dropped", code=conflict.code, detail=conflict.message)
-            if conflict.code == "not_leader":
+            if conflict.code == "not_leading":
                 self.epoch = None
             return Applied(0)
         for row in outcome.jobs:
