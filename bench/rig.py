@@ -103,6 +103,16 @@ class Rig:
             _ok(client.post("/v1/sites", json=SITE))
             return str(_ok(client.post("/v1/sites/bj/tokens"))["secret"])
 
+    def give_money(self, amount: str) -> None:
+        """Award the project that many yuan."""
+        award = {
+            "amount": {"amount": amount},
+            "starts": "2026-01-01T00:00:00Z",
+            "ends": "2036-01-01T00:00:00Z",
+        }
+        with self.client() as client:
+            _ok(client.post("/v1/projects/bench/awards", json=award))
+
     def _wait(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -18,12 +18,12 @@ def test_a_fresh_folder_has_defaults_that_keep_everything_inside_it(tmp_path: Pa
 
 def test_the_environment_beats_the_file_and_what_is_given_beats_both(tmp_path: Path) -> None:
     (tmp_path / "hutong.toml").write_text('api_port = 1111\ngateway_port = 2222\ndatabase = "memory:"\n')
-    env = {"HUTONG_API_PORT": "3333", "HUTONG_GATEWAY_PORT": "4444", "HUTONG_DATA": "/elsewhere"}
+    env = {"HUTONG_API_PORT": "3333", "HUTONG_GATEWAY_PORT": "4444", "HUTONG_HOME": "/elsewhere"}
     settings = Settings.load(tmp_path, env, gateway_port=5555, log_level=None)
     assert (settings.api_port, settings.gateway_port) == (3333, 5555)
     assert settings.database_url == "memory:"
     assert settings.data == tmp_path
-    assert Settings.load(None, {"HUTONG_DATA": str(tmp_path)}).data == tmp_path
+    assert Settings.load(None, {"HUTONG_HOME": str(tmp_path)}).data == tmp_path
 
 
 def test_a_wrong_setting_is_named_with_the_places_where_it_can_be_set(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Platform:
 def start(data: Path) -> Platform:
     """Start `hutong up` on a data folder; it dies with us. `open` waits until it is up."""
     env = {**os.environ, "HUTONG_CONFIG": str(data / "profile.toml"), PARENT: str(os.getpid())}
-    for name in ("HUTONG_URL", "HUTONG_TOKEN", "HUTONG_PROJECT", "HUTONG_DATA"):
+    for name in ("HUTONG_URL", "HUTONG_TOKEN", "HUTONG_PROJECT", "HUTONG_HOME"):
         env.pop(name, None)
     command = [sys.executable, "-m", "hutong.main", "up", "--data", str(data), "--scenario", "demo"]
     command += ["--port", "0", "--gateway-port", "0", "--stop-jobs", "--json"]

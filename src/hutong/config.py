@@ -14,6 +14,7 @@ from hutong.core.kernel.ids import ulid
 
 SETTINGS_FILE = "hutong.toml"
 _PREFIX = "HUTONG_"
+HOME = "HUTONG_HOME"
 _MIB = 1 << 20
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -38,8 +39,8 @@ def data_folder(name: str) -> Path:
 
 
 def default_data() -> Path:
-    """Return where a platform keeps its data: `$HUTONG_DATA`, else the XDG data folder."""
-    told = os.environ.get("HUTONG_DATA")
+    """Return where a platform keeps its data: `$HUTONG_HOME`, else the XDG data folder."""
+    told = os.environ.get("HUTONG_HOME")
     if told:
         return Path(told)
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -96,7 +97,7 @@ class Settings(BaseModel):
         Raises Refused that names the key, what is wrong and where it was set.
         """
         env = os.environ if environ is None else environ
-        folder = (data or Path(env.get(f"{_PREFIX}DATA") or default_data())).expanduser().resolve()
+        folder = (data or Path(env.get(HOME) or default_data())).expanduser().resolve()
         path = folder / SETTINGS_FILE
         values: dict[str, object] = {**_read_file(path), **_read_environment(cls, env)}
         values.update({key: value for key, value in given.items() if value is not None}, data=folder)
@@ -118,7 +119,7 @@ def _read_file(path: Path) -> dict[str, object]:
 
 
 def _read_environment(cls: type[BaseModel], env: Mapping[str, str]) -> dict[str, object]:
-    names = {name: f"{_PREFIX}{name.upper()}" for name in cls.model_fields}
+    names = {name: f"{_PREFIX}{name.upper()}" for name in cls.model_fields if name != "data"}
     return {name: env[key] for name, key in names.items() if env.get(key)}
 
 

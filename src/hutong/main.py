@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="The data folder; else $HUTONG_DATA, else ~/.local/share/hutong."),
+    typer.Option("--data", help="The data folder; else $HUTONG_HOME, else ~/.local/share/hutong."),
 ]
 HostOption = Annotated[str | None, typer.Option("--host", help="Where to listen; else 127.0.0.1.")]
 PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="0: any free port.")]

@@ -32,6 +32,8 @@ def upgrade() -> None:
     _create_jobs()
     _create_sites()
     _create_ledger()
+    _create_holds()
+    _create_usage()
     _create_registry()
     if op.get_bind().dialect.name == "sqlite":
         _guard_sqlite()
@@ -190,6 +192,9 @@ def _create_ledger() -> None:
         sqlite_with_rowid=False,
     )
     _index("ix_entries_account", "entries", "account", "amount_micro")
+
+
+def _create_holds() -> None:
     op.create_table(
         "holds",
         _text("key"),
@@ -208,6 +213,9 @@ def _create_ledger() -> None:
         sa.ForeignKeyConstraint(["key"], ["holds.key"], name="fk_hold_parts_key"),
         sa.CheckConstraint("amount_micro >= 0", name=op.f("ck_hold_parts_amount")),
     )
+
+
+def _create_usage() -> None:
     op.create_table(
         "usage",
         _text("id"),
