@@ -52,13 +52,14 @@ class References:
             for name in spec.secrets
             if not self._has_secret(project, name)
         ]
+        bundled = sum(each.mount == "." for each in spec.inputs)  # the work folder comes first
         problems += [
             Problem(
-                f"{root}/workdir" if each.kind == "bundle" else f"{root}/file_mounts",
+                f"{root}/workdir" if each.mount == "." else f"{root}/inputs/{index - bundled}/digest",
                 f"the platform does not hold {each.digest}",
                 f"upload it first: PUT /v1/objects/{each.digest}",
             )
-            for each in spec.inputs
+            for index, each in enumerate(spec.inputs)
             if not self._has_object(each.digest)
         ]
         if problems:

@@ -40,13 +40,14 @@ _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocol
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a boxed process sees: `work` read-write, `readable` read-only, `mounts` (from, at) read-only."""
+    """What a boxed process sees: `work` and `kept` read-write, `readable` and `mounts` (from, at) read-only."""
 
     work: Path
     hosts: Path
     readable: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
     network: bool = False
 
 
@@ -73,7 +74,8 @@ def boxed(view: View, command: Iterable[str]) -> list[str]:
         argv += ["--ro-bind-try", each, each]
     for each in view.devices:
         argv += ["--dev-bind-try", each, each]
-    argv += ["--bind", str(view.work), str(view.work)]
+    for each in (str(view.work), *view.kept):
+        argv += ["--bind", each, each]
     for source, at in view.mounts:
         argv += ["--ro-bind", source, at]
     return [*argv, "--chdir", str(view.work), "--", *command]

@@ -17,7 +17,7 @@ from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.local import box, files, supervise, tree
 from hutong.adapters.engines.local.config import LocalConfig
 from hutong.core.kernel.errors import Later, Problem, Refused
-from hutong.core.kernel.ids import AttemptKey, split_key
+from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import AttemptState, Category
@@ -42,7 +42,8 @@ class LocalEngine:
         self._attempts = config.root.resolve() / "attempts"
         self._tombs = config.root.resolve() / "tombs"
         self._trash = config.root.resolve() / "trash"
-        for folder in (self._attempts, self._tombs, self._trash):
+        self._checkpoints = config.root.resolve() / "checkpoints"
+        for folder in (self._attempts, self._tombs, self._trash, self._checkpoints):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._over: dict[AttemptKey, Seen] = {}
         self._asked_again: dict[AttemptKey, Seen] = {}
@@ -64,6 +65,7 @@ class LocalEngine:
             shutil.rmtree(folder, ignore_errors=True)
             return Receipt(order.key, adopted=True)
         deadline = time.monotonic() + _BEGIN_WITHIN_S
+        self._kept(order.job).mkdir(mode=0o700, exist_ok=True)
         while not _claimed(folder):
             files.write_json(folder / files.ORDER, self._order(order))
             code, text = self._spawn(folder, order)
@@ -146,8 +148,16 @@ class LocalEngine:
             self._folder(key).rename(grave)
         self._over.pop(key, None)
         self._asked_again.pop(key, None)
+        named = split_key(key)
+        if named and not any(self._attempts.glob(f"{key.rpartition('-a')[0]}-a*")):
+            with contextlib.suppress(FileNotFoundError):
+                self._kept(named[0]).rename(grave.with_name(f"{grave.name}.kept"))
         for rest in self._trash.iterdir():
             _delete(rest)
+
+    def _kept(self, job: JobId) -> Path:
+        """Where a job keeps what its next attempt at this site may go on from."""
+        return self._checkpoints / job.lower()
 
     def _folder(self, key: AttemptKey) -> Path:
         if split_key(key) is None:
@@ -160,6 +170,7 @@ class LocalEngine:
         return {
             "key": order.key,
             "job": order.job,
+            "checkpoints": str(self._kept(order.job)),
             "project": order.project,
             "attempt": order.attempt.number,
             "accelerator": order.attempt.accelerator,

@@ -51,6 +51,7 @@ def environment(
         "HUTONG_NUM_GPUS_PER_NODE": cards,
         "HUTONG_ACCELERATOR": order["accelerator"],
         "HUTONG_PAYLOADS": config["payloads"],
+        "HUTONG_CHECKPOINTS": order["checkpoints"],
         "HUTONG_OUTPUTS": str(work / (spec["outputs"] or "outputs")),
         "HUTONG_HOST": config["service_host"],
         "HUTONG_PORT": str(ports[0]) if ports[0] else "",

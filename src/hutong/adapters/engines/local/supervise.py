@@ -217,6 +217,7 @@ class Supervision:
                 readable=tuple(self._config["readable"]),
                 devices=tuple(self._config["devices"]),
                 mounts=self._mounts,
+                kept=(self._order["checkpoints"],),
                 network=self._spec["network"],
             )
             argv = box.boxed(view, argv)
