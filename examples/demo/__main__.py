@@ -61,7 +61,8 @@ def main() -> int:
     data = options.data or Path("data") / time.strftime("demo-%Y%m%d-%H%M%S")
     data = data.resolve()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     platform = processes.start(data)
     code = 0
     try:

@@ -69,7 +69,10 @@ def await_up(platform: Platform) -> None:
     if not line:
         log = (platform.data / "up.log").read_text(encoding="utf-8")[-2_000:]
         raise Untrue(f"the platform did not come up; {platform.data}/up.log ends with:\n{log}")
-    told = json.loads(line)
+    try:
+        told = json.loads(line)
+    except ValueError as error:
+        raise Untrue(f"the platform said something else than expected: {line}") from error
     platform.api, platform.gateway = told["api"], told["gateway"]
 
 

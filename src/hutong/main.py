@@ -198,6 +198,7 @@ def up(
 
     Example: hutong up --data ./data --scenario demo
     """
+    from hutong.adapters.telemetry.logs import configure_logs
     from hutong.server.founding import found_operator, hold_folder, settle_ports
     from hutong.server.up import die_with_parent
 
@@ -205,7 +206,8 @@ def up(
     die_with_parent()
     given = {"api_host": host, "gateway_host": host, "api_port": port, "gateway_port": gateway_port}
     settings = Settings.load(data, os.environ, **given)
-    with hold_folder(settings.data):
+    with hold_folder(settings.data), (settings.data / "logs" / "up.log").open("a", encoding="utf-8") as log:
+        configure_logs(settings.log_level, log)
         settings = settle_ports(settings, given)
         operator = found_operator(settings)
         _keep_up(settings, operator, ended, scenario, stop_jobs=stop_jobs, login=login, as_json=as_json)
@@ -237,7 +239,8 @@ def _keep_up(
                 _log_in(told["api"], operator)
             _announce(told, settings, operator, client, as_json=as_json)
             while not ended.is_set():
-                household.tend()
+                for name in household.tend():
+                    warn(f"{name} died and is started again; its log is {household.log_of(name)}")
                 ended.wait(0.2)
             warn("stopping ...")
             if stop_jobs:
@@ -324,9 +327,7 @@ def _announce(
         declared = ", cards declared" if site.declared_only else ""
         say(f"site      {site.id}  {site.name_zh}  {site.name_en}{declared}")
     if any(site.declared_only for site in sites):
-        say(
-            "Cards are declared: the work runs on CPU processes here, and no speed shown is that of a card."
-        )
+        say("Cards are declared: the work runs on CPU processes here, and no speed shown is that of a card.")
     if operator.fresh and operator.password:
         kept = settings.data / "keys" / "admin.json"
         say(f"operator  {operator.person}, password {operator.password}  (shown once; kept in {kept})")

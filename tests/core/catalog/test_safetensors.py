@@ -36,6 +36,7 @@ def test_a_real_head_is_read() -> None:
         ({}, 25),
         ({"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 20]}}, 26),
         ({"a": {"dtype": "F32", "shape": [5], "data_offsets": [4, 24]}}, 26),
+        ({"a": {"dtype": "F32", "shape": [7], "data_offsets": [0, 24]}}, 26),
         ({"a": {"dtype": "PICKLE", "shape": [2, 3], "data_offsets": [0, 24]}}, 26),
         ({"a": {"dtype": "F32", "shape": [-2, -3], "data_offsets": [0, 24]}}, 26),
         ({"a": {"dtype": "F32", "shape": [2, 3]}}, 26),

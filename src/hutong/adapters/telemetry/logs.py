@@ -67,4 +67,4 @@ def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True  # the edge writes a line for each request
-    logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))  # a line for each poll tells nothing
+    logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))  # else a line a poll

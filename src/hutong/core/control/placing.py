@@ -36,7 +36,6 @@ def place(draft: Draft) -> None:
     key = attempt_key(draft.job.id, attempt.number)
     receipt = Receipt(VERSION, draft.job.id, attempt.number, desk.now_ms, policy, request, pools, decision)
     draft.add(_fact(attempt))
-    draft.held = ()
     draft.post(hold=HoldChange(key, draft.row.project, parts))
     draft.command(key, attempt.site, "start")
     draft.keep_receipt(key, encode_receipt(receipt))

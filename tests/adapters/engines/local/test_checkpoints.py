@@ -1,4 +1,4 @@
-"""What a job keeps below HUTONG_CHECKPOINTS is there for its next attempt at the site, and for nobody else."""
+"""What a job keeps below HUTONG_CHECKPOINTS is there for its next attempt, and for nobody else."""
 
 from dataclasses import replace
 from typing import Any

@@ -40,7 +40,7 @@ _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocol
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a boxed process sees: `work` and `kept` read-write, `readable` and `mounts` (from, at) read-only."""
+    """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read."""
 
     work: Path
     hosts: Path

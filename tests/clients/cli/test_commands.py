@@ -1,0 +1,210 @@
+"""What a user may rely on of every command: JSON alone on stdout, exit codes, messages that help."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from hutong.clients.sdk.profile import load_profile
+from hutong.main import cli
+
+PROCESSES = {"serve", "agent run", "db migrate"}
+HELLO = "name: hello\nresources: {accelerators: H100:1}\nrun: echo hello\n"
+
+
+def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    group = group or typer.main.get_command(cli)
+    for name, command in group.commands.items():
+        whole = f"{path} {name}".strip()
+        if hasattr(command, "commands"):
+            yield from commands(command, whole)
+        else:
+            yield whole, command
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), list(commands()), ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_every_command_has_help_with_an_example_and_json(name: str, command: Any) -> None:
+    assert f"Example: hutong {name.split()[0]}" in command.help
+    assert command.help.split("\n")[0].strip().endswith((".", ";"))
+    options = {option for each in command.params for option in each.opts}
+    assert name in PROCESSES or "--json" in options
+
+
+def job_file(folder: Path, text: str = HELLO) -> str:
+    path = folder / "job.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_job_is_submitted_found_explained_and_cancelled(house: Any, tmp_path: Path) -> None:
+    done = house.run("run", job_file(tmp_path), "--detach", "--json", "--env", "SEED=1")
+    assert (done.code, done.err) == (0, "")
+    job = json.loads(done.out)
+    assert job["name"] == "hello"
+    assert [each["id"] for each in json.loads(house.run("jobs", "--json").out)] == [job["id"]]
+    detail = json.loads(house.run("job", "last", "--json").out)
+    assert detail["spec"]["envs"] == {"SEED": "1"}
+    assert json.loads(house.run("job", job["id"][:20].lower(), "--json").out)["id"] == job["id"]
+    assert "hello" in house.run("jobs").out
+    kinds = [json.loads(line)["kind"] for line in house.run("facts", "last", "--json").out.splitlines()]
+    assert kinds == ["submitted"]
+    assert json.loads(house.run("hold", "last", "--json").out)["id"] == job["id"]
+    assert json.loads(house.run("release", "last", "--json").out)["id"] == job["id"]
+    cancelled = json.loads(house.run("cancel", "last", "--reason", "enough", "--json").out)
+    assert cancelled["conditions"]["cancel_asked_by"] == "li-na"
+
+
+def test_a_check_says_what_would_happen_and_stores_nothing(house: Any, tmp_path: Path) -> None:
+    before = house.run("jobs", "--json").out
+    found = json.loads(house.run("check", job_file(tmp_path), "--json").out)
+    assert {each["site"] for each in found["alternatives"]} == {"haidian"}
+    assert "haidian/h100" in house.run("check", job_file(tmp_path)).out
+    assert house.run("jobs", "--json").out == before
+
+
+def test_a_work_folder_is_packed_and_sent_with_the_job(house: Any, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text("print(1)")
+    file = job_file(tmp_path, HELLO + "workdir: code\n")
+    assert house.run("check", file, "--json").code == 0
+    done = house.run("run", file, "--detach", "--json")
+    assert done.code == 0, done.err
+    spec = json.loads(house.run("job", json.loads(done.out)["id"], "--json").out)["spec"]
+    assert spec["workdir"]["digest"].startswith("sha256:")
+
+
+def test_secrets_go_in_by_standard_input_and_never_come_out(house: Any, tmp_path: Path) -> None:
+    value = "s3cret-value-of-nobody"
+    assert house.run("secret", "set", "HF_TOKEN", "--json", text=f"{value}\n").code == 0
+    names = json.loads(house.run("secret", "list", "--json").out)
+    assert [each["name"] for each in names] == ["HF_TOKEN"]
+    done = house.run("run", job_file(tmp_path), "--secret", "HF_TOKEN", "--detach", "--json")
+    detail = house.run("job", json.loads(done.out)["id"], "--json").out
+    assert json.loads(detail)["spec"]["secrets"] == ["HF_TOKEN"]
+    everything = detail + house.run("secret", "list").out + house.run("facts", "last", "--json").out
+    assert value not in everything
+    assert house.run("secret", "remove", "HF_TOKEN", "--json").code == 0
+    refused = house.run("run", job_file(tmp_path), "--secret", "HF_TOKEN", "--detach")
+    assert refused.code == 2
+    assert "HF_TOKEN" in refused.err
+
+
+def test_signing_in_keeps_a_token_for_its_owner_alone(house: Any) -> None:
+    env = {"HUTONG_URL": "", "HUTONG_TOKEN": ""}
+    done = house.run("login", house.url, "-u", "li-na", "--json", text="a long enough password\n", env=env)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["name"] == "李娜"
+    path = house.folder / "config.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    profile = load_profile({"HUTONG_CONFIG": str(path)})
+    assert (profile.url, profile.project) == (house.url, "poems")
+    assert house.run("balance", "--json", env=env).code == 0
+    assert house.run("logout", "--json", env=env).code == 0
+    assert not load_profile({"HUTONG_CONFIG": str(path)}).token
+    signed_out = house.run("jobs", env=env)
+    assert signed_out.code == 2
+    assert "hutong login" in signed_out.err
+
+
+def test_a_wrong_password_is_refused_and_changes_nothing(house: Any) -> None:
+    env = {"HUTONG_CONFIG": str(house.folder / "none.toml")}
+    assert house.run("login", house.url, "-u", "li-na", text="wrong\n", env=env).code == 2
+    assert not (house.folder / "none.toml").exists()
+
+
+def test_a_key_is_shown_once(house: Any) -> None:
+    secret = house.run("key", "create", "chatbot").out.strip()
+    assert secret.startswith("ht_key_")
+    listed = json.loads(house.run("key", "list", "--json").out)
+    assert [each["name"] for each in listed if each["kind"] == "key"] == ["chatbot"]
+    assert secret not in house.run("key", "list", "--json").out
+    token = next(each["id"] for each in listed if each["kind"] == "key")
+    assert house.run("key", "revoke", token, "--json").code == 0
+
+
+def test_an_operator_opens_what_a_user_needs(house: Any) -> None:
+    made = house.run(
+        "institution", "create", "lab", "--kind", "research", "--zh", "所", "--en", "Lab", admin=True
+    )
+    assert made.code == 0, made.err
+    person = json.loads(house.run("person", "create", "wang", "-i", "lab", "--json", admin=True).out)
+    assert len(person["password"]) >= 10
+    assert (
+        house.run("project", "create", "rain", "-i", "lab", "--owner", "wang", "--json", admin=True).code == 0
+    )
+    assert json.loads(house.run("award", "rain", "12.50", "--json", admin=True).out)["kind"] == "award"
+    lot = json.loads(house.run("voucher", "rain", "5", "--rate", "30", "--json", admin=True).out)
+    assert lot["posted"]["amount"] == "5.000000"
+    balance = json.loads(house.run("balance", "-p", "rain", "--json", admin=True).out)
+    assert balance["available"]["amount"] == "17.500000"
+    assert json.loads(house.run("ledger", "check", "--json", admin=True).out)["ok"] is True
+    assert house.run("award", "rain", "-3", admin=True).code == 2
+    assert house.run("award", "rain", "1e9", admin=True).code == 2
+    assert house.run("award", "rain", "5").code == 2, "a user gives no money"
+
+
+def test_bills_and_sites_are_shown_within_eighty_columns(house: Any) -> None:
+    for words in (("sites",), ("bill",), ("balance",), ("deployments",), ("models", "list"), ("jobs",)):
+        done = house.run(*words)
+        assert done.code == 0, done.err
+        assert max(len(line) for line in done.out.splitlines()) <= 80, done.out
+        assert done.out.strip()
+    bill = json.loads(house.run("bill", "--from", "2026-01-01", "--json").out)
+    assert bill["entries_sum"]["amount"] == "0.000000"
+    wrong = house.run("bill", "--from", "yesterday")
+    assert wrong.code == 2
+    assert "2026-11-22" in wrong.err
+
+
+def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
+    assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
+    again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)
+    assert json.loads(again.out)["admission"] == "active"
+    assert house.run("site", "token", "haidian", admin=True).out.startswith("ht_site_")
+    bad = tmp_path / "site.yaml"
+    bad.write_text("sites: [{id: X}]")
+    done = house.run("site", "add", str(bad), admin=True)
+    assert done.code == 2
+    assert "/pools" in done.err
+    for text in ("a: [", "- 1", "sites: 3", "\x00"):
+        bad.write_text(text)
+        assert house.run("site", "add", str(bad), admin=True).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("job", "01ZZZZZZZZZZZZZZZZZZZZZZZZ"), ("job", "short"), ("job", "01ZZZZZZZZ"),
+        ("logs", "last", "-r", "x"),
+        ("run", "/no/such/file.yaml"), ("check", "."), ("models", "show", "a/b/c/d"), ("models", "show", "none"),
+        ("deploy", "none"), ("undeploy", "none"), ("jobs", "--state", "SLEEPING"),
+        ("balance", "-p", "../x"),
+        ("key", "revoke", "x"), ("jobs", "--nonsense"), ("bill", "--to", "32"), ("nonsense",),
+    ],
+)  # fmt: skip
+def test_what_one_mistypes_is_answered_with_code_two_and_no_trace(house: Any, words: tuple[str, ...]) -> None:
+    done = house.run(*words)
+    assert done.code == 2, done.out + done.err
+    assert done.out == ""
+    assert done.err.strip()
+    assert "Traceback" not in done.err
+
+
+def test_errors_are_json_on_stderr_where_json_was_asked_for(house: Any) -> None:
+    done = house.run("job", "01ZZZZZZZZZZZZZZZZZZZZZZZZ", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert json.loads(done.err)["code"] == "not_found"
+
+
+def test_a_platform_that_is_not_there_is_trouble_and_not_the_user_s_fault(house: Any) -> None:
+    done = house.run("jobs", env={"HUTONG_URL": "http://127.0.0.1:9"})
+    assert done.code == 1
+    assert "hutong up" in done.err
+    done = house.run("jobs", env={"HUTONG_URL": "nonsense"})
+    assert done.code in {1, 2}
+    assert "Traceback" not in done.err

@@ -1,0 +1,121 @@
+"""What people see: amounts, progress, receipts and bills that read well in eighty columns."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hutong.clients.cli.bills import brief, plain
+from hutong.clients.cli.progress import Seen, View
+from hutong.clients.cli.receipts import show_check, show_receipt
+from hutong.clients.cli.terminal import size, yuan
+from hutong.clients.cli.watch import LogLine
+from hutong.wire.jobs import Check, Fact
+from hutong.wire.receipts import Alternative, Part, Receipt, WhyNot
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("12.500000", "¥12.50"),
+        ("0.000153", "¥0.000153"),
+        ("-3.000000", "-¥3.00"),
+        ("1234567.1", "¥1,234,567.10"),
+    ],
+)
+def test_an_amount_keeps_what_counts(amount: str, shown: str) -> None:
+    assert yuan(amount) == shown
+
+
+def test_numbers_and_names_are_short_and_true() -> None:
+    assert (plain("0.004000"), plain("10"), plain("5.000")) == ("0.004", "10", "5")
+    assert (size(999), size(4_126_335)) == ("999 B", "4.1 MB")
+    assert brief("lot:award-094be0770a11") == "lot:award-094be0770a11"
+    assert brief("lot:award-094be0770affffffffffff") == "lot:award-094be0770a…"
+
+
+def fact(kind: str, **data: Any) -> Fact:
+    return Fact(seq=1, at="2026-11-22T08:00:00.000Z", source="loop", kind=kind, data=data)
+
+
+def test_what_was_seen_of_a_job_follows_its_facts_and_its_reports() -> None:
+    seen = Seen()
+    placed = {
+        "attempt": 1,
+        "site": "tianjin",
+        "pool": "ascend",
+        "nodes": 2,
+        "cards": 2,
+        "accelerator": "Ascend910B",
+    }
+    assert "tianjin/ascend" in seen.note(fact("placed", **placed))
+    seen.note(fact("started", attempt=1))
+    assert (seen.state, seen.attempts) == ("RUNNING", 1)
+    assert seen.note(LogLine(1, '{"hutong": "progress", "step": 3, "steps": 9, "loss": 7.1}')) == ""
+    assert seen.progress["step"] == 3
+    assert seen.note(LogLine(1, '{"hutong": "result", "loss_after": 4}')) == ""
+    assert seen.result["loss_after"] == 4
+    for line in ("hello", '{"hutong": not json', '{"other": 1}'):
+        assert seen.note(LogLine(1, line)) == line, "what is no report of ours is the job's own line"
+    seen.note(fact("finished", state="SUCCEEDED", reason=""))
+    assert seen.state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_live_view_shows_steps_loss_and_speed_and_no_raw_report(terminal: bool) -> None:
+    out = io.StringIO()
+    with View(Console(file=out, force_terminal=terminal, width=80), "train") as view:
+        view.show(LogLine(1, "epoch one"))
+        view.show(LogLine(1, '{"hutong":"progress","step":9,"steps":9,"loss":4.5,"tokens_per_s":1234}'))
+    assert "epoch one" in out.getvalue()
+    assert '"hutong"' not in out.getvalue()
+    if not terminal:
+        assert "step 9/9  loss 4.500  1,234 tokens/s" in out.getvalue()
+
+
+CHOSEN = Alternative(
+    site="zhangjiakou", pool="mlu", accelerator="MLU370", eligible=True, chosen=True, score_ppm=803_000,
+    parts=(Part(name="price", raw="4.20 CNY an hour", value_ppm=1_000_000, weight=3),), why_not=None,
+    price_per_card_hour="4.200000",
+)  # fmt: skip
+REFUSED = Alternative(
+    site="a-site-with-quite-a-long-name", pool="cpu", accelerator="CPU", eligible=False, chosen=False,
+    score_ppm=0, parts=(), why_not=WhyNot(code="card", text="has CPU, asked for MLU370", change="add CPU to accelerators"),
+    price_per_card_hour="0.12",
+)  # fmt: skip
+
+
+def shown(show: Any, thing: object) -> str:
+    out = io.StringIO()
+    show(thing, Console(file=out, width=80, markup=False, highlight=False))
+    return out.getvalue()
+
+
+def test_a_receipt_names_the_parts_of_each_score_and_why_not_with_the_change() -> None:
+    receipt = Receipt(
+        job="01K2ABCDEFGHJKMNPQRSTVWXYZ", attempt=1, at="2026-11-22T08:00:00.000Z", policy="balanced",
+        chosen="zhangjiakou/mlu", alternatives=(REFUSED, CHOSEN), digest="sha256:0", inputs={},
+    )  # fmt: skip
+    text = shown(show_receipt, receipt)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.index("zhangjiakou/mlu") < text.index("a-site-with"), "the chosen one comes first"
+    for said in (
+        "0.803",
+        "price 4.20 CNY an hour → 1.00×3",
+        "has CPU, asked for MLU370",
+        "add CPU to accelerators",
+    ):
+        assert said in text
+
+
+def test_a_check_that_finds_no_place_says_why() -> None:
+    check = Check(
+        choice="",
+        reason="no pool has MLU370",
+        alternatives=(REFUSED,),
+        worst_case=None,
+        fundable=False,
+        policy="b",
+    )
+    assert "would wait: no pool has MLU370" in shown(show_check, check)
