@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 PAYLOAD := .venv-payload
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 COUNT ?= 200
 SEED ?= 1
 ARGS ?=
@@ -13,15 +14,17 @@ help:  ## show this
 
 # A stamp is newer than what it was made from, or the step runs again.
 $(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
+	@echo "installing the platform and its tools in $(VENV) (half a minute or more) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/platform.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python scripts/fetch_assets.py
+	@$(PIP) install --require-hashes -r requirements/platform.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(BIN)/python scripts/fetch_assets.py
 	@touch $@
 
 $(PAYLOAD)/.ready: requirements/payload.txt
+	@echo "installing what the demo's jobs need, PyTorch and transformers, in $(PAYLOAD) (a minute or more) ..."
 	@test -x $(PAYLOAD)/bin/python || $(PYTHON) -m venv $(PAYLOAD)
-	$(PAYLOAD)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/payload.txt
+	@$(PAYLOAD)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/payload.txt
 	@touch $@
 
 setup: $(VENV)/.ready  ## install the platform and its tools in .venv
@@ -54,7 +57,7 @@ bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s
 	$(BIN)/python -m bench.control $(ARGS)
 
 wheel: setup  ## build the wheel, page assets and data included
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist .
+	$(PIP) wheel --no-deps --no-build-isolation -w dist .
 
 lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (needs uv)
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

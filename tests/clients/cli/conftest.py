@@ -1,20 +1,22 @@
-"""The command line before a real API: uvicorn on a port, real services, a project with money."""
+"""The command line before a real API, `hutong serve api` in a process of its own: a project with money."""
 
-import threading
+import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from hutong import Client
 from hutong.config import Settings, now_ms
+from hutong.core.kernel.errors import Later
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.main import cli
-from hutong.server.api.app import make_app
 from hutong.server.services import bootstrap, open_services
 from hutong.wire.accounts import Institution, NewPerson, NewProject
 from hutong.wire.base import Money, rfc3339
@@ -64,16 +66,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     services = open_services(Settings(data=folder / "data"))
     _, admin = bootstrap(services)
-    config = uvicorn.Config(make_app(services), port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    _wait(lambda: server.started)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield House(url, admin, _people(url, admin), folder)
-    server.should_exit = True
-    thread.join(10)
     services.close()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [
+        sys.executable,
+        "-m",
+        "hutong.main",
+        "serve",
+        "api",
+        "--data",
+        str(folder / "data"),
+        "--port",
+        port,
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "api.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait(url, admin, server)
+        yield House(url, admin, _people(url, admin), folder)
+    finally:
+        server.terminate()
+        assert server.wait(15) in {0, -signal.SIGTERM}, "the API ends in order"
 
 
 def _people(url: str, admin: str) -> str:
@@ -104,8 +120,15 @@ def _site() -> NewSite:
     )  # fmt: skip
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline_s, "the API did not start"
-        time.sleep(0.02)
+def _wait(url: str, admin: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline_s = time.monotonic() + 30
+    with Client(url, admin, trials=1) as client:
+        while True:
+            try:
+                client.me()
+            except Later:
+                assert server.poll() is None, "the API died"
+                assert time.monotonic() < deadline_s, "the API did not start"
+                time.sleep(0.05)
+            else:
+                return

@@ -181,7 +181,8 @@ def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: P
     [
         ("job", "01ZZZZZZZZZZZZZZZZZZZZZZZZ"), ("job", "short"), ("job", "01ZZZZZZZZ"),
         ("logs", "last", "-r", "x"),
-        ("run", "/no/such/file.yaml"), ("check", "."), ("models", "show", "a/b/c/d"), ("models", "show", "none"),
+        ("run", "/no/such/file.yaml"), ("check", "."), ("models", "show", "a/b/c/d"),
+        ("models", "show", "none"),
         ("deploy", "none"), ("undeploy", "none"), ("jobs", "--state", "SLEEPING"),
         ("balance", "-p", "../x"),
         ("key", "revoke", "x"), ("jobs", "--nonsense"), ("bill", "--to", "32"), ("nonsense",),

@@ -81,7 +81,8 @@ CHOSEN = Alternative(
 )  # fmt: skip
 REFUSED = Alternative(
     site="a-site-with-quite-a-long-name", pool="cpu", accelerator="CPU", eligible=False, chosen=False,
-    score_ppm=0, parts=(), why_not=WhyNot(code="card", text="has CPU, asked for MLU370", change="add CPU to accelerators"),
+    score_ppm=0, parts=(),
+    why_not=WhyNot(code="card", text="has CPU, asked for MLU370", change="add CPU to accelerators"),
     price_per_card_hour="0.12",
 )  # fmt: skip
 

@@ -14,7 +14,8 @@ from hutong.core.kernel.errors import Broken, Conflict, Denied, HutongError, Lat
 URL = "http://platform.test"
 JOB = {
     "id": "01K2ABCDEFGHJKMNPQRSTVWXYZ", "name": "hello", "project": "poems", "type": "task",
-    "state": "ACCEPTED", "reason": "", "by": "li-na", "priority": 0, "num_nodes": 1, "accelerators": [], "attempts": [],
+    "state": "ACCEPTED", "reason": "", "by": "li-na", "priority": 0, "num_nodes": 1, "accelerators": [],
+    "attempts": [],
     "submitted": "2026-11-22T08:00:00.000Z", "changed": "2026-11-22T08:00:00.000Z", "finished": None,
     "conditions": {"reachable": None, "last_seen": None}, "charge": {"amount": "0.000000", "currency": "CNY"},
 }  # fmt: skip

@@ -10,6 +10,7 @@ from hutong.core.kernel.errors import HutongError, NotFound
 from hutong.wire.jobs import Fact
 
 LOG_PATIENCE_S = 10.0
+AT_SITE = frozenset({"accepted", "starting", "started", "ended"})  # a quick job skips some of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,21 @@ class LogLine:
 def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLine]:
     """Yield the facts of a job and the lines of its rank 0 as they come, until the job is over."""
     mail: queue.Queue[Fact | LogLine | HutongError | None] = queue.Queue(maxsize=10_000)
-    readers: list[threading.Thread] = []
+    readers: dict[int, threading.Thread] = {}
 
-    def start_reader(attempt: int) -> None:
-        reader = threading.Thread(target=_read_log, args=(client, job, attempt, mail), daemon=True)
-        readers.append(reader)
-        reader.start()
+    def read_attempt(attempt: int) -> None:
+        if attempt not in readers:
+            reader = threading.Thread(target=_read_log, args=(client, job, attempt, mail), daemon=True)
+            readers[attempt] = reader
+            reader.start()
 
     def follow() -> None:
         try:
             for fact in client.jobs.follow(job, after=after):
                 mail.put(fact)
-                if fact.kind == "started":
-                    start_reader(int(fact.data.get("attempt", 1)))
-            for reader in readers:
+                if fact.kind in AT_SITE:
+                    read_attempt(int(fact.data.get("attempt", 1)))
+            for reader in readers.values():
                 reader.join(LOG_PATIENCE_S)
             mail.put(None)
         except HutongError as error:
