@@ -11,6 +11,7 @@ from examples.demo import processes, story
 from examples.demo.stage import Stage, Untrue, expect
 
 from hutong.core.kernel.errors import HutongError
+from hutong.main import payload_bin
 
 FORTUNES = Path("/usr/share/games/fortunes/chinese")
 
@@ -25,6 +26,8 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.corpus == "zh" and not FORTUNES.exists():
         parser.error("--corpus zh needs the Debian package fortunes-zh: apt-get install fortunes-zh")
+    if not (payload_bin() / "torchrun").is_file():
+        parser.error(f"the software that jobs need is not in {payload_bin()}: run `make payload`")
     return options
 
 

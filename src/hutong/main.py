@@ -268,14 +268,14 @@ def _start(household: "Household", settings: Settings, client: "Client", scenari
     for site in sites:
         home = settings.data / "sites" / site.id
         url = str(household.told["api"])
-        config = write_agent_file(client, site.id, home, url, _payload_bin())
+        config = write_agent_file(client, site.id, home, url, payload_bin())
         household.add(f"agent-{site.id}", ("agent", "run", "--config", str(config)), 1)
     return household.wait(
         lambda: _reached(client, {site.id for site in sites}), START_WITHIN_S, "a site did not call"
     )
 
 
-def _payload_bin() -> Path:
+def payload_bin() -> Path:
     """Return the `bin` folder of the software that jobs use: HUTONG_PAYLOAD_BIN, or the repository's."""
     told = os.environ.get("HUTONG_PAYLOAD_BIN")
     return Path(told) if told else Path(__file__).resolve().parents[2] / ".venv-payload" / "bin"
