@@ -44,8 +44,8 @@ def run(
 
     Example: hutong run examples/train-tiny-llm.yaml --env STEPS=200
     """
+    loaded, document = read_job(file, env or (), secret or ())
     with connect() as client:
-        loaded, document = read_job(file, env or (), secret or ())
         payer = project_of(client, project)
         with located(file, loaded):
             job = client.jobs.submit(payer, packed(client, file, document))
@@ -72,8 +72,8 @@ def check(
 
     Example: hutong check examples/train-tiny-llm.yaml
     """
+    loaded, document = read_job(file, env or (), secret or ())
     with connect() as client:
-        loaded, document = read_job(file, env or (), secret or ())
         payer = project_of(client, project)
         if find_workdir(document, file) is not None:
             del document["workdir"]  # its content does not change the answer, and nothing is stored
@@ -99,7 +99,10 @@ def read_job(file: Path, envs: Sequence[str], secrets: Sequence[str]) -> tuple[L
             raise Refused(
                 "bad_option", "secrets in the file is no list", (Problem("/secrets", "a list of names"),)
             )
-        document["secrets"] = list(dict.fromkeys([*there, *secrets]))
+        if isinstance(there, dict):  # a value that stands in the file must reach the check that refuses it
+            document["secrets"] = {**dict.fromkeys(secrets), **there}
+        else:
+            document["secrets"] = list(dict.fromkeys([*there, *secrets]))
     return loaded, document
 
 
