@@ -38,6 +38,7 @@ from bench.rig import Rig
 from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
+from hutong.adapters.telemetry.logs import configure_logs
 from hutong.config import Settings, now_ms
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import SiteId
@@ -237,6 +238,8 @@ def place_all(url: str) -> float:
             placed += written
         taken = time.perf_counter() - begin
         store.lead("bench", now_ms(), 0)
+        if not placed:
+            raise RuntimeError("nothing was placed")
         return placed / taken
     finally:
         store.close()
@@ -331,6 +334,7 @@ def main() -> None:
     parser.add_argument("--store", choices=["sqlite", "postgres"], help="only this store")
     parser.add_argument("--level", choices=list(LEVELS), help="only this history")
     told = parser.parse_args()
+    configure_logs("WARNING")
     sizes = QUICK if told.quick else FULL
     levels = [told.level] if told.level else (["0", "1e5"] if told.quick else list(LEVELS))
     machine = f"{platform.machine()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"

@@ -49,7 +49,7 @@ def finish_one(store: Store, site: SiteId, start_ms: int) -> None:
     row = store.job(FIRST)
     if row is None or not row.job.final:
         raise RuntimeError(f"the model job did not end: {row}")
-    store.lead("history", now + 3_600_000, 0)
+    store.lead("history", now, 0)
 
 
 def fund(store: Store, start_ms: int) -> None:

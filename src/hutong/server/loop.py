@@ -74,7 +74,8 @@ class Loop:
             return Applied(0)
         for row in outcome.jobs:
             for fact in row.facts:
-                log.info("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
+                log.debug("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
+        log.info("turn", jobs=applied.written, facts=sum(len(row.facts) for row in outcome.jobs))
         if applied.stale:
             log.info("stale", jobs=len(applied.stale))
         return applied
