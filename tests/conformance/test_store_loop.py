@@ -48,6 +48,13 @@ def test_one_leads_until_its_time_is_over(store: Store) -> None:
     assert store.lead("a", 1000, 100) == 3
 
 
+def test_a_leader_that_stops_gives_its_lease_back(store: Store) -> None:
+    assert store.lead("a", 0, 1000) == 1
+    assert store.lead("b", 10, 1000) is None
+    store.lead("a", 20, 0)
+    assert store.lead("b", 21, 1000) == 2
+
+
 def test_a_leader_that_asks_at_every_turn_rings_no_bell(store: Store) -> None:
     store.lead("a", 0, 1000)
     before = store.pulse()

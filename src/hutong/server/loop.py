@@ -95,6 +95,16 @@ class Loop:
                 continue
             if not written:
                 self._wait(pulse, stop)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Let go of the lead, so that the next loop need not wait for the lease to end."""
+        if self.epoch is None:
+            return
+        try:
+            self.store.lead(self.holder, self.clock(), 0)
+        except Later as later:
+            log.info("lead_not_given_back", detail=later.message)
 
     def _pulse(self) -> int:
         try:

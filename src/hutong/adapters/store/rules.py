@@ -230,9 +230,10 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
     """True if asking for the lease changes it.
 
     It is renewed once a quarter of its time has gone: a leader that asks at every turn does not write then.
+    A leader that asks for less than it has lets go of the rest: with a time of 0, of all of it.
     """
     if holder == asking:
-        return until_ms - now_ms < ttl_ms * 3 // 4
+        return not ttl_ms * 3 // 4 <= until_ms - now_ms <= ttl_ms
     return until_ms <= now_ms
 
 

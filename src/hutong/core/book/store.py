@@ -160,7 +160,10 @@ class Store(Protocol):
 
     # The loop
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
-        """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
+        """Take or renew the lease of the loop; return its epoch, or None while another holds it.
+
+        A holder that asks for less than it has left lets go of the rest; 0 gives the lease back.
+        """
         ...
 
     def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
