@@ -48,6 +48,8 @@ class Loop:
             return 0
         snapshot = self.store.snapshot(now_ms, self.limits)
         outcome = turn(snapshot, self.rules)
+        for job, why in outcome.broken:
+            log.error("broken", job=job, detail=why)
         if not outcome.jobs:
             return 0
         return self._apply(outcome, now_ms).written

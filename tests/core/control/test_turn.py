@@ -309,3 +309,15 @@ def test_a_service_without_an_end_holds_an_hour_at_a_time() -> None:
 def test_the_same_snapshot_gives_the_same_outcome() -> None:
     shot = snapshot(history())
     assert turn(shot, RULES) == turn(shot, RULES)
+
+
+def test_a_job_that_breaks_an_invariant_does_not_keep_the_others_waiting() -> None:
+    other = replace(history(), id=type(JOB)(JOB[:-1] + "1"))
+    shrunk = f.Metered(1, T0 + 6000, 8 * HOUR_MS, 80 * YUAN, final=False)
+    sick = history(*RUNNING, shrunk, ended())
+    # a price that fell behind the running attempt's back would make its charge shrink
+    attempt = replace(sick.attempts[0], price_micro_per_card_hour=1)
+    outcome = turn(snapshot(replace(sick, attempts=(attempt,)), other, held_micro=80 * YUAN), RULES)
+    assert [job for job, _ in outcome.broken] == [sick.id]
+    assert [each.job for each in outcome.jobs] == [other.id]
+    assert outcome.jobs[0].after.state is JobState.PLACED

@@ -95,6 +95,11 @@ class JobOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a turn decided, job by job."""
+    """What a turn decided, job by job.
+
+    `broken` names jobs about which nothing could be decided because an invariant of ours does not hold, and
+    which one: they are left as they are, and the others go on.
+    """
 
     jobs: tuple[JobOutcome, ...] = ()
+    broken: tuple[tuple[JobId, str], ...] = ()

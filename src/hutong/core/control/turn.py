@@ -5,6 +5,8 @@ part stands alone: one whose guard fails when it is written (a user or an agent 
 without harm to the others. That is why cards that a turn frees are given away only by the next one.
 """
 
+from collections.abc import Callable
+
 from hutong.core.book.snapshot import JobRow, Outcome, Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
@@ -12,32 +14,36 @@ from hutong.core.control.placing import place
 from hutong.core.control.rules import Rules
 from hutong.core.control.steps import advance
 from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.ids import JobId
 from hutong.core.work.states import JobState
 
 
 def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     """Decide everything that the snapshot calls for. The same snapshot and rules give the same outcome."""
     desk = Desk(snapshot, rules)
-    drafts = []
-    for row in snapshot.due:
-        draft = Draft(row, desk)
-        advance(draft)
-        drafts.append(draft)
-    seen = {draft.row.job.id for draft in drafts}
+    due = {row.job.id for row in snapshot.due}
+    rows = (*snapshot.due, *(row for row in snapshot.queue if row.job.id not in due))
+    drafts = [Draft(row, desk) for row in rows]
+    broken: dict[JobId, str] = {}
+    for draft in drafts:
+        _guarded(advance, draft, broken)
     waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED]
-    for row in snapshot.queue:
-        if row.job.id not in seen:
-            draft = Draft(row, desk)
-            advance(draft)
-            drafts.append(draft)
-            if draft.job.state is JobState.QUEUED:
-                waiting.append(draft)
     for draft in sorted(waiting, key=lambda each: _rank(each.row, each.job.queued_ms)):
-        place(draft)
+        _guarded(place, draft, broken)
     _check(desk, snapshot)
-    known = {row.job.id for row in snapshot.due}
-    written = [draft.outcome() for draft in drafts if draft.facts or draft.row.job.id in known]
-    return Outcome(tuple(written))
+    sound = [draft for draft in drafts if draft.job.id not in broken]
+    written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
+    return Outcome(written, tuple(broken.items()))
+
+
+def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, str]) -> None:
+    """Take a step of one job; what breaks there must not keep all the others from being looked after."""
+    if draft.job.id in broken:
+        return
+    try:
+        step(draft)
+    except Broken as error:
+        broken[draft.job.id] = str(error)
 
 
 def _rank(row: JobRow, queued_ms: int) -> tuple[int, int, str]:
