@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 import tomllib
@@ -15,7 +16,7 @@ import typer
 
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
-from hutong.config import Settings, data_folder, now_ms
+from hutong.config import Settings, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later, Problem, Refused
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
@@ -75,7 +76,7 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
             case Part.LOOP:
                 from hutong.server.loop import run_loop
 
-                holder = f"loop-{os.getpid()}"
+                holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
                 run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal())
 
 

@@ -68,12 +68,10 @@ class Loop:
         assert self.epoch is not None  # noqa: S101 - `step` asks `_leads` first
         try:
             applied = self.store.apply(outcome, self.epoch, now_ms)
-        except Conflict as conflict:
-            # Another leader, or money that moved since the snapshot: nothing was written, look again.
-            log.info("turn_dropped", code=conflict.code, detail=conflict.message)
-            if conflict.code == "not_leading":
-                self.epoch = None
-            return Applied(0)
+        except Later:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and narrowed down to the job that caused it
+            return self._apply_halves(outcome, now_ms, error)
         for row in outcome.jobs:
             for fact in row.facts:
                 log.debug("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
@@ -81,6 +79,25 @@ class Loop:
         if applied.stale:
             log.info("stale", jobs=len(applied.stale))
         return applied
+
+    def _apply_halves(self, outcome: Outcome, now_ms: int, error: Exception) -> Applied:
+        """Nothing was written: write what can be, so that one job's trouble does not hold up the others.
+
+        Mostly it is money that moved since the snapshot; that job is looked at again in the next turn.
+        """
+        if isinstance(error, Conflict) and error.code == "not_leading":
+            log.info("lead_lost", holder=self.holder)
+            self.epoch = None
+            return Applied(0)
+        if len(outcome.jobs) == 1:
+            expected = isinstance(error, Conflict)
+            tell = log.info if expected else log.error
+            tell("job_dropped", job=outcome.jobs[0].job, error=type(error).__name__, detail=str(error))
+            return Applied(0)
+        middle = len(outcome.jobs) // 2
+        parts = (outcome.jobs[:middle], outcome.jobs[middle:])
+        done = [self._apply(Outcome(part), now_ms) for part in parts if self.epoch is not None]
+        return Applied(sum(each.written for each in done), tuple(job for each in done for job in each.stale))
 
     def run(self, stop: threading.Event) -> None:
         """Take turns until told to stop: at once while there is work, on every change, and every second."""
@@ -90,9 +107,10 @@ class Loop:
             try:
                 written = self.step()
                 failures = 0
-            except Later as later:
-                failures += 1
-                log.warning("turn_delayed", detail=later.message, failures=failures)
+            except Exception as error:  # noqa: BLE001 - told, and tried again: the loop must outlive any turn
+                failures = min(failures + 1, 10)
+                tell = log.warning if isinstance(error, Later) else log.exception
+                tell("turn_delayed", detail=str(error), failures=failures)
                 stop.wait(min(10.0, 0.2 * 2**failures))
                 continue
             if not written:

@@ -194,8 +194,8 @@ def test_a_job_that_could_not_start_in_time_expires() -> None:
 
 
 def test_success_is_settled_by_measured_time_and_ends_when_logs_are_in() -> None:
-    job = history(*RUNNING, ended(ran_ms=HOUR_MS // 2))
-    outcome = only(snapshot(job, now_ms=T0 + 20_000, held_micro=80 * YUAN))
+    job = history(*RUNNING, ended(ran_ms=HOUR_MS // 2), every_ms=HOUR_MS // 2)
+    outcome = only(snapshot(job, now_ms=T0 + 3 * HOUR_MS, held_micro=80 * YUAN))
     assert kinds(outcome) == ["metered"]
     assert outcome.after.state is JobState.FINISHING
     (txn,) = outcome.posting.txns
@@ -207,9 +207,9 @@ def test_success_is_settled_by_measured_time_and_ends_when_logs_are_in() -> None
     assert usage.quantity == 8 * HOUR_MS // 2
     assert usage.energy_j == 8 * 700 * 1800 * 12 // 10
     assert usage.green_j * 2 == usage.energy_j
-    collected = f.Fact(JOB, outcome.after.seq + 1, T0 + HOUR_MS, "agent:bj", f.Collected(1))
+    collected = f.Fact(JOB, outcome.after.seq + 1, T0 + 3 * HOUR_MS, "agent:bj", f.Collected(1))
 
-    done = only(snapshot(apply(outcome.after, collected), now_ms=T0 + HOUR_MS))
+    done = only(snapshot(apply(outcome.after, collected), now_ms=T0 + 3 * HOUR_MS))
     assert kinds(done) == ["finished"]
     assert done.after.state is JobState.SUCCEEDED
     assert done.due_ms is None
@@ -247,8 +247,8 @@ def test_a_project_out_of_money_has_its_job_stopped_and_its_use_booked() -> None
 
 def test_use_beyond_hold_and_money_goes_to_the_overrun_account() -> None:
     lots = (award(80 * YUAN, held=80 * YUAN),)
-    job = history(*RUNNING, ended(ran_ms=2 * HOUR_MS))
-    outcome = only(snapshot(job, now_ms=T0 + 3 * HOUR_MS, lots=lots, held_micro=80 * YUAN))
+    job = history(*RUNNING, ended(ran_ms=2 * HOUR_MS), every_ms=HOUR_MS)
+    outcome = only(snapshot(job, now_ms=T0 + 6 * HOUR_MS, lots=lots, held_micro=80 * YUAN))
     (txn,) = outcome.posting.txns
     amounts = {entry.account: entry.amount_micro for entry in txn.entries}
     assert amounts == {"lot:award": -80 * YUAN, f"overrun:{LAB}": -80 * YUAN, REVENUE: 160 * YUAN}
@@ -321,3 +321,21 @@ def test_a_job_that_breaks_an_invariant_does_not_keep_the_others_waiting() -> No
     assert [job for job, _ in outcome.broken] == [sick.id]
     assert [each.job for each in outcome.jobs] == [other.id]
     assert outcome.jobs[0].after.state is JobState.PLACED
+
+
+def test_a_site_cannot_bill_more_time_than_the_platform_saw_pass() -> None:
+    job = history(*RUNNING, ended(ran_ms=2**53 - 1))
+    outcome = only(snapshot(job, held_micro=80 * YUAN))
+    attempt = outcome.after.attempts[0]
+    seen_ms = attempt.ended_seen_ms - attempt.dispatched_ms
+    assert attempt.metered_card_ms == 8 * (seen_ms + 60_000)
+    assert attempt.ran_ms == 2**53 - 1, "the fact keeps what the site claimed"
+
+
+def test_a_late_job_does_not_make_a_blind_loop_spin() -> None:
+    now = T0 + 10 * HOUR_MS
+    spec = replace(SPEC, wish=Wish(start_before_s=60))
+    shot = snapshot(history(), now_ms=now, seen={}, spec=spec)
+    outcome = only(shot)
+    assert outcome.due_ms is not None
+    assert outcome.due_ms > now

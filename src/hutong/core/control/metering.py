@@ -9,6 +9,8 @@ from hutong.core.work.facts import Metered
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 
+_SLACK_MS = 60_000
+
 
 def hold_target_micro(spec: JobSpec, attempt: Attempt, ran_ms: int, ahead_ms: int) -> int:
     """Return what must be held for the time ahead: until walltime and grace, and at most `ahead_ms`."""
@@ -33,6 +35,23 @@ def known_run_ms(draft: Draft, attempt: Attempt) -> int:
     if absence is not None:
         until_ms = min(until_ms, absence.since_ms)
     return max(0, until_ms - attempt.started_seen_ms)
+
+
+def billable_ms(draft: Draft, attempt: Attempt) -> int:
+    """Return the running time that an ended attempt is billed for: what its site measured, within reason.
+
+    It cannot have run longer than from the moment its agent had the command until the platform heard of its
+    end, nor much longer than its walltime; a site's fault or a leaked token must not empty a project. The
+    fact of the end keeps what the site claimed.
+    """
+    bounds = [attempt.ran_ms]
+    if attempt.ended_seen_ms > attempt.dispatched_ms > 0:  # else the platform's clock was set back
+        bounds.append(attempt.ended_seen_ms - attempt.dispatched_ms + _SLACK_MS)
+    spec = draft.row.spec
+    if spec.max_duration_s:
+        limit_ms = (spec.max_duration_s + spec.grace_s) * 1000
+        bounds.append(limit_ms + draft.desk.rules.overdue_ms + _SLACK_MS)
+    return min(bounds)
 
 
 def meter(draft: Draft, attempt: Attempt, ran_ms: int, *, final: bool) -> None:

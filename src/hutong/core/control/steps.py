@@ -4,11 +4,13 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from hutong.core.control.draft import Draft
-from hutong.core.control.metering import known_run_ms, meter, top_up
+from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.retries import judge
 from hutong.core.work.facts import Ended, Finished, Queued, StopSent
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
+
+_BLIND_MS = 1000
 
 
 def advance(draft: Draft) -> None:
@@ -37,7 +39,7 @@ def _queued(draft: Draft) -> None:
         return
     deadline_ms = draft.job.submitted_ms + start_before_s * 1000
     if draft.desk.now_ms < deadline_ms or draft.desk.blind:
-        draft.due_ms = deadline_ms
+        draft.due_ms = max(deadline_ms, draft.desk.now_ms + _BLIND_MS)
         return
     reason = f"not started within {start_before_s} s: {draft.job.waiting_text or 'no pool was free'}"
     draft.add(Finished(JobState.EXPIRED, reason))
@@ -134,7 +136,7 @@ def _keep_running(draft: Draft, attempt: Attempt) -> None:
 def _finishing(draft: Draft) -> None:
     attempt, desk = draft.job.attempts[-1], draft.desk
     if not attempt.settled:
-        meter(draft, attempt, attempt.ran_ms, final=True)
+        meter(draft, attempt, billable_ms(draft, attempt), final=True)
     attempt = draft.job.attempts[-1]
     verdict = judge(draft.job, attempt, draft.row.spec, desk.rules.max_attempts)
     if verdict.final is None:
