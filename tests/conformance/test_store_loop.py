@@ -29,10 +29,10 @@ from book_samples import (
 
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.snapshot import Command, Limits, Outcome, PoolUse
-from hutong.core.book.store import JobQuery, Record, Store
+from hutong.core.book.store import JobQuery, Record, Sighting, Store
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict
-from hutong.core.kernel.ids import LotId, PoolId
+from hutong.core.kernel.ids import LotId, PoolId, SiteId
 from hutong.core.work import facts as f
 from hutong.core.work.states import AttemptState, Category, JobState
 
@@ -53,6 +53,22 @@ def test_a_leader_that_stops_gives_its_lease_back(store: Store) -> None:
     assert store.lead("b", 10, 1000) is None
     store.lead("a", 20, 0)
     assert store.lead("b", 21, 1000) == 2
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_lead_from_everybody(store: Store) -> None:
+    days = 10 * 86_400_000
+    assert store.lead("a", days, 10_000) == 1
+    assert store.lead("b", 1000, 10_000) == 2
+    assert store.lead("c", 2000, 10_000) is None
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_silent_site_reachable(store: Store) -> None:
+    days = 10 * 86_400_000
+    site = SiteId("bj")
+    store.report(site, [], Sighting(days, frozenset(), frozenset()), days)
+    store.report(site, [], Sighting(5000, frozenset(), frozenset()), 5000)
+    status = store.statuses()[site]
+    assert (status.seen_ms, status.observed_ms) == (5000, 5000)
 
 
 def test_a_leader_that_asks_at_every_turn_rings_no_bell(store: Store) -> None:

@@ -69,8 +69,9 @@ class Loop:
         def work(connection: sa.Connection) -> int | None:
             query = sa.select(lease).where(lease.c.name == _LOOP).with_for_update()
             row = connection.execute(query).mappings().first()
-            if row and row["holder"] != holder and row["until_ms"] > now_ms:
-                return None
+            if row and row["holder"] != holder:
+                if not rules.lease_asks_write(row["holder"], row["until_ms"], holder, now_ms, ttl_ms):
+                    return None
             epoch = rules.next_epoch(row["holder"] if row else None, row["epoch"] if row else 0, holder)
             values = {"holder": holder, "epoch": epoch, "until_ms": now_ms + ttl_ms}
             if row:

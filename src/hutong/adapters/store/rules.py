@@ -29,6 +29,8 @@ PAGE_MAX = 1000
 WATCHED_MAX = 200
 FAULTS_MAX = 100
 SEEN_EVERY_MS = 1000
+# A moment this far ahead of now was written before our clock was set back: it counts for nothing.
+AHEAD_MS = 60_000
 SITE = "site"
 
 
@@ -230,11 +232,17 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
     """True if asking for the lease changes it.
 
     It is renewed once a quarter of its time has gone: a leader that asks at every turn does not write then.
+    Another's lease counts until it ends, unless only a clock that was set back explains its end.
     A leader that asks for less than it has lets go of the rest: with a time of 0, of all of it.
     """
     if holder == asking:
         return not ttl_ms * 3 // 4 <= until_ms - now_ms <= ttl_ms
-    return until_ms <= now_ms
+    return until_ms <= now_ms or until_ms > now_ms + ttl_ms + AHEAD_MS
+
+
+def recent(seen_ms: int | None, now_ms: int) -> bool:
+    """True if a site was noted so lately that it need not be noted again."""
+    return seen_ms is not None and -AHEAD_MS <= now_ms - seen_ms < SEEN_EVERY_MS
 
 
 def next_epoch(holder: str | None, epoch: int, asking: str) -> int:

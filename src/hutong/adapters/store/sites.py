@@ -42,7 +42,7 @@ class Sites:
         with self._db.read() as connection:
             rows = _open_commands(connection, site, after, limit)
             seen = connection.execute(sa.select(statuses.c.seen_ms).where(statuses.c.site == site)).scalar()
-            recent = seen is not None and now_ms - seen < rules.SEEN_EVERY_MS
+            recent = rules.recent(seen, now_ms)
             if recent and all(row["taken_ms"] is not None for row in rows):
                 return _deliver(rows, _read_jobs(connection, rows))
 
@@ -121,9 +121,8 @@ class Sites:
 
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
         insert = self._db.upsert(statuses)
-        later = sa.case(
-            (statuses.c.seen_ms > insert.excluded.seen_ms, statuses.c.seen_ms), else_=insert.excluded.seen_ms
-        )
+        seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
+        later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
         row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
         connection.execute(upsert, row)
@@ -132,9 +131,10 @@ class Sites:
         mine = statuses.c.site == site
         names = {"agent": sighting.agent, "isolation": sighting.isolation}
         told = {name: text for name, text in names.items() if text}
+        ahead = statuses.c.observed_ms > now_ms + rules.AHEAD_MS
         newer = connection.execute(
             statuses.update()
-            .where(mine, statuses.c.observed_ms < sighting.at_ms)
+            .where(mine, sa.or_(statuses.c.observed_ms < sighting.at_ms, ahead))
             .values(observed_ms=sighting.at_ms, **told)
         )
         if not newer.rowcount:

@@ -27,7 +27,7 @@ class Desk:
     def reachable(self, site: str) -> bool:
         """True if the site's agent called lately."""
         status = self.snapshot.statuses.get(site)
-        return status is not None and self.now_ms - status.seen_ms <= self.rules.reach_ms
+        return status is not None and abs(self.now_ms - status.seen_ms) <= self.rules.reach_ms
 
     @property
     def blind(self) -> bool:

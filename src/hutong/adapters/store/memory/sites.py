@@ -29,7 +29,7 @@ class MemorySites(Shelf):
             orders = [each for each in self._orders.values() if each.site == site and each.id > after]
             orders = sorted(orders, key=lambda each: each.id)[: rules.page(limit)]
             seen = self._statuses.get(site)
-            recent = seen is not None and now_ms - seen.seen_ms < rules.SEEN_EVERY_MS
+            recent = rules.recent(seen.seen_ms if seen else None, now_ms)
             if not recent or any(order.taken_ms is None for order in orders):
                 with self._writing():
                     self._note_seen(site, now_ms)
@@ -88,11 +88,12 @@ class MemorySites(Shelf):
 
     def _note_seen(self, site: SiteId, now_ms: int) -> None:
         status = self._statuses.get(site) or SiteStatus(site, now_ms, 0)
-        self._statuses[site] = replace(status, seen_ms=max(status.seen_ms, now_ms))
+        later = now_ms <= status.seen_ms <= now_ms + rules.AHEAD_MS
+        self._statuses[site] = replace(status, seen_ms=status.seen_ms if later else now_ms)
 
     def _note_sighting(self, site: SiteId, sighting: Sighting, now_ms: int) -> None:
         status = self._statuses[site]
-        if sighting.at_ms <= status.observed_ms:
+        if sighting.at_ms <= status.observed_ms <= now_ms + rules.AHEAD_MS:
             return  # late or twice: it says nothing that a newer one did not say
         self._statuses[site] = replace(
             status,
