@@ -111,7 +111,14 @@ def test_the_queue_goes_by_priority_then_by_age(store: Store) -> None:
     queue(store, 4, 100, Q)
     names = [row.job.id for row in store.snapshot(500, Limits()).queue]
     assert names == [job_id(3), job_id(2), job_id(4), job_id(1)]
-    assert [row.job.id for row in store.snapshot(500, Limits(queue=2)).queue] == names[:2]
+
+
+def test_every_project_has_its_share_of_the_queues_head(store: Store) -> None:
+    for n in range(1, 7):
+        queue(store, n, 100 + n, priority=900)
+    queue(store, 7, 500, Q)
+    names = [row.job.id for row in store.snapshot(600, Limits(queue=4)).queue]
+    assert names == [job_id(1), job_id(2), job_id(7)]
 
 
 def test_a_queued_job_that_asks_for_a_look_is_not_in_the_queue_too(store: Store) -> None:

@@ -25,7 +25,7 @@ from tests.core.control.scene import (
 from hutong.core.book.money import REVENUE, HoldPart
 from hutong.core.book.snapshot import Command, PoolUse
 from hutong.core.control.turn import turn
-from hutong.core.kernel.ids import LotId, attempt_key
+from hutong.core.kernel.ids import LotId, ProjectId, attempt_key
 from hutong.core.placement.receipt import decode_receipt, digest, replay
 from hutong.core.work import facts as f
 from hutong.core.work.fold import apply
@@ -339,3 +339,15 @@ def test_a_late_job_does_not_make_a_blind_loop_spin() -> None:
     outcome = only(shot)
     assert outcome.due_ms is not None
     assert outcome.due_ms > now
+
+
+def test_a_projects_priority_does_not_put_its_jobs_before_anothers() -> None:
+    rows = [history(f.Queued()) for _ in range(4)]
+    jobs = [replace(job, id=type(JOB)(f"{JOB[:-1]}{n}"), queued_ms=T0 + n) for n, job in enumerate(rows)]
+    shot = snapshot(*jobs, use=(PoolUse("bj", "main", 16), PoolUse("tj", "main", 32)))
+    other = ProjectId("other")
+    queue = [replace(row, spec=replace(SPEC, priority=1000)) for row in shot.queue[:3]]
+    queue.append(replace(shot.queue[3], project=other))
+    lots = {LAB: shot.lots[LAB], other: (replace(award(1000 * YUAN), id=LotId("other"), project=other),)}
+    outcome = turn(replace(shot, queue=tuple(queue), lots=lots), RULES)
+    assert [each.job for each in outcome.jobs if each.commands] == [jobs[0].id, jobs[3].id]

@@ -69,9 +69,12 @@ class Loop:
         def work(connection: sa.Connection) -> int | None:
             query = sa.select(lease).where(lease.c.name == _LOOP).with_for_update()
             row = connection.execute(query).mappings().first()
-            if row and row["holder"] != holder:
-                if not rules.lease_asks_write(row["holder"], row["until_ms"], holder, now_ms, ttl_ms):
-                    return None
+            if (
+                row
+                and row["holder"] != holder
+                and not rules.lease_asks_write(row["holder"], row["until_ms"], holder, now_ms, ttl_ms)
+            ):
+                return None
             epoch = rules.next_epoch(row["holder"] if row else None, row["epoch"] if row else 0, holder)
             values = {"holder": holder, "epoch": epoch, "until_ms": now_ms + ttl_ms}
             if row:
@@ -147,6 +150,16 @@ class Loop:
             post_all(self._db, connection, postings, guarded=True)
 
 
+def _waiting_projects() -> sa.Select[tuple[str]]:
+    """Select the projects that have queued jobs, by stepping from one to the next in the queue's index."""
+    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_QUEUED)
+    found = first.cte("found", recursive=True)
+    after = sa.select(sa.func.min(jobs.c.project)).where(_QUEUED, jobs.c.project > found.c.project)
+    found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.project.is_not(None)))
+    return sa.select(found.c.project).where(found.c.project.is_not(None)).limit(rules.QUEUES_MAX)
+
+
+_WAITING_PROJECTS = _waiting_projects()
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
@@ -163,11 +176,15 @@ def _heads(
     asking = asking.order_by(jobs.c.due_ms, jobs.c.id).limit(limits.due)
     due = [job_row(row) for row in connection.execute(asking).mappings()]
     names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
-    waiting = sa.select(*COLUMNS).where(_QUEUED)
-    waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
-    rows = connection.execute(waiting.limit(limits.queue + len(names))).mappings()
-    queue = [job_row(row) for row in rows if row["id"] not in names]
-    return tuple(due), tuple(queue[: limits.queue])
+    projects = connection.execute(_WAITING_PROJECTS).scalars().all()
+    share = rules.queue_share(limits.queue, len(projects))
+    waiting = sa.select(*COLUMNS).where(_QUEUED, jobs.c.project == sa.bindparam("whose"))
+    waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(share + len(names))
+    queue: list[JobRow] = []
+    for project in projects:
+        rows = connection.execute(waiting, {"whose": project}).mappings()
+        queue += [job_row(row) for row in rows if row["id"] not in names][:share]
+    return tuple(due), tuple(sorted(queue, key=rules.queue_order)[: limits.queue])
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:

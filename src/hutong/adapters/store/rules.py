@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hutong.adapters.store.codec import decode_site, encode
 from hutong.core.book.money import Lot, LotKind
-from hutong.core.book.snapshot import JobOutcome, Outcome
+from hutong.core.book.snapshot import JobOutcome, JobRow, Outcome
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
@@ -31,6 +31,7 @@ FAULTS_MAX = 100
 SEEN_EVERY_MS = 1000
 # A moment this far ahead of now was written before our clock was set back: it counts for nothing.
 AHEAD_MS = 60_000
+QUEUES_MAX = 400
 SITE = "site"
 
 
@@ -238,6 +239,16 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
     if holder == asking:
         return not ttl_ms * 3 // 4 <= until_ms - now_ms <= ttl_ms
     return until_ms <= now_ms or until_ms > now_ms + ttl_ms + AHEAD_MS
+
+
+def queue_share(limit: int, projects: int) -> int:
+    """Return how many queued jobs of each project a snapshot shows, so that none hides the others."""
+    return max(1, limit // max(1, projects))
+
+
+def queue_order(row: JobRow) -> tuple[int, int, str]:
+    """Return the place of a queued job among those of its project: by priority, then by age."""
+    return (-row.spec.priority, row.job.queued_ms, row.job.id)
 
 
 def recent(seen_ms: int | None, now_ms: int) -> bool:

@@ -63,7 +63,7 @@ jobs = sa.Table(
     _text("job"),
     _text("spec"),
     _index("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
-    _index("ix_jobs_queue", _priority.desc(), "queued_ms", "id", where="state = 'QUEUED'"),
+    _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where="state = 'QUEUED'"),
     _index("ix_jobs_live", "site", "pool", "cards", where="site IS NOT NULL"),
     _index("ix_jobs_project", "project", "id"),
     _index("ix_jobs_project_state", "project", "state", "id"),

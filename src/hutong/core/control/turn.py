@@ -1,13 +1,13 @@
 """One turn of the loop, a pure function: a bounded snapshot in; facts, commands and money out.
 
-Jobs that ask for a look are advanced first, then the queue is placed by priority and age. Every job's
-part stands alone: one whose guard fails when it is written (a user or an agent was faster) is thrown away
-without harm to the others. That is why cards that a turn frees are given away only by the next one.
+Jobs that ask for a look are advanced first, then the queue is placed, one job of each project in turn.
+Every job's part stands alone: one whose guard fails when it is written (a user or an agent was faster) is
+thrown away without harm to the others. That is why cards that a turn frees are given away by the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from hutong.core.book.snapshot import JobRow, Outcome, Snapshot
+from hutong.core.book.snapshot import Outcome, Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.placing import place
@@ -28,7 +28,7 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     for draft in drafts:
         _guarded(advance, draft, broken)
     waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED]
-    for draft in sorted(waiting, key=lambda each: _rank(each.row, each.job.queued_ms)):
+    for draft in in_turn(waiting):
         _guarded(place, draft, broken)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
@@ -46,8 +46,19 @@ def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, st
         broken[draft.job.id] = str(error)
 
 
-def _rank(row: JobRow, queued_ms: int) -> tuple[int, int, str]:
-    return (-row.spec.priority, queued_ms, row.job.id)
+def in_turn(waiting: Sequence[Draft]) -> list[Draft]:
+    """Return queued jobs in the order in which they are placed: one of each project, round by round.
+
+    Priority and age order the jobs of one project; nobody's priority puts its jobs before another project's.
+    """
+    ranked = sorted(waiting, key=lambda each: (-each.row.spec.priority, each.job.queued_ms, each.job.id))
+    rounds: dict[str, int] = {}
+    order = []
+    for draft in ranked:
+        place_in_own = rounds.get(draft.row.project, 0)
+        rounds[draft.row.project] = place_in_own + 1
+        order.append((place_in_own, draft.job.queued_ms, draft.job.id, draft))
+    return [each[3] for each in sorted(order, key=lambda each: each[:3])]
 
 
 def _check(desk: Desk, snapshot: Snapshot) -> None:

@@ -45,7 +45,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             due = [row for _, row in sorted(asking, key=lambda each: each[0])][: limits.due]
             looked = {row.job.id for row in due}
             queue = [kept.row for kept in active if kept.row.job.state is JobState.QUEUED]
-            queue = sorted((row for row in queue if row.job.id not in looked), key=_turn_of)[: limits.queue]
+            queue = _share_out([row for row in queue if row.job.id not in looked], queue, limits.queue)
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
             for kept in active:
@@ -137,5 +137,10 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(faults[: rules.FAULTS_MAX]))
 
 
-def _turn_of(row: JobRow) -> tuple[int, int, str]:
-    return (-row.spec.priority, row.job.queued_ms, row.job.id)
+def _share_out(waiting: list[JobRow], everything: list[JobRow], limit: int) -> list[JobRow]:
+    """Return the head of the queue, of every project its share."""
+    projects = sorted({row.project for row in everything})[: rules.QUEUES_MAX]
+    share = rules.queue_share(limit, len(projects))
+    ordered = sorted(waiting, key=rules.queue_order)
+    shown = [row for name in projects for row in [r for r in ordered if r.project == name][:share]]
+    return sorted(shown, key=rules.queue_order)[:limit]

@@ -71,7 +71,7 @@ def _create_jobs() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
     )
     _index("ix_jobs_due", "jobs", "due_ms", "id", where="due_ms IS NOT NULL")
-    _index("ix_jobs_queue", "jobs", "priority DESC", "queued_ms", "id", where="state = 'QUEUED'")
+    _index("ix_jobs_queue", "jobs", "project", "priority DESC", "queued_ms", "id", where="state = 'QUEUED'")
     _index("ix_jobs_live", "jobs", "site", "pool", "cards", where="site IS NOT NULL")
     _index("ix_jobs_project", "jobs", "project", "id")
     _index("ix_jobs_project_state", "jobs", "project", "state", "id")
