@@ -165,6 +165,17 @@ def test_transactions_and_usage_are_paged_by_id(store: Store) -> None:
     assert store.txns(P, "k", "", 1) == (charge("k", "a1", 1, 1)[0],)
 
 
+def test_a_span_reads_what_ends_in_it_and_nothing_else(store: Store) -> None:
+    fund(store, "a1", 1000)
+    for step in range(1, 6):
+        txn, used = charge("k", "a1", step, step)
+        txn, used = replace(txn, effective_ms=step * 100), replace(used, upto_ms=step * 100)
+        assert store.post(Posting((txn,), usage=(used,)))
+    assert [used.id for used in store.usage(P, "", "", 10, (200, 400))] == ["use-k-2", "use-k-3"]
+    assert [txn.id for txn in store.txns(P, "", "", 10, (200, 400))] == ["use-k-2", "use-k-3"]
+    assert [txn.id for txn in store.txns(P, "", "use-k-2", 10, (200, 500))] == ["use-k-3", "use-k-4"]
+
+
 def test_balances_of_any_account(store: Store) -> None:
     fund(store, "a1", 1000)
     legs = (Entry(overrun_account(P), -7), Entry(REVENUE, 7))

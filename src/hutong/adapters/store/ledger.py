@@ -10,6 +10,7 @@ from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
 from hutong.core.book.money import Entry, HoldChange, Lot, LotKind, Posting, Txn, UsageRecord, lot_account
+from hutong.core.book.store import Span
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
 
@@ -206,20 +207,28 @@ class Ledger:
             states = read_holds(connection, connection.execute(query).mappings().all())
         return states[key].as_change(key) if states else None
 
-    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
+    def usage(
+        self, project: ProjectId, key: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[UsageRecord, ...]:
         """Return usage records in order of id above `after`; all of the project where `key` is empty."""
         query = sa.select(usage).where(usage.c.project == project, usage.c.id > after)
         if key:
             query = query.where(usage.c.key == key)
+        if span:
+            query = query.where(usage.c.upto_ms >= span[0], usage.c.upto_ms < span[1])
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).mappings().all()
         return tuple(UsageRecord(**{name: row[name] for name in _FIELDS}) for row in rows)
 
-    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
+    def txns(
+        self, project: ProjectId, cause: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[Txn, ...]:
         """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
         query = sa.select(txns).where(txns.c.project == project, txns.c.id > after)
         if cause:
             query = query.where(txns.c.cause == cause)
+        if span:
+            query = query.where(txns.c.effective_ms >= span[0], txns.c.effective_ms < span[1])
         legs: dict[str, list[Entry]] = {}
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(txns.c.id).limit(rules.page(limit))).mappings().all()

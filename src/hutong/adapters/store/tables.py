@@ -175,6 +175,7 @@ txns = sa.Table(
     _int("effective_ms"),
     _text("cause"),
     _index("ix_txns_project", "project", "id"),
+    _index("ix_txns_time", "project", "effective_ms"),
     _index("ix_txns_cause", "cause", "id"),
 )
 
@@ -229,6 +230,7 @@ usage = sa.Table(
     _int("co2_mg"),
     _text("method"),
     _index("ix_usage_project", "project", "id"),
+    _index("ix_usage_time", "project", "upto_ms"),
     _index("ix_usage_key", "key", "id"),
 )
 

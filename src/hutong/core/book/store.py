@@ -17,6 +17,8 @@ from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
 
 UserEvent = HoldAsked | Released | CancelAsked
+Span = tuple[int, int]
+"""UTC milliseconds `[from, to)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +229,22 @@ class Store(Protocol):
         """Return one open hold."""
         ...
 
-    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
-        """Return usage records in order of id above `after`; all of the project where `key` is empty."""
+    def usage(
+        self, project: ProjectId, key: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[UsageRecord, ...]:
+        """Return usage records in order of id above `after`; all of the project where `key` is empty.
+
+        With `span`, those whose `upto_ms` lies in it; records outside are not read.
+        """
         ...
 
-    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
-        """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
+    def txns(
+        self, project: ProjectId, cause: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[Txn, ...]:
+        """Return transactions in order of id above `after`; all of the project where `cause` is empty.
+
+        With `span`, those whose `effective_ms` lies in it; others are not read.
+        """
         ...
 
     def balances(self, accounts: Sequence[str]) -> tuple[Entry, ...]:

@@ -192,17 +192,18 @@ def read_project_bill(
     now_ms = here.clock()
     from_ms = read_time(start, "?from") if start else 0
     upto_ms = read_time(end, "?to") if end else now_ms + 1
-    usage = _read_all(partial(here.store.usage, owner, ""))
-    txns = _read_all(partial(here.store.txns, owner, ""))
-    bill = make_bill(
-        [each for each in usage if from_ms <= each.upto_ms < upto_ms],
-        [each for each in txns if each.kind in _BILLED and from_ms <= each.effective_ms < upto_ms],
-        here.store.lots(owner),
-    )
-    truncated = max(len(usage), len(txns)) >= RECORDS_OF_A_BILL
+    span = (from_ms, upto_ms)
+    usage = _read_all(partial(here.store.usage, owner, "", span=span))
+    txns = _read_all(partial(here.store.txns, owner, "", span=span))
+    if max(len(usage), len(txns)) >= RECORDS_OF_A_BILL:
+        problem = Problem(
+            "?from", f"more than {RECORDS_OF_A_BILL} records in this time", "ask for a shorter one"
+        )
+        raise Refused("bill_too_long", "a bill of this time would be cut off and wrong", (problem,))
+    bill = make_bill(usage, [each for each in txns if each.kind in _BILLED], here.store.lots(owner))
     active = frozenset(state.value for state in JobState if state not in FINAL)
     final = upto_ms <= now_ms and not here.store.jobs(JobQuery(frozenset({project}), active, "", 1))
-    return bill_shape(bill, project, None, final=final, truncated=truncated)
+    return bill_shape(bill, project, None, final=final, truncated=False)
 
 
 def _read_all(read: Callable[[str, int], Sequence[Row]]) -> list[Row]:

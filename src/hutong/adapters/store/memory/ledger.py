@@ -16,6 +16,7 @@ from hutong.core.book.money import (
     UsageRecord,
     lot_account,
 )
+from hutong.core.book.store import Span
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
 
@@ -110,23 +111,29 @@ class MemoryLedger(Locked):
             state = self._holds.get(key)
             return state.as_change(key) if state and not state.closed else None
 
-    def usage(self, project: ProjectId, key: str, after: str, limit: int) -> tuple[UsageRecord, ...]:
+    def usage(
+        self, project: ProjectId, key: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[UsageRecord, ...]:
         """Return usage records in order of id above `after`; all of the project where `key` is empty."""
         with self._lock:
             found = [
                 record
                 for name, record in sorted(self._usage.items())
                 if name > after and record.project == project and key in {"", record.key}
+                if span is None or span[0] <= record.upto_ms < span[1]
             ]
         return tuple(found[: rules.page(limit)])
 
-    def txns(self, project: ProjectId, cause: str, after: str, limit: int) -> tuple[Txn, ...]:
+    def txns(
+        self, project: ProjectId, cause: str, after: str, limit: int, span: Span | None = None
+    ) -> tuple[Txn, ...]:
         """Return transactions in order of id above `after`; all of the project where `cause` is empty."""
         with self._lock:
             found = [
                 txn
                 for name, txn in sorted(self._txns.items())
                 if name > after and txn.project == project and cause in {"", txn.cause}
+                if span is None or span[0] <= txn.effective_ms < span[1]
             ]
         return tuple(found[: rules.page(limit)])
 

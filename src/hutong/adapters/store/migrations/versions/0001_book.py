@@ -180,6 +180,7 @@ def _create_ledger() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_txns"),
     )
     _index("ix_txns_project", "txns", "project", "id")
+    _index("ix_txns_time", "txns", "project", "effective_ms")
     _index("ix_txns_cause", "txns", "cause", "id")
     op.create_table(
         "entries",
@@ -237,6 +238,7 @@ def _create_usage() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_usage"),
     )
     _index("ix_usage_project", "usage", "project", "id")
+    _index("ix_usage_time", "usage", "project", "upto_ms")
     _index("ix_usage_key", "usage", "key", "id")
 
 
