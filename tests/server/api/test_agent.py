@@ -82,7 +82,7 @@ def started(centre: Centre, submit: Callable[..., dict[str, Any]]) -> tuple[str,
     return job, key
 
 
-def end(centre: Centre, key: str, ran_ms: int = 1_800_000) -> None:
+def end(centre: Centre, key: str, ran_ms: int = 36_000) -> None:
     now = centre.platform.clock()
     exits = [{"rank": 0, "code": 0}, {"rank": 1, "code": 0}]
     centre.tell(
@@ -117,19 +117,19 @@ def test_a_job_runs_is_metered_and_its_bill_balances(
     ]
     bill = get(platform, li, f"/v1/jobs/{job}/bill")
     assert bill["final"] is True
-    assert bill["total"]["amount"] == "7.200000"  # 2 cards x half an hour x 7.2 yuan
-    assert bill["lines"][0]["quantity"] == "1.000000"
+    assert bill["total"]["amount"] == "0.144000"  # 2 cards x 36 s x 7.2 yuan an hour
+    assert bill["lines"][0]["quantity"] == "0.020000"
     assert bill["lines"][0]["price"]["amount"] == "7.200000"
     assert bill["entries_sum"]["amount"] == "0.000000"
     paid = {each["kind"]: each["amount"]["amount"] for each in bill["paid"]}
-    assert paid == {"voucher": "2.160000", "award": "5.040000"}
+    assert paid == {"voucher": "0.043200", "award": "0.100800"}
     assert bill["peta_hours"][0]["factor_p_per_card"] == "0.312000"
-    assert bill["peta_hours"][0]["p_hours"] == "0.312000"
+    assert bill["peta_hours"][0]["p_hours"] == "0.006240"
     assert bill["energy"]["green_percent"] == "40"
     after = get(platform, li, "/v1/projects/physics/balance")
-    assert after["settled"]["amount"] == "7.200000"
+    assert after["settled"]["amount"] == "0.144000"
     assert after["committed"]["amount"] == "0.000000"
-    assert after["available"]["amount"] == "1092.800000"
+    assert after["available"]["amount"] == "1099.856000"
     whole = get(platform, li, "/v1/projects/physics/bill")
     assert (whole["total"], whole["paid"]) == (bill["total"], bill["paid"])
     past = get(platform, li, "/v1/projects/physics/bill?to=2026-01-01T00:00:00Z")
