@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -50,7 +50,14 @@ class Part(StrEnum):
     GATEWAY = "gateway"
 
 
-cli = make_cli()
+def _check_job(document: Mapping[str, object]) -> None:
+    from hutong.core.capacity.accelerators import ACCELERATORS, model_of
+    from hutong.core.work.check import Catalogue, check_spec
+
+    check_spec(document, Catalogue(model_of, tuple(ACCELERATORS)))
+
+
+cli = make_cli(_check_job)
 _agent = typer.Typer(help="The process at a centre.", no_args_is_help=True)
 _db = typer.Typer(help="The platform's store.", no_args_is_help=True)
 

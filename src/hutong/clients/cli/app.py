@@ -36,8 +36,12 @@ def _root(
     """
 
 
-def make_cli() -> typer.Typer:
-    """Return the command line."""
+def make_cli(check_job: run_commands.JobCheck = run_commands.accept) -> typer.Typer:
+    """Return the command line.
+
+    `check_job` refuses a job's document by what it means: a rule of the core, which clients do not know.
+    """
+    run_commands.check_here = check_job
     app = typer.Typer(
         name="hutong",
         cls=Frame,

@@ -1,7 +1,7 @@
 """Commands that take a job file: run it, or say what would happen."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +28,14 @@ EnvOption = Annotated[
 SecretOption = Annotated[
     list[str] | None, typer.Option("--secret", help="The name of a stored secret the job shall see.")
 ]
+JobCheck = Callable[[Mapping[str, Any]], None]
+
+
+def accept(document: Mapping[str, Any]) -> None:
+    """Leave every check to the platform."""
+
+
+check_here: JobCheck = accept
 
 
 def run(
@@ -103,6 +111,9 @@ def read_job(file: Path, envs: Sequence[str], secrets: Sequence[str]) -> tuple[L
             document["secrets"] = {**dict.fromkeys(secrets), **there}
         else:
             document["secrets"] = list(dict.fromkeys([*there, *secrets]))
+    away = {"workdir"} if find_workdir(document, file) is not None else set()
+    with located(file, loaded):
+        check_here({key: value for key, value in document.items() if key not in away})
     return loaded, document
 
 
@@ -133,7 +144,7 @@ def located(file: Path, loaded: LoadedJob) -> Iterator[None]:
         ours = [
             Problem(each.path.removeprefix("/spec"), each.message, each.hint)
             for each in error.problems
-            if each.path.startswith("/spec")
+            if each.path.startswith("/spec") or error.code == "bad_spec"
         ]
         if not ours:
             raise

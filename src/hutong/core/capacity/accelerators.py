@@ -78,5 +78,10 @@ _NAMES = {name.casefold(): card.model for card in _CARDS for name in (card.model
 
 def find_accelerator(name: str) -> Accelerator | None:
     """Return the accelerator that a user's or a driver's name means, or None if it is unknown."""
-    model = _NAMES.get(name.strip().casefold())
+    model = model_of(name)
     return ACCELERATORS[model] if model else None
+
+
+def model_of(name: str) -> str | None:
+    """Return the catalogue's model for a name, or None if it is unknown."""
+    return _NAMES.get(name.strip().casefold())

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import NewJob
-from hutong.core.capacity.accelerators import ACCELERATORS, find_accelerator
+from hutong.core.capacity.accelerators import ACCELERATORS, model_of
 from hutong.core.kernel.documents import encode
 from hutong.core.kernel.errors import Broken, Conflict, Problem, Refused
 from hutong.core.kernel.ids import JobId, ProjectId
@@ -24,13 +24,7 @@ from hutong.server.pools import refuse_impossible
 from hutong.server.services import Services
 from hutong.server.submissions import Written
 
-
-def _model(name: str) -> str | None:
-    card = find_accelerator(name)
-    return card.model if card else None
-
-
-CATALOGUE = Catalogue(_model, tuple(ACCELERATORS))
+CATALOGUE = Catalogue(model_of, tuple(ACCELERATORS))
 
 
 @dataclass(slots=True)
