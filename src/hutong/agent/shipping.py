@@ -25,6 +25,7 @@ class LogShipper:
         self._link = link
         self._engine = engine
         self._held: dict[tuple[AttemptKey, int], int] = {}
+        self._full: set[tuple[AttemptKey, int]] = set()
 
     def send_new(self, keys: Iterable[AttemptKey]) -> int:
         """Send at most one chunk of each log of these attempts; returns the bytes sent."""
@@ -32,13 +33,20 @@ class LogShipper:
         for gone in self._held.keys() - set(wanted):
             del self._held[gone]
         sent = 0
+        self._full &= set(wanted)
         for key, rank in wanted:
+            if (key, rank) in self._full:
+                continue
             offset = self._held.get((key, rank), 0)
             data = self._engine.read_log(key, rank, offset, LOG_CHUNK_BYTES)
             if not data:
                 continue
             try:
-                self._held[key, rank] = self._link.put_log(key, rank, offset, data, whole=False)
+                held = self._link.put_log(key, rank, offset, data, whole=False)
+                if held == offset:  # it takes no more: sending the same again would never end
+                    self._full.add((key, rank))
+                    continue
+                self._held[key, rank] = held
             except Refused:
                 self._held[key, rank] = offset + len(data)
             sent += len(data)

@@ -351,3 +351,18 @@ def test_a_projects_priority_does_not_put_its_jobs_before_anothers() -> None:
     lots = {LAB: shot.lots[LAB], other: (replace(award(1000 * YUAN), id=LotId("other"), project=other),)}
     outcome = turn(replace(shot, queue=tuple(queue), lots=lots), RULES)
     assert [each.job for each in outcome.jobs if each.commands] == [jobs[0].id, jobs[3].id]
+
+
+def test_a_retry_goes_to_a_site_that_did_not_break_it_if_there_is_one() -> None:
+    broken = ended(AttemptState.FAILED, Category.INFRA)
+    job = history(*RUNNING, broken, f.Collected(1))
+    outcome = only(snapshot(job, held_micro=80 * YUAN))
+    assert outcome.after.live is not None
+    assert outcome.after.live.site == "tj"
+    assert digest(replay(decode_receipt(outcome.receipts[0][1]))) == digest(
+        decode_receipt(outcome.receipts[0][1])
+    )
+    full = (PoolUse("tj", "main", 32),)
+    again = only(snapshot(job, held_micro=80 * YUAN, use=full))
+    assert again.after.live is not None
+    assert again.after.live.site == "bj", "no other can take it now"

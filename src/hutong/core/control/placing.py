@@ -1,5 +1,7 @@
 """Placing one queued job: decide, hold the money, plan the attempt; or say why it waits."""
 
+from dataclasses import replace
+
 from hutong.core.book.money import HoldChange
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.control.draft import Draft
@@ -11,8 +13,9 @@ from hutong.core.placement.decide import Decision, Row, decide
 from hutong.core.placement.receipt import VERSION, Receipt, encode_receipt
 from hutong.core.placement.request import PoolView, request_of
 from hutong.core.work.facts import Placed, Waiting
-from hutong.core.work.fold import Attempt
+from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
+from hutong.core.work.states import Category
 
 
 def place(draft: Draft) -> None:
@@ -26,6 +29,10 @@ def place(draft: Draft) -> None:
         code, text = explain(decision)
         _wait(draft, code, text)
         return
+    # A site that broke an earlier attempt is asked again only if no other can take the job now.
+    elsewhere = replace(request, deny=(*request.deny, *_broke_it(draft.job)))
+    if elsewhere != request and (better := decide(elsewhere, pools, policy)).choice is not None:
+        request, decision = elsewhere, better
     view = pools[decision.chosen]
     attempt = plan_attempt(draft.job.attempts, view, decision.choice, spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, desk.rules.hold_ms)
@@ -41,6 +48,13 @@ def place(draft: Draft) -> None:
     draft.keep_receipt(key, encode_receipt(receipt))
     desk.take_cards(attempt.site, attempt.pool, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
+
+
+def _broke_it(job: Job) -> tuple[str, ...]:
+    """Return the sites where an attempt ended by the site's own doing."""
+    return tuple(
+        sorted({each.site for each in job.attempts if each.category in {Category.INFRA, Category.LOST}})
+    )
 
 
 def plan_attempt(

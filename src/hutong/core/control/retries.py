@@ -18,8 +18,8 @@ class Verdict:
 def judge(job: Job, attempt: Attempt, spec: JobSpec, max_attempts: int) -> Verdict:
     """Return what follows an ended attempt.
 
-    The user's own errors use the user's budget; what the platform or a centre did is retried free of
-    charge, up to the platform's limit for one job.
+    The user's own errors use the user's budget; what the platform or a centre did uses no budget of
+    the user's, up to the platform's limit for one job. (What ran is billed all the same: docs/critiques.md.)
     """
     if attempt.state is AttemptState.SUCCEEDED:
         return Verdict(JobState.SUCCEEDED, "")

@@ -51,7 +51,7 @@ class AttemptState(StrEnum):
     PREEMPTED = "PREEMPTED"
     CANCELLED = "CANCELLED"
     WITHDRAWN = "WITHDRAWN"  # the command was taken back before any agent had it
-    LOST = "LOST"  # proved gone: see core.control.sightings
+    LOST = "LOST"  # proved gone: see core.control.steps
 
 
 ENDED = frozenset(
@@ -77,7 +77,7 @@ JOB_STATE_OF = MappingProxyType(
 
 
 class Category(StrEnum):
-    """Whose doing an ended attempt was; it decides which retry budget pays and whether a charge stands."""
+    """Whose doing an ended attempt was; it decides which retry budget pays."""
 
     NONE = "none"  # it succeeded
     USER = "user"  # the job's own exit code, its walltime

@@ -7,12 +7,13 @@ who need it, and what a site is to run is decided by the platform.
 from typing import Annotated
 
 import anyio
+import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.kernel.errors import NotFound
+from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
@@ -21,6 +22,8 @@ from hutong.server.logs import SETUP_RANK, log_folder
 from hutong.server.services import Services
 from hutong.wire import agent as w
 from hutong.wire.base import Digest
+
+_log = structlog.get_logger(__name__)
 
 WAIT_AT_MOST_S = 25.0
 _PAUSE_S = 0.01
@@ -60,14 +63,22 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
     now_ms = here.clock()
     taken = here.store.take(site, body.after, body.limit, now_ms)
     return w.TakeOut(
-        commands=tuple(_command(here, each) for each in taken),
+        commands=tuple(command for each in taken if (command := _command(here, each)) is not None),
         watched=here.store.watched(site, now_ms),
         now_ms=now_ms,
     )
 
 
-def _command(here: Services, taken: Taken) -> w.CommandDoc:
-    secrets = open_secrets(here, taken.project, taken.spec.secrets) if taken.spec else {}
+def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
+    """Return a command as it is sent; None for a start whose secrets do not open, which must not hold up others.
+
+    That attempt is then not known at its site, is found lost in time, and is tried again.
+    """
+    try:
+        secrets = open_secrets(here, taken.project, taken.spec.secrets) if taken.spec else {}
+    except Broken as error:
+        _log.error("secrets_do_not_open", key=taken.key, project=taken.project, detail=str(error))
+        return None
     return w.CommandDoc.model_validate(
         {
             "id": taken.id,
