@@ -11,7 +11,7 @@ from hutong.core.kernel.money import format_micro
 from hutong.core.ledger.rating import rate_cards
 from hutong.core.placement.decide import Decision, Row, decide
 from hutong.core.placement.receipt import VERSION, Receipt, encode_receipt
-from hutong.core.placement.request import PoolView, request_of
+from hutong.core.placement.request import Policy, PoolView, Request, request_of
 from hutong.core.work.facts import Placed, Waiting
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
@@ -24,15 +24,11 @@ def place(draft: Draft) -> None:
     request = request_of(spec)
     pools = desk.views(request)
     policy = desk.rules.policy(spec.wish.objective)
-    decision = decide(request, pools, policy)
+    request, decision = _choose(draft.job, request, pools, policy)
     if decision.choice is None:
         code, text = explain(decision)
         _wait(draft, code, text)
         return
-    # A site that broke an earlier attempt is asked again only if no other can take the job now.
-    elsewhere = replace(request, deny=(*request.deny, *_broke_it(draft.job)))
-    if elsewhere != request and (better := decide(elsewhere, pools, policy)).choice is not None:
-        request, decision = elsewhere, better
     view = pools[decision.chosen]
     attempt = plan_attempt(draft.job.attempts, view, decision.choice, spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, desk.rules.hold_ms)
@@ -50,11 +46,18 @@ def place(draft: Draft) -> None:
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
 
 
-def _broke_it(job: Job) -> tuple[str, ...]:
-    """Return the sites where an attempt ended by the site's own doing."""
-    return tuple(
-        sorted({each.site for each in job.attempts if each.category in {Category.INFRA, Category.LOST}})
-    )
+def _choose(
+    job: Job, request: Request, pools: tuple[PoolView, ...], policy: Policy
+) -> tuple[Request, Decision]:
+    """Decide; a site that broke an earlier attempt is asked again only if no other can take the job now."""
+    theirs = {Category.INFRA, Category.LOST}
+    broke_it = sorted({each.site for each in job.attempts if each.category in theirs})
+    if broke_it:
+        elsewhere = replace(request, deny=(*request.deny, *broke_it))
+        decision = decide(elsewhere, pools, policy)
+        if decision.choice is not None:
+            return elsewhere, decision
+    return request, decide(request, pools, policy)
 
 
 def plan_attempt(

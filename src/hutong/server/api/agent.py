@@ -70,7 +70,7 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
 
 
 def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
-    """Return a command as it is sent; None for a start whose secrets do not open, which must not hold up others.
+    """Return a command as it is sent; None for a start whose secrets do not open: the others go on.
 
     That attempt is then not known at its site, is found lost in time, and is tried again.
     """
