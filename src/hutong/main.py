@@ -153,22 +153,19 @@ def run_an_agent(
 
 
 def _read_agent(path: Path) -> "AgentConfig":
-    from hutong.adapters.engines.local.config import LocalConfig
+    from hutong.adapters.engines.local.config import LocalConfig, LocalLimits
     from hutong.agent.run import AgentConfig
 
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
         engine, root = dict(told.get("engine", {})), Path(told["root"])
-        payloads = Path(engine.get("payloads", Path(__file__).resolve().parent / "payloads"))
-        local = LocalConfig(
-            root=Path(engine.get("root", root / "engine")),
-            payloads=payloads,
-            isolation=str(engine.get("isolation", "auto")),
-            service_host=str(engine.get("service_host", "127.0.0.1")),
-            readable=tuple(map(Path, engine.get("readable", ()))),
-            path=tuple(map(Path, engine.get("path", ()))),
-            devices=tuple(map(Path, engine.get("devices", ()))),
+        payloads = Path(engine.pop("payloads", Path(__file__).resolve().parent / "payloads"))
+        readable, path_, devices = (
+            tuple(map(Path, engine.pop(name, ()))) for name in ("readable", "path", "devices")
         )
+        place, limits = Path(engine.pop("root", root / "engine")), LocalLimits(**engine.pop("limits", {}))
+        # a key that LocalConfig does not have is refused
+        local = LocalConfig(place, payloads, readable, path_, devices, limits=limits, **engine)
         return AgentConfig(str(told["site"]), str(told["url"]), str(told["token"]), root, local)
     except KeyError as err:
         problem = Problem("", f"{err} is missing", "site, url, token and root are needed")

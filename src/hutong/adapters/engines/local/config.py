@@ -16,8 +16,8 @@ class LocalLimits:
     address_space_bytes: int = 0
     file_bytes: int = 1 << 40
     open_files: int = 65_536
-    processes: int = 0
-    input_bytes: int = 1 << 38
+    processes: int = 16_384
+    input_bytes: int = 1 << 35
 
 
 @dataclass(frozen=True, slots=True)
