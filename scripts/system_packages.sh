@@ -4,7 +4,7 @@
 set -euo pipefail
 
 optional=no
-packages=(bubblewrap chromium fonts-noto-cjk fortunes-zh)
+packages=(bubblewrap chromium etcd-server fonts-noto-cjk fortunes-zh)
 if [ "${1:-}" = --optional ]; then
   optional=yes
   shift
