@@ -23,7 +23,7 @@ import httpx2
 
 from testbeds.certificates import write_certificate
 from testbeds.daemons import Daemon, Ports, kill_marked, wait_for
-from testbeds.kubelet import Settings
+from testbeds.kubelet.node import Settings
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -127,10 +127,12 @@ class KubernetesCluster:
             timeout=30,
             trust_env=False,
         )
-        self._prepare()
-        for daemon in self._daemons.values():
-            daemon.start()
-        self.wait(lambda: self.request("GET", "/readyz").status_code == 200, "the API server is ready")
+        etcd = self._prepare()
+        self._daemons["etcd"].start()
+        self.wait(lambda: httpx2.get(f"{etcd}/health", trust_env=False).is_success, "etcd is well")
+        self.start_api_server()
+        self.start_controller_manager()  # it gives up if the API is not there within ten seconds
+        self.start_scheduler()
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         for node in self._first:
             self.add_node(node, wait=False)
@@ -138,7 +140,8 @@ class KubernetesCluster:
         for node in self._first:
             self.wait_node(node.name)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> str:
+        """Say how each daemon is run; return etcd's address."""
         root, etcd = self.root, f"http://127.0.0.1:{self._ports.take()}"
         peer = f"http://127.0.0.1:{self._ports.take()}"
         self._add(
@@ -171,6 +174,7 @@ class KubernetesCluster:
             "--node-monitor-period=1s",
         )  # fmt: skip
         self._add("kube-scheduler", *common, f"--secure-port={self._ports.take()}")
+        return etcd
 
     def _add(self, name: str, *arguments: str) -> None:
         program = [str(self._binaries / name)] if name in PROGRAMS else []
@@ -209,17 +213,19 @@ class KubernetesCluster:
         return found
 
     @contextmanager
-    def watch(self, path: str, version: str, *, seconds: int = 60) -> Iterator[Iterator[Json]]:
-        """Yield the events of a collection after a resource version, until the server ends the watch."""
+    def stream(self, path: str, **options: str) -> Iterator[httpx2.Response]:
+        """Yield an answer that comes piece by piece, such as a followed log; `options` are its query."""
         if self._client is None:
             raise RuntimeError("the cluster is not started")
-        options: dict[str, str | int] = {
-            "watch": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": seconds,
-        }
         headers = {"Authorization": f"Bearer {self.token}"}
         with self._client.stream("GET", path, params=options, headers=headers) as stream:
+            yield stream
+
+    @contextmanager
+    def watch(self, path: str, version: str, *, seconds: int = 60) -> Iterator[Iterator[Json]]:
+        """Yield the events of a collection after a resource version, until the server ends the watch."""
+        options = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        with self.stream(path, **options) as stream:
             yield (json.loads(line) for line in stream.iter_lines())
 
     def wait(self, condition: Callable[[], T | None], what: str, seconds: float = _UP_S) -> T:
@@ -305,6 +311,11 @@ class KubernetesCluster:
         """End what `pause_node` began."""
         self._nodes[name].signal(signal.SIGCONT)
 
+    def evict(self, pod: str, message: str, *, namespace: str = "default") -> None:
+        """Have the node fail a pod as it does when it runs out of memory or disk: Failed, reason Evicted."""
+        change = {"metadata": {"annotations": {"testbed/evict": message}}}
+        self.request("PATCH", f"/api/v1/namespaces/{namespace}/pods/{pod}", change).raise_for_status()
+
     def wait_node(self, name: str) -> None:
         """Wait until a node is ready and no taint of the node controller is on it."""
 
@@ -324,16 +335,16 @@ class KubernetesCluster:
         self._daemons["kube-apiserver"].kill()
 
     def start_api_server(self) -> None:
-        """Start it again at the same address, and wait until it is ready."""
+        """Start it, again at the same address, and wait until it is ready."""
         self._daemons["kube-apiserver"].start()
-        self.wait(lambda: self.request("GET", "/readyz").status_code == 200, "the API server is ready again")
+        self.wait(lambda: self.request("GET", "/readyz").status_code == 200, "the API server is ready")
 
     def kill_controller_manager(self) -> None:
         """SIGKILL the controllers: jobs make no pods, silent nodes are not noticed."""
         self._daemons["kube-controller-manager"].kill()
 
     def start_controller_manager(self) -> None:
-        """Start the controllers again."""
+        """Start the controllers."""
         self._daemons["kube-controller-manager"].start()
 
     def kill_scheduler(self) -> None:
@@ -341,5 +352,5 @@ class KubernetesCluster:
         self._daemons["kube-scheduler"].kill()
 
     def start_scheduler(self) -> None:
-        """Start the scheduler again."""
+        """Start the scheduler."""
         self._daemons["kube-scheduler"].start()

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "hutong"
-MODULES = sorted([*SOURCE.rglob("*.py"), *(ROOT / "testbeds").glob("*.py")])
+MODULES = sorted([*SOURCE.rglob("*.py"), *(ROOT / "testbeds").rglob("*.py")])
 MODULE_LINES = 400
 FUNCTION_LINES = 70
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}

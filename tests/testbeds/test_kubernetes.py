@@ -4,19 +4,12 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from testbeds.kubernetes import Json, KubernetesCluster, Node, find_binaries
+from testbeds.kubernetes import Json, KubernetesCluster, find_binaries
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 DEVICE = "huawei.com/Ascend910"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 PODS = "/api/v1/namespaces/default/pods"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[KubernetesCluster]:
-    nodes = [Node("npu-0", {DEVICE: 8}), Node("npu-1", {DEVICE: 8}, labels={"zone": "b"})]
-    with KubernetesCluster(nodes=nodes, grace_s=6, eviction_s=1) as running:
-        yield running
 
 
 def job(name: str, script: str, *, pods: int = 1, devices: int = 0, grace_s: int = 1, **spec: object) -> Json:
@@ -148,6 +141,31 @@ def test_the_pods_of_a_lost_node_are_evicted_and_the_node_may_return(cluster: Ku
     # To the job controller of 1.20 that is no failure: it runs the work again, whatever backoffLimit says.
     again = pod_in_phase(cluster, "lost", "Running")
     assert again["metadata"]["uid"] != pod["metadata"]["uid"]
+
+
+def test_a_node_that_is_cut_off_runs_on_and_comes_back(cluster: KubernetesCluster) -> None:
+    mark = cluster.root / "beats"
+    body = job("cut", f"while :; do date >> {mark}; sleep 0.1; done")
+    spec = body["spec"]["template"]["spec"]
+    spec["nodeSelector"] = {"zone": "b"}
+    spec["tolerations"] = [{"key": "node.kubernetes.io/unreachable", "operator": "Exists"}]
+    submit(cluster, body)
+    pod_in_phase(cluster, "cut", "Running")
+    cluster.pause_node("npu-1")
+    try:
+        cluster.wait(lambda: ready_of(cluster, "npu-1") == "Unknown", "the node is out of reach")
+        size = mark.stat().st_size
+        cluster.wait(lambda: mark.stat().st_size > size, "its pod goes on")
+    finally:
+        cluster.resume_node("npu-1")
+    cluster.wait_node("npu-1")
+    assert pods_of(cluster, "cut")[0]["status"]["phase"] == "Running"
+    cluster.request("DELETE", f"{JOBS}/cut?propagationPolicy=Background").raise_for_status()
+
+
+def ready_of(cluster: KubernetesCluster, node: str) -> str:
+    conditions = cluster.get(f"/api/v1/nodes/{node}")["status"]["conditions"]
+    return next(each["status"] for each in conditions if each["type"] == "Ready")
 
 
 def test_what_is_missing_is_named_with_the_line_to_type(

@@ -48,9 +48,9 @@ class Recipe:
     folder: str = "/"
 
 
-def utc(seconds: float | None = None) -> str:
-    """RFC 3339 with nanoseconds, as in container logs; now, if no time is given."""
-    whole, part = divmod(time.time_ns() if seconds is None else int(seconds * 1e9), 10**9)
+def utc(time_ns: int) -> str:
+    """RFC 3339 with nanoseconds, as in container logs."""
+    whole, part = divmod(time_ns, 10**9)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{part:09d}Z"
 
 
@@ -119,9 +119,7 @@ class Container:
         if output is None or errors is None:
             raise RuntimeError("the container was started without pipes")
         with self.recipe.log.open("ab", buffering=0) as log:
-            await asyncio.gather(
-                _stamp(output, b" stdout ", log.write), _stamp(errors, b" stderr ", log.write)
-            )
+            await asyncio.gather(_stamp(output, b"stdout", log.write), _stamp(errors, b"stderr", log.write))
         code = await self._outer.wait()
         refusal = self._refusal() if code == 1 else ""
         if refusal:
@@ -161,16 +159,23 @@ def _read_child(told: int) -> int:
 
 
 async def _stamp(source: asyncio.StreamReader, stream: bytes, write: Callable[[bytes], int | None]) -> None:
-    """Copy lines as `<time> <stream> F <text>`; a piece that is not the end of its line has P for F."""
-    rest = b""
-    while chunk := await source.read(_CHUNK):
-        now = utc().encode()
+    """Copy lines as `<time> <stream> F <text>`; a piece that is not the end of its line has P for F.
+
+    No two lines of a stream have the same time: readers resume by it.
+    """
+    rest, last = b"", 0
+    while True:
+        chunk = await source.read(_CHUNK)
         *lines, rest = (rest + chunk).split(b"\n")
-        text = b"".join(now + stream + b"F " + line + b"\n" for line in lines)
-        if len(rest) >= _CHUNK:
-            text += now + stream + b"P " + rest + b"\n"
+        pieces = [(b"F", line) for line in lines]
+        if rest and (not chunk or len(rest) >= _CHUNK):
+            pieces.append((b"P", rest))
             rest = b""
+        text = b""
+        for kind, piece in pieces:
+            last = max(time.time_ns(), last + 1)
+            text += b" ".join([utc(last).encode(), stream, kind, piece]) + b"\n"
         if text:
             write(text)
-    if rest:
-        write(utc().encode() + stream + b"P " + rest + b"\n")
+        if not chunk:
+            return

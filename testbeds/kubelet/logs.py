@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from testbeds.containers import utc
+from testbeds.kubelet.containers import utc
 
 _TURN_S = 0.1
 _LINE_START = 3  # fields before a line's text: time, stream, F or P
@@ -41,7 +41,7 @@ def plain(lines: Iterable[bytes], *, since: str = "", timestamps: bool = False) 
 def _since(query: dict[str, str]) -> str:
     """Return the time from which lines are wanted, in the form the log has; empty for all."""
     if seconds := query.get("sinceSeconds"):
-        return utc(time.time() - int(seconds))
+        return utc(time.time_ns() - int(seconds) * 10**9)
     stamp = query.get("sinceTime", "")
     whole, _, part = stamp.removesuffix("Z").partition(".")
     return f"{whole}.{part.ljust(9, '0')}Z" if whole else ""

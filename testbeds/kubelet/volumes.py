@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from testbeds.containers import Mount
+from testbeds.kubelet.containers import Mount
 
 Json = dict[str, Any]
 Fetch = Callable[[str], Awaitable[Json | None]]  # an API path to its object; None if there is none
