@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from testbeds.certificates import write_certificate
-from testbeds.daemons import Daemon, Ports, kill_marked, wait_for
+from testbeds.daemons import Daemon, Ports, wait_for
 from testbeds.kubelet.node import Settings
 
 Json = dict[str, Any]
@@ -31,7 +31,6 @@ T = TypeVar("T")
 VERSION = "1.20.2"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _UP_S = 60
-_MARK = "HUTONG_TESTBED"
 _APPLY = {"PATCH": "application/merge-patch+json"}
 
 
@@ -185,7 +184,6 @@ class KubernetesCluster:
             self._client.close()
         for daemon in [*self._nodes.values(), *self._daemons.values()]:
             daemon.kill()  # throwaway data: no need to drain
-        kill_marked(_MARK, str(self.root))
         shutil.rmtree(self.root, ignore_errors=True)
         self._ports.release()
 
@@ -286,7 +284,6 @@ class KubernetesCluster:
             port=self._ports.take(),
             capacity={"cpu": str(node.cpus), "memory": node.memory, "pods": str(node.pods)},
             devices=dict(node.devices),
-            mark={_MARK: str(self.root)},
         )
         settings.write(root / "settings.json")
         command = [sys.executable, "-m", "testbeds.kubelet", str(root / "settings.json")]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from testbeds.daemons import Daemon, Ports, wait_for
+from testbeds.daemons import NAMESPACE, Daemon, Ports, wait_for
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class RayCluster:
 
     Each node is a process namespace: nothing of it outlives it, however it ends. `resources` are those of
     every node, or a list with those of each. A job that fits nowhere fails after `start_timeout_s` (Ray's own
-    default is 900 s).
+    default is 900 s). With a `token`, the API takes only requests that bear it.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class RayCluster:
         *,
         cpus: int = 4,
         start_timeout_s: int = 30,
+        token: str = "",
     ) -> None:
         self._bin = find_programs()
         given = [resources] * nodes if isinstance(resources, Mapping) else list(resources)
@@ -66,7 +67,10 @@ class RayCluster:
         self._gcs = self._ports.take()
         self._dashboard = self._ports.take()
         self.url = f"http://127.0.0.1:{self._dashboard}"
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._env = {
+            "RAY_AUTH_MODE": "token" if token else "disabled",  # else a token in the home folder would decide
+            "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DEDUP_LOGS": "0",
             "RAY_TMPDIR": str(self.root),
@@ -85,8 +89,7 @@ class RayCluster:
         role = head if index == 0 else [f"--address=127.0.0.1:{self._gcs}"]
         own = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         command = [
-            "bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", "--",
-            str(self._bin / "ray"), "start", "--block", *role, "--node-ip-address=127.0.0.1",
+            *NAMESPACE, str(self._bin / "ray"), "start", "--block", *role, "--node-ip-address=127.0.0.1",
             *(f"--{name}-port={self._ports.take()}" for name in own),
             "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={self._cpus}",
             f"--resources={json.dumps(dict(resources))}",
@@ -121,9 +124,15 @@ class RayCluster:
 
     # --- use ---
 
+    def request(self, method: str, path: str, body: Json | None = None) -> httpx2.Response:
+        """Ask the dashboard. Raises httpx2.TransportError when it is away; any status is an answer."""
+        return httpx2.request(
+            method, self.url + path, json=body, headers=self._headers, timeout=60, trust_env=False
+        )
+
     def get(self, path: str) -> Any:  # noqa: ANN401 - the dashboard answers with lists and with objects
         """Return what the dashboard answers; raises httpx2.HTTPStatusError if it refuses."""
-        answer = httpx2.get(self.url + path, timeout=30, trust_env=False)
+        answer = self.request("GET", path)
         answer.raise_for_status()
         return answer.json()
 
