@@ -228,7 +228,7 @@ class Kubelet:
         problem = "" if life.ended else self._devices.allot(pod)
         self._pods[uid] = life
         if problem:
-            life.fail("UnexpectedAdmissionError", problem)
+            life.fail("UnexpectedAdmissionError", f"Pod {problem}")
         self._tasks.create_task(self._live(uid, life))
         return life
 
