@@ -41,9 +41,11 @@ def find_programs() -> Path:
 class RayCluster:
     """A cluster in a folder of its own, gone when the block ends; node 0 is the head.
 
-    Each node is a process namespace: nothing of it outlives it, however it ends. `resources` are those of
-    every node, or a list with those of each. A job that fits nowhere fails after `start_timeout_s` (Ray's own
-    default is 900 s). With a `token`, the API takes only requests that bear it.
+    Each node is a process namespace with an address of its own: nothing of it outlives it, however it ends.
+    The API listens on 127.0.0.1, Ray's internal ports on all interfaces, whatever it is told.
+
+    `resources` are those of every node, or a list with those of each. A job that fits nowhere fails after
+    `start_timeout_s` (Ray's own default is 900 s). With a `token`, only requests that bear it are taken.
     """
 
     def __init__(
@@ -75,7 +77,8 @@ class RayCluster:
             "RAY_DEDUP_LOGS": "0",
             "RAY_TMPDIR": str(self.root),
             "RAY_JOB_START_TIMEOUT_SECONDS": str(start_timeout_s),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # on 127.0.0.1 Ray takes the machine for a laptop
+            "AUTOSCALER_METRIC_PORT": str(self._ports.take()),
+            "DASHBOARD_METRIC_PORT": str(self._ports.take()),
             "PATH": f"{self._bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
         self._nodes = [self._node(index, each[index]) for index in range(nodes)]
@@ -86,10 +89,11 @@ class RayCluster:
             "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}",
             f"--ray-client-server-port={self._ports.take()}",
         ]  # fmt: skip
-        role = head if index == 0 else [f"--address=127.0.0.1:{self._gcs}"]
+        role = head if index == 0 else [f"--address={self.address(0)}:{self._gcs}"]
         own = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         command = [
-            *NAMESPACE, str(self._bin / "ray"), "start", "--block", *role, "--node-ip-address=127.0.0.1",
+            *NAMESPACE, str(self._bin / "ray"), "start", "--block", *role,
+            f"--node-ip-address={self.address(index)}",
             *(f"--{name}-port={self._ports.take()}" for name in own),
             "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={self._cpus}",
             f"--resources={json.dumps(dict(resources))}",
@@ -121,6 +125,10 @@ class RayCluster:
             node.kill()
         shutil.rmtree(self.root, ignore_errors=True)
         self._ports.release()
+
+    def address(self, index: int) -> str:
+        """Return the loopback address of a node: no other cluster on this machine has it."""
+        return f"127.{self._gcs >> 8}.{self._gcs & 255}.{index + 1}"
 
     # --- use ---
 

@@ -11,11 +11,13 @@ from testbeds.recording import Recorder
 DEVICE = "ascend910b"
 ENDS = ("SUCCEEDED", "FAILED", "STOPPED")
 _HIDE = {
-    r"/[\w./-]*\.venv-ray": "/ray",
+    r"(?:/[\w.-]+)+/lib/python3\.\d+": "/ray/lib/python3.11",
+    r"(?:/[\w.-]+)+/\.venv-ray": "/ray",
     r"/tmp/hutong-ray-\w+": "/bed",  # noqa: S108
     r"session_[\d_-]+": "session_1",
-    r"(127\.0\.0\.1|\b\d+\.\d+\.\d+\.\d+):\d+": "10.0.0.1:8265",
-    r'"(ip|hostname|nodeManagerHostname|node_ip|node_name)": "[^"]*"': r'"\1": "10.0.0.1"',
+    r"127\.\d+\.\d+\.(\d+)": r"10.0.0.\1",
+    r"\[Node [\d.]+\]": "[Node 10.0.0.1]",
+    r'"(hostname|nodeManagerHostname)": "[^"]*"': r'"\1": "node"',
 }
 GROUP = f"""
 import time, ray

@@ -82,6 +82,8 @@ def test_a_placement_group_spreads_over_both_nodes(cluster: RayCluster) -> None:
     submit(cluster, entrypoint=f"{cluster.python} {script}", submission_id="gang").raise_for_status()
     assert job_in(cluster, "gang", *ENDS)["status"] == "SUCCEEDED", log_of(cluster, "gang")
     assert "nodes: 2" in log_of(cluster, "gang")
+    summary = cluster.get("/nodes?view=summary")["data"]["summary"]
+    assert {node["ip"] for node in summary} == {cluster.address(0), cluster.address(1)}
 
 
 def test_a_lost_node_is_counted_out_and_an_empty_head_comes_back(cluster: RayCluster) -> None:
