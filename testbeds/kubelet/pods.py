@@ -115,7 +115,7 @@ class PodLife:
     async def run(self) -> None:
         """Live until the API no longer lists it."""
         reporter = asyncio.create_task(self._report())
-        over = self.ended  # before this kubelet: it knows nothing to add
+        over = self.ended or self._leave.is_set()  # before this kubelet: it knows nothing to add
         try:
             if not over:
                 await self._live_within_deadline()
