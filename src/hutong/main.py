@@ -153,7 +153,7 @@ def run_an_agent(
 
 
 def _read_agent(path: Path) -> "AgentConfig":
-    from hutong.adapters.engines.local.config import LocalConfig, LocalLimits
+    from hutong.adapters.engines.attempt.config import FolderConfig, Limits
     from hutong.agent.run import AgentConfig
 
     try:
@@ -163,9 +163,9 @@ def _read_agent(path: Path) -> "AgentConfig":
         readable, path_, devices = (
             tuple(map(Path, engine.pop(name, ()))) for name in ("readable", "path", "devices")
         )
-        place, limits = Path(engine.pop("root", root / "engine")), LocalLimits(**engine.pop("limits", {}))
-        # a key that LocalConfig does not have is refused
-        local = LocalConfig(place, payloads, readable, path_, devices, limits=limits, **engine)
+        place, limits = Path(engine.pop("root", root / "engine")), Limits(**engine.pop("limits", {}))
+        # a key that FolderConfig does not have is refused
+        local = FolderConfig(place, payloads, readable, path_, devices, limits=limits, **engine)
         return AgentConfig(str(told["site"]), str(told["url"]), str(told["token"]), root, local)
     except KeyError as err:
         problem = Problem("", f"{err} is missing", "site, url, token and root are needed")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine, Order, Seen
-from hutong.adapters.engines.local.config import LocalConfig
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
@@ -77,7 +77,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         pytest.fail("bubblewrap is missing: apt-get install bubblewrap")
     payloads = tmp_path / "payloads"
     payloads.mkdir()
-    config = LocalConfig(tmp_path / "site", payloads, isolation="bwrap" if boxed else "none")
+    config = FolderConfig(tmp_path / "site", payloads, isolation="bwrap" if boxed else "none")
 
     def open_again() -> Engine:
         return LocalEngine(config, lambda: time.time_ns() // 1_000_000)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import structlog
 
+from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine
-from hutong.adapters.engines.local.config import LocalConfig
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.agent.core import Agent, Habits
 from hutong.agent.link import Delivery, HttpLink
@@ -40,12 +40,12 @@ class AgentConfig:
     url: str
     token: str = field(repr=False)
     root: Path
-    engine: LocalConfig
+    engine: FolderConfig
     habits: Habits = field(default_factory=Habits)
     cache_most_bytes: int = 200 << 30
 
 
-def open_engine(config: LocalConfig, clock: Callable[[], int]) -> Engine:
+def open_engine(config: FolderConfig, clock: Callable[[], int]) -> Engine:
     """Return the engine that the configuration describes."""
     return LocalEngine(config, clock)
 

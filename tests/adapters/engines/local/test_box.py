@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.adapters.engines.local.conftest import Site
 
-from hutong.adapters.engines.local import box, engine
-from hutong.adapters.engines.local.config import LocalLimits
+from hutong.adapters.engines.attempt import box, engine
+from hutong.adapters.engines.attempt.config import Limits
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.core.kernel.errors import Refused
 from hutong.core.work.spec import JobType
@@ -173,7 +173,7 @@ def test_nothing_of_the_agents_environment_reaches_a_job(
 
 
 def test_limits_hold_in_every_process(site: Site) -> None:
-    limited = site.another(limits=LocalLimits(file_bytes=1 << 20, open_files=64, address_space_bytes=1 << 30))
+    limited = site.another(limits=Limits(file_bytes=1 << 20, open_files=64, address_space_bytes=1 << 30))
     seen, text = limited.run("ulimit -n; ulimit -v; ulimit -c; head -c 2000000 /dev/zero > big")
     assert text.splitlines()[:3] == ["64", str(1 << 20), "0"]
     assert seen.state is AttemptState.FAILED
@@ -338,7 +338,7 @@ def test_a_bundle_that_is_none_or_too_big_is_refused(plain: Site, tmp_path: Path
     seen, _ = plain.run("echo ran", staged=(("in", "bundle", tmp_path / "junk"),))
     assert seen.ended is not None
     assert "cannot be unpacked" in seen.ended.reason
-    small = plain.another(limits=LocalLimits(input_bytes=10))
+    small = plain.another(limits=Limits(input_bytes=10))
     bundle = _bundle(tmp_path / "b", (_file("x"), b"x" * 11))
     seen, _ = small.run("echo ran", staged=(("in", "bundle", bundle),))
     assert seen.ended is not None

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hutong.adapters.engines.local.tap import MASK, Masker, needles
+from hutong.adapters.engines.attempt.tap import MASK, Masker, needles
 
 LETTERS = st.text("ab-", min_size=4, max_size=8)
 

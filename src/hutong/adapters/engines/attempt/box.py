@@ -81,6 +81,11 @@ def boxed(view: View, command: Iterable[str]) -> list[str]:
     return [*argv, "--chdir", str(view.work), "--", *command]
 
 
+def hearing_term(argv: Iterable[str]) -> list[str]:
+    """Return a command that heeds TERM again inside of a box whose own processes ignore it."""
+    return ["/usr/bin/env", "--default-signal=TERM", *argv]
+
+
 def write_hosts(path: Path, network: bool) -> None:
     """Write the hosts file of a box: every rank of a gang is this host."""
     theirs = Path("/etc/hosts")

@@ -8,16 +8,18 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hutong.adapters.engines.local.box import set_limits
-from hutong.adapters.engines.local.tap import Tap
-from hutong.adapters.engines.local.tree import below, end_all, is_box, send
+from hutong.adapters.engines.attempt.box import set_limits
+from hutong.adapters.engines.attempt.tap import Tap
+from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
 _READ_BYTES = 1 << 16
 _ROUNDS = 16
+_FAR_S = 20.0
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself."""
+    """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself.
+
+    `far`: the child is a launcher such as srun; the rank runs elsewhere and gets its signals another way.
+    """
 
     rank: int
     argv: Sequence[str]
@@ -41,15 +46,23 @@ class Start:
     log: Path
     limits: Mapping[str, int]
     boxed: bool
+    far: Path | None = None  # where a launcher that starts the rank on another node says what ails it
 
 
 class Gang:
     """All processes below this one, which must be their subreaper: setup, then the ranks."""
 
     def __init__(
-        self, secrets: tuple[bytes, ...], log_most_bytes: int, on_exit: Callable[[Exit], None]
+        self,
+        secrets: tuple[bytes, ...],
+        log_most_bytes: int,
+        on_exit: Callable[[Exit], None],
+        tell_far: Callable[[signal.Signals], None] = lambda _: None,
     ) -> None:
+        """`tell_far` sends a signal to the ranks that run on other nodes."""
         self._secrets = secrets
+        self._tell_far = tell_far
+        self._far: set[int] = set()
         self._log_most_bytes = log_most_bytes
         self._on_exit = on_exit
         self._selector = selectors.DefaultSelector()
@@ -67,12 +80,13 @@ class Gang:
         tap = self.tap(start.rank, start.log)
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(ours, False)
+        errors = os.open(start.far, _APPEND, 0o600) if start.far else os.dup(theirs)
         try:
             child = subprocess.Popen(
                 list(start.argv),
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
-                stderr=theirs,
+                stderr=errors,
                 cwd=start.cwd,
                 env=dict(start.env),
                 start_new_session=True,
@@ -83,9 +97,12 @@ class Gang:
             raise
         finally:
             os.close(theirs)
+            os.close(errors)
         self.exits.pop(start.rank, None)
         self._children[child.pid] = (start.rank, child)
-        if start.boxed:
+        if start.far:
+            self._far.add(child.pid)
+        elif start.boxed:
             self._boxes.add(child.pid)
         self._selector.register(ours, selectors.EVENT_READ, tap)
 
@@ -109,12 +126,15 @@ class Gang:
         me = os.getpid()
         alive = below([me])
         if alive and grace_s > 0:
-            send([pid for pid in alive if not self._is_box(pid)], signal.SIGTERM)
-            deadline = time.monotonic() + grace_s
-            pause_s = 0.01
-            while time.monotonic() < deadline and below([me]):
-                self.pump(pause_s)
-                pause_s = min(pause_s * 2, 0.2)
+            launchers = {*self._far, *below(self._far)}
+            send([pid for pid in alive if not self._is_box(pid) and pid not in launchers], signal.SIGTERM)
+            if self._far:
+                self._tell_far(signal.SIGTERM)
+            self._wait(lambda: below([me]), grace_s)
+        if self._far:
+            # A launcher that is killed may leave its rank running: the rank goes first.
+            self._tell_far(signal.SIGKILL)
+            self._wait(lambda: self._far, _FAR_S)
         gone = end_all(lambda: below([me]), lambda: self.pump(0))
         for key in [key for key in self._selector.get_map().values() if key.data is not None]:
             self._move(key.fd, key.data)
@@ -125,6 +145,13 @@ class Gang:
         for tap in self._taps.values():
             tap.close()
         self._taps.clear()
+
+    def _wait(self, some: Callable[[], Collection[int]], most_s: float) -> None:
+        deadline = time.monotonic() + most_s
+        pause_s = 0.01
+        while time.monotonic() < deadline and some():
+            self.pump(pause_s)
+            pause_s = min(pause_s * 2, 0.2)
 
     def _is_box(self, pid: int) -> bool:
         return pid in self._boxes or (bool(self._boxes) and is_box(pid))
@@ -155,6 +182,7 @@ class Gang:
     def _note(self, pid: int, result: int) -> None:
         rank, child = self._children.pop(pid)
         self._boxes.discard(pid)
+        self._far.discard(pid)
         child.returncode = result  # we have waited for it; Popen must not
         code = 128 - result if result < 0 else result
         number = code - 128 if 128 < code < 128 + signal.NSIG else 0

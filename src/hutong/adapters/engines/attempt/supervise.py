@@ -23,10 +23,11 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from hutong.adapters.engines.local import box, files, tap
-from hutong.adapters.engines.local.environment import environment
-from hutong.adapters.engines.local.gang import Exit, Gang, Start
-from hutong.adapters.engines.local.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt import box, files, tap
+from hutong.adapters.engines.attempt.environment import environment
+from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
+from hutong.adapters.engines.attempt.launch import HERE, Launcher
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 
 BUSY = 75
 INCOMPLETE = 76
@@ -47,32 +48,45 @@ class Verdict:
 class Supervision:
     """One attempt from staging to its end."""
 
-    def __init__(self, folder: Path, order: dict[str, Any], secrets: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, order: dict[str, Any], secrets: dict[str, str], launcher: Launcher = HERE
+    ) -> None:
         self._folder = folder
         self._order = order
         self._spec: dict[str, Any] = order["spec"]
         self._config: dict[str, Any] = order["config"]
         self._secrets = secrets
+        self._launcher = launcher
         self._mounts: tuple[tuple[str, str], ...] = ()
         self._signalled = ""
+        self._hosts: tuple[str, ...] = ()
         self._started_ms = 0
         self._ran_ms = 0
         self._ooms = _oom_kills()
         needles = tap.needles(secrets.values())
-        self._gang = Gang(needles, self._config["log_most_bytes"], self._note_exit)
+        self._gang = Gang(needles, self._config["log_most_bytes"], self._note_exit, launcher.tell)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._heed)
 
     def run(self) -> None:
-        """Carry the attempt through and write its end; whatever happens, nothing of it goes on running."""
+        """Carry the attempt through and write its end; whatever happens, nothing of it goes on running.
+
+        A batch system that has it ended (its time limit, a drain, a preemption) knows why, and we do not:
+        then no end is written, and the engine tells it from what the batch system says.
+        """
         began_ms = _now_ms()
+        verdict: Verdict | None
         try:
             verdict = self._prepare() or self._work()
+            if self._signalled and verdict.category == "infra" and not self._launcher.here:
+                verdict = None
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
         if not self._gang.end(0):
             _say("a process of this attempt does not die: it waits for a device or a file system")
         self._gang.close()
+        if verdict is None:
+            return
         ended_ms = _now_ms()
         exits = [
             {"rank": each.rank, "code": each.code, "signal": each.signal}
@@ -89,7 +103,7 @@ class Supervision:
             "ran_ms": self._ran_ms,
             "exits": exits,
         }
-        files.write_json(self._folder / files.END, end)
+        files.create_json(self._folder / files.END, end)
 
     def _prepare(self) -> Verdict | None:
         work = self._folder / files.WORK
@@ -111,7 +125,7 @@ class Supervision:
             verdict = self._watch({-1}, deadline) or self._staged()
             if verdict is not None:
                 return verdict
-        if self._config["boxed"] and not self._spec["network"]:
+        if self._config["boxed"] and not self._spec["network"] and self._launcher.here:
             box.leave_network()
         if self._spec["setup"]:
             self._run(-1, self._spec["setup"], self._ports())
@@ -135,11 +149,12 @@ class Supervision:
     def _work(self) -> Verdict:
         nodes: int = self._spec["num_nodes"]
         ports = self._ports()
+        self._hosts = self._launcher.hosts(nodes)
         self._started_ms = _now_ms()
         begin = time.monotonic()
         for rank in range(nodes):
             self._run(rank, self._spec["run"], ports)
-        started = {"started_ms": self._started_ms, "port": ports[0]}
+        started = {"started_ms": self._started_ms, "port": ports[0], "hosts": self._hosts}
         files.write_json(self._folder / files.STARTED, started)
         try:
             verdict = self._watch(set(range(nodes)), self._deadline(), begin)
@@ -177,6 +192,8 @@ class Supervision:
             return stop_verdict(stop)
         if self._signalled:
             return Verdict("FAILED", "infra", f"the supervisor was told to end by {self._signalled}")
+        if (self._folder / files.END).exists():
+            return Verdict("FAILED", "infra", "the attempt was given up")
         if deadline is not None and now >= deadline:
             limit = self._spec["max_duration_s"]
             return Verdict("FAILED", "user", f"walltime: it ran longer than max_duration, {limit} s")
@@ -207,8 +224,9 @@ class Supervision:
         return service, box.free_port()
 
     def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
-        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets)
+        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
         argv = ["/bin/bash", "-c", script]
+        far = rank >= 0 and not self._launcher.here
         boxed: bool = self._config["boxed"]
         if boxed:
             view = box.View(
@@ -220,14 +238,19 @@ class Supervision:
                 kept=(self._order["checkpoints"],),
                 network=self._spec["network"],
             )
-            argv = box.boxed(view, argv)
-        self._launch(rank, argv, env, boxed=boxed)
+            argv = box.boxed(view, box.hearing_term(argv) if far else argv)
+        if far:
+            argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
+        self._launch(rank, argv, env, boxed=boxed, far=far)
 
-    def _launch(self, rank: int, argv: list[str], env: dict[str, str], *, boxed: bool) -> None:
+    def _launch(
+        self, rank: int, argv: list[str], env: dict[str, str], *, boxed: bool, far: bool = False
+    ) -> None:
         log = self._folder / files.log_name(rank)
         limits: dict[str, int] = self._config["limits"]
         work = self._folder / files.WORK
-        self._gang.launch(Start(rank, argv, env, work, log, limits, boxed))
+        says = self._folder / files.NOTES if far else None
+        self._gang.launch(Start(rank, argv, env, work, log, limits, boxed, says))
 
     def _note_exit(self, ended: Exit) -> None:
         if ended.rank >= 0:

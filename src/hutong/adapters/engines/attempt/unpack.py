@@ -14,7 +14,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from hutong.adapters.engines.local import files
+from hutong.adapters.engines.attempt import files
 
 _MEMBERS = 1_000_000
 

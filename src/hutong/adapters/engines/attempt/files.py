@@ -24,6 +24,7 @@ INPUTS = "inputs"
 STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
+SECRETS = "secrets.json"
 
 _counter = itertools.count()
 

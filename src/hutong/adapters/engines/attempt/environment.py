@@ -3,25 +3,32 @@
 Standard library only: the supervisor imports this without any installed package.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_ADDRESS = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+_ON_ONE_MACHINE = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 
 
 def environment(
-    order: Mapping[str, Any], folder: Path, rank: int, ports: tuple[int, int], secrets: Mapping[str, str]
+    order: Mapping[str, Any],
+    folder: Path,
+    rank: int,
+    ports: tuple[int, int],
+    secrets: Mapping[str, str],
+    hosts: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return the environment of one rank; `ports` are the service's and torch's.
+    """Return the environment of one rank; `ports` are the service's and torch's, `hosts` where ranks are.
 
     The user's variables win over the defaults, and what identifies the attempt wins over the user's.
     """
     spec, config = order["spec"], order["config"]
     nodes = spec["num_nodes"]
     work = folder / "work"
-    addresses = "\n".join([_ADDRESS] * nodes)
+    where = list(hosts) or [LOOPBACK] * nodes
+    addresses = "\n".join(where)
     cards = str(order["cards_per_node"])
     defaults = {
         "PATH": ":".join([*config["path"], *_SYSTEM_PATH]),
@@ -31,12 +38,12 @@ def environment(
         "TMPDIR": "/tmp" if config["boxed"] else str(folder / "tmp"),  # noqa: S108
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "NCCL_SOCKET_IFNAME": "lo",
-        "MASTER_ADDR": _ADDRESS,
+        **(_ON_ONE_MACHINE if not hosts else {}),
+        "MASTER_ADDR": where[0],
         "MASTER_PORT": str(ports[1]),
         "NODE_RANK": str(rank),
         "WORLD_SIZE": str(nodes),
+        **config["envs"],
     }
     identity = {
         "HOME": str(work),

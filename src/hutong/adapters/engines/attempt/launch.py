@@ -1,0 +1,96 @@
+"""How the supervisor starts a rank: here, or through a launcher of the batch system such as srun.
+
+Standard library only: the supervisor imports this without any installed package.
+"""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_ASK_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """Command lines as data. `{rank}` in `prefix` and `{signal}` in `teller` are filled in.
+
+    `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
+    the first letters of variables that the launcher needs. An empty prefix starts ranks here.
+    """
+
+    prefix: tuple[str, ...] = ()
+    teller: tuple[str, ...] = ()
+    asker: tuple[str, ...] = ()
+    pattern: str = ""
+    inherited: tuple[str, ...] = ()
+
+    @property
+    def here(self) -> bool:
+        """True if ranks are children of the supervisor."""
+        return not self.prefix
+
+    def far(self, rank: int, argv: Sequence[str]) -> list[str]:
+        """Return the command that starts a rank elsewhere.
+
+        The rank's errors go the way of its output, so that what the launcher itself says stays apart.
+        TERM is sent to all processes of a rank; its box must outlive it, and its shell must hear it.
+        """
+        shell = 'trap "" TERM; exec "$@" 2>&1' if argv[0] == "bwrap" else 'exec "$@" 2>&1'
+        return [
+            *(part.replace("{rank}", str(rank)) for part in self.prefix),
+            "/bin/sh",
+            "-c",
+            shell,
+            "sh",
+            *argv,
+        ]
+
+    def inherit(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return a rank's environment with what the launcher needs of ours."""
+        mine = {name: value for name, value in os.environ.items() if name.startswith(self.inherited)}
+        return {**mine, **env} if self.inherited else dict(env)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to all ranks elsewhere; what cannot be told now is told by the end of the job."""
+        if self.teller:
+            argv = [part.replace("{signal}", number.name.removeprefix("SIG")) for part in self.teller]
+            _run(argv)
+
+    def hosts(self, nodes: int) -> tuple[str, ...]:
+        """Return the address of each rank; nothing if they are all on this machine."""
+        if not self.asker or nodes == 1:
+            return ()
+        found = re.findall(self.pattern, _run(self.asker))
+        if len(found) != nodes:
+            raise OSError(f"the batch system names {len(found)} nodes, the job has {nodes}")
+        return tuple(found)
+
+
+HERE = Launcher()
+
+
+def read_launcher(document: Mapping[str, Any]) -> Launcher:
+    """Return the launcher of an order; `{NAME}` in capitals stands for a variable of our environment."""
+
+    def filled(argv: Sequence[str]) -> tuple[str, ...]:
+        return tuple(re.sub(r"\{([A-Z_]+)\}", lambda m: os.environ.get(m[1], ""), part) for part in argv)
+
+    return Launcher(
+        filled(document.get("prefix", ())),
+        filled(document.get("teller", ())),
+        filled(document.get("asker", ())),
+        document.get("pattern", ""),
+        tuple(document.get("inherited", ())),
+    )
+
+
+def _run(argv: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_ASK_S, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout
