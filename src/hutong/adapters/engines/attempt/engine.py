@@ -135,7 +135,7 @@ class FolderEngine(ABC):
         """Return what is known of an attempt that has a folder; None for one that never began."""
 
     def _claim(self, key: AttemptKey) -> Path | None:
-        """Return the attempt's folder, made durably, or None if the key is over: then it is seen once more."""
+        """Return the attempt's folder, made durably; None if the key is over: then it is seen once more."""
         folder = self._folder(key)
         try:
             folder.mkdir(mode=0o700)
