@@ -222,7 +222,8 @@ class SlurmEngine(FolderEngine):
             return False
         if record.waiting and not (folder / files.BEGAN).exists():
             return True
-        return self._clock() - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000
+        overdue: bool = self._clock() - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000
+        return overdue
 
     def forget(self, key: AttemptKey) -> None:
         """Delete what is left of an ended attempt."""
