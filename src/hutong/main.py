@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -17,7 +16,7 @@ import typer
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, data_folder, new_ulid, now_ms
-from hutong.core.kernel.errors import HutongError, Later, Problem, Refused
+from hutong.core.kernel.errors import HutongError, Later
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from hutong.agent.run import AgentConfig
     from hutong.clients.sdk.client import Client
     from hutong.server.founding import Operator
     from hutong.server.services import Services
@@ -144,34 +142,13 @@ def run_an_agent(
     Example: hutong agent run --config agent.toml
     """
     from hutong.adapters.telemetry.logs import configure_logs
+    from hutong.agent.config import read_agent
     from hutong.agent.run import run_agent
     from hutong.server.up import die_with_parent
 
     die_with_parent()
     configure_logs(os.environ.get("HUTONG_LOG_LEVEL", "INFO"))
-    run_agent(_read_agent(config), now_ms)
-
-
-def _read_agent(path: Path) -> "AgentConfig":
-    from hutong.adapters.engines.attempt.config import FolderConfig, Limits
-    from hutong.agent.run import AgentConfig
-
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-        engine, root = dict(told.get("engine", {})), Path(told["root"])
-        payloads = Path(engine.pop("payloads", Path(__file__).resolve().parent / "payloads"))
-        readable, path_, devices = (
-            tuple(map(Path, engine.pop(name, ()))) for name in ("readable", "path", "devices")
-        )
-        place, limits = Path(engine.pop("root", root / "engine")), Limits(**engine.pop("limits", {}))
-        # a key that FolderConfig does not have is refused
-        local = FolderConfig(place, payloads, readable, path_, devices, limits=limits, **engine)
-        return AgentConfig(str(told["site"]), str(told["url"]), str(told["token"]), root, local)
-    except KeyError as err:
-        problem = Problem("", f"{err} is missing", "site, url, token and root are needed")
-        raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,)) from err
-    except (OSError, ValueError, TypeError) as err:
-        raise Refused("bad_agent_file", f"{path} cannot be used: {err}") from err
+    run_agent(read_agent(config), now_ms)
 
 
 @_db.command("migrate")

@@ -19,7 +19,8 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from hutong.adapters.engines.attempt.config import FolderConfig
-from hutong.agent.run import AgentConfig, run_agent
+from hutong.agent.config import AgentConfig
+from hutong.agent.run import run_agent
 root, url = Path(sys.argv[1]), sys.argv[2]
 engine = FolderConfig(root / "engine", root / "payloads", isolation="none")
 run_agent(AgentConfig("east", url, "site-token", root / "agent", engine), lambda: time.time_ns() // 1_000_000)

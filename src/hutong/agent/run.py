@@ -9,15 +9,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine
 from hutong.adapters.engines.local.engine import LocalEngine
-from hutong.agent.core import Agent, Habits
+from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.engine import SlurmEngine
+from hutong.agent.config import AgentConfig, EngineConfig
+from hutong.agent.core import Agent, steady_ms
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
@@ -32,22 +33,13 @@ _IDLE_S = 5.0
 _WORKERS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
-    """One agent: its site, the platform's URL, the site's token, its own folder and its engine."""
-
-    site: str
-    url: str
-    token: str = field(repr=False)
-    root: Path
-    engine: FolderConfig
-    habits: Habits = field(default_factory=Habits)
-    cache_most_bytes: int = 200 << 30
-
-
-def open_engine(config: FolderConfig, clock: Callable[[], int]) -> Engine:
+def open_engine(config: EngineConfig, clock: Callable[[], int]) -> Engine:
     """Return the engine that the configuration describes."""
-    return LocalEngine(config, clock)
+    match config:
+        case SlurmConfig():
+            return SlurmEngine(config, clock, steady_ms)
+        case _:
+            return LocalEngine(config, clock)
 
 
 def run_agent(

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -13,22 +14,48 @@ _NAMES = (
 )  # fmt: skip
 
 
+def install_payloads(source: Path, root: Path) -> Path:
+    """Put a copy of the payload programs where nodes can read it, again by content; returns its folder."""
+    texts = {path.name: path.read_bytes() for path in sorted(source.glob("*.py"))}
+    digest = hashlib.sha256(b"\0".join(name.encode() + text for name, text in texts.items())).hexdigest()[:16]
+    home = root / f"{digest}-payloads"
+
+    def fill(fresh: Path) -> None:
+        fresh.mkdir(parents=True)
+        for name, text in texts.items():
+            (fresh / name).write_bytes(text)
+
+    _place(home, fill)
+    return home
+
+
 def install_programs(root: Path) -> Path:
     """Put the programs below `root` unless this version is there; returns their folder."""
     sources = {name: (_PACKAGE / f"{name}.py").read_bytes() for name in _NAMES}
     digest = hashlib.sha256(b"".join(sources[name] for name in _NAMES)).hexdigest()[:16]
     home = root / digest
-    if not home.exists():
-        fresh = root / f".{digest}.{os.getpid()}"
+
+    def fill(fresh: Path) -> None:
         (fresh / _INSIDE).mkdir(parents=True)
         for parent in _INSIDE.parents[:-1]:
             (fresh / parent / "__init__.py").write_text("")
         for name, text in sources.items():
             (fresh / _INSIDE / f"{name}.py").write_bytes(text)
-        try:
-            fresh.rename(home)
-        except OSError:
-            shutil.rmtree(fresh)
-            if not home.exists():
-                raise
+
+    _place(home, fill)
     return home / _INSIDE
+
+
+def _place(home: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all, also where another agent makes it too."""
+    if home.exists():
+        return
+    fresh = home.with_name(f".{home.name}.{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fill(fresh)
+    try:
+        fresh.rename(home)
+    except OSError:
+        shutil.rmtree(fresh)
+        if not home.exists():
+            raise

@@ -3,13 +3,14 @@
 import getpass
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
-from hutong.adapters.engines.attempt.programs import install_programs
+from hutong.adapters.engines.attempt.programs import install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse
 from hutong.adapters.engines.slurm.commands import Commands
@@ -35,12 +36,13 @@ class SlurmEngine(FolderEngine):
     """
 
     def __init__(self, config: SlurmConfig, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
-        super().__init__(config.folder, clock)
+        root = config.folder.root.resolve()
+        payloads = install_payloads(config.folder.payloads, root / "programs")
+        super().__init__(replace(config.folder, payloads=payloads), clock)
         for name, pool in config.pools.items():
             build.check_options(name, pool.options)
         self._slurm = config
         self._ticks = ticks
-        root = config.folder.root.resolve()
         self._origin = hashlib.sha256(str(root).encode()).hexdigest()[:16]
         self._commands = Commands(config, getpass.getuser())
         self._program = install_programs(root / "programs") / "batch.py"
