@@ -68,7 +68,7 @@ class SlurmEngine(FolderEngine):
             return Receipt(order.key, adopted=True)
         known = files.read_json(folder / _SUBMITTED)
         if known is not None:
-            return Receipt(self._external(known["id"]), adopted=True)
+            return Receipt(known["external"], adopted=True)
         self._learn()
         # An earlier submission of ours may have reached Slurm without our hearing of it: ask by name first.
         self._poll(fresh=True)
@@ -79,9 +79,10 @@ class SlurmEngine(FolderEngine):
             job_id = self._commands.submit(build.sbatch(order, pool, folder, folder / "job.sh", comment))
         else:
             job_id = record.id
-        files.write_json(folder / _SUBMITTED, {"id": job_id, "at_ms": self._clock()})
+        external = self._external(job_id)
+        files.write_json(folder / _SUBMITTED, {"external": external, "at_ms": self._clock()})
         self._polled_ms = float("-inf")
-        return Receipt(self._external(job_id), adopted=record is not None)
+        return Receipt(external, adopted=record is not None)
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Slurm if it is time, then read the folders. Raises Later if Slurm does not answer."""
@@ -138,7 +139,7 @@ class SlurmEngine(FolderEngine):
     def _look(self, key: AttemptKey) -> Seen | None:
         folder = self._attempts / key
         submitted = files.read_json(folder / _SUBMITTED)
-        external = self._external(submitted["id"]) if submitted else ""
+        external = submitted["external"] if submitted else ""
         seen = self._seen_end(key, external)
         if seen is not None:
             return seen
