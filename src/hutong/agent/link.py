@@ -38,6 +38,7 @@ class Command:
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,7 @@ def _command(doc: wire.CommandDoc) -> Command:
         doc.attempt,
         doc.spec,
         dict(doc.secrets),
+        doc.checkpoint or "",
     )
 
 

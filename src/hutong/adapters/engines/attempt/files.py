@@ -25,6 +25,7 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+CARRIED = ".hutong-carried.json"
 
 _counter = itertools.count()
 
