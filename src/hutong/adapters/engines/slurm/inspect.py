@@ -23,6 +23,7 @@ from hutong.adapters.engines.inspection import (
 from hutong.adapters.engines.slurm import build, survey
 from hutong.adapters.engines.slurm.commands import PROGRAMS, Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.nodes import Node
 from hutong.adapters.engines.slurm.probe import Probe
 from hutong.core.kernel.errors import Later
 
@@ -39,7 +40,7 @@ class SlurmInspector:
         self._wait_s = wait_s
         self._user = getpass.getuser()
         self._commands = Commands(config, self._user)
-        self._nodes: list[survey.Node] | None = None
+        self._nodes: list[Node] | None = None
         self._partitions: dict[str, survey.Partition] | None = None
 
     def inspect(self) -> Found:
@@ -51,7 +52,8 @@ class SlurmInspector:
         pools = survey.pools(groups, self._all_partitions(), memory_counts=memory_counts)
         grouped = {node.name for group in groups for node in group.nodes}
         stray = [node.name for node in self._all_nodes() if node.name not in grouped]
-        other = {name for node in self._all_nodes() for name, _, _ in node.gres if name not in survey.CARDS}
+        named = {device.partition(":")[0] for node in self._all_nodes() for device in node.devices}
+        other = named - survey.CARDS
         review = [f"node {name} is in no partition and is left out" for name in stray[:5]]
         if other:
             review.append(f"these devices are not taken for cards: {', '.join(sorted(other))}")
@@ -93,14 +95,14 @@ class SlurmInspector:
         python = str(Path(sys.executable).resolve())
         yield Setting("python", python, "must be there on every node, 3.11 or newer; doctor asks them")
 
-    def _all_nodes(self) -> list[survey.Node]:
+    def _all_nodes(self) -> list[Node]:
         if self._nodes is None:
-            self._nodes = survey.nodes(self._commands.show("node"))
+            self._nodes = [node for node in self._commands.nodes() if "FUTURE" not in node.states]
         return self._nodes
 
     def _all_partitions(self) -> dict[str, survey.Partition]:
         if self._partitions is None:
-            self._partitions = survey.partitions(self._commands.show("partition"))
+            self._partitions = survey.partitions(self._commands.partitions())
         return self._partitions
 
     def check(self, *, quick: bool) -> Iterator[Check]:
@@ -152,7 +154,7 @@ class SlurmInspector:
         if why:
             mend = f"correct partition, gres, account, qos or the options of [engine.pools.{name}]"
             return bad(title, f"Slurm would refuse its jobs: {why}", mend)
-        down = [node.name for node in self._members(pool) if not node.usable]
+        down = [node.name for node in self._members(pool) if not node.up]
         if down:
             mend = "`sinfo --list-reasons` says why; the platform does not know of it until they are back"
             return warn(title, f"Slurm takes its jobs; {len(down)} nodes are down, such as {down[0]}", mend)
@@ -166,7 +168,7 @@ class SlurmInspector:
         mend = "set [engine] root to a folder that every node mounts at the same path"
         return warn("shared folder", f"{root} lies on {kind}, which is not known to be shared", mend)
 
-    def _members(self, pool: SlurmPool) -> list[survey.Node]:
+    def _members(self, pool: SlurmPool) -> list[Node]:
         default = next((each.name for each in self._all_partitions().values() if each.default), "")
         wanted = _features(pool.constraint)
         found = [
@@ -176,7 +178,7 @@ class SlurmInspector:
             and wanted <= node.features
             and _cards(node, pool)
         ]
-        plain = [node for node in found if not any(name in survey.CARDS for name, _, _ in node.gres)]
+        plain = [node for node in found if not survey.cards_of(node)]
         return plain or found if not pool.gres else found
 
     def count(self, pool: str, accelerator: str) -> Count | None:  # noqa: ARG002 - Slurm goes by its own words
@@ -186,7 +188,7 @@ class SlurmInspector:
             return None
         members = self._members(settings)
         total = sum(_cards(node, settings) for node in members)
-        return Count(total, sum(_cards(node, settings) for node in members if not node.usable))
+        return Count(total, sum(_cards(node, settings) for node in members if not node.up))
 
 
 def _features(constraint: str) -> frozenset[str]:
@@ -196,11 +198,11 @@ def _features(constraint: str) -> frozenset[str]:
     return frozenset(filter(None, constraint.replace(",", "&").split("&")))
 
 
-def _cards(node: survey.Node, pool: SlurmPool) -> int:
+def _cards(node: Node, pool: SlurmPool) -> int:
     if not pool.gres:
         return node.cpus
-    name, _, kind = pool.gres.partition(":")
-    return sum(count for each, type_, count in node.gres if each == name and kind in {"", type_})
+    # A device without a type stands for every type of it.
+    return sum(count for each, count in node.devices.items() if pool.gres in {each, each.partition(":")[0]})
 
 
 def _check_version(version: str) -> Check:

@@ -5,30 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hutong.adapters.engines.inspection import FoundPool, Setting, card_name, pool_ids
-from hutong.adapters.engines.slurm.parse import number
+from hutong.adapters.engines.slurm.nodes import Node
 from hutong.core.capacity.accelerators import find_accelerator
 
 # Devices that are cards; others, such as `nic`, `mps` or `tmpdisk`, are something else.
 CARDS = frozenset({"gpu", "npu", "mlu", "dcu", "xpu", "gcu", "ppu"})
-_USELESS = frozenset(
-    {"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "ERROR", "UNKNOWN", "INVAL", "NOT_RESPONDING"}
-)
 _VISIBLE = {"cann": "ASCEND_RT_VISIBLE_DEVICES", "neuware": "MLU_VISIBLE_DEVICES"}
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node. `gres` are (name, type or nothing, count); memory in MiB as jobs may use it."""
-
-    name: str
-    cpus: int
-    memory_mb: int
-    gres: tuple[tuple[str, str, int], ...]
-    features: frozenset[str]
-    partitions: frozenset[str]
-    threads: int
-    usable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +46,6 @@ def _field(line: str, name: str) -> str:
     return "" if found is None or found[1] == "(null)" else found[1]
 
 
-def nodes(text: str) -> list[Node]:
-    """Return the nodes of `scontrol --oneliner show node`; those that do not exist yet are left out."""
-    found = []
-    for line in text.splitlines():
-        states = set(re.split(r"[+*~#!%$@^-]", _field(line, "State")))
-        if not _field(line, "NodeName") or "FUTURE" in states:
-            continue
-        found.append(
-            Node(
-                name=_field(line, "NodeName"),
-                cpus=number(_field(line, "CPUEfctv")) or number(_field(line, "CPUTot")),
-                memory_mb=number(_field(line, "RealMemory")) - number(_field(line, "MemSpecLimit")),
-                gres=split_gres(_field(line, "Gres")),
-                features=frozenset(filter(None, _field(line, "AvailableFeatures").split(","))),
-                partitions=frozenset(filter(None, _field(line, "Partitions").split(","))),
-                threads=number(_field(line, "ThreadsPerCore")),
-                usable=not states & _USELESS and "*" not in _field(line, "State"),
-            )
-        )
-    return found
-
-
-def split_gres(text: str) -> tuple[tuple[str, str, int], ...]:
-    """Return (name, type or nothing, count) of each device in `gpu:h100:4(S:0-1),nic:2`."""
-    found = []
-    for item in filter(None, re.sub(r"\([^)]*\)", "", text).split(",")):
-        name, *kind = item.split(":")
-        count = kind.pop() if kind and kind[-1].isdigit() else "1"
-        found.append((name, ":".join(kind), int(count)))
-    return tuple(found)
-
-
 def partitions(text: str) -> dict[str, Partition]:
     """Return the partitions of `scontrol --oneliner show partition` by name."""
     found = {}
@@ -110,13 +61,18 @@ def groups(all_nodes: Iterable[Node]) -> list[Group]:
     """Return like nodes together: those with cards by kind of card, then plain ones; largest first."""
     found: dict[Group, list[Node]] = {}
     for node in all_nodes:
-        cards = [(name, kind, count) for name, kind, count in node.gres if name in CARDS and count]
-        for name, kind, count in cards or [("", "", node.cpus)]:
-            device = f"{name}:{kind}" if kind else name
+        for device, count in cards_of(node) or [("", node.cpus)]:
             empty = Group(device, count, node.cpus, node.memory_mb, node.partitions)
             found.setdefault(empty, []).append(node)
     whole = [replace(group, nodes=tuple(mine)) for group, mine in found.items() if group.partitions]
     return sorted(whole, key=lambda each: (not each.gres, -each.cards * len(each.nodes), each.gres))
+
+
+def cards_of(node: Node) -> list[tuple[str, int]]:
+    """Return the devices of a node that are cards, with their counts."""
+    return [
+        (each, count) for each, count in node.devices.items() if each.partition(":")[0] in CARDS and count
+    ]
 
 
 def choose(names: Iterable[str], known: Mapping[str, Partition]) -> str:
@@ -175,13 +131,13 @@ def _pool(
 
 
 def _doubts(group: Group) -> Iterable[str]:
-    down = [node.name for node in group.nodes if not node.usable]
+    down = [node.name for node in group.nodes if not node.up]
     if down:
         some = f"{len(down)} of its {len(group.nodes)} nodes"
         yield f"{some} take no work now, such as {down[0]}; they are counted"
     if any(node.threads > 1 for node in group.nodes) and not group.gres:
         yield "its CPUs are hardware threads, and each is offered as one core"
-    if len({device for node in group.nodes for device in node.gres if device[0] in CARDS}) > 1:
+    if len({device for node in group.nodes for device, _ in cards_of(node)}) > 1:
         yield "its nodes have cards of another kind too: the two pools share their cores and memory"
 
 
