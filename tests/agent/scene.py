@@ -189,8 +189,8 @@ class World:
     def submit(self, run: str, **fields: object) -> JobId:
         job = JobId(ulid(self.now, os.urandom(10)))
         base: dict[str, object] = {"max_duration_s": 600, "grace_s": 2, "num_nodes": 1}
-        resources = Resources((Ask("H100", 8),))
-        spec = JobSpec("j", JobType.TASK, run=run, resources=resources, **(base | fields))  # type: ignore[arg-type]
+        base["resources"] = Resources((Ask("H100", 8),))
+        spec = JobSpec("j", JobType.TASK, run=run, **(base | fields))  # type: ignore[arg-type]
         self.store.submit([NewJob(job, LAB, spec, "ann", f"sha256:{job}")], self.now)
         self.jobs.append(job)
         return job

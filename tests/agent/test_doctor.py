@@ -65,11 +65,13 @@ def test_a_token_that_others_may_read(doctor: Sick, tmp_path: Path, door: Door) 
     doctor()
     (tmp_path / "token").chmod(0o644)
     assert bad(doctor()) == {"token file"}
+    (tmp_path / "token").chmod(0o640)
+    assert doctor()["token file"].level is Level.WARN
     path = tmp_path / "inline.toml"
     path.write_text(
         f'site = "{SITE}"\nurl = "{door.url}"\nroot = "{tmp_path}/home"\ntoken = "{door.token}"\n'
     )
-    path.chmod(0o640)
+    path.chmod(0o644)
     assert bad({each.name: each for each in examine(path, quick=True)}) == {"file"}
 
 

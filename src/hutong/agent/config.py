@@ -33,6 +33,16 @@ class AgentConfig:
     proxy: str = ""
     authorities: Path | None = None
 
+    @property
+    def attempts(self) -> Path:
+        """The folder of attempts, which every machine that runs jobs must see."""
+        return self.engine.folder.root if isinstance(self.engine, SlurmConfig) else self.engine.root
+
+    @property
+    def cache(self) -> Path:
+        """The folder of inputs, which jobs read where they run."""
+        return (self.attempts if isinstance(self.engine, SlurmConfig) else self.root) / "cache"
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -51,32 +52,33 @@ def examine(
 
 def _check_file(path: Path) -> Iterator[Check]:
     try:
-        mode = path.stat().st_mode & 0o777
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         yield bad("file", f"{path} cannot be read: {error}", "`hutong agent init` writes one")
         return
-    holds_token = any(line.split("=")[0].strip() == "token" for line in text.splitlines())
-    if mode & 0o077 and holds_token:
-        seen = f"{path} holds the token and has mode {mode:o}: others may read it"
-        yield bad("file", seen, f"chmod 600 {path}, then make a new token: `hutong site token`")
+    if any(line.split("=")[0].strip() == "token" for line in text.splitlines()):
+        yield _check_secrecy("file", path)
     else:
-        yield ok("file", f"{path}, mode {mode:o}")
+        yield ok("file", f"{path}, mode {path.stat().st_mode & 0o777:o}")
 
 
 def _check_token_file(path: Path) -> Iterator[Check]:
     """Yield who may read the file of the token, if the configuration names one."""
-    import tomllib
-
     named = tomllib.loads(path.read_text(encoding="utf-8")).get("token_file")
-    if not named:
-        return
-    mode = Path(named).stat().st_mode & 0o777
-    if mode & 0o077:
-        seen = f"{named} has mode {mode:o}: others may read the token"
-        yield bad("token file", seen, f"chmod 600 {named}, then make a new token: `hutong site token`")
-    else:
-        yield ok("token file", f"{named}, mode {mode:o}")
+    if named:
+        yield _check_secrecy("token file", Path(named))
+
+
+def _check_secrecy(name: str, path: Path) -> Check:
+    """Return who may read a file with the token; a group may if the file is another's, as in Kubernetes."""
+    found = path.stat()
+    seen = f"{path} holds the token, mode {found.st_mode & 0o777:o}"
+    if found.st_mode & 0o007:
+        mend = f"chmod 600 {path}, then make a new token: `hutong site token`"
+        return bad(name, f"{seen}: everybody on this machine may use it", mend)
+    if found.st_mode & 0o070 and found.st_uid == os.geteuid():
+        return warn(name, f"{seen}: its group may use it", f"chmod 600 {path}")
+    return ok(name, seen)
 
 
 def _check_user() -> Check:
@@ -196,7 +198,7 @@ def _check_folder(config: AgentConfig) -> Iterator[Check]:
         yield warn("folder", f"{root} lies on {kind}", mend)
     else:
         yield ok("folder", f"{root}, on {kind}")
-    engine = config.engine.folder.root if isinstance(config.engine, SlurmConfig) else config.engine.root
+    engine = config.attempts
     yield from check_space("folder", root)
     if not engine.resolve().is_relative_to(root.resolve()):
         yield from check_space("engine folder", engine)

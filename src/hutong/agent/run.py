@@ -61,7 +61,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     engine = open_engine(config.engine, clock)
     staging = ThreadPoolExecutor(_WORKERS, "staging")
     shipping = ThreadPoolExecutor(_WORKERS, "shipping")
-    cache = Cache(config.root / "cache", link, config.cache_most_bytes)
+    cache = Cache(config.cache, link, config.cache_most_bytes)
     agent = Agent(
         config.site,
         link,

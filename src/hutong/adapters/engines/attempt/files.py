@@ -25,6 +25,7 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+SCRIPT = "job.sh"
 
 _counter = itertools.count()
 
