@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hutong.agent import commands as agent_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, data_folder, new_ulid, now_ms
@@ -336,6 +337,7 @@ def _stop_jobs(client: "Client") -> None:
         warn(f"live jobs could not be stopped: {error}")
 
 
+agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")
 

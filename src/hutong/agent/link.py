@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -91,7 +92,11 @@ class Link(Protocol):
 
 
 class HttpLink:
-    """The line over HTTP. `token` is bound to the site by the platform."""
+    """The line over HTTP. `token` is bound to the site by the platform.
+
+    `proxy` is the centre's way out, if it has one; `authorities` a file of certificates to trust instead of
+    the usual ones. The environment's settings are not used: a service has another one than its operator.
+    """
 
     def __init__(
         self,
@@ -99,6 +104,8 @@ class HttpLink:
         token: str,
         timeout_s: float = 30.0,
         tries: int = 3,
+        proxy: str = "",
+        authorities: Path | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._tries = tries
@@ -108,12 +115,18 @@ class HttpLink:
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout_s,
             transport=transport,
+            proxy=proxy or None,
+            verify=ssl.create_default_context(cafile=authorities) if authorities else True,
             trust_env=False,
         )
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+    def site(self) -> wire.SiteOut:
+        """Return what the platform has of our site; it takes no command and counts as no call."""
+        return _parse(self._again(lambda: self._send("GET", "/site"), tries=1), wire.SiteOut)
 
     def take(self, after: int, wait_s: float) -> Delivery:
         """Return open commands; one long poll, not repeated here."""

@@ -4,6 +4,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 
 | route | body | answer |
 | --- | --- | --- |
+| `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
 | `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200 or 404; PUT verifies the digest |
@@ -219,6 +220,27 @@ class TakeOut(Shape):
     commands: tuple[CommandDoc, ...] = ()
     watched: tuple[str, ...] = ()
     now_ms: Number
+
+
+class PoolDoc(Shape):
+    """One pool as it is declared at the platform."""
+
+    id: str
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+
+
+class SiteOut(Shape):
+    """The site as the platform has it, the platform's clock and version: what an operator compares with."""
+
+    site: str
+    engine: str
+    declared_only: bool
+    admission: str
+    pools: tuple[PoolDoc, ...]
+    now_ms: Number
+    version: str = ""
 
 
 class ReportDoc(Shape):

@@ -26,6 +26,7 @@ TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
 CARRIED = ".hutong-carried.json"
+SCRIPT = "job.sh"
 
 _counter = itertools.count()
 
