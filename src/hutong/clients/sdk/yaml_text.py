@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 # What stays the same text for every YAML reader without quotes.
-_PLAIN = re.compile(r"(?:[A-Za-z/.][A-Za-z0-9_./+-]*(?::[0-9]+)?|[0-9]+(?:[A-Za-z]+|\+))")
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"})
+_PLAIN = re.compile(
+    r"[A-Za-z/][A-Za-z0-9_./+-]*(?::[0-9]+)?|\.{1,2}(?:/[A-Za-z0-9_./+-]*)?|[0-9]{1,9}(?:[KMGTP]i?B|[smhdw]|\+)"
+)
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _NO_BLOCK = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _STEP = "  "
 
@@ -46,8 +48,10 @@ def _scalar(value: object) -> str:
             return value
         quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10_000_000)
         return quoted.removesuffix("\n")
-    if value is None:
-        return ""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {_scalar(member)}" for key, member in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_scalar, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "{}" if isinstance(value, Mapping) else "[]" if isinstance(value, list) else str(value)
+    return "null" if value is None else str(value)

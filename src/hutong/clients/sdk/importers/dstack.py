@@ -22,7 +22,7 @@ _RESTARTS = 3
 _NAME = re.compile(r"(?<![A-Za-z0-9_])(DSTACK_[A-Z0-9_]+)(?![A-Za-z0-9_])(?!=(?!=))")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SECRET = re.compile(r"\$\{\{\s*secrets\.[A-Za-z0-9_-]+\s*\}\}")
-_PORT = re.compile(r"(?:(?:\d+|\*):)?(\d+)")
+_PORT = re.compile(r"(?a)(?:(?:\d+|\*):)?(\d{1,5})")
 _OTHERS = {
     "dev-environment": "there are no dev environments: a task or a service",
     "fleet": "centers bring their machines themselves",
@@ -63,6 +63,8 @@ def import_dstack(
     places = Places(loaded.document, loaded.positions, draft)
     document = loaded.document
     kind = _read_type(places)
+    if not kind:
+        return draft.finish(loaded.name)
     name = _put_name(places, loaded.name)
     put_resources(places, catalogue, accelerators)
     for key, read in _READERS.items():
@@ -79,6 +81,7 @@ def import_dstack(
 
 
 def _read_type(places: Places) -> str:
+    """Return and put the type, empty if it is none that can be carried over."""
     kind = places.document.get("type")
     if kind in ("task", "service"):
         places.draft.put("type", kind, places.line("/type"))
@@ -86,7 +89,7 @@ def _read_type(places: Places) -> str:
     told = _OTHERS.get(kind, "type: task, or type: service") if isinstance(kind, str) else "type: task"
     message = "has no type: is it a dstack file?" if kind is None else "is no task and no service"
     places.refuse("/type", message, told)
-    return "task"
+    return ""
 
 
 def _put_name(places: Places, fallback: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hutong.clients.sdk.importers.draft import Card
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SIZE = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?\s*(MB|GB|TB)?", re.IGNORECASE)
+_SIZE = re.compile(r"(?a)(\d{1,9})(?:\.(\d{1,3}))?\s*(MB|GB|TB)?", re.IGNORECASE)
 _MB = {"MB": 1, "GB": 1024, "TB": 1024**2}
 # Vendors by what dstack and its users call them, in the words of the catalogue.
 _VENDORS = {
@@ -81,7 +81,7 @@ def _text(value: object, what: str) -> str:
 
 
 def _whole(text: str, what: str) -> int:
-    if not text.isdecimal() or len(text) > 6:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 6:
         raise BadAsk(f"{what}: {text[:40]!r} is no whole number", "like 2, 2.. or 2..8")
     return int(text)
 

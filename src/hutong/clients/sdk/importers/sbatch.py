@@ -34,7 +34,7 @@ _MOST_GRACE_S = 3600
 _MOST_PRIORITY = 1000
 _NOT_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_NICE = re.compile(r"-?\d{1,10}")
+_NICE = re.compile(r"(?a)-?\d{1,10}")
 
 
 def import_sbatch(

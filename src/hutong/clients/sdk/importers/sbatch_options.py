@@ -90,7 +90,7 @@ class BadWord(Exception):
 def split_words(text: str) -> list[str]:
     """Cut what follows `#SBATCH` into words, as sbatch does; `#` begins a comment even within a word.
 
-    Raises BadWord for a quote that is not closed, or a colon where a word begins.
+    Raises BadWord for a quote that is not closed, an empty word, or a colon where a word begins.
     """
     words: list[str] = []
     at = 0
@@ -103,6 +103,8 @@ def split_words(text: str) -> list[str]:
         if text[at] == ":":
             raise BadWord("a word begins with a colon", "sbatch takes one job here: remove it")
         word, at = _word(text, at)
+        if not word:
+            raise BadWord("has an empty word, behind which sbatch reads nothing more", "remove it")
         words.append(word)
     return words
 
@@ -115,8 +117,9 @@ def _word(text: str, at: int) -> tuple[str, int]:
         letter = text[at]
         at += 1
         if letter == "\\":
-            kept.append(text[at : at + 1])
-            at += 1
+            if quote or not text[at : at + 1].isspace():  # before a space, sbatch drops it and ends the word
+                kept.append(text[at : at + 1])
+                at += 1
         elif quote:
             if letter == quote:
                 quote = ""
@@ -137,13 +140,19 @@ def read_options(words: Sequence[Word]) -> Iterator[Option | BadOption]:
     """Read words as getopt does: an option's value may be the next word, even on the next line."""
     rest = iter(words)
     for word in rest:
-        if word.text.startswith("--") and len(word.text) > 2:
+        if word.text == "--":  # getopt takes what follows for no options, whatever it looks like
+            yield from (_no_option(each) for each in rest)
+        elif word.text.startswith("--"):
             yield _long(word, rest)
-        elif word.text.startswith("-") and word.text not in {"-", "--"}:
+        elif word.text.startswith("-") and len(word.text) > 1:
             yield from _short(word, rest)
         else:
-            hint = "sbatch takes options only: is a dash missing, or a space in the wrong place?"
-            yield BadOption(word.line, f"{word.text[:60]!r} is no option", hint)
+            yield _no_option(word)
+
+
+def _no_option(word: Word) -> BadOption:
+    hint = "sbatch takes options only: is a dash missing, or a space in the wrong place?"
+    return BadOption(word.line, f"{word.text[:60]!r} is no option", hint)
 
 
 def _long(word: Word, rest: Iterator[Word]) -> Option | BadOption:

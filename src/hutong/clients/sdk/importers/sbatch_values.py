@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 UNLIMITED = 0
-_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)?(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
-_SIZE = re.compile(r"(\d{1,12})\s*(?:([KMGT])B?)?", re.IGNORECASE)
-_COUNT = re.compile(r"(\d{1,9})([kmg])?", re.IGNORECASE)
-_WHOLE = re.compile(r"\d{1,9}")
-_SIGNAL = re.compile(r"(?:[RB]{1,2}:)?(?P<name>[A-Za-z0-9]+)(?:@(?P<seconds>\d{1,5}))?")
-_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
+_TIME = re.compile(r"(?a)(?:(?P<days>\d+)-)?(?P<first>\d+)?(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
+_SIZE = re.compile(r"(?a)(\d{1,12})\s*(?:([KMGT])B?)?", re.IGNORECASE)
+_COUNT = re.compile(r"(?a)(\d{1,9})([kmg])?", re.IGNORECASE)
+_WHOLE = re.compile(r"(?a)\d{1,9}")
+_SIGNAL = re.compile(r"(?a)(?:[RB]{1,2}:)?(?P<name>[A-Za-z0-9]+)(?:@(?P<seconds>\d{1,5}))?")
+_RANGE = re.compile(r"(?a)(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
 _SHARES = frozenset({"shard", "mps"})
 _SLICE = re.compile(r"\d+g\.\d+gb", re.IGNORECASE)
 _THOUSANDS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
