@@ -40,7 +40,10 @@ _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocol
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read."""
+    """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read.
+
+    `alone`: the box has a network of its own, which reaches nothing.
+    """
 
     work: Path
     hosts: Path
@@ -49,16 +52,18 @@ class View:
     mounts: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
     network: bool = False
+    alone: bool = False
 
 
 def boxed(view: View, command: Iterable[str]) -> list[str]:
     """Return the command line that runs `command` in a box.
 
-    The environment is passed on as it is: secrets never stand on a command line. The network is
-    that of the caller: `leave_network` comes first where the job may reach nothing.
+    The environment is passed on as it is: secrets never stand on a command line. The network is that of the
+    caller unless `alone`: `leave_network` comes first where boxes share one that reaches nothing.
     """
     argv = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    argv += ["--unshare-net"] if view.alone else []
     argv += ["--hostname", "job", "--uid", _NOBODY, "--gid", _NOBODY]
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]  # noqa: S108
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):

@@ -25,6 +25,7 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+TOKEN = "token.json"  # noqa: S105  (the name of a file)
 
 _counter = itertools.count()
 
@@ -45,6 +46,16 @@ def log_rank(name: str) -> int | None:
 def exit_name(rank: int) -> str:
     """Return the name of the file that says how a rank ended."""
     return f"exit-{rank}.json"
+
+
+def follow_name(rank: int) -> str:
+    """Return the name of the file that says where a rank's follower listens."""
+    return f"follow-{rank}.json"
+
+
+def fault_name(rank: int) -> str:
+    """Return the name of the file that says why the end of a far rank is not the user's doing."""
+    return f"fault-{rank}.json"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -78,7 +89,7 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
 
 def _fresh(path: Path, value: dict[str, Any]) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
-    with fresh.open("wb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(json.dumps(value, separators=(",", ":")).encode())
         file.flush()
         os.fsync(file.fileno())
