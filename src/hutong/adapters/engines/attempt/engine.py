@@ -18,6 +18,7 @@ from typing import Any
 from hutong.adapters.engines.attempt import box, files, supervise
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
@@ -130,6 +131,10 @@ class FolderEngine(ABC):
                 self._kept(named[0]).rename(grave.with_name(f"{grave.name}.kept"))
         for rest in self._trash.iterdir():
             _delete(rest)
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return nothing: the pools are as declared."""
+        return ()
 
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hutong.adapters.engines.slurm import build, parse
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.nodes import SHOW_NODES, WAITING_FIELDS, Node, read_nodes, read_waits
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
@@ -71,6 +72,23 @@ class Commands:
         ids = sorted(set(job_ids))
         if ids:
             self._run("scancel", build.scancel(ids))
+
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        return read_nodes(self._ask("scontrol", SHOW_NODES))
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of the jobs in each partition's queue, in seconds."""
+        fields = build.SEPARATOR.join(WAITING_FIELDS)
+        return read_waits(
+            self._ask("squeue", ["--noheader", "--states=PENDING", f"--format={fields}"]), now_s
+        )
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
+        text = self._ask("scontrol", ["--oneliner", "show", "partition"])
+        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", text)
+        return found[1] if found else ""
 
     def settings(self) -> dict[str, str]:
         """Return the controller's configuration."""

@@ -13,9 +13,11 @@ from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
 from hutong.adapters.engines.attempt.programs import install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse
+from hutong.adapters.engines.slurm import nodes as nodes_of
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.parse import Record
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
 from hutong.core.work.states import AttemptState
@@ -26,6 +28,7 @@ _FENCED = "0:0"
 _SETTLE_S = 5.0
 _OVERDUE_S = 30.0
 _AGAIN_S = 10.0
+_CAPACITY_S = 30.0
 
 
 class SlurmEngine(FolderEngine):
@@ -56,6 +59,9 @@ class SlurmEngine(FolderEngine):
         self._over_since: dict[AttemptKey, int] = {}
         self._cancelled_ms: dict[str, int] = {}
         self._beats: dict[AttemptKey, tuple[int, int]] = {}
+        self._cards: dict[AttemptKey, tuple[str, int]] = {}
+        self._capacity: tuple[PoolState, ...] = ()
+        self._capacity_ms: float = float("-inf")
         self.abilities = Abilities(
             gangs=True, services=True, preemption=True, isolation="bwrap" if self._boxed else "none"
         )
@@ -92,6 +98,36 @@ class SlurmEngine(FolderEngine):
         self._cancel_what_should_end()
         return seen
 
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what the nodes and the queue say of each pool; asked anew every 30 s."""
+        now = self._ticks()
+        if now - self._capacity_ms >= _CAPACITY_S * 1000:
+            waits, nodes = self._commands.waits(self._clock() // 1000), self._commands.nodes()
+            default = self._commands.default_partition()
+            pools = self._slurm.pools
+            self._capacity = nodes_of.pool_states(pools, nodes, waits, self._cards_running(), default)
+            self._capacity_ms = now
+        return self._capacity
+
+    def _cards_running(self) -> dict[str, int]:
+        """Return the cards that jobs of ours hold now, by pool."""
+        held: dict[str, int] = {}
+        for record in self._all:
+            if not record.over and not record.waiting:
+                pool, cards = self._asked_for(AttemptKey(record.name))
+                held[pool] = held.get(pool, 0) + cards
+        return held
+
+    def _asked_for(self, key: AttemptKey) -> tuple[str, int]:
+        known = self._cards.get(key)
+        if known is None:
+            order = files.read_json(self._attempts / key / files.ORDER)
+            if order is None:
+                return "", 0
+            known = order["launcher"]["pool"], order["cards_per_node"] * order["spec"]["num_nodes"]
+            self._cards[key] = known
+        return known
+
     def _pool(self, order: Order) -> SlurmPool:
         pool = self._slurm.pools.get(order.attempt.pool)
         if pool is None:
@@ -102,7 +138,11 @@ class SlurmEngine(FolderEngine):
         return pool
 
     def _write_job(self, folder: Path, order: Order, pool: SlurmPool) -> None:
-        self._write_order(folder, order, build.launcher(self._commands.programs, pool.visible))
+        self._write_order(
+            folder,
+            order,
+            {"pool": order.attempt.pool, **build.launcher(self._commands.programs, pool.visible)},
+        )
         files.write_json(folder / files.SECRETS, dict(order.secrets))
         script = build.script(self._slurm.python, self._program, folder)
         (folder / "job.sh").write_text(script)
@@ -231,5 +271,5 @@ class SlurmEngine(FolderEngine):
     def forget(self, key: AttemptKey) -> None:
         """Delete what is left of an ended attempt."""
         super().forget(key)
-        for memory in (self._asked_history, self._missing_since, self._over_since, self._beats):
+        for memory in (self._asked_history, self._missing_since, self._over_since, self._beats, self._cards):
             memory.pop(key, None)
