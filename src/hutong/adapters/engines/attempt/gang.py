@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hutong.adapters.engines.attempt.box import set_limits
+from hutong.adapters.engines.attempt.box import sealed, set_limits
 from hutong.adapters.engines.attempt.tap import Sink
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
@@ -80,14 +80,18 @@ class Gang:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(ours, False)
         errors = os.open(start.far, _APPEND, 0o600) if start.far else os.dup(theirs)
+        argv, env, passed = list(start.argv), dict(start.env), -1
+        if start.boxed and not start.far:
+            argv, env, passed = sealed(argv, env)
         try:
             child = subprocess.Popen(
-                list(start.argv),
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=errors,
                 cwd=start.cwd,
-                env=dict(start.env),
+                env=env,
+                pass_fds=() if passed < 0 else (passed,),
                 start_new_session=True,
                 preexec_fn=lambda: _settle(start.limits),  # noqa: PLW1509  (one thread here)
             )
@@ -97,6 +101,8 @@ class Gang:
         finally:
             os.close(theirs)
             os.close(errors)
+            if passed >= 0:
+                os.close(passed)
         self.exits.pop(start.rank, None)
         self._children[child.pid] = (start.rank, child)
         if start.far:

@@ -98,10 +98,10 @@ def followers(
 ) -> dict[str, Any]:
     """Return the launcher of an order whose ranks are started by followers.
 
-    `python` and `programs` are what runs `reach.py` where the supervisor is. A follower gives its rank the
-    variables of its own environment that begin with one of `inherited`. The supervisor waits `meet_s` for all
-    followers, a follower `call_s` for its call, which comes after staging and setup. The attempt needs a token
-    (`FolderEngine._write_token`), and its supervisor should run where rank 0 does: it chooses rank 0's ports.
+    `python` and `programs` are what runs `reach.py` where the supervisor is, which should be where rank 0 is:
+    it chooses rank 0's ports. A follower gives its rank the variables of its own environment that begin with
+    one of `inherited`. The supervisor waits `meet_s` for all followers, a follower `call_s` for its call,
+    which comes after staging and setup. The attempt needs a token (`FolderEngine._write_token`).
     """
     return {
         "kind": "follow",
