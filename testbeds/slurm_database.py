@@ -112,8 +112,9 @@ class SlurmDatabase:
             raise RuntimeError(f"mariadb-install-db: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         small = ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=OFF"]
         fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=900", "--skip-log-bin"]
+        utf8 = "--character-set-server=utf8mb4"  # as in Debian's own settings; names may be Chinese
         places = ["--skip-networking", f"--socket={self._socket}", f"--pid-file={run}/mariadb.pid"]
-        daemon = self._spawn("mariadbd", ["mariadbd", *self._options, *places, *small, *fast])
+        daemon = self._spawn("mariadbd", ["mariadbd", *self._options, *places, *small, *fast, utf8])
         wait_until(self._socket.exists, seconds=_START_S, what="MariaDB's socket", daemons=[daemon])
         self.sql("CREATE DATABASE slurm; CREATE USER slurm@localhost IDENTIFIED BY 'slurm'")
         self.sql("GRANT ALL ON slurm.* TO slurm@localhost")
