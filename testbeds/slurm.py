@@ -11,8 +11,8 @@
 
 Each cluster has its own temporary folder, munged, key and ports: any number of them can run side by side, in
 several test workers too. Every daemon runs in the foreground and listens on the address of the machine's name,
-which is loopback unless /etc/hosts says otherwise (see `bound_address`). Leaving the block kills daemons and jobs and removes the folder; so does a
-reaper when the process that started the cluster is gone, even by SIGKILL.
+which is loopback unless /etc/hosts says otherwise (see `bound_address`). Leaving the block kills daemons and
+jobs and removes the folder; so does a reaper once the owner of the cluster is gone, even by SIGKILL.
 
 Run by root, daemons and jobs are root's, and `run(..., user="nobody")` or `token("nobody")` gives jobs of
 another user: only root can start processes of others. Run by anybody else, everything is that user's.
@@ -178,7 +178,7 @@ class SlurmCluster:
             env=self.env(),
             cwd=self.folder / "work",
             input=stdin,
-            text=True,
+            encoding="utf-8",
             capture_output=True,
             check=False,
         )
