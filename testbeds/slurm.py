@@ -10,7 +10,7 @@
         url, token = cluster.start_rest(), cluster.token()       # slurmrestd with JWT
 
 Each cluster has its own temporary folder, munged, key and ports: any number of them can run side by side, in
-several test workers too. Every daemon runs in the foreground and listens on the address of the machine's name,
+several test workers too. Every daemon runs in the foreground and listens on the address of its host name,
 which is loopback unless /etc/hosts says otherwise (see `bound_address`). Leaving the block kills daemons and
 jobs and removes the folder; so does a reaper once the owner of the cluster is gone, even by SIGKILL.
 
