@@ -11,7 +11,8 @@ _MOST_LINES = 8
 _MOST_PATHS = 200
 # Where a command may begin: at a line's start, behind a separator or a keyword, behind assignments.
 BEGIN = (
-    r"(?:^|[;&|({`]|\b(?:then|do|else|if|while|time|exec|nohup)\s)\s*(?:[A-Za-z_]\w{0,60}=[^\s;&|]{0,200}\s+){0,9}"
+    r"(?:^|[;&|({`]|\b(?:then|do|else|if|while|time|exec|nohup)\s)\s*"
+    r"(?:[A-Za-z_]\w{0,60}=[^\s;&|]{0,200}\s+){0,9}"
 )
 _PATH = re.compile(
     r"(?<![\w./:$}~*-])/(?!/|bin/|usr/|dev/|proc/|tmp/|etc/|opt/|var/|lib|sys/|sbin/|run/)[\w.-]+(?:/[\w.$@{}-]+)+"
