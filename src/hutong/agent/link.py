@@ -39,6 +39,7 @@ class Command:
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ def _command(doc: wire.CommandDoc) -> Command:
         doc.attempt,
         doc.spec,
         dict(doc.secrets),
+        doc.checkpoint or "",
     )
 
 

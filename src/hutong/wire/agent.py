@@ -101,6 +101,7 @@ class EndedDoc(Shape):
     ended_ms: Number
     ran_ms: Number
     exits: tuple[ExitDoc, ...] = ()
+    checkpoint: bool = False
 
     def event(self) -> f.Ended:
         """Return the fact's body."""
@@ -113,6 +114,7 @@ class EndedDoc(Shape):
             self.ended_ms,
             self.ran_ms,
             tuple(f.RankExit(each.rank, each.code, each.signal) for each in self.exits),
+            self.checkpoint,
         )
 
 
@@ -125,18 +127,22 @@ class OutputDoc(Shape):
 
 
 class CollectedDoc(Shape):
-    """Logs and outputs are in the object store; `missing` says what is not, and why."""
+    """Logs and outputs are in the object store; `missing` says what is not, and why.
+
+    `checkpoint` is the digest of a manifest: what the attempt left for the next one to go on from.
+    """
 
     kind: Literal["collected"] = "collected"
     attempt: AttemptNumber
     outputs: Annotated[tuple[OutputDoc, ...], Field(max_length=OUTPUTS_AT_ONCE)] = ()
     log_bytes: Number = 0
     missing: Text = ""
+    checkpoint: Digest | Literal[""] = ""
 
     def event(self) -> f.Collected:
         """Return the fact's body."""
         outputs = tuple(f.OutputFile(each.path, each.size_bytes, each.digest) for each in self.outputs)
-        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing)
+        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing, self.checkpoint)
 
 
 EventDoc = Annotated[
@@ -167,6 +173,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 exits=tuple(
                     ExitDoc(rank=each.rank, code=each.code, signal=each.signal) for each in event.exits
                 ),
+                checkpoint=event.checkpoint,
             )
         case f.Collected():
             return CollectedDoc(
@@ -177,6 +184,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 ),
                 log_bytes=event.log_bytes,
                 missing=event.missing[:2_000],
+                checkpoint=event.checkpoint,
             )
 
 
@@ -191,7 +199,8 @@ class TakeIn(Shape):
 class CommandDoc(Shape):
     """Start an attempt, or stop it: a stop goes by `attempt.stop_category`, `.stop_reason`, `spec.grace_s`.
 
-    `secrets` come with a start only; nobody stores or logs them.
+    `secrets` come with a start only; nobody stores or logs them. `checkpoint` is the manifest of what an
+    attempt elsewhere left for this one to go on from.
     """
 
     id: Number
@@ -202,6 +211,7 @@ class CommandDoc(Shape):
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    checkpoint: Digest | None = None
 
 
 class TakeOut(Shape):

@@ -139,6 +139,8 @@ def _finishing(draft: Draft) -> None:
         meter(draft, attempt, billable_ms(draft, attempt), final=True)
     attempt = draft.job.attempts[-1]
     verdict = judge(draft.job, attempt, draft.row.spec, desk.rules.max_attempts)
+    if verdict.final is None and _checkpoint_to_wait_for(draft, attempt):
+        return
     if verdict.final is None:
         draft.add(Queued(verdict.reason, attempt.category))
         return
@@ -150,6 +152,18 @@ def _finishing(draft: Draft) -> None:
         draft.due_ms = None
     else:
         draft.due_ms = max(deadline_ms, desk.now_ms + 1000)
+
+
+def _checkpoint_to_wait_for(draft: Draft, attempt: Attempt) -> bool:
+    """True while the next attempt would be placed sooner than what it should go on from can be had."""
+    desk = draft.desk
+    deadline_ms = attempt.ended_seen_ms + desk.rules.collect_within_ms
+    if not attempt.checkpoint_coming or attempt.collected or desk.now_ms >= deadline_ms:
+        return False
+    if draft.job.cancel_by or not desk.reachable(attempt.site):
+        return False
+    draft.due_ms = min(deadline_ms, desk.now_ms + desk.rules.reach_ms)
+    return True
 
 
 def _final(draft: Draft) -> None:

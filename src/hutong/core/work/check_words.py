@@ -34,7 +34,7 @@ TOP = Vocabulary(
         "volume_mounts": _FILES,
         "file_mounts_mapping": _FILES,
         "data": "name stored files in inputs, each with mount and digest",
-        "checkpoint": "write checkpoints below $HUTONG_CHECKPOINTS: the next attempt there finds them",
+        "checkpoint": "write checkpoints below $HUTONG_CHECKPOINTS: the next attempt finds them",
         "config": "options of one engine are set by the center's operator",
         "experimental": "leave it out",
         "event_callback": "follow the job's event stream instead",

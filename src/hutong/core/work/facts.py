@@ -135,6 +135,7 @@ class Ended:
     """The attempt is over, with proof. `ran_ms` is measured at the site by one monotonic clock.
 
     `started_ms` is 0 where it never ran. A clock that jumps moves the times, never `ran_ms`.
+    `checkpoint`: the site holds a checkpoint that a next attempt elsewhere could go on from, and sends it.
     """
 
     kind: ClassVar[str] = "ended"
@@ -146,6 +147,7 @@ class Ended:
     ended_ms: int
     ran_ms: int
     exits: tuple[RankExit, ...] = ()
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +173,17 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Logs and outputs of the attempt are in the object store; `missing` says what is not, and why."""
+    """Logs and outputs of the attempt are in the object store; `missing` says what is not, and why.
+
+    `checkpoint` is the digest of the manifest of its checkpoint, if it left one.
+    """
 
     kind: ClassVar[str] = "collected"
     attempt: int
     outputs: tuple[OutputFile, ...] = ()
     log_bytes: int = 0
     missing: str = ""
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

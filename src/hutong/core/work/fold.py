@@ -62,6 +62,8 @@ class Attempt:
     outputs: tuple[f.OutputFile, ...] = ()
     log_bytes: int = 0
     missing: str = ""
+    checkpoint_coming: bool = False
+    checkpoint: str = ""
 
     @property
     def over(self) -> bool:
@@ -109,6 +111,18 @@ class Job:
     def key(self, attempt: Attempt) -> AttemptKey:
         """The attempt's name on its engine."""
         return attempt_key(self.id, attempt.number)
+
+    def checkpoint_for(self, attempt: Attempt) -> str:
+        """Return, by digest, the checkpoint that an attempt's site must be given, or nothing.
+
+        A site at which the job ran since holds what is newer itself.
+        """
+        for earlier in reversed(self.attempts[: attempt.number - 1]):
+            if earlier.started_ms and earlier.site == attempt.site:
+                return ""
+            if earlier.checkpoint:
+                return earlier.checkpoint
+        return ""
 
     def restarts_of(self, category: Category) -> int:
         """How often the job went back to the queue for that reason."""
@@ -294,6 +308,7 @@ def _(event: f.Ended, job: Job, at_ms: int) -> Job:
         ended_seen_ms=at_ms,
         ran_ms=event.ran_ms,
         exits=event.exits,
+        checkpoint_coming=event.checkpoint,
     )
     return _with(job, ended, JobState.FINISHING)
 
@@ -325,6 +340,7 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
         outputs=event.outputs,
         log_bytes=event.log_bytes,
         missing=event.missing,
+        checkpoint=event.checkpoint,
     )
     return _with(job, kept)
 

@@ -118,6 +118,7 @@ def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
             "attempt": taken.attempt,
             "spec": taken.spec,
             "secrets": secrets,
+            "checkpoint": taken.job.checkpoint_for(taken.attempt) or None if taken.spec else None,
         }
     )
 

@@ -26,6 +26,7 @@ TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
 SCRIPT = "job.sh"
+CARRIED = ".hutong-carried.json"
 
 _counter = itertools.count()
 
