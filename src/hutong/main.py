@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from hutong.clients.sdk.client import Client
+    from hutong.clients.sdk.importers.draft import Card
     from hutong.server.founding import Operator
     from hutong.server.services import Services
     from hutong.server.up import Household
@@ -56,7 +57,14 @@ def _check_job(document: Mapping[str, object]) -> None:
     check_spec(document, Catalogue(model_of, tuple(ACCELERATORS)))
 
 
-cli = make_cli(_check_job)
+def _catalogue() -> "tuple[Card, ...]":
+    from hutong.clients.sdk.importers.draft import Card
+    from hutong.core.capacity.accelerators import ACCELERATORS
+
+    return tuple(Card(card.model, card.vendor, card.memory_bytes) for card in ACCELERATORS.values())
+
+
+cli = make_cli(_check_job, _catalogue)
 _agent = typer.Typer(help="The process at a centre.", no_args_is_help=True)
 _db = typer.Typer(help="The platform's store.", no_args_is_help=True)
 

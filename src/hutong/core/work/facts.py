@@ -18,11 +18,15 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Admitted, or back in the queue: `reason` is empty the first time."""
+    """Admitted, or back in the queue: `reason` is empty the first time.
+
+    `wait_ms` is the back-off that comes first: so long after this fact the job stands in the queue.
+    """
 
     kind: ClassVar[str] = "queued"
     reason: str = ""
     category: Category = Category.NONE
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

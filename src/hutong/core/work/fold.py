@@ -73,7 +73,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its facts tell it. `seq` is the number of the last fact: the version for guarded writes."""
+    """A job as its facts tell it. `seq` is the number of the last fact: the version for guarded writes.
+
+    `queued_ms` is from when it stands in the queue, `retry_ms` when its back-off ends (0: it has none).
+    """
 
     id: JobId
     seq: int
@@ -82,6 +85,7 @@ class Job:
     changed_ms: int
     by: str
     queued_ms: int = 0
+    retry_ms: int = 0
     attempts: tuple[Attempt, ...] = ()
     waiting_code: str = ""
     waiting_text: str = ""
@@ -208,7 +212,10 @@ def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     counts = dict(job.restarts)
     counts[event.category] = counts.get(event.category, 0) + 1
     restarts = tuple(sorted(counts.items()))
-    return replace(job, state=JobState.QUEUED, queued_ms=at_ms, restarts=restarts)
+    _require(event.wait_ms >= 0, job, event)
+    ready_ms = at_ms + event.wait_ms
+    retry_ms = ready_ms if event.wait_ms else 0
+    return replace(job, state=JobState.QUEUED, queued_ms=ready_ms, retry_ms=retry_ms, restarts=restarts)
 
 
 @_on.register
@@ -252,7 +259,8 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         placed_ms=at_ms,
     )
     attempts = (*job.attempts, attempt)
-    return replace(job, attempts=attempts, state=JobState.PLACED, waiting_code="", waiting_text="")
+    placed = replace(job, attempts=attempts, state=JobState.PLACED, retry_ms=0)
+    return replace(placed, waiting_code="", waiting_text="")
 
 
 @_on.register

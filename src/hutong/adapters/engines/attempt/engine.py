@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -227,6 +228,10 @@ class FolderEngine(ABC):
         if split_key(key) is None:
             raise Refused("bad_key", f"{key!r} is not the key of an attempt", (Problem("/key", "not a key"),))
         return self._attempts / key
+
+    def _write_token(self, folder: Path) -> None:
+        """Write what the supervisor and the followers of an attempt know each other by."""
+        files.write_json(folder / files.TOKEN, {"token": secrets.token_hex(32)})
 
     def _write_order(self, folder: Path, order: Order, launcher: Mapping[str, Any]) -> None:
         """Write what the supervisor must know; `launcher` says how it starts a rank."""
