@@ -34,6 +34,11 @@ class AgentConfig:
     authorities: Path | None = None
 
     @property
+    def kind(self) -> str:
+        """The engine's name, as the platform knows it."""
+        return "slurm" if isinstance(self.engine, SlurmConfig) else "local"
+
+    @property
     def attempts(self) -> Path:
         """The folder of attempts, which every machine that runs jobs must see."""
         return self.engine.folder.root if isinstance(self.engine, SlurmConfig) else self.engine.root
