@@ -47,7 +47,7 @@ TOP = Vocabulary(
         "preemptible": "jobs are not preempted yet: leave it out",
         "commands": "put the lines in run, as one text",
         "deployment": "only the platform ties a service to a deployed model",
-        "inactivity_duration": "there are no notebooks yet: use max_duration",
+        "inactivity_duration": "nobody measures activity: use max_duration",
         "num_gpus": "resources: {accelerators: 'H100:8'}",
     },
     {

@@ -51,14 +51,15 @@ class View:
     network: bool = False
 
 
-def boxed(view: View, command: Iterable[str]) -> list[str]:
-    """Return the command line that runs `command` in a box.
+def boxed(view: View, command: Iterable[str], *, session: bool = True) -> list[str]:
+    """Return the command line that runs `command` in a box, in a session of its own unless it has one.
 
     The environment is passed on as it is: secrets never stand on a command line. The network is
     that of the caller: `leave_network` comes first where the job may reach nothing.
     """
     argv = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    argv += ["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
+    argv += ["--new-session"] if session else []
     argv += ["--hostname", "job", "--uid", _NOBODY, "--gid", _NOBODY]
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]  # noqa: S108
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):

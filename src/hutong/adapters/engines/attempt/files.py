@@ -25,6 +25,9 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+RELAY = "relay.json"  # where the attempt's relay listens, and the token that opens it
+RELAY_ASK = "relay.ask"
+RELAY_SOCKET = "relay.sock"
 
 _counter = itertools.count()
 

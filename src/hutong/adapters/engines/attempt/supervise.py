@@ -28,6 +28,7 @@ from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
 from hutong.adapters.engines.attempt.launch import HERE, Launcher
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt.summons import Summons
 
 BUSY = 75
 INCOMPLETE = 76
@@ -63,6 +64,7 @@ class Supervision:
         self._started_ms = 0
         self._ran_ms = 0
         self._ooms = _oom_kills()
+        self._summons = Summons(folder, order, launcher)
         needles = tap.needles(secrets.values())
         self._gang = Gang(needles, self._config["log_most_bytes"], self._note_exit, launcher.tell)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -182,6 +184,7 @@ class Supervision:
                 if verdict is not None:
                     self._gang.end(self._grace())
                     return verdict
+                self._summons.heed()
                 self._gang.pump(_TICK_S)
         finally:
             os.close(beat)
@@ -228,6 +231,7 @@ class Supervision:
         argv = ["/bin/bash", "-c", script]
         far = rank >= 0 and not self._launcher.here
         boxed: bool = self._config["boxed"]
+        view = None
         if boxed:
             view = box.View(
                 work=self._folder / files.WORK,
@@ -241,6 +245,7 @@ class Supervision:
             argv = box.boxed(view, box.hearing_term(argv) if far else argv)
         if far:
             argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
+        self._summons.note(rank, view, env)
         self._launch(rank, argv, env, boxed=boxed, far=far)
 
     def _launch(

@@ -84,7 +84,9 @@ def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach
 
 
 def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, spec: JobSpec, outputs: int) -> w.Attempt:
-    serves = bool(spec.ports) and attempt.port and not attempt.over and site is not None
+    serves = (
+        (bool(spec.ports) or spec.type.listens) and attempt.port and not attempt.over and site is not None
+    )
     return w.Attempt(
         number=attempt.number,
         key=job.key(attempt),
