@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hutong.agent import commands as agent_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from hutong.clients.sdk.client import Client
+    from hutong.clients.sdk.importers.draft import Card
     from hutong.server.founding import Operator
     from hutong.server.services import Services
     from hutong.server.up import Household
@@ -55,7 +57,14 @@ def _check_job(document: Mapping[str, object]) -> None:
     check_spec(document, Catalogue(model_of, tuple(ACCELERATORS)))
 
 
-cli = make_cli(_check_job)
+def _catalogue() -> "tuple[Card, ...]":
+    from hutong.clients.sdk.importers.draft import Card
+    from hutong.core.capacity.accelerators import ACCELERATORS
+
+    return tuple(Card(card.model, card.vendor, card.memory_bytes) for card in ACCELERATORS.values())
+
+
+cli = make_cli(_check_job, _catalogue)
 _agent = typer.Typer(help="The process at a centre.", no_args_is_help=True)
 _db = typer.Typer(help="The platform's store.", no_args_is_help=True)
 
@@ -334,6 +343,7 @@ def _stop_jobs(client: "Client") -> None:
         warn(f"live jobs could not be stopped: {error}")
 
 
+agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")
 

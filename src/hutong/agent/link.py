@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ class Command:
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,11 @@ class Link(Protocol):
 
 
 class HttpLink:
-    """The line over HTTP. `token` is bound to the site by the platform."""
+    """The line over HTTP. `token` is bound to the site by the platform.
+
+    `proxy` is the centre's way out, if it has one; `authorities` a file of certificates to trust instead of
+    the usual ones. The environment's settings are not used: a service has another one than its operator.
+    """
 
     def __init__(
         self,
@@ -100,6 +106,8 @@ class HttpLink:
         token: str,
         timeout_s: float = 30.0,
         tries: int = 3,
+        proxy: str = "",
+        authorities: Path | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._tries = tries
@@ -110,12 +118,18 @@ class HttpLink:
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout_s,
             transport=transport,
+            proxy=proxy or None,
+            verify=ssl.create_default_context(cafile=authorities) if authorities else True,
             trust_env=False,
         )
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+    def site(self) -> wire.SiteOut:
+        """Return what the platform has of our site; it takes no command and counts as no call."""
+        return _parse(self._again(lambda: self._send("GET", "/site"), tries=1), wire.SiteOut)
 
     def take(self, after: int, wait_s: float) -> Delivery:
         """Return open commands; one long poll, not repeated here. A call for a tunnel is heard once."""
@@ -257,6 +271,7 @@ def _command(doc: wire.CommandDoc) -> Command:
         doc.attempt,
         doc.spec,
         dict(doc.secrets),
+        doc.checkpoint or "",
     )
 
 

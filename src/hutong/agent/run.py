@@ -58,11 +58,11 @@ def run_agent(
 
 
 def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event) -> None:
-    link = HttpLink(config.url, config.token)
+    link = HttpLink(config.url, config.token, proxy=config.proxy, authorities=config.authorities)
     engine = open_engine(config.engine, clock)
     staging = ThreadPoolExecutor(_WORKERS, "staging")
     shipping = ThreadPoolExecutor(_WORKERS, "shipping")
-    cache = Cache(config.root / "cache", link, config.cache_most_bytes)
+    cache = Cache(config.cache, link, config.cache_most_bytes)
     agent = Agent(
         config.site,
         link,

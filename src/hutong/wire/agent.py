@@ -4,6 +4,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 
 | route | body | answer |
 | --- | --- | --- |
+| `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
 | `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200 or 404; PUT verifies the digest |
@@ -102,6 +103,7 @@ class EndedDoc(Shape):
     ended_ms: Number
     ran_ms: Number
     exits: tuple[ExitDoc, ...] = ()
+    checkpoint: bool = False
 
     def event(self) -> f.Ended:
         """Return the fact's body."""
@@ -114,6 +116,7 @@ class EndedDoc(Shape):
             self.ended_ms,
             self.ran_ms,
             tuple(f.RankExit(each.rank, each.code, each.signal) for each in self.exits),
+            self.checkpoint,
         )
 
 
@@ -126,18 +129,22 @@ class OutputDoc(Shape):
 
 
 class CollectedDoc(Shape):
-    """Logs and outputs are in the object store; `missing` says what is not, and why."""
+    """Logs and outputs are in the object store; `missing` says what is not, and why.
+
+    `checkpoint` is the digest of a manifest: what the attempt left for the next one to go on from.
+    """
 
     kind: Literal["collected"] = "collected"
     attempt: AttemptNumber
     outputs: Annotated[tuple[OutputDoc, ...], Field(max_length=OUTPUTS_AT_ONCE)] = ()
     log_bytes: Number = 0
     missing: Text = ""
+    checkpoint: Digest | Literal[""] = ""
 
     def event(self) -> f.Collected:
         """Return the fact's body."""
         outputs = tuple(f.OutputFile(each.path, each.size_bytes, each.digest) for each in self.outputs)
-        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing)
+        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing, self.checkpoint)
 
 
 EventDoc = Annotated[
@@ -168,6 +175,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 exits=tuple(
                     ExitDoc(rank=each.rank, code=each.code, signal=each.signal) for each in event.exits
                 ),
+                checkpoint=event.checkpoint,
             )
         case f.Collected():
             return CollectedDoc(
@@ -178,6 +186,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 ),
                 log_bytes=event.log_bytes,
                 missing=event.missing[:2_000],
+                checkpoint=event.checkpoint,
             )
 
 
@@ -196,7 +205,8 @@ class TakeIn(Shape):
 class CommandDoc(Shape):
     """Start an attempt, or stop it: a stop goes by `attempt.stop_category`, `.stop_reason`, `spec.grace_s`.
 
-    `secrets` come with a start only; nobody stores or logs them.
+    `secrets` come with a start only; nobody stores or logs them. `checkpoint` is the manifest of what an
+    attempt elsewhere left for this one to go on from.
     """
 
     id: Number
@@ -207,6 +217,7 @@ class CommandDoc(Shape):
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    checkpoint: Digest | None = None
 
 
 class DialDoc(Shape):
@@ -236,6 +247,27 @@ class TakeOut(Shape):
     watched: tuple[str, ...] = ()
     dials: tuple[DialDoc, ...] = ()
     now_ms: Number
+
+
+class PoolDoc(Shape):
+    """One pool as it is declared at the platform."""
+
+    id: str
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+
+
+class SiteOut(Shape):
+    """The site as the platform has it, the platform's clock and version: what an operator compares with."""
+
+    site: str
+    engine: str
+    declared_only: bool
+    admission: str
+    pools: tuple[PoolDoc, ...]
+    now_ms: Number
+    version: str = ""
 
 
 class ReportDoc(Shape):

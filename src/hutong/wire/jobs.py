@@ -77,12 +77,16 @@ class Attempt(Shape):
 
 
 class Conditions(Shape):
-    """What is true beside the state: a site out of reach does not change a job."""
+    """What is true beside the state: a site out of reach does not change a job.
+
+    `retry_at` is when the back-off before the next attempt ends, while it lasts.
+    """
 
     reachable: bool | None
     last_seen: Time | None
     waiting_code: str = ""
     waiting_text: str = ""
+    retry_at: Time | None = None
     cancel_asked_by: str = ""
 
 

@@ -40,7 +40,7 @@ class NewSite(Shape):
     name_en: Annotated[str, Field(min_length=1, max_length=200)]
     region: Annotated[str, Field(min_length=1, max_length=100)]
     distance_km: Annotated[int, Field(ge=0, le=20_000)]
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "slurm", "ray", "kubernetes"] = "local"
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=100)]
     supply: Supply
     declared_only: bool = False

@@ -30,7 +30,8 @@ class Abilities:
 class Order:
     """All that an engine needs to run one attempt. `staged` are inputs already on this machine.
 
-    `secrets` reach the ranks' environment and nothing else: not a file, a log or a listing.
+    `secrets` reach the ranks' environment and nothing else: not a log or a listing. `checkpoint` is a folder
+    that an attempt elsewhere left for this one: the job finds its files where it keeps its own.
     """
 
     key: AttemptKey
@@ -40,6 +41,7 @@ class Order:
     spec: JobSpec
     staged: Sequence[tuple[str, str, Path]] = ()  # (mount, kind, path of bundle or folder)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class Engine(Protocol):
 
     def outputs(self, key: AttemptKey) -> Path | None:
         """Return the folder of kept files of an attempt, or None if it left none."""
+        ...
+
+    def checkpoint(self, key: AttemptKey) -> Path | None:
+        """Return the folder of the checkpoint that an ended attempt left, or None if it left none."""
         ...
 
     def capacity(self) -> tuple[PoolState, ...]:

@@ -169,6 +169,10 @@ class MemoryEngine:
         """Return nothing: a pretend job leaves no files."""
         return None
 
+    def checkpoint(self, key: AttemptKey) -> Path | None:  # noqa: ARG002
+        """Return nothing: a pretend job leaves no files."""
+        return None
+
     def capacity(self) -> tuple[PoolState, ...]:
         """Return what a test has set; nothing by default."""
         return self.pools

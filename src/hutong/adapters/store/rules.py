@@ -242,6 +242,11 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
     return until_ms <= now_ms or until_ms > now_ms + ttl_ms + AHEAD_MS
 
 
+def in_queue(job: Job, due_ms: int | None) -> bool:
+    """True if a job stands in the queue: also of those that are QUEUED, some wait out a back-off."""
+    return job.state is JobState.QUEUED and (due_ms is None or due_ms > job.queued_ms)
+
+
 def queue_share(limit: int, projects: int) -> int:
     """Return how many queued jobs of each project a snapshot shows, so that none hides the others."""
     return max(1, limit // max(1, projects))

@@ -15,6 +15,8 @@ from hutong.wire.sites import NewSite, PoolUse, Site
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The centre's id.", show_default=False)]
 MOST_BYTES = 1 << 20
+# What `hutong agent init` writes where only the operator can say what is right.
+BLANK = "FILL IN"
 
 
 def sites(as_json: Json = False) -> None:
@@ -90,6 +92,9 @@ def read_sites(file: Path) -> list[NewSite]:
     rows = document.get("sites", [document]) if isinstance(document, dict) else document
     if not isinstance(rows, list):
         raise Refused("bad_file", f"{file}: a site is a mapping, several are a list under `sites:`")
+    blanks = tuple(Problem(path, "is not filled in") for path in _blanks(rows))
+    if blanks:
+        raise Refused("bad_site", f"{file} is not filled in yet", blanks)
     try:
         return [NewSite.model_validate(row) for row in rows]
     except ValidationError as err:
@@ -97,6 +102,14 @@ def read_sites(file: Path) -> list[NewSite]:
             Problem("/" + "/".join(str(part) for part in each["loc"]), each["msg"]) for each in err.errors()
         )
         raise Refused("bad_site", f"{file} does not describe a site", problems) from err
+
+
+def _blanks(value: Any, path: str = "") -> list[str]:  # noqa: ANN401 - YAML is anything
+    """Return the places that `hutong agent init` left for the operator."""
+    if value == BLANK:
+        return [path]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for name, each in pairs for found in _blanks(each, f"{path}/{name}")]
 
 
 def token(site: SiteArgument, as_json: Json = False) -> None:

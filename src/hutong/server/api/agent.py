@@ -4,6 +4,7 @@ Any agent may read any object by its digest: the digest, 256 bits long, is in th
 who need it, and what a site is to run is decided by the platform.
 """
 
+from importlib.metadata import version
 from typing import Annotated
 
 import anyio
@@ -13,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
 from hutong.server.api.secrets import open_secrets
 from hutong.server.logs import SETUP_RANK, log_folder
+from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import agent as w
 from hutong.wire.base import Digest
@@ -41,6 +43,32 @@ Mine = Annotated[SiteId, Depends(OfSite())]
 DigestName = Annotated[Digest, Path(alias="digest")]
 KeyName = Annotated[str, Path(alias="key", pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
 Rank = Annotated[int, Path(ge=SETUP_RANK, lt=1_000_000)]
+
+
+@router.get("/site")
+def get_own_site(here: Here, site: Mine) -> w.SiteOut:
+    """Return the caller's own site as it is declared here. Unlike `take`, it does not count as a call."""
+    record = here.store.get("site", site)
+    if record is None:
+        raise NotFound("not_found", f"there is no site {site!r}")
+    declared = read(Site, record)
+    return w.SiteOut(
+        site=declared.id,
+        engine=declared.engine,
+        declared_only=declared.declared_only,
+        admission=declared.admission.value,
+        pools=tuple(
+            w.PoolDoc(
+                id=pool.id,
+                accelerator=pool.accelerator,
+                nodes=pool.nodes,
+                cards_per_node=pool.cards_per_node,
+            )
+            for pool in declared.pools
+        ),
+        now_ms=here.clock(),
+        version=version("hutong"),
+    )
 
 
 @router.post("/take")
@@ -95,6 +123,7 @@ def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
             "attempt": taken.attempt,
             "spec": taken.spec,
             "secrets": secrets,
+            "checkpoint": taken.job.checkpoint_for(taken.attempt) or None if taken.spec else None,
         }
     )
 

@@ -27,7 +27,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from hutong.adapters.engines.attempt.box import set_limits
+from hutong.adapters.engines.attempt.box import sealed, set_limits
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
@@ -124,7 +124,10 @@ class Session:
         if not argv:
             raise ValueError("it is empty")
         env = {**self._beside["env"], **({"TERM": str(asked["term"])} if asked.get("term") else {})}
-        limits, tty = self._beside["limits"], bool(asked.get("tty"))
+        limits, tty, seal = self._beside["limits"], bool(asked.get("tty")), -1
+        argv = [*self._beside["argv"], *argv]
+        if argv[0] == "bwrap":
+            argv, env, seal = sealed(argv, env)
         ours: dict[str, int] = {}
         if tty:
             feed, theirs = pty.openpty()
@@ -138,15 +141,16 @@ class Session:
             feed, taps = ours["stdin"], {ours["stdout"]: OUTPUT, ours["stderr"]: ERRORS}
         try:
             child = subprocess.Popen(
-                [*self._beside["argv"], *argv],
+                argv,
                 cwd=self._beside["work"],
                 env=env,
                 start_new_session=True,
+                pass_fds=() if seal < 0 else (seal,),
                 preexec_fn=lambda: _settle(limits, tty),  # noqa: PLW1509  (one thread here)
                 **ends,  # type: ignore[call-overload]
             )
         finally:
-            for handle in set(ends.values()):
+            for handle in {*ends.values(), *(() if seal < 0 else (seal,))}:
                 os.close(handle)
         for handle in (feed, *taps):
             os.set_blocking(handle, False)

@@ -28,6 +28,9 @@ SECRETS = "secrets.json"
 RELAY = "relay.json"  # where the attempt's relay listens, and the token that opens it
 RELAY_ASK = "relay.ask"
 RELAY_SOCKET = "relay.sock"
+CARRIED = ".hutong-carried.json"
+SCRIPT = "job.sh"
+TOKEN = "token.json"  # noqa: S105  (the name of a file)
 
 _counter = itertools.count()
 
@@ -48,6 +51,16 @@ def log_rank(name: str) -> int | None:
 def exit_name(rank: int) -> str:
     """Return the name of the file that says how a rank ended."""
     return f"exit-{rank}.json"
+
+
+def follow_name(rank: int) -> str:
+    """Return the name of the file that says where a rank's follower listens."""
+    return f"follow-{rank}.json"
+
+
+def fault_name(rank: int) -> str:
+    """Return the name of the file that says why the end of a far rank is not the user's doing."""
+    return f"fault-{rank}.json"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -81,7 +94,7 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
 
 def _fresh(path: Path, value: dict[str, Any]) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
-    with fresh.open("wb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(json.dumps(value, separators=(",", ":")).encode())
         file.flush()
         os.fsync(file.fileno())

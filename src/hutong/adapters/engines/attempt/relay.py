@@ -59,8 +59,10 @@ class Relay:
 
     def _listen(self) -> socket.socket:
         where: dict[str, Any] = {}
+        address: str = self._plan["address"]
         if self._plan["asker"]:
             address = Launcher(asker=tuple(self._plan["asker"]), pattern=self._plan["pattern"]).address()
+        if address:
             family = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
             listener = socket.socket(family[0], socket.SOCK_STREAM)
             listener.bind(family[4])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hutong.adapters.engines.attempt import box, files
-from hutong.adapters.engines.attempt.launch import Launcher
+from hutong.adapters.engines.attempt.launch import Launcher, met
 
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call, not to listen
 
@@ -33,9 +33,10 @@ class Summons:
         before = self._launcher.beside_rank(rank)
         if rank < 0 or before is None:
             return
+        mine = {n: value for n, value in os.environ.items() if n.startswith(self._launcher.inherited)}
         self._ranks[str(rank)] = {
             "argv": [*before, *(box.boxed(view, (), session=False) if view else ())],
-            "env": dict(env),
+            "env": {**(mine if self._launcher.inherited else {}), **env},
             "work": str(self._folder / files.WORK),
             "limits": self._order["config"]["limits"],
         }
@@ -54,6 +55,7 @@ class Summons:
         plan = {
             "key": self._order["key"],
             "token": secrets.token_hex(32),
+            "address": next((each["address"] for each in met(self._folder, 1)), ""),
             "asker": self._launcher.asker,
             "pattern": self._launcher.pattern,
             "host": _ANYWHERE.get(host, host),

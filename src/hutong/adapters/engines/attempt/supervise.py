@@ -23,10 +23,10 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from hutong.adapters.engines.attempt import box, files, tap
+from hutong.adapters.engines.attempt import box, files, tap, tree
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
-from hutong.adapters.engines.attempt.launch import HERE, Launcher
+from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.summons import Summons
 
@@ -63,10 +63,11 @@ class Supervision:
         self._hosts: tuple[str, ...] = ()
         self._started_ms = 0
         self._ran_ms = 0
-        self._ooms = _oom_kills()
+        self._ooms = tree.oom_kills()
         self._summons = Summons(folder, order, launcher)
         needles = tap.needles(secrets.values())
-        self._gang = Gang(needles, self._config["log_most_bytes"], self._note_exit, launcher.tell)
+        most = self._config["log_most_bytes"]
+        self._gang = Gang(lambda log: tap.Tap(log, needles, most), self._note_exit, launcher.tell)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._heed)
 
@@ -118,7 +119,7 @@ class Supervision:
         box.write_hosts(self._folder / "hosts", self._spec["network"])
         if self._config["note"]:
             log = self._folder / files.log_name(0)
-            self._gang.tap(0, log).say(self._config["note"])
+            self._gang.sink(0, log).write(tap.ours(self._config["note"]))
         deadline = self._deadline()
         if self._order["staged"]:
             script = Path(__file__).resolve().with_name("unpack.py")
@@ -150,8 +151,11 @@ class Supervision:
 
     def _work(self) -> Verdict:
         nodes: int = self._spec["num_nodes"]
+        verdict = self._meet(nodes)
+        if verdict is not None:
+            return verdict
         ports = self._ports()
-        self._hosts = self._launcher.hosts(nodes)
+        self._hosts = self._launcher.hosts(nodes, self._folder)
         self._started_ms = _now_ms()
         begin = time.monotonic()
         for rank in range(nodes):
@@ -163,6 +167,19 @@ class Supervision:
         finally:
             self._ran_ms = int((time.monotonic() - begin) * 1000)
         return verdict or Verdict("SUCCEEDED", "none", "")
+
+    def _meet(self, nodes: int) -> Verdict | None:
+        """Wait for the followers of all ranks; None if they are there."""
+        late = time.monotonic() + self._launcher.meet_s
+        while self._launcher.follows and len(met(self._folder, nodes)) < nodes:
+            if time.monotonic() > late:
+                there = len(met(self._folder, nodes))
+                return Verdict("FAILED", "infra", f"{there} of {nodes} nodes came up in time")
+            verdict = self._told_to_stop(time.monotonic(), None)
+            if verdict is not None:
+                return verdict
+            self._gang.pump(_TICK_S)
+        return None
 
     def _watch(self, ranks: set[int], deadline: float | None, begin: float | None = None) -> Verdict | None:
         """Wait for these ranks; None if all ended well (for setup: ended), else how it came to an end."""
@@ -203,13 +220,18 @@ class Supervision:
         return None
 
     def _fail(self, first: Exit) -> Verdict:
+        stop = files.read_json(self._folder / files.STOP)
+        fault = files.read_json(self._folder / files.fault_name(first.rank))
+        if fault is not None:
+            self._gang.end(self._grace())
+            return stop_verdict(stop) if stop else Verdict("FAILED", fault["category"], fault["reason"])
         how = f"exited with code {first.code}"
         category = "user"
         if first.signal:
             how = f"was ended by signal {first.signal}"
         # Signal 9 is an end by the kernel for want of memory only if the kernel counted one. Else the job
         # did it itself: to call that the centre's fault would make runs free that kill themselves.
-        if first.signal == signal.SIGKILL and _oom_kills() > self._ooms:
+        if first.signal == signal.SIGKILL and tree.oom_kills() > self._ooms:
             category, how = "oom", "was killed by the kernel for want of memory"
         self._gang.end(self._grace() if self._spec["num_nodes"] > 1 else 0)
         return Verdict("FAILED", category, f"rank {first.rank} {how}")
@@ -229,7 +251,8 @@ class Supervision:
     def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
         env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
         argv = ["/bin/bash", "-c", script]
-        far = rank >= 0 and not self._launcher.here
+        here = self._launcher.here
+        far = rank >= 0 and not here
         boxed: bool = self._config["boxed"]
         view = None
         if boxed:
@@ -241,11 +264,12 @@ class Supervision:
                 mounts=self._mounts,
                 kept=(self._order["checkpoints"],),
                 network=self._spec["network"],
+                alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
             )
-            argv = box.boxed(view, box.hearing_term(argv) if far else argv)
+            argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
+        self._summons.note(rank, view, env)
         if far:
             argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
-        self._summons.note(rank, view, env)
         self._launch(rank, argv, env, boxed=boxed, far=far)
 
     def _launch(
@@ -330,15 +354,6 @@ def main() -> int:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _oom_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it was started."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def _say(text: str) -> None:

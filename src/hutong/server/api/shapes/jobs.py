@@ -9,6 +9,7 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.work import facts as f
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
+from hutong.core.work.states import JobState
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import thousandths, time_or_none
 from hutong.wire import jobs as w
@@ -79,6 +80,9 @@ def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach
         last_seen=time_or_none(status.seen_ms) if status else None,
         waiting_code=job.waiting_code,
         waiting_text=job.waiting_text,
+        retry_at=time_or_none(job.retry_ms)
+        if job.state is JobState.QUEUED and now_ms < job.retry_ms
+        else None,
         cancel_asked_by=job.cancel_by,
     )
 
