@@ -74,6 +74,7 @@ class Attempt(Shape):
     outputs: tuple[Output, ...]
     missing: str
     endpoint: str = ""
+    port: int = 0
 
 
 class Conditions(Shape):

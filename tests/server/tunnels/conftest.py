@@ -186,7 +186,10 @@ def opened() -> Iterator[Callable[..., Reachable]]:
 
 
 @contextmanager
-def opened_world(root: Path, isolation: str = "none", **site: Any) -> Iterator[Reachable]:
+def opened_world(
+    root: Path, isolation: str = "none", engine: Callable[[FolderConfig], Any] | None = None, **site: Any
+) -> Iterator[Reachable]:
+    """Open a platform; `engine` makes the configuration of another engine from the folders."""
     api_port, gateway_port = free_port(), free_port()
     clock = Clock()
     settings = Settings(data=root / "data", gateway_port=gateway_port, api_port=api_port)
@@ -212,8 +215,11 @@ def opened_world(root: Path, isolation: str = "none", **site: Any) -> Iterator[R
         payloads = root / "payloads"
         payloads.mkdir()
         folder = FolderConfig(root / "site", payloads, isolation=isolation)
+        config_of = engine or (lambda config: config)
         secret = platform.agent("haidian")["Authorization"].removeprefix("Bearer ")
-        config = AgentConfig("haidian", f"http://127.0.0.1:{api_port}", secret, root / "agent", folder)
+        config = AgentConfig(
+            "haidian", f"http://127.0.0.1:{api_port}", secret, root / "agent", config_of(folder)
+        )
         world = Reachable(platform, li, config, gateway_port, loop)
         stack.callback(lambda: [each.client.close() for each in world.visitors])
         stack.callback(world.stop_agents)

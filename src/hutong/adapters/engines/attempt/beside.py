@@ -63,6 +63,7 @@ class Session:
         self._line = line
         self._beside = beside
         self._unread = b""
+        self._early: list[tuple[int, bytes]] = []
         self._pending = b""
         self._fed = False
         self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -87,11 +88,13 @@ class Session:
             _end()
 
     def _asked(self) -> dict[str, Any]:
-        while True:
-            for kind, payload in self._frames():
-                if kind == ASK:
-                    asked: dict[str, Any] = json.loads(payload)
-                    return asked
+        while not self._early:
+            self._early = self._frames()
+        kind, payload = self._early.pop(0)
+        if kind != ASK:
+            raise Gone
+        asked: dict[str, Any] = json.loads(payload)
+        return asked
 
     def _frames(self) -> list[tuple[int, bytes]]:
         """Read once, and return the frames that are whole now; raises Gone at the end of the connection."""
@@ -160,6 +163,8 @@ class Session:
         """Carry frames until the command ends; returns its exit code as a shell has it."""
         code: int | None = None
         until = float("inf")
+        for kind, payload in self._early:
+            self._take(command, kind, payload)
         while code is None or (command.taps and time.monotonic() < until):
             self._wait(command, 0.05 if code is not None else 3600.0)
             if code is None and (result := _reap(command.child)) is not None:
