@@ -1,1 +1,1 @@
-"""Real engines on loopback for tests, benchmarks and developers."""
+"""Real engines on loopback, for tests, benchmarks and developers; the platform never imports them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.agent.scene import Door, World
 
-from hutong.adapters.engines.local import tree
+from hutong.adapters.engines.attempt import tree
 from hutong.core.work.states import JobState
 
 Starter = Callable[[], "subprocess.Popen[bytes]"]
@@ -18,10 +18,11 @@ Starter = Callable[[], "subprocess.Popen[bytes]"]
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from hutong.adapters.engines.local.config import LocalConfig
-from hutong.agent.run import AgentConfig, run_agent
+from hutong.adapters.engines.attempt.config import FolderConfig
+from hutong.agent.config import AgentConfig
+from hutong.agent.run import run_agent
 root, url = Path(sys.argv[1]), sys.argv[2]
-engine = LocalConfig(root / "engine", root / "payloads", isolation="none")
+engine = FolderConfig(root / "engine", root / "payloads", isolation="none")
 run_agent(AgentConfig("east", url, "site-token", root / "agent", engine), lambda: time.time_ns() // 1_000_000)
 """
 

@@ -1,93 +1,29 @@
 """What every engine must do, whatever it is made of: one suite for the real ones and their twin."""
 
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance.benches import Bench, local_bench, memory_bench, slurm_bench
 
-from hutong.adapters.engines.base import Engine, Order, Seen
-from hutong.adapters.engines.local.config import LocalConfig
-from hutong.adapters.engines.local.engine import LocalEngine
-from hutong.adapters.engines.memory import MemoryEngine
-from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
-from hutong.core.work.fold import Attempt
-from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
+from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
 
-@dataclass
-class Bench:
-    """An engine and a way to let time pass on it."""
-
-    engine: Engine
-    passes: Callable[[], None]
-    again: Callable[[], Engine]
-
-    def order(self, run: str, **more: object) -> Order:
-        secrets = more.pop("secrets", {})
-        job = JobId(ulid(1_795_000_000_000, os.urandom(10)))
-        fields: dict[str, object] = {
-            "name": "try",
-            "type": JobType.TASK,
-            "num_nodes": 1,
-            "resources": Resources((Ask("H800", 2),)),
-            "max_duration_s": 60,
-            "grace_s": 1,
-        }
-        spec = JobSpec(run=run, **(fields | more))  # type: ignore[arg-type]
-        attempt = Attempt(1, "s", "p", "H800", spec.num_nodes, 2 * spec.num_nodes, 1, 1, 1, 1)
-        return Order(attempt_key(job, 1), job, ProjectId("p"), attempt, spec, secrets=secrets)  # type: ignore[arg-type]
-
-    def see(self, key: AttemptKey) -> Seen | None:
-        return {each.key: each for each in self.engine.observe()}.get(key)
-
-    def wait(self, key: AttemptKey, good: Callable[[Seen], bool], within_s: float = 30.0) -> Seen:
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            seen = self.see(key)
-            if seen is not None and good(seen):
-                return seen
-            self.passes()
-        raise AssertionError(f"{key} never came to it; last seen {self.see(key)}")
-
-    def finish(self, key: AttemptKey) -> Seen:
-        return self.wait(key, lambda seen: seen.ended is not None)
-
-    def log(self, key: AttemptKey, rank: int = 0) -> str:
-        return self.engine.read_log(key, rank, 0, 1 << 20).decode()
-
-
-@pytest.fixture(params=["local", "local-bwrap", "memory"])
+@pytest.fixture(params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "memory":
-        now = [1_795_000_000_000]
-        engine = MemoryEngine(lambda: now[0])
-
-        def jump() -> None:
-            now[0] += 50
-
-        yield Bench(engine, jump, lambda: engine)
-        return
-    boxed = request.param == "local-bwrap"
-    if boxed and not shutil.which("bwrap"):
-        pytest.fail("bubblewrap is missing: apt-get install bubblewrap")
-    payloads = tmp_path / "payloads"
-    payloads.mkdir()
-    config = LocalConfig(tmp_path / "site", payloads, isolation="bwrap" if boxed else "none")
-
-    def open_again() -> Engine:
-        return LocalEngine(config, lambda: time.time_ns() // 1_000_000)
-
-    local = open_again()
-    yield Bench(local, lambda: time.sleep(0.01), open_again)
-    for seen in local.observe():
-        if seen.ended is None:
-            local.stop(seen.key, 1, Category.CANCELLED, "the test is over", 0)
-            Bench(local, lambda: time.sleep(0.01), open_again).finish(seen.key)
+    """Return every engine in turn; a real cluster serves all tests of the session."""
+    kind, _, isolation = request.param.partition("-")
+    match kind:
+        case "memory":
+            opened = memory_bench()
+        case "slurm":
+            cluster = request.getfixturevalue("slurm_cluster")
+            opened = slurm_bench(tmp_path, cluster, isolation or "none")
+        case _:
+            opened = local_bench(tmp_path, isolation or "none")
+    with opened as bench:
+        yield bench
 
 
 def test_a_run_to_success(bench: Bench) -> None:

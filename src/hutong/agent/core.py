@@ -18,9 +18,11 @@ from hutong.agent.shipping import Collector, LogShipper
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Stager
 from hutong.core.book.store import Sighting
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
 from hutong.core.work.facts import Accepted, AgentEvent, Collected, Ended, Report, Started, Starting
+from hutong.core.work.spec import Input
 from hutong.core.work.states import AttemptState, Category
 from hutong.wire.agent import REPORTS_AT_ONCE
 
@@ -94,6 +96,7 @@ class Agent:
         self._sighted_ms: float = -math.inf
         self._sighted: frozenset[tuple[AttemptKey, bool]] = frozenset()
         self._asked_all_ms: float = -math.inf
+        self._pools: tuple[PoolState, ...] = ()
         self._after = 0
         self.live = 0
 
@@ -183,12 +186,16 @@ class Agent:
         if spec is None:
             return False
         try:
-            staged = self._stager.stage(command.key, spec.inputs)
+            carried = command.checkpoint
+            last = (Input("", carried, "manifest"),) if carried else ()
+            staged = self._stager.stage(command.key, (*spec.inputs, *last))
             if staged is None:
                 return False
+            checkpoint = staged[-1][2] if carried else None
             order = Order(
-                command.key, command.job, command.project, command.attempt, spec, staged, command.secrets
-            )
+                command.key, command.job, command.project, command.attempt, spec,
+                staged[: len(spec.inputs)], command.secrets, checkpoint,
+            )  # fmt: skip
             receipt = self._engine.submit(order)
             self._adopted[command.key] = receipt.adopted
             _log.info("start", site=self._site, key=command.key, adopted=receipt.adopted)
@@ -259,7 +266,7 @@ class Agent:
         self._acknowledge(batch)
         if sighting is not None:
             self._sighted_ms = self._ticks()
-            self._sighted = _view(sighting)
+            self._sighted = _view(sighting.known, sighting.live)
         for key in reply.orphans:
             named = split_key(key)
             if named is not None:
@@ -279,15 +286,22 @@ class Agent:
         if at_ms is None:
             return None
         in_hand = frozenset(self._open)
-        sighting = Sighting(
-            at_ms,
-            known=in_hand | {each.key for each in seen},
-            live=in_hand | {each.key for each in seen if each.ended is None},
-            agent=self._name,
-            isolation=self._engine.abilities.isolation,
-        )
+        known = in_hand | {each.key for each in seen}
+        live = in_hand | {each.key for each in seen if each.ended is None}
+        view = _view(known, live)
         due = self._ticks() - self._sighted_ms >= self._habits.sighting_every_s * 1000
-        return sighting if due or news or _view(sighting) != self._sighted else None
+        if not due and not news and view == self._sighted:
+            return None
+        isolation = self._engine.abilities.isolation
+        return Sighting(at_ms, known, live, self._name, isolation, self._capacity())
+
+    def _capacity(self) -> tuple[PoolState, ...]:
+        """Return what the engine says of its pools, or what it said last."""
+        try:
+            self._pools = self._engine.capacity()
+        except Later as error:
+            _log.warning("capacity not known", site=self._site, why=str(error))
+        return self._pools
 
     def _collect(self, seen: tuple[Seen, ...]) -> None:
         """Have logs and files of attempts whose end is acknowledged brought in, in the background."""
@@ -310,8 +324,7 @@ class Agent:
                 continue
             told = self._told.get(key, set())
             if type(each.ended) in told and Collected not in told:
-                attempt = each.ended.attempt
-                self._collecting[key] = self._pool.submit(self._collector.collect, key, attempt)
+                self._collecting[key] = self._pool.submit(self._collector.collect, key, each.ended)
 
     def _ship_logs(self, live: set[AttemptKey]) -> bool:
         """Have new parts of the logs that somebody reads sent in the background; True if some were."""
@@ -352,5 +365,5 @@ class Agent:
         return None if self._platform_ahead_ms is None else self._ticks() + self._platform_ahead_ms
 
 
-def _view(sighting: Sighting) -> frozenset[tuple[AttemptKey, bool]]:
-    return frozenset((key, key in sighting.live) for key in sighting.known)
+def _view(known: frozenset[AttemptKey], live: frozenset[AttemptKey]) -> frozenset[tuple[AttemptKey, bool]]:
+    return frozenset((key, key in live) for key in known)

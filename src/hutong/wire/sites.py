@@ -40,7 +40,7 @@ class NewSite(Shape):
     name_en: Annotated[str, Field(min_length=1, max_length=200)]
     region: Annotated[str, Field(min_length=1, max_length=100)]
     distance_km: Annotated[int, Field(ge=0, le=20_000)]
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "slurm", "ray", "kubernetes"] = "local"
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=100)]
     supply: Supply
     declared_only: bool = False
@@ -48,7 +48,11 @@ class NewSite(Shape):
 
 
 class PoolUse(Shape):
-    """A pool with what is in use now."""
+    """A pool with what is in use now.
+
+    `cards_up`: cards on nodes that take work, null where the centre says nothing; `cards_elsewhere`: cards
+    held by jobs that are not the platform's; `wait_s`: how long the centre's own queue would hold a job up.
+    """
 
     id: Slug
     accelerator: str
@@ -56,12 +60,27 @@ class PoolUse(Shape):
     cards_per_node: int
     cards: int
     cards_in_use: int
+    cards_up: int | None
+    cards_elsewhere: int
+    wait_s: int
     price_per_card_hour: Money
     pue: str
 
 
+class Maintenance(Shape):
+    """A span in which a centre is worked on; no job is placed there that may still run when it begins.
+
+    `stop_jobs`: what runs all the same when it begins is stopped and tried again elsewhere.
+    """
+
+    start: Time
+    end: Time
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    stop_jobs: bool = False
+
+
 class Site(Shape):
-    """A centre with its present condition."""
+    """A centre with its present condition; `maintenance` goes on or is to come."""
 
     id: Slug
     name_zh: str
@@ -77,6 +96,7 @@ class Site(Shape):
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool
+    maintenance: tuple[Maintenance, ...]
     pools: tuple[PoolUse, ...]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from string import Template
 
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Ended, RankExit
-from hutong.core.work.spec import JobType
 from hutong.core.work.states import AttemptState, Category
 
 _STOPPED = {
@@ -103,6 +103,7 @@ class MemoryEngine:
     _tombs: dict[AttemptKey, Ended] = field(default_factory=dict)
     _asked_again: set[AttemptKey] = field(default_factory=set)
     starts: int = 0
+    pools: tuple[PoolState, ...] = ()
 
     def submit(self, order: Order) -> Receipt:
         """Start the attempt on the clock, or adopt it."""
@@ -117,7 +118,7 @@ class MemoryEngine:
             self.play(spec.run, {**env, "HUTONG_NODE_RANK": str(rank)}, rank)
             for rank in range(spec.num_nodes)
         )
-        port = 20_000 + self.starts % 10_000 if spec.type is JobType.SERVICE or spec.ports else 0
+        port = 20_000 + self.starts % 10_000 if spec.type.listens or spec.ports else 0
         self._runs[key] = _Run(order, self.clock(), self.play(spec.setup, env, -1), plays, port)
         self.starts += 1
         return Receipt(key, adopted=False)
@@ -167,6 +168,14 @@ class MemoryEngine:
     def outputs(self, key: AttemptKey) -> Path | None:  # noqa: ARG002
         """Return nothing: a pretend job leaves no files."""
         return None
+
+    def checkpoint(self, key: AttemptKey) -> Path | None:  # noqa: ARG002
+        """Return nothing: a pretend job leaves no files."""
+        return None
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what a test has set; nothing by default."""
+        return self.pools
 
     def forget(self, key: AttemptKey) -> None:
         """Keep of an ended attempt nothing but its end."""

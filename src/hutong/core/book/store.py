@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
-from hutong.core.capacity.sites import SiteStatus
+from hutong.core.capacity.sites import PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
@@ -85,6 +85,7 @@ class Sighting:
     live: frozenset[AttemptKey]
     agent: str = ""
     isolation: str = ""
+    pools: tuple[PoolState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,22 @@ class Record:
     parent: str = ""
     lookup: str = ""
     version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A call for a tunnel: the site's agent shall connect a rank's port to who waits at `url`.
+
+    `id` is a secret that is good for one tunnel; `port` 0 asks for a command beside the rank instead.
+    """
+
+    id: str
+    site: SiteId
+    key: AttemptKey
+    rank: int
+    port: int
+    url: str
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +220,14 @@ class Store(Protocol):
 
     def watched(self, site: SiteId, now_ms: int) -> tuple[AttemptKey, ...]:
         """Return the attempts of a site whose log somebody reads now (at most 200)."""
+        ...
+
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+        ...
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
         ...
 
     # Ledger

@@ -1,8 +1,9 @@
 """Sites and pools: what a centre declares, and what is known of it right now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.ids import PoolId, SiteId
 
 
@@ -49,8 +50,22 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A span of UTC milliseconds, `[from_ms, until_ms)`, in which a centre is worked on.
+
+    No job is placed that may still run when it begins. With `stop_jobs`, those that run all the same are
+    stopped then and tried again elsewhere; without, they are left alone.
+    """
+
+    from_ms: int
+    until_ms: int
+    reason: str
+    stop_jobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """One computing centre as its operator declared it."""
+    """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
 
     id: SiteId
     name_zh: str
@@ -63,10 +78,30 @@ class Site:
     admission: Admission = Admission.ACTIVE
     declared_only: bool = False
     service_host: str = ""
+    maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
+
+    def closing(self, now_ms: int) -> Maintenance | None:
+        """Return the maintenance that goes on, or the next one."""
+        left = (each for each in self.maintenance if each.until_ms > now_ms)
+        return min(left, key=lambda each: (each.from_ms, each.until_ms), default=None)
 
     def pool(self, pool: str) -> Pool | None:
         """Return the pool of that id, if the site has it."""
         return next((each for each in self.pools if each.id == pool), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """What a centre's own scheduler says of a pool now, beside what its operator declared.
+
+    `cards_up` are on nodes that take work, `cards_elsewhere` are held by jobs that are not the platform's.
+    `wait_s` is how long the pool's own queue would hold up a job that found no free cards, 0 if it is empty.
+    """
+
+    pool: str
+    cards_up: int
+    cards_elsewhere: int
+    wait_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +117,8 @@ class SiteStatus:
     observed_ms: int
     agent: str = ""
     isolation: str = ""
+    pools: tuple[PoolState, ...] = ()
+
+    def pool(self, pool: str) -> PoolState | None:
+        """Return what the centre says of a pool, or None where it says nothing."""
+        return next((each for each in self.pools if each.pool == pool), None)

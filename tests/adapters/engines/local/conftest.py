@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hutong.adapters.engines.attempt import tree
+from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
-from hutong.adapters.engines.local import tree
-from hutong.adapters.engines.local.config import LocalConfig
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
 from hutong.core.work.fold import Attempt
@@ -24,7 +24,7 @@ class Site:
     """One engine and its folder."""
 
     root: Path
-    config: LocalConfig
+    config: FolderConfig
     engine: LocalEngine
 
     def order(self, run: str, **fields: object) -> Order:
@@ -84,7 +84,7 @@ def _open(tmp_path: Path, isolation: str) -> Iterator[Site]:
     payloads = tmp_path / "payloads"
     payloads.mkdir()
     (payloads / "hello.sh").write_text("echo payload\n")
-    config = LocalConfig(tmp_path / "site", payloads, isolation=isolation)
+    config = FolderConfig(tmp_path / "site", payloads, isolation=isolation)
     root = tmp_path / "site"
     site = Site(root, config, LocalEngine(config, lambda: time.time_ns() // 1_000_000))
     yield site

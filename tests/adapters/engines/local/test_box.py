@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.adapters.engines.local.conftest import Site
 
-from hutong.adapters.engines.local import box, engine
-from hutong.adapters.engines.local.config import LocalLimits
+from hutong.adapters.engines.attempt import box, engine
+from hutong.adapters.engines.attempt.config import Limits
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.core.kernel.errors import Refused
 from hutong.core.work.spec import JobType
@@ -69,6 +69,16 @@ def test_a_boxed_job_reaches_nothing_outside(boxed: Site, outside: int) -> None:
     assert "refused" in text
     seen, text = boxed.run("ls /sys/class/net 2>/dev/null; cat /proc/net/dev")
     assert [line.split(":")[0].strip() for line in text.splitlines() if ":" in line] == ["lo"]
+
+
+def test_no_variable_of_a_job_works_on_the_box_itself(boxed: Site, tmp_path: Path) -> None:
+    """What the job calls bwrap, first in its PATH, is not started in place of the sandbox."""
+    theirs = _bundle(tmp_path / "b", (_file("bwrap", 0o755), b"#!/bin/sh\n/usr/bin/touch escaped"))
+    envs = (("PATH", "."), ("LD_PRELOAD", "./a.so"))
+    run = "/usr/bin/id -u; echo $PATH $LD_PRELOAD; /usr/bin/ls"
+    seen, text = boxed.run(run, envs=envs, staged=((".", "bundle", theirs),))
+    assert not (boxed.work(seen.key) / "escaped").exists()
+    assert "65534\n. ./a.so\n" in text
 
 
 def test_a_job_that_asks_for_the_network_has_it(boxed: Site, outside: int) -> None:
@@ -173,7 +183,7 @@ def test_nothing_of_the_agents_environment_reaches_a_job(
 
 
 def test_limits_hold_in_every_process(site: Site) -> None:
-    limited = site.another(limits=LocalLimits(file_bytes=1 << 20, open_files=64, address_space_bytes=1 << 30))
+    limited = site.another(limits=Limits(file_bytes=1 << 20, open_files=64, address_space_bytes=1 << 30))
     seen, text = limited.run("ulimit -n; ulimit -v; ulimit -c; head -c 2000000 /dev/zero > big")
     assert text.splitlines()[:3] == ["64", str(1 << 20), "0"]
     assert seen.state is AttemptState.FAILED
@@ -338,7 +348,7 @@ def test_a_bundle_that_is_none_or_too_big_is_refused(plain: Site, tmp_path: Path
     seen, _ = plain.run("echo ran", staged=(("in", "bundle", tmp_path / "junk"),))
     assert seen.ended is not None
     assert "cannot be unpacked" in seen.ended.reason
-    small = plain.another(limits=LocalLimits(input_bytes=10))
+    small = plain.another(limits=Limits(input_bytes=10))
     bundle = _bundle(tmp_path / "b", (_file("x"), b"x" * 11))
     seen, _ = small.run("echo ran", staged=(("in", "bundle", bundle),))
     assert seen.ended is not None

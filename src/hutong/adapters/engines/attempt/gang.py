@@ -1,0 +1,221 @@
+"""The processes of one attempt: started, listened to, waited for and ended, by one loop without threads.
+
+Standard library only: the supervisor imports this without any installed package.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hutong.adapters.engines.attempt.box import sealed, set_limits
+from hutong.adapters.engines.attempt.tap import Sink
+from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
+
+_READ_BYTES = 1 << 16
+_ROUNDS = 16
+_FAR_S = 20.0
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one rank ended; `code` is 128 + the signal where a signal ended it, as a shell has it."""
+
+    rank: int
+    code: int
+    signal: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself.
+
+    `far`: the child is a launcher such as srun; the rank runs elsewhere and gets its signals through it.
+    """
+
+    rank: int
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    log: Path
+    limits: Mapping[str, int]
+    boxed: bool
+    far: Path | None = None  # where a launcher that starts the rank on another node says what ails it
+
+
+class Gang:
+    """All processes below this one, which must be their subreaper: setup, then the ranks."""
+
+    def __init__(
+        self,
+        open_sink: Callable[[Path], Sink],
+        on_exit: Callable[[Exit], None],
+        tell_far: Callable[[signal.Signals, Collection[int]], None] = lambda *_: None,
+    ) -> None:
+        """`open_sink` opens the log of a rank; `tell_far` has launchers, by their ids, signal their ranks."""
+        self._open_sink = open_sink
+        self._tell_far = tell_far
+        self._far: set[int] = set()
+        self._on_exit = on_exit
+        self._selector = selectors.DefaultSelector()
+        self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
+        self._boxes: set[int] = set()
+        self._sinks: dict[int, Sink] = {}
+        self._pipes: dict[int, Sink] = {}
+        self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.listen(self._bell, _drain)
+        self.exits: dict[int, Exit] = {}
+
+    def launch(self, start: Start) -> None:
+        """Start one rank in a session of its own, its output going to its log."""
+        sink = self.sink(start.rank, start.log)
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours, False)
+        errors = os.open(start.far, _APPEND, 0o600) if start.far else os.dup(theirs)
+        argv, env, passed = list(start.argv), dict(start.env), -1
+        if start.boxed and not start.far:
+            argv, env, passed = sealed(argv, env)
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=errors,
+                cwd=start.cwd,
+                env=env,
+                pass_fds=() if passed < 0 else (passed,),
+                start_new_session=True,
+                preexec_fn=lambda: _settle(start.limits),  # noqa: PLW1509  (one thread here)
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(errors)
+            if passed >= 0:
+                os.close(passed)
+        self.exits.pop(start.rank, None)
+        self._children[child.pid] = (start.rank, child)
+        if start.far:
+            self._far.add(child.pid)
+        elif start.boxed:
+            self._boxes.add(child.pid)
+        self._pipes[ours] = sink
+        self.listen(ours, self._move)
+
+    def sink(self, rank: int, log: Path) -> Sink:
+        """Return the open log of a rank."""
+        if rank not in self._sinks:
+            self._sinks[rank] = self._open_sink(log)
+        return self._sinks[rank]
+
+    def listen(self, handle: int, on_input: Callable[[int], None]) -> None:
+        """Have `pump` call `on_input` with the handle when there is something to read from it."""
+        self._selector.register(handle, selectors.EVENT_READ, on_input)
+
+    def ignore(self, handle: int) -> None:
+        """Listen to a handle no more."""
+        self._selector.unregister(handle)
+
+    def pump(self, wait_s: float) -> None:
+        """Move output into the logs and wait for the dead; returns after `wait_s`, or sooner with news."""
+        for key, _ in self._selector.select(wait_s):
+            key.data(key.fd)
+        self._reap()
+
+    def end(self, grace_s: float) -> bool:
+        """End every process below this one: TERM, up to `grace_s`, KILL. False if one will not die."""
+        me = os.getpid()
+        if grace_s > 0 and self.ask():
+            self._wait(lambda: below([me]), grace_s)
+        if self._far:
+            # A launcher that is killed may leave its rank running: the rank goes first.
+            self._tell_far(signal.SIGKILL, self._far)
+            self._wait(lambda: self._far, _FAR_S)
+        gone = end_all(lambda: below([me]), lambda: self.pump(0))
+        for handle in list(self._pipes):
+            self._move(handle)
+        return gone
+
+    def ask(self) -> bool:
+        """Send TERM to every process below this one; False if there is none."""
+        alive = below([os.getpid()])
+        launchers = {*self._far, *below(self._far)}
+        send([pid for pid in alive if not self._is_box(pid) and pid not in launchers], signal.SIGTERM)
+        if self._far:
+            self._tell_far(signal.SIGTERM, self._far)
+        return bool(alive)
+
+    def close(self) -> None:
+        """Write out the logs."""
+        for sink in self._sinks.values():
+            sink.close()
+        self._sinks.clear()
+
+    def _wait(self, some: Callable[[], Collection[int]], most_s: float) -> None:
+        deadline = time.monotonic() + most_s
+        pause_s = 0.01
+        while time.monotonic() < deadline and some():
+            self.pump(pause_s)
+            pause_s = min(pause_s * 2, 0.2)
+
+    def _is_box(self, pid: int) -> bool:
+        return pid in self._boxes or (bool(self._boxes) and is_box(pid))
+
+    def _move(self, handle: int) -> None:
+        for _ in range(_ROUNDS):
+            try:
+                chunk = os.read(handle, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self.ignore(handle)
+                del self._pipes[handle]
+                os.close(handle)
+                return
+            self._pipes[handle].write(chunk)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._children:
+                self._note(pid, os.waitstatus_to_exitcode(status))
+
+    def _note(self, pid: int, result: int) -> None:
+        rank, child = self._children.pop(pid)
+        self._boxes.discard(pid)
+        self._far.discard(pid)
+        child.returncode = result  # we have waited for it; Popen must not
+        code = 128 - result if result < 0 else result
+        number = code - 128 if 128 < code < 128 + signal.NSIG else 0
+        ended = Exit(rank, code, number, int(time.time() * 1000))
+        self.exits[rank] = ended
+        self._on_exit(ended)
+
+
+def _drain(handle: int) -> None:
+    try:
+        while os.read(handle, 4096):
+            pass
+    except BlockingIOError:
+        return
+
+
+def _settle(limits: Mapping[str, int]) -> None:
+    """Between fork and exec: bound the child, and have the kernel kill it before its supervisor."""
+    set_limits(limits)
+    Path("/proc/self/oom_score_adj").write_text("500")

@@ -1,0 +1,364 @@
+"""The supervisor of one attempt: it alone starts the ranks, and writes down how they ended.
+
+One process per attempt, outliving the agent that asked for it. It holds the folder's lock all its
+life, so "is it alive?" is asked of the lock and never of a process number. Secrets come by its
+standard input. Standard library only: it is started without any installed package.
+
+    python -I -S supervise.py FOLDER < {"secrets": {...}, "complete": true}
+
+It ends with 0 once the attempt has begun, 75 if it began before or another holds the lock.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[4]))
+
+from hutong.adapters.engines.attempt import box, files, tap, tree
+from hutong.adapters.engines.attempt.environment import environment
+from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
+from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt.summons import Summons
+
+BUSY = 75
+INCOMPLETE = 76
+FAILED = 70
+_TICK_S = 0.1
+_BEAT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the attempt ended: an outcome and a category of the platform's, by their names."""
+
+    outcome: str
+    category: str
+    reason: str
+
+
+class Supervision:
+    """One attempt from staging to its end."""
+
+    def __init__(
+        self, folder: Path, order: dict[str, Any], secrets: dict[str, str], launcher: Launcher = HERE
+    ) -> None:
+        self._folder = folder
+        self._order = order
+        self._spec: dict[str, Any] = order["spec"]
+        self._config: dict[str, Any] = order["config"]
+        self._secrets = secrets
+        self._launcher = launcher
+        self._mounts: tuple[tuple[str, str], ...] = ()
+        self._signalled = ""
+        self._hosts: tuple[str, ...] = ()
+        self._started_ms = 0
+        self._ran_ms = 0
+        self._ooms = tree.oom_kills()
+        self._summons = Summons(folder, order, launcher)
+        needles = tap.needles(secrets.values())
+        most = self._config["log_most_bytes"]
+        self._gang = Gang(lambda log: tap.Tap(log, needles, most), self._note_exit, launcher.tell)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._heed)
+
+    def run(self) -> None:
+        """Carry the attempt through and write its end; whatever happens, nothing of it goes on running.
+
+        A batch system that has it ended (its time limit, a drain, a preemption) knows why, and we do not:
+        then no end is written, and the engine tells it from what the batch system says.
+        """
+        began_ms = _now_ms()
+        verdict: Verdict | None
+        try:
+            verdict = self._prepare() or self._work()
+            if self._signalled and verdict.category == "infra" and not self._launcher.here:
+                verdict = None
+        except OSError as error:
+            verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
+        if not self._gang.end(0):
+            _say("a process of this attempt does not die: it waits for a device or a file system")
+        self._gang.close()
+        if verdict is None:
+            return
+        ended_ms = _now_ms()
+        exits = [
+            {"rank": each.rank, "code": each.code, "signal": each.signal}
+            for _, each in sorted(self._gang.exits.items())
+            if each.rank >= 0
+        ]
+        end = {
+            "attempt": self._order["attempt"],
+            "outcome": verdict.outcome,
+            "category": verdict.category,
+            "reason": verdict.reason[:2000],
+            "started_ms": self._started_ms,
+            "ended_ms": max(ended_ms, began_ms),
+            "ran_ms": self._ran_ms,
+            "exits": exits,
+        }
+        files.create_json(self._folder / files.END, end)
+
+    def _prepare(self) -> Verdict | None:
+        work = self._folder / files.WORK
+        for path in (work, self._folder / files.TEMP):
+            path.mkdir(exist_ok=True)
+        try:
+            files.inside(work, self._spec["outputs"] or "outputs").mkdir(parents=True, exist_ok=True)
+        except ValueError as error:
+            return Verdict("FAILED", "user", f"outputs: {error}")
+        box.write_hosts(self._folder / "hosts", self._spec["network"])
+        if self._config["note"]:
+            log = self._folder / files.log_name(0)
+            self._gang.sink(0, log).write(tap.ours(self._config["note"]))
+        deadline = self._deadline()
+        if self._order["staged"]:
+            script = Path(__file__).resolve().with_name("unpack.py")
+            argv = [sys.executable, "-I", "-S", str(script), str(self._folder)]
+            self._launch(-1, argv, {"HUTONG_KEY": self._order["key"]}, boxed=False)
+            verdict = self._watch({-1}, deadline) or self._staged()
+            if verdict is not None:
+                return verdict
+        if self._config["boxed"] and not self._spec["network"] and self._launcher.here:
+            box.leave_network()
+        if self._spec["setup"]:
+            self._run(-1, self._spec["setup"], self._ports())
+            verdict = self._watch({-1}, deadline)
+            code = self._gang.exits[-1].code if -1 in self._gang.exits else 0
+            if verdict is None and code:
+                return Verdict("FAILED", "user", f"setup failed with exit code {code}")
+            return verdict
+        return None
+
+    def _staged(self) -> Verdict | None:
+        result = files.read_json(self._folder / files.STAGED)
+        if result is None:
+            code = self._gang.exits[-1].code
+            return Verdict("FAILED", "infra", f"staging of the inputs failed with exit code {code}")
+        if "problem" in result:
+            return Verdict("FAILED", "user", f"input: {result['problem']}")
+        self._mounts = tuple((source, at) for source, at in result["mounts"])
+        return None
+
+    def _work(self) -> Verdict:
+        nodes: int = self._spec["num_nodes"]
+        verdict = self._meet(nodes)
+        if verdict is not None:
+            return verdict
+        ports = self._ports()
+        self._hosts = self._launcher.hosts(nodes, self._folder)
+        self._started_ms = _now_ms()
+        begin = time.monotonic()
+        for rank in range(nodes):
+            self._run(rank, self._spec["run"], ports)
+        started = {"started_ms": self._started_ms, "port": ports[0], "hosts": self._hosts}
+        files.write_json(self._folder / files.STARTED, started)
+        try:
+            verdict = self._watch(set(range(nodes)), self._deadline(), begin)
+        finally:
+            self._ran_ms = int((time.monotonic() - begin) * 1000)
+        return verdict or Verdict("SUCCEEDED", "none", "")
+
+    def _meet(self, nodes: int) -> Verdict | None:
+        """Wait for the followers of all ranks; None if they are there."""
+        late = time.monotonic() + self._launcher.meet_s
+        while self._launcher.follows and len(met(self._folder, nodes)) < nodes:
+            if time.monotonic() > late:
+                there = len(met(self._folder, nodes))
+                return Verdict("FAILED", "infra", f"{there} of {nodes} nodes came up in time")
+            verdict = self._told_to_stop(time.monotonic(), None)
+            if verdict is not None:
+                return verdict
+            self._gang.pump(_TICK_S)
+        return None
+
+    def _watch(self, ranks: set[int], deadline: float | None, begin: float | None = None) -> Verdict | None:
+        """Wait for these ranks; None if all ended well (for setup: ended), else how it came to an end."""
+        next_beat = 0.0
+        beat = os.open(self._folder / files.BEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                now = time.monotonic()
+                if begin is not None and now >= next_beat:
+                    files.write_beat(beat, int((now - begin) * 1000))
+                    next_beat = now + _BEAT_S
+                exits = [self._gang.exits[rank] for rank in sorted(ranks & self._gang.exits.keys())]
+                failed = [each for each in exits if each.code]
+                if begin is not None and failed:
+                    return self._fail(min(failed, key=lambda each: (each.ended_ms, each.rank)))
+                if len(exits) == len(ranks):
+                    return None
+                verdict = self._told_to_stop(now, deadline)
+                if verdict is not None:
+                    self._gang.end(self._grace())
+                    return verdict
+                self._summons.heed()
+                self._gang.pump(_TICK_S)
+        finally:
+            os.close(beat)
+
+    def _told_to_stop(self, now: float, deadline: float | None) -> Verdict | None:
+        stop = files.read_json(self._folder / files.STOP)
+        if stop is not None:
+            return stop_verdict(stop)
+        if self._signalled:
+            return Verdict("FAILED", "infra", f"the supervisor was told to end by {self._signalled}")
+        if (self._folder / files.END).exists():
+            return Verdict("FAILED", "infra", "the attempt was given up")
+        if deadline is not None and now >= deadline:
+            limit = self._spec["max_duration_s"]
+            return Verdict("FAILED", "user", f"walltime: it ran longer than max_duration, {limit} s")
+        return None
+
+    def _fail(self, first: Exit) -> Verdict:
+        stop = files.read_json(self._folder / files.STOP)
+        fault = files.read_json(self._folder / files.fault_name(first.rank))
+        if fault is not None:
+            self._gang.end(self._grace())
+            return stop_verdict(stop) if stop else Verdict("FAILED", fault["category"], fault["reason"])
+        how = f"exited with code {first.code}"
+        category = "user"
+        if first.signal:
+            how = f"was ended by signal {first.signal}"
+        # Signal 9 is an end by the kernel for want of memory only if the kernel counted one. Else the job
+        # did it itself: to call that the centre's fault would make runs free that kill themselves.
+        if first.signal == signal.SIGKILL and tree.oom_kills() > self._ooms:
+            category, how = "oom", "was killed by the kernel for want of memory"
+        self._gang.end(self._grace() if self._spec["num_nodes"] > 1 else 0)
+        return Verdict("FAILED", category, f"rank {first.rank} {how}")
+
+    def _grace(self) -> float:
+        stop = files.read_json(self._folder / files.STOP) or {}
+        return float(stop.get("grace_s", self._spec["grace_s"]))
+
+    def _deadline(self) -> float | None:
+        limit: int = self._spec["max_duration_s"]
+        return time.monotonic() + limit if limit else None
+
+    def _ports(self) -> tuple[int, int]:
+        service = box.free_port(self._spec["ports"]) if self._spec["listens"] else 0
+        return service, box.free_port()
+
+    def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
+        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
+        argv = ["/bin/bash", "-c", script]
+        here = self._launcher.here
+        far = rank >= 0 and not here
+        boxed: bool = self._config["boxed"]
+        view = None
+        if boxed:
+            view = box.View(
+                work=self._folder / files.WORK,
+                hosts=self._folder / "hosts",
+                readable=tuple(self._config["readable"]),
+                devices=tuple(self._config["devices"]),
+                mounts=self._mounts,
+                kept=(self._order["checkpoints"],),
+                network=self._spec["network"],
+                alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
+            )
+            argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
+        self._summons.note(rank, view, env)
+        if far:
+            argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
+        self._launch(rank, argv, env, boxed=boxed, far=far)
+
+    def _launch(
+        self, rank: int, argv: list[str], env: dict[str, str], *, boxed: bool, far: bool = False
+    ) -> None:
+        log = self._folder / files.log_name(rank)
+        limits: dict[str, int] = self._config["limits"]
+        work = self._folder / files.WORK
+        says = self._folder / files.NOTES if far else None
+        self._gang.launch(Start(rank, argv, env, work, log, limits, boxed, says))
+
+    def _note_exit(self, ended: Exit) -> None:
+        if ended.rank >= 0:
+            value = {
+                "rank": ended.rank,
+                "code": ended.code,
+                "signal": ended.signal,
+                "ended_ms": ended.ended_ms,
+            }
+            files.write_json(self._folder / files.exit_name(ended.rank), value)
+
+    def _heed(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            self._signalled = signal.Signals(number).name
+
+
+def stop_verdict(stop: dict[str, Any]) -> Verdict:
+    """Return the end that a stop mark asks for."""
+    category = stop["category"]
+    outcomes = {"preempted": "PREEMPTED", "user": "FAILED", "oom": "FAILED", "infra": "FAILED"}
+    return Verdict(outcomes.get(category, "CANCELLED"), category, stop["reason"])
+
+
+def begin(folder: Path, text: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Take the lock and write that the attempt has begun: from here on it is never started again.
+
+    Returns 0, the order and the secrets, or another exit code where it must not or cannot begin.
+    """
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = {}
+    if given.get("complete") is not True:
+        return INCOMPLETE, {}, {}
+    if files.take_lock(folder) is None:
+        return BUSY, {}, {}
+    if any((folder / name).exists() for name in (files.BEGAN, files.STOP, files.END)):
+        return BUSY, {}, {}
+    order = files.read_json(folder / files.ORDER)
+    if order is None:
+        return FAILED, {}, {}
+    adopt_orphans()
+    files.write_json(folder / files.BEGAN, {"pid": os.getpid(), "began_ms": _now_ms()})
+    return 0, order, given["secrets"]
+
+
+def main() -> int:
+    """Begin, tell the caller by the exit code of this process, and go on in a child of nobody's."""
+    folder = Path(sys.argv[1])
+    text = sys.stdin.buffer.read()
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    if os.fork():
+        os.close(theirs)
+        answer = os.read(ours, 1)
+        os._exit(answer[0] if answer else FAILED)
+    os.close(ours)
+    os.setsid()
+    try:
+        code, order, secrets = begin(folder, text)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.write(theirs, bytes([code]))
+        os.close(theirs)
+        if code == 0:
+            Supervision(folder, order, secrets).run()
+    except Exception:  # noqa: BLE001  (the last one to see it: it goes into the attempt's own notes)
+        _say(traceback.format_exc())
+        return FAILED
+    return 0
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _say(text: str) -> None:
+    os.write(2, text.encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

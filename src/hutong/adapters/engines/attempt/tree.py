@@ -1,0 +1,97 @@
+"""Process trees: who descends from whom, who carries an attempt's key, and how to end them all.
+
+Standard library only: the supervisor imports this without any installed package.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in _PROC.iterdir() if path.name.isdigit()]
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of every living process; zombies are left out, they need only be waited for."""
+    found = {}
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] not in {b"Z", b"X"}:
+                found[pid] = int(fields[1])
+    return found
+
+
+def below(roots: Iterable[int]) -> list[int]:
+    """Return every living descendant of the given processes, not the processes themselves."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents().items():
+        children.setdefault(parent, []).append(pid)
+    found: list[int] = []
+    ahead = list(roots)
+    while ahead:
+        mine = children.get(ahead.pop(), [])
+        found += mine
+        ahead += mine
+    return found
+
+
+def carrying(key: str) -> list[int]:
+    """Return the processes that have `HUTONG_KEY=<key>` in their environment, and their descendants."""
+    mark = b"HUTONG_KEY=" + key.encode()
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return sorted({*found, *below(found)} - {os.getpid()})
+
+
+def is_box(pid: int) -> bool:
+    """True for the first process of a PID namespace: to send it TERM would be to send KILL to the rest."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return False
+    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def end_all(find: Callable[[], list[int]], reap: Callable[[], None], within_s: float = 10.0) -> bool:
+    """KILL what `find` finds until it finds nothing; False if something is left after `within_s`.
+
+    `reap` is called after each round, so that a subreaper can wait for its dead.
+    """
+    deadline = time.monotonic() + within_s
+    pause_s = 0.001
+    while pids := find():
+        send(pids, signal.SIGKILL)
+        reap()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.05)
+    reap()
+    return True
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel of this machine has killed for want of memory."""
+    try:
+        lines = (_PROC / "vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,1 @@
+"""Jobs of a Slurm cluster, by its command line or by slurmrestd."""

@@ -1,0 +1,51 @@
+"""What an operator sets for a site that runs Slurm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hutong.adapters.engines.attempt.config import FolderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmPool:
+    """How the jobs of one pool are submitted; empty fields leave the choice to the cluster.
+
+    `gres` is the device without a count, such as `gpu:h100` or `npu:910c`; a pool without cards has none.
+    `cpus_per_card` and `memory_mb_per_card` are asked for where the job names none. `visible` is the variable
+    that tells a program its devices where Slurm does not set one itself, such as `ASCEND_RT_VISIBLE_DEVICES`.
+    `options` are further sbatch options, as they stand on its command line.
+    """
+
+    partition: str = ""
+    gres: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    reservation: str = ""
+    licenses: str = ""
+    cpus_per_card: int = 0
+    memory_mb_per_card: int = 0
+    visible: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmConfig:
+    """One cluster. `folder.root` must be mounted at the same path on every node.
+
+    `python` runs the supervisor on the nodes: 3.11 or newer, no packages needed. `bin` is the folder of
+    Slurm's programs, found by PATH if empty; `conf` its slurm.conf where that is not the system's.
+    Times are seconds: `poll_s` between two questions to the controller, `ask_s` for the answer to one,
+    `lag_s` how long a job may be missing from all answers before it counts as missing.
+    """
+
+    folder: FolderConfig
+    pools: Mapping[str, SlurmPool] = field(default_factory=dict)
+    python: str = "python3"
+    bin: Path | None = None
+    conf: Path | None = None
+    poll_s: float = 2.0
+    ask_s: float = 60.0
+    lag_s: float = 60.0
+    beat_dead_s: float = 60.0

@@ -1,0 +1,181 @@
+"""The agent's configuration: one TOML file, checked whole; each fault is named with its place."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from hutong.adapters.engines.attempt.config import FolderConfig, Limits
+from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.agent.core import Habits
+from hutong.core.kernel.errors import Problem, Refused
+
+EngineConfig = FolderConfig | SlurmConfig
+PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """One agent: its site, the platform's URL, the site's token, its own folder and its engine.
+
+    `proxy` is the URL of the centre's way out, `authorities` a file of certificates to trust.
+    """
+
+    site: str
+    url: str
+    token: str = field(repr=False)
+    root: Path
+    engine: EngineConfig
+    habits: Habits = field(default_factory=Habits)
+    cache_most_bytes: int = 200 << 30
+    proxy: str = ""
+    authorities: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """The engine's name, as the platform knows it."""
+        return "slurm" if isinstance(self.engine, SlurmConfig) else "local"
+
+    @property
+    def attempts(self) -> Path:
+        """The folder of attempts, which every machine that runs jobs must see."""
+        return self.engine.folder.root if isinstance(self.engine, SlurmConfig) else self.engine.root
+
+    @property
+    def cache(self) -> Path:
+        """The folder of inputs, which jobs read where they run."""
+        return (self.attempts if isinstance(self.engine, SlurmConfig) else self.root) / "cache"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Limits(_Table):
+    address_space_bytes: int = Field(Limits().address_space_bytes, ge=0)
+    file_bytes: int = Field(Limits().file_bytes, ge=0)
+    open_files: int = Field(Limits().open_files, ge=0)
+    processes: int = Field(Limits().processes, ge=0)
+    input_bytes: int = Field(Limits().input_bytes, ge=0)
+
+
+class _Folder(_Table):
+    root: Path | None = None
+    payloads: Path = PAYLOADS
+    readable: tuple[Path, ...] = ()
+    path: tuple[Path, ...] = ()
+    devices: tuple[Path, ...] = ()
+    isolation: Literal["auto", "bwrap", "none"] = "auto"
+    limits: _Limits = _Limits()
+    service_host: str = "127.0.0.1"
+    log_most_bytes: int = Field(256 << 20, ge=1 << 10)
+    envs: dict[str, str] = Field(default_factory=dict)
+
+    def folder(self, root: Path) -> FolderConfig:
+        """Return where attempts live; `root` is the agent's own folder."""
+        return FolderConfig(
+            root=self.root or root / "engine",
+            payloads=self.payloads,
+            readable=self.readable,
+            path=self.path,
+            devices=self.devices,
+            isolation=self.isolation,
+            limits=Limits(**self.limits.model_dump()),
+            service_host=self.service_host,
+            log_most_bytes=self.log_most_bytes,
+            envs=tuple(self.envs.items()),
+        )
+
+
+class _Local(_Folder):
+    kind: Literal["local"] = "local"
+
+    def engine(self, root: Path) -> EngineConfig:
+        return self.folder(root)
+
+
+class _SlurmPool(_Table):
+    partition: str = ""
+    gres: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    reservation: str = ""
+    licenses: str = ""
+    cpus_per_card: int = Field(0, ge=0)
+    memory_mb_per_card: int = Field(0, ge=0)
+    visible: str = ""
+    options: tuple[str, ...] = ()
+
+
+class _Slurm(_Folder):
+    kind: Literal["slurm"]
+    root: Path
+    pools: dict[str, _SlurmPool] = Field(min_length=1)
+    python: str = "python3"
+    bin: Path | None = None
+    conf: Path | None = None
+    poll_s: float = Field(2.0, gt=0, le=60)
+    ask_s: float = Field(60.0, gt=0, le=600)
+    lag_s: float = Field(60.0, ge=5)
+    beat_dead_s: float = Field(60.0, ge=10)
+
+    def engine(self, root: Path) -> EngineConfig:
+        pools = {name: SlurmPool(**pool.model_dump()) for name, pool in self.pools.items()}
+        return SlurmConfig(
+            self.folder(root), pools, self.python, self.bin, self.conf, self.poll_s, self.ask_s,
+            self.lag_s, self.beat_dead_s,
+        )  # fmt: skip
+
+
+def _kind(table: object) -> str:
+    return str(table.get("kind", "local")) if isinstance(table, dict) else "local"
+
+
+class _File(_Table):
+    site: str = Field(min_length=1)
+    url: str = Field(pattern=r"^https?://")
+    token: str = Field("", repr=False)
+    token_file: Path | None = None
+    root: Path
+    cache_most_bytes: int = Field(200 << 30, ge=0)
+    proxy: str = Field("", pattern=r"^(https?://.+)?$")
+    authorities: Path | None = None
+    engine: Annotated[
+        Annotated[_Local, Tag("local")] | Annotated[_Slurm, Tag("slurm")], Discriminator(_kind)
+    ] = _Local()
+
+
+def read_agent(path: Path) -> AgentConfig:
+    """Read an agent's file. Raises Refused with the place of every fault and what is wrong there."""
+    try:
+        told = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        token = told.token or (told.token_file.read_text(encoding="utf-8").strip() if told.token_file else "")
+    except ValidationError as error:
+        problems = tuple(_problem(each["loc"], each["msg"]) for each in error.errors(include_url=False))
+        raise Refused("bad_agent_file", f"{path} does not describe an agent", problems) from error
+    except (OSError, ValueError) as error:
+        raise Refused("bad_agent_file", f"{path} cannot be used: {error}") from error
+    if not token:
+        problem = Problem(
+            "/token", "is missing", "token, or token_file with the path of a file that holds it"
+        )
+        raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,))
+    engine = told.engine.engine(told.root)
+    return AgentConfig(
+        told.site,
+        told.url,
+        token,
+        told.root,
+        engine,
+        cache_most_bytes=told.cache_most_bytes,
+        proxy=told.proxy,
+        authorities=told.authorities,
+    )
+
+
+def _problem(loc: tuple[int | str, ...], text: str) -> Problem:
+    shown = [str(part) for part in loc if part not in {"local", "slurm"}]
+    return Problem("/" + "/".join(shown), text[:1].lower() + text[1:])
