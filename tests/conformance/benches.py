@@ -117,8 +117,10 @@ def local_bench(root: Path, isolation: str) -> Iterator[Bench]:
 
 def slurm_config(root: Path, cluster: "SlurmCluster", isolation: str) -> SlurmConfig:
     """Return a site on a cluster of the testbed, whose pool `p` is of its first device."""
+    folder = folder_config(root, isolation)
+    folder.root.mkdir()
     return SlurmConfig(
-        folder_config(root, isolation),
+        folder,
         {"p": SlurmPool(gres="gpu:h800")},
         python=sys.executable,
         conf=cluster.conf,

@@ -40,6 +40,10 @@ def main() -> int:
         return FENCED
     secrets = files.read_json(folder / files.SECRETS) or {}
     (folder / files.SECRETS).unlink(missing_ok=True)
+    # Whoever stops an attempt writes that down and then looks whether it began; we do it the other way round.
+    files.look_afresh(folder)
+    if (folder / files.END).exists():
+        return 0
     adopt_orphans()
     with (folder / files.NOTES).open("ab") as notes:
         os.dup2(notes.fileno(), 2)

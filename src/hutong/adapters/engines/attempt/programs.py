@@ -9,8 +9,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
-    "__init__", "batch", "box", "environment", "files", "gang", "launch", "subreaper", "supervise", "tap",
-    "tree", "unpack",
+    "__init__", "batch", "box", "clock", "devices", "environment", "files", "gang", "launch", "subreaper",
+    "supervise", "tap", "tree", "unpack",
 )  # fmt: skip
 
 

@@ -1,58 +1,59 @@
 """Slurm by its own programs: one process a question, bounded in time, its errors sorted into ours."""
 
 import os
-import re
+import pwd
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hutong.adapters.engines.slurm import build, parse
+from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.parse import Record
-from hutong.core.kernel.errors import Later, Problem, Refused
+from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
+from hutong.core.kernel.errors import Later
 
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct", "sinfo")
+PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct")
 _NAMES_AT_ONCE = 100
-# What no amount of waiting changes; anything else is tried again.
-_NEVER = re.compile(
-    r"invalid (account|partition|qos|feature|generic resource|license|user|constraint|reservation|wckey)"
-    r"|requested node configuration is not available|node count specification invalid"
-    r"|more processors requested than permitted|requested time limit is invalid|invalid generic resource"
-    r"|job violates accounting/qos policy|user/group not authorized|access/permission denied"
-    r"|job size specification needs to be provided|requested partition configuration not available"
-    r"|unrecognized option|invalid .* specification|memory specification can not be satisfied"
-    r"|batch job submission failed: (unspecified error|invalid)",
-    re.IGNORECASE,
-)
+_IDS_AT_ONCE = 500
+
+
+def find_programs(config: SlurmConfig) -> dict[str, str]:
+    """Return the paths of Slurm's programs; a name alone where one is not found here."""
+    found = {name: shutil.which(name, path=_path(config)) for name in PROGRAMS}
+    return {name: path or str(config.bin / name if config.bin else name) for name, path in found.items()}
+
+
+def job_environment(config: SlurmConfig) -> dict[str, str]:
+    """Return the environment of a job's supervisor: nothing of the agent's own may be in it."""
+    return {
+        "PATH": _path(config),
+        "LANG": "C.UTF-8",
+        "HOME": str(config.folder.root),
+        **({"SLURM_CONF": str(config.conf)} if config.conf else {}),
+    }
 
 
 class Commands:
     """The programs of one cluster, run with an environment of their own."""
 
-    def __init__(self, config: SlurmConfig, user: str) -> None:
+    def __init__(self, config: SlurmConfig) -> None:
         self._config = config
-        self._user = user
-        folder = str(config.bin) if config.bin else os.environ.get("PATH", os.defpath)
-        self.programs = {name: shutil.which(name, path=folder) or name for name in PROGRAMS}
-        self._env = {
-            "PATH": folder,
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "SLURM_TIME_FORMAT": "%s",
-            "HOME": str(config.folder.root),
-            **({"SLURM_CONF": str(config.conf)} if config.conf else {}),
-        }
+        self._user = user_name()
+        self.programs: Mapping[str, str] = find_programs(config)
+        # sbatch hands its environment on to the job.
+        self._env = {**job_environment(config), "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
 
-    def submit(self, arguments: Sequence[str]) -> str:
+    def submit(self, job: Submission) -> str:
         """Submit and return the job's number. Raises Refused if Slurm never will, Later if it cannot now."""
-        done = self._run("sbatch", arguments)
-        if done.returncode == 0:
-            return done.stdout.strip().partition(";")[0]
-        text = _last_words(done.stderr)
-        if _NEVER.search(done.stderr):
-            raise Refused("slurm_refused", f"Slurm refuses it: {text}", (Problem("/resources", text),))
-        raise Later(f"sbatch: {text}", 5)
+        done = self._run("sbatch", build.sbatch(job))
+        if done.returncode != 0:
+            raise sort_refusal(done.stderr)
+        number = done.stdout.strip().rpartition("\n")[2].partition(";")[0]
+        if not number.isdigit():
+            raise Later(f"sbatch names no job: {done.stdout[:200]!r}", 5)
+        return number
 
     def queue(self) -> list[Record]:
         """Return every job that the controller knows of our user."""
@@ -69,17 +70,24 @@ class Commands:
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""
         ids = sorted(set(job_ids))
-        if ids:
-            self._run("scancel", build.scancel(ids))
+        for at in range(0, len(ids), _IDS_AT_ONCE):
+            self._run("scancel", build.scancel(ids[at : at + _IDS_AT_ONCE]))
 
-    def settings(self) -> dict[str, str]:
-        """Return the controller's configuration."""
-        return parse.settings(self._ask("scontrol", ["show", "config"]))
+    def settings(self) -> Settings:
+        """Return what the cluster is."""
+        told = parse.settings(self._ask("scontrol", ["show", "config"]))
+        return Settings(
+            cluster=told.get("ClusterName", ""),
+            accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
+            energy=told.get("AcctGatherEnergyType", "").rpartition("/")[2] not in {"", "none", "(null)"},
+        )
 
     def _ask(self, program: str, arguments: Sequence[str]) -> str:
         done = self._run(program, arguments)
         if done.returncode != 0:
-            raise Later(f"{program}: {_last_words(done.stderr)}", 5)
+            lines = done.stderr.split("\n")
+            words = next((line.strip() for line in reversed(lines) if line.strip()), "no word why")
+            raise Later(f"{program}: {words[:500]}", 5)
         return done.stdout
 
     def _run(self, program: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
@@ -95,6 +103,13 @@ class Commands:
             raise Later(f"{program} cannot be run: {error}", 30) from error
 
 
-def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "no word why"
+def user_name() -> str:
+    """Return the name of the user whom we are, whatever the environment says; the number if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _path(config: SlurmConfig) -> str:
+    return str(config.bin) if config.bin else os.environ.get("PATH", os.defpath)
