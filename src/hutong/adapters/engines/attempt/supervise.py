@@ -25,7 +25,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
-from hutong.adapters.engines.attempt import box, files, tap
+from hutong.adapters.engines.attempt import box, files, tap, tree
 from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
@@ -90,7 +90,11 @@ class Supervision:
             verdict = self._taken_away() if self._taken else verdict
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
-        if not self._gang.end(0):
+        gone = self._gang.end(0)
+        if not self._launcher.here:
+            # Ranks on this node are not below us; their launchers may have lost them.
+            gone = tree.end_all(lambda: tree.carrying(self._order["key"]), lambda: None) and gone
+        if not gone:
             _say("a process of this attempt does not die: it waits for a device or a file system")
         self._gang.close()
         if verdict is None:
