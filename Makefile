@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 PAYLOAD := .venv-payload
+RAY := .venv-ray
+KUBERNETES := $(or $(HUTONG_KUBERNETES),$(HOME)/.cache/hutong/kubernetes/1.20.2)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 COUNT ?= 200
@@ -27,8 +29,18 @@ $(PAYLOAD)/.ready: requirements/payload.txt
 	@$(PAYLOAD)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/payload.txt
 	@touch $@
 
+$(RAY)/.ready: requirements/ray.txt
+	@echo "installing Ray for the tests' own cluster in $(RAY) (a minute or more) ..."
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/ray.txt
+	@touch $@
+
 setup: $(VENV)/.ready  ## install the platform and its tools in .venv
 payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
+ray: $(RAY)/.ready  ## install Ray, for the tests' own cluster, in .venv-ray
+
+kubernetes:  ## find Kubernetes 1.20 in ~/.cache/hutong, or build it from Debian's source (once)
+	@scripts/build_kubernetes.sh "$(KUBERNETES)"
 
 system:  ## install Debian packages that the tests and the sandbox need
 	@scripts/system_packages.sh
@@ -40,7 +52,7 @@ demo: setup payload  ## the main job for real: train, place, kill, adopt, serve,
 up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
-check: setup payload system  ## what CI runs: format, lint, types, import rules, tests, docs
+check: setup payload ray system kubernetes  ## what CI runs: format, lint, types, import rules, tests, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -64,6 +76,6 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 	  --extra dev pyproject.toml -o requirements/platform.txt
 
 clean:  ## remove what was built and installed here; data stays
-	rm -rf $(VENV) $(PAYLOAD) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PAYLOAD) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload system demo up check test kill bench wheel lock clean
+.PHONY: help setup payload ray kubernetes system demo up check test kill bench wheel lock clean

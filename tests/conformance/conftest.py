@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from postgres import Postgres
-from testbeds.slurm import Nodes, SlurmCluster
 
 STORES = ("memory", "sqlite", "postgres")
 
@@ -60,10 +59,3 @@ def store(url: str) -> Iterator[Store]:
     opened = open_store(url)
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="session")
-def slurm_cluster() -> Iterator[SlurmCluster]:
-    """A real Slurm cluster of three nodes with four declared cards each."""
-    with SlurmCluster("alpha", nodes=[Nodes(count=3, gres="gpu:h800:4")]) as cluster:
-        yield cluster

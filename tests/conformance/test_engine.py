@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benches import Bench, local_bench, memory_bench, slurm_bench
+from tests.conformance.benches import Bench, local_bench, memory_bench, slurm_bench
 
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category

@@ -1,5 +1,7 @@
 """What every store promises to centres: commands repeat until their effect shows, reports may too."""
 
+from dataclasses import replace
+
 import pytest
 from book_samples import (
     EAST,
@@ -19,6 +21,7 @@ from book_samples import (
 
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import Sighting, Store
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
@@ -147,6 +150,17 @@ def test_statuses_tell_the_last_call_and_the_last_observation(store: Store) -> N
         "agent 1",
         "bwrap",
     )
+
+
+def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store) -> None:
+    pools = (PoolState("h100", 24, 8, 600), PoolState("cpu", 100, 0))
+    store.report(EAST, [], replace(sighting(3000), pools=pools), 3100)
+    assert store.statuses()[EAST].pools == pools
+    assert store.snapshot(3200, Limits()).statuses[EAST].pool("h100") == pools[0]
+    store.report(EAST, [], replace(sighting(2000), pools=()), 3300)
+    assert store.statuses()[EAST].pools == pools, "a late sighting says nothing"
+    store.report(EAST, [], sighting(4000), 4100)
+    assert store.statuses()[EAST].pools == ()
 
 
 def test_an_empty_take_writes_at_most_once_a_second(store: Store) -> None:

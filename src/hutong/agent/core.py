@@ -18,6 +18,7 @@ from hutong.agent.shipping import Collector, LogShipper
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Stager
 from hutong.core.book.store import Sighting
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
 from hutong.core.work.facts import Accepted, AgentEvent, Collected, Ended, Report, Started, Starting
@@ -94,6 +95,7 @@ class Agent:
         self._sighted_ms: float = -math.inf
         self._sighted: frozenset[tuple[AttemptKey, bool]] = frozenset()
         self._asked_all_ms: float = -math.inf
+        self._pools: tuple[PoolState, ...] = ()
         self._after = 0
         self.live = 0
 
@@ -259,7 +261,7 @@ class Agent:
         self._acknowledge(batch)
         if sighting is not None:
             self._sighted_ms = self._ticks()
-            self._sighted = _view(sighting)
+            self._sighted = _view(sighting.known, sighting.live)
         for key in reply.orphans:
             named = split_key(key)
             if named is not None:
@@ -279,15 +281,22 @@ class Agent:
         if at_ms is None:
             return None
         in_hand = frozenset(self._open)
-        sighting = Sighting(
-            at_ms,
-            known=in_hand | {each.key for each in seen},
-            live=in_hand | {each.key for each in seen if each.ended is None},
-            agent=self._name,
-            isolation=self._engine.abilities.isolation,
-        )
+        known = in_hand | {each.key for each in seen}
+        live = in_hand | {each.key for each in seen if each.ended is None}
+        view = _view(known, live)
         due = self._ticks() - self._sighted_ms >= self._habits.sighting_every_s * 1000
-        return sighting if due or news or _view(sighting) != self._sighted else None
+        if not due and not news and view == self._sighted:
+            return None
+        isolation = self._engine.abilities.isolation
+        return Sighting(at_ms, known, live, self._name, isolation, self._capacity())
+
+    def _capacity(self) -> tuple[PoolState, ...]:
+        """Return what the engine says of its pools, or what it said last."""
+        try:
+            self._pools = self._engine.capacity()
+        except Later as error:
+            _log.warning("capacity not known", site=self._site, why=str(error))
+        return self._pools
 
     def _collect(self, seen: tuple[Seen, ...]) -> None:
         """Have logs and files of attempts whose end is acknowledged brought in, in the background."""
@@ -352,5 +361,5 @@ class Agent:
         return None if self._platform_ahead_ms is None else self._ticks() + self._platform_ahead_ms
 
 
-def _view(sighting: Sighting) -> frozenset[tuple[AttemptKey, bool]]:
-    return frozenset((key, key in sighting.live) for key in sighting.known)
+def _view(known: frozenset[AttemptKey], live: frozenset[AttemptKey]) -> frozenset[tuple[AttemptKey, bool]]:
+    return frozenset((key, key in live) for key in known)

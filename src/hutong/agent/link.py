@@ -4,7 +4,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
@@ -130,6 +130,7 @@ class HttpLink:
             live=tuple(sorted(sighting.live)),
             agent=sighting.agent,
             isolation=sighting.isolation,
+            pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))

@@ -222,6 +222,15 @@ class ReportDoc(Shape):
         return f.Report(AttemptKey(self.key), self.event.event())
 
 
+class PoolStateDoc(Shape):
+    """What the centre's own scheduler says of a pool: cards on nodes that take work, cards held by others."""
+
+    pool: Annotated[str, Field(min_length=1, max_length=63)]
+    cards_up: Annotated[int, Field(ge=0, lt=1 << 31)]
+    cards_elsewhere: Annotated[int, Field(ge=0, lt=1 << 31)]
+    wait_s: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+
+
 class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
@@ -233,6 +242,7 @@ class SightingDoc(Shape):
     live: Annotated[tuple[Key, ...], Field(max_length=KEYS_AT_ONCE)] = ()
     agent: Annotated[str, Field(max_length=200)] = ""
     isolation: Annotated[str, Field(max_length=200)] = ""
+    pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
 
 
 class ReportIn(Shape):

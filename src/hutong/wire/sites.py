@@ -48,7 +48,11 @@ class NewSite(Shape):
 
 
 class PoolUse(Shape):
-    """A pool with what is in use now."""
+    """A pool with what is in use now.
+
+    `cards_up`: cards on nodes that take work, null where the centre says nothing; `cards_elsewhere`: cards
+    held by jobs that are not the platform's; `wait_s`: how long the centre's own queue would hold a job up.
+    """
 
     id: Slug
     accelerator: str
@@ -56,6 +60,9 @@ class PoolUse(Shape):
     cards_per_node: int
     cards: int
     cards_in_use: int
+    cards_up: int | None
+    cards_elsewhere: int
+    wait_s: int
     price_per_card_hour: Money
     pue: str
 

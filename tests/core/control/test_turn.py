@@ -24,8 +24,10 @@ from tests.core.control.scene import (
 
 from hutong.core.book.money import REVENUE, HoldPart
 from hutong.core.book.snapshot import Command, PoolUse
+from hutong.core.capacity.sites import PoolState
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import LotId, ProjectId, attempt_key
+from hutong.core.placement.decide import PARTS
 from hutong.core.placement.receipt import decode_receipt, digest, replay
 from hutong.core.work import facts as f
 from hutong.core.work.fold import apply
@@ -366,3 +368,32 @@ def test_a_retry_goes_to_a_site_that_did_not_break_it_if_there_is_one() -> None:
     again = only(snapshot(job, held_micro=80 * YUAN, use=full))
     assert again.after.live is not None
     assert again.after.live.site == "bj", "no other can take it now"
+
+
+def test_cards_that_are_down_or_held_by_others_are_not_given_away() -> None:
+    shot = snapshot(history())
+    (first,) = only(shot).after.attempts
+    pool = next(pool for site in shot.sites if site.id == first.site for pool in site.pools)
+    held = PoolState(pool.id, pool.cards, pool.cards - first.cards + 1)
+    down = PoolState(pool.id, first.cards - 1, 0)
+    for state in (held, down):
+        status = replace(shot.statuses[first.site], pools=(state,))
+        outcome = only(replace(shot, statuses={**shot.statuses, first.site: status}))
+        (attempt,) = outcome.after.attempts
+        assert attempt.site != first.site
+        (receipt,) = (decode_receipt(kept) for _, kept in outcome.receipts)
+        row = next(row for row in receipt.decision.rows if row.site == first.site and row.pool == pool.id)
+        assert row.why_not is not None
+        assert row.why_not.code == "busy"
+
+
+def test_a_queue_at_the_centre_counts_against_it() -> None:
+    shot = snapshot(history())
+    (first,) = only(shot).after.attempts
+    status = replace(shot.statuses[first.site], pools=(PoolState(first.pool, 1 << 20, 0, 86_400),))
+    outcome = only(replace(shot, statuses={**shot.statuses, first.site: status}))
+    before, after = (
+        next(row for row in decode_receipt(each.receipts[0][1]).decision.rows if row.site == first.site)
+        for each in (only(shot), outcome)
+    )
+    assert after.parts[PARTS.index("wait")] < before.parts[PARTS.index("wait")] == 1_000_000

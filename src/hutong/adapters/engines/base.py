@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Ended
 from hutong.core.work.fold import Attempt
@@ -90,6 +91,13 @@ class Engine(Protocol):
 
     def outputs(self, key: AttemptKey) -> Path | None:
         """Return the folder of kept files of an attempt, or None if it left none."""
+        ...
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what the engine says of its pools; nothing where they are just as declared.
+
+        Raises Later if it cannot be asked now.
+        """
         ...
 
     def forget(self, key: AttemptKey) -> None:

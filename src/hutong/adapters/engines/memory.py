@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Ended, RankExit
 from hutong.core.work.spec import JobType
@@ -103,6 +104,7 @@ class MemoryEngine:
     _tombs: dict[AttemptKey, Ended] = field(default_factory=dict)
     _asked_again: set[AttemptKey] = field(default_factory=set)
     starts: int = 0
+    pools: tuple[PoolState, ...] = ()
 
     def submit(self, order: Order) -> Receipt:
         """Start the attempt on the clock, or adopt it."""
@@ -167,6 +169,10 @@ class MemoryEngine:
     def outputs(self, key: AttemptKey) -> Path | None:  # noqa: ARG002
         """Return nothing: a pretend job leaves no files."""
         return None
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what a test has set; nothing by default."""
+        return self.pools
 
     def forget(self, key: AttemptKey) -> None:
         """Keep of an ended attempt nothing but its end."""

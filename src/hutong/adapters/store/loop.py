@@ -24,7 +24,7 @@ from hutong.adapters.store.tables import (
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.snapshot import Absence, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
 from hutong.core.book.store import Applied
-from hutong.core.capacity.sites import SiteStatus
+from hutong.core.capacity.sites import PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
 from hutong.core.work.states import JobState
 
@@ -48,7 +48,12 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
     """Return what is known of every site that ever called."""
     return {
         row["site"]: SiteStatus(
-            SiteId(row["site"]), row["seen_ms"], row["observed_ms"], row["agent"], row["isolation"]
+            SiteId(row["site"]),
+            row["seen_ms"],
+            row["observed_ms"],
+            row["agent"],
+            row["isolation"],
+            tuple(PoolState(**each) for each in row["pools"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
     }

@@ -1,6 +1,7 @@
 """What centres take and tell, in SQL: commands, reports, observations, log watching."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -124,7 +125,7 @@ class Sites:
         seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
         later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
-        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
+        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": "", "pools": []}
         connection.execute(upsert, row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -135,7 +136,7 @@ class Sites:
         newer = connection.execute(
             statuses.update()
             .where(mine, sa.or_(statuses.c.observed_ms < sighting.at_ms, ahead))
-            .values(observed_ms=sighting.at_ms, **told)
+            .values(observed_ms=sighting.at_ms, pools=[asdict(each) for each in sighting.pools], **told)
         )
         if not newer.rowcount:
             return  # late or twice: it says nothing that a newer one did not say

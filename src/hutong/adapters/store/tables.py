@@ -120,6 +120,7 @@ statuses = sa.Table(
     _int("observed_ms"),
     _text("agent"),
     _text("isolation"),
+    sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
 )
 
 absences = sa.Table(

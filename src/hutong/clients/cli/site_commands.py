@@ -11,7 +11,7 @@ from rich.text import Text
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.wire.sites import NewSite, Site
+from hutong.wire.sites import NewSite, PoolUse, Site
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The centre's id.", show_default=False)]
 MOST_BYTES = 1 << 20
@@ -43,10 +43,20 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
         (
             site.id if not index else "", pool.id, pool.accelerator, f"{pool.cards_in_use}/{pool.cards}",
             money(pool.price_per_card_hour), f"{site.green_percent_now} %",
-            ", ".join(notes) if not index else "",
+            ", ".join([*(notes if not index else []), *_pool_notes(pool)]),
         )
         for index, pool in enumerate(site.pools)
     ]  # fmt: skip
+
+
+def _pool_notes(pool: PoolUse) -> list[str]:
+    """Return what the centre's own scheduler says that its operator did not declare."""
+    down = pool.cards - pool.cards_up if pool.cards_up is not None else 0
+    return [
+        *([f"{down} cards down"] if down > 0 else []),
+        *([f"{pool.cards_elsewhere} cards held by its own jobs"] if pool.cards_elsewhere else []),
+        *([f"its queue waits {pool.wait_s} s"] if pool.wait_s else []),
+    ]
 
 
 def add(

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
-from hutong.core.capacity.sites import SiteStatus
+from hutong.core.capacity.sites import PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
@@ -85,6 +85,7 @@ class Sighting:
     live: frozenset[AttemptKey]
     agent: str = ""
     isolation: str = ""
+    pools: tuple[PoolState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,20 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolState:
+    """What a centre's own scheduler says of a pool now, beside what its operator declared.
+
+    `cards_up` are on nodes that take work, `cards_elsewhere` are held by jobs that are not the platform's.
+    `wait_s` is how long the pool's own queue would hold up a job that found no free cards, 0 if it is empty.
+    """
+
+    pool: str
+    cards_up: int
+    cards_elsewhere: int
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
     """What is known of a site from its agent's last calls; conditions, never a job's state.
 
@@ -82,3 +96,8 @@ class SiteStatus:
     observed_ms: int
     agent: str = ""
     isolation: str = ""
+    pools: tuple[PoolState, ...] = ()
+
+    def pool(self, pool: str) -> PoolState | None:
+        """Return what the centre says of a pool, or None where it says nothing."""
+        return next((each for each in self.pools if each.pool == pool), None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hutong.core.book.money import HoldPart, Lot, Posting
 from hutong.core.book.snapshot import Snapshot
-from hutong.core.capacity.sites import Site
+from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold
@@ -46,11 +46,16 @@ class Desk:
                 pool,
                 self._used.get((site.id, pool.id), 0),
                 self._green_of(site, request.run_ms),
+                self._state(site.id, pool.id),
                 reachable=self._reachable[site.id],
             )
             for site in self.snapshot.sites
             for pool in site.pools
         )
+
+    def _state(self, site: str, pool: str) -> PoolState | None:
+        status = self.snapshot.statuses.get(site)
+        return status.pool(pool) if status else None
 
     def _green_of(self, site: Site, run_ms: int) -> int:
         known = self._green.get((site.id, run_ms))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hutong.core.capacity.sites import Admission, Pool, Site
+from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.work.spec import Ask, JobSpec, JobType
 
@@ -91,22 +91,31 @@ def mean_green_ppm(site: Site, start_ms: int, run_ms: int) -> int:
     return weighted // (end_ms - start_ms)
 
 
-def view_pool(site: Site, pool: Pool, cards_in_use: int, green_ppm: int, *, reachable: bool) -> PoolView:
-    """Return a pool as it stands now."""
+def view_pool(
+    site: Site,
+    pool: Pool,
+    cards_in_use: int,
+    green_ppm: int,
+    state: PoolState | None = None,
+    *,
+    reachable: bool,
+) -> PoolView:
+    """Return a pool as it stands now: as declared, less what its centre says is down or held by others."""
+    there = min(pool.cards, state.cards_up) - state.cards_elsewhere if state else pool.cards
     return PoolView(
         site=site.id,
         pool=pool.id,
         accelerator=pool.accelerator,
         nodes=pool.nodes,
         cards_per_node=pool.cards_per_node,
-        cards_free=pool.cards - cards_in_use,
+        cards_free=there - cards_in_use,
         cpus_per_node=pool.cpus_per_node,
         memory_bytes_per_node=pool.memory_bytes_per_node,
         price_micro_per_card_hour=pool.price_micro_per_card_hour,
         pue_milli=pool.pue_milli,
         distance_km=site.distance_km,
         green_ppm=green_ppm,
-        wait_s=0,
+        wait_s=state.wait_s if state else 0,
         admission=site.admission,
         reachable=reachable,
     )

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.store import Sighting, Taken
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
@@ -101,7 +102,8 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
     if seen is not None:
         known = frozenset(AttemptKey(key) for key in seen.known)
         live = frozenset(AttemptKey(key) for key in seen.live)
-        sighting = Sighting(min(seen.at_ms, here.clock()), known, live, seen.agent, seen.isolation)
+        pools = tuple(PoolState(**each.model_dump()) for each in seen.pools)
+        sighting = Sighting(min(seen.at_ms, here.clock()), known, live, seen.agent, seen.isolation, pools)
     found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)
     if found.news:

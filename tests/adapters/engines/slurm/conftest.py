@@ -186,13 +186,16 @@ def site(tmp_path: Path, cluster: SlurmCluster) -> Iterator[Site]:
 @pytest.fixture
 def frail(tmp_path: Path) -> Iterator[Site]:
     """A site on a cluster of its own, whose daemons a test may kill; a silent node is given up soon."""
-    with SlurmCluster(
-        "frail",
-        nodes=[Nodes(count=2, gres="gpu:h800:4")],
-        slurmd_timeout_s=6,
-        min_job_age_s=2,
-        settings={"MessageTimeout": "3"},
-    ) as cluster, open_site(tmp_path, cluster) as opened:
+    with (
+        SlurmCluster(
+            "frail",
+            nodes=[Nodes(count=2, gres="gpu:h800:4")],
+            slurmd_timeout_s=6,
+            min_job_age_s=2,
+            settings={"MessageTimeout": "3"},
+        ) as cluster,
+        open_site(tmp_path, cluster) as opened,
+    ):
         yield opened
 
 
@@ -205,7 +208,10 @@ def database() -> Iterator[SlurmDatabase]:
 @pytest.fixture
 def accounted(tmp_path: Path, database: SlurmDatabase) -> Iterator[Site]:
     """A site on a cluster with accounting, which forgets ended jobs soon."""
-    with SlurmCluster(
-        "accounted", nodes=[Nodes(count=2, gres="gpu:h800:4")], database=database, min_job_age_s=2
-    ) as cluster, open_site(tmp_path, cluster) as opened:
+    with (
+        SlurmCluster(
+            "accounted", nodes=[Nodes(count=2, gres="gpu:h800:4")], database=database, min_job_age_s=2
+        ) as cluster,
+        open_site(tmp_path, cluster) as opened,
+    ):
         yield opened

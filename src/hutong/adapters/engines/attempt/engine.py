@@ -19,6 +19,7 @@ import structlog
 from hutong.adapters.engines.attempt import box, files, supervise
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
@@ -134,6 +135,10 @@ class FolderEngine(ABC):
                 self._kept(named[0]).rename(grave.with_name(f"{grave.name}.kept"))
         for rest in self._trash.iterdir():
             _delete(rest)
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return nothing: the pools are as declared."""
+        return ()
 
     def _look_safely(self, key: AttemptKey) -> Seen | None:
         """Look at an attempt whose job may have written what it likes: that must not stop all others."""

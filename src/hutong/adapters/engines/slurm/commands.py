@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,14 @@ from pathlib import Path
 from hutong.adapters.engines.slurm import build, parse
 from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.nodes import (
+    SHOW_NODES,
+    WAITING_FIELDS,
+    Node,
+    median_waits,
+    read_nodes,
+    read_waits,
+)
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
 from hutong.core.kernel.errors import Later
@@ -72,6 +81,22 @@ class Commands:
         ids = sorted(set(job_ids))
         for at in range(0, len(ids), _IDS_AT_ONCE):
             self._run("scancel", build.scancel(ids[at : at + _IDS_AT_ONCE]))
+
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        return read_nodes(self._ask("scontrol", SHOW_NODES))
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of the jobs in each partition's queue, in seconds."""
+        fields = build.SEPARATOR.join(WAITING_FIELDS)
+        told = self._ask("squeue", ["--noheader", "--states=PENDING", f"--format={fields}"])
+        return median_waits(read_waits(told), now_s)
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
+        text = self._ask("scontrol", ["--oneliner", "show", "partition"])
+        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", text)
+        return found[1] if found else ""
 
     def settings(self) -> Settings:
         """Return what the cluster is."""

@@ -15,11 +15,13 @@ from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse, verdicts
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.nodes import pool_states
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.queue import Queue
 from hutong.adapters.engines.slurm.rest import Rest
 from hutong.adapters.engines.slurm.transport import Transport
 from hutong.adapters.engines.slurm.watch import Watch
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.states import AttemptState
@@ -31,6 +33,7 @@ _ORIGIN = "origin.json"
 _SETTLE_MS = 5_000
 _OVERDUE_MS = 30_000
 _FENCE_LAGS = 10
+_CAPACITY_MS = 30_000
 
 
 class SlurmEngine(FolderEngine):
@@ -56,6 +59,8 @@ class SlurmEngine(FolderEngine):
         self._program = install_programs(root / "programs") / "batch.py"
         self._watches: dict[AttemptKey, Watch] = {}
         self._strays: dict[str, int] = {}
+        self._capacity: tuple[PoolState, ...] = ()
+        self._capacity_ms = ticks() - _CAPACITY_MS
         self.abilities = Abilities(
             gangs=True, services=True, preemption=True, isolation="bwrap" if self._boxed else "none"
         )
@@ -88,7 +93,7 @@ class SlurmEngine(FolderEngine):
         else:
             job_id = record.id
         external = self._external(job_id)
-        files.write_json(folder / _SUBMITTED, {"external": external, "limit_s": job.minutes * 60})
+        files.write_json(folder / _SUBMITTED, {"external": external})
         return Receipt(external, adopted=record is not None)
 
     def observe(self) -> tuple[Seen, ...]:
@@ -106,6 +111,31 @@ class SlurmEngine(FolderEngine):
         for job_id in self._strays.keys() - {record.id for record in self._queue.records}:
             del self._strays[job_id]
         return seen
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what the nodes and the queue say of each pool; asked anew every 30 s."""
+        now = self._ticks()
+        if now - self._capacity_ms >= _CAPACITY_MS:
+            waits = self._transport.waits(self._clock() // 1000)
+            nodes, default = self._transport.nodes(), self._transport.default_partition()
+            self._capacity = pool_states(self._slurm.pools, nodes, waits, self._cards_running(), default)
+            self._capacity_ms = now
+        return self._capacity
+
+    def _cards_running(self) -> dict[str, int]:
+        """Return the cards that jobs of ours hold now, by pool."""
+        held: dict[str, int] = {}
+        for record in self._queue.records:
+            asked = {} if record.over or record.waiting else self._asked(AttemptKey(record.name))
+            if asked:
+                held[asked["pool"]] = held.get(asked["pool"], 0) + asked["cards"]
+        return held
+
+    def _asked(self, key: AttemptKey) -> dict[str, Any]:
+        """Return what was asked for when the attempt was submitted; nothing if it was not."""
+        watch = self._watches.setdefault(key, Watch(self._ticks))
+        watch.asked = watch.asked or files.read_json(self._attempts / key / _SUBMITTING) or {}
+        return watch.asked
 
     def forget(self, key: AttemptKey) -> None:
         """Delete what is left of an ended attempt."""
@@ -132,7 +162,9 @@ class SlurmEngine(FolderEngine):
             self._write_order(folder, order, build.launcher(self._transport.programs, pool))
             files.write_json(folder / files.SECRETS, dict(order.secrets))
             job.path.write_text(script)
-            files.write_json(folder / _SUBMITTING, {"limit_s": job.minutes * 60})
+            cards = order.attempt.cards
+            asked = {"limit_s": job.minutes * 60, "pool": order.attempt.pool, "cards": cards}
+            files.write_json(folder / _SUBMITTING, asked)
         return job
 
     def _learn(self) -> None:
@@ -179,7 +211,7 @@ class SlurmEngine(FolderEngine):
         settle_ms = _SETTLE_MS + self._slurm.poll_s * 1000
         hopeless_ms = watch.for_ms("hopeless", holds=record.hopeless and not began)
         if watch.for_ms("over", holds=over) > settle_ms and not self._lives(key, watch):
-            limit_s = (files.read_json(self._attempts / key / _SUBMITTING) or {}).get("limit_s", 0)
+            limit_s = self._asked(key).get("limit_s", 0)
             return verdicts.of_ended(record, limit_s) if record.over else verdicts.of_requeued(record)
         if hopeless_ms > self._slurm.lag_s * 1000:
             return verdicts.of_hopeless(record)

@@ -7,6 +7,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hutong.adapters.engines.slurm.nodes import Node, read_devices
 from hutong.adapters.engines.slurm.parse import Record, number, origin
 
 # Flags that say more than the state beside them: with these a job is not over yet.
@@ -28,6 +29,34 @@ def jobs(document: object) -> list[Record]:
 def past_jobs(document: object) -> list[Record]:
     """Return the jobs of `sacct --json` or of `GET /slurmdb/{version}/jobs`."""
     return [_past(each) for each in _listed(document)]
+
+
+def nodes(document: object) -> list[Node]:
+    """Return the nodes of `GET /slurm/{version}/nodes`."""
+    found = []
+    for each in _list(_at(document, "nodes")):
+        states = [_at(each, "state"), _at(each, "state_flags")]
+        words = [word for told in states for word in (told if isinstance(told, list) else [told]) if word]
+        found.append(
+            Node(
+                _text(_at(each, "name")),
+                frozenset(part for word in words for part in str(word).upper().split("+")),
+                frozenset(str(name) for name in _list(_at(each, "partitions"))),
+                read_devices(_text(_at(each, "gres"))),
+                read_devices(_text(_at(each, "gres_used"))),
+            )
+        )
+    return found
+
+
+def default_partition(document: object) -> str:
+    """Return the partition of jobs that name none, of `GET /slurm/{version}/partitions`."""
+    for each in _list(_at(document, "partitions")):
+        # 22.05 has it among the flags, later ones among the states of the partition's own object.
+        told = [*_list(_at(each, "flags")), *_list(_at(_at(each, "partition"), "flags"))]
+        if any(str(word).lower() == "default" for word in told):
+            return _text(_at(each, "name"))
+    return ""
 
 
 def problems(document: object) -> list[tuple[int, str]]:

@@ -11,6 +11,7 @@ from hutong.adapters.engines.slurm import parse_json
 from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.commands import find_programs, job_environment, user_name
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.nodes import Node, median_waits
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.token import Token
 from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
@@ -75,6 +76,22 @@ class Rest:
         """Have jobs ended; one that is over already is no error."""
         for job_id in sorted(set(job_ids)):
             self._ask("DELETE", self._slurm(f"job/{job_id}"))
+
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        return parse_json.nodes(self._answer("GET", self._slurm("nodes")))
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
+        told = parse_json.jobs(self._answer("GET", self._slurm("jobs")))
+        waiting = [
+            (each.partition, each.submitted_s, each.reason) for each in told if each.state == "PENDING"
+        ]
+        return median_waits(waiting, now_s)
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
+        return parse_json.default_partition(self._answer("GET", self._slurm("partitions")))
 
     def settings(self) -> Settings:
         """Return what the cluster is; whether it measures energy is not told here."""

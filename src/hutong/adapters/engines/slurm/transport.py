@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hutong.adapters.engines.slurm.build import Submission
+from hutong.adapters.engines.slurm.nodes import Node
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
@@ -59,6 +60,18 @@ class Transport(Protocol):
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""
+        ...
+
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        ...
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
+        ...
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
         ...
 
     def settings(self) -> Settings:

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 
 class Watch:
-    """What one agent remembers of one attempt: the numbers of its jobs, its pulse, and some times."""
+    """What one agent remembers of one attempt: its jobs' numbers, what was asked, its pulse, times."""
 
     def __init__(self, ticks: Callable[[], int]) -> None:
         self.submitted = ""
+        self.asked: dict[str, Any] = {}
         self.began_id = ""
         self._ticks = ticks
         self._since: dict[str, int] = {}

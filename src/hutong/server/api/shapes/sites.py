@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hutong.core.capacity.accelerators import find_accelerator
-from hutong.core.capacity.sites import Pool, Site, SiteStatus, Supply
+from hutong.core.capacity.sites import Pool, PoolState, Site, SiteStatus, Supply
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.money import parse_micro
@@ -100,7 +100,7 @@ def site_shape(
         green_percent_now=percent(site.supply.green_ppm[hour]),
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
-        pools=tuple(_pool_shape(pool, use.get(pool.id, 0)) for pool in site.pools),
+        pools=tuple(_pool_shape(each, use.get(each.id, 0), _state(status, each.id)) for each in site.pools),
     )
 
 
@@ -109,7 +109,11 @@ def is_reachable(status: SiteStatus | None, now_ms: int, reach_ms: int) -> bool:
     return status is not None and now_ms - status.seen_ms <= reach_ms
 
 
-def _pool_shape(pool: Pool, in_use: int) -> w.PoolUse:
+def _state(status: SiteStatus | None, pool: str) -> PoolState | None:
+    return status.pool(pool) if status else None
+
+
+def _pool_shape(pool: Pool, in_use: int, state: PoolState | None) -> w.PoolUse:
     return w.PoolUse(
         id=pool.id,
         accelerator=pool.accelerator,
@@ -117,6 +121,9 @@ def _pool_shape(pool: Pool, in_use: int) -> w.PoolUse:
         cards_per_node=pool.cards_per_node,
         cards=pool.cards,
         cards_in_use=in_use,
+        cards_up=state.cards_up if state else None,
+        cards_elsewhere=state.cards_elsewhere if state else 0,
+        wait_s=state.wait_s if state else 0,
         price_per_card_hour=Money.of(pool.price_micro_per_card_hour),
         pue=thousandths(pool.pue_milli),
     )

@@ -1,0 +1,104 @@
+"""Pure: what Slurm says of its nodes and of its queue, summed up for the pools of a site."""
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hutong.adapters.engines.slurm.build import SEPARATOR
+from hutong.adapters.engines.slurm.config import SlurmPool
+from hutong.adapters.engines.slurm.parse import number
+from hutong.core.capacity.sites import PoolState
+
+SHOW_NODES = ("--oneliner", "--details", "show", "node")
+WAITING_FIELDS = ("%P", "%V", "%r", "%j")
+# A node with any of these takes no new work. One that is powered down is woken by Slurm, so it does.
+_NOT_UP = frozenset(
+    {
+        "DOWN", "DRAIN", "DRAINED", "DRAINING", "ERROR", "FAIL", "FAILING", "FUTURE", "MAINT", "NO_RESPOND",
+        "NOT_RESPONDING", "UNKNOWN",
+    }
+)  # fmt: skip
+# Jobs that wait for these wait for nodes; others wait for a person, a date or another job.
+_FOR_NODES = ("Resources", "Priority", "ReqNodeNotAvail")
+_GRES = re.compile(r"([A-Za-z][\w.-]*(?::[A-Za-z0-9][\w.-]*)?):(\d+)(?=\(|,|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its states, partitions, and devices there are and are in use, by `name` or `name:type`."""
+
+    name: str
+    states: frozenset[str]
+    partitions: frozenset[str]
+    devices: Mapping[str, int]
+    used: Mapping[str, int]
+
+    @property
+    def up(self) -> bool:
+        """True if the node takes work."""
+        return not self.states & _NOT_UP
+
+
+def read_nodes(text: str) -> list[Node]:
+    """Return the nodes of an answer of `scontrol --oneliner --details show node`."""
+    nodes = []
+    for line in text.splitlines():
+        fields = dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", line))
+        if "NodeName" in fields:
+            nodes.append(
+                Node(
+                    fields["NodeName"],
+                    frozenset(re.findall(r"[A-Z_]+", fields.get("State", ""))),
+                    frozenset(fields.get("Partitions", "").split(",")),
+                    read_devices(fields.get("Gres", "")),
+                    read_devices(fields.get("GresUsed", "")),
+                )
+            )
+    return nodes
+
+
+def read_devices(text: str) -> dict[str, int]:
+    """Return counts by device: `gpu:h100:4(S:0-1),npu:910c:16` is 4 of `gpu:h100` and 16 of `npu:910c`."""
+    found: dict[str, int] = {}
+    for name, count in _GRES.findall(text):
+        found[name] = found.get(name, 0) + int(count)
+    return found
+
+
+def read_waits(text: str) -> list[tuple[str, int, str]]:
+    """Return partitions, time of submission and reason of each job that waits, of an answer of squeue."""
+    rows = (line.split(SEPARATOR) for line in text.splitlines())
+    return [(row[0], number(row[1]), row[2]) for row in rows if len(row) >= len(WAITING_FIELDS)]
+
+
+def median_waits(queue: Iterable[tuple[str, int, str]], now_s: int) -> dict[str, int]:
+    """Return for each partition the median time, in seconds, that jobs in its queue have waited for nodes."""
+    waits: dict[str, list[int]] = {}
+    for partitions, submitted_s, reason in queue:
+        if submitted_s and reason.startswith(_FOR_NODES):
+            for partition in partitions.split(","):
+                waits.setdefault(partition, []).append(max(0, now_s - submitted_s))
+    return {partition: int(statistics.median(each)) for partition, each in waits.items()}
+
+
+def pool_states(
+    pools: Mapping[str, SlurmPool],
+    nodes: Iterable[Node],
+    waits: Mapping[str, int],
+    ours: Mapping[str, int],
+    default_partition: str,
+) -> tuple[PoolState, ...]:
+    """Return the state of each pool that has a device; `ours` counts the platform's running cards by pool."""
+    everything = list(nodes)
+    states = []
+    for name, pool in pools.items():
+        if not pool.gres:
+            continue
+        partition = pool.partition or default_partition
+        mine = [node for node in everything if partition in node.partitions and pool.gres in node.devices]
+        up = sum(node.devices[pool.gres] for node in mine if node.up)
+        used = sum(node.used.get(pool.gres, 0) for node in mine)
+        elsewhere = max(0, used - ours.get(name, 0))
+        states.append(PoolState(name, up, elsewhere, waits.get(partition, 0)))
+    return tuple(states)

@@ -1,0 +1,180 @@
+"""What beds stand on: ports of their own, children that die with their parent, waiting with a deadline."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Below the range from which the kernel gives ports to outgoing connections, and above Ray's workers' ports.
+_PORTS = range(20_000, 30_000)
+_TURN_S = 0.05
+_TAIL = 2_000
+
+
+class Ports:
+    """TCP ports of 127.0.0.1 that no other bed of this machine is given while this one holds them.
+
+    A daemon binds its port seconds after it was chosen, and again after it was killed, so a port that is
+    merely free now is not enough. The claim is an abstract Unix socket: it leaves no file, and goes with
+    the process.
+    """
+
+    def __init__(self) -> None:
+        self._claims: list[socket.socket] = []
+
+    def take(self) -> int:
+        """Claim one more port."""
+        for port in random.sample(_PORTS, len(_PORTS)):
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0hutong-testbed-{port}")
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+            else:
+                self._claims.append(claim)
+                return port
+        raise RuntimeError(f"no port of {_PORTS.start}-{_PORTS.stop - 1} is free on 127.0.0.1")
+
+    def release(self) -> None:
+        """Give all of them back."""
+        while self._claims:
+            self._claims.pop().close()
+
+
+class Daemon:
+    """A program in the background, in a session of its own, killed when the thread that started it ends.
+
+    So start a bed in a thread that lives as long as the bed: the main thread, as fixtures do.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = ["setpriv", "--pdeathsig", "KILL", *command]
+        self._env = {**os.environ, **(env or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; an error if it was never started."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs now."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by itself: `kill` makes it forgotten, not failed."""
+        return self._process is not None and self._process.poll() is not None
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self.alive:
+            return
+        with self.log.open("ab") as sink:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._env,
+                cwd=Path(__file__).parent.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+
+    def kill(self, sign: signal.Signals = signal.SIGKILL, seconds: float = 10) -> None:
+        """Send it a signal and wait until it is gone; SIGKILL if that takes more than `seconds`."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(sign)
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def signal(self, sign: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP and SIGCONT."""
+        os.kill(self.pid, sign)
+
+    def tail(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_text(errors="replace")[-_TAIL:] if self.log.exists() else ""
+
+
+def wait_for(
+    condition: Callable[[], T | None],
+    seconds: float,
+    what: str,
+    *,
+    daemons: Iterable[Daemon] = (),
+    retry: tuple[type[Exception], ...] = (OSError,),
+) -> T:
+    """Ask until the answer is true, and return it.
+
+    Raises TimeoutError after `seconds`, RuntimeError with the end of its log when one of `daemons` ended
+    by itself. Errors of the kinds in `retry` count as "not yet".
+    """
+    deadline = time.monotonic() + seconds
+    last: Exception | None = None
+    while True:
+        try:
+            if answer := condition():
+                return answer
+        except retry as error:
+            last = error
+        watched = list(daemons)
+        for daemon in watched:
+            if daemon.failed:
+                raise RuntimeError(f"{daemon.name} ended by itself: {daemon.tail()}")
+        if time.monotonic() > deadline:
+            logs = "".join(f"\n--- {each.name}: {each.tail()[-500:]}" for each in watched)
+            raise TimeoutError(f"not within {seconds:g} s: {what} (last error: {last}){logs}")
+        time.sleep(_TURN_S)
+
+
+def processes_marked(name: str, value: str) -> list[int]:
+    """Ids of the processes that carry this environment variable: a bed's own, wherever they fled."""
+    mark = f"{name}={value}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environ = (entry / "environ").read_bytes()
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+        if mark in environ.split(b"\0"):
+            found.append(int(entry.name))
+    return found
+
+
+def kill_marked(name: str, value: str, seconds: float = 10) -> None:
+    """SIGKILL all processes that carry this environment variable, and wait until they are gone."""
+
+    def none_is_left() -> bool:
+        for pid in processes_marked(name, value):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return not processes_marked(name, value)
+
+    wait_for(none_is_left, seconds, f"processes with {name}={value} end")

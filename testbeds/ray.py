@@ -1,0 +1,164 @@
+"""A real Ray cluster of several nodes on loopback, from the `ray` of a virtual environment of its own.
+
+with RayCluster(nodes=2, resources={"ascend910b": 8}) as cluster:
+    httpx2.post(f"{cluster.url}/api/jobs/", json={"entrypoint": "echo hello"})
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx2
+
+from testbeds.daemons import Daemon, Ports, wait_for
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_UP_S = 120
+_STORE_BYTES = 100_000_000  # Ray refuses an object store under 75 MB
+_SOCKET_PATH = 107  # bytes that the kernel takes
+_SESSION = 70  # what Ray adds to its folder for a socket
+
+
+def find_programs() -> Path:
+    """Return the folder with the programs `ray` and `python`, or say how to get them."""
+    root = Path(__file__).parent.parent
+    folder = Path(os.environ.get("HUTONG_RAY") or root / ".venv-ray/bin")
+    if not os.access(folder / "ray", os.X_OK):
+        raise FileNotFoundError(f"ray is missing in {folder}: run `make ray`")
+    if shutil.which("bwrap") is None:
+        line = "apt-get install --no-install-recommends -y bubblewrap"
+        raise FileNotFoundError(f"bwrap is missing; as root: {line}")
+    return folder
+
+
+class RayCluster:
+    """A cluster in a folder of its own, gone when the block ends; node 0 is the head.
+
+    Each node is a process namespace: nothing of it outlives it, however it ends. `resources` are those of
+    every node, or a list with those of each. A job that fits nowhere fails after `start_timeout_s` (Ray's own
+    default is 900 s).
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
+        *,
+        cpus: int = 4,
+        start_timeout_s: int = 30,
+    ) -> None:
+        self._bin = find_programs()
+        given = [resources] * nodes if isinstance(resources, Mapping) else list(resources)
+        each: list[Mapping[str, float]] = given or [{}] * nodes
+        if len(each) != nodes:
+            raise ValueError(f"resources of {len(each)} nodes for {nodes} nodes")
+        self._ports = Ports()
+        self._cpus = cpus
+        self.root = Path(tempfile.mkdtemp(prefix="hutong-ray-"))
+        self.python = self._bin / "python"
+        self._gcs = self._ports.take()
+        self._dashboard = self._ports.take()
+        self.url = f"http://127.0.0.1:{self._dashboard}"
+        self._env = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DEDUP_LOGS": "0",
+            "RAY_TMPDIR": str(self.root),
+            "RAY_JOB_START_TIMEOUT_SECONDS": str(start_timeout_s),
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # on 127.0.0.1 Ray takes the machine for a laptop
+            "PATH": f"{self._bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
+        self._nodes = [self._node(index, each[index]) for index in range(nodes)]
+
+    def _node(self, index: int, resources: Mapping[str, float]) -> Daemon:
+        head = [
+            "--head", f"--port={self._gcs}", f"--temp-dir={self.root}", "--include-dashboard=true",
+            "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}",
+            f"--ray-client-server-port={self._ports.take()}",
+        ]  # fmt: skip
+        role = head if index == 0 else [f"--address=127.0.0.1:{self._gcs}"]
+        own = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
+        command = [
+            "bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", "--",
+            str(self._bin / "ray"), "start", "--block", *role, "--node-ip-address=127.0.0.1",
+            *(f"--{name}-port={self._ports.take()}" for name in own),
+            "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={self._cpus}",
+            f"--resources={json.dumps(dict(resources))}",
+            f"--object-store-memory={_STORE_BYTES}", "--disable-usage-stats",
+        ]  # fmt: skip
+        return Daemon(f"ray node {index}", command, log=self.root / f"node{index}.log", env=self._env)
+
+    def __enter__(self) -> "RayCluster":
+        try:
+            if len(str(self.root)) + _SESSION > _SOCKET_PATH:
+                raise ValueError(
+                    f"{self.root} is too long a path for Ray's sockets: set TMPDIR to a shorter one"
+                )
+            for node in self._nodes:
+                node.start()
+            self._wait_nodes(len(self._nodes))
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        for node in reversed(self._nodes):
+            node.kill()
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._ports.release()
+
+    # --- use ---
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - the dashboard answers with lists and with objects
+        """Return what the dashboard answers; raises httpx2.HTTPStatusError if it refuses."""
+        answer = httpx2.get(self.url + path, timeout=30, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def wait(self, condition: Callable[[], T | None], what: str, seconds: float = _UP_S) -> T:
+        """Ask until the answer is true; raises with the log of a node that ended or was too late."""
+        return wait_for(condition, seconds, what, daemons=self._nodes, retry=(httpx2.HTTPError, OSError))
+
+    def alive(self) -> int:
+        """Return how many nodes the head counts as alive."""
+        nodes = self.get("/nodes?view=summary")["data"]["summary"]
+        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+
+    def _wait_nodes(self, count: int) -> None:
+        self.wait(lambda: self.alive() == count, f"{count} Ray nodes are alive")
+
+    # --- faults ---
+
+    def kill_node(self, index: int) -> None:
+        """A node's machine is gone: raylet, agent, workers, at once and without a word."""
+        self._nodes[index].kill()
+
+    def start_node(self, index: int) -> None:
+        """Start a node anew, after `kill_node`; the head counts it within seconds."""
+        before = self.alive()
+        self._nodes[index].start()
+        self._wait_nodes(before + 1)
+
+    def kill_head(self) -> None:
+        """The head's machine is gone, and with it the table of jobs, which Ray keeps in memory."""
+        self._nodes[0].kill()
+
+    def start_head(self) -> None:
+        """Start an empty head at the same address; the other nodes are restarted, as their operator does."""
+        for node in self._nodes:
+            node.kill()
+        for node in self._nodes:
+            node.start()
+        self._wait_nodes(len(self._nodes))

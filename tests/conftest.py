@@ -1,0 +1,13 @@
+"""Real engines that serve all tests of a worker."""
+
+from collections.abc import Iterator
+
+import pytest
+from testbeds.slurm import Nodes, SlurmCluster
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[SlurmCluster]:
+    """A real Slurm cluster of three nodes with four declared cards each."""
+    with SlurmCluster("alpha", nodes=[Nodes(count=3, gres="gpu:h800:4")]) as cluster:
+        yield cluster
