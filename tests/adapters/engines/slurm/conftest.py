@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,19 +138,20 @@ def _site(cluster: SlurmCluster, config: SlurmConfig, ticks: Ticks) -> Site:
 
 
 @contextmanager
-def open_site(root: Path, cluster: SlurmCluster, pools: Mapping[str, SlurmPool] = POOLS) -> Iterator[Site]:
-    """Give a site without isolation below `root`; its jobs are ended after the test."""
+def open_site(root: Path, cluster: SlurmCluster, *, stays: bool = False) -> Iterator[Site]:
+    """Give a site without isolation below `root`; its jobs are ended where the cluster `stays`."""
     config = dataclasses.replace(
         slurm_config(root, cluster, "none"),
-        pools=pools,
+        pools=POOLS,
         poll_s=0.1,
         lag_s=LAG_S,
         beat_dead_s=BEAT_DEAD_S,
     )
     site = _site(cluster, config, Ticks())
     yield site
-    cluster.run("scancel", f"--user={user_name()}")
-    site.until(lambda: not cluster.run("squeue", "-h").strip())
+    if stays:
+        cluster.run("scancel", f"--user={user_name()}")
+        site.until(lambda: not cluster.run("squeue", "-h").strip())
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +180,7 @@ def cluster() -> Iterator[SlurmCluster]:
 
 @pytest.fixture
 def site(tmp_path: Path, cluster: SlurmCluster) -> Iterator[Site]:
-    with open_site(tmp_path, cluster) as opened:
+    with open_site(tmp_path, cluster, stays=True) as opened:
         yield opened
 
 

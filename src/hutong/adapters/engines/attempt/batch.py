@@ -37,6 +37,8 @@ def main() -> int:
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": time.time_ns() // 1_000_000, "identity": identity}
     if not files.create_json(folder / files.BEGAN, began):
+        first = (files.read_json(folder / files.BEGAN) or {}).get("identity", "")
+        sys.stderr.write(f"the attempt began before, as {first}: {identity} does not start it again\n")
         return FENCED
     secrets = files.read_json(folder / files.SECRETS) or {}
     (folder / files.SECRETS).unlink(missing_ok=True)

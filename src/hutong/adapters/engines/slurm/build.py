@@ -13,6 +13,7 @@ from hutong.adapters.engines.slurm.config import SlurmPool
 from hutong.core.kernel.errors import Problem, Refused
 
 SEPARATOR = "\x1f"
+SCRIPT_LOG = "slurm.log"
 SQUEUE_FIELDS = ("%i", "%j", "%T", "%r", "%V", "%S", "%e", "%D", "%P", "%k")
 SACCT_FIELDS = (
     "JobIDRaw", "JobName", "State", "Reason", "Submit", "Start", "End", "NNodes", "Partition", "Comment",
@@ -87,7 +88,7 @@ def sbatch(job: Submission) -> list[str]:
         "job-name": job.name,
         "comment": job.comment,
         "chdir": str(job.folder),
-        "output": str(job.folder / "slurm.log"),
+        "output": str(job.folder / SCRIPT_LOG),
         "open-mode": "append",
         "nodes": str(job.nodes),
         "ntasks-per-node": "1",

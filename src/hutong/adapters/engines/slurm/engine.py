@@ -1,6 +1,7 @@
 """The Slurm engine: attempts as batch jobs whose supervisor runs on the first node of each."""
 
 import dataclasses
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,9 @@ _ORIGIN = "origin.json"
 _SETTLE_MS = 5_000
 _OVERDUE_MS = 30_000
 _FENCE_LAGS = 10
+_HOPELESS_LAGS = 5
 _CAPACITY_MS = 30_000
+_WORDS_BYTES = 500
 
 
 class SlurmEngine(FolderEngine):
@@ -105,9 +108,10 @@ class SlurmEngine(FolderEngine):
         seen = super().observe()
         self._queue.recall()
         self._queue.cancel([each for each in self._queue.records if not each.over and self._doomed(each)])
-        living = {each.key for each in seen if each.ended is None}
-        for key in self._watches.keys() - living - self._queue.names():
-            del self._watches[key]
+        ended = {each.key for each in seen if each.ended is not None}
+        for key in self._watches.keys() - self._queue.names():
+            if key in ended or not (self._attempts / key).exists():
+                del self._watches[key]
         for job_id in self._strays.keys() - {record.id for record in self._queue.records}:
             del self._strays[job_id]
         return seen
@@ -211,11 +215,21 @@ class SlurmEngine(FolderEngine):
         settle_ms = _SETTLE_MS + self._slurm.poll_s * 1000
         hopeless_ms = watch.for_ms("hopeless", holds=record.hopeless and not began)
         if watch.for_ms("over", holds=over) > settle_ms and not self._lives(key, watch):
-            limit_s = self._asked(key).get("limit_s", 0)
-            return verdicts.of_ended(record, limit_s) if record.over else verdicts.of_requeued(record)
-        if hopeless_ms > self._slurm.lag_s * 1000:
+            limit_s, words = self._asked(key).get("limit_s", 0), self._last_words(key)
+            return verdicts.of_ended(record, limit_s, words) if record.over else verdicts.of_requeued(record)
+        if hopeless_ms > _HOPELESS_LAGS * self._slurm.lag_s * 1000:
             return verdicts.of_hopeless(record)
         return None
+
+    def _last_words(self, key: AttemptKey) -> str:
+        """Return the last line that the batch script has written: why its python did not start, say."""
+        try:
+            with (self._attempts / key / build.SCRIPT_LOG).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _settle(
         self, key: AttemptKey, verdict: supervise.Verdict, external: str, ended_ms: int, *, began: bool

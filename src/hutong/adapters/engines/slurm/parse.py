@@ -18,7 +18,7 @@ ENDED = frozenset(
 )  # fmt: skip
 # Why a job waits that will not start unless somebody changes it, or the cluster. Words of Slurm's.
 _HOPELESS = re.compile(
-    r"BadConstraints|PartitionTimeLimit|PartitionNodeLimit|ReservationDeleted|InvalidAccount|InvalidQOS"
+    r"BadConstraints|PartitionConfig|PartitionTimeLimit|PartitionNodeLimit|ReservationDeleted|InvalidAccount|InvalidQOS"
     r"|AccountNotAllowed|QOSNotAllowed|(?:Assoc|QOS)Max\w*(?:PerJob|PerJobLimit)\b"
     r"|launch.failed.requeued.held|DependencyNeverSatisfied",
     re.IGNORECASE,

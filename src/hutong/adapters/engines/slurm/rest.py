@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from hutong.adapters.engines.slurm import parse_json
-from hutong.adapters.engines.slurm.build import Submission
+from hutong.adapters.engines.slurm.build import SCRIPT_LOG, Submission
 from hutong.adapters.engines.slurm.commands import find_programs, job_environment, user_name
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.nodes import Node, median_waits
@@ -153,7 +153,7 @@ def submission_body(job: Submission, environment: Mapping[str, str], version: in
         "name": job.name,
         "comment": job.comment,
         "current_working_directory": str(job.folder),
-        "standard_output": str(job.folder / "slurm.log"),
+        "standard_output": str(job.folder / SCRIPT_LOG),
         "tasks_per_node": 1,
         "partition": job.partition,
         "account": job.account,

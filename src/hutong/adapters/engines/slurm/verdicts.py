@@ -1,6 +1,5 @@
 """Pure: what Slurm's word about a job means for the attempt that it was."""
 
-from hutong.adapters.engines.attempt.batch import FENCED
 from hutong.adapters.engines.attempt.supervise import Verdict
 from hutong.adapters.engines.slurm.parse import Record
 
@@ -20,13 +19,16 @@ _VERDICTS = {
 }
 
 
-def of_ended(record: Record, limit_s: int) -> Verdict:
-    """Return how a job that is over ended, by Slurm's word alone; `limit_s` is the limit we asked for."""
+def of_ended(record: Record, limit_s: int, words: str = "") -> Verdict:
+    """Return how a job that is over ended, by Slurm's word alone.
+
+    `limit_s` is the limit we asked for, `words` the last that its script has said.
+    """
     outcome, category, text = _VERDICTS.get(record.state, ("FAILED", "infra", "it ended"))
     if record.state == "TIMEOUT" and not _used_up(record, limit_s):
         category, text = "infra", "the site's own time limit ended it"
-    if record.code.partition(":")[0] == str(FENCED):
-        text = "the site started it a second time, which was refused"
+    if record.state == "FAILED" and words:
+        text = f"{text}, {words}"
     details = [f"by user {record.by}" if record.by else ""]
     details += [record.reason if record.reason not in {"None", record.state.title()} else ""]
     details += [f"exit code {record.code}" if record.code not in {"", "0:0"} else ""]
