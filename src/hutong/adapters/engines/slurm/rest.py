@@ -19,6 +19,7 @@ from hutong.core.kernel.errors import Later, Problem, Refused
 
 _NAMES_AT_ONCE = 50
 _UNSPECIFIED = (-1, 0)
+_NOTHING_FOUND = 9003
 _DAY_MS = 86_400_000
 _DATA_PARSER = 39  # from v0.0.39 on, what is sent has another shape
 
@@ -109,6 +110,8 @@ class Rest:
             answer = self._answer("GET", self._slurmdb("clusters"))
         except Refused:  # no such path: it was started without accounting
             return False, ""
+        except Later:  # there is one, and it is away
+            return True, ""
         names = [each.get("name", "") for each in answer.get("clusters") or [] if isinstance(each, dict)]
         return True, names[0] if len(names) == 1 else ""
 
@@ -121,7 +124,7 @@ class Rest:
     def _answer(self, method: str, path: str, *, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return an answer without errors, else raise Later."""
         answer = self._ask(method, path, params=params)
-        found = parse_json.problems(answer)
+        found = [each for each in parse_json.problems(answer) if each[0] != _NOTHING_FOUND]
         if found:
             self._token.doubt()
             raise Later(f"slurmrestd, {path}: {found[0][1]}", 5)
@@ -165,7 +168,9 @@ def submission_body(job: Submission, environment: Mapping[str, str], version: in
     }
     if version < _DATA_PARSER:
         # 22.05 takes `"nodes": [2, 2]`, as its own description has it, for one node; a number is right.
+        # It ignores `requeue` and knows sbatch's word for it.
         shaped = common | {
+            "no_requeue": True,
             "nodes": job.nodes,
             "gres": job.gres,
             "memory_per_node": job.memory_mb,
@@ -181,10 +186,11 @@ def submission_body(job: Submission, environment: Mapping[str, str], version: in
             "memory_per_node": _set(job.memory_mb),
             "time_limit": _set(job.minutes),
             "open_mode": ["APPEND"],
+            "requeue": False,
             "environment": [f"{name}={value}" for name, value in environment.items()],
         }
-    given = {name: value for name, value in shaped.items() if value}
-    return {"script": job.script, "job": given | {"requeue": False}}
+    given = {name: value for name, value in shaped.items() if value or value is False}
+    return {"script": job.script, "job": given}
 
 
 def _set(value: int) -> dict[str, Any]:
