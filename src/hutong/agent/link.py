@@ -42,11 +42,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Commands in order, the attempts whose log somebody reads, and the platform's clock (UTC ms)."""
+    """Commands in order, the attempts whose log somebody reads, and the platform's clock (UTC ms).
+
+    `came_ms` is when it came, by the agent's steady clock.
+    """
 
     commands: tuple[Command, ...]
     watched: frozenset[AttemptKey]
     now_ms: int
+    came_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class HttpLink:
             live=tuple(sorted(sighting.live)),
             agent=sighting.agent,
             isolation=sighting.isolation,
+            trouble=sighting.trouble,
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))

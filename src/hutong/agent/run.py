@@ -17,7 +17,8 @@ import structlog
 from hutong.adapters.engines.base import Engine
 from hutong.adapters.engines.local.config import LocalConfig
 from hutong.adapters.engines.local.engine import LocalEngine
-from hutong.agent.core import Agent, Habits
+from hutong.agent.core import Agent
+from hutong.agent.habits import Habits
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager

@@ -61,7 +61,7 @@ class PoolUse(Shape):
 
 
 class Site(Shape):
-    """A centre with its present condition."""
+    """A centre with its present condition. `trouble`: why its last start failed, empty once one went well."""
 
     id: Slug
     name_zh: str
@@ -74,6 +74,7 @@ class Site(Shape):
     reachable: bool
     last_seen: Time | None
     isolation: str
+    trouble: str = ""
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool

@@ -39,6 +39,7 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
     else:
         notes = [f"out of reach since {local(site.last_seen)}" if site.last_seen else "not seen yet"]
     notes += ["declared"] if site.declared_only else []
+    notes += [f"last start failed: {site.trouble}"] if site.trouble else []
     return [
         (
             site.id if not index else "", pool.id, pool.accelerator, f"{pool.cards_in_use}/{pool.cards}",

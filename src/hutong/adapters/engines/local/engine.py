@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.local import box, files, supervise, tree
 from hutong.adapters.engines.local.config import LocalConfig
@@ -22,6 +24,7 @@ from hutong.core.work.facts import Ended, RankExit
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import AttemptState, Category
 
+_log = structlog.get_logger("hutong.agent")
 _BEGIN_WITHIN_S = 30.0
 
 
@@ -101,7 +104,12 @@ class LocalEngine:
             del self._over[key]
         found = dict(self._asked_again)
         for key in sorted(keys):
-            seen = self._over.get(key) or self._look(key)
+            try:
+                seen = self._over.get(key) or self._look(key)
+            except OSError as error:
+                # It is here, and that is all that can be said of it now; the others have more to say.
+                _log.warning("attempt not readable", key=key, why=str(error))
+                seen = Seen(key, AttemptState.PENDING, key)
             if seen is not None:
                 found[key] = seen
                 if seen.ended is not None:
@@ -245,7 +253,10 @@ class LocalEngine:
         return Seen(key, AttemptState.RUNNING, key, started["started_ms"], started["port"])
 
     def _settle(self, folder: Path, key: AttemptKey) -> dict[str, Any] | None:
-        """Write the end of an attempt that has no supervisor; None while it has one."""
+        """Write the end of an attempt that has no supervisor; None while it has one.
+
+        Where the disk takes nothing it has ended all the same: what began or was stopped never starts again.
+        """
         with files.locked(folder) as mine:
             if not mine:
                 return None
@@ -268,7 +279,10 @@ class LocalEngine:
                     "exits": [],
                 }
             if end is not None:
-                files.write_json(folder / files.END, end)
+                try:
+                    files.write_json(folder / files.END, end)
+                except OSError as error:
+                    _log.warning("end not written down", key=key, why=str(error))
             return end
 
     def _bury(self, folder: Path, key: AttemptKey) -> dict[str, Any] | None:

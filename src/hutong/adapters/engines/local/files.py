@@ -58,7 +58,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object durably: whoever reads the file sees the old or the new one, whole."""
     fresh = _fresh(path, value)
-    fresh.replace(path)
+    try:
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -77,10 +80,14 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
 
 def _fresh(path: Path, value: dict[str, Any]) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
-    with fresh.open("wb") as file:
-        file.write(json.dumps(value, separators=(",", ":")).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with fresh.open("wb") as file:
+            file.write(json.dumps(value, separators=(",", ":")).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk must not fill up with what could not be written
+        fresh.unlink(missing_ok=True)
+        raise
     return fresh
 
 

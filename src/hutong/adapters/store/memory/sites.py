@@ -100,6 +100,7 @@ class MemorySites(Shelf):
             observed_ms=sighting.at_ms,
             agent=sighting.agent or status.agent,
             isolation=sighting.isolation or status.isolation,
+            trouble=sighting.trouble,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {
