@@ -91,10 +91,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = (int.from_bytes(data, "big") ^ int.from_bytes(mask[:size], "big")).to_bytes(size, "big")
         if data == b"leave":
             kind, data = 8, struct.pack(">H", 4001) + b"as asked"
-        length = bytes([len(data)])
-        if len(data) > 125:
-            long = len(data) > 65535
-            length = struct.pack(">BQ", 127, len(data)) if long else struct.pack(">BH", 126, len(data))
+        length = struct.pack(">B", len(data)) if len(data) < 126 else struct.pack(">BQ", 127, len(data))
         self.wfile.write(bytes([128 | kind]) + length + data)
         self.wfile.flush()
         return kind != 8

@@ -292,14 +292,13 @@ def test_a_job_that_ends_ends_its_streams_and_its_pages(world: Any) -> None:
     began, ended = threading.Event(), threading.Event()
 
     def drip() -> None:
-        with visitor.client.stream(
-            "GET", "/drip", headers={"Host": visitor.host, "Cookie": visitor.cookie}
-        ) as answer:
-            try:
+        headers = {"Host": visitor.host, "Cookie": visitor.cookie}
+        try:
+            with visitor.client.stream("GET", "/drip", headers=headers) as answer:
                 for _ in answer.iter_bytes():
-                    continue
-            except Exception:
-                ended.set()
+                    began.set()
+        except httpx2.TransportError:
+            ended.set()
 
     reader = threading.Thread(target=drip, daemon=True)
     reader.start()

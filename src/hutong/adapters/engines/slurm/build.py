@@ -80,6 +80,7 @@ def launcher(programs: dict[str, str], visible: str) -> dict[str, Any]:
             "--ntasks=1",
             "--relative={rank}",
             "--overlap",
+            "--mem=0",
             "--export=ALL",
             "--mpi=none",
             "--quiet",
