@@ -5,9 +5,18 @@ from collections.abc import Iterator
 import pytest
 from testbeds.slurm import Nodes, SlurmCluster
 
+from hutong.adapters.engines.slurm.config import RestConfig
+
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[SlurmCluster]:
     """A real Slurm cluster of three nodes with four declared cards each."""
     with SlurmCluster("alpha", nodes=[Nodes(count=3, gres="gpu:h800:4")]) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_rest(slurm_cluster: SlurmCluster) -> RestConfig:
+    """Slurmrestd of that cluster, with tokens of the user who runs the tests."""
+    token = ("env", f"SLURM_CONF={slurm_cluster.conf}", "scontrol", "token", "lifespan=600")
+    return RestConfig(slurm_cluster.start_rest(), token_command=token)

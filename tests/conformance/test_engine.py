@@ -10,7 +10,7 @@ from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
 
-@pytest.fixture(params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap"])
+@pytest.fixture(params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", "slurm-rest"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
     kind, _, isolation = request.param.partition("-")
@@ -19,7 +19,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             opened = memory_bench()
         case "slurm":
             cluster = request.getfixturevalue("slurm_cluster")
-            opened = slurm_bench(tmp_path, cluster, isolation or "none")
+            rest = request.getfixturevalue("slurm_rest") if isolation == "rest" else None
+            opened = slurm_bench(tmp_path, cluster, "none" if rest else isolation or "none", rest)
         case _:
             opened = local_bench(tmp_path, isolation or "none")
     with opened as bench:
