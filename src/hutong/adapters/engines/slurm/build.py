@@ -142,6 +142,7 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool) -> dict[str, Any]:
             "--ntasks=1",
             "--relative={rank}",
             "--overlap",
+            "--mem=0",
             "--export=ALL",
             "--mpi=none",
             "--quiet",
