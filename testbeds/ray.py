@@ -65,6 +65,7 @@ class RayCluster:
         self.python = self._bin / "python"
         self._gcs = self._ports.take()
         self._dashboard = self._ports.take()
+        self.gcs = f"127.0.0.1:{self._gcs}"
         self.url = f"http://127.0.0.1:{self._dashboard}"
         self._env = {
             "RAY_USAGE_STATS_ENABLED": "0",

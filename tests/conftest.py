@@ -16,6 +16,6 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[RayCluster]:
-    """A real Ray cluster of three nodes with four cards each."""
-    with RayCluster(nodes=3, resources={"h800": 4}) as cluster:
+    """A real Ray cluster of three nodes with four cards of two kinds each."""
+    with RayCluster(nodes=3, resources={"h800": 4, "NPU": 4}) as cluster:
         yield cluster
