@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from testbeds.certificates import write_certificate
-from testbeds.daemons import Daemon, Ports, kill_marked, wait_for
+from testbeds.daemons import Daemon, Ports, wait_for
 from testbeds.kubelet.node import Settings
 
 Json = dict[str, Any]
@@ -31,7 +31,6 @@ T = TypeVar("T")
 VERSION = "1.20.2"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _UP_S = 60
-_MARK = "HUTONG_TESTBED"
 _APPLY = {"PATCH": "application/merge-patch+json"}
 
 
@@ -98,6 +97,7 @@ class KubernetesCluster:
         self._nodes: dict[str, Daemon] = {}
         self.root = Path(tempfile.mkdtemp(prefix="hutong-kubernetes-"))
         self.url = f"https://127.0.0.1:{self._ports.take()}"
+        self._etcd = f"http://127.0.0.1:{self._ports.take()}"
         self.token = secrets.token_hex(16)
         self.kubeconfig = self.root / "kubeconfig"
         self._client: httpx2.Client | None = None
@@ -127,9 +127,9 @@ class KubernetesCluster:
             timeout=30,
             trust_env=False,
         )
-        etcd = self._prepare()
+        self._prepare()
         self._daemons["etcd"].start()
-        self.wait(lambda: httpx2.get(f"{etcd}/health", trust_env=False).is_success, "etcd is well")
+        self.wait(lambda: httpx2.get(f"{self._etcd}/health", trust_env=False).is_success, "etcd is well")
         self.start_api_server()
         self.start_controller_manager()  # it gives up if the API is not there within ten seconds
         self.start_scheduler()
@@ -140,9 +140,8 @@ class KubernetesCluster:
         for node in self._first:
             self.wait_node(node.name)
 
-    def _prepare(self) -> str:
-        """Say how each daemon is run; return etcd's address."""
-        root, etcd = self.root, f"http://127.0.0.1:{self._ports.take()}"
+    def _prepare(self) -> None:
+        root, etcd = self.root, self._etcd
         peer = f"http://127.0.0.1:{self._ports.take()}"
         self._add(
             "etcd", "etcd", f"--data-dir={root}/etcd", f"--listen-client-urls={etcd}",
@@ -174,7 +173,6 @@ class KubernetesCluster:
             "--node-monitor-period=1s",
         )  # fmt: skip
         self._add("kube-scheduler", *common, f"--secure-port={self._ports.take()}")
-        return etcd
 
     def _add(self, name: str, *arguments: str) -> None:
         program = [str(self._binaries / name)] if name in PROGRAMS else []
@@ -185,7 +183,6 @@ class KubernetesCluster:
             self._client.close()
         for daemon in [*self._nodes.values(), *self._daemons.values()]:
             daemon.kill()  # throwaway data: no need to drain
-        kill_marked(_MARK, str(self.root))
         shutil.rmtree(self.root, ignore_errors=True)
         self._ports.release()
 
@@ -218,7 +215,8 @@ class KubernetesCluster:
         if self._client is None:
             raise RuntimeError("the cluster is not started")
         headers = {"Authorization": f"Bearer {self.token}"}
-        with self._client.stream("GET", path, params=options, headers=headers) as stream:
+        url = httpx2.URL(path).copy_merge_params(options)
+        with self._client.stream("GET", url, headers=headers) as stream:
             yield stream
 
     @contextmanager
@@ -286,7 +284,6 @@ class KubernetesCluster:
             port=self._ports.take(),
             capacity={"cpu": str(node.cpus), "memory": node.memory, "pods": str(node.pods)},
             devices=dict(node.devices),
-            mark={_MARK: str(self.root)},
         )
         settings.write(root / "settings.json")
         command = [sys.executable, "-m", "testbeds.kubelet", str(root / "settings.json")]
@@ -338,6 +335,12 @@ class KubernetesCluster:
         """Start it, again at the same address, and wait until it is ready."""
         self._daemons["kube-apiserver"].start()
         self.wait(lambda: self.request("GET", "/readyz").status_code == 200, "the API server is ready")
+
+    def compact(self) -> None:
+        """Have etcd forget all but the newest state: older resource versions and list pages are 410 Gone."""
+        version = int(self.get("/api/v1/namespaces")["metadata"]["resourceVersion"])
+        body = {"revision": version, "physical": True}
+        httpx2.post(f"{self._etcd}/v3/kv/compaction", json=body, trust_env=False).raise_for_status()
 
     def kill_controller_manager(self) -> None:
         """SIGKILL the controllers: jobs make no pods, silent nodes are not noticed."""

@@ -1,14 +1,18 @@
-"""Daemons of a testbed: reserved ports, processes in the foreground that end by their own id, deadlines."""
+"""Processes of a testbed: its folder and ports, daemons in the foreground, waiting with a deadline."""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from testbeds import reaper
 
 SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 NOBODY = 65534
@@ -82,7 +86,7 @@ def listens(address: str, port: int) -> bool:
 
 @dataclass(slots=True)
 class Daemon:
-    """A process in the foreground, in a session of its own; it dies with the thread that started it."""
+    """A process in the foreground, in a session of its own."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -103,8 +107,7 @@ class Daemon:
         become = [] if user_id is None else become_user(user_id)
         with log.open("ab") as out:
             process = subprocess.Popen(
-                # The signal comes last: a change of user would clear it.
-                [*become, "setpriv", "--pdeathsig", "TERM", *map(str, command)],
+                [*become, *map(str, command)],
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
@@ -158,39 +161,63 @@ def wait_until(
         time.sleep(_STEP_S)
 
 
-def marked(marker: str) -> set[int]:
-    """Return the ids of processes with `marker` (NAME=value) in their environment, and of all under them."""
-    wanted = marker.encode()
-    parents: dict[int, int] = {}
-    found: set[int] = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        pid = int(entry.name)
-        try:
-            parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.add(pid)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # it ended meanwhile, or is another user's
-    grown = True
-    while grown:
-        young = {pid for pid, parent in parents.items() if parent in found} - found
-        found |= young
-        grown = bool(young)
-    return found - {os.getpid()}
+class Household:
+    """A testbed's temporary folder and all processes that belong to it.
 
+    When the owner ends without `close`, however it ends, a reaper kills the processes and removes the folder.
+    """
 
-def kill_marked(*markers: str, seconds: float = 10) -> None:
-    """Kill every process that `marked` finds, until none is left."""
+    MARK = "HUTONG_TESTBED"
 
-    def none_left() -> bool:
-        left = set().union(*map(marked, markers))
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        return not left
+    def __init__(self, name: str, *marks: str) -> None:
+        # Unix sockets live here, and their paths end at 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        self.folder.chmod(0o755)
+        (self.folder / "log").mkdir()
+        self.ports = Ports()
+        self._daemons: dict[str, Daemon] = {}
+        self._marks = [f"{self.MARK}={self.folder}", *(mark.format(folder=self.folder) for mark in marks)]
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", reaper.__file__, str(self.folder), *self._marks],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
-    wait_until(none_left, seconds=seconds, what=f"processes of {', '.join(markers)} end")
+    @property
+    def daemons(self) -> list[Daemon]:
+        """All daemons that were started and not taken away."""
+        return list(self._daemons.values())
+
+    def spawn(
+        self, name: str, command: Iterable[str | Path], env: Mapping[str, str], *, user_id: int | None = None
+    ) -> Daemon:
+        """Start a daemon; its output goes to `log/<name>.log`."""
+        self._daemons[name] = Daemon.spawn(
+            name,
+            command,
+            env={**env, self.MARK: str(self.folder)},
+            log=self.folder / "log" / f"{name}.log",
+            cwd=self.folder,
+            user_id=user_id,
+        )
+        return self._daemons[name]
+
+    def take(self, name: str) -> Daemon:
+        """Return a daemon that the caller ends."""
+        return self._daemons.pop(name)
+
+    def processes(self) -> set[int]:
+        """Return the ids of all processes that belong to the testbed, whatever started them."""
+        return reaper.marked(self._marks)
+
+    def close(self) -> None:
+        """Kill all, remove the folder, let the ports go. A second call does nothing."""
+        for daemon in reversed(self.daemons):
+            daemon.kill()
+        self._daemons.clear()
+        left = reaper.kill_marked(self._marks)
+        self.ports.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._reaper.communicate()
+        if left:
+            raise NotReady(f"processes {sorted(left)} of {self.folder.name} do not end")

@@ -10,9 +10,9 @@
         url, token = cluster.start_rest(), cluster.token()       # slurmrestd with JWT
 
 Each cluster has its own temporary folder, munged, key and ports: any number of them can run side by side, in
-several test workers too. Every daemon runs in the foreground, listens on one address (loopback
-unless the machine's name stands for another), and dies with the *thread* that started it: a session-scoped
-fixture is right, a thread of a pool is not. Leaving the block kills daemons and jobs.
+several test workers too. Every daemon runs in the foreground and listens on the address of its host name,
+which is loopback unless /etc/hosts says otherwise (see `bound_address`). Leaving the block kills daemons and
+jobs and removes the folder; so does a reaper once the owner of the cluster is gone, even by SIGKILL.
 
 Run by root, daemons and jobs are root's, and `run(..., user="nobody")` or `token("nobody")` gives jobs of
 another user: only root can start processes of others. Run by anybody else, everything is that user's.
@@ -22,9 +22,7 @@ slurmrestd refuses root and then runs as `nobody`.
 import os
 import pwd
 import secrets
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -33,14 +31,13 @@ from testbeds.processes import (
     NOBODY,
     SEARCH_PATH,
     Daemon,
-    Ports,
+    Household,
     become_user,
-    kill_marked,
     listens,
-    marked,
     require,
     wait_until,
 )
+from testbeds.reaper import kill_marked
 from testbeds.slurm_database import SlurmDatabase
 from testbeds.slurm_files import (
     Node,
@@ -65,7 +62,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
 }
 REST_PROGRAMS = {"slurmrestd": "slurmrestd"}
-NODE_MARKER = "HUTONG_TESTBED_NODE"
+NODE_MARK = "HUTONG_TESTBED_NODE"
 _START_S = 60
 
 
@@ -94,21 +91,20 @@ class SlurmCluster:
         munge_key: bytes | None = None,
     ) -> None:
         require(PROGRAMS)
+        host_address()  # before anything is made
         self.name = name
         self._database = database
-        self._ports = Ports()
-        self._daemons: dict[str, Daemon] = {}
         self._munge_key = munge_key or secrets.token_bytes(128)
-        # Unix sockets live here, and their paths end at 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix=f"slurm-{name}-"))
-        self.folder.chmod(0o755)
+        # Jobs start with the environment of sbatch, not with slurmd's.
+        self._house = Household(f"slurm-{name}", "SLURM_CONF={folder}/slurm.conf")
+        self.folder = self._house.folder
         self.conf = self.folder / "slurm.conf"
-        self._controller_port = self._ports.take()
+        self._controller_port = self._house.ports.take()
         self._nodes: dict[str, Node] = {}
         for kind in nodes:
             for _ in range(kind.count):
                 node = f"{name}-{kind.prefix}{len(self._nodes) + 1}"
-                self._nodes[node] = Node(node, self._ports.take(), kind)
+                self._nodes[node] = Node(node, self._house.ports.take(), kind)
         self._write_files(
             partitions or {"main": "Nodes=ALL Default=YES"},
             {"MinJobAge": str(min_job_age_s), "SlurmdTimeout": str(slurmd_timeout_s), **(settings or {})},
@@ -141,26 +137,24 @@ class SlurmCluster:
             "munged", munged_command(run, self.folder / "munge.key", self.folder / "log" / "munged.log")
         )
         wait_until(
-            (run / "munge.socket").exists, seconds=_START_S, what="munged's socket", daemons=self._alive()
+            (run / "munge.socket").exists,
+            seconds=_START_S,
+            what="munged's socket",
+            daemons=self._house.daemons,
         )
         if self._database is not None:
             self._database.add_cluster(self.name, self.env())
-        self._spawn("slurmctld", ["slurmctld", "-D", "-f", self.conf])
+        self.start_controller()  # first: a slurmd that finds none tries again after a second
         for node in self._nodes:
             self._spawn_slurmd(node)
 
     def stop(self) -> None:
         """Kill daemons and jobs, remove the folder. A second call does nothing."""
-        for daemon in reversed(self._daemons.values()):
-            daemon.kill()
-        self._daemons.clear()
-        kill_marked(*self._markers())
-        self._ports.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._house.close()
 
     def processes(self) -> set[int]:
         """Return the ids of all processes that belong to this cluster, jobs included."""
-        return set().union(*map(marked, self._markers()))
+        return self._house.processes()
 
     # Facts
 
@@ -184,7 +178,7 @@ class SlurmCluster:
             env=self.env(),
             cwd=self.folder / "work",
             input=stdin,
-            text=True,
+            encoding="utf-8",
             capture_output=True,
             check=False,
         )
@@ -222,7 +216,9 @@ class SlurmCluster:
                 return False
             return {line.split()[1] for line in states.splitlines()} == {state}
 
-        wait_until(there, seconds=seconds, what=f"nodes of {self.name} become {state}", daemons=self._alive())
+        wait_until(
+            there, seconds=seconds, what=f"nodes of {self.name} become {state}", daemons=self._house.daemons
+        )
 
     def wait_idle(self) -> None:
         """Wait until every node is idle."""
@@ -232,11 +228,11 @@ class SlurmCluster:
 
     def kill_controller(self) -> None:
         """Crash slurmctld (SIGKILL): what it has not saved is forgotten, see `wait_saved`."""
-        self._daemons.pop("slurmctld").kill()
+        self._house.take("slurmctld").kill()
 
     def stop_controller(self) -> None:
         """End slurmctld in order (SIGTERM): it saves its state first."""
-        self._daemons.pop("slurmctld").stop()
+        self._house.take("slurmctld").stop()
 
     def start_controller(self) -> None:
         """Start slurmctld again and wait until it answers."""
@@ -250,7 +246,7 @@ class SlurmCluster:
             lambda: listens(address, self._controller_port),
             seconds=_START_S,
             what=f"slurmctld of {self.name} listens",
-            daemons=[self._daemons["slurmctld"]],
+            daemons=self._house.daemons,
         )
 
     def wait_saved(self, job_id: str, seconds: float = 30) -> None:
@@ -267,11 +263,11 @@ class SlurmCluster:
     def kill_node(self, node: str) -> None:
         """Take the node's power: its slurmd and all that runs on it end at once."""
         self.kill_slurmd(node)
-        kill_marked(f"{NODE_MARKER}={self._node_mark(node)}")
+        kill_marked([f"{NODE_MARK}={self.folder}/{node}"])
 
     def kill_slurmd(self, node: str) -> None:
         """Crash the node's slurmd only; its jobs run on and are found again after `start_node`."""
-        self._daemons.pop(f"slurmd-{node}").kill()
+        self._house.take(f"slurmd-{node}").kill()
 
     def start_node(self, node: str) -> None:
         """Start the node's slurmd again; `wait_for_nodes` tells when it is back."""
@@ -290,7 +286,7 @@ class SlurmCluster:
     def start_rest(self) -> str:
         """Start slurmrestd (v0.0.38), return its URL. Headers: X-SLURM-USER-NAME, X-SLURM-USER-TOKEN."""
         require(REST_PROGRAMS)
-        address, port = "127.0.0.1", self._ports.take()
+        address, port = "127.0.0.1", self._house.ports.take()
         plugins = "openapi/v0.0.38" + (",openapi/dbv0.0.38" if self._database is not None else "")
         command = [
             "slurmrestd",
@@ -314,7 +310,7 @@ class SlurmCluster:
 
     def stop_rest(self) -> None:
         """End slurmrestd."""
-        self._daemons.pop("slurmrestd").kill()
+        self._house.take("slurmrestd").kill()
 
     def token(self, user: str | None = None, *, lifespan_s: int = 3600) -> str:
         """Return a JWT of a user, the caller's own when none is named."""
@@ -324,7 +320,7 @@ class SlurmCluster:
     # Inside
 
     def _write_files(self, partitions: Mapping[str, str], given: Mapping[str, str]) -> None:
-        for name in ("run", "log", "state", "spool", "work"):
+        for name in ("run", "state", "spool", "work"):
             (self.folder / name).mkdir()
         (self.folder / "work").chmod(0o1777)  # jobs of any user write here
         nodes = list(self._nodes.values())
@@ -342,18 +338,6 @@ class SlurmCluster:
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
         self.conf.write_text(slurm_conf({**settings, **given}, nodes, partitions))
 
-    def _node_mark(self, node: str) -> str:
-        return f"{self.folder}/{node}"
-
-    def _markers(self) -> list[str]:
-        return [
-            f"SLURM_CONF={self.conf}",
-            *(f"{NODE_MARKER}={self._node_mark(node)}" for node in self._nodes),
-        ]
-
-    def _alive(self) -> list[Daemon]:
-        return list(self._daemons.values())
-
     def _spawn(
         self,
         name: str,
@@ -361,14 +345,11 @@ class SlurmCluster:
         env: Mapping[str, str] | None = None,
         user_id: int | None = None,
     ) -> Daemon:
-        log = self.folder / "log" / f"{name}.log"
-        env = {**self.env(), **(env or {})}
-        self._daemons[name] = Daemon.spawn(name, command, env=env, log=log, cwd=self.folder, user_id=user_id)
-        return self._daemons[name]
+        return self._house.spawn(name, command, {**self.env(), **(env or {})}, user_id=user_id)
 
     def _spawn_slurmd(self, node: str) -> None:
         command = ["slurmd", "-D", "-f", str(self.conf), "-N", node]
-        self._spawn(f"slurmd-{node}", command, {NODE_MARKER: self._node_mark(node)})
+        self._spawn(f"slurmd-{node}", command, {NODE_MARK: f"{self.folder}/{node}"})
 
 
 def start_together(*clusters: SlurmCluster) -> None:

@@ -1,14 +1,11 @@
 """slurmdbd over a MariaDB of its own: the accounting of one or more Slurm testbeds."""
 
 import secrets
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 
-from testbeds.processes import SEARCH_PATH, Daemon, Ports, listens, require, wait_until
+from testbeds.processes import SEARCH_PATH, Daemon, Household, listens, require, wait_until
 from testbeds.slurm_files import HOST, host_address, munged_command, user_name, write_secret
 
 PROGRAMS = {
@@ -28,12 +25,11 @@ class SlurmDatabase:
 
     def __init__(self) -> None:
         require(PROGRAMS)
-        self.folder = Path(tempfile.mkdtemp(prefix="slurmdb-"))
-        self.folder.chmod(0o755)
+        host_address()  # before anything is made
+        self._house = Household("slurmdb")
+        self.folder = self._house.folder
         self.jwt_key = secrets.token_bytes(32)
-        self._ports = Ports()
-        self._port = self._ports.take()
-        self._daemons: dict[str, Daemon] = {}
+        self._port = self._house.ports.take()
         self._socket = self.folder / "run" / "mariadb.socket"
         self._options = ["--no-defaults", f"--datadir={self.folder}/data", f"--user={user_name()}"]
         self._write_files()
@@ -53,7 +49,7 @@ class SlurmDatabase:
 
     def kill(self) -> None:
         """Crash slurmdbd (SIGKILL): clusters keep running and keep their records until it is back."""
-        self._daemons.pop("slurmdbd").kill()
+        self._house.take("slurmdbd").kill()
 
     def start(self) -> None:
         """Start slurmdbd, again after `kill`, and wait until it listens."""
@@ -65,11 +61,7 @@ class SlurmDatabase:
 
     def stop(self) -> None:
         """Kill all daemons and remove the folder. A second call does nothing."""
-        for daemon in reversed(self._daemons.values()):
-            daemon.kill()
-        self._daemons.clear()
-        self._ports.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._house.close()
 
     def cluster_settings(self) -> dict[str, str]:
         """Return the lines of slurm.conf that make a cluster use this database."""
@@ -112,8 +104,9 @@ class SlurmDatabase:
             raise RuntimeError(f"mariadb-install-db: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         small = ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=OFF"]
         fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=900", "--skip-log-bin"]
+        utf8 = "--character-set-server=utf8mb4"  # as in Debian's own settings; names may be Chinese
         places = ["--skip-networking", f"--socket={self._socket}", f"--pid-file={run}/mariadb.pid"]
-        daemon = self._spawn("mariadbd", ["mariadbd", *self._options, *places, *small, *fast])
+        daemon = self._spawn("mariadbd", ["mariadbd", *self._options, *places, *small, *fast, utf8])
         wait_until(self._socket.exists, seconds=_START_S, what="MariaDB's socket", daemons=[daemon])
         self.sql("CREATE DATABASE slurm; CREATE USER slurm@localhost IDENTIFIED BY 'slurm'")
         self.sql("GRANT ALL ON slurm.* TO slurm@localhost")
@@ -121,13 +114,12 @@ class SlurmDatabase:
             (run / "munge.socket").exists,
             seconds=_START_S,
             what="munged's socket",
-            daemons=self._daemons.values(),
+            daemons=self._house.daemons,
         )
         self.start()
 
     def _write_files(self) -> None:
-        for name in ("run", "log"):
-            (self.folder / name).mkdir()
+        (self.folder / "run").mkdir()
         write_secret(self.folder / "munge.key", secrets.token_bytes(128))
         write_secret(self.folder / "jwt.key", self.jwt_key)
         settings = {
@@ -161,7 +153,4 @@ class SlurmDatabase:
         }
 
     def _spawn(self, name: str, command: list[str]) -> Daemon:
-        log = self.folder / "log" / f"{name}.log"
-        daemon = Daemon.spawn(name, command, env=self._env(), log=log, cwd=self.folder)
-        self._daemons[name] = daemon
-        return daemon
+        return self._house.spawn(name, command, self._env())

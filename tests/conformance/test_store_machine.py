@@ -205,7 +205,11 @@ class Pair(RuleBasedStateMachine):
             )
         if attempt.settled:
             over = f.Finished(JobState.SUCCEEDED, "")
-            return decide(store, n, now, f.Queued("again", Category.INFRA) if again else over)
+            if not again:
+                return decide(store, n, now, over)
+            wait_ms = amount * 20
+            waits = f.Queued("again", Category.INFRA, wait_ms)
+            return decide(store, n, now, waits, due_ms=now + wait_ms)
         open_hold = self.twin.hold(key)
         release = (
             tuple(HoldPart(each.lot, -each.amount_micro) for each in open_hold.parts) if open_hold else ()

@@ -185,6 +185,7 @@ def test_the_node_ends_pods_by_deadline_and_by_eviction(cluster: KubernetesClust
     cluster.evict(pressed, "The node was low on resource: memory.")
     status = status_of(cluster, pressed, "Failed")
     assert (status["reason"], status["message"]) == ("Evicted", "The node was low on resource: memory.")
+    assert "containerStatuses" not in status
 
 
 def test_a_log_can_be_followed_cut_and_resumed(cluster: KubernetesCluster) -> None:

@@ -1,6 +1,8 @@
 """The Slurm testbed itself: what the adapters' tests, the benchmarks and developers rely on."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,8 +117,8 @@ def test_a_running_job_outlives_crashes_of_the_controller_and_of_its_slurmd() ->
 @pytest.mark.slow
 def test_a_node_without_power_takes_its_jobs_along() -> None:
     with SlurmCluster("delta", slurmd_timeout_s=5, settings={"MessageTimeout": "5"}) as cluster:
-        job = submit(cluster, "--no-requeue", "--nodelist=delta-n2", "--wrap", "sleep 987")
-        cluster.wait_for_job(job, "RUNNING")
+        job = submit(cluster, "--no-requeue", "--nodelist=delta-n2", "--wrap", "touch started; sleep 987")
+        wait_until((cluster.folder / "work" / "started").exists, seconds=30, what="the job runs")
         before = cluster.processes()
         cluster.kill_node("delta-n2")
         assert len(cluster.processes()) <= len(before) - 3  # slurmd, slurmstepd, the job
@@ -144,19 +146,38 @@ def test_accounting_outlives_a_crash_of_slurmdbd() -> None:
         assert "gres/gpu:h100=2" in cluster.run(*fields)
 
 
-def test_nothing_is_left_after_the_block() -> None:
-    with SlurmCluster("zeta") as cluster:
-        job = submit(cluster, "--wrap", "sleep 987 & setsid sleep 988")
-        cluster.wait_for_job(job, "RUNNING")
-        pids = cluster.processes()
-        folder = cluster.folder
-    assert len(pids) >= 6  # munged, slurmctld, two slurmd, a slurmstepd, the job
+OWNER = """
+import sys
+from testbeds.processes import wait_until
+from testbeds.slurm import SlurmCluster
+with SlurmCluster("eta") as cluster:
+    cluster.run("sbatch", "--wrap", "setsid sleep 988 & touch started; sleep 987")
+    wait_until((cluster.folder / "work" / "started").exists, seconds=30, what="the job runs")
+    print(cluster.folder, *cluster.processes(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("last", ["a line", "SIGKILL"])
+def test_nothing_is_left_after_the_block_nor_when_its_owner_is_killed(last: str) -> None:
+    command = [sys.executable, "-c", OWNER]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdin is not None
+        assert owner.stdout is not None
+        folder, *pids = owner.stdout.readline().split()
+        assert len(pids) >= 7  # munged, slurmctld, two slurmd, a slurmstepd, its shell, a job
+        if last == "SIGKILL":
+            owner.kill()
+        else:
+            owner.stdin.write("\n")
     wait_until(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids),
-        seconds=10,
-        what="init reaps the killed",
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids) and not Path(folder).exists(),
+        seconds=30,
+        what="all is gone",
     )
-    assert not folder.exists()
 
 
 def test_a_port_is_nobody_elses_and_a_server_can_use_it_twice() -> None:

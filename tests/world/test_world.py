@@ -24,7 +24,7 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.ledger.replay import replay
-from hutong.core.work.facts import CancelAsked, HoldAsked, Released
+from hutong.core.work.facts import CancelAsked, HoldAsked, Placed, Queued, Released
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
 from hutong.core.work.states import AttemptState
@@ -163,7 +163,13 @@ class World(RuleBasedStateMachine):
     @invariant()
     def state_is_the_fold_of_facts(self) -> None:
         for row in self.store.jobs(JobQuery(limit=50)):
-            assert row.job == fold(self.store.facts(row.job.id, 0, 1000))
+            facts = self.store.facts(row.job.id, 0, 1000)
+            assert row.job == fold(facts)
+            ready_ms = 0
+            for fact in facts:
+                if isinstance(fact.event, Queued):
+                    ready_ms = fact.at_ms + fact.event.wait_ms
+                assert not isinstance(fact.event, Placed) or fact.at_ms >= ready_ms, "it did not back off"
 
     @invariant()
     def pools_are_never_oversold(self) -> None:

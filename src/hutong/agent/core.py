@@ -22,6 +22,7 @@ from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
 from hutong.core.work.facts import Accepted, AgentEvent, Collected, Ended, Report, Started, Starting
+from hutong.core.work.spec import Input
 from hutong.core.work.states import AttemptState, Category
 from hutong.wire.agent import REPORTS_AT_ONCE
 
@@ -185,12 +186,16 @@ class Agent:
         if spec is None:
             return False
         try:
-            staged = self._stager.stage(command.key, spec.inputs)
+            carried = command.checkpoint
+            last = (Input("", carried, "manifest"),) if carried else ()
+            staged = self._stager.stage(command.key, (*spec.inputs, *last))
             if staged is None:
                 return False
+            checkpoint = staged[-1][2] if carried else None
             order = Order(
-                command.key, command.job, command.project, command.attempt, spec, staged, command.secrets
-            )
+                command.key, command.job, command.project, command.attempt, spec,
+                staged[: len(spec.inputs)], command.secrets, checkpoint,
+            )  # fmt: skip
             receipt = self._engine.submit(order)
             self._adopted[command.key] = receipt.adopted
             _log.info("start", site=self._site, key=command.key, adopted=receipt.adopted)
@@ -319,8 +324,7 @@ class Agent:
                 continue
             told = self._told.get(key, set())
             if type(each.ended) in told and Collected not in told:
-                attempt = each.ended.attempt
-                self._collecting[key] = self._pool.submit(self._collector.collect, key, attempt)
+                self._collecting[key] = self._pool.submit(self._collector.collect, key, each.ended)
 
     def _ship_logs(self, live: set[AttemptKey]) -> bool:
         """Have new parts of the logs that somebody reads sent in the background; True if some were."""

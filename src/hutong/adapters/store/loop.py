@@ -10,6 +10,7 @@ from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_holds, read_lots
 from hutong.adapters.store.tables import (
+    IN_QUEUE,
     absences,
     commands,
     facts,
@@ -29,7 +30,7 @@ from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
 from hutong.core.work.states import JobState
 
 _LOOP = "loop"
-_QUEUED = jobs.c.state == sa.literal_column(f"'{JobState.QUEUED.value}'")
+_IN_QUEUE = sa.text(IN_QUEUE)
 _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _WITHDRAW = commands.delete().where(
     commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
@@ -157,9 +158,9 @@ class Loop:
 
 def _waiting_projects() -> sa.Select[tuple[str]]:
     """Select the projects that have queued jobs, by stepping from one to the next in the queue's index."""
-    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_QUEUED)
+    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_IN_QUEUE)
     found = first.cte("found", recursive=True)
-    after = sa.select(sa.func.min(jobs.c.project)).where(_QUEUED, jobs.c.project > found.c.project)
+    after = sa.select(sa.func.min(jobs.c.project)).where(_IN_QUEUE, jobs.c.project > found.c.project)
     found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.project.is_not(None)))
     return sa.select(found.c.project).where(found.c.project.is_not(None)).limit(rules.QUEUES_MAX)
 
@@ -183,7 +184,7 @@ def _heads(
     names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
     projects = connection.execute(_WAITING_PROJECTS).scalars().all()
     share = rules.queue_share(limits.queue, len(projects))
-    waiting = sa.select(*COLUMNS).where(_QUEUED, jobs.c.project == sa.bindparam("whose"))
+    waiting = sa.select(*COLUMNS).where(_IN_QUEUE, jobs.c.project == sa.bindparam("whose"))
     waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(share + len(names))
     queue: list[JobRow] = []
     for project in projects:

@@ -22,6 +22,8 @@ class Rules:
     `lost_after_ms` and `lost_polls`: how long, and in how many full observations, an attempt must be missing
     before it is LOST (invariant B); both must be met, and the time must be longer than an agent's lease on
     a start command. `settle_every_ms`, `hold_ms`: long jobs are settled so often, and so much is held ahead.
+    `retry_ms`, `retry_most_ms`: the first retry of a job follows at once, the second after `retry_ms`, each
+    further one after twice as long as the last, up to `retry_most_ms`.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=_policies)
@@ -34,6 +36,8 @@ class Rules:
     collect_within_ms: int = 900_000
     overdue_ms: int = 600_000
     max_attempts: int = 8
+    retry_ms: int = 10_000
+    retry_most_ms: int = 300_000
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""

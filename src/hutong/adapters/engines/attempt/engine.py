@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from hutong.adapters.engines.attempt import box, files, supervise
+from hutong.adapters.engines.attempt.call import reach
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
-from hutong.core.work.spec import JobType
-from hutong.core.work.states import AttemptState, Category
+from hutong.core.work.states import UNCHARGED_RETRY, AttemptState, Category
 
 
 @functools.cache
@@ -132,9 +133,24 @@ class FolderEngine(ABC):
         for rest in self._trash.iterdir():
             _delete(rest)
 
+    def checkpoint(self, key: AttemptKey) -> Path | None:
+        """Return where the job keeps its checkpoints, if there are any."""
+        named = split_key(key)
+        kept = self._kept(named[0]) if named else None
+        if kept is None or not kept.is_dir() or all(path.name == files.CARRIED for path in kept.iterdir()):
+            return None
+        return kept
+
     def capacity(self) -> tuple[PoolState, ...]:
         """Return nothing: the pools are as declared."""
         return ()
+
+    async def reach(self, key: AttemptKey, rank: int, port: int) -> socket.socket:
+        """Return a stream to a port of the job, or, for port 0, to a command beside a rank."""
+        folder = self._folder(key)
+        if (folder / files.END).exists() or not folder.exists():
+            raise Refused("job_over", "the job has ended")
+        return await reach(folder, rank, port)
 
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:
@@ -170,7 +186,16 @@ class FolderEngine(ABC):
         if end is None:
             return None
         port = (files.read_json(folder / files.STARTED) or {}).get("port", 0)
-        return _seen_end(key, end, port, external_id)
+        return _seen_end(key, {"checkpoint": self._carries(key, end), **end}, port, external_id)
+
+    def _carries(self, key: AttemptKey, end: Mapping[str, Any]) -> bool:
+        """Return whether another attempt may follow that could go on from what this one has kept."""
+        order = files.read_json(self._attempts / key / files.ORDER)
+        if order is None or not end["started_ms"] or self.checkpoint(key) is None:
+            return False
+        if end["category"] in UNCHARGED_RETRY:
+            return True
+        return end["category"] in {Category.USER, Category.OOM} and order["spec"].get("retries", False)
 
     def _write_end(self, key: AttemptKey, verdict: supervise.Verdict, ended_ms: int = 0) -> None:
         """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict."""
@@ -195,6 +220,18 @@ class FolderEngine(ABC):
         """Where a job keeps what its next attempt at this site may go on from."""
         return self._checkpoints / job.lower()
 
+    def _carry_over(self, source: Path, kept: Path) -> None:
+        """Put a checkpoint of another site in place of ours, once: a job that runs may have written since."""
+        mark = {"source": source.name}
+        if files.read_json(kept / files.CARRIED) == mark:
+            return
+        fresh = kept.with_name(f".{kept.name}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(source, fresh)
+        files.write_json(fresh / files.CARRIED, mark)
+        kept.rename(self._trash / f"{kept.name}.{os.getpid()}.{time.monotonic_ns()}.old")
+        fresh.rename(kept)
+
     def _folder(self, key: AttemptKey) -> Path:
         if split_key(key) is None:
             raise Refused("bad_key", f"{key!r} is not the key of an attempt", (Problem("/key", "not a key"),))
@@ -207,8 +244,10 @@ class FolderEngine(ABC):
     def _write_order(self, folder: Path, order: Order, launcher: Mapping[str, Any]) -> None:
         """Write what the supervisor must know; `launcher` says how it starts a rank."""
         self._kept(order.job).mkdir(mode=0o700, exist_ok=True)
+        if order.checkpoint is not None:
+            self._carry_over(order.checkpoint, self._kept(order.job))
         spec, config = order.spec, self._config
-        listens = spec.type is JobType.SERVICE or bool(spec.ports)
+        listens = spec.type.listens or bool(spec.ports)
         document = {
             "key": order.key,
             "job": order.job,
@@ -228,6 +267,7 @@ class FolderEngine(ABC):
                 "network": spec.network or listens,
                 "max_duration_s": spec.max_duration_s,
                 "grace_s": spec.grace_s,
+                "retries": bool(spec.retry.max_restarts_on_errors or spec.retry.recover_on_exit_codes),
             },
             "secret_names": sorted(order.secrets),
             "staged": [(mount, kind, str(path.resolve())) for mount, kind, path in order.staged],
@@ -292,6 +332,7 @@ def _seen_end(key: AttemptKey, end: dict[str, Any], port: int = 0, external_id: 
         ended_ms=end["ended_ms"],
         ran_ms=end["ran_ms"],
         exits=exits,
+        checkpoint=end.get("checkpoint", False),
     )
     return Seen(key, ended.outcome, external_id or key, ended.started_ms, port, ended)
 

@@ -25,6 +25,11 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+RELAY = "relay.json"  # where the attempt's relay listens, and the token that opens it
+RELAY_ASK = "relay.ask"
+RELAY_SOCKET = "relay.sock"
+CARRIED = ".hutong-carried.json"
+SCRIPT = "job.sh"
 TOKEN = "token.json"  # noqa: S105  (the name of a file)
 
 _counter = itertools.count()

@@ -33,19 +33,13 @@ def sbatch(order: Order, pool: SlurmPool, folder: Path, script: Path, comment: s
         "open-mode": "append",
         "nodes": str(spec.num_nodes),
         "ntasks-per-node": "1",
-        "partition": pool.partition,
-        "account": pool.account,
-        "qos": pool.qos,
-        "constraint": pool.constraint,
-        "reservation": pool.reservation,
-        "licenses": pool.licenses,
         "gres": f"{pool.gres}:{cards}" if pool.gres and cards else "",
         "cpus-per-task": str(spec.resources.cpus or pool.cpus_per_card * cards or ""),
         "mem": _memory(spec.resources.memory_bytes, pool.memory_mb_per_card * cards),
         "time": _minutes(order),
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
-    return ["--parsable", "--no-requeue", *given, *pool.options, str(script)]
+    return ["--parsable", "--no-requeue", *given, *pool_options(pool), str(script)]
 
 
 def _memory(memory_bytes: int, default_mb: int) -> str:
@@ -80,9 +74,33 @@ def launcher(programs: dict[str, str], visible: str) -> dict[str, Any]:
         "asker": [programs["scontrol"], "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
+        "beside": [
+            programs["srun"],
+            "--nodes=1",
+            "--ntasks=1",
+            "--relative={rank}",
+            "--overlap",
+            "--export=ALL",
+            "--mpi=none",
+            "--quiet",
+            "--unbuffered",
+        ],
         "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
         "visible": visible,
     }
+
+
+def pool_options(pool: SlurmPool) -> list[str]:
+    """Return the options that send a job to a pool, without cards."""
+    named = {
+        "partition": pool.partition,
+        "account": pool.account,
+        "qos": pool.qos,
+        "constraint": pool.constraint,
+        "reservation": pool.reservation,
+        "licenses": pool.licenses,
+    }
+    return [*(f"--{name}={value}" for name, value in named.items() if value), *pool.options]
 
 
 def squeue(user: str) -> list[str]:

@@ -13,7 +13,7 @@ from hutong.adapters.engines.slurm.nodes import SHOW_NODES, WAITING_FIELDS, Node
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct", "sinfo")
+PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct", "sacctmgr", "sinfo")
 _NAMES_AT_ONCE = 100
 # What no amount of waiting changes; anything else is tried again.
 _NEVER = re.compile(
@@ -86,13 +86,26 @@ class Commands:
 
     def default_partition(self) -> str:
         """Return the partition of jobs that name none."""
-        text = self._ask("scontrol", ["--oneliner", "show", "partition"])
-        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", text)
+        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", self.partitions())
         return found[1] if found else ""
 
     def settings(self) -> dict[str, str]:
         """Return the controller's configuration."""
         return parse.settings(self._ask("scontrol", ["show", "config"]))
+
+    def partitions(self) -> str:
+        """Return what scontrol says of every partition, one line each."""
+        return self._ask("scontrol", ["--all", "--oneliner", "show", "partition"])
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that accounting knows our user in."""
+        asked = ["--noheader", "--parsable2", "show", "associations", f"user={self._user}", "format=Account"]
+        return sorted(set(filter(None, self._ask("sacctmgr", asked).split())))
+
+    def refusal(self, arguments: Sequence[str]) -> str:
+        """Return why Slurm would never take a submission, in its words; nothing if it would."""
+        done = self._run("sbatch", ["--test-only", *arguments])
+        return "" if done.returncode == 0 else _last_words(done.stderr)
 
     def _ask(self, program: str, arguments: Sequence[str]) -> str:
         done = self._run(program, arguments)

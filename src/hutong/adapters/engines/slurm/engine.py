@@ -10,7 +10,7 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
-from hutong.adapters.engines.attempt.programs import install_payloads, install_programs
+from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse
 from hutong.adapters.engines.slurm import nodes as nodes_of
@@ -49,6 +49,7 @@ class SlurmEngine(FolderEngine):
         self._origin = hashlib.sha256(str(root).encode()).hexdigest()[:16]
         self._commands = Commands(config, getpass.getuser())
         self._program = install_programs(root / "programs") / "batch.py"
+        collect_programs(root / "programs", (self._program, payloads), self._attempts)
         self._accounting: bool | None = None
         self._cluster = ""
         self._jobs: dict[str, Record] = {}
@@ -82,7 +83,7 @@ class SlurmEngine(FolderEngine):
         if record is None:
             self._write_job(folder, order, pool)
             comment = build.comment(self._origin, order.project)
-            job_id = self._commands.submit(build.sbatch(order, pool, folder, folder / "job.sh", comment))
+            job_id = self._commands.submit(build.sbatch(order, pool, folder, folder / files.SCRIPT, comment))
         else:
             job_id = record.id
         external = self._external(job_id)
@@ -145,7 +146,7 @@ class SlurmEngine(FolderEngine):
         )
         files.write_json(folder / files.SECRETS, dict(order.secrets))
         script = build.script(self._slurm.python, self._program, folder)
-        (folder / "job.sh").write_text(script)
+        (folder / files.SCRIPT).write_text(script)
 
     def _learn(self) -> None:
         """Ask once what the cluster is and whether it keeps accounts."""
