@@ -14,8 +14,10 @@ from tests.conformance.benches import Bench, now_ms, ray_bench, ray_config
 
 from hutong.adapters.engines.attempt import tree
 from hutong.adapters.engines.base import Order
+from hutong.adapters.engines.inspection import Count, Level
 from hutong.adapters.engines.ray.config import RayPool
 from hutong.adapters.engines.ray.engine import RayEngine
+from hutong.adapters.engines.ray.inspect import RayInspector
 from hutong.adapters.engines.ray.parse import Record
 from hutong.agent.core import steady_ms
 from hutong.core.kernel.errors import Later, Refused
@@ -250,6 +252,21 @@ def test_pools_are_what_is_alive_less_what_others_hold(site: Site, monkeypatch: 
     site.engine._client.stop("theirs")
 
 
+def test_the_inspector_sees_what_there_is(site: Site, tmp_path: Path) -> None:
+    config = replace(site.engine._ray, pools={"p": RayPool({"h800": 1}), "none": RayPool({"h900": 1})})
+    inspector = RayInspector(config)
+    levels = {check.name: check.level for check in inspector.check(quick=False)}
+    assert (levels["ray"], levels["pool p"], levels["pool none"]) == (Level.OK, Level.OK, Level.BAD)
+    assert inspector.count("p", "H800") == Count(12)
+    found = inspector.inspect()
+    assert found.facts["version"].startswith("2.")
+    assert {(each.id, each.nodes, each.cards_per_node) for each in found.pools} == {
+        ("h800", 3, 4),
+        ("npu", 3, 4),
+    }
+    assert "anybody" in found.review[0]
+
+
 def test_a_head_that_is_out_of_reach_says_nothing_of_jobs(site: Site, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     config = replace(ray_config(tmp_path / "b", site.cluster, "none"), url="http://127.0.0.1:9")
@@ -284,3 +301,16 @@ def test_a_head_that_restarts_forgets_jobs_and_they_end(site: Site) -> None:
         assert "head" in ended.reason
         site.gone(order.key)
     assert site.finish(site.run("true").key).outcome is AttemptState.SUCCEEDED
+
+
+def test_a_cluster_that_asks_for_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef-of-a-test\n")
+    with RayCluster(resources={"h800": 4}, token="0123456789abcdef-of-a-test") as cluster:
+        config = replace(ray_config(tmp_path, cluster, "none"), token_file=tmp_path / "token")
+        engine = RayEngine(config, now_ms, steady_ms)
+        site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, 90), tmp_path, cluster)
+        assert site.finish(site.run("true").key).outcome is AttemptState.SUCCEEDED
+        assert not engine._client.open()
+        (tmp_path / "token").write_text("another")
+        with pytest.raises(Later, match="token_file"):
+            RayEngine(config, now_ms, steady_ms).observe()

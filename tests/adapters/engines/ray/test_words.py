@@ -1,16 +1,25 @@
 """Pure: what is asked of Ray for an order, and what its answers mean."""
 
+import json
 import shlex
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order
+from hutong.adapters.engines.inspection import card_name
 from hutong.adapters.engines.ray import build, parse
-from hutong.adapters.engines.ray.config import RayPool
+from hutong.adapters.engines.ray.client import JobsClient
+from hutong.adapters.engines.ray.config import RayConfig, RayPool
+from hutong.adapters.engines.ray.inspect import pools
 from hutong.core.capacity.sites import PoolState
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
@@ -42,7 +51,7 @@ def test_a_job_without_cards_asks_for_a_cpu() -> None:
 
 
 def test_a_submission_bears_the_key_and_our_mark_and_no_secret() -> None:
-    body = build.submission(order(), "origin", "/opt/ray py/bin/python", Path("/s/driver.py"), Path("/s/a"))
+    body = build.submission(order(), "origin", ["/opt/ray py/bin/python", "/s/driver.py", "/s/a"])
     assert body["submission_id"] == order().key
     assert body["metadata"] == {"hutong": "origin", "project": "lab"}
     assert shlex.split(body["entrypoint"]) == ["exec", "/opt/ray py/bin/python", "/s/driver.py", "/s/a"]
@@ -50,8 +59,9 @@ def test_a_submission_bears_the_key_and_our_mark_and_no_secret() -> None:
 
 
 def test_one_node_needs_no_spreading() -> None:
+    config = RayConfig(FolderConfig(Path("/s"), Path("/p")), "http://head:8265", {"h": RayPool()})
     plans = [
-        build.launcher(order(nodes), RayPool(), Path("/p"), Path("/s/a"), "python3", 60)["ray"]
+        build.launcher(order(nodes), config, Path("/p"), Path("/s/driver.py"), Path("/s/a"))["ray"]
         for nodes in (1, 2)
     ]
     assert [each["strategy"] for each in plans] == ["PACK", "STRICT_SPREAD"]
@@ -98,3 +108,101 @@ def test_a_pool_is_what_living_nodes_have_less_what_others_hold() -> None:
     states = parse.pool_states(pools, nodes, used, {"h": 2})
     assert states == (PoolState("h", 16, 4), PoolState("half", 32, 12))
     assert parse.used({"data": {"clusterStatus": None}}) == {}
+
+
+RECORDED = Path(__file__).parent / "recorded" / "2.60"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())["body"]
+
+
+@pytest.mark.parametrize(
+    ("name", "over", "words"),
+    [
+        ("job-pending", False, ""),
+        ("job-running", False, ""),
+        ("job-succeeded", True, "left no end"),
+        ("job-stopped", True, "not by the platform"),
+        ("job-failed", True, "exit code"),
+        ("job-killed", True, "exit code -9"),
+        ("job-bad-environment", True, "runtime_env setup failed"),
+        ("job-fits-nowhere", True, "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"),
+    ],
+)
+def test_what_ray_has_been_heard_to_say_of_jobs(name: str, over: bool, words: str) -> None:
+    record = parse.job(recorded(name))
+    assert (record.over, record.name[:3]) == (over, "ht-")
+    assert not over or words in record.verdict().reason
+
+
+def test_what_ray_has_been_heard_to_say_of_all() -> None:
+    assert len({each.name for each in parse.jobs(recorded("job-list"))}) == len(recorded("job-list"))
+    nodes, after = parse.totals(recorded("state-nodes")), parse.totals(recorded("state-nodes-after-loss"))
+    assert ([each["ascend910b"] for each in nodes], len(after)) == ([8.0, 8.0], 1)
+    assert parse.used(recorded("cluster-status"))["ascend910b"] == 0
+
+
+@pytest.fixture
+def replay() -> Iterator[tuple[JobsClient, dict[str, str]]]:
+    """A head that answers each request, by method, with a recording."""
+    answers: dict[str, str] = {}
+
+    class Head(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            told = json.loads((RECORDED / f"{answers[self.command]}.json").read_text())
+            body = told["body"] if isinstance(told["body"], str) else json.dumps(told["body"])
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(told["status"])
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815  (their names are http.server's)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Head) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        config = RayConfig(FolderConfig(Path("/s"), Path("/p")), f"http://127.0.0.1:{server.server_port}")
+        yield JobsClient(config), answers
+        server.shutdown()
+        thread.join()
+
+
+def test_answers_are_sorted_into_ours(replay: tuple[JobsClient, dict[str, str]]) -> None:
+    client, answers = replay
+    answers["POST"] = "submit"
+    assert client.submit({})
+    answers["POST"] = "submit-again"
+    assert not client.submit({})
+    for answers["POST"] in ("submit-without-entrypoint", "submit-wrong-type"):
+        with pytest.raises(Refused, match="TypeError"):
+            client.submit({})
+    answers["GET"] = "unknown"
+    assert client.job("none") is None
+    for answers["GET"] in ("no-token", "wrong-token"):
+        with pytest.raises(Later, match="token"):
+            client.jobs()
+    answers["GET"] = "version"
+    assert client.version() == "2.60.0"
+    answers["POST"], answers["DELETE"] = "unknown-stop", "unknown-delete"
+    client.stop("none")
+    client.delete("none")
+    answers["DELETE"] = "delete-running"
+    with pytest.raises(Later, match="500"):
+        client.delete("running")
+
+
+def test_like_nodes_are_a_pool() -> None:
+    gpu = {"CPU": 96.0, "memory": 1e12, "GPU": 8.0, "accelerator_type:H100": 1.0, "node:10.0.0.1": 1.0}
+    mine = {"CPU": 64.0, "memory": 1e11, "ascend910b": 8.0, "object_store_memory": 1e9}
+    found = pools([gpu, gpu | {"CPU": 64.0}, mine, {"CPU": 4.0, "node:__internal_head__": 1.0}])
+    assert [
+        (each.id, each.accelerator, each.nodes, each.cards_per_node, each.cpus_per_node) for each in found
+    ] == [
+        ("h100", "H100", 2, 8, 64),
+        ("ascend910b", card_name("ascend910b"), 1, 8, 64),
+    ]
+    assert found[0].settings[0].value == {"GPU": 1.0, "accelerator_type:H100": 0.001}
+    assert found[1].settings[0].value == {"ascend910b": 1.0}

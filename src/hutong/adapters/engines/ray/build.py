@@ -1,12 +1,13 @@
 """Pure: what is asked of Ray for an order: the gang's bundles, the driver's plan, the job itself."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hutong.adapters.engines.attempt import launch
 from hutong.adapters.engines.base import Order
-from hutong.adapters.engines.ray.config import RayPool
+from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.core.kernel.errors import Problem, Refused
 
 STRATEGIES = ("STRICT_SPREAD", "SPREAD", "PACK", "STRICT_PACK")
@@ -25,17 +26,16 @@ def bundles(order: Order, pool: RayPool) -> list[dict[str, float]]:
     return [{name: count for name, count in bundle.items() if count}] * spec.num_nodes
 
 
-def launcher(
-    order: Order, pool: RayPool, programs: Path, folder: Path, python: str, meet_s: float
-) -> dict[str, Any]:
-    """Return how ranks are started, and the driver's plan for the nodes."""
-    start = [python, "-I", "-S"]
+def launcher(order: Order, config: RayConfig, programs: Path, driver: Path, folder: Path) -> dict[str, Any]:
+    """Return how ranks are started, and the driver's plan; `entry` is how Ray starts the driver."""
+    pool, start = config.pools[order.attempt.pool], [config.python, "-I", "-S"]
     return {
-        **launch.followers(python, programs, folder, _INHERITED, meet_s, _CALL_S),
+        **launch.followers(config.python, programs, folder, _INHERITED, config.meet_s, _CALL_S),
         "identity": ("RAY_JOB_ID",),
         "pool": order.attempt.pool,
         "ray": {
             "key": order.key,
+            "entry": [config.ray_python, str(driver), str(folder)],
             "bundles": bundles(order, pool),
             "strategy": pool.strategy if order.spec.num_nodes > 1 else "PACK",
             "follow": [*start, str(programs / "follow.py"), str(folder)],
@@ -44,11 +44,11 @@ def launcher(
     }
 
 
-def submission(order: Order, origin: str, ray_python: str, driver: Path, folder: Path) -> dict[str, Any]:
+def submission(order: Order, origin: str, entry: Sequence[str]) -> dict[str, Any]:
     """Return the body of the request: the key is its name, and `origin` marks it as ours."""
     return {
         "submission_id": order.key,
-        "entrypoint": "exec " + shlex.join([ray_python, str(driver), str(folder)]),
+        "entrypoint": f"exec {shlex.join(entry)}",
         "metadata": {"hutong": origin, "project": order.project},
     }
 

@@ -59,6 +59,14 @@ class JobsClient:
         """Have Ray forget a job that is over."""
         self._leave(self._send("DELETE", f"/api/jobs/{name}"))
 
+    def version(self) -> str:
+        """Return the version of Ray."""
+        return str(self._ask("/api/version").get("ray_version", ""))
+
+    def open(self) -> bool:
+        """Return whether the head takes requests without a token."""
+        return self._send("GET", "/api/version", headers={"Authorization": ""}).status_code == 200
+
     def nodes(self) -> list[dict[str, float]]:
         """Return the resources of each node that is alive."""
         return parse.totals(self._ask(f"{_NODES}?limit={_MOST_NODES}"))
@@ -79,9 +87,9 @@ class JobsClient:
         except ValueError as error:
             raise Later(f"{path} of Ray's head is no JSON: {error}", 5) from error
 
-    def _send(self, method: str, path: str, json: dict[str, Any] | None = None) -> httpx2.Response:
+    def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:  # noqa: ANN401  (httpx2's own)
         try:
-            return self._http.request(method, path, json=json)
+            return self._http.request(method, path, **more)
         except httpx2.HTTPError as error:
             raise Later(f"Ray's head: {error or type(error).__name__}", 5) from error
 

@@ -9,13 +9,18 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
-from hutong.adapters.engines.attempt.programs import install_file, install_payloads, install_programs
+from hutong.adapters.engines.attempt.programs import (
+    collect_programs,
+    install_file,
+    install_payloads,
+    install_programs,
+)
 from hutong.adapters.engines.attempt.signs import Signs
 from hutong.adapters.engines.attempt.supervise import Verdict
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.ray import build, parse
 from hutong.adapters.engines.ray.client import JobsClient
-from hutong.adapters.engines.ray.config import RayConfig, RayPool
+from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.ray.parse import Record
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Problem, Refused
@@ -52,6 +57,7 @@ class RayEngine(FolderEngine):
         self._client = JobsClient(config)
         self._programs = install_programs(root / "programs")
         self._driver = install_file(Path(build.__file__).with_name("driver.py"), root / "programs")
+        collect_programs(root / "programs", (self._programs, self._driver, payloads), self._attempts)
         files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
         self._origin: str = (files.read_json(root / _ORIGIN) or {})["origin"]
         self._jobs: dict[str, Record] = {}
@@ -65,7 +71,7 @@ class RayEngine(FolderEngine):
 
     def submit(self, order: Order) -> Receipt:
         """Submit the attempt unless Ray has a job of its name."""
-        pool = self._pool(order)
+        self._check_pool(order)
         folder = self._claim(order.key)
         if folder is None or claimed(folder) or (folder / _SUBMITTED).exists():
             return Receipt(order.key, adopted=True)
@@ -73,9 +79,8 @@ class RayEngine(FolderEngine):
         record = self._client.job(order.key)
         adopted = record is not None
         if record is None:
-            self._write_job(folder, order, pool)
-            body = build.submission(order, self._origin, self._ray.ray_python, self._driver, folder)
-            adopted = not self._client.submit(body)
+            entry = self._write_job(folder, order)
+            adopted = not self._client.submit(build.submission(order, self._origin, entry))
         elif record.origin != self._origin:
             raise Refused("taken_key", f"Ray has a job {order.key} that is not this site's")
         files.write_json(folder / _SUBMITTED, {"at_ms": self._clock()})
@@ -117,22 +122,26 @@ class RayEngine(FolderEngine):
                 held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
         return held
 
-    def _pool(self, order: Order) -> RayPool:
-        pool = self._ray.pools.get(order.attempt.pool)
-        if pool is None:
+    def _check_pool(self, order: Order) -> None:
+        if order.attempt.pool not in self._ray.pools:
             text = f"pool {order.attempt.pool!r} is not in the agent's configuration"
             fix = f"add [engine.pools.{order.attempt.pool}]"
             raise Refused("unknown_pool", text, (Problem("/pools", text, fix),))
-        return pool
 
-    def _write_job(self, folder: Path, order: Order, pool: RayPool) -> None:
-        """Write what the nodes must know, the order last; what is there already may be in use."""
-        if (folder / files.ORDER).exists():
-            return
-        self._write_token(folder)
-        files.write_json(folder / files.SECRETS, dict(order.secrets))
-        launcher = build.launcher(order, pool, self._programs, folder, self._ray.python, self._ray.meet_s)
-        self._write_order(folder, order, launcher)
+    def _write_job(self, folder: Path, order: Order) -> list[str]:
+        """Write what the nodes must know, the order last; returns how Ray is to start the driver.
+
+        What is there already stays: an earlier submission may use it.
+        """
+        written = files.read_json(folder / files.ORDER)
+        if written is None:
+            self._write_token(folder)
+            files.write_json(folder / files.SECRETS, dict(order.secrets))
+            launcher = build.launcher(order, self._ray, self._programs, self._driver, folder)
+            self._write_order(folder, order, launcher)
+            written = {"launcher": launcher}
+        entry: list[str] = written["launcher"]["ray"]["entry"]
+        return entry
 
     def _poll(self) -> None:
         now = self._ticks()

@@ -1,5 +1,6 @@
 """Pure: Ray's answers as records; a status that is new to us is kept as one that is not over."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def used(answer: Mapping[str, Any]) -> dict[str, float]:
 
 def plain(name: str) -> str:
     """Return a resource's name without what the dashboard changes of names."""
-    return name.replace("_", "").lower()
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def pool_states(
