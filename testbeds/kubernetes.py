@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 VERSION = "1.20.2"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_UP_S = 60
+_UP_S = 120
 _APPLY = {"PATCH": "application/merge-patch+json"}
 
 
@@ -87,7 +87,7 @@ class KubernetesCluster:
     (a real cluster: 40 s and 300 s).
     """
 
-    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 8, eviction_s: int = 2) -> None:
+    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 10, eviction_s: int = 2) -> None:
         self._binaries = find_binaries()
         self._first = list(nodes)
         self._grace_s = grace_s
@@ -216,7 +216,8 @@ class KubernetesCluster:
             raise RuntimeError("the cluster is not started")
         headers = {"Authorization": f"Bearer {self.token}"}
         url = httpx2.URL(path).copy_merge_params(options)
-        with self._client.stream("GET", url, headers=headers) as stream:
+        patient = httpx2.Timeout(30, read=None)
+        with self._client.stream("GET", url, headers=headers, timeout=patient) as stream:
             yield stream
 
     @contextmanager
@@ -231,20 +232,31 @@ class KubernetesCluster:
         daemons = [*self._daemons.values(), *self._nodes.values()]
         return wait_for(condition, seconds, what, daemons=daemons, retry=(httpx2.TransportError, OSError))
 
-    def service_account(self, name: str, rules: Sequence[Json], *, namespace: str = "default") -> str:
-        """Make an account that may do what `rules` (RBAC) say; return its token, good for an hour."""
-        base, rbac = (
-            f"/api/v1/namespaces/{namespace}",
-            f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}",
-        )
+    def service_account(
+        self,
+        name: str,
+        rules: Sequence[Json],
+        *,
+        namespace: str = "default",
+        cluster_rules: Sequence[Json] = (),
+    ) -> str:
+        """Make an account and return a token of it, good for an hour.
+
+        It may do what `rules` (RBAC) say in the namespace, and `cluster_rules` everywhere (nodes, say).
+        """
+        base, rbac = f"/api/v1/namespaces/{namespace}", "/apis/rbac.authorization.k8s.io/v1"
+        self.request("POST", f"{base}/serviceaccounts", {"metadata": {"name": name}}).raise_for_status()
         subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        for path, body in (
-            (f"{base}/serviceaccounts", {"metadata": {"name": name}}),
-            (f"{rbac}/roles", {"metadata": {"name": name}, "rules": list(rules)}),
-            (f"{rbac}/rolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]}),
+        for kind, plural, place, allowed in (
+            ("Role", "role", f"{rbac}/namespaces/{namespace}", rules),
+            ("ClusterRole", "clusterrole", rbac, cluster_rules),
         ):
-            self.request("POST", path, body).raise_for_status()
+            if allowed:
+                role = {"metadata": {"name": name}, "rules": list(allowed)}
+                reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+                binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+                self.request("POST", f"{place}/{plural}s", role).raise_for_status()
+                self.request("POST", f"{place}/{plural}bindings", binding).raise_for_status()
         wanted = {"spec": {"expirationSeconds": 3600, "audiences": ["https://kubernetes.default.svc"]}}
         answer = self.request("POST", f"{base}/serviceaccounts/{name}/token", wanted)
         answer.raise_for_status()

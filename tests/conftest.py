@@ -6,6 +6,8 @@ import pytest
 from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
+from hutong.adapters.engines.slurm.config import RestConfig
+
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[SlurmCluster]:
@@ -19,3 +21,10 @@ def ray_cluster() -> Iterator[RayCluster]:
     """A real Ray cluster of three nodes with four cards of two kinds each."""
     with RayCluster(nodes=3, resources={"h800": 4, "NPU": 4}) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_rest(slurm_cluster: SlurmCluster) -> RestConfig:
+    """Slurmrestd of that cluster, with tokens of the user who runs the tests."""
+    token = ("env", f"SLURM_CONF={slurm_cluster.conf}", "scontrol", "token", "lifespan=600")
+    return RestConfig(slurm_cluster.start_rest(), token_command=token)

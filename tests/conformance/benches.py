@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.ray.engine import RayEngine
-from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.core import steady_ms
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
@@ -121,8 +121,10 @@ def local_bench(root: Path, isolation: str) -> Iterator[Bench]:
 
 def slurm_config(root: Path, cluster: "SlurmCluster", isolation: str) -> SlurmConfig:
     """Return a site on a cluster of the testbed, whose pool `p` is of its first device."""
+    folder = folder_config(root, isolation)
+    folder.root.mkdir()
     return SlurmConfig(
-        folder_config(root, isolation),
+        folder,
         {"p": SlurmPool(gres="gpu:h800")},
         python=sys.executable,
         conf=cluster.conf,
@@ -132,17 +134,21 @@ def slurm_config(root: Path, cluster: "SlurmCluster", isolation: str) -> SlurmCo
 
 
 @contextmanager
-def slurm_bench(root: Path, cluster: "SlurmCluster", isolation: str) -> Iterator[Bench]:
-    """A real cluster by its command line."""
-    config = slurm_config(root, cluster, isolation)
+def slurm_bench(
+    root: Path, cluster: "SlurmCluster", isolation: str, rest: RestConfig | None = None
+) -> Iterator[Bench]:
+    """A real cluster by its command line, or by slurmrestd."""
+    config = replace(slurm_config(root, cluster, isolation), rest=rest)
     with emptied(lambda: SlurmEngine(config, now_ms, steady_ms), 0.05) as bench:
         yield bench
 
 
 def ray_config(root: Path, cluster: "RayCluster", isolation: str) -> RayConfig:
     """Return a site on a cluster of the testbed, whose pool `p` is of a custom resource."""
+    folder = folder_config(root, isolation)
+    folder.root.mkdir()
     return RayConfig(
-        folder_config(root, isolation),
+        folder,
         cluster.url,
         {"p": RayPool({"h800": 1}, cpus_per_card=0.1)},
         python=sys.executable,

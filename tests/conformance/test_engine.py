@@ -12,9 +12,10 @@ from hutong.core.work.states import ENDED, AttemptState, Category
 RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
-@pytest.fixture(
-    params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", pytest.param("ray-bwrap", marks=RAY)]
-)
+ENGINES = ["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", "slurm-rest"]
+
+
+@pytest.fixture(params=[*ENGINES, pytest.param("ray-bwrap", marks=RAY)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
     kind, _, isolation = request.param.partition("-")
@@ -23,7 +24,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             opened = memory_bench()
         case "slurm":
             cluster = request.getfixturevalue("slurm_cluster")
-            opened = slurm_bench(tmp_path, cluster, isolation or "none")
+            rest = request.getfixturevalue("slurm_rest") if isolation == "rest" else None
+            opened = slurm_bench(tmp_path, cluster, "none" if rest else isolation or "none", rest)
         case "ray":
             opened = ray_bench(tmp_path, request.getfixturevalue("ray_cluster"), isolation or "none")
         case _:

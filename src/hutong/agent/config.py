@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from hutong.adapters.engines.attempt.config import FolderConfig, Limits
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
-from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.agent.core import Habits
 from hutong.core.kernel.errors import Problem, Refused
 
@@ -128,13 +128,31 @@ class _Slurm(_Folder):
     ask_s: float = Field(60.0, gt=0, le=600)
     lag_s: float = Field(60.0, ge=5)
     beat_dead_s: float = Field(60.0, ge=10)
+    rest_url: str = Field("", pattern=r"^(https?://[^/]+)?$")
+    rest_user: str = ""
+    rest_token_file: Path | None = None
+    rest_token_command: tuple[str, ...] = ()
+    api_version: str = Field("v0.0.38", pattern=r"^v0\.0\.[0-9]{2}$")
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> "_Slurm":
+        if self.rest_url and bool(self.rest_token_file) == bool(self.rest_token_command):
+            raise ValueError("rest_url wants either rest_token_file or rest_token_command")
+        return self
 
     def engine(self, root: Path) -> EngineConfig:
         pools = {name: SlurmPool(**pool.model_dump()) for name, pool in self.pools.items()}
         return SlurmConfig(
             self.folder(root), pools, self.python, self.bin, self.conf, self.poll_s, self.ask_s,
-            self.lag_s, self.beat_dead_s,
+            self.lag_s, self.beat_dead_s, self._rest(),
         )  # fmt: skip
+
+    def _rest(self) -> RestConfig | None:
+        if not self.rest_url:
+            return None
+        return RestConfig(
+            self.rest_url, self.rest_user, self.rest_token_file, self.rest_token_command, self.api_version
+        )
 
 
 class _RayPool(_Table):

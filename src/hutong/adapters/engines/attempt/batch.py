@@ -39,9 +39,15 @@ def main() -> int:
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": time.time_ns() // 1_000_000, "identity": identity}
     if not files.create_json(folder / files.BEGAN, began):
+        first = (files.read_json(folder / files.BEGAN) or {}).get("identity", "")
+        sys.stderr.write(f"the attempt began before, as {first}: {identity} does not start it again\n")
         return FENCED
     secrets = files.read_json(folder / files.SECRETS) or {}
     (folder / files.SECRETS).unlink(missing_ok=True)
+    # Whoever stops an attempt writes that down and then looks whether it began; we do it the other way round.
+    files.look_afresh(folder)
+    if (folder / files.END).exists():
+        return 0
     adopt_orphans()
     with (folder / files.NOTES).open("ab") as notes:
         os.dup2(notes.fileno(), 2)

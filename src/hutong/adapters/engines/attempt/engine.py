@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from hutong.adapters.engines.attempt import box, files, supervise
 from hutong.adapters.engines.attempt.call import reach
 from hutong.adapters.engines.attempt.config import FolderConfig
@@ -25,6 +27,9 @@ from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
 from hutong.core.work.states import UNCHARGED_RETRY, AttemptState, Category
+
+_log = structlog.get_logger("hutong.engines.attempt")
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 @functools.cache
@@ -79,7 +84,7 @@ class FolderEngine(ABC):
             del self._over[key]
         found = dict(self._asked_again)
         for key in sorted(keys):
-            seen = self._over.get(key) or self._look(key)
+            seen = self._over.get(key) or self._look_safely(key)
             if seen is not None:
                 found[key] = seen
                 if seen.ended is not None:
@@ -152,6 +157,14 @@ class FolderEngine(ABC):
             raise Refused("job_over", "the job has ended")
         return await reach(folder, rank, port)
 
+    def _look_safely(self, key: AttemptKey) -> Seen | None:
+        """Look at an attempt whose job may have written what it likes: that must not stop all others."""
+        try:
+            return self._look(key)
+        except DAMAGE as error:
+            _log.error("the attempt's files are damaged", key=key, why=repr(error))
+            return Seen(key, AttemptState.STARTING, key)
+
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:
         """Return what is known of an attempt that has a folder; None for one that never began."""
@@ -201,7 +214,8 @@ class FolderEngine(ABC):
         """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict."""
         folder = self._attempts / key
         started = files.read_json(folder / files.STARTED)
-        ran_ms = files.read_beat(folder) if started else 0
+        left = files.read_json(folder / files.LEFT) or {}
+        ran_ms = int(left.get("ran_ms", 0)) or files.read_beat(folder) if started else 0
         named = split_key(key)
         exits = [files.read_json(path) or {} for path in sorted(folder.glob("exit-*.json"))]
         end = {
@@ -215,6 +229,7 @@ class FolderEngine(ABC):
             "exits": [{name: each[name] for name in ("rank", "code", "signal")} for each in exits],
         }
         files.create_json(folder / files.END, end)
+        (folder / files.SECRETS).unlink(missing_ok=True)
 
     def _kept(self, job: JobId) -> Path:
         """Where a job keeps what its next attempt at this site may go on from."""

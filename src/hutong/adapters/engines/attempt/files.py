@@ -31,6 +31,7 @@ RELAY_SOCKET = "relay.sock"
 CARRIED = ".hutong-carried.json"
 SCRIPT = "job.sh"
 TOKEN = "token.json"  # noqa: S105  (the name of a file)
+LEFT = "left.json"  # the supervisor has gone, in order, and leaves it to the batch system to say why
 
 _counter = itertools.count()
 
@@ -46,6 +47,20 @@ def log_rank(name: str) -> int | None:
         return -1
     body = name.removeprefix("rank-").removesuffix(".log")
     return int(body) if name == f"rank-{body}.log" and body.isdigit() else None
+
+
+def code_name(rank: int) -> str:
+    """Return the name of the file into which a rank on another node writes its exit code."""
+    return f"code-{rank}"
+
+
+def read_code(path: Path) -> int | None:
+    """Return the exit code that a rank has written down itself, None if it did not come to it."""
+    try:
+        text = path.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def exit_name(rank: int) -> str:
@@ -85,7 +100,9 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
     try:
         path.hardlink_to(fresh)
     except FileExistsError:
-        return False
+        # NFS repeats a request whose answer was lost: then the file that is in the way is our own.
+        if fresh.stat().st_nlink != 2:
+            return False
     finally:
         fresh.unlink()
     sync_folder(path.parent)
@@ -138,27 +155,37 @@ def locked(folder: Path) -> Iterator[bool]:
             os.close(handle)
 
 
-def write_beat(handle: int, elapsed_ms: int) -> None:
-    """Note how long the ranks have run, in place: one small write, never torn by a kill."""
-    os.pwrite(handle, b"%016d\n" % elapsed_ms, 0)
+def look_afresh(folder: Path) -> None:
+    """Make a change in a folder, so that a network file system shows what others have put there."""
+    probe = folder / f".look.{os.getpid()}.{next(_counter)}"
+    probe.touch(mode=0o600)
+    probe.unlink()
+
+
+def write_beat(folder: Path, elapsed_ms: int, pulse: int) -> None:
+    """Note how long the ranks have run, in place: one small write, never torn by a kill.
+
+    `pulse` is another number each time. The file is closed so that other nodes see it at once.
+    """
+    handle = os.open(folder / BEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(handle, b"%016d %010d\n" % (elapsed_ms, pulse), 0)
+    finally:
+        os.close(handle)
+
+
+def read_pulse(folder: Path) -> bytes:
+    """Return what changes while a supervisor lives, nothing if it has not come to it."""
+    try:
+        return (folder / BEAT).read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def read_beat(folder: Path) -> int:
     """Return the last noted running time in milliseconds, 0 if there is none."""
-    try:
-        text = (folder / BEAT).read_bytes().strip()
-    except FileNotFoundError:
-        return 0
-    return int(text) if text.isdigit() else 0
-
-
-def read_pulse(folder: Path) -> tuple[int, bytes] | None:
-    """Return what changes with each beat of the supervisor; None before the first."""
-    try:
-        with (folder / BEAT).open("rb") as beat:  # opened, so that a network file system asks its server
-            return os.fstat(beat.fileno()).st_mtime_ns, beat.read(64)
-    except FileNotFoundError:
-        return None
+    first = read_pulse(folder).split()[:1]
+    return int(first[0]) if first and first[0].isdigit() else 0
 
 
 def inside(base: Path, name: str) -> Path:

@@ -12,24 +12,31 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.box import sealed, set_limits
 from hutong.adapters.engines.attempt.tap import Sink
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
 _READ_BYTES = 1 << 16
 _ROUNDS = 16
-_FAR_S = 20.0
+_FAR_S = 30.0
+_AWAY_S = 3600.0
+_LOST = 255
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How one rank ended; `code` is 128 + the signal where a signal ended it, as a shell has it."""
+    """How one rank ended; `code` is 128 + the signal where a signal ended it, as a shell has it.
+
+    `lost`: it runs elsewhere and has not said how it ended; the code is its launcher's, which may even be 0.
+    """
 
     rank: int
     code: int
     signal: int
     ended_ms: int
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Start:
     limits: Mapping[str, int]
     boxed: bool
     far: Path | None = None  # where a launcher that starts the rank on another node says what ails it
+    told: Path | None = None  # where such a rank writes its exit code
 
 
 class Gang:
@@ -56,12 +64,15 @@ class Gang:
         self,
         open_sink: Callable[[Path], Sink],
         on_exit: Callable[[Exit], None],
-        tell_far: Callable[[signal.Signals, Collection[int]], None] = lambda *_: None,
+        tell_far: Callable[[signal.Signals, Collection[int]], bool] = lambda *_: True,
     ) -> None:
-        """`open_sink` opens the log of a rank; `tell_far` has launchers, by their ids, signal their ranks."""
+        """`open_sink` opens the log of a rank; `tell_far` has launchers, by their ids, signal their ranks.
+
+        It returns False if nobody took the signal.
+        """
         self._open_sink = open_sink
         self._tell_far = tell_far
-        self._far: set[int] = set()
+        self._far: dict[int, Path | None] = {}
         self._on_exit = on_exit
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
@@ -106,7 +117,7 @@ class Gang:
         self.exits.pop(start.rank, None)
         self._children[child.pid] = (start.rank, child)
         if start.far:
-            self._far.add(child.pid)
+            self._far[child.pid] = start.told
         elif start.boxed:
             self._boxes.add(child.pid)
         self._pipes[ours] = sink
@@ -138,9 +149,7 @@ class Gang:
         if grace_s > 0 and self.ask():
             self._wait(lambda: below([me]), grace_s)
         if self._far:
-            # A launcher that is killed may leave its rank running: the rank goes first.
-            self._tell_far(signal.SIGKILL, self._far)
-            self._wait(lambda: self._far, _FAR_S)
+            self._end_far()
         gone = end_all(lambda: below([me]), lambda: self.pump(0))
         for handle in list(self._pipes):
             self._move(handle)
@@ -154,6 +163,27 @@ class Gang:
         if self._far:
             self._tell_far(signal.SIGTERM, self._far)
         return bool(alive)
+
+    def _end_far(self) -> None:
+        """Kill the ranks on other nodes before their launchers: a launcher that is killed may leave its rank.
+
+        A launcher that is told to end kills its rank by way of the batch system. Where that does not answer,
+        the rank runs on: then we go on asking, for as long as it may take to bring the batch system back.
+        """
+        if followed := [pid for pid, told in self._far.items() if told is None]:
+            self._tell_far(signal.SIGKILL, followed)
+            self._wait(lambda: self._far, _FAR_S)
+            return
+        ranks = [self._children[pid][0] for pid in self._far]
+        send(list(self._far), signal.SIGTERM)
+        self._wait(lambda: self._far, _FAR_S)
+        exits = [self.exits.get(rank) for rank in ranks]
+        deadline = time.monotonic() + _AWAY_S
+        while any(each is None or (each.lost and each.signal != signal.SIGKILL) for each in exits):
+            if self._tell_far(signal.SIGKILL, self._far) or time.monotonic() > deadline:
+                break
+            self.pump(1)
+        self._wait(lambda: self._far, _FAR_S)
 
     def close(self) -> None:
         """Write out the logs."""
@@ -198,11 +228,14 @@ class Gang:
     def _note(self, pid: int, result: int) -> None:
         rank, child = self._children.pop(pid)
         self._boxes.discard(pid)
-        self._far.discard(pid)
+        told = self._far.pop(pid, None)
         child.returncode = result  # we have waited for it; Popen must not
         code = 128 - result if result < 0 else result
+        own = files.read_code(told) if told else code
+        lost = own is None
+        code = (code or _LOST) if own is None else own
         number = code - 128 if 128 < code < 128 + signal.NSIG else 0
-        ended = Exit(rank, code, number, int(time.time() * 1000))
+        ended = Exit(rank, code, number, int(time.time() * 1000), lost)
         self.exits[rank] = ended
         self._on_exit(ended)
 

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from hutong.adapters.engines.attempt import files
+from hutong.adapters.engines.attempt.devices import devices_of
 from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
 WRAP = "RANK_"
+# $0 is where the rank leaves its exit code: what its launcher says may be the launcher's own trouble.
+_SHELL = '"$@" 2>&1; code=$?; echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
 
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """Command lines as data. `{rank}` in `prefix` and `{signal}` in `teller` are filled in.
+    """Command lines as data. `{rank}` in `prefix`, `{signal}` in `teller`, `{list}` in `namer` are filled in.
 
     `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
     the first letters of variables that the launcher needs. An empty prefix starts ranks here. `beside` starts
@@ -30,6 +33,11 @@ class Launcher:
     `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
     that it gets, QUIT as KILL, and the rank's environment comes to it under names of which none means
     anything to it. Followers have `meet_s` to be there.
+
+    `judge` prints how the batch system sees the job: a match of `preempted` or of `ending` says that it is
+    taking the job away. `oom` is a pattern of a launcher's words about a want of memory, `away` of an error
+    of `teller` that says that the batch system is out of reach.
+    `visible` is the variable for devices of the kind `device`, which `owner` tells and `namer` helps to read.
     """
 
     prefix: tuple[str, ...] = ()
@@ -40,24 +48,34 @@ class Launcher:
     beside: tuple[str, ...] = ()
     follows: bool = False
     meet_s: float = 0
+    judge: tuple[str, ...] = ()
+    preempted: str = ""
+    ending: str = ""
+    oom: str = ""
+    away: str = ""
+    visible: str = ""
+    device: str = ""
+    owner: tuple[str, ...] = ()
+    namer: tuple[str, ...] = ()
+    nodelist: str = ""
 
     @property
     def here(self) -> bool:
         """True if ranks are children of the supervisor."""
         return not self.prefix
 
-    def far(self, rank: int, argv: Sequence[str]) -> list[str]:
-        """Return the command that starts a rank elsewhere.
+    def far(self, rank: int, argv: Sequence[str], told: Path | None) -> list[str]:
+        """Return the command that starts a rank elsewhere, which leaves its exit code in the file `told`.
 
         A follower does what is done for a rank here. For others, the rank's errors go the way of its output,
         so that what the launcher itself says stays apart. TERM is sent to all processes of a rank; its box
         must outlive it, and its shell must hear it.
         """
         prefix = [part.replace("{rank}", str(rank)) for part in self.prefix]
-        if self.follows:
+        if told is None:
             return [*prefix, *argv]
-        shell = 'trap "" TERM; exec "$@" 2>&1' if argv[0] == "bwrap" else 'exec "$@" 2>&1'
-        return [*prefix, "/bin/sh", "-c", shell, "sh", *argv]
+        trap = 'trap "" TERM; ' if argv[0] == "bwrap" else "trap : TERM; "
+        return [*prefix, "/bin/sh", "-c", trap + _SHELL, str(told), *argv]
 
     def inherit(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return a rank's environment with what the launcher needs of ours."""
@@ -66,13 +84,15 @@ class Launcher:
         mine = {name: value for name, value in os.environ.items() if name.startswith(self.inherited)}
         return {**mine, **env} if self.inherited else dict(env)
 
-    def tell(self, number: signal.Signals, launchers: Collection[int]) -> None:
-        """Send a signal to all ranks elsewhere; what cannot be told now is told by the end of the job."""
+    def tell(self, number: signal.Signals, launchers: Collection[int]) -> bool:
+        """Send a signal to all ranks elsewhere; False if the batch system does not answer."""
         if self.follows:
             send(launchers, signal.SIGQUIT if number == signal.SIGKILL else number)
-        elif self.teller:
-            argv = [part.replace("{signal}", number.name.removeprefix("SIG")) for part in self.teller]
-            _run(argv)
+        if not self.teller:
+            return True
+        argv = [part.replace("{signal}", number.name.removeprefix("SIG")) for part in self.teller]
+        done = _ask(argv)
+        return done is not None and (done.returncode == 0 or not re.search(self.away or "$", done.stderr))
 
     def hosts(self, nodes: int, folder: Path) -> tuple[str, ...]:
         """Return the address of each rank; nothing if they are all on this machine."""
@@ -97,6 +117,26 @@ class Launcher:
         if self.here or not rank:
             return []
         return [part.replace("{rank}", str(rank)) for part in self.beside] or None
+
+    def taken(self) -> str:
+        """Return `preempted` or `ending` if the batch system is taking the job away, else nothing."""
+        if not self.judge:
+            return ""
+        says = _run(self.judge)
+        for name, pattern in (("preempted", self.preempted), ("ending", self.ending)):
+            if pattern and re.search(pattern, says):
+                return name
+        return ""
+
+    def devices(self) -> list[dict[str, str]]:
+        """Return the variables that tell each rank its devices; nothing where the batch system sets them."""
+        if not self.visible:
+            return []
+        numbers = devices_of(_run(self.owner), self.device, self._names(self.nodelist), self._names)
+        return [{self.visible: each} for each in numbers]
+
+    def _names(self, nodes: str) -> list[str]:
+        return _run([part.replace("{list}", nodes) for part in self.namer]).split()
 
 
 HERE = Launcher()
@@ -132,24 +172,46 @@ def followers(
 def read_launcher(document: Mapping[str, Any]) -> Launcher:
     """Return the launcher of an order; `{NAME}` in capitals stands for a variable of our environment."""
 
-    def filled(argv: Sequence[str]) -> tuple[str, ...]:
-        return tuple(re.sub(r"\{([A-Z_]+)\}", lambda m: os.environ.get(m[1], ""), part) for part in argv)
+    def filled(part: str) -> str:
+        return re.sub(r"\{([A-Z_]+)\}", lambda m: os.environ.get(m[1], ""), part)
+
+    def words(name: str) -> tuple[str, ...]:
+        return tuple(filled(part) for part in document.get(name, ()))
+
+    def text(name: str) -> str:
+        return str(document.get(name, ""))
 
     return Launcher(
-        filled(document.get("prefix", ())),
-        filled(document.get("teller", ())),
-        filled(document.get("asker", ())),
-        document.get("pattern", ""),
-        tuple(document.get("inherited", ())),
-        filled(document.get("beside", ())),
-        document.get("follows", False),
-        document.get("meet_s", 0),
+        prefix=words("prefix"),
+        teller=words("teller"),
+        asker=words("asker"),
+        pattern=text("pattern"),
+        inherited=tuple(document.get("inherited", ())),
+        beside=words("beside"),
+        follows=document.get("follows", False),
+        meet_s=document.get("meet_s", 0),
+        judge=words("judge"),
+        preempted=text("preempted"),
+        ending=text("ending"),
+        oom=text("oom"),
+        away=text("away"),
+        visible=text("visible"),
+        device=text("device"),
+        owner=words("owner"),
+        namer=words("namer"),
+        nodelist=filled(text("nodelist")),
     )
 
 
 def _run(argv: Sequence[str]) -> str:
+    done = _ask(argv)
+    return done.stdout if done else ""
+
+
+def _ask(argv: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_ASK_S, check=False)
+        return subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", timeout=_ASK_S, check=False
+        )
     except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout
+        return None

@@ -14,7 +14,7 @@ class Signs:
     def __init__(self, ticks: Callable[[], int]) -> None:
         self._ticks = ticks
         self._since: dict[tuple[AttemptKey, str], int] = {}
-        self._pulses: dict[AttemptKey, tuple[tuple[int, bytes], int]] = {}
+        self._pulses: dict[AttemptKey, tuple[bytes, int]] = {}
 
     def lasts(self, key: AttemptKey, what: str) -> float:
         """Return for how many seconds `what` has been so, 0 the first time that it is said."""
@@ -37,10 +37,10 @@ class Signs:
         """Note that something is not known to be so of any attempt any more."""
         self._since = {pair: since for pair, since in self._since.items() if pair[1] != what}
 
-    def pulse(self, key: AttemptKey, pulse: tuple[int, bytes] | None, dead_s: float) -> bool:
+    def pulse(self, key: AttemptKey, pulse: bytes, dead_s: float) -> bool:
         """Return whether a supervisor's beat moved within `dead_s`: then it lives, whatever others say."""
         now = self._ticks()
-        if pulse is None:
+        if not pulse:
             return False
         known = self._pulses.get(key)
         if known is None or known[0] != pulse:

@@ -9,13 +9,14 @@ standard input. Standard library only: it is started without any installed packa
 It ends with 0 once the attempt has begun, 75 if it began before or another holds the lock.
 """
 
+import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,26 +25,23 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
 from hutong.adapters.engines.attempt import box, files, tap, tree
+from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
 from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.summons import Summons
+from hutong.adapters.engines.attempt.verdict import Verdict as Verdict
+from hutong.adapters.engines.attempt.verdict import of_rank
+from hutong.adapters.engines.attempt.verdict import stop_verdict as stop_verdict
 
 BUSY = 75
 INCOMPLETE = 76
 FAILED = 70
 _TICK_S = 0.1
 _BEAT_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How the attempt ended: an outcome and a category of the platform's, by their names."""
-
-    outcome: str
-    category: str
-    reason: str
+_GAP_S = 10.0
+_WORDS_BYTES = 4096
 
 
 class Supervision:
@@ -60,6 +58,10 @@ class Supervision:
         self._launcher = launcher
         self._mounts: tuple[tuple[str, str], ...] = ()
         self._signalled = ""
+        self._taken = ""
+        self._clock = AwakeClock() if launcher.here else AwakeClock(_GAP_S)
+        self._pulse = 0
+        self._devices: list[dict[str, str]] = []
         self._hosts: tuple[str, ...] = ()
         self._started_ms = 0
         self._ran_ms = 0
@@ -80,15 +82,19 @@ class Supervision:
         began_ms = _now_ms()
         verdict: Verdict | None
         try:
-            verdict = self._prepare() or self._work()
-            if self._signalled and verdict.category == "infra" and not self._launcher.here:
-                verdict = None
+            verdict = self._stopped() or self._prepare() or self._work()
+            verdict = self._taken_away() if self._taken else verdict
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
-        if not self._gang.end(0):
+        gone = self._gang.end(0)
+        if not self._launcher.here:
+            # Ranks on this node are not below us; their launchers may have lost them.
+            gone = tree.end_all(lambda: tree.carrying(self._order["key"]), lambda: None) and gone
+        if not gone:
             _say("a process of this attempt does not die: it waits for a device or a file system")
         self._gang.close()
         if verdict is None:
+            files.create_json(self._folder / files.LEFT, {"ran_ms": self._ran_ms, "at_ms": _now_ms()})
             return
         ended_ms = _now_ms()
         exits = [
@@ -107,6 +113,20 @@ class Supervision:
             "exits": exits,
         }
         files.create_json(self._folder / files.END, end)
+
+    def _ask_back(self) -> None:
+        """Note whether the batch system is ending the job, as ranks end and before we end what is left.
+
+        Its signals come to the ranks too, perhaps sooner than here, and a rank may heed one by ending well.
+        """
+        if not self._launcher.here:
+            self._taken = self._launcher.taken() or ("ending" if self._signalled else "")
+
+    def _taken_away(self) -> Verdict | None:
+        """Return the end of a job that the batch system took; None where only that knows why."""
+        if self._taken == "preempted":
+            return Verdict("PREEMPTED", "preempted", "the batch system preempted it")
+        return None
 
     def _prepare(self) -> Verdict | None:
         work = self._folder / files.WORK
@@ -157,7 +177,7 @@ class Supervision:
         ports = self._ports()
         self._hosts = self._launcher.hosts(nodes, self._folder)
         self._started_ms = _now_ms()
-        begin = time.monotonic()
+        begin = self._clock.now()
         for rank in range(nodes):
             self._run(rank, self._spec["run"], ports)
         started = {"started_ms": self._started_ms, "port": ports[0], "hosts": self._hosts}
@@ -165,7 +185,8 @@ class Supervision:
         try:
             verdict = self._watch(set(range(nodes)), self._deadline(), begin)
         finally:
-            self._ran_ms = int((time.monotonic() - begin) * 1000)
+            self._ran_ms = int((self._clock.now() - begin) * 1000)
+            self._beat(self._ran_ms)
         return verdict or Verdict("SUCCEEDED", "none", "")
 
     def _meet(self, nodes: int) -> Verdict | None:
@@ -184,40 +205,48 @@ class Supervision:
     def _watch(self, ranks: set[int], deadline: float | None, begin: float | None = None) -> Verdict | None:
         """Wait for these ranks; None if all ended well (for setup: ended), else how it came to an end."""
         next_beat = 0.0
-        beat = os.open(self._folder / files.BEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                now = time.monotonic()
-                if now >= next_beat:
-                    files.write_beat(beat, int((now - begin) * 1000) if begin is not None else 0)
-                    next_beat = now + _BEAT_S
-                exits = [self._gang.exits[rank] for rank in sorted(ranks & self._gang.exits.keys())]
-                failed = [each for each in exits if each.code]
-                if begin is not None and failed:
-                    return self._fail(min(failed, key=lambda each: (each.ended_ms, each.rank)))
-                if len(exits) == len(ranks):
-                    return None
-                verdict = self._told_to_stop(now, deadline)
-                if verdict is not None:
-                    self._gang.end(self._grace())
-                    return verdict
-                self._summons.heed()
-                self._gang.pump(_TICK_S)
-        finally:
-            os.close(beat)
+        self._clock.start()
+        while True:
+            now = self._clock.tick()
+            if now >= next_beat:
+                self._beat(0 if begin is None else int((now - begin) * 1000))
+                next_beat = now + _BEAT_S
+            exits = [self._gang.exits[rank] for rank in sorted(ranks & self._gang.exits.keys())]
+            failed = [each for each in exits if each.code]
+            if failed or len(exits) == len(ranks):
+                self._ask_back()
+            if begin is not None and failed:
+                return self._fail(min(failed, key=lambda each: (each.ended_ms, each.rank)))
+            if len(exits) == len(ranks):
+                return None
+            verdict = self._told_to_stop(now, deadline)
+            if verdict is not None:
+                self._gang.end(self._grace())
+                return verdict
+            self._summons.heed()
+            self._gang.pump(_TICK_S)
+
+    def _beat(self, elapsed_ms: int) -> None:
+        self._pulse += 1
+        # A beat that cannot be written now is no reason to end the job.
+        with contextlib.suppress(OSError):
+            files.write_beat(self._folder, elapsed_ms, self._pulse)
+
+    def _stopped(self) -> Verdict | None:
+        stop = files.read_json(self._folder / files.STOP)
+        return stop_verdict(stop) if stop is not None else None
 
     def _told_to_stop(self, now: float, deadline: float | None) -> Verdict | None:
-        stop = files.read_json(self._folder / files.STOP)
-        if stop is not None:
-            return stop_verdict(stop)
-        if self._signalled:
-            return Verdict("FAILED", "infra", f"the supervisor was told to end by {self._signalled}")
-        if (self._folder / files.END).exists():
-            return Verdict("FAILED", "infra", "the attempt was given up")
-        if deadline is not None and now >= deadline:
+        verdict = self._stopped()
+        if verdict is None and self._signalled:
+            self._ask_back()
+            verdict = Verdict("FAILED", "infra", f"the supervisor was told to end by {self._signalled}")
+        if verdict is None and (self._folder / files.END).exists():
+            verdict = Verdict("FAILED", "infra", "the attempt was given up")
+        if verdict is None and deadline is not None and now >= deadline:
             limit = self._spec["max_duration_s"]
-            return Verdict("FAILED", "user", f"walltime: it ran longer than max_duration, {limit} s")
-        return None
+            verdict = Verdict("FAILED", "user", f"walltime: it ran longer than max_duration, {limit} s")
+        return verdict
 
     def _fail(self, first: Exit) -> Verdict:
         stop = files.read_json(self._folder / files.STOP)
@@ -225,16 +254,17 @@ class Supervision:
         if fault is not None:
             self._gang.end(self._grace())
             return stop_verdict(stop) if stop else Verdict("FAILED", fault["category"], fault["reason"])
-        how = f"exited with code {first.code}"
-        category = "user"
-        if first.signal:
-            how = f"was ended by signal {first.signal}"
-        # Signal 9 is an end by the kernel for want of memory only if the kernel counted one. Else the job
-        # did it itself: to call that the centre's fault would make runs free that kill themselves.
-        if first.signal == signal.SIGKILL and tree.oom_kills() > self._ooms:
-            category, how = "oom", "was killed by the kernel for want of memory"
+        words = self._launchers_words() if self._launcher.prefix else ""
+        starved = bool(self._launcher.oom and re.search(self._launcher.oom, words))
+        starved = starved or tree.oom_kills() > self._ooms
         self._gang.end(self._grace() if self._spec["num_nodes"] > 1 else 0)
-        return Verdict("FAILED", category, f"rank {first.rank} {how}")
+        return of_rank(first, starved, words)
+
+    def _launchers_words(self) -> str:
+        """Return the last of what launchers have said."""
+        with (self._folder / files.NOTES).open("rb") as notes:
+            notes.seek(max(0, notes.seek(0, os.SEEK_END) - _WORDS_BYTES))
+            return notes.read().decode(errors="replace")
 
     def _grace(self) -> float:
         stop = files.read_json(self._folder / files.STOP) or {}
@@ -242,7 +272,7 @@ class Supervision:
 
     def _deadline(self) -> float | None:
         limit: int = self._spec["max_duration_s"]
-        return time.monotonic() + limit if limit else None
+        return self._clock.now() + limit if limit else None
 
     def _ports(self) -> tuple[int, int]:
         service = box.free_port(self._spec["ports"]) if self._spec["listens"] else 0
@@ -267,10 +297,17 @@ class Supervision:
                 alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
             )
             argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
+        if not self._launcher.here:
+            env |= self._visible()[max(rank, 0)] if self._launcher.visible else {}
         self._summons.note(rank, view, env)
         if far:
-            argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
+            told = None if self._launcher.follows else self._folder / files.code_name(rank)
+            argv, env = self._launcher.far(rank, argv, told), self._launcher.inherit(env)
         self._launch(rank, argv, env, boxed=boxed, far=far)
+
+    def _visible(self) -> list[dict[str, str]]:
+        self._devices = self._devices or self._launcher.devices()
+        return self._devices
 
     def _launch(
         self, rank: int, argv: list[str], env: dict[str, str], *, boxed: bool, far: bool = False
@@ -279,7 +316,8 @@ class Supervision:
         limits: dict[str, int] = self._config["limits"]
         work = self._folder / files.WORK
         says = self._folder / files.NOTES if far else None
-        self._gang.launch(Start(rank, argv, env, work, log, limits, boxed, says))
+        told = self._folder / files.code_name(rank) if far and not self._launcher.follows else None
+        self._gang.launch(Start(rank, argv, env, work, log, limits, boxed, says, told))
 
     def _note_exit(self, ended: Exit) -> None:
         if ended.rank >= 0:
@@ -294,13 +332,6 @@ class Supervision:
     def _heed(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGTERM:
             self._signalled = signal.Signals(number).name
-
-
-def stop_verdict(stop: dict[str, Any]) -> Verdict:
-    """Return the end that a stop mark asks for."""
-    category = stop["category"]
-    outcomes = {"preempted": "PREEMPTED", "user": "FAILED", "oom": "FAILED", "infra": "FAILED"}
-    return Verdict(outcomes.get(category, "CANCELLED"), category, stop["reason"])
 
 
 def begin(folder: Path, text: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:

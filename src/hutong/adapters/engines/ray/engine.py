@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
-from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
+from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
 from hutong.adapters.engines.attempt.programs import (
     collect_programs,
     install_file,
@@ -48,6 +48,10 @@ class RayEngine(FolderEngine):
 
     def __init__(self, config: RayConfig, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
         root = config.folder.root.resolve()
+        if not root.is_dir():
+            # It is not made here: it may just not be mounted.
+            text = f"{root} is missing: make it once, on the file system that all nodes mount"
+            raise Refused("bad_config", text, (Problem("/root", text),))
         payloads = install_payloads(config.folder.payloads, root / "programs")
         super().__init__(replace(config.folder, payloads=payloads), clock)
         for name, pool in config.pools.items():
@@ -58,8 +62,8 @@ class RayEngine(FolderEngine):
         self._programs = install_programs(root / "programs")
         self._driver = install_file(Path(build.__file__).with_name("driver.py"), root / "programs")
         collect_programs(root / "programs", (self._programs, self._driver, payloads), self._attempts)
-        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
-        self._origin: str = (files.read_json(root / _ORIGIN) or {})["origin"]
+        self._root = root
+        self._origin = _own_origin(root)
         self._jobs: dict[str, Record] = {}
         self._polled_ms: float = float("-inf")
         self._signs = Signs(ticks)
@@ -89,6 +93,8 @@ class RayEngine(FolderEngine):
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Ray if it is time, then read the folders. Raises Later if Ray does not answer."""
+        if (files.read_json(self._root / _ORIGIN) or {}).get("origin") != self._origin:
+            raise Later(f"{self._root} is not the folder it was: is its file system mounted?", 30)
         self._poll()
         seen = super().observe()
         try:
@@ -183,7 +189,8 @@ class RayEngine(FolderEngine):
             return None
         if record is not None and (not record.over or self._signs.lasts(key, "over") < _SETTLE_S):
             return None
-        if self._signs.pulse(key, files.read_pulse(folder), self._ray.beat_dead_s):
+        left = (folder / files.LEFT).exists()
+        if not left and self._signs.pulse(key, files.read_pulse(folder), self._ray.beat_dead_s):
             return None
         return record.verdict() if record else _FORGOTTEN
 
@@ -201,13 +208,20 @@ class RayEngine(FolderEngine):
                 self._client.delete(name)
                 del self._jobs[name]
                 self._signs.forget(key)
-            elif not record.over and self._overdue(key) and self._signs.due(key, "stopped", _AGAIN_S):
+            elif not record.over and self._outstays(key) and self._signs.due(key, "stopped", _AGAIN_S):
                 self._client.stop(name)
             else:
                 continue
             left -= 1
             if not left:
                 return
+
+    def _outstays(self, key: AttemptKey) -> bool:
+        try:
+            return self._overdue(key)
+        except DAMAGE as error:
+            _log.error("the attempt's files are damaged", key=key, why=repr(error))
+            return False
 
     def _overdue(self, key: AttemptKey) -> bool:
         """Return whether a job runs on though it has an end, outstayed its stop mark, or is unknown here."""
@@ -219,3 +233,13 @@ class RayEngine(FolderEngine):
             self._signs.over(key, "ended")
             return False
         return self._signs.lasts(key, "ended") > _OVERDUE_S
+
+
+def _own_origin(root: Path) -> str:
+    """Return the random name of this folder, which its jobs bear; another cluster's folder has another."""
+    try:
+        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
+    except OSError as error:
+        text = f"{root} cannot be used: it must be writable and know hard links ({error})"
+        raise Refused("bad_config", text, (Problem("/root", text),)) from error
+    return str((files.read_json(root / _ORIGIN) or {})["origin"])

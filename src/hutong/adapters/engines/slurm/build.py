@@ -1,17 +1,20 @@
-"""Pure: the command lines for Slurm, and the batch script, from an order and a pool."""
+"""Pure: what is asked of Slurm, from an order and a pool, and how its command line says it."""
 
 import json
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.slurm.config import SlurmPool
 from hutong.core.kernel.errors import Problem, Refused
 
 SEPARATOR = "\x1f"
+SCRIPT_LOG = "slurm.log"
 SQUEUE_FIELDS = ("%i", "%j", "%T", "%r", "%V", "%S", "%e", "%D", "%P", "%k")
 SACCT_FIELDS = (
     "JobIDRaw", "JobName", "State", "Reason", "Submit", "Start", "End", "NNodes", "Partition", "Comment",
@@ -20,40 +23,98 @@ SACCT_FIELDS = (
 _PREPARE_S = 1_800
 _MARGIN_S = 60
 _LAUNCHER_ENV = ("SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+# Options that would undo how jobs are found again, how often they run, or where their ranks are.
+_TAKEN = (
+    "array", "chdir", "clusters", "comment", "gid", "help", "job-name", "no-requeue", "nodes", "ntasks",
+    "ntasks-per-node", "open-mode", "parsable", "requeue", "test-only", "uid", "usage", "version", "wait",
+    "wrap",
+)  # fmt: skip
+_TAKEN_LETTERS = "aDhJMnNVW"
 
 
-def sbatch(order: Order, pool: SlurmPool, folder: Path, script: Path, comment: str) -> list[str]:
-    """Return sbatch's arguments: one task a node, the key as the job's name, `comment` with our origin."""
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One batch job as we want it, however it is brought to Slurm. An empty or zero field is left to Slurm.
+
+    `gres` has its count, `memory_mb` is per node, `minutes` the time limit, `script` the text of the batch
+    script and `path` where it lies. One task a node.
+    """
+
+    name: str
+    comment: str
+    folder: Path
+    path: Path
+    script: str
+    nodes: int
+    gres: str = ""
+    cpus: int = 0
+    memory_mb: int = 0
+    minutes: int = 0
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    reservation: str = ""
+    licenses: str = ""
+    options: tuple[str, ...] = ()
+
+
+def submission(order: Order, pool: SlurmPool, folder: Path, script: str, comment: str) -> Submission:
+    """Return what is asked for; the attempt's key is the job's name, `comment` carries our origin."""
     spec, cards = order.spec, order.attempt.cards // max(order.spec.num_nodes, 1)
+    return Submission(
+        name=order.key,
+        comment=comment,
+        folder=folder,
+        path=folder / files.SCRIPT,
+        script=script,
+        nodes=spec.num_nodes,
+        gres=f"{pool.gres}:{cards}" if pool.gres and cards else "",
+        cpus=spec.resources.cpus or pool.cpus_per_card * cards,
+        memory_mb=math.ceil(spec.resources.memory_bytes / (1 << 20)) or pool.memory_mb_per_card * cards,
+        minutes=_minutes(order),
+        partition=pool.partition,
+        account=pool.account,
+        qos=pool.qos,
+        constraint=pool.constraint,
+        reservation=pool.reservation,
+        licenses=pool.licenses,
+        options=pool.options,
+    )
+
+
+def sbatch(job: Submission) -> list[str]:
+    """Return sbatch's arguments."""
     options = {
-        "job-name": order.key,
-        "comment": comment,
-        "chdir": str(folder),
-        "output": str(folder / "slurm.log"),
+        "job-name": job.name,
+        "comment": job.comment,
+        "chdir": str(job.folder),
+        "output": str(job.folder / SCRIPT_LOG),
         "open-mode": "append",
-        "nodes": str(spec.num_nodes),
+        "nodes": str(job.nodes),
         "ntasks-per-node": "1",
-        "gres": f"{pool.gres}:{cards}" if pool.gres and cards else "",
-        "cpus-per-task": str(spec.resources.cpus or pool.cpus_per_card * cards or ""),
-        "mem": _memory(spec.resources.memory_bytes, pool.memory_mb_per_card * cards),
-        "time": _minutes(order),
+        "partition": job.partition,
+        "account": job.account,
+        "qos": job.qos,
+        "constraint": job.constraint,
+        "reservation": job.reservation,
+        "licenses": job.licenses,
+        "gres": job.gres,
+        "cpus-per-task": str(job.cpus or ""),
+        "mem": f"{job.memory_mb}M" if job.memory_mb else "",
+        "time": str(job.minutes or ""),
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
-    return ["--parsable", "--no-requeue", *given, *pool_options(pool), str(script)]
+    return ["--parsable", "--no-requeue", *given, *job.options, str(job.path)]
 
 
-def _memory(memory_bytes: int, default_mb: int) -> str:
-    megabytes = math.ceil(memory_bytes / (1 << 20)) or default_mb
-    return f"{megabytes}M" if megabytes else ""
-
-
-def _minutes(order: Order) -> str:
+def _minutes(order: Order) -> int:
     """Return Slurm's limit in minutes. It lies behind ours, so that the supervisor ends the job in order."""
     spec = order.spec
     if not spec.max_duration_s:
-        return ""
+        return 0
     prepare_s = min(spec.max_duration_s, _PREPARE_S) if spec.setup or order.staged else 0
-    return str(math.ceil((spec.max_duration_s + prepare_s + spec.grace_s + _MARGIN_S) / 60))
+    return math.ceil((spec.max_duration_s + prepare_s + spec.grace_s + _MARGIN_S) / 60)
 
 
 def script(python: str, program: Path, folder: Path) -> str:
@@ -61,17 +122,18 @@ def script(python: str, program: Path, folder: Path) -> str:
     return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
 
 
-def launcher(programs: dict[str, str], visible: str) -> dict[str, Any]:
+def launcher(programs: Mapping[str, str], pool: SlurmPool) -> dict[str, Any]:
     """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them."""
     step = [
         programs["srun"], "--nodes=1", "--ntasks=1", "--relative={rank}", "--export=ALL", "--input=none",
         "--mpi=none", "--quiet", "--kill-on-bad-exit=1",
     ]  # fmt: skip
+    control = programs["scontrol"]
     return {
         "kind": "slurm",
         "prefix": step,
         "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
-        "asker": [programs["scontrol"], "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
+        "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
         "beside": [
@@ -86,7 +148,16 @@ def launcher(programs: dict[str, str], visible: str) -> dict[str, Any]:
             "--unbuffered",
         ],
         "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
-        "visible": visible,
+        "judge": [control, "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
+        "preempted": r"\bPreemptTime=\d|\bJobState=PREEMPTED\b",
+        "ending": r"\bJobState=(?:COMPLETING|CANCELLED|TIMEOUT|DEADLINE|NODE_FAIL|OUT_OF_MEMORY|FAILED)\b",
+        "away": r"(?i)unable to contact|connect|timed out|communicat",
+        "oom": r"(?i)\boom[_ -]?kill|out of memory",
+        "visible": pool.visible if pool.gres else "",
+        "device": pool.gres.partition(":")[0],
+        "owner": [control, "--details", "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
+        "namer": [control, "show", "hostnames", "{list}"],
+        "nodelist": "{SLURM_JOB_NODELIST}",
     }
 
 
@@ -127,21 +198,23 @@ def comment(origin: str, project: str) -> str:
     return json.dumps({"hutong": origin, "project": project}, separators=(",", ":"))
 
 
-def check_options(pool: str, options: Sequence[str]) -> None:
-    """Raise Refused for an option of the operator's that would undo how jobs are found again."""
-    taken = {
-        "--job-name",
-        "-J",
-        "--comment",
-        "--requeue",
-        "--array",
-        "-a",
-        "--wrap",
-        "--chdir",
-        "-D",
-        "--parsable",
-    }
-    for option in options:
-        if option.partition("=")[0] in taken or not option.startswith("-"):
-            text = f"{option!r} cannot be set: the agent finds its jobs by it"
-            raise Refused("bad_config", text, (Problem(f"/pools/{pool}/options", text, "leave it out"),))
+def check_pool(name: str, pool: SlurmPool, *, rest: bool) -> None:
+    """Raise Refused for what an operator cannot set for a pool."""
+    for option in pool.options:
+        if rest or _is_taken(option):
+            why = "slurmrestd takes none" if rest else "the agent finds and shapes its jobs by it"
+            text = f"{option!r} cannot be set: {why}"
+            raise Refused("bad_config", text, (Problem(f"/pools/{name}/options", text, "leave it out"),))
+    if pool.gres.count(":") > 1 or "," in pool.gres:
+        text = f"{pool.gres!r} is not one device without a count"
+        raise Refused(
+            "bad_config", text, (Problem(f"/pools/{name}/gres", text, "name or name:type, as gpu:h100"),)
+        )
+
+
+def _is_taken(option: str) -> bool:
+    if option.startswith("--"):
+        word = option[2:].partition("=")[0]
+        # sbatch takes any beginning of an option's name for the whole.
+        return not word or any(each.startswith(word) for each in _TAKEN)
+    return not option.startswith("-") or option[1:2] in _TAKEN_LETTERS or len(option) == 1

@@ -1,59 +1,68 @@
 """Slurm by its own programs: one process a question, bounded in time, its errors sorted into ours."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hutong.adapters.engines.slurm import build, parse
+from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.config import SlurmConfig
-from hutong.adapters.engines.slurm.nodes import SHOW_NODES, WAITING_FIELDS, Node, read_nodes, read_waits
+from hutong.adapters.engines.slurm.nodes import (
+    SHOW_NODES,
+    WAITING_FIELDS,
+    Node,
+    median_waits,
+    read_nodes,
+    read_waits,
+)
 from hutong.adapters.engines.slurm.parse import Record
-from hutong.core.kernel.errors import Later, Problem, Refused
+from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
+from hutong.core.kernel.errors import Later
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct", "sacctmgr", "sinfo")
 _NAMES_AT_ONCE = 100
-# What no amount of waiting changes; anything else is tried again.
-_NEVER = re.compile(
-    r"invalid (account|partition|qos|feature|generic resource|license|user|constraint|reservation|wckey)"
-    r"|requested node configuration is not available|node count specification invalid"
-    r"|more processors requested than permitted|requested time limit is invalid|invalid generic resource"
-    r"|job violates accounting/qos policy|user/group not authorized|access/permission denied"
-    r"|job size specification needs to be provided|requested partition configuration not available"
-    r"|unrecognized option|invalid .* specification|memory specification can not be satisfied"
-    r"|batch job submission failed: (unspecified error|invalid)",
-    re.IGNORECASE,
-)
+_IDS_AT_ONCE = 500
+
+
+def find_programs(config: SlurmConfig) -> dict[str, str]:
+    """Return the paths of Slurm's programs; a name alone where one is not found here."""
+    found = {name: shutil.which(name, path=_path(config)) for name in PROGRAMS}
+    return {name: path or str(config.bin / name if config.bin else name) for name, path in found.items()}
+
+
+def job_environment(config: SlurmConfig) -> dict[str, str]:
+    """Return the environment of a job's supervisor: nothing of the agent's own may be in it."""
+    return {
+        "PATH": _path(config),
+        "LANG": "C.UTF-8",
+        "HOME": str(config.folder.root),
+        **({"SLURM_CONF": str(config.conf)} if config.conf else {}),
+    }
 
 
 class Commands:
     """The programs of one cluster, run with an environment of their own."""
 
-    def __init__(self, config: SlurmConfig, user: str) -> None:
+    def __init__(self, config: SlurmConfig) -> None:
         self._config = config
-        self._user = user
-        folder = str(config.bin) if config.bin else os.environ.get("PATH", os.defpath)
-        self.programs = {name: shutil.which(name, path=folder) or name for name in PROGRAMS}
-        self._env = {
-            "PATH": folder,
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "SLURM_TIME_FORMAT": "%s",
-            "HOME": str(config.folder.root),
-            **({"SLURM_CONF": str(config.conf)} if config.conf else {}),
-        }
+        self._user = user_name()
+        self.programs: Mapping[str, str] = find_programs(config)
+        # sbatch hands its environment on to the job.
+        self._env = {**job_environment(config), "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
 
-    def submit(self, arguments: Sequence[str]) -> str:
+    def submit(self, job: Submission) -> str:
         """Submit and return the job's number. Raises Refused if Slurm never will, Later if it cannot now."""
-        done = self._run("sbatch", arguments)
-        if done.returncode == 0:
-            return done.stdout.strip().partition(";")[0]
-        text = _last_words(done.stderr)
-        if _NEVER.search(done.stderr):
-            raise Refused("slurm_refused", f"Slurm refuses it: {text}", (Problem("/resources", text),))
-        raise Later(f"sbatch: {text}", 5)
+        done = self._run("sbatch", build.sbatch(job))
+        if done.returncode != 0:
+            raise sort_refusal(done.stderr)
+        number = done.stdout.strip().rpartition("\n")[2].partition(";")[0]
+        if not number.isdigit():
+            raise Later(f"sbatch names no job: {done.stdout[:200]!r}", 5)
+        return number
 
     def queue(self) -> list[Record]:
         """Return every job that the controller knows of our user."""
@@ -70,8 +79,8 @@ class Commands:
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""
         ids = sorted(set(job_ids))
-        if ids:
-            self._run("scancel", build.scancel(ids))
+        for at in range(0, len(ids), _IDS_AT_ONCE):
+            self._run("scancel", build.scancel(ids[at : at + _IDS_AT_ONCE]))
 
     def nodes(self) -> list[Node]:
         """Return every node with its devices."""
@@ -80,18 +89,26 @@ class Commands:
     def waits(self, now_s: int) -> dict[str, int]:
         """Return the median wait of the jobs in each partition's queue, in seconds."""
         fields = build.SEPARATOR.join(WAITING_FIELDS)
-        return read_waits(
-            self._ask("squeue", ["--noheader", "--states=PENDING", f"--format={fields}"]), now_s
-        )
+        told = self._ask("squeue", ["--noheader", "--states=PENDING", f"--format={fields}"])
+        return median_waits(read_waits(told), now_s)
 
     def default_partition(self) -> str:
         """Return the partition of jobs that name none."""
         found = re.search(r"PartitionName=(\S+).*\sDefault=YES", self.partitions())
         return found[1] if found else ""
 
-    def settings(self) -> dict[str, str]:
-        """Return the controller's configuration."""
+    def configuration(self) -> dict[str, str]:
+        """Return the controller's whole configuration."""
         return parse.settings(self._ask("scontrol", ["show", "config"]))
+
+    def settings(self) -> Settings:
+        """Return what the cluster is."""
+        told = self.configuration()
+        return Settings(
+            cluster=told.get("ClusterName", ""),
+            accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
+            energy=told.get("AcctGatherEnergyType", "").rpartition("/")[2] not in {"", "none", "(null)"},
+        )
 
     def partitions(self) -> str:
         """Return what scontrol says of every partition, one line each."""
@@ -106,6 +123,13 @@ class Commands:
         """Return why Slurm would never take a submission, in its words; nothing if it would."""
         done = self._run("sbatch", ["--test-only", *arguments])
         return "" if done.returncode == 0 else _last_words(done.stderr)
+
+    def probe(self, arguments: Sequence[str]) -> str:
+        """Submit a job that is not an attempt and return its number; raises as `submit` does."""
+        done = self._run("sbatch", arguments)
+        if done.returncode != 0:
+            raise sort_refusal(done.stderr)
+        return done.stdout.strip().partition(";")[0]
 
     def _ask(self, program: str, arguments: Sequence[str]) -> str:
         done = self._run(program, arguments)
@@ -127,5 +151,17 @@ class Commands:
 
 
 def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "no word why"
+    words = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "no word why")
+    return words[:500]
+
+
+def user_name() -> str:
+    """Return the name of the user whom we are, whatever the environment says; the number if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _path(config: SlurmConfig) -> str:
+    return str(config.bin) if config.bin else os.environ.get("PATH", os.defpath)

@@ -31,13 +31,30 @@ class SlurmPool:
 
 
 @dataclass(frozen=True, slots=True)
+class RestConfig:
+    """slurmrestd, where jobs go that way. `url` has no path; `user` must own the site's folder.
+
+    The token is read from `token_file`, or is the last word that `token_command` prints; it is read again
+    before it ends, so something must renew the file.
+    """
+
+    url: str
+    user: str = ""
+    token_file: Path | None = None
+    token_command: tuple[str, ...] = ()
+    api_version: str = "v0.0.38"
+
+
+@dataclass(frozen=True, slots=True)
 class SlurmConfig:
     """One cluster. `folder.root` must be mounted at the same path on every node.
 
     `python` runs the supervisor on the nodes: 3.11 or newer, no packages needed. `bin` is the folder of
-    Slurm's programs, found by PATH if empty; `conf` its slurm.conf where that is not the system's.
+    Slurm's programs, found by PATH if empty; `conf` its slurm.conf where that is not the system's. With
+    `rest` the agent itself uses none of them, but the nodes need srun, scancel and scontrol all the same.
     Times are seconds: `poll_s` between two questions to the controller, `ask_s` for the answer to one,
-    `lag_s` how long a job may be missing from all answers before it counts as missing.
+    `lag_s` how long a job may be missing from all answers before it counts as missing, `beat_dead_s` how
+    long a supervisor must be silent before Slurm's word about its job is believed.
     """
 
     folder: FolderConfig
@@ -49,3 +66,4 @@ class SlurmConfig:
     ask_s: float = 60.0
     lag_s: float = 60.0
     beat_dead_s: float = 60.0
+    rest: RestConfig | None = None

@@ -1,34 +1,42 @@
 """The Slurm engine: attempts as batch jobs whose supervisor runs on the first node of each."""
 
-import getpass
-import hashlib
+import dataclasses
+import os
+import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
-from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
+from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
-from hutong.adapters.engines.slurm import build, parse
-from hutong.adapters.engines.slurm import nodes as nodes_of
+from hutong.adapters.engines.slurm import build, parse, verdicts
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.nodes import pool_states
 from hutong.adapters.engines.slurm.parse import Record
+from hutong.adapters.engines.slurm.queue import Queue
+from hutong.adapters.engines.slurm.rest import Rest
+from hutong.adapters.engines.slurm.transport import Transport
+from hutong.adapters.engines.slurm.watch import Watch
 from hutong.core.capacity.sites import PoolState
-from hutong.core.kernel.errors import Later, Problem, Refused
-from hutong.core.kernel.ids import AttemptKey, split_key
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.states import AttemptState
 
 _log = structlog.get_logger("hutong.engines.slurm")
+_SUBMITTING = "submitting.json"
 _SUBMITTED = "submitted.json"
-_FENCED = "0:0"
-_SETTLE_S = 5.0
-_OVERDUE_S = 30.0
-_AGAIN_S = 10.0
-_CAPACITY_S = 30.0
+_ORIGIN = "origin.json"
+_SETTLE_MS = 5_000
+_OVERDUE_MS = 30_000
+_FENCE_LAGS = 10
+_HOPELESS_LAGS = 5
+_CAPACITY_MS = 30_000
+_WORDS_BYTES = 500
 
 
 class SlurmEngine(FolderEngine):
@@ -40,94 +48,106 @@ class SlurmEngine(FolderEngine):
 
     def __init__(self, config: SlurmConfig, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
         root = config.folder.root.resolve()
-        payloads = install_payloads(config.folder.payloads, root / "programs")
-        super().__init__(replace(config.folder, payloads=payloads), clock)
+        _check_root(root)
         for name, pool in config.pools.items():
-            build.check_options(name, pool.options)
+            build.check_pool(name, pool, rest=config.rest is not None)
+        payloads = install_payloads(config.folder.payloads, root / "programs")
+        super().__init__(dataclasses.replace(config.folder, payloads=payloads), clock)
         self._slurm = config
         self._ticks = ticks
-        self._origin = hashlib.sha256(str(root).encode()).hexdigest()[:16]
-        self._commands = Commands(config, getpass.getuser())
+        self._root = root
+        self._origin = _own_origin(root)
+        self._transport: Transport = Rest(config, clock) if config.rest else Commands(config)
+        self._queue = Queue(self._transport, config.poll_s, ticks, self._origin)
         self._program = install_programs(root / "programs") / "batch.py"
         collect_programs(root / "programs", (self._program, payloads), self._attempts)
-        self._accounting: bool | None = None
-        self._cluster = ""
-        self._jobs: dict[str, Record] = {}
-        self._all: list[Record] = []
-        self._polled_ms: float = float("-inf")
-        self._asked_history: dict[AttemptKey, int] = {}
-        self._missing_since: dict[AttemptKey, int] = {}
-        self._over_since: dict[AttemptKey, int] = {}
-        self._cancelled_ms: dict[str, int] = {}
-        self._beats: dict[AttemptKey, tuple[int, int]] = {}
-        self._cards: dict[AttemptKey, tuple[str, int]] = {}
+        self._watches: dict[AttemptKey, Watch] = {}
+        self._strays: dict[str, int] = {}
         self._capacity: tuple[PoolState, ...] = ()
-        self._capacity_ms: float = float("-inf")
+        self._capacity_ms = ticks() - _CAPACITY_MS
         self.abilities = Abilities(
             gangs=True, services=True, preemption=True, isolation="bwrap" if self._boxed else "none"
         )
 
     def submit(self, order: Order) -> Receipt:
-        """Submit the attempt unless Slurm has a job of its name, or ever had."""
+        """Submit the attempt unless it began, or Slurm has a job of its name.
+
+        That we are about to submit is written down first. Who finds that mark and no answer asks Slurm by
+        name; a submission still on its way then makes a second job, which does not get past the first one's
+        mark that the attempt has begun.
+        """
         pool = self._pool(order)
         folder = self._claim(order.key)
-        if folder is None or claimed(folder):
+        if folder is None:
             return Receipt(order.key, adopted=True)
         known = files.read_json(folder / _SUBMITTED)
         if known is not None:
             return Receipt(known["external"], adopted=True)
+        if claimed(folder):
+            return Receipt(order.key, adopted=True)
         self._learn()
-        # An earlier submission of ours may have reached Slurm without our hearing of it: ask by name first.
-        self._poll(fresh=True)
-        record = self._jobs.get(order.key) or self._from_history([order.key]).get(order.key)
+        record = None
+        if (folder / _SUBMITTING).exists():
+            self._queue.poll(fresh=True)
+            record = parse.choose(self._queue.named(order.key))
+        job = self._job(folder, order, pool)
         if record is None:
-            self._write_job(folder, order, pool)
-            comment = build.comment(self._origin, order.project)
-            job_id = self._commands.submit(build.sbatch(order, pool, folder, folder / files.SCRIPT, comment))
+            job_id = self._transport.submit(job)
+            self._queue.expire()
         else:
             job_id = record.id
         external = self._external(job_id)
-        files.write_json(folder / _SUBMITTED, {"external": external, "at_ms": self._clock()})
-        self._polled_ms = float("-inf")
+        files.write_json(folder / _SUBMITTED, {"external": external})
         return Receipt(external, adopted=record is not None)
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Slurm if it is time, then read the folders. Raises Later if Slurm does not answer."""
+        if files.read_json(self._root / _ORIGIN) != {"origin": self._origin}:
+            raise OSError(f"{self._root} is not the folder it was: is its file system mounted?")
         self._learn()
-        self._poll()
+        self._queue.poll()
         seen = super().observe()
-        self._cancel_what_should_end()
+        self._queue.recall()
+        self._queue.cancel([each for each in self._queue.records if not each.over and self._doomed(each)])
+        ended = {each.key for each in seen if each.ended is not None}
+        for key in self._watches.keys() - self._queue.names():
+            if key in ended or not (self._attempts / key).exists():
+                del self._watches[key]
+        for job_id in self._strays.keys() - {record.id for record in self._queue.records}:
+            del self._strays[job_id]
         return seen
 
     def capacity(self) -> tuple[PoolState, ...]:
         """Return what the nodes and the queue say of each pool; asked anew every 30 s."""
         now = self._ticks()
-        if now - self._capacity_ms >= _CAPACITY_S * 1000:
-            waits, nodes = self._commands.waits(self._clock() // 1000), self._commands.nodes()
-            default = self._commands.default_partition()
-            pools = self._slurm.pools
-            self._capacity = nodes_of.pool_states(pools, nodes, waits, self._cards_running(), default)
+        if now - self._capacity_ms >= _CAPACITY_MS:
+            waits = self._transport.waits(self._clock() // 1000)
+            nodes, default = self._transport.nodes(), self._transport.default_partition()
+            self._capacity = pool_states(self._slurm.pools, nodes, waits, self._cards_running(), default)
             self._capacity_ms = now
         return self._capacity
 
     def _cards_running(self) -> dict[str, int]:
         """Return the cards that jobs of ours hold now, by pool."""
         held: dict[str, int] = {}
-        for record in self._all:
-            if not record.over and not record.waiting:
-                pool, cards = self._asked_for(AttemptKey(record.name))
-                held[pool] = held.get(pool, 0) + cards
+        for record in self._queue.records:
+            asked = {} if record.over or record.waiting else self._asked(AttemptKey(record.name))
+            if asked:
+                held[asked["pool"]] = held.get(asked["pool"], 0) + asked["cards"]
         return held
 
-    def _asked_for(self, key: AttemptKey) -> tuple[str, int]:
-        known = self._cards.get(key)
-        if known is None:
-            order = files.read_json(self._attempts / key / files.ORDER)
-            if order is None:
-                return "", 0
-            known = order["launcher"]["pool"], order["cards_per_node"] * order["spec"]["num_nodes"]
-            self._cards[key] = known
-        return known
+    def _asked(self, key: AttemptKey) -> dict[str, Any]:
+        """Return what was asked for when the attempt was submitted; nothing if it was not."""
+        watch = self._watches.setdefault(key, Watch(self._ticks))
+        watch.asked = watch.asked or files.read_json(self._attempts / key / _SUBMITTING) or {}
+        return watch.asked
+
+    def forget(self, key: AttemptKey) -> None:
+        """Delete what is left of an ended attempt."""
+        super().forget(key)
+        self._watches.pop(key, None)
+
+    # Submission
 
     def _pool(self, order: Order) -> SlurmPool:
         pool = self._slurm.pools.get(order.attempt.pool)
@@ -138,139 +158,178 @@ class SlurmEngine(FolderEngine):
             )
         return pool
 
-    def _write_job(self, folder: Path, order: Order, pool: SlurmPool) -> None:
-        self._write_order(
-            folder,
-            order,
-            {"pool": order.attempt.pool, **build.launcher(self._commands.programs, pool.visible)},
-        )
-        files.write_json(folder / files.SECRETS, dict(order.secrets))
+    def _job(self, folder: Path, order: Order, pool: SlurmPool) -> build.Submission:
+        """Return what to submit, and write it into the folder before it can have been submitted."""
         script = build.script(self._slurm.python, self._program, folder)
-        (folder / files.SCRIPT).write_text(script)
+        comment = build.comment(self._origin, order.project)
+        job = build.submission(order, pool, folder, script, comment)
+        if not (folder / _SUBMITTING).exists():
+            self._write_order(folder, order, build.launcher(self._transport.programs, pool))
+            files.write_json(folder / files.SECRETS, dict(order.secrets))
+            job.path.write_text(script)
+            cards = order.attempt.cards
+            asked = {"limit_s": job.minutes * 60, "pool": order.attempt.pool, "cards": cards}
+            files.write_json(folder / _SUBMITTING, asked)
+        return job
 
     def _learn(self) -> None:
-        """Ask once what the cluster is and whether it keeps accounts."""
-        if self._accounting is None:
-            told = self._commands.settings()
-            self._cluster = told.get("ClusterName", "")
-            self._accounting = told.get("AccountingStorageType", "").endswith("slurmdbd")
+        """Learn once what the cluster is and whether it keeps accounts."""
+        if self._queue.learn():
+            told = self._queue.settings
+            self.abilities = dataclasses.replace(
+                self.abilities, accounting=told.accounting, energy=told.accounting and told.energy
+            )
 
     def _external(self, job_id: str) -> str:
-        return f"{self._cluster}:{job_id}"
+        return f"{self._queue.settings.cluster}:{job_id}"
 
-    def _poll(self, *, fresh: bool = False) -> None:
-        now = self._ticks()
-        if not fresh and now - self._polled_ms < self._slurm.poll_s * 1000:
-            return
-        mine = [each for each in self._commands.queue() if split_key(each.name)]
-        self._all = [each for each in mine if each.origin in {self._origin, ""}]
-        self._jobs = parse.newest(self._all)
-        self._polled_ms = now
-
-    def _from_history(self, keys: list[AttemptKey]) -> dict[str, Record]:
-        """Ask accounting, where there is one; what it does not know it may learn later."""
-        if not self._accounting or not keys:
-            return {}
-        try:
-            return parse.newest(self._commands.history(keys, since_days=30))
-        except Later as error:
-            _log.warning("accounting does not answer", why=str(error))
-            return {}
+    # Observation
 
     def _look(self, key: AttemptKey) -> Seen | None:
         folder = self._attempts / key
-        submitted = files.read_json(folder / _SUBMITTED)
-        external = submitted["external"] if submitted else ""
-        seen = self._seen_end(key, external)
+        watch = self._watches.setdefault(key, Watch(self._ticks))
+        if not watch.submitted:
+            watch.submitted = (files.read_json(folder / _SUBMITTED) or {}).get("external", "")
+        submitted_id = watch.submitted.rpartition(":")[2]
+        seen = self._seen_end(key, watch.submitted)
         if seen is not None:
+            (folder / files.SECRETS).unlink(missing_ok=True)
             return seen
-        record = self._jobs.get(key) or self._remembered(key, submitted is not None)
+        began = files.read_json(folder / files.BEGAN)
+        watch.began_id = _job_id(began)
+        record = self._queue.find(key, watch.began_id, submitted_id)
+        external = watch.submitted or (self._external(record.id) if record else "")
         if record is None:
-            return self._absent(key, folder, external, submitted is not None)
-        self._missing_since.pop(key, None)
-        external = self._external(record.id)
-        if record.over and not self._breathes(key) and self._over_for(key) > _SETTLE_S * 1000:
-            self._settle(key, folder, record)
-            return self._seen_end(key, external)
-        waiting = record.waiting and not (folder / files.BEGAN).exists()
-        return self._seen(key, AttemptState.PENDING if waiting else AttemptState.STARTING, external)
+            return self._absent(key, watch, external, began=began is not None)
+        watch.for_ms("missing", holds=False)
+        verdict = self._verdict(key, watch, record, began=began is not None)
+        if verdict is not None:
+            return self._settle(key, verdict, external, record.ended_s * 1000, began=began is not None)
+        before = AttemptState.PENDING if record.waiting and began is None else AttemptState.STARTING
+        return self._seen(key, before, external)
 
-    def _settle(self, key: AttemptKey, folder: Path, record: Record) -> None:
-        """Write the end of an attempt that is over at Slurm and left none itself."""
-        stop = files.read_json(folder / files.STOP)
-        verdict = supervise.stop_verdict(stop) if stop else record.verdict()
-        self._write_end(key, verdict, record.ended_s * 1000)
-
-    def _absent(self, key: AttemptKey, folder: Path, external: str, submitted: bool) -> Seen | None:
-        """Return what may be said of an attempt that Slurm does not name."""
-        began = (folder / files.BEGAN).exists()
-        if began and self._breathes(key):
-            return self._seen(key, AttemptState.STARTING, external)
-        stop = files.read_json(folder / files.STOP)
-        if not submitted and not began:
-            if stop is not None:
-                self._write_end(key, supervise.stop_verdict(stop), stop["at_ms"])
-            return self._seen_end(key)
-        now = self._ticks()
-        since = self._missing_since.setdefault(key, now)
-        if now - since < self._slurm.lag_s * 1000:
-            return self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING, external)
-        if stop is not None:
-            self._write_end(key, supervise.stop_verdict(stop), stop["at_ms"])
-            return self._seen_end(key, external)
+    def _verdict(
+        self, key: AttemptKey, watch: Watch, record: Record, *, began: bool
+    ) -> supervise.Verdict | None:
+        """Return the end that Slurm's word stands for, once nothing contradicts it any more."""
+        over = record.over or (record.waiting and began)
+        settle_ms = _SETTLE_MS + self._slurm.poll_s * 1000
+        hopeless_ms = watch.for_ms("hopeless", holds=record.hopeless and not began)
+        if watch.for_ms("over", holds=over) > settle_ms and not self._lives(key, watch):
+            limit_s, words = self._asked(key).get("limit_s", 0), self._last_words(key)
+            return verdicts.of_ended(record, limit_s, words) if record.over else verdicts.of_requeued(record)
+        if hopeless_ms > _HOPELESS_LAGS * self._slurm.lag_s * 1000:
+            return verdicts.of_hopeless(record)
         return None
 
-    def _remembered(self, key: AttemptKey, submitted: bool) -> Record | None:
-        """Return what accounting says of a job that the controller has forgotten; asked now and then."""
-        now = self._ticks()
-        if not submitted or now - self._asked_history.get(key, -(10**12)) < _AGAIN_S * 1000:
-            return None
-        self._asked_history[key] = now
-        return self._from_history([key]).get(key)
+    def _last_words(self, key: AttemptKey) -> str:
+        """Return the last line that the batch script has written: why its python did not start, say."""
+        try:
+            with (self._attempts / key / build.SCRIPT_LOG).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _over_for(self, key: AttemptKey) -> int:
-        now = self._ticks()
-        return now - self._over_since.setdefault(key, now)
+    def _settle(
+        self, key: AttemptKey, verdict: supervise.Verdict, external: str, ended_ms: int, *, began: bool
+    ) -> Seen:
+        """Write the end of an attempt that has left none, unless its folder says otherwise after all."""
+        folder = self._attempts / key
+        living = self._seen(key, AttemptState.STARTING, external)
+        files.look_afresh(folder)
+        if not began and (folder / files.BEGAN).exists():
+            return living  # it began unseen: the next look knows more
+        stop = files.read_json(folder / files.STOP)
+        self._write_end(key, supervise.stop_verdict(stop) if stop else verdict, ended_ms)
+        return self._seen_end(key, external) or living
 
-    def _breathes(self, key: AttemptKey) -> bool:
-        """Return whether the supervisor's beat has moved of late: then it lives, whatever Slurm says."""
-        beat, now = files.read_beat(self._attempts / key), self._ticks()
-        known = self._beats.get(key)
-        if known is None or known[0] != beat:
-            self._beats[key] = (beat, now)
-            return beat > 0
-        return now - known[1] < self._slurm.beat_dead_s * 1000 and beat > 0
+    def _absent(self, key: AttemptKey, watch: Watch, external: str, *, began: bool) -> Seen | None:
+        """Return what may be said of an attempt that Slurm does not name."""
+        folder = self._attempts / key
+        stop = files.read_json(folder / files.STOP)
+        if not began and not watch.submitted and not (folder / _SUBMITTING).exists():
+            # A claim that never came to its submission.
+            verdict = supervise.stop_verdict(stop) if stop else None
+            return self._settle(key, verdict, "", stop["at_ms"], began=False) if stop and verdict else None
+        before = self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING, external)
+        if began and self._lives(key, watch):
+            watch.for_ms("missing", holds=False)
+            return before
+        self._queue.wonder(key)
+        missing_ms = watch.for_ms("missing", holds=not self._queue.in_doubt)
+        lag_ms = self._slurm.lag_s * 1000
+        if missing_ms < lag_ms:
+            return before
+        # What never began and is gone is absent; in the end a mark keeps it from ever starting after all.
+        if began or stop or missing_ms > _FENCE_LAGS * lag_ms:
+            verdict = verdicts.of_forgotten(external.rpartition(":")[2])
+            return self._settle(key, verdict, external, 0, began=began)
+        return None
 
-    def _cancel_what_should_end(self) -> None:
-        """End jobs that were stopped before their start, copies, and what outstays its stop mark."""
-        now, doomed = self._ticks(), []
-        for record in self._all:
-            if record.over or now - self._cancelled_ms.get(record.id, -(10**12)) < _AGAIN_S * 1000:
-                continue
-            if self._should_end(record):
-                doomed.append(record.id)
-                self._cancelled_ms[record.id] = now
-        self._commands.cancel(doomed)
+    def _lives(self, key: AttemptKey, watch: Watch) -> bool:
+        """Return whether a supervisor was heard of late: then it lives, whatever Slurm says."""
+        folder = self._attempts / key
+        if (folder / files.LEFT).exists():
+            return False
+        return watch.silent_ms(files.read_pulse(folder)) < self._slurm.beat_dead_s * 1000
+
+    # Ends that we bring about
+
+    def _doomed(self, record: Record) -> bool:
+        try:
+            return self._should_end(record)
+        except DAMAGE as error:
+            _log.error("the attempt's files are damaged", key=record.name, why=repr(error))
+            return False
 
     def _should_end(self, record: Record) -> bool:
+        """Return whether a living job is a copy, was stopped before its start, or outstays its end."""
         key = AttemptKey(record.name)
         folder = self._attempts / key
         if not folder.exists():
-            return record.origin == self._origin
+            return self._is_stray(record)
+        watch = self._watches.setdefault(key, Watch(self._ticks))
         if (folder / files.END).exists():
-            return record.waiting
-        if self._jobs[record.name].id != record.id and record.waiting:
+            return record.waiting or watch.for_ms("ended", holds=True) > _OVERDUE_MS
+        chosen = self._queue.find(key, watch.began_id, watch.submitted.rpartition(":")[2])
+        if record.waiting and (chosen is None or chosen.id != record.id):
             return True
         stop = files.read_json(folder / files.STOP)
-        if stop is None:
-            return False
-        if record.waiting and not (folder / files.BEGAN).exists():
-            return True
-        overdue: bool = self._clock() - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000
-        return overdue
+        stopped_ms = watch.for_ms("stop", holds=stop is not None)
+        return stop is not None and (record.waiting or stopped_ms > stop["grace_s"] * 1000 + _OVERDUE_MS)
 
-    def forget(self, key: AttemptKey) -> None:
-        """Delete what is left of an ended attempt."""
-        super().forget(key)
-        for memory in (self._asked_history, self._missing_since, self._over_since, self._beats, self._cards):
-            memory.pop(key, None)
+    def _is_stray(self, record: Record) -> bool:
+        """Return whether a job of ours has no folder any more, for good."""
+        if record.origin != self._origin:
+            return False
+        now = self._ticks()
+        since = self._strays.setdefault(record.id, now)
+        return (self._tombs / record.name).exists() or now - since > self._slurm.lag_s * 1000
+
+
+def _job_id(began: dict[str, Any] | None) -> str:
+    """Return the number of the job in which an attempt began: `cluster/number/restarts`."""
+    parts = str((began or {}).get("identity", "")).split("/")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def _check_root(root: Path) -> None:
+    """Raise Refused for a folder that cannot be a site's. It is not made here: it may just not be mounted."""
+    if not root.is_dir():
+        text = f"{root} is missing: make it once, on the file system that all nodes mount"
+        raise Refused("bad_config", text, (Problem("/root", text),))
+    if any(sign in str(root) for sign in "%\\\n"):
+        text = f"{str(root)!r} has a sign that Slurm reads as a pattern"
+        raise Refused("bad_config", text, (Problem("/root", text, "use letters, digits, - and _"),))
+
+
+def _own_origin(root: Path) -> str:
+    """Return the random name of this folder, which its jobs bear; an empty one in its place has another."""
+    try:
+        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
+    except OSError as error:
+        text = f"{root} cannot be used: it must be writable and know hard links ({error})"
+        raise Refused("bad_config", text, (Problem("/root", text),)) from error
+    return str((files.read_json(root / _ORIGIN) or {})["origin"])

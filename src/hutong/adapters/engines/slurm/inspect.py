@@ -39,13 +39,13 @@ class SlurmInspector:
         self._config = config
         self._wait_s = wait_s
         self._user = getpass.getuser()
-        self._commands = Commands(config, self._user)
+        self._commands = Commands(config)
         self._nodes: list[Node] | None = None
         self._partitions: dict[str, survey.Partition] | None = None
 
     def inspect(self) -> Found:
         """Return the cluster's like nodes as pools, and the lines that reach it. Raises Later."""
-        told = self._commands.settings()
+        told = self._commands.configuration()
         version, accounting = told.get("SLURM_VERSION", ""), told.get("AccountingStorageType", "")
         memory_counts = "MEMORY" in told.get("SelectTypeParameters", "").upper()
         groups = survey.groups(self._all_nodes())
@@ -116,7 +116,7 @@ class SlurmInspector:
         yield ok("slurm commands", str(Path(self._commands.programs["sbatch"]).parent))
         yield from check_paths(self._config.folder)
         try:
-            told = self._commands.settings()
+            told = self._commands.configuration()
             self._all_nodes()
             self._all_partitions()
         except Later as error:

@@ -82,14 +82,19 @@ def read_devices(text: str) -> dict[str, int]:
     return found
 
 
-def read_waits(text: str, now_s: int) -> dict[str, int]:
+def read_waits(text: str) -> list[tuple[str, int, str]]:
+    """Return partitions, time of submission and reason of each job that waits, of an answer of squeue."""
+    rows = (line.split(SEPARATOR) for line in text.splitlines())
+    return [(row[0], number(row[1]), row[2]) for row in rows if len(row) >= len(WAITING_FIELDS)]
+
+
+def median_waits(queue: Iterable[tuple[str, int, str]], now_s: int) -> dict[str, int]:
     """Return for each partition the median time, in seconds, that jobs in its queue have waited for nodes."""
     waits: dict[str, list[int]] = {}
-    for line in text.splitlines():
-        fields = line.split(SEPARATOR)
-        if len(fields) >= len(WAITING_FIELDS) and fields[2].startswith(_FOR_NODES) and number(fields[1]):
-            for partition in fields[0].split(","):
-                waits.setdefault(partition, []).append(max(0, now_s - number(fields[1])))
+    for partitions, submitted_s, reason in queue:
+        if submitted_s and reason.startswith(_FOR_NODES):
+            for partition in partitions.split(","):
+                waits.setdefault(partition, []).append(max(0, now_s - submitted_s))
     return {partition: int(statistics.median(each)) for partition, each in waits.items()}
 
 

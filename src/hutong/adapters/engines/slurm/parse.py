@@ -1,30 +1,29 @@
 """Pure: Slurm's answers as records; a state or a reason that is new to us is kept, never an error."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hutong.adapters.engines.attempt.supervise import Verdict
 from hutong.adapters.engines.slurm.build import SACCT_FIELDS, SEPARATOR, SQUEUE_FIELDS
 
 WAITING = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
-ACTIVE = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "STAGE_OUT", "SIGNALING", "RESIZING"})
-_VERDICTS = {
-    "COMPLETED": ("FAILED", "infra", "Slurm calls it completed, but it left no end"),
-    "FAILED": ("FAILED", "infra", "its supervisor failed"),
-    "TIMEOUT": ("FAILED", "user", "walltime: it reached Slurm's time limit"),
-    "DEADLINE": ("FAILED", "user", "it reached its deadline at Slurm"),
-    "NODE_FAIL": ("FAILED", "infra", "a node of it failed"),
-    "BOOT_FAIL": ("FAILED", "infra", "a node of it did not boot"),
-    "LAUNCH_FAILED": ("FAILED", "infra", "Slurm could not launch it"),
-    "PREEMPTED": ("PREEMPTED", "preempted", "Slurm preempted it"),
-    "OUT_OF_MEMORY": ("FAILED", "oom", "it was killed for want of memory"),
-    "CANCELLED": ("FAILED", "infra", "it was cancelled at the site, not by the platform"),
-    "REVOKED": ("FAILED", "infra", "its federation gave it to another cluster"),
-}
-ENDED = frozenset(_VERDICTS)
+ENDED = frozenset(
+    {
+        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL",
+        "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT",
+    }
+)  # fmt: skip
+# Why a job waits that will not start unless somebody changes it, or the cluster. Words of Slurm's.
+_HOPELESS = re.compile(
+    r"BadConstraints|PartitionConfig|PartitionTimeLimit|PartitionNodeLimit|ReservationDeleted|InvalidAccount|InvalidQOS"
+    r"|AccountNotAllowed|QOSNotAllowed|(?:Assoc|QOS)Max\w*(?:PerJob|PerJobLimit)\b"
+    r"|launch.failed.requeued.held|DependencyNeverSatisfied",
+    re.IGNORECASE,
+)
+_MOST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,13 @@ class Record:
     id: str
     name: str
     state: str
-    reason: str
-    submitted_s: int
-    started_s: int
-    ended_s: int
-    nodes: int
-    partition: str
-    origin: str
+    reason: str = ""
+    submitted_s: int = 0
+    started_s: int = 0
+    ended_s: int = 0
+    nodes: int = 0
+    partition: str = ""
+    origin: str = ""
     by: str = ""
     code: str = ""
     energy_j: int = 0
@@ -55,18 +54,13 @@ class Record:
 
     @property
     def waiting(self) -> bool:
-        """True if it has no nodes yet."""
+        """True if it has no nodes yet, or none any more and is to start again."""
         return self.state in WAITING
 
-    def verdict(self) -> Verdict:
-        """Return how it ended, by Slurm's word alone."""
-        outcome, category, text = _VERDICTS[self.state]
-        extra = f" by user {self.by}" if self.by else ""
-        if self.reason not in {"", "None"} and not extra:
-            extra = f" ({self.reason})"
-        if self.code not in {"", "0:0"}:
-            extra += f", exit code {self.code}"
-        return Verdict(outcome, category, f"{text}{extra}: job {self.id}, {self.state}")
+    @property
+    def hopeless(self) -> bool:
+        """True if it waits for what does not come by itself."""
+        return self.waiting and bool(_HOPELESS.search(self.reason))
 
 
 def squeue(text: str) -> list[Record]:
@@ -80,7 +74,8 @@ def sacct(text: str) -> list[Record]:
 
 
 def _rows(text: str, width: int) -> Iterator[list[str]]:
-    for line in text.splitlines():
+    # Not splitlines: a comment may hold what Python takes for an end of line.
+    for line in text.split("\n"):
         fields = line.split(SEPARATOR)
         if len(fields) >= width:
             yield [field.strip() for field in fields]
@@ -98,7 +93,7 @@ def _record(row: list[str]) -> Record:
         ended_s=number(row[6]),
         nodes=number(row[7]),
         partition=row[8],
-        origin=_origin(row[9]),
+        origin=origin(row[9]),
         by=rest.removeprefix("by ").strip() if rest.startswith("by ") else "",
         code=row[10] if len(row) > 10 else "",
         energy_j=number(row[11]) if len(row) > 11 else 0,
@@ -107,28 +102,34 @@ def _record(row: list[str]) -> Record:
 
 def number(text: str) -> int:
     """Return a whole number of Slurm's, 0 for what it leaves open (N/A, Unknown, None, an empty field)."""
-    return int(text) if text.isdigit() else 0
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return value if value < _MOST else 0  # the greatest ones stand for "not set" and "no limit"
 
 
-def _origin(comment: str) -> str:
+def origin(comment: str) -> str:
+    """Return whose a job is by its comment; nothing if the comment is not ours."""
     try:
         told = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(told.get("hutong", "")) if isinstance(told, dict) else ""
 
 
-def newest(records: Iterable[Record]) -> dict[str, Record]:
-    """Return for each name the record that counts: a living one before an ended one, then the latest.
+def choose(records: Iterable[Record], began_id: str = "", submitted_id: str = "") -> Record | None:
+    """Return the record that counts of those with one attempt's name.
 
-    Numbers of jobs are reused and a requeued job keeps its own, so the time of submission decides.
+    Once an attempt has begun, only the job in which it did. Before: what runs, then what waits, then what is
+    over; of like ones the one whose submission we noted, then the earliest. The others are copies.
     """
-    found: dict[str, Record] = {}
-    for each in records:
-        known = found.get(each.name)
-        if known is None or (known.over, -known.submitted_s) > (each.over, -each.submitted_s):
-            found[each.name] = each
-    return found
+    if began_id:
+        mine = [each for each in records if each.id == began_id]
+        return max(mine, key=lambda each: each.submitted_s, default=None)
+
+    def rank(each: Record) -> tuple[int, bool, int, str]:
+        kind = 2 if each.over else 1 if each.waiting else 0
+        return kind, each.id != submitted_id, each.submitted_s, each.id.zfill(20)
+
+    return min(records, key=rank, default=None)
 
 
 def settings(text: str) -> dict[str, str]:

@@ -64,7 +64,7 @@ class Probe:
         script = folder / f"job-{number}.sh"
         words = build.script(self._config.python, program, folder)
         script.write_text(words.rstrip("\n") + f" {number}\n", encoding="utf-8")
-        return self._commands.submit(
+        return self._commands.probe(
             [
                 "--parsable", "--no-requeue", f"--job-name={JOB_NAME}", f"--chdir={folder}",
                 f"--output={folder}/slurm-{number}.log", "--nodes=1", "--ntasks=1", "--time=2", "--mem=100M",
@@ -88,7 +88,9 @@ class Probe:
                     # A shared file system may show the answer a little later than Slurm shows the end.
                     if now_s - over_since.setdefault(pool, now_s) > _LAG_S:
                         del jobs[pool]
-                        yield self._silent(folder, pool, record.verdict().reason if record else "it is gone")
+                        yield self._silent(
+                            folder, pool, f"{record.state} ({record.reason})" if record else "it is gone"
+                        )
                 elif now_s > deadline_s:
                     del jobs[pool]
                     yield _not_yet(pool, f"{record.state} ({record.reason})", self._wait_s)

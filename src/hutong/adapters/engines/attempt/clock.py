@@ -1,0 +1,34 @@
+"""A monotonic clock that leaves out the time in which a batch system had its process suspended.
+
+Standard library only: the supervisor imports this without any installed package.
+"""
+
+import math
+import time
+from collections.abc import Callable
+
+
+class AwakeClock:
+    """Seconds that pass only while the process runs: longer gaps between ticks are left out."""
+
+    def __init__(self, gap_s: float = math.inf, steady: Callable[[], float] = time.monotonic) -> None:
+        self._gap_s = gap_s
+        self._steady = steady
+        self._last = steady()
+        self._left_out = 0.0
+
+    def now(self) -> float:
+        """Return the seconds of this clock."""
+        return self._steady() - self._left_out
+
+    def start(self) -> None:
+        """Begin to tick: what lies between here and an earlier tick was no gap."""
+        self._last = self._steady()
+
+    def tick(self) -> float:
+        """Note that the process runs, and return the seconds."""
+        here = self._steady()
+        if here - self._last > self._gap_s:
+            self._left_out += here - self._last
+        self._last = here
+        return here - self._left_out

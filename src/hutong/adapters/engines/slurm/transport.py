@@ -1,0 +1,88 @@
+"""What the engine asks of a Slurm cluster, by whatever way; and which errors no waiting mends."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hutong.adapters.engines.slurm.build import Submission
+from hutong.adapters.engines.slurm.nodes import Node
+from hutong.adapters.engines.slurm.parse import Record
+from hutong.core.kernel.errors import Later, Problem, Refused
+
+_REFUSED_S = 30
+# Full for now: the same submission is taken once others have ended.
+_FULL = re.compile(r"MaxSubmit|MaxJobs|GrpSubmit|job submit limit.*\n.*MaxSubmit|try again", re.IGNORECASE)
+# What no amount of waiting changes; anything else is tried again.
+_NEVER = re.compile(
+    r"invalid (account|partition|qos|feature|generic resource|license|user|node name|wckey|job constraints"
+    r"|trackable resource|dependency|time)"
+    r"|requested node configuration is not available|node count specification invalid"
+    r"|more processors requested than permitted|requested time limit is invalid"
+    r"|requested nodes not in this partition|requested reservation is invalid"
+    r"|access denied to requested reservation|group not permitted|access/permission denied"
+    r"|job violates accounting/qos policy|job size specification needs to be provided"
+    r"|unrecognized option|unrecognised option|invalid .* specification|no partition specified"
+    r"|memory specification can ?not be satisfied|memory required by task is not available"
+    r"|pathname of a file, directory or other parameter too long|unspecified error",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a cluster is: its name, and whether it keeps accounts and measures energy."""
+
+    cluster: str
+    accounting: bool
+    energy: bool
+
+
+class Transport(Protocol):
+    """A way to one cluster. Each call is bounded in time and raises Later where Slurm does not answer.
+
+    `programs` are the paths of the programs that run on the nodes: srun, scancel and scontrol.
+    """
+
+    programs: Mapping[str, str]
+
+    def submit(self, job: Submission) -> str:
+        """Submit and return the job's number. Raises Refused if Slurm never will, Later if it cannot now."""
+        ...
+
+    def queue(self) -> list[Record]:
+        """Return every job that the controller knows of our user."""
+        ...
+
+    def history(self, names: Sequence[str], since_days: int) -> list[Record]:
+        """Return what accounting knows of jobs by name."""
+        ...
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Have jobs ended; one that is over already is no error."""
+        ...
+
+    def nodes(self) -> list[Node]:
+        """Return every node with its devices."""
+        ...
+
+    def waits(self, now_s: int) -> dict[str, int]:
+        """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
+        ...
+
+    def default_partition(self) -> str:
+        """Return the partition of jobs that name none."""
+        ...
+
+    def settings(self) -> Settings:
+        """Return what the cluster is."""
+        ...
+
+
+def sort_refusal(text: str) -> Refused | Later:
+    """Return the error of ours for what Slurm says to a submission that it does not take."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    words = "; ".join(lines[-3:])[:500] or "no word why"
+    if _NEVER.search(text) and not _FULL.search(text):
+        return Refused("slurm_refused", f"Slurm refuses it: {words}", (Problem("/resources", words),))
+    return Later(f"Slurm does not take it now: {words}", _REFUSED_S if _FULL.search(text) else 5)
