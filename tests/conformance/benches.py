@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class Bench:
     engine: Engine
     passes: Callable[[], None]
     again: Callable[[], Engine]
-    within_s: float = 30
+    within_s: float = field(default=30, kw_only=True)
 
     def order(self, run: str, **more: object) -> Order:
         secrets = more.pop("secrets", {})
@@ -82,7 +82,7 @@ class Bench:
 @contextmanager
 def emptied(again: Callable[[], Engine], pause_s: float = 0.01, within_s: float = 30) -> Iterator[Bench]:
     """Give a bench of a real engine, and end what a test left running."""
-    bench = Bench(again(), lambda: time.sleep(pause_s), again, within_s)
+    bench = Bench(again(), lambda: time.sleep(pause_s), again, within_s=within_s)
     yield bench
     for seen in bench.engine.observe():
         if seen.ended is None:

@@ -229,7 +229,7 @@ def test_ray_gives_a_job_its_devices(tmp_path: Path, ray_cluster: RayCluster) ->
     config = ray_config(tmp_path, ray_cluster, "none")
     config = replace(config, pools={"p": RayPool({"NPU": 1}, cpus_per_card=0.1)})
     engine = RayEngine(config, now_ms, steady_ms)
-    site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, 90), tmp_path, ray_cluster)
+    site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, within_s=90), tmp_path, ray_cluster)
     order = site.run("echo devices=$ASCEND_RT_VISIBLE_DEVICES")
     assert site.finish(order.key).outcome is AttemptState.SUCCEEDED
     assert site.bench.log(order.key) == "devices=0,1\n"
@@ -308,7 +308,7 @@ def test_a_cluster_that_asks_for_a_token(tmp_path: Path) -> None:
     with RayCluster(resources={"h800": 4}, token="0123456789abcdef-of-a-test") as cluster:
         config = replace(ray_config(tmp_path, cluster, "none"), token_file=tmp_path / "token")
         engine = RayEngine(config, now_ms, steady_ms)
-        site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, 90), tmp_path, cluster)
+        site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, within_s=90), tmp_path, cluster)
         assert site.finish(site.run("true").key).outcome is AttemptState.SUCCEEDED
         assert not engine._client.open()
         (tmp_path / "token").write_text("another")
