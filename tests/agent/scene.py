@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 from hutong.adapters.engines.base import Engine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.store.open import open_store
-from hutong.agent.core import Agent, Habits
+from hutong.agent.core import Agent
+from hutong.agent.habits import Habits
 from hutong.agent.link import Command, Delivery, Link, Reply
 from hutong.agent.shipping import digest_of
 from hutong.agent.spool import Spool
@@ -323,7 +324,7 @@ class Door:
     def _report(self, ask: wire.ReportIn) -> wire.ReportOut:
         doc = ask.sighting
         seen = doc and Sighting(
-            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation
+            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble
         )
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

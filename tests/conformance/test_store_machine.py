@@ -139,7 +139,7 @@ class Pair(RuleBasedStateMachine):
         sighting = None
         if seen is not None:
             back, known, live = seen
-            sighting = Sighting(self.now - back, known | live, live, "agent", "bwrap")
+            sighting = Sighting(self.now - back, known | live, live, "agent", "bwrap", "full" * (back % 2))
         self.both(lambda store: store.report(site, reports, sighting, self.now))
 
     @rule(site=SITES, kinds=st.lists(st.integers(0, 5), min_size=6, max_size=6), seen=st.booleans())

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from hutong.adapters.engines.attempt.config import FolderConfig, Limits
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
-from hutong.agent.core import Habits
+from hutong.agent.habits import Habits
 from hutong.core.kernel.errors import Problem, Refused
 
 EngineConfig = FolderConfig | SlurmConfig | RayConfig

@@ -45,11 +45,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Commands in order, the attempts whose log somebody reads, the platform's clock (UTC ms), and calls."""
+    """Commands in order, the attempts whose log somebody reads, the platform's clock (UTC ms), and calls.
+
+    `came_ms` is when it came, by the agent's steady clock.
+    """
 
     commands: tuple[Command, ...]
     watched: frozenset[AttemptKey]
     now_ms: int
+    came_ms: int = 0
     dials: tuple[wire.DialDoc, ...] = ()
 
 
@@ -137,7 +141,8 @@ class HttpLink:
         out = self._post("/take", ask, wire.TakeOut, tries=1, wait_s=wait_s)
         commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
         self._dialed.extend(each.id for each in out.dials)
-        return Delivery(commands, frozenset(AttemptKey(key) for key in out.watched), out.now_ms, out.dials)
+        watched = frozenset(AttemptKey(key) for key in out.watched)
+        return Delivery(commands, watched, out.now_ms, dials=out.dials)
 
     def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
         """Store reports and an observation."""
@@ -148,6 +153,7 @@ class HttpLink:
             live=tuple(sorted(sighting.live)),
             agent=sighting.agent,
             isolation=sighting.isolation,
+            trouble=sighting.trouble,
             pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)

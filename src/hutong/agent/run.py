@@ -20,7 +20,8 @@ from hutong.adapters.engines.ray.engine import RayEngine
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.config import AgentConfig, EngineConfig
-from hutong.agent.core import Agent, steady_ms
+from hutong.agent.core import Agent
+from hutong.agent.habits import steady_ms
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager

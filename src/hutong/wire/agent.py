@@ -293,7 +293,8 @@ class PoolStateDoc(Shape):
 class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
-    Attempts whose data the agent is still fetching count as known and live.
+    Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
+    failed, empty once one went well; everybody who sees the site may read it.
     """
 
     at_ms: Number
@@ -301,6 +302,7 @@ class SightingDoc(Shape):
     live: Annotated[tuple[Key, ...], Field(max_length=KEYS_AT_ONCE)] = ()
     agent: Annotated[str, Field(max_length=200)] = ""
     isolation: Annotated[str, Field(max_length=200)] = ""
+    trouble: Annotated[str, Field(max_length=200)] = ""
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
 
 

@@ -80,7 +80,10 @@ class Maintenance(Shape):
 
 
 class Site(Shape):
-    """A centre with its present condition; `maintenance` goes on or is to come."""
+    """A centre with its present condition; `maintenance` goes on or is to come.
+
+    `trouble`: why its last start failed, empty once one went well.
+    """
 
     id: Slug
     name_zh: str
@@ -93,6 +96,7 @@ class Site(Shape):
     reachable: bool
     last_seen: Time | None
     isolation: str
+    trouble: str = ""
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool

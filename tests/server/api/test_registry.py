@@ -48,6 +48,9 @@ def test_a_site_is_shown_with_its_condition_and_takes_no_work_when_it_is_closed(
     assert site["green_percent_now"] == "40"
     platform.http.post("/v1/agent/take", json={}, headers=platform.agent("haidian"))
     assert platform.http.get("/v1/sites/haidian", headers=li).json()["reachable"] is True
+    seen = {"at_ms": platform.clock(), "trouble": "No space left on device"}
+    platform.http.post("/v1/agent/report", json={"sighting": seen}, headers=platform.agent("haidian"))
+    assert platform.http.get("/v1/sites/haidian", headers=li).json()["trouble"] == "No space left on device"
     platform.clock.ahead_ms += 10 * 60_000
     assert platform.http.get("/v1/sites/haidian", headers=li).json()["reachable"] is False
     url = "/v1/sites/haidian/admission"

@@ -35,6 +35,7 @@ _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _WITHDRAW = commands.delete().where(
     commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
 )
+CLOSE_START = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
 _FORGET = tuple(table.delete().where(table.c.key == _NAME) for table in (commands, absences, watches))
 
 
@@ -54,6 +55,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             row["observed_ms"],
             row["agent"],
             row["isolation"],
+            row["trouble"],
             tuple(PoolState(**each) for each in row["pools"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
@@ -139,13 +141,14 @@ class Loop:
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
         many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
+        commanded = [command for each in fresh for command in each.commands]
+        many(connection, CLOSE_START, [{"name": each.key} for each in commanded if each.kind == "stop"])
         many(
             connection,
             self._db.upsert(commands).on_conflict_do_nothing(index_elements=["key", "kind"]),
             [
                 {"site": command.site, "key": command.key, "kind": command.kind, "taken_ms": None}
-                for each in fresh
-                for command in each.commands
+                for command in commanded
             ],
         )
         forget(connection, [key for each in fresh for key in rules.ended_keys(each)])

@@ -9,7 +9,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
-from hutong.adapters.store.loop import forget, read_statuses
+from hutong.adapters.store.loop import CLOSE_START, forget, read_statuses
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
 from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
@@ -21,7 +21,6 @@ from hutong.core.work.fold import Job
 _DAY_MS = 86_400_000
 _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _MARK_TAKEN = commands.update().where(commands.c.id == _NAME).values(taken_ms=sa.bindparam("at_ms"))
-_STARTED = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
 _LOOK = (
     jobs.update()
     .where(jobs.c.id == _NAME, sa.or_(jobs.c.due_ms.is_(None), jobs.c.due_ms > sa.bindparam("at_ms")))
@@ -73,7 +72,7 @@ class Sites:
                 saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
             ]
             many(connection, SAVE, changed)
-            many(connection, _STARTED, [{"name": key} for key in news.started])
+            many(connection, CLOSE_START, [{"name": key} for key in news.started])
             forget(connection, news.ended)
             self._note_seen(connection, site, now_ms)
             if sighting is not None:
@@ -141,7 +140,8 @@ class Sites:
         seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
         later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
-        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": "", "pools": []}
+        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
+        row |= {"trouble": "", "pools": []}
         connection.execute(upsert, row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -152,7 +152,12 @@ class Sites:
         newer = connection.execute(
             statuses.update()
             .where(mine, sa.or_(statuses.c.observed_ms < sighting.at_ms, ahead))
-            .values(observed_ms=sighting.at_ms, pools=[asdict(each) for each in sighting.pools], **told)
+            .values(
+                observed_ms=sighting.at_ms,
+                trouble=sighting.trouble,
+                pools=[asdict(each) for each in sighting.pools],
+                **told,
+            )
         )
         if not newer.rowcount:
             return  # late or twice: it says nothing that a newer one did not say

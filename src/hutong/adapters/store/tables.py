@@ -125,6 +125,7 @@ statuses = sa.Table(
     _int("observed_ms"),
     _text("agent"),
     _text("isolation"),
+    sa.Column("trouble", Text, nullable=False, server_default=""),
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
 )
 

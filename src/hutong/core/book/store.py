@@ -77,7 +77,8 @@ class Sighting:
     """One full observation of an engine: every key of ours that it knows, as of `at_ms` (platform clock).
 
     `live` are those of them that are not ended there. An attempt that the book expects at the site
-    (SUBMITTING or later, not over) and that is not in `known` counts as absent once more.
+    (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
+    the site's last start failed.
     """
 
     at_ms: int
@@ -85,6 +86,7 @@ class Sighting:
     live: frozenset[AttemptKey]
     agent: str = ""
     isolation: str = ""
+    trouble: str = ""
     pools: tuple[PoolState, ...] = ()
 
 
@@ -200,7 +202,8 @@ class Store(Protocol):
     def take(self, site: SiteId, after: int, limit: int, now_ms: int) -> tuple[Taken, ...]:
         """Return open commands with an id above `after`; a start taken first time becomes Dispatched.
 
-        A command stays open until a report shows its effect, so asking again with 0 repeats it.
+        A command stays open until a report shows its effect, so asking again with 0 repeats it. A start is
+        not handed out any more once a stop of the same attempt is commanded.
         """
         ...
 

@@ -109,7 +109,8 @@ class SiteStatus:
     """What is known of a site from its agent's last calls; conditions, never a job's state.
 
     `seen_ms`: last call of any kind. `observed_ms`: engine time up to which its last full observation
-    speaks; a running attempt that is not absent is known to have run until then.
+    speaks; a running attempt that is not absent is known to have run until then. `trouble` is why its last
+    start failed, empty once one went well.
     """
 
     site: SiteId
@@ -117,6 +118,7 @@ class SiteStatus:
     observed_ms: int
     agent: str = ""
     isolation: str = ""
+    trouble: str = ""
     pools: tuple[PoolState, ...] = ()
 
     def pool(self, pool: str) -> PoolState | None:

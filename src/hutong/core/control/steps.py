@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
+from hutong.core.book.snapshot import Absence
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.retries import back_off_ms, judge
@@ -87,7 +88,9 @@ def _at_site(draft: Draft) -> None:
     attempt, desk = _live(draft), draft.desk
     if draft.job.cancel_by and not attempt.stop_sent_ms:
         _stop(draft, Category.CANCELLED, draft.job.cancel_reason or f"by {draft.job.cancel_by}")
-    if _lost(draft, attempt):
+    elif attempt.state is AttemptState.SUBMITTING and not attempt.stop_sent_ms:
+        _stop_unbegun(draft, attempt)
+    if _lost(draft, _live(draft)):
         return
     opens_ms = _close(draft, attempt)
     if attempt.state is AttemptState.RUNNING:
@@ -118,17 +121,55 @@ def _stop(draft: Draft, category: Category, reason: str) -> None:
     draft.command(draft.job.key(attempt), attempt.site, "stop")
 
 
-def _lost(draft: Draft, attempt: Attempt) -> bool:
-    """Declare an attempt lost only with proof: its site calls, and has not known it for long and often."""
+def _stop_unbegun(draft: Draft, attempt: Attempt) -> None:
+    """Stop an attempt that a site took and does not know any more, or has had for too long without a start.
+
+    From here on no agent is given its start command, so its absence will prove something: see `_lost`.
+    """
+    absence, rules = _absent(draft, attempt), draft.desk.rules
+    if absence is not None:
+        _stop(draft, Category.INFRA, _unknown(attempt, absence))
+    elif _observed_ms(draft, attempt) - attempt.dispatched_ms > rules.accept_within_ms:
+        minutes = rules.accept_within_ms // 60_000
+        _stop(draft, Category.INFRA, f"{attempt.site} had the job for {minutes} min and did not start it")
+
+
+def _absent(draft: Draft, attempt: Attempt) -> Absence | None:
+    """Return the absence of an attempt whose site calls, and has not known it for long and often."""
     desk, rules = draft.desk, draft.desk.rules
     absence = desk.snapshot.absences.get(draft.job.key(attempt))
     if absence is None or not desk.reachable(attempt.site):
+        return None
+    known_lately = desk.now_ms - absence.since_ms < rules.lost_after_ms
+    return None if known_lately or absence.polls < rules.lost_polls else absence
+
+
+def _unknown(attempt: Attempt, absence: Absence) -> str:
+    return f"{attempt.site} answers and has not known the job in {absence.polls} full observations"
+
+
+def _observed_ms(draft: Draft, attempt: Attempt) -> int:
+    """Return up to when the site's last observation speaks; what it knew by then was reported with it."""
+    status = draft.desk.snapshot.statuses.get(attempt.site)
+    return status.observed_ms if status else 0
+
+
+def _lost(draft: Draft, attempt: Attempt) -> bool:
+    """Declare an attempt lost only with proof: it has been absent, and no agent may start it any more.
+
+    Once accepted, its start command is closed. Before that, an agent could be given it at any moment: first
+    a stop takes the command back, and an observation from after the last lease on it must show nothing.
+    """
+    absence = _absent(draft, attempt)
+    if absence is None:
         return False
-    if absence.polls < rules.lost_polls or desk.now_ms - absence.since_ms < rules.lost_after_ms:
-        return False
+    if attempt.state is AttemptState.SUBMITTING:
+        since_stop_ms = _observed_ms(draft, attempt) - attempt.stop_sent_ms
+        if not attempt.stop_sent_ms or since_stop_ms < draft.desk.rules.lost_after_ms:
+            return False
     draft.withdraw(draft.job.key(attempt))
     ran_ms = known_run_ms(draft, attempt)
-    reason = f"{attempt.site} answers and has not known the job in {absence.polls} full observations"
+    reason = _unknown(attempt, absence)
     draft.add(
         Ended(
             attempt.number, AttemptState.LOST, Category.LOST, reason,

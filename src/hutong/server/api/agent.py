@@ -106,7 +106,7 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
 def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
     """Return a command as it is sent; None for a start whose secrets do not open: the others go on.
 
-    That attempt is then not known at its site, is found lost in time, and is tried again.
+    That attempt is then not known at its site, is stopped there in time, and is tried again.
     """
     try:
         secrets = open_secrets(here, taken.project, taken.spec.secrets) if taken.spec else {}
@@ -137,7 +137,8 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
         known = frozenset(AttemptKey(key) for key in seen.known)
         live = frozenset(AttemptKey(key) for key in seen.live)
         pools = tuple(PoolState(**each.model_dump()) for each in seen.pools)
-        sighting = Sighting(min(seen.at_ms, here.clock()), known, live, seen.agent, seen.isolation, pools)
+        at_ms = min(seen.at_ms, here.clock())
+        sighting = Sighting(at_ms, known, live, seen.agent, seen.isolation, seen.trouble, pools)
     found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)
     if found.news:

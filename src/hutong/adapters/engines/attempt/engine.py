@@ -59,6 +59,7 @@ class FolderEngine(ABC):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._over: dict[AttemptKey, Seen] = {}
         self._asked_again: dict[AttemptKey, Seen] = {}
+        self._unwritten: dict[AttemptKey, dict[str, Any]] = {}
         self._boxed, self._note = _choose_box(config)
 
     def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
@@ -131,6 +132,7 @@ class FolderEngine(ABC):
             self._folder(key).rename(grave)
         self._over.pop(key, None)
         self._asked_again.pop(key, None)
+        self._unwritten.pop(key, None)
         named = split_key(key)
         if named and not any(self._attempts.glob(f"{key.rpartition('-a')[0]}-a*")):
             with contextlib.suppress(FileNotFoundError):
@@ -158,12 +160,13 @@ class FolderEngine(ABC):
         return await reach(folder, rank, port)
 
     def _look_safely(self, key: AttemptKey) -> Seen | None:
-        """Look at an attempt whose job may have written what it likes: that must not stop all others."""
+        """Look at an attempt whose files may be damaged, by job or disk: that must not stop all others."""
         try:
             return self._look(key)
-        except DAMAGE as error:
-            _log.error("the attempt's files are damaged", key=key, why=repr(error))
-            return Seen(key, AttemptState.STARTING, key)
+        except (*DAMAGE, OSError) as error:
+            # It is here, and that is all that can be said of it now.
+            _log.error("the attempt cannot be read", key=key, why=repr(error))
+            return Seen(key, AttemptState.PENDING, key)
 
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:
@@ -195,7 +198,7 @@ class FolderEngine(ABC):
     def _seen_end(self, key: AttemptKey, external_id: str = "") -> Seen | None:
         """Return the end that the folder holds, if it does."""
         folder = self._attempts / key
-        end = files.read_json(folder / files.END)
+        end = files.read_json(folder / files.END) or self._unwritten.get(key)
         if end is None:
             return None
         port = (files.read_json(folder / files.STARTED) or {}).get("port", 0)
@@ -211,7 +214,10 @@ class FolderEngine(ABC):
         return end["category"] in {Category.USER, Category.OOM} and order["spec"].get("retries", False)
 
     def _write_end(self, key: AttemptKey, verdict: supervise.Verdict, ended_ms: int = 0) -> None:
-        """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict."""
+        """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict.
+
+        Where the disk takes nothing it has ended all the same: what began or was stopped never starts again.
+        """
         folder = self._attempts / key
         started = files.read_json(folder / files.STARTED)
         left = files.read_json(folder / files.LEFT) or {}
@@ -228,7 +234,11 @@ class FolderEngine(ABC):
             "ran_ms": ran_ms,
             "exits": [{name: each[name] for name in ("rank", "code", "signal")} for each in exits],
         }
-        files.create_json(folder / files.END, end)
+        try:
+            files.create_json(folder / files.END, end)
+        except OSError as error:
+            _log.warning("end not written down", key=key, why=str(error))
+            self._unwritten[key] = end
         (folder / files.SECRETS).unlink(missing_ok=True)
 
     def _kept(self, job: JobId) -> Path:

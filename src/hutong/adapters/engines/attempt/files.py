@@ -90,7 +90,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object durably: whoever reads the file sees the old or the new one, whole."""
     fresh = _fresh(path, value)
-    fresh.replace(path)
+    try:
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -111,10 +114,15 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
 
 def _fresh(path: Path, value: dict[str, Any]) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(json.dumps(value, separators=(",", ":")).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(json.dumps(value, separators=(",", ":")).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk must not fill up with what could not be written
+        fresh.unlink(missing_ok=True)
+        raise
     return fresh
 
 

@@ -102,6 +102,7 @@ class MemorySites(Shelf):
             agent=sighting.agent or status.agent,
             isolation=sighting.isolation or status.isolation,
             pools=sighting.pools,
+            trouble=sighting.trouble,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

@@ -98,11 +98,9 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
     def _settle(self, each: JobOutcome) -> None:
         self._facts[each.job].extend(each.facts)
         self._move(each.after, each.due_ms)
-        untaken = [
-            order for order in self._orders.values() if order.kind == "start" and order.taken_ms is None
-        ]
-        for order in untaken:
-            if order.key in each.withdraw:
+        stopped = {command.key for command in each.commands if command.kind == "stop"}
+        for order in [order for order in self._orders.values() if order.kind == "start"]:
+            if order.key in stopped or (order.key in each.withdraw and order.taken_ms is None):
                 del self._orders[order.id]
         for command in each.commands:
             self._command(command)

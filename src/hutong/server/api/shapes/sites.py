@@ -100,6 +100,7 @@ def site_shape(
         reachable=is_reachable(status, now_ms, reach_ms),
         last_seen=time_or_none(status.seen_ms) if status else None,
         isolation=status.isolation if status else "",
+        trouble=status.trouble if status else "",
         green_percent_now=percent(site.supply.green_ppm[hour]),
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
