@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
 from hutong.adapters.engines.slurm.config import RestConfig
@@ -12,6 +13,13 @@ from hutong.adapters.engines.slurm.config import RestConfig
 def slurm_cluster() -> Iterator[SlurmCluster]:
     """A real Slurm cluster of three nodes with four declared cards each."""
     with SlurmCluster("alpha", nodes=[Nodes(count=3, gres="gpu:h800:4")]) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A real Ray cluster of three nodes with four cards of two kinds each."""
+    with RayCluster(nodes=3, resources={"h800": 4, "NPU": 4}) as cluster:
         yield cluster
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
+from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import read_agent
 from hutong.core.kernel.errors import Refused
@@ -49,6 +50,25 @@ options = ["--exclusive"]
     assert config.engine.pools["ascend"].gres == "npu:910c"
 
 
+RAY = 'token = "t"\n[engine]\nkind = "ray"\nroot = "/shared/hutong"\nurl = "http://head:8265"\n'
+
+
+def test_a_ray_site(tmp_path: Path) -> None:
+    text = f"""{HEAD}{RAY}
+ray_python = "/opt/ray/bin/python"
+[engine.pools.h100]
+per_card = {{"GPU" = 1, "accelerator_type:H100" = 0.001}}
+cpus_per_card = 12
+"""
+    config = read_agent(write(tmp_path, text))
+    assert isinstance(config.engine, RayConfig)
+    assert (config.kind, config.attempts) == ("ray", Path("/shared/hutong"))
+    assert config.cache == Path("/shared/hutong/cache")
+    pool = config.engine.pools["h100"]
+    assert next(iter(pool.per_card)) == "GPU"
+    assert (pool.cpus_per_card, pool.strategy) == (12, "STRICT_SPREAD")
+
+
 @pytest.mark.parametrize(
     ("text", "pointer"),
     [
@@ -61,6 +81,9 @@ options = ["--exclusive"]
             HEAD + 'token = "t"\n[engine]\nkind = "slurm"\nroot = "/s"\n[engine.pools.a]\ngpu = 1\n',
             "/engine/pools/a/gpu",
         ),
+        (HEAD + RAY, "/engine/pools"),
+        (HEAD + RAY + "[engine.pools.a.per_card]\nGPU = 0\n", "/engine/pools/a/per_card/GPU"),
+        (HEAD + RAY + '[engine.pools.a]\nstrategy = "WIDE"\n', "/engine/pools/a/strategy"),
         (HEAD + 'token = "t"\n[engine]\nisolation = "chroot"\n', "/engine/isolation"),
     ],
 )

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from hutong.adapters.engines.attempt.config import FolderConfig, Limits
+from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.agent.habits import Habits
 from hutong.core.kernel.errors import Problem, Refused
 
-EngineConfig = FolderConfig | SlurmConfig
+EngineConfig = FolderConfig | SlurmConfig | RayConfig
 PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
 
 
@@ -36,17 +37,23 @@ class AgentConfig:
     @property
     def kind(self) -> str:
         """The engine's name, as the platform knows it."""
-        return "slurm" if isinstance(self.engine, SlurmConfig) else "local"
+        match self.engine:
+            case SlurmConfig():
+                return "slurm"
+            case RayConfig():
+                return "ray"
+            case _:
+                return "local"
 
     @property
     def attempts(self) -> Path:
         """The folder of attempts, which every machine that runs jobs must see."""
-        return self.engine.folder.root if isinstance(self.engine, SlurmConfig) else self.engine.root
+        return self.engine.root if isinstance(self.engine, FolderConfig) else self.engine.folder.root
 
     @property
     def cache(self) -> Path:
         """The folder of inputs, which jobs read where they run."""
-        return (self.attempts if isinstance(self.engine, SlurmConfig) else self.root) / "cache"
+        return (self.root if isinstance(self.engine, FolderConfig) else self.attempts) / "cache"
 
 
 class _Table(BaseModel):
@@ -148,6 +155,35 @@ class _Slurm(_Folder):
         )
 
 
+class _RayPool(_Table):
+    per_card: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    per_node: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    cpus_per_card: float = Field(0, ge=0)
+    strategy: Literal["STRICT_SPREAD", "SPREAD", "PACK", "STRICT_PACK"] = "STRICT_SPREAD"
+
+
+class _Ray(_Folder):
+    kind: Literal["ray"]
+    root: Path
+    url: str = Field(pattern=r"^https?://")
+    pools: dict[str, _RayPool] = Field(min_length=1)
+    ray_python: str = "python3"
+    python: str = "python3"
+    token_file: Path | None = None
+    poll_s: float = Field(2.0, gt=0, le=60)
+    ask_s: float = Field(60.0, gt=0, le=600)
+    lag_s: float = Field(60.0, ge=5)
+    beat_dead_s: float = Field(60.0, ge=10)
+    meet_s: float = Field(120.0, ge=10)
+
+    def engine(self, root: Path) -> EngineConfig:
+        pools = {name: RayPool(**pool.model_dump()) for name, pool in self.pools.items()}
+        return RayConfig(
+            self.folder(root), self.url, pools, self.ray_python, self.python, self.token_file, self.poll_s,
+            self.ask_s, self.lag_s, self.beat_dead_s, self.meet_s,
+        )  # fmt: skip
+
+
 def _kind(table: object) -> str:
     return str(table.get("kind", "local")) if isinstance(table, dict) else "local"
 
@@ -162,7 +198,8 @@ class _File(_Table):
     proxy: str = Field("", pattern=r"^(https?://.+)?$")
     authorities: Path | None = None
     engine: Annotated[
-        Annotated[_Local, Tag("local")] | Annotated[_Slurm, Tag("slurm")], Discriminator(_kind)
+        Annotated[_Local, Tag("local")] | Annotated[_Slurm, Tag("slurm")] | Annotated[_Ray, Tag("ray")],
+        Discriminator(_kind),
     ] = _Local()
 
 
@@ -195,5 +232,5 @@ def read_agent(path: Path) -> AgentConfig:
 
 
 def _problem(loc: tuple[int | str, ...], text: str) -> Problem:
-    shown = [str(part) for part in loc if part not in {"local", "slurm"}]
+    shown = [str(part) for part in loc if part not in {"local", "slurm", "ray"}]
     return Problem("/" + "/".join(shown), text[:1].lower() + text[1:])

@@ -15,6 +15,8 @@ import structlog
 
 from hutong.adapters.engines.base import Engine
 from hutong.adapters.engines.local.engine import LocalEngine
+from hutong.adapters.engines.ray.config import RayConfig
+from hutong.adapters.engines.ray.engine import RayEngine
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.config import AgentConfig, EngineConfig
@@ -40,6 +42,8 @@ def open_engine(config: EngineConfig, clock: Callable[[], int]) -> Engine:
     match config:
         case SlurmConfig():
             return SlurmEngine(config, clock, steady_ms)
+        case RayConfig():
+            return RayEngine(config, clock, steady_ms)
         case _:
             return LocalEngine(config, clock)
 

@@ -28,6 +28,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
 from hutong.adapters.engines.attempt.box import sealed, set_limits
+from hutong.adapters.engines.attempt.launch import WRAP
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
@@ -127,7 +128,9 @@ class Session:
         argv = [str(part) for part in asked["argv"]]
         if not argv:
             raise ValueError("it is empty")
-        env = {**self._beside["env"], **({"TERM": str(asked["term"])} if asked.get("term") else {})}
+        env = dict(self._beside["env"])
+        for name in ("TERM", f"{WRAP}TERM") if asked.get("term") else ():
+            env |= {name: str(asked["term"])} if name in env else {}
         limits, tty, seal = self._beside["limits"], bool(asked.get("tty")), -1
         # A shell in a box can be the master of its terminal only if it leads a session of its own in there.
         boxed = self._beside["argv"][:1] == ["bwrap"]

@@ -22,7 +22,7 @@ SACCT_FIELDS = (
 )  # fmt: skip
 _PREPARE_S = 1_800
 _MARGIN_S = 60
-_LAUNCHER_ENV = ("SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_LAUNCHER_ENV = ("PATH", "SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Options that would undo how jobs are found again, how often they run, or where their ranks are.
 _TAKEN = (
     "array", "chdir", "clusters", "comment", "gid", "help", "job-name", "no-requeue", "nodes", "ntasks",
@@ -122,8 +122,11 @@ def script(python: str, program: Path, folder: Path) -> str:
     return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
 
 
-def launcher(programs: Mapping[str, str], pool: SlurmPool) -> dict[str, Any]:
-    """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them."""
+def launcher(programs: Mapping[str, str], pool: SlurmPool, entry: Sequence[str]) -> dict[str, Any]:
+    """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them.
+
+    `entry` starts `enter.py` on a node.
+    """
     step = [
         programs["srun"], "--nodes=1", "--ntasks=1", "--relative={rank}", "--export=ALL", "--input=none",
         "--mpi=none", "--quiet", "--kill-on-bad-exit=1",
@@ -132,6 +135,7 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool) -> dict[str, Any]:
     return {
         "kind": "slurm",
         "prefix": step,
+        "entry": list(entry),
         "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
         "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
