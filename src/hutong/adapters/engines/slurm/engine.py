@@ -196,7 +196,9 @@ class SlurmEngine(FolderEngine):
             return seen
         began = files.read_json(folder / files.BEGAN)
         watch.began_id = _job_id(began)
-        record = self._queue.find(key, watch.began_id, submitted_id)
+        # Slurm may purge a job between the look that saw it over and the one that settles it.
+        record = self._queue.find(key, watch.began_id, submitted_id) or watch.over
+        watch.over = record if record and record.over else None
         external = watch.submitted or (self._external(record.id) if record else "")
         if record is None:
             return self._absent(key, watch, external, began=began is not None)
