@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
-from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig
 from hutong.agent.config import read_agent
 from hutong.core.kernel.errors import Refused
 
 HEAD = 'site = "east"\nurl = "https://hutong.example"\nroot = "/var/lib/hutong"\n'
+SLURM = HEAD + 'token = "t"\n[engine]\nkind = "slurm"\nroot = "/s"\n'
+SLURM_POOL = "[engine.pools.a]\n"
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -47,6 +49,24 @@ options = ["--exclusive"]
     assert config.engine.folder.root == Path("/shared/hutong")
     assert config.engine.folder.envs == (("NCCL_SOCKET_IFNAME", "ib0"),)
     assert config.engine.pools["ascend"].gres == "npu:910c"
+    assert config.engine.rest is None
+
+
+def test_a_slurm_site_by_slurmrestd(tmp_path: Path) -> None:
+    text = f"""{HEAD}token = "t"
+[engine]
+kind = "slurm"
+root = "/shared/hutong"
+rest_url = "https://slurm.example:6820"
+rest_user = "hutong"
+rest_token_file = "/run/hutong/jwt"
+[engine.pools.a]
+"""
+    config = read_agent(write(tmp_path, text))
+    assert isinstance(config.engine, SlurmConfig)
+    assert config.engine.rest == RestConfig(
+        "https://slurm.example:6820", "hutong", token_file=Path("/run/hutong/jwt"), api_version="v0.0.38"
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,6 +81,9 @@ options = ["--exclusive"]
             HEAD + 'token = "t"\n[engine]\nkind = "slurm"\nroot = "/s"\n[engine.pools.a]\ngpu = 1\n',
             "/engine/pools/a/gpu",
         ),
+        (f"{SLURM}rest_url = 'ftp://x'\n{SLURM_POOL}", "/engine/rest_url"),
+        (f"{SLURM}rest_url = 'http://x'\n{SLURM_POOL}", "/engine"),
+        (f"{SLURM}api_version = '38'\n{SLURM_POOL}", "/engine/api_version"),
         (HEAD + 'token = "t"\n[engine]\nisolation = "chroot"\n', "/engine/isolation"),
     ],
 )

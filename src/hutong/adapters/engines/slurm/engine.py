@@ -85,16 +85,13 @@ class SlurmEngine(FolderEngine):
         if claimed(folder):
             return Receipt(order.key, adopted=True)
         self._learn()
-        record = None
-        if (folder / _SUBMITTING).exists():
+        in_doubt = (folder / _SUBMITTING).exists()
+        if in_doubt:
             self._queue.poll(fresh=True)
-            record = parse.choose(self._queue.named(order.key))
+        # A submission that was refused stays in Slurm's list as a job that failed.
+        record = parse.choose(each for each in self._queue.named(order.key) if each.state != "FAILED")
         job = self._job(folder, order, pool)
-        if record is None:
-            job_id = self._transport.submit(job)
-            self._queue.expire()
-        else:
-            job_id = record.id
+        job_id = record.id if record else self._submit(folder, job, in_doubt=in_doubt)
         external = self._external(job_id)
         files.write_json(folder / _SUBMITTED, {"external": external})
         return Receipt(external, adopted=record is not None)
@@ -171,6 +168,16 @@ class SlurmEngine(FolderEngine):
             files.write_json(folder / _SUBMITTING, asked)
         return job
 
+    def _submit(self, folder: Path, job: build.Submission, *, in_doubt: bool) -> str:
+        try:
+            job_id = self._transport.submit(job)
+        except Refused:
+            if not in_doubt:  # nothing of it is on its way
+                (folder / _SUBMITTING).unlink()
+            raise
+        self._queue.expire()
+        return job_id
+
     def _learn(self) -> None:
         """Learn once what the cluster is and whether it keeps accounts."""
         if self._queue.learn():
@@ -197,9 +204,13 @@ class SlurmEngine(FolderEngine):
         began = files.read_json(folder / files.BEGAN)
         watch.began_id = _job_id(began)
         # Slurm may purge a job between the look that saw it over and the one that settles it.
-        record = self._queue.find(key, watch.began_id, submitted_id) or watch.over
+        seen_over = parse.choose([watch.over] if watch.over else (), watch.began_id)
+        record = self._queue.find(key, watch.began_id, submitted_id) or seen_over
         watch.over = record if record and record.over else None
         external = watch.submitted or (self._external(record.id) if record else "")
+        asked = bool(watch.submitted) or (folder / _SUBMITTING).exists()
+        if began is None and not asked and (record is None or record.over):
+            return self._claimed_only(key)
         if record is None:
             return self._absent(key, watch, external, began=began is not None)
         watch.for_ms("missing", holds=False)
@@ -246,14 +257,17 @@ class SlurmEngine(FolderEngine):
         self._write_end(key, supervise.stop_verdict(stop) if stop else verdict, ended_ms)
         return self._seen_end(key, external) or living
 
+    def _claimed_only(self, key: AttemptKey) -> Seen | None:
+        """Return what may be said of an attempt that never came to its submission, or was refused."""
+        stop = files.read_json(self._attempts / key / files.STOP)
+        if stop is None:
+            return None
+        return self._settle(key, supervise.stop_verdict(stop), "", stop["at_ms"], began=False)
+
     def _absent(self, key: AttemptKey, watch: Watch, external: str, *, began: bool) -> Seen | None:
         """Return what may be said of an attempt that Slurm does not name."""
         folder = self._attempts / key
         stop = files.read_json(folder / files.STOP)
-        if not began and not watch.submitted and not (folder / _SUBMITTING).exists():
-            # A claim that never came to its submission.
-            verdict = supervise.stop_verdict(stop) if stop else None
-            return self._settle(key, verdict, "", stop["at_ms"], began=False) if stop and verdict else None
         before = self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING, external)
         if began and self._lives(key, watch):
             watch.for_ms("missing", holds=False)
