@@ -84,6 +84,8 @@ def test_a_partition_that_is_closed_for_a_while_is_tried_again(site: Site) -> No
     try:
         with pytest.raises(Later):
             site.engine.submit(order)
+        assert site.see(order.key) is None, "it is not there, and the agent will try again"
+        assert not (site.folder(order.key) / files.SECRETS).exists()
     finally:
         site.cluster.run("scontrol", "update", "PartitionName=low", "State=UP")
     assert not site.engine.submit(order).adopted

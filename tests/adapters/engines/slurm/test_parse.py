@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hutong.adapters.engines.slurm import build, parse, parse_json, verdicts
 from hutong.adapters.engines.slurm.parse import Record
-from hutong.adapters.engines.slurm.transport import sort_refusal
+from hutong.adapters.engines.slurm.transport import NotTaken, sort_refusal
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.work.states import AttemptState, Category
 
@@ -137,7 +137,9 @@ def test_refusals_as_recorded() -> None:
     ],
 )
 def test_what_may_be_taken_later(text: str) -> None:
-    assert isinstance(sort_refusal(text), Later)
+    told = sort_refusal(text)
+    assert isinstance(told, Later)
+    assert isinstance(told, NotTaken) == (bool(text) and "timed out" not in text)
 
 
 # Later versions, by their published description; never run here

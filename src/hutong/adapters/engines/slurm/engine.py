@@ -20,7 +20,7 @@ from hutong.adapters.engines.slurm.nodes import pool_states
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.queue import Queue
 from hutong.adapters.engines.slurm.rest import Rest
-from hutong.adapters.engines.slurm.transport import Transport
+from hutong.adapters.engines.slurm.transport import NotTaken, Transport
 from hutong.adapters.engines.slurm.watch import Watch
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
@@ -171,7 +171,7 @@ class SlurmEngine(FolderEngine):
     def _submit(self, folder: Path, job: build.Submission, *, in_doubt: bool) -> str:
         try:
             job_id = self._transport.submit(job)
-        except Refused:
+        except (Refused, NotTaken):
             if not in_doubt:  # nothing of it is on its way
                 (folder / _SUBMITTING).unlink()
             raise
@@ -259,6 +259,7 @@ class SlurmEngine(FolderEngine):
 
     def _claimed_only(self, key: AttemptKey) -> Seen | None:
         """Return what may be said of an attempt that never came to its submission, or was refused."""
+        (self._attempts / key / files.SECRETS).unlink(missing_ok=True)  # a submission writes them anew
         stop = files.read_json(self._attempts / key / files.STOP)
         if stop is None:
             return None
