@@ -64,6 +64,9 @@ def test_cpus_memory_and_time_as_the_job_file_has_them(site: Site) -> None:
     job = site.cluster.job(site.job_id(order.key))
     assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("3", "700M", "00:12:00")
     assert job["Requeue"] == "0"
+    steps = site.cluster.run("scontrol", "--oneliner", "show", "step", site.job_id(order.key))
+    assert f"StepId={site.job_id(order.key)}.0 " in steps
+    assert " CPUs=3 " in steps
 
 
 def test_what_no_node_has_is_refused_in_slurms_words_and_ends_at_once(site: Site) -> None:

@@ -160,7 +160,7 @@ class SlurmEngine(FolderEngine):
         comment = build.comment(self._origin, order.project)
         job = build.submission(order, pool, folder, script, comment)
         if not (folder / _SUBMITTING).exists():
-            self._write_order(folder, order, build.launcher(self._transport.programs, pool))
+            self._write_order(folder, order, build.launcher(self._transport.programs, pool, job.cpus))
             files.write_json(folder / files.SECRETS, dict(order.secrets))
             job.path.write_text(script)
             cards = order.attempt.cards
