@@ -1,12 +1,13 @@
 """An agent's file: what it may say, and what is said of one that is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig
-from hutong.agent.config import read_agent
+from hutong.agent.config import _Slurm, _SlurmPool, read_agent
 from hutong.core.kernel.errors import Refused
 
 HEAD = 'site = "east"\nurl = "https://hutong.example"\nroot = "/var/lib/hutong"\n'
@@ -50,6 +51,17 @@ options = ["--exclusive"]
     assert config.engine.folder.envs == (("NCCL_SOCKET_IFNAME", "ib0"),)
     assert config.engine.pools["ascend"].gres == "npu:910c"
     assert config.engine.rest is None
+
+
+def test_the_file_in_the_operators_manual_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operator" / "slurm.md").read_text()
+    text = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "token").write_text("t")
+    config = read_agent(write(tmp_path, text.replace("/etc/hutong/token", str(tmp_path / "token"))))
+    assert isinstance(config.engine, SlurmConfig)
+    assert config.engine.pools["ascend"].visible == "ASCEND_RT_VISIBLE_DEVICES"
+    fields = set(_Slurm.model_fields) - {"kind"} | set(_SlurmPool.model_fields)
+    assert {name for name in fields if f"`{name}`" not in page} == {"payloads", "pools"}
 
 
 def test_a_slurm_site_by_slurmrestd(tmp_path: Path) -> None:
