@@ -4,7 +4,7 @@
 set -euo pipefail
 
 optional=no
-packages=(bubblewrap chromium etcd-server fonts-noto-cjk fortunes-zh)
+packages=(bubblewrap chromium etcd-server fonts-noto-cjk fortunes-zh systemd)
 packages+=(slurmctld slurmd slurm-client munge slurmrestd slurm-wlm-jwt-plugin)     # testbeds/slurm.py
 packages+=(slurmdbd slurm-wlm-mysql-plugin mariadb-server)                          # testbeds/slurm_database.py
 if [ "${1:-}" = --optional ]; then

@@ -12,9 +12,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Before a command: a process namespace of its own, all of which ends with its first process.
+NAMESPACE = ("bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", "--")
+
+_MARK = "HUTONG_TESTBED"
 # Below the range from which the kernel gives ports to outgoing connections, and above Ray's workers' ports.
 _PORTS = range(20_000, 30_000)
 _TURN_S = 0.05
+_GONE_S = 10
 _TAIL = 2_000
 
 
@@ -53,7 +58,8 @@ class Ports:
 class Daemon:
     """A program in the background, in a session of its own, killed when the thread that started it ends.
 
-    So start a bed in a thread that lives as long as the bed: the main thread, as fixtures do.
+    So start a bed in a thread that lives as long as the bed: the main thread, as fixtures do. What the
+    program starts in turn is known by a variable in its environment, and is gone when `kill` returns.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class Daemon:
         self.name = name
         self.log = log
         self._command = ["setpriv", "--pdeathsig", "KILL", *command]
-        self._env = {**os.environ, **(env or {})}
+        self._env = {**os.environ, **(env or {}), _MARK: str(log)}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,18 +103,38 @@ class Daemon:
                 start_new_session=True,
             )
 
-    def kill(self, sign: signal.Signals = signal.SIGKILL, seconds: float = 10) -> None:
-        """Send it a signal and wait until it is gone; SIGKILL if that takes more than `seconds`."""
+    def kill(self) -> None:
+        """SIGKILL it and all that it started, and wait until they are gone."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            self._process.send_signal(sign)
-            try:
-                self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        self._process.kill()
         self._process.wait()
         self._process = None
+        wait_for(self._none_is_left, _GONE_S, f"the processes of {self.name} end")
+
+    def _none_is_left(self) -> bool:
+        left = self.processes()
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return not left
+
+    def processes(self) -> list[int]:
+        """Return the ids of all living processes that it started, at any remove, without itself."""
+        mark = f"{_MARK}={self.log}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == (self._process and self._process.pid):
+                continue
+            try:
+                environ = (entry / "environ").read_bytes()
+            except OSError:  # it ended meanwhile, or is another user's
+                continue
+            if mark in environ.split(b"\0"):
+                found.append(int(entry.name))
+        return found
 
     def signal(self, sign: signal.Signals) -> None:
         """Send it a signal, such as SIGSTOP and SIGCONT."""
@@ -148,33 +174,3 @@ def wait_for(
             logs = "".join(f"\n--- {each.name}: {each.tail()[-500:]}" for each in watched)
             raise TimeoutError(f"not within {seconds:g} s: {what} (last error: {last}){logs}")
         time.sleep(_TURN_S)
-
-
-def processes_marked(name: str, value: str) -> list[int]:
-    """Ids of the processes that carry this environment variable: a bed's own, wherever they fled."""
-    mark = f"{name}={value}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            environ = (entry / "environ").read_bytes()
-        except OSError:  # it ended meanwhile, or is another user's
-            continue
-        if mark in environ.split(b"\0"):
-            found.append(int(entry.name))
-    return found
-
-
-def kill_marked(name: str, value: str, seconds: float = 10) -> None:
-    """SIGKILL all processes that carry this environment variable, and wait until they are gone."""
-
-    def none_is_left() -> bool:
-        for pid in processes_marked(name, value):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        return not processes_marked(name, value)
-
-    wait_for(none_is_left, seconds, f"processes with {name}={value} end")

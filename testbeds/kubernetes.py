@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from testbeds.certificates import write_certificate
-from testbeds.daemons import Daemon, Ports, kill_marked, wait_for
+from testbeds.daemons import Daemon, Ports, wait_for
 from testbeds.kubelet.node import Settings
 
 Json = dict[str, Any]
@@ -30,8 +30,7 @@ T = TypeVar("T")
 
 VERSION = "1.20.2"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_UP_S = 60
-_MARK = "HUTONG_TESTBED"
+_UP_S = 120
 _APPLY = {"PATCH": "application/merge-patch+json"}
 
 
@@ -88,7 +87,7 @@ class KubernetesCluster:
     (a real cluster: 40 s and 300 s).
     """
 
-    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 8, eviction_s: int = 2) -> None:
+    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 10, eviction_s: int = 2) -> None:
         self._binaries = find_binaries()
         self._first = list(nodes)
         self._grace_s = grace_s
@@ -98,6 +97,7 @@ class KubernetesCluster:
         self._nodes: dict[str, Daemon] = {}
         self.root = Path(tempfile.mkdtemp(prefix="hutong-kubernetes-"))
         self.url = f"https://127.0.0.1:{self._ports.take()}"
+        self._etcd = f"http://127.0.0.1:{self._ports.take()}"
         self.token = secrets.token_hex(16)
         self.kubeconfig = self.root / "kubeconfig"
         self._client: httpx2.Client | None = None
@@ -127,9 +127,9 @@ class KubernetesCluster:
             timeout=30,
             trust_env=False,
         )
-        etcd = self._prepare()
+        self._prepare()
         self._daemons["etcd"].start()
-        self.wait(lambda: httpx2.get(f"{etcd}/health", trust_env=False).is_success, "etcd is well")
+        self.wait(lambda: httpx2.get(f"{self._etcd}/health", trust_env=False).is_success, "etcd is well")
         self.start_api_server()
         self.start_controller_manager()  # it gives up if the API is not there within ten seconds
         self.start_scheduler()
@@ -140,9 +140,8 @@ class KubernetesCluster:
         for node in self._first:
             self.wait_node(node.name)
 
-    def _prepare(self) -> str:
-        """Say how each daemon is run; return etcd's address."""
-        root, etcd = self.root, f"http://127.0.0.1:{self._ports.take()}"
+    def _prepare(self) -> None:
+        root, etcd = self.root, self._etcd
         peer = f"http://127.0.0.1:{self._ports.take()}"
         self._add(
             "etcd", "etcd", f"--data-dir={root}/etcd", f"--listen-client-urls={etcd}",
@@ -174,7 +173,6 @@ class KubernetesCluster:
             "--node-monitor-period=1s",
         )  # fmt: skip
         self._add("kube-scheduler", *common, f"--secure-port={self._ports.take()}")
-        return etcd
 
     def _add(self, name: str, *arguments: str) -> None:
         program = [str(self._binaries / name)] if name in PROGRAMS else []
@@ -185,7 +183,6 @@ class KubernetesCluster:
             self._client.close()
         for daemon in [*self._nodes.values(), *self._daemons.values()]:
             daemon.kill()  # throwaway data: no need to drain
-        kill_marked(_MARK, str(self.root))
         shutil.rmtree(self.root, ignore_errors=True)
         self._ports.release()
 
@@ -218,7 +215,9 @@ class KubernetesCluster:
         if self._client is None:
             raise RuntimeError("the cluster is not started")
         headers = {"Authorization": f"Bearer {self.token}"}
-        with self._client.stream("GET", path, params=options, headers=headers) as stream:
+        url = httpx2.URL(path).copy_merge_params(options)
+        patient = httpx2.Timeout(30, read=None)
+        with self._client.stream("GET", url, headers=headers, timeout=patient) as stream:
             yield stream
 
     @contextmanager
@@ -233,20 +232,31 @@ class KubernetesCluster:
         daemons = [*self._daemons.values(), *self._nodes.values()]
         return wait_for(condition, seconds, what, daemons=daemons, retry=(httpx2.TransportError, OSError))
 
-    def service_account(self, name: str, rules: Sequence[Json], *, namespace: str = "default") -> str:
-        """Make an account that may do what `rules` (RBAC) say; return its token, good for an hour."""
-        base, rbac = (
-            f"/api/v1/namespaces/{namespace}",
-            f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}",
-        )
+    def service_account(
+        self,
+        name: str,
+        rules: Sequence[Json],
+        *,
+        namespace: str = "default",
+        cluster_rules: Sequence[Json] = (),
+    ) -> str:
+        """Make an account and return a token of it, good for an hour.
+
+        It may do what `rules` (RBAC) say in the namespace, and `cluster_rules` everywhere (nodes, say).
+        """
+        base, rbac = f"/api/v1/namespaces/{namespace}", "/apis/rbac.authorization.k8s.io/v1"
+        self.request("POST", f"{base}/serviceaccounts", {"metadata": {"name": name}}).raise_for_status()
         subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        for path, body in (
-            (f"{base}/serviceaccounts", {"metadata": {"name": name}}),
-            (f"{rbac}/roles", {"metadata": {"name": name}, "rules": list(rules)}),
-            (f"{rbac}/rolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]}),
+        for kind, plural, place, allowed in (
+            ("Role", "role", f"{rbac}/namespaces/{namespace}", rules),
+            ("ClusterRole", "clusterrole", rbac, cluster_rules),
         ):
-            self.request("POST", path, body).raise_for_status()
+            if allowed:
+                role = {"metadata": {"name": name}, "rules": list(allowed)}
+                reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+                binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+                self.request("POST", f"{place}/{plural}s", role).raise_for_status()
+                self.request("POST", f"{place}/{plural}bindings", binding).raise_for_status()
         wanted = {"spec": {"expirationSeconds": 3600, "audiences": ["https://kubernetes.default.svc"]}}
         answer = self.request("POST", f"{base}/serviceaccounts/{name}/token", wanted)
         answer.raise_for_status()
@@ -286,7 +296,6 @@ class KubernetesCluster:
             port=self._ports.take(),
             capacity={"cpu": str(node.cpus), "memory": node.memory, "pods": str(node.pods)},
             devices=dict(node.devices),
-            mark={_MARK: str(self.root)},
         )
         settings.write(root / "settings.json")
         command = [sys.executable, "-m", "testbeds.kubelet", str(root / "settings.json")]
@@ -338,6 +347,12 @@ class KubernetesCluster:
         """Start it, again at the same address, and wait until it is ready."""
         self._daemons["kube-apiserver"].start()
         self.wait(lambda: self.request("GET", "/readyz").status_code == 200, "the API server is ready")
+
+    def compact(self) -> None:
+        """Have etcd forget all but the newest state: older resource versions and list pages are 410 Gone."""
+        version = int(self.get("/api/v1/namespaces")["metadata"]["resourceVersion"])
+        body = {"revision": version, "physical": True}
+        httpx2.post(f"{self._etcd}/v3/kv/compaction", json=body, trust_env=False).raise_for_status()
 
     def kill_controller_manager(self) -> None:
         """SIGKILL the controllers: jobs make no pods, silent nodes are not noticed."""

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from testbeds.daemons import Daemon, Ports, wait_for
+from testbeds.daemons import NAMESPACE, Daemon, Ports, wait_for
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
-_UP_S = 120
+_UP_S = 240
 _STORE_BYTES = 100_000_000  # Ray refuses an object store under 75 MB
 _SOCKET_PATH = 107  # bytes that the kernel takes
 _SESSION = 70  # what Ray adds to its folder for a socket
@@ -41,9 +41,11 @@ def find_programs() -> Path:
 class RayCluster:
     """A cluster in a folder of its own, gone when the block ends; node 0 is the head.
 
-    Each node is a process namespace: nothing of it outlives it, however it ends. `resources` are those of
-    every node, or a list with those of each. A job that fits nowhere fails after `start_timeout_s` (Ray's own
-    default is 900 s).
+    Each node is a process namespace with an address of its own: nothing of it outlives it, however it ends.
+    The API listens on 127.0.0.1, Ray's internal ports on all interfaces, whatever it is told.
+
+    `resources` are those of every node, or a list with those of each. A job that fits nowhere fails after
+    `start_timeout_s` (Ray's own default is 900 s). With a `token`, only requests that bear it are taken.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class RayCluster:
         *,
         cpus: int = 4,
         start_timeout_s: int = 30,
+        token: str = "",
     ) -> None:
         self._bin = find_programs()
         given = [resources] * nodes if isinstance(resources, Mapping) else list(resources)
@@ -66,12 +69,16 @@ class RayCluster:
         self._gcs = self._ports.take()
         self._dashboard = self._ports.take()
         self.url = f"http://127.0.0.1:{self._dashboard}"
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._env = {
+            "RAY_AUTH_MODE": "token" if token else "disabled",  # else a token in the home folder would decide
+            "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DEDUP_LOGS": "0",
             "RAY_TMPDIR": str(self.root),
             "RAY_JOB_START_TIMEOUT_SECONDS": str(start_timeout_s),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # on 127.0.0.1 Ray takes the machine for a laptop
+            "AUTOSCALER_METRIC_PORT": str(self._ports.take()),
+            "DASHBOARD_METRIC_PORT": str(self._ports.take()),
             "PATH": f"{self._bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
         self._nodes = [self._node(index, each[index]) for index in range(nodes)]
@@ -82,11 +89,11 @@ class RayCluster:
             "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}",
             f"--ray-client-server-port={self._ports.take()}",
         ]  # fmt: skip
-        role = head if index == 0 else [f"--address=127.0.0.1:{self._gcs}"]
+        role = head if index == 0 else [f"--address={self.address(0)}:{self._gcs}"]
         own = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         command = [
-            "bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", "--",
-            str(self._bin / "ray"), "start", "--block", *role, "--node-ip-address=127.0.0.1",
+            *NAMESPACE, str(self._bin / "ray"), "start", "--block", *role,
+            f"--node-ip-address={self.address(index)}",
             *(f"--{name}-port={self._ports.take()}" for name in own),
             "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={self._cpus}",
             f"--resources={json.dumps(dict(resources))}",
@@ -119,11 +126,21 @@ class RayCluster:
         shutil.rmtree(self.root, ignore_errors=True)
         self._ports.release()
 
+    def address(self, index: int) -> str:
+        """Return the loopback address of a node: no other cluster on this machine has it."""
+        return f"127.{self._gcs >> 8}.{self._gcs & 255}.{index + 1}"
+
     # --- use ---
+
+    def request(self, method: str, path: str, body: Json | None = None) -> httpx2.Response:
+        """Ask the dashboard. Raises httpx2.TransportError when it is away; any status is an answer."""
+        return httpx2.request(
+            method, self.url + path, json=body, headers=self._headers, timeout=60, trust_env=False
+        )
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - the dashboard answers with lists and with objects
         """Return what the dashboard answers; raises httpx2.HTTPStatusError if it refuses."""
-        answer = httpx2.get(self.url + path, timeout=30, trust_env=False)
+        answer = self.request("GET", path)
         answer.raise_for_status()
         return answer.json()
 

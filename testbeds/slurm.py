@@ -10,9 +10,9 @@
         url, token = cluster.start_rest(), cluster.token()       # slurmrestd with JWT
 
 Each cluster has its own temporary folder, munged, key and ports: any number of them can run side by side, in
-several test workers too. Every daemon runs in the foreground and listens on one address (loopback, unless the
-machine's name stands for another). Leaving the block kills daemons and jobs and removes the folder; so does a
-reaper when the process that started the cluster is gone, even by SIGKILL.
+several test workers too. Every daemon runs in the foreground and listens on the address of its host name,
+which is loopback unless /etc/hosts says otherwise (see `bound_address`). Leaving the block kills daemons and
+jobs and removes the folder; so does a reaper once the owner of the cluster is gone, even by SIGKILL.
 
 Run by root, daemons and jobs are root's, and `run(..., user="nobody")` or `token("nobody")` gives jobs of
 another user: only root can start processes of others. Run by anybody else, everything is that user's.
@@ -91,6 +91,7 @@ class SlurmCluster:
         munge_key: bytes | None = None,
     ) -> None:
         require(PROGRAMS)
+        host_address()  # before anything is made
         self.name = name
         self._database = database
         self._munge_key = munge_key or secrets.token_bytes(128)
@@ -143,7 +144,7 @@ class SlurmCluster:
         )
         if self._database is not None:
             self._database.add_cluster(self.name, self.env())
-        self._spawn("slurmctld", ["slurmctld", "-D", "-f", self.conf])
+        self.start_controller()  # first: a slurmd that finds none tries again after a second
         for node in self._nodes:
             self._spawn_slurmd(node)
 
@@ -177,7 +178,7 @@ class SlurmCluster:
             env=self.env(),
             cwd=self.folder / "work",
             input=stdin,
-            text=True,
+            encoding="utf-8",
             capture_output=True,
             check=False,
         )

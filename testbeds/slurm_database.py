@@ -25,6 +25,7 @@ class SlurmDatabase:
 
     def __init__(self) -> None:
         require(PROGRAMS)
+        host_address()  # before anything is made
         self._house = Household("slurmdb")
         self.folder = self._house.folder
         self.jwt_key = secrets.token_bytes(32)

@@ -1,5 +1,6 @@
 """The files of a Slurm testbed: slurm.conf, gres.conf, keys, and devices that are links to /dev/null."""
 
+import functools
 import os
 import platform
 import pwd
@@ -42,6 +43,7 @@ def user_name() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
 
 
+@functools.cache
 def host_address() -> str:
     """Return the address that this machine's name stands for: Slurm's daemons bind it and nothing else."""
     try:
@@ -51,6 +53,17 @@ def host_address() -> str:
             f"this machine's name {HOST!r} has no address; add the line '127.0.0.1 {HOST}' to /etc/hosts"
         )
         raise RuntimeError(message) from error
+
+
+def bound_address() -> str:
+    """Return the setting that makes daemons listen on this machine's address only.
+
+    Debian gives a machine's name the address 127.0.1.1. srun would listen there and be called back at
+    127.0.0.1, from where Linux connects to all of 127/8. On such a machine slurmd and srun listen everywhere,
+    guarded by munge.
+    """
+    odd = host_address().startswith("127.") and host_address() != "127.0.0.1"
+    return "NoCtldInAddrAny" if odd else "NoInAddrAny,NoCtldInAddrAny"
 
 
 def write_secret(path: Path, secret: bytes) -> None:
@@ -133,7 +146,7 @@ def base_settings(name: str, folder: Path, controller_port: int) -> dict[str, st
         "AuthInfo": f"socket={folder}/run/munge.socket",
         "AuthAltTypes": "auth/jwt",
         "AuthAltParameters": f"jwt_key={folder}/jwt.key",
-        "CommunicationParameters": "NoInAddrAny,NoCtldInAddrAny",
+        "CommunicationParameters": bound_address(),
         "StateSaveLocation": f"{folder}/state",
         "SlurmdSpoolDir": f"{folder}/spool/%n",
         "SlurmctldPidFile": f"{folder}/run/slurmctld.pid",

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hutong.agent import commands as agent_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
-from hutong.config import Settings, data_folder, new_ulid, now_ms
+from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from hutong.clients.sdk.client import Client
+    from hutong.clients.sdk.importers.draft import Card
     from hutong.server.founding import Operator
     from hutong.server.services import Services
     from hutong.server.up import Household
@@ -55,7 +57,14 @@ def _check_job(document: Mapping[str, object]) -> None:
     check_spec(document, Catalogue(model_of, tuple(ACCELERATORS)))
 
 
-cli = make_cli(_check_job)
+def _catalogue() -> "tuple[Card, ...]":
+    from hutong.clients.sdk.importers.draft import Card
+    from hutong.core.capacity.accelerators import ACCELERATORS
+
+    return tuple(Card(card.model, card.vendor, card.memory_bytes) for card in ACCELERATORS.values())
+
+
+cli = make_cli(_check_job, _catalogue)
 _agent = typer.Typer(help="The process at a centre.", no_args_is_help=True)
 _db = typer.Typer(help="The platform's store.", no_args_is_help=True)
 
@@ -77,7 +86,9 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
             case Part.GATEWAY:
                 from hutong.server.gateway.app import make_gateway
 
-                _listen(make_gateway(services), settings.gateway_host, settings.gateway_port)
+                _listen(
+                    make_gateway(services), settings.gateway_host, settings.gateway_port, "websockets-sansio"
+                )
             case Part.LOOP:
                 from hutong.server.loop import run_loop
 
@@ -115,12 +126,13 @@ def _make_site(services: "Services") -> "ASGIApp":
     return app
 
 
-def _listen(app: "ASGIApp", host: str, port: int) -> None:
+def _listen(app: "ASGIApp", host: str, port: int, ws: Literal["none", "websockets-sansio"] = "none") -> None:
     import uvicorn
 
     uvicorn.run(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2, ws=ws, ws_per_message_deflate=False, ws_max_size=32 << 20,
+        ws_ping_timeout=300.0,
     )  # fmt: skip
 
 
@@ -209,8 +221,8 @@ def _keep_up(
     from hutong.server.up import Household
 
     told = {
-        "api": _url(settings.api_host, settings.api_port),
-        "gateway": _url(settings.gateway_host, settings.gateway_port),
+        "api": address(settings.api_host, settings.api_port),
+        "gateway": address(settings.gateway_host, settings.gateway_port),
     }
     household = Household(settings.data, told, ended)
     try:
@@ -261,11 +273,6 @@ def payload_bin() -> Path:
     """Return the `bin` folder of the software that jobs use: HUTONG_PAYLOAD_BIN, or the repository's."""
     told = os.environ.get("HUTONG_PAYLOAD_BIN")
     return Path(told) if told else Path(__file__).resolve().parents[2] / ".venv-payload" / "bin"
-
-
-def _url(host: str, port: int) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - where to call, not to listen
-    return f"http://{name}:{port}"
 
 
 def _answers(client: "Client") -> bool:
@@ -336,6 +343,7 @@ def _stop_jobs(client: "Client") -> None:
         warn(f"live jobs could not be stopped: {error}")
 
 
+agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")
 

@@ -11,6 +11,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from testbeds.kubelet.containers import utc
 
 _TURN_S = 0.1
+_WHY = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
 _LINE_START = 3  # fields before a line's text: time, stream, F or P
 
 
@@ -105,8 +109,10 @@ class LogServer:
             return _refuse(writer, "404 Not Found", f'pod "{name}" does not exist')
         path = pod.log_of(container, previous=query.get("previous") == "true")
         if path is None:
-            what = "previous terminated container" if query.get("previous") == "true" else "container"
-            text = f'{what} "{container}" in pod "{name}" is waiting to start: {pod.waiting(container)}'
+            reason = pod.waiting(container)
+            text = f'container "{container}" in pod "{name}" is waiting to start: {_WHY.get(reason, reason)}'
+            if query.get("previous") == "true":
+                text = f'previous terminated container "{container}" in pod "{name}" not found'
             return _refuse(writer, "400 Bad Request", text)
         writer.write(_head("200 OK", "Transfer-Encoding: chunked"))
         async for piece in _read(pod, container, path, query):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import platform
 import ssl
 import sys
@@ -40,7 +41,6 @@ class Settings:
     port: int
     capacity: dict[str, str]
     devices: dict[str, int] = field(default_factory=dict)
-    mark: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write them where the kubelet reads them."""
@@ -59,8 +59,9 @@ class Kubelet:
         self.root = Path(settings.root)
         self.host = settings.address(_HOST)
         host, port = settings.server.removeprefix("https://").split(":")
+        mark = {"HUTONG_TESTBED": os.environ.get("HUTONG_TESTBED", "")}  # so that the bed finds what is left
         service = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-        self.variables: Mapping[str, str] = {**service, **settings.mark}
+        self.variables: Mapping[str, str] = {**service, **mark}
         self._api = httpx2.AsyncClient(
             base_url=settings.server,
             headers={"Authorization": f"Bearer {settings.token}"},
@@ -122,6 +123,7 @@ class Kubelet:
     async def remove(self, pod: Json) -> None:
         """Delete the pod for good."""
         meta = pod["metadata"]
+        self._devices.forget(meta["uid"])  # first: once it is gone, the scheduler gives them to another
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": meta["uid"]}}
         await self._ask("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", options)
 
@@ -227,7 +229,7 @@ class Kubelet:
         problem = "" if life.ended else self._devices.allot(pod)
         self._pods[uid] = life
         if problem:
-            life.fail("UnexpectedAdmissionError", problem)
+            life.fail("UnexpectedAdmissionError", f"Pod {problem}")
         self._tasks.create_task(self._live(uid, life))
         return life
 

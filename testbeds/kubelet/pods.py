@@ -71,10 +71,10 @@ class PodLife:
         self._gone = True
         self.delete(0)
 
-    def fail(self, reason: str, message: str) -> None:
-        """End it as the kubelet itself does (Evicted, DeadlineExceeded): Failed, and the pod stays listed."""
+    def fail(self, reason: str, message: str, *, bare: bool = True) -> None:
+        """End it as the kubelet itself does: Failed, for a reason, and the pod stays listed."""
         if not self.ended:
-            self._status.condemn(reason, message)
+            self._status.condemn(reason, message, bare=bare)
             self._send(signal.SIGKILL)
 
     @property
@@ -115,7 +115,7 @@ class PodLife:
     async def run(self) -> None:
         """Live until the API no longer lists it."""
         reporter = asyncio.create_task(self._report())
-        over = self.ended  # before this kubelet: it knows nothing to add
+        over = self.ended or self._leave.is_set()  # before this kubelet: it knows nothing to add
         try:
             if not over:
                 await self._live_within_deadline()
@@ -142,7 +142,8 @@ class PodLife:
         limit = self.pod["spec"].get("activeDeadlineSeconds")
         done, _ = await asyncio.wait({life, leaving}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            self.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+            text = "Pod was active on the node longer than the specified deadline"
+            self.fail("DeadlineExceeded", text, bare=False)
         elif life not in done:
             self._send(signal.SIGTERM)
             while not life.done() and time.monotonic() < self._grace_ends:

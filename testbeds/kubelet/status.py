@@ -24,6 +24,7 @@ class PodStatus:
         self._changed = changed
         self._since = now()
         self._verdict: tuple[str, str] | None = None
+        self._bare = False
         self._condition_times: dict[str, tuple[str, str]] = {}
         self._inits: Sequence[Json] = pod["spec"].get("initContainers", [])
         self._mains: Sequence[Json] = pod["spec"]["containers"]
@@ -61,6 +62,7 @@ class PodStatus:
             "startedAt": started,
             "finishedAt": now(),
         }
+        state["containerID"] = self._container_id(name)
         self.states[name] = {"terminated": state | ({"message": ended.message} if ended.message else {})}
         self._ready.discard(name)
         self._changed()
@@ -72,9 +74,9 @@ class PodStatus:
         text = f"back-off restarting failed container={name} pod={self._pod['metadata']['name']}"
         self.wait("CrashLoopBackOff", text, name)
 
-    def condemn(self, reason: str, message: str) -> None:
-        """The kubelet itself ends the pod."""
-        self._verdict = (reason, message)
+    def condemn(self, reason: str, message: str, *, bare: bool) -> None:
+        """The kubelet itself ends the pod; of one that it evicts or rejects, `bare`, it says nothing else."""
+        self._verdict, self._bare = (reason, message), bare
         self._changed()
 
     # --- what follows ---
@@ -108,10 +110,12 @@ class PodStatus:
         since = before[1] if before and before[0] == status else now()
         self._condition_times[kind] = (status, since)
         condition = {"type": kind, "status": status, "lastTransitionTime": since, "lastProbeTime": None}
-        return condition if holds else {**condition, "reason": reason, "message": message}
+        return {**condition, "reason": None if holds else reason, "message": None if holds else message}
 
     def document(self) -> Json:
         """Return what is written to the API, as a strategic merge patch of the pod's status."""
+        if self._verdict is not None:
+            return self._condemned(*self._verdict)
         phase = self.phase()
         unready = [name for name, _ in self._main_states() if name not in self._ready]
         why = "PodCompleted" if phase == "Succeeded" else "ContainersNotReady"
@@ -137,9 +141,24 @@ class PodStatus:
             status |= {"podIP": self._address, "podIPs": [{"$patch": "replace"}, {"ip": self._address}]}
         if self._inits:
             status["initContainerStatuses"] = [self._container(each) for each in self._inits]
-        if self._verdict is not None:
-            status |= {"reason": self._verdict[0], "message": self._verdict[1]}
         return status
+
+    def _condemned(self, reason: str, message: str) -> Json:
+        """As in 1.20: no condition of the kubelet's; after an eviction no containers and no address."""
+        names = ("containerStatuses", "initContainerStatuses", "podIP", "podIPs", "hostIP")
+        rest = (
+            dict.fromkeys(names)
+            if self._bare
+            else {"containerStatuses": [self._container(each) for each in self._mains]}
+        )
+        conditions = [
+            {"type": kind, "$patch": "delete"} for kind in ("Initialized", "Ready", "ContainersReady")
+        ]
+        start = {"startTime": self._since, "conditions": conditions}
+        return {"phase": "Failed", "reason": reason, "message": message, **start, **rest}
+
+    def _container_id(self, name: str) -> str:
+        return f"process://{self._pod['metadata']['uid']}-{name}-{self.restarts[name]}"
 
     def _container(self, container: Json) -> Json:
         name = container["name"]
@@ -148,7 +167,7 @@ class PodStatus:
             "name": name,
             "image": container.get("image", ""),
             "imageID": "",
-            "containerID": f"process://{self._pod['metadata']['uid']}-{name}-{self.restarts[name]}",
+            "containerID": self._container_id(name),
             "ready": name in self._ready,
             "started": "running" in state,
             "restartCount": self.restarts[name],

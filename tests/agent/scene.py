@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 from hutong.adapters.engines.base import Engine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.store.open import open_store
-from hutong.agent.core import Agent, Habits
+from hutong.agent.core import Agent
+from hutong.agent.habits import Habits
 from hutong.agent.link import Command, Delivery, Link, Reply
 from hutong.agent.shipping import digest_of
 from hutong.agent.spool import Spool
@@ -188,8 +190,8 @@ class World:
     def submit(self, run: str, **fields: object) -> JobId:
         job = JobId(ulid(self.now, os.urandom(10)))
         base: dict[str, object] = {"max_duration_s": 600, "grace_s": 2, "num_nodes": 1}
-        resources = Resources((Ask("H100", 8),))
-        spec = JobSpec("j", JobType.TASK, run=run, resources=resources, **(base | fields))  # type: ignore[arg-type]
+        base["resources"] = Resources((Ask("H100", 8),))
+        spec = JobSpec("j", JobType.TASK, run=run, **(base | fields))  # type: ignore[arg-type]
         self.store.submit([NewJob(job, LAB, spec, "ann", f"sha256:{job}")], self.now)
         self.jobs.append(job)
         return job
@@ -232,6 +234,11 @@ class Door:
         self.token = token
         self.faults: list[int] = []  # statuses to answer with before anything is done; 0 hangs up
         self.requests: list[str] = []
+        pools = (wire.PoolDoc(id="main", accelerator="CPU", nodes=1, cards_per_node=1),)
+        self.site = wire.SiteOut(
+            site=SITE, engine="local", declared_only=False, admission="active", pools=pools,
+            now_ms=time.time_ns() // 1_000_000, version=version("hutong"),
+        )  # fmt: skip
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -275,6 +282,8 @@ class Door:
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         path = urlsplit(target).path.removeprefix("/v1/agent")
         query = dict(parse_qsl(urlsplit(target).query))
+        if path == "/site":
+            return 200, self.site.model_dump_json().encode()
         if path == "/take":
             return 200, self._take(wire.TakeIn.model_validate_json(body)).model_dump_json().encode()
         with self.lock:
@@ -315,7 +324,7 @@ class Door:
     def _report(self, ask: wire.ReportIn) -> wire.ReportOut:
         doc = ask.sighting
         seen = doc and Sighting(
-            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation
+            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble
         )
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

@@ -57,12 +57,13 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         Ended(1, AttemptState.FAILED, Category.OOM, "内存", 5, 9, 4, (RankExit(0, 137, 9), RankExit(1, 0))),
         Collected(1, (OutputFile("a/b.bin", 3, digest),), 12, "nothing"),
     ]
-    sighting = Sighting(world.now, frozenset({key}), frozenset(), "me", "bwrap")
+    sighting = Sighting(world.now, frozenset({key}), frozenset(), "me", "bwrap", "no space")
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
     assert [each.event for each in world.link.reports] == events
     assert link.report([Report(key, events[0])], None).repeats == 1
-    assert world.store.statuses()["east"].isolation == "bwrap"
+    status = world.store.statuses()["east"]
+    assert (status.isolation, status.trouble) == ("bwrap", "no space")
     world.turn()
     assert world.job(job).state is JobState.FAILED
 

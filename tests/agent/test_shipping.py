@@ -9,7 +9,9 @@ from tests.agent.scene import StoreLink, World
 from hutong.agent.shipping import Collector, LogShipper, digest_of, kept_files
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
-from hutong.wire.agent import LOG_CHUNK_BYTES
+from hutong.core.work.facts import Ended
+from hutong.core.work.states import AttemptState, Category
+from hutong.wire.agent import LOG_CHUNK_BYTES, Manifest
 
 KEY = AttemptKey("ht-" + "0" * 26 + "-a1")
 
@@ -29,6 +31,13 @@ class Shelf:
 
     def outputs(self, key: AttemptKey) -> Path | None:
         return self.kept
+
+    def checkpoint(self, key: AttemptKey) -> Path | None:
+        return self.logs.parent / "checkpoint"
+
+
+def ended(attempt: int, *, checkpoint: bool = False) -> Ended:
+    return Ended(attempt, AttemptState.FAILED, Category.INFRA, "why", 1, 2, 1, checkpoint=checkpoint)
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def test_a_platform_that_keeps_less_is_said_to_be_missing_some(world: World, she
         def put_log(self, key: AttemptKey, rank: int, offset: int, data: bytes, whole: bool) -> int:
             return min(100, super().put_log(key, rank, offset, data, whole))
 
-    done = Collector(Full(world.store, world.link.clock), shelf).collect(KEY, 1)
+    done = Collector(Full(world.store, world.link.clock), shelf).collect(KEY, ended(1))
     assert "keeps no more than 100 bytes" in done.missing
 
 
@@ -84,7 +93,7 @@ def test_files_go_by_content_and_once(world: World, shelf: Shelf) -> None:
     (shelf.kept / "a").write_bytes(b"same")
     (shelf.kept / "deep" / "b").write_bytes(b"same")
     (shelf.kept / "c").write_bytes(b"")
-    done = Collector(world.link, shelf).collect(KEY, 3)
+    done = Collector(world.link, shelf).collect(KEY, ended(3))
     same = digest_of(shelf.kept / "a")[0]
     assert done.attempt == 3
     assert [(each.path, each.size_bytes) for each in done.outputs] == [("a", 4), ("c", 0), ("deep/b", 4)]
@@ -103,7 +112,7 @@ def test_what_is_not_the_jobs_own_stays(world: World, shelf: Shelf, tmp_path: Pa
     (shelf.kept / "gone").symlink_to("nowhere")
     os.mkfifo(shelf.kept / "pipe")
     (shelf.kept / os.fsdecode(b"\xff")).write_text("odd name")
-    done = Collector(world.link, shelf).collect(KEY, 1)
+    done = Collector(world.link, shelf).collect(KEY, ended(1))
     assert [each.path for each in done.outputs] == ["file", "in"]
     assert b"of another" not in world.link.objects.values()
     for name in ("out", "folder", "gone", "pipe"):
@@ -129,6 +138,28 @@ def test_a_refused_file_is_missing_and_the_rest_goes_on(world: World, shelf: She
                 raise Refused("too_big", "an object has at most 3 bytes")
             super().put_object(digest, source)
 
-    done = Collector(Strict(world.store, world.link.clock), shelf).collect(KEY, 1)
+    done = Collector(Strict(world.store, world.link.clock), shelf).collect(KEY, ended(1))
     assert [each.path for each in done.outputs] == ["b"]
     assert done.missing == "a: an object has at most 3 bytes"
+
+
+def test_a_checkpoint_goes_as_a_manifest_that_another_site_can_stage(world: World, shelf: Shelf) -> None:
+    folder = shelf.logs.parent / "checkpoint"
+    (folder / "step-9").mkdir(parents=True)
+    (folder / "step-9" / "weights").write_bytes(b"w" * 10)
+    (folder / ".hutong-carried.json").write_text("{}")
+    done = Collector(world.link, shelf).collect(KEY, ended(1, checkpoint=True))
+    manifest = Manifest.model_validate_json(world.link.objects[done.checkpoint])
+    assert [(file.path, file.size_bytes) for file in manifest.files] == [("step-9/weights", 10)]
+    assert world.link.objects[manifest.files[0].digest] == b"w" * 10
+    assert Collector(world.link, shelf).collect(KEY, ended(1)).checkpoint == ""
+
+
+def test_half_a_checkpoint_is_none(world: World, shelf: Shelf) -> None:
+    folder = shelf.logs.parent / "checkpoint"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"w")
+    (folder / "away").symlink_to("/etc/passwd")
+    done = Collector(world.link, shelf).collect(KEY, ended(1, checkpoint=True))
+    assert done.checkpoint == ""
+    assert "the checkpoint: away" in done.missing

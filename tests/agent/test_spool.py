@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.full_disk import no_room
+
 from hutong.agent.spool import Spool
 from hutong.core.kernel.ids import AttemptKey
 
@@ -30,6 +32,20 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     spool = Spool(path)
     spool.settle(key(2), 20)
     assert list(Spool(path).settled()) == [key(1), key(2)]
+
+
+def test_a_full_disk_costs_repeats_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    spool = Spool(path)
+    spool.settle(key(1), 10)
+    with no_room():
+        spool.settle(key(2), 20)
+        spool.drop(key(1))
+        assert list(spool.settled()) == [key(2)]
+        assert list(Spool(path).settled()) == [key(1)]
+    assert [each.name for each in tmp_path.iterdir()] == ["s"]
+    spool.settle(key(3), 30)
+    assert list(Spool(path).settled()) == [key(1), key(3)]
 
 
 def test_it_does_not_grow(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
-from hutong.agent.core import steady_ms
+from hutong.agent.habits import steady_ms
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, attempt_key, ulid
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources

@@ -130,6 +130,46 @@ def test_a_queued_job_that_asks_for_a_look_is_not_in_the_queue_too(store: Store)
     assert [row.job.id for row in snapshot.queue] == [job_id(2), job_id(3)]
 
 
+def back_off(store: Store, n: int, now_ms: int, wait_ms: int) -> None:
+    """Bring the n-th job to wait out a back-off after a failed attempt."""
+    run(store, n, now_ms)
+    store.report(EAST, [f.Report(key_of(n), ended(outcome=AttemptState.FAILED))], None, now_ms)
+    again = f.Queued("the node died", Category.INFRA, wait_ms)
+    turn(store, now_ms, decide(store, n, now_ms, again, due_ms=now_ms + wait_ms))
+
+
+def test_jobs_that_back_off_take_no_place_in_the_queue_until_they_are_due(store: Store) -> None:
+    for n in (1, 2, 3):
+        back_off(store, n, 100, 1000 * n)
+    back_off(store, 4, 100, 1000)
+    queue(store, 5, 500)
+    queue(store, 6, 600, Q)
+    snapshot = store.snapshot(700, Limits(queue=2))
+    assert snapshot.due == ()
+    assert [row.job.id for row in snapshot.queue] == [job_id(5), job_id(6)]
+    assert [row.job.id for row in store.snapshot(1100, Limits()).due] == [job_id(1), job_id(4)]
+    # It was looked at when it was due, and no pool was free: from now on it stands in the queue.
+    turn(store, 1100, decide(store, 1, 1100, f.Waiting("busy", "no card is free")))
+    turn(store, 1100, decide(store, 4, 1100, f.Waiting("busy", "no card is free"), due_ms=9000))
+    snapshot = store.snapshot(1200, Limits())
+    assert [row.job.id for row in snapshot.queue] == [job_id(5), job_id(6), job_id(1), job_id(4)]
+    assert snapshot.due == ()
+
+
+def test_a_project_whose_jobs_all_back_off_takes_no_share_of_the_queue(store: Store) -> None:
+    back_off(store, 1, 100, 1000)
+    for n in (2, 3):
+        queue(store, n, 200, Q)
+    names = [row.job.id for row in store.snapshot(300, Limits(queue=2)).queue]
+    assert names == [job_id(2), job_id(3)]
+
+
+def test_a_wish_during_a_back_off_asks_for_a_look_at_once(store: Store) -> None:
+    back_off(store, 1, 100, 60_000)
+    store.ask(job_id(1), f.CancelAsked("ann"), 200)
+    assert [row.job.id for row in store.snapshot(200, Limits()).due] == [job_id(1)]
+
+
 def test_use_is_the_cards_of_live_attempts(store: Store) -> None:
     run(store, 1, 100)
     place(store, 2, 100, EAST)

@@ -139,7 +139,7 @@ class Pair(RuleBasedStateMachine):
         sighting = None
         if seen is not None:
             back, known, live = seen
-            sighting = Sighting(self.now - back, known | live, live, "agent", "bwrap")
+            sighting = Sighting(self.now - back, known | live, live, "agent", "bwrap", "full" * (back % 2))
         self.both(lambda store: store.report(site, reports, sighting, self.now))
 
     @rule(site=SITES, kinds=st.lists(st.integers(0, 5), min_size=6, max_size=6), seen=st.booleans())
@@ -205,7 +205,11 @@ class Pair(RuleBasedStateMachine):
             )
         if attempt.settled:
             over = f.Finished(JobState.SUCCEEDED, "")
-            return decide(store, n, now, f.Queued("again", Category.INFRA) if again else over)
+            if not again:
+                return decide(store, n, now, over)
+            wait_ms = amount * 20
+            waits = f.Queued("again", Category.INFRA, wait_ms)
+            return decide(store, n, now, waits, due_ms=now + wait_ms)
         open_hold = self.twin.hold(key)
         release = (
             tuple(HoldPart(each.lot, -each.amount_micro) for each in open_hold.parts) if open_hold else ()

@@ -19,13 +19,13 @@ from book_samples import (
     turn,
 )
 
-from hutong.core.book.snapshot import Limits
+from hutong.core.book.snapshot import Command, Limits
 from hutong.core.book.store import Sighting, Store
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
-from hutong.core.work.states import AttemptState, JobState
+from hutong.core.work.states import AttemptState, Category, JobState
 
 
 def state(store: Store, n: int) -> JobState:
@@ -79,6 +79,30 @@ def test_a_report_of_its_effect_closes_a_start(store: Store, event: f.AgentEvent
     assert store.report(EAST, [f.Report(key_of(1), event)], None, 300).news == 1
     assert store.take(EAST, 0, 10, 400) == ()
     assert job_id(1) in [row.job.id for row in store.snapshot(300, Limits()).due]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_start_is_not_handed_out_once_a_stop_is_commanded(store: Store, taken: bool) -> None:
+    place(store, 1, 100)
+    place(store, 2, 100)
+    if taken:
+        store.take(EAST, 0, 10, 150)
+    else:
+        store.take(EAST, 0, 0, 150)
+    stop = f.StopSent(1, Category.CANCELLED, "asked")
+    turn(store, 200, decide(store, 1, 200, stop, commands=(Command(key_of(1), EAST, "stop"),)))
+    orders = {(each.key, each.kind) for each in store.take(EAST, 0, 10, 300)}
+    assert orders == {(key_of(1), "stop"), (key_of(2), "start")}
+
+
+def test_what_went_wrong_last_at_a_site_is_shown_until_it_went_well(store: Store) -> None:
+    full = replace(sighting(1000), trouble="No space left on device")
+    store.report(EAST, [], full, 1000)
+    assert store.statuses()[EAST].trouble == "No space left on device"
+    store.report(EAST, [], replace(sighting(500), trouble="older"), 1500)
+    assert store.statuses()[EAST].trouble == "No space left on device"
+    store.report(EAST, [], sighting(2000), 2000)
+    assert store.statuses()[EAST].trouble == ""
 
 
 def test_repeats_late_news_and_other_sites_change_nothing(store: Store) -> None:

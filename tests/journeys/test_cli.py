@@ -40,9 +40,9 @@ class Machine:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HUTONG_")}
         return {**kept, "HUTONG_CONFIG": str(self.folder / "config.toml"), "COLUMNS": "80"}
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, scenario: str = "demo") -> None:
         """Start the platform and wait for its line."""
-        command = [*HUTONG, "up", "--data", str(self.data), "--scenario", "demo", "--login", "--json"]
+        command = [*HUTONG, "up", "--data", str(self.data), "--scenario", scenario, "--login", "--json"]
         with (self.folder / "up.err").open("a") as err:
             self.up = subprocess.Popen(
                 [*command, *options], stdout=subprocess.PIPE, stderr=err, text=True, env=self.env

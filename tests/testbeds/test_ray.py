@@ -34,7 +34,7 @@ def cluster() -> Iterator[RayCluster]:
 
 
 def submit(cluster: RayCluster, **body: object) -> httpx2.Response:
-    return httpx2.post(f"{cluster.url}/api/jobs/", json=body, timeout=60, trust_env=False)
+    return cluster.request("POST", "/api/jobs/", body)
 
 
 def job_in(cluster: RayCluster, job: str, *states: str) -> Json:
@@ -71,7 +71,7 @@ def test_a_failing_job_keeps_its_exit_code(cluster: RayCluster) -> None:
 def test_a_running_job_is_stopped(cluster: RayCluster) -> None:
     submit(cluster, entrypoint="sleep 600", submission_id="long").raise_for_status()
     job_in(cluster, "long", "RUNNING")
-    answer = httpx2.post(f"{cluster.url}/api/jobs/long/stop", timeout=60, trust_env=False)
+    answer = cluster.request("POST", "/api/jobs/long/stop")
     assert answer.json() == {"stopped": True}
     assert job_in(cluster, "long", *ENDS)["status"] == "STOPPED"
 
@@ -82,6 +82,8 @@ def test_a_placement_group_spreads_over_both_nodes(cluster: RayCluster) -> None:
     submit(cluster, entrypoint=f"{cluster.python} {script}", submission_id="gang").raise_for_status()
     assert job_in(cluster, "gang", *ENDS)["status"] == "SUCCEEDED", log_of(cluster, "gang")
     assert "nodes: 2" in log_of(cluster, "gang")
+    summary = cluster.get("/nodes?view=summary")["data"]["summary"]
+    assert {node["ip"] for node in summary} == {cluster.address(0), cluster.address(1)}
 
 
 def test_a_lost_node_is_counted_out_and_an_empty_head_comes_back(cluster: RayCluster) -> None:
@@ -94,6 +96,13 @@ def test_a_lost_node_is_counted_out_and_an_empty_head_comes_back(cluster: RayClu
     assert cluster.alive() == 2
     with pytest.raises(httpx2.HTTPStatusError, match="404"):
         cluster.get("/api/jobs/first")
+
+
+def test_a_cluster_with_a_token_takes_only_requests_that_bear_it() -> None:
+    with RayCluster(token="0123456789abcdef0123456789abcdef") as closed:
+        submit(closed, entrypoint="echo inside", submission_id="first").raise_for_status()
+        assert job_in(closed, "first", *ENDS)["status"] == "SUCCEEDED"
+        assert httpx2.get(f"{closed.url}/api/jobs/", trust_env=False).status_code == 401
 
 
 def test_what_is_missing_is_named_with_the_line_to_type(

@@ -1,5 +1,7 @@
 """Actors of a small world: engines that live on, agents that die, a line that loses, repeats and delays."""
 
+import errno
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,7 +11,8 @@ from typing import Any
 
 from hutong.adapters.engines.base import Order, Receipt
 from hutong.adapters.engines.memory import MemoryEngine
-from hutong.agent.core import Agent, Habits
+from hutong.agent.core import Agent
+from hutong.agent.habits import Habits
 from hutong.agent.link import Command, Delivery, Reply
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
@@ -18,6 +21,7 @@ from hutong.core.kernel.errors import Later, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId
 from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
+from hutong.core.work.states import Category
 
 FAULTS = ("none", "request_lost", "reply_lost", "twice", "delayed", "dies_before", "dies_after")
 
@@ -49,13 +53,21 @@ class Now(Executor):
 
 
 class CountingEngine(MemoryEngine):
-    """Counts real starts by key, to find what ran twice."""
+    """Counts real starts by key, to find what ran twice. While it is `full` its disk takes nothing."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
         self.started: Counter[AttemptKey] = Counter()
+        self.full = False
+
+    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().stop(key, attempt, category, reason, grace_s)
 
     def submit(self, order: Order) -> Receipt:
+        if self.full and order.key not in {seen.key for seen in self.observe()}:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         receipt = super().submit(order)
         if not receipt.adopted:
             self.started[order.key] += 1
@@ -149,7 +161,7 @@ class Centre:
             stager=Stager(Cache(self._root / "cache", self.line), Now()),
             pool=Now(),
             name="test",
-            habits=Habits(sighting_every_s=5.0, ask_all_every_s=30.0),
+            habits=Habits(sighting_every_s=5.0, ask_all_every_s=30.0, start_within_s=60.0),
             ticks=self._clock,
         )
 

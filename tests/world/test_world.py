@@ -24,17 +24,17 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.ledger.replay import replay
-from hutong.core.work.facts import CancelAsked, HoldAsked, Released
+from hutong.core.work.facts import CancelAsked, HoldAsked, Placed, Queued, Released
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
-from hutong.core.work.states import AttemptState
+from hutong.core.work.states import AttemptState, Category, JobState
 from hutong.server.loop import Loop
 
 LAB = ProjectId("lab")
 T0 = 1_800_000_000_000
 YUAN = 1_000_000
 SCRIPTS = ("sleep 3", "sleep 40", "sleep 4000", "exit 1", "sleep 2; exit 75", "true")
-RULES = Rules(settle_every_ms=60_000, hold_ms=600_000, collect_within_ms=120_000)
+RULES = Rules(settle_every_ms=60_000, hold_ms=600_000, collect_within_ms=120_000, accept_within_ms=1_200_000)
 
 
 def make_site(name: str, accelerator: str) -> Site:
@@ -146,6 +146,10 @@ class World(RuleBasedStateMachine):
         if running:
             self.centres[which].engine.lose(data.draw(st.sampled_from(running)))
 
+    @rule(which=st.integers(0, 1), full=st.booleans())
+    def a_disk_fills_or_is_freed(self, which: int, full: bool) -> None:
+        self.centres[which].engine.full = full
+
     @invariant()
     def never_two_attempts_of_one_job(self) -> None:
         running = [key.rpartition("-a")[0] for centre in self.centres for key in centre.running()]
@@ -163,7 +167,13 @@ class World(RuleBasedStateMachine):
     @invariant()
     def state_is_the_fold_of_facts(self) -> None:
         for row in self.store.jobs(JobQuery(limit=50)):
-            assert row.job == fold(self.store.facts(row.job.id, 0, 1000))
+            facts = self.store.facts(row.job.id, 0, 1000)
+            assert row.job == fold(facts)
+            ready_ms = 0
+            for fact in facts:
+                if isinstance(fact.event, Queued):
+                    ready_ms = fact.at_ms + fact.event.wait_ms
+                assert not isinstance(fact.event, Placed) or fact.at_ms >= ready_ms, "it did not back off"
 
     @invariant()
     def pools_are_never_oversold(self) -> None:
@@ -180,6 +190,7 @@ class World(RuleBasedStateMachine):
             return
         for centre in self.centres:
             centre.line.cut = False
+            centre.engine.full = False
             centre.line.deliver_late()
         for row in self.store.jobs(JobQuery(limit=50)):
             if row.job.state == "HELD":
@@ -218,6 +229,50 @@ class World(RuleBasedStateMachine):
             for attempt in row.job.attempts
         )
         assert charged == done.revenue_micro
+
+
+def test_a_site_whose_disk_stays_full_keeps_no_job() -> None:
+    """It can neither start the job nor write down that it will not; the platform gets out all the same."""
+    world = World()
+    world.begin()
+    bj, tj = world.centres
+    bj.engine.full = True
+    tj.line.cut = True
+    for _ in range(20):  # only bj is in reach
+        world.clock.now_ms += 5_000
+        bj.step()
+    world.submit(script="true", cards=1, nodes=1, restarts=0, walltime=30)
+    (job,) = world.jobs
+    for _ in range(6):
+        world.clock.now_ms += 5_000
+        world.loops[0].step()
+        bj.step()
+    row = world.store.job(job)
+    assert row is not None
+    assert row.job.state is JobState.DISPATCHED
+    assert world.store.statuses()[bj.site].trouble == "No space left on device"
+    tj.line.cut = False
+    for count in range(200):
+        world.clock.now_ms += 5_000
+        for actor in (world.loops[0], bj, tj):
+            actor.step()
+        if count % 40 == 39:
+            bj.kill()  # a new agent knows nothing of what the last one gave up
+        world.never_two_attempts_of_one_job()
+    row = world.store.job(job)
+    assert row is not None
+    assert row.job.state is JobState.SUCCEEDED
+    assert [(each.site, each.category) for each in row.job.attempts] == [
+        (bj.site, Category.LOST),
+        (tj.site, Category.NONE),
+    ]
+    assert not bj.engine.started
+    bj.engine.full = False
+    for _ in range(30):
+        world.clock.now_ms += 5_000
+        bj.step()
+    assert not bj.engine.started
+    world.teardown()
 
 
 class DiskWorld(World):

@@ -9,16 +9,19 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from hutong.adapters.engines.attempt.config import FolderConfig, Limits
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
-from hutong.agent.core import Habits
+from hutong.agent.habits import Habits
 from hutong.core.kernel.errors import Problem, Refused
 
 EngineConfig = FolderConfig | SlurmConfig
-_PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
+PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """One agent: its site, the platform's URL, the site's token, its own folder and its engine."""
+    """One agent: its site, the platform's URL, the site's token, its own folder and its engine.
+
+    `proxy` is the URL of the centre's way out, `authorities` a file of certificates to trust.
+    """
 
     site: str
     url: str
@@ -27,6 +30,23 @@ class AgentConfig:
     engine: EngineConfig
     habits: Habits = field(default_factory=Habits)
     cache_most_bytes: int = 200 << 30
+    proxy: str = ""
+    authorities: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """The engine's name, as the platform knows it."""
+        return "slurm" if isinstance(self.engine, SlurmConfig) else "local"
+
+    @property
+    def attempts(self) -> Path:
+        """The folder of attempts, which every machine that runs jobs must see."""
+        return self.engine.folder.root if isinstance(self.engine, SlurmConfig) else self.engine.root
+
+    @property
+    def cache(self) -> Path:
+        """The folder of inputs, which jobs read where they run."""
+        return (self.attempts if isinstance(self.engine, SlurmConfig) else self.root) / "cache"
 
 
 class _Table(BaseModel):
@@ -43,7 +63,7 @@ class _Limits(_Table):
 
 class _Folder(_Table):
     root: Path | None = None
-    payloads: Path = _PAYLOADS
+    payloads: Path = PAYLOADS
     readable: tuple[Path, ...] = ()
     path: tuple[Path, ...] = ()
     devices: tuple[Path, ...] = ()
@@ -139,6 +159,8 @@ class _File(_Table):
     token_file: Path | None = None
     root: Path
     cache_most_bytes: int = Field(200 << 30, ge=0)
+    proxy: str = Field("", pattern=r"^(https?://.+)?$")
+    authorities: Path | None = None
     engine: Annotated[
         Annotated[_Local, Tag("local")] | Annotated[_Slurm, Tag("slurm")], Discriminator(_kind)
     ] = _Local()
@@ -160,7 +182,16 @@ def read_agent(path: Path) -> AgentConfig:
         )
         raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,))
     engine = told.engine.engine(told.root)
-    return AgentConfig(told.site, told.url, token, told.root, engine, cache_most_bytes=told.cache_most_bytes)
+    return AgentConfig(
+        told.site,
+        told.url,
+        token,
+        told.root,
+        engine,
+        cache_most_bytes=told.cache_most_bytes,
+        proxy=told.proxy,
+        authorities=told.authorities,
+    )
 
 
 def _problem(loc: tuple[int | str, ...], text: str) -> Problem:

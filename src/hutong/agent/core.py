@@ -5,15 +5,16 @@ repeats: it may die at any line, and two of them may work for one site at once.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import replace
 
 import structlog
 
-from hutong.adapters.engines.base import Engine, Order, Seen
-from hutong.agent.link import Command, Delivery, Link
+from hutong.adapters.engines.base import Engine, Seen
+from hutong.agent.habits import Habits, steady_ms
+from hutong.agent.hands import Hands, Stop
+from hutong.agent.link import Delivery, Link
 from hutong.agent.shipping import Collector, LogShipper
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Stager
@@ -26,28 +27,8 @@ from hutong.core.work.states import AttemptState, Category
 from hutong.wire.agent import REPORTS_AT_ONCE
 
 _log = structlog.get_logger("hutong.agent")
-_ORPHAN_GRACE_S = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """How often and how long. `retention_ms` and `keep_most` say when a settled attempt is forgotten.
-
-    A start command is good for `lease_s` after the platform has (again) handed it out. An agent that was
-    frozen for longer must ask first: the attempt may have been given up and be running elsewhere.
-    """
-
-    sighting_every_s: float = 5.0
-    ask_all_every_s: float = 300.0
-    confirm_every_s: float = 20.0
-    lease_s: float = 60.0
-    retention_ms: int = 86_400_000
-    keep_most: int = 500
-
-
-def steady_ms() -> int:
-    """Return milliseconds of a clock that never jumps and that goes on while the machine sleeps."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+_AGAIN_S = 10
+_View = tuple[frozenset[tuple[AttemptKey, bool]], str]
 
 
 class Agent:
@@ -76,16 +57,13 @@ class Agent:
         self._spool = spool
         self._clock = clock
         self._ticks = ticks
-        self._stager = stager
         self._pool = pool
         self._name = name
         self._habits = habits or Habits()
+        self._hands = Hands(site, engine, stager, self._habits, ticks)
         self._collector = Collector(link, engine)
         self._logs = LogShipper(link, engine)
-        self._open: dict[AttemptKey, tuple[Command, int]] = {}
-        self._stops: dict[AttemptKey, Command] = {}
         self._not_before: dict[AttemptKey, int] = {}
-        self._adopted: dict[AttemptKey, bool] = {}
         self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
         self._collecting: dict[AttemptKey, Future[Collected]] = {}
         self._collected: dict[AttemptKey, Collected] = {}
@@ -93,7 +71,7 @@ class Agent:
         self._watched: frozenset[AttemptKey] = frozenset()
         self._platform_ahead_ms: int | None = None
         self._sighted_ms: float = -math.inf
-        self._sighted: frozenset[tuple[AttemptKey, bool]] = frozenset()
+        self._sighted: _View = (frozenset(), "")
         self._asked_all_ms: float = -math.inf
         self._pools: tuple[PoolState, ...] = ()
         self._after = 0
@@ -110,14 +88,14 @@ class Agent:
     def take(self, wait_s: float) -> Delivery:
         """Ask the platform for commands; may run in a thread of its own."""
         now = self._ticks()
-        every_s = self._habits.confirm_every_s if self._open else self._habits.ask_all_every_s
+        every_s = self._habits.confirm_every_s if self._hands.waits else self._habits.ask_all_every_s
         if now - self._asked_all_ms >= every_s * 1000:
             delivery = self._link.take(0, 0.0)
             self._asked_all_ms = now
         else:
             delivery = self._link.take(self._after, wait_s)
         self._after = max([self._after, *(each.id for each in delivery.commands)])
-        return delivery
+        return replace(delivery, came_ms=self._ticks())
 
     def receive(self, delivery: Delivery) -> None:
         """Note what came; `tick` acts on it."""
@@ -127,90 +105,27 @@ class Agent:
             # That it is still asked for says that the platform does not know what was told of it.
             self._told.pop(command.key, None)
             self._spool.drop(command.key)
-            if command.kind == "stop":
-                self._stops[command.key] = command
-            elif command.kind == "start" and command.spec is not None:
-                self._open[command.key] = (command, self._ticks())
-            else:
-                _log.warning("command not understood", site=self._site, id=command.id, kind=command.kind)
+        self._hands.note(delivery.commands, delivery.came_ms)
 
     def tick(self) -> bool:
         """Act, observe in one bulk read, report, and move logs and files on; True if anything moved."""
-        acted = self._act()
+        acted = self._hands.act()
+        if self._hands.lapsed:
+            self._hands.lapsed = False
+            self._asked_all_ms = -math.inf
         at_ms = self._platform_ms()
         seen = self._engine.observe()
         told = self._report(seen, at_ms)
         self._collect(seen)
         shipped = self._ship_logs({each.key for each in seen if each.ended is None})
         self._tidy(seen)
-        self.live = len(self._open) + sum(each.ended is None for each in seen)
+        self.live = len(self._hands.starting) + sum(each.ended is None for each in seen)
         return acted or told or shipped
 
     @property
     def busy(self) -> bool:
         """True while something is on its way that a soon tick would move on."""
         return bool(self._collecting or self._collected)
-
-    def _stop(self, command: Command) -> None:
-        attempt = command.attempt
-        grace_s = command.spec.grace_s if command.spec else _ORPHAN_GRACE_S
-        self._engine.stop(command.key, attempt.number, attempt.stop_category, attempt.stop_reason, grace_s)
-        self._stager.drop(command.key)
-        _log.info("stop", site=self._site, key=command.key, category=attempt.stop_category.value)
-
-    def _act(self) -> bool:
-        acted = bool(self._stops)
-        now = self._ticks()
-        # Stops go first: where one meets a start in a batch, the start then finds the mark.
-        for stop in list(self._stops.values()):
-            self._stop(stop)
-            del self._stops[stop.key]
-        for command, handed_out_ms in list(self._open.values()):
-            if now - handed_out_ms > self._habits.lease_s * 1000:
-                self._let_go(command.key)
-                self._asked_all_ms = -math.inf
-                _log.warning("start not confirmed in time", site=self._site, key=command.key)
-                continue
-            if self._not_before.get(command.key, now) > now:
-                continue
-            try:
-                acted = self._start(command) or acted
-            except (Later, OSError) as error:
-                self._put_off(command.key, error)
-        return acted
-
-    def _start(self, command: Command) -> bool:
-        """Submit, or adopt, one attempt; False while its inputs are on their way."""
-        spec = command.spec
-        if spec is None:
-            return False
-        try:
-            staged = self._stager.stage(command.key, spec.inputs)
-            if staged is None:
-                return False
-            order = Order(
-                command.key, command.job, command.project, command.attempt, spec, staged, command.secrets
-            )
-            receipt = self._engine.submit(order)
-            self._adopted[command.key] = receipt.adopted
-            _log.info("start", site=self._site, key=command.key, adopted=receipt.adopted)
-        except Refused as error:
-            # The mark makes the end durable at the engine and keeps the key from ever starting.
-            reason = f"the site cannot run it: {error.message}"
-            self._engine.stop(command.key, command.attempt.number, Category.USER, reason, 0)
-            _log.warning("start refused", site=self._site, key=command.key, why=error.message)
-        self._let_go(command.key)
-        return True
-
-    def _put_off(self, key: AttemptKey, error: Later | OSError) -> None:
-        after_s = error.after_s if isinstance(error, Later) else 10
-        self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
-        _log.warning("put off", site=self._site, key=key, why=str(error))
-
-    def _let_go(self, key: AttemptKey) -> None:
-        self._open.pop(key, None)
-        self._not_before.pop(key, None)
-        self._stager.drop(key)
 
     def _owed(self, seen: Seen) -> Iterable[AgentEvent]:
         """Return what the platform has not acknowledged about an attempt, in order."""
@@ -221,7 +136,7 @@ class Agent:
         collected = self._collected.get(seen.key)
         events: list[AgentEvent] = []
         if seen.ended is None or (seen.ended.started_ms and Ended not in told):
-            events.append(Accepted(number[1], seen.external_id, self._adopted.get(seen.key, True)))
+            events.append(Accepted(number[1], seen.external_id, self._hands.adopted(seen.key)))
         if seen.ended is not None:
             events += [seen.ended, *([collected] if collected else [])]
         elif seen.state is AttemptState.STARTING:
@@ -261,13 +176,13 @@ class Agent:
         self._acknowledge(batch)
         if sighting is not None:
             self._sighted_ms = self._ticks()
-            self._sighted = _view(sighting.known, sighting.live)
+            self._sighted = _view(sighting.known, sighting.live, sighting.trouble)
         for key in reply.orphans:
             named = split_key(key)
             if named is not None:
                 reason = "the platform has no use for this attempt any more"
-                self._engine.stop(key, named[1], Category.CANCELLED, reason, _ORPHAN_GRACE_S)
-                _log.warning("orphan stopped", site=self._site, key=key)
+                self._hands.end(key, Stop(named[1], Category.CANCELLED, reason))
+                _log.warning("orphan", site=self._site, key=key)
 
     def _acknowledge(self, batch: Iterable[Report]) -> None:
         for report in batch:
@@ -277,18 +192,19 @@ class Agent:
                 self._collected.pop(report.key, None)
 
     def _sighting(self, seen: tuple[Seen, ...], at_ms: int | None, news: bool) -> Sighting | None:
-        """Return the observation if it is due. Attempts still being staged count: they are in hand."""
+        """Return the observation if it is due. Attempts that may yet be started count: they are in hand."""
         if at_ms is None:
             return None
-        in_hand = frozenset(self._open)
+        in_hand = self._hands.starting
         known = in_hand | {each.key for each in seen}
         live = in_hand | {each.key for each in seen if each.ended is None}
-        view = _view(known, live)
+        trouble = self._hands.trouble
+        view = _view(known, live, trouble)
         due = self._ticks() - self._sighted_ms >= self._habits.sighting_every_s * 1000
         if not due and not news and view == self._sighted:
             return None
         isolation = self._engine.abilities.isolation
-        return Sighting(at_ms, known, live, self._name, isolation, self._capacity())
+        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity())
 
     def _capacity(self) -> tuple[PoolState, ...]:
         """Return what the engine says of its pools, or what it said last."""
@@ -308,7 +224,9 @@ class Agent:
             if error is None:
                 self._collected[key] = future.result()
             elif isinstance(error, Later | OSError):
-                self._put_off(key, error)
+                after_s = error.after_s if isinstance(error, Later) else _AGAIN_S
+                self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
+                _log.warning("not collected yet", site=self._site, key=key, why=str(error))
             else:
                 raise error
         now = self._ticks()
@@ -319,8 +237,7 @@ class Agent:
                 continue
             told = self._told.get(key, set())
             if type(each.ended) in told and Collected not in told:
-                attempt = each.ended.attempt
-                self._collecting[key] = self._pool.submit(self._collector.collect, key, attempt)
+                self._collecting[key] = self._pool.submit(self._collector.collect, key, each.ended)
 
     def _ship_logs(self, live: set[AttemptKey]) -> bool:
         """Have new parts of the logs that somebody reads sent in the background; True if some were."""
@@ -353,7 +270,8 @@ class Agent:
                 self._drop_memory(key)
 
     def _drop_memory(self, key: AttemptKey) -> None:
-        for memory in (self._told, self._adopted, self._not_before, self._collected):
+        self._hands.forget(key)
+        for memory in (self._told, self._not_before, self._collected):
             memory.pop(key, None)
 
     def _platform_ms(self) -> int | None:
@@ -361,5 +279,5 @@ class Agent:
         return None if self._platform_ahead_ms is None else self._ticks() + self._platform_ahead_ms
 
 
-def _view(known: frozenset[AttemptKey], live: frozenset[AttemptKey]) -> frozenset[tuple[AttemptKey, bool]]:
-    return frozenset((key, key in live) for key in known)
+def _view(known: frozenset[AttemptKey], live: frozenset[AttemptKey], trouble: str) -> _View:
+    return frozenset((key, key in live) for key in known), trouble

@@ -2,7 +2,9 @@
 
 import hashlib
 import random
+import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,15 +40,21 @@ class Command:
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Commands in order, the attempts whose log somebody reads, and the platform's clock (UTC ms)."""
+    """Commands in order, the attempts whose log somebody reads, the platform's clock (UTC ms), and calls.
+
+    `came_ms` is when it came, by the agent's steady clock.
+    """
 
     commands: tuple[Command, ...]
     watched: frozenset[AttemptKey]
     now_ms: int
+    came_ms: int = 0
+    dials: tuple[wire.DialDoc, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,11 @@ class Link(Protocol):
 
 
 class HttpLink:
-    """The line over HTTP. `token` is bound to the site by the platform."""
+    """The line over HTTP. `token` is bound to the site by the platform.
+
+    `proxy` is the centre's way out, if it has one; `authorities` a file of certificates to trust instead of
+    the usual ones. The environment's settings are not used: a service has another one than its operator.
+    """
 
     def __init__(
         self,
@@ -98,15 +110,20 @@ class HttpLink:
         token: str,
         timeout_s: float = 30.0,
         tries: int = 3,
+        proxy: str = "",
+        authorities: Path | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._tries = tries
+        self._dialed: deque[str] = deque(maxlen=wire.DIALS_AT_ONCE)
         self._timeout_s = timeout_s
         self._client = httpx2.Client(
             base_url=url.rstrip("/") + "/v1/agent",
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout_s,
             transport=transport,
+            proxy=proxy or None,
+            verify=ssl.create_default_context(cafile=authorities) if authorities else True,
             trust_env=False,
         )
 
@@ -114,12 +131,18 @@ class HttpLink:
         """Let go of the connections."""
         self._client.close()
 
+    def site(self) -> wire.SiteOut:
+        """Return what the platform has of our site; it takes no command and counts as no call."""
+        return _parse(self._again(lambda: self._send("GET", "/site"), tries=1), wire.SiteOut)
+
     def take(self, after: int, wait_s: float) -> Delivery:
-        """Return open commands; one long poll, not repeated here."""
-        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S))
+        """Return open commands; one long poll, not repeated here. A call for a tunnel is heard once."""
+        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S), dialed=tuple(self._dialed))
         out = self._post("/take", ask, wire.TakeOut, tries=1, wait_s=wait_s)
         commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
-        return Delivery(commands, frozenset(AttemptKey(key) for key in out.watched), out.now_ms)
+        self._dialed.extend(each.id for each in out.dials)
+        watched = frozenset(AttemptKey(key) for key in out.watched)
+        return Delivery(commands, watched, out.now_ms, dials=out.dials)
 
     def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
         """Store reports and an observation."""
@@ -130,6 +153,7 @@ class HttpLink:
             live=tuple(sorted(sighting.live)),
             agent=sighting.agent,
             isolation=sighting.isolation,
+            trouble=sighting.trouble,
             pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
@@ -253,6 +277,7 @@ def _command(doc: wire.CommandDoc) -> Command:
         doc.attempt,
         doc.spec,
         dict(doc.secrets),
+        doc.checkpoint or "",
     )
 
 

@@ -18,10 +18,12 @@ from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.config import AgentConfig, EngineConfig
-from hutong.agent.core import Agent, steady_ms
+from hutong.agent.core import Agent
+from hutong.agent.habits import steady_ms
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
+from hutong.agent.tunnels import Tunnels
 from hutong.config import now_ms
 from hutong.core.kernel.errors import Broken, Denied, Later, Refused
 
@@ -57,11 +59,11 @@ def run_agent(
 
 
 def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event) -> None:
-    link = HttpLink(config.url, config.token)
+    link = HttpLink(config.url, config.token, proxy=config.proxy, authorities=config.authorities)
     engine = open_engine(config.engine, clock)
     staging = ThreadPoolExecutor(_WORKERS, "staging")
     shipping = ThreadPoolExecutor(_WORKERS, "shipping")
-    cache = Cache(config.root / "cache", link, config.cache_most_bytes)
+    cache = Cache(config.cache, link, config.cache_most_bytes)
     agent = Agent(
         config.site,
         link,
@@ -76,8 +78,9 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     bell = threading.Event()
+    tunnels = Tunnels(engine, config.url, config.token)
     listener = threading.Thread(
-        target=_listen, args=(agent, config.site, inbox, bell, ended), name="listen", daemon=True
+        target=_listen, args=(agent, config.site, inbox, bell, ended, tunnels), name="listen", daemon=True
     )
     listener.start()
     try:
@@ -85,6 +88,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     finally:
         staging.shutdown(wait=False, cancel_futures=True)
         shipping.shutdown(wait=False, cancel_futures=True)
+        tunnels.close()
         link.close()
         _log.info("agent ended", site=config.site)
 
@@ -95,8 +99,9 @@ def _listen(
     inbox: queue.SimpleQueue[Delivery],
     bell: threading.Event,
     ended: threading.Event,
+    tunnels: Tunnels,
 ) -> None:
-    """Long-poll for commands; each delivery goes to the loop at once."""
+    """Long-poll for commands; each delivery goes to the loop at once, and calls for tunnels sooner."""
     pause_s = 0.2
     while not ended.is_set():
         try:
@@ -112,6 +117,7 @@ def _listen(
                 return
             raise
         pause_s = 0.2
+        tunnels.dig(delivery.dials)
         inbox.put(delivery)
         bell.set()
 

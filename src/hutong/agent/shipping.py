@@ -3,19 +3,22 @@
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from hutong.adapters.engines.base import Engine
 from hutong.agent.link import Link
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
-from hutong.core.work.facts import Collected, OutputFile
-from hutong.wire.agent import LOG_CHUNK_BYTES, OUTPUTS_AT_ONCE
+from hutong.core.work.facts import Collected, Ended, OutputFile
+from hutong.wire.agent import LOG_CHUNK_BYTES, OUTPUTS_AT_ONCE, Manifest, ManifestFile
 
 _READ_BYTES = 1 << 20
 _PATH_CHARS = 1_024
 _MISSING_SHOWN = 20
+_OURS = ".hutong-"
 
 
 class LogShipper:
@@ -88,21 +91,41 @@ class Collector:
         self._engine = engine
         self._logs = LogShipper(link, engine)
 
-    def collect(self, key: AttemptKey, attempt: int) -> Collected:
-        """Send whole logs and kept files; returns the report of it. Raises Later if the line breaks."""
+    def collect(self, key: AttemptKey, ended: Ended) -> Collected:
+        """Send whole logs, kept files and checkpoint; returns the report. Raises Later if the line breaks."""
         log_bytes, missing = self._logs.send_whole(key)
-        outputs = []
         folder = self._engine.outputs(key)
-        if folder is not None:
-            for path, problem in kept_files(folder):
-                if problem:
-                    missing.append(f"{path.relative_to(folder)}: {problem}")
-                    continue
-                try:
-                    outputs.append(self._send(path, path.relative_to(folder).as_posix()))
-                except (Refused, OSError) as error:
-                    missing.append(f"{path.relative_to(folder)}: {error}")
-        return Collected(attempt, tuple(outputs), log_bytes, _summary(missing))
+        outputs = self._send_all(folder, missing) if folder is not None else []
+        checkpoint = self._send_checkpoint(key, missing) if ended.checkpoint else ""
+        return Collected(ended.attempt, tuple(outputs), log_bytes, _summary(missing), checkpoint)
+
+    def _send_all(self, folder: Path, missing: list[str]) -> list[OutputFile]:
+        sent = []
+        for path, problem in kept_files(folder):
+            if problem:
+                missing.append(f"{path.relative_to(folder)}: {problem}")
+                continue
+            try:
+                sent.append(self._send(path, path.relative_to(folder).as_posix()))
+            except (Refused, OSError) as error:
+                missing.append(f"{path.relative_to(folder)}: {error}")
+        return sent
+
+    def _send_checkpoint(self, key: AttemptKey, missing: list[str]) -> str:
+        """Send the checkpoint whole and return its manifest's digest, or nothing: half of one is none."""
+        folder = self._engine.checkpoint(key)
+        if folder is None:
+            return ""
+        faults: list[str] = []
+        files = [each for each in self._send_all(folder, faults) if not each.path.startswith(_OURS)]
+        if faults:
+            missing.append(f"the checkpoint: {_summary(faults)}")
+            return ""
+        shape = Manifest(files=tuple(ManifestFile.model_validate(asdict(each)) for each in files))
+        with tempfile.NamedTemporaryFile(prefix="hutong-manifest-") as file:
+            file.write(shape.model_dump_json().encode())
+            file.flush()
+            return self._send(Path(file.name), "manifest").digest
 
     def _send(self, path: Path, name: str) -> OutputFile:
         digest, size_bytes = digest_of(path)

@@ -6,16 +6,22 @@ long the platform is away, and a repeat is harmless there. A command stays open 
 a report shows its effect, so it comes again. Logs and outputs lie in the attempt's folder and are
 stored by content, so collecting twice stores once. The one thing that neither side tells the agent is
 that the last report, `Collected`, has been acknowledged: only then may an attempt be forgotten.
-Losing this file costs repeats and nothing else, which is why a torn last line is simply dropped.
+Losing this file costs repeats and nothing else, which is why a torn last line is simply dropped, and why a
+full disk keeps the agent from nothing here.
 What waits here for a platform that is away cannot grow: without it no command comes in.
 """
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import structlog
 
 from hutong.core.kernel.ids import AttemptKey
 
+_log = structlog.get_logger("hutong.agent")
 _SLACK = 1_000
 
 
@@ -62,19 +68,30 @@ class Spool:
 
     def _write(self, key: AttemptKey, at_ms: int | None) -> None:
         line = json.dumps({"key": key, "settled_ms": at_ms}).encode() + b"\n"
-        with self._path.open("ab") as file:
+        self._apply(key, at_ms)
+        self._lines += 1
+        with _forgiven(self._path), self._path.open("ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        self._lines += 1
-        self._apply(key, at_ms)
 
     def _compact(self) -> None:
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with fresh.open("wb") as file:
-            for key, at_ms in self.settled().items():
-                file.write(json.dumps({"key": key, "settled_ms": at_ms}).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        self._lines = len(self._settled)
+        with _forgiven(self._path):
+            with fresh.open("wb") as file:
+                for key, at_ms in self.settled().items():
+                    file.write(json.dumps({"key": key, "settled_ms": at_ms}).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+            self._lines = len(self._settled)
+        fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def _forgiven(path: Path) -> Iterator[None]:
+    """Go on where the disk takes nothing: what is not written down costs repeats after a restart."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("settled attempts are not written down", path=str(path), why=str(error))

@@ -4,6 +4,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 
 | route | body | answer |
 | --- | --- | --- |
+| `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
 | `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200 or 404; PUT verifies the digest |
@@ -28,10 +29,12 @@ LOG_CHUNK_BYTES = 256 * 1024
 REPORTS_AT_ONCE = 500
 KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
+DIALS_AT_ONCE = 500
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+DialId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 Text = Annotated[str, Field(max_length=2_000)]
 Number = Annotated[int, Field(ge=0, lt=1 << 53)]
 AttemptNumber = Annotated[int, Field(ge=1, le=999_999)]
@@ -100,6 +103,7 @@ class EndedDoc(Shape):
     ended_ms: Number
     ran_ms: Number
     exits: tuple[ExitDoc, ...] = ()
+    checkpoint: bool = False
 
     def event(self) -> f.Ended:
         """Return the fact's body."""
@@ -112,6 +116,7 @@ class EndedDoc(Shape):
             self.ended_ms,
             self.ran_ms,
             tuple(f.RankExit(each.rank, each.code, each.signal) for each in self.exits),
+            self.checkpoint,
         )
 
 
@@ -124,18 +129,22 @@ class OutputDoc(Shape):
 
 
 class CollectedDoc(Shape):
-    """Logs and outputs are in the object store; `missing` says what is not, and why."""
+    """Logs and outputs are in the object store; `missing` says what is not, and why.
+
+    `checkpoint` is the digest of a manifest: what the attempt left for the next one to go on from.
+    """
 
     kind: Literal["collected"] = "collected"
     attempt: AttemptNumber
     outputs: Annotated[tuple[OutputDoc, ...], Field(max_length=OUTPUTS_AT_ONCE)] = ()
     log_bytes: Number = 0
     missing: Text = ""
+    checkpoint: Digest | Literal[""] = ""
 
     def event(self) -> f.Collected:
         """Return the fact's body."""
         outputs = tuple(f.OutputFile(each.path, each.size_bytes, each.digest) for each in self.outputs)
-        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing)
+        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing, self.checkpoint)
 
 
 EventDoc = Annotated[
@@ -166,6 +175,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 exits=tuple(
                     ExitDoc(rank=each.rank, code=each.code, signal=each.signal) for each in event.exits
                 ),
+                checkpoint=event.checkpoint,
             )
         case f.Collected():
             return CollectedDoc(
@@ -176,21 +186,27 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 ),
                 log_bytes=event.log_bytes,
                 missing=event.missing[:2_000],
+                checkpoint=event.checkpoint,
             )
 
 
 class TakeIn(Shape):
-    """Ask for commands with an id above `after`; 0 repeats every command that is still open."""
+    """Ask for commands with an id above `after`; 0 repeats every command that is still open.
+
+    `dialed` are calls for tunnels that were heard already.
+    """
 
     after: Number = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     wait_s: Annotated[float, Field(ge=0, le=WAIT_AT_MOST_S)] = 0.0
+    dialed: Annotated[tuple[DialId, ...], Field(max_length=DIALS_AT_ONCE)] = ()
 
 
 class CommandDoc(Shape):
     """Start an attempt, or stop it: a stop goes by `attempt.stop_category`, `.stop_reason`, `spec.grace_s`.
 
-    `secrets` come with a start only; nobody stores or logs them.
+    `secrets` come with a start only; nobody stores or logs them. `checkpoint` is the manifest of what an
+    attempt elsewhere left for this one to go on from.
     """
 
     id: Number
@@ -201,14 +217,57 @@ class CommandDoc(Shape):
     attempt: Attempt
     spec: JobSpec | None = None
     secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    checkpoint: Digest | None = None
+
+
+class DialDoc(Shape):
+    """A call for a tunnel: connect `port` of a rank, or a command beside it (0), to who waits at `url`.
+
+    The tunnel is an outbound WebSocket to `<url>/v1/tunnels/<id>` with the site's token. Its first message is
+    text, `DialAnswer`; then binary messages are bytes of the stream, the text `eof` is the end of one side.
+    """
+
+    id: DialId
+    key: Key
+    rank: Annotated[int, Field(ge=0, lt=1_000_000)]
+    port: Annotated[int, Field(ge=0, le=65_535)]
+    url: Annotated[str, Field(max_length=2_000)]
+
+
+class DialAnswer(Shape):
+    """What became of a call: `error` is empty if the stream is open."""
+
+    error: Text = ""
 
 
 class TakeOut(Shape):
-    """Commands in order of id, the attempts whose log somebody reads now, and the platform's clock."""
+    """Commands in order of id, the attempts whose log somebody reads now, calls, and the platform's clock."""
 
     commands: tuple[CommandDoc, ...] = ()
     watched: tuple[str, ...] = ()
+    dials: tuple[DialDoc, ...] = ()
     now_ms: Number
+
+
+class PoolDoc(Shape):
+    """One pool as it is declared at the platform."""
+
+    id: str
+    accelerator: str
+    nodes: int
+    cards_per_node: int
+
+
+class SiteOut(Shape):
+    """The site as the platform has it, the platform's clock and version: what an operator compares with."""
+
+    site: str
+    engine: str
+    declared_only: bool
+    admission: str
+    pools: tuple[PoolDoc, ...]
+    now_ms: Number
+    version: str = ""
 
 
 class ReportDoc(Shape):
@@ -234,7 +293,8 @@ class PoolStateDoc(Shape):
 class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
-    Attempts whose data the agent is still fetching count as known and live.
+    Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
+    failed, empty once one went well; everybody who sees the site may read it.
     """
 
     at_ms: Number
@@ -242,6 +302,7 @@ class SightingDoc(Shape):
     live: Annotated[tuple[Key, ...], Field(max_length=KEYS_AT_ONCE)] = ()
     agent: Annotated[str, Field(max_length=200)] = ""
     isolation: Annotated[str, Field(max_length=200)] = ""
+    trouble: Annotated[str, Field(max_length=200)] = ""
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
 
 

@@ -74,15 +74,20 @@ class Attempt(Shape):
     outputs: tuple[Output, ...]
     missing: str
     endpoint: str = ""
+    port: int = 0
 
 
 class Conditions(Shape):
-    """What is true beside the state: a site out of reach does not change a job."""
+    """What is true beside the state: a site out of reach does not change a job.
+
+    `retry_at` is when the back-off before the next attempt ends, while it lasts.
+    """
 
     reachable: bool | None
     last_seen: Time | None
     waiting_code: str = ""
     waiting_text: str = ""
+    retry_at: Time | None = None
     cancel_asked_by: str = ""
 
 
@@ -92,7 +97,7 @@ class Job(Shape):
     id: Ulid
     name: str
     project: Slug
-    type: Literal["task", "service"]
+    type: Literal["task", "service", "notebook"]
     state: State
     reason: str
     by: str
@@ -127,6 +132,24 @@ class CancelReason(Shape):
     """Why."""
 
     reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Open(Shape):
+    """Where to go on the job's own host: a path of it."""
+
+    path: Annotated[str, Field(max_length=2_000, pattern=r"^/")] = "/"
+
+
+class Opened(Shape):
+    """How to reach into a running job, for who asked.
+
+    `url` opens its pages in a browser, once, until `expires`; it is empty where the job has no port.
+    `gateway` is where lines for commands and ports begin, see `GET /v1/jobs/{job}/line` there.
+    """
+
+    url: str
+    expires: Time
+    gateway: str
 
 
 class Check(Shape):

@@ -40,7 +40,7 @@ class NewSite(Shape):
     name_en: Annotated[str, Field(min_length=1, max_length=200)]
     region: Annotated[str, Field(min_length=1, max_length=100)]
     distance_km: Annotated[int, Field(ge=0, le=20_000)]
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "slurm", "ray", "kubernetes"] = "local"
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=100)]
     supply: Supply
     declared_only: bool = False
@@ -67,8 +67,23 @@ class PoolUse(Shape):
     pue: str
 
 
+class Maintenance(Shape):
+    """A span in which a centre is worked on; no job is placed there that may still run when it begins.
+
+    `stop_jobs`: what runs all the same when it begins is stopped and tried again elsewhere.
+    """
+
+    start: Time
+    end: Time
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    stop_jobs: bool = False
+
+
 class Site(Shape):
-    """A centre with its present condition."""
+    """A centre with its present condition; `maintenance` goes on or is to come.
+
+    `trouble`: why its last start failed, empty once one went well.
+    """
 
     id: Slug
     name_zh: str
@@ -81,9 +96,11 @@ class Site(Shape):
     reachable: bool
     last_seen: Time | None
     isolation: str
+    trouble: str = ""
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool
+    maintenance: tuple[Maintenance, ...]
     pools: tuple[PoolUse, ...]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from book_samples import P, charge, fund, key_of, place, wish
 from postgres import Postgres
 
 from hutong.adapters.store.open import migrate, open_store
-from hutong.adapters.store.tables import metadata
+from hutong.adapters.store.tables import IN_QUEUE, jobs, metadata
 from hutong.core.book.money import Posting
 from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Refused
@@ -52,8 +53,37 @@ def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: s
         }
     assert "due_ms IS NOT NULL" in found["ix_jobs_due"]
     assert "QUEUED" in found["ix_jobs_queue"]
+    assert "due_ms > queued_ms" in found["ix_jobs_queue"]
     assert "site IS NOT NULL" in found["ix_jobs_live"]
     assert "idempotency_key" in found["uq_jobs_wish"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        sa.select(sa.func.min(jobs.c.project)).where(sa.text(IN_QUEUE), jobs.c.project > "a"),
+        sa.select(jobs.c.job)
+        .where(sa.text(IN_QUEUE), jobs.c.project == "a")
+        .order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
+        .limit(5),
+    ],
+    ids=["projects", "share"],
+)
+def test_a_turn_reads_the_queue_by_its_own_index(
+    empty_url: str, engine: sa.Engine, query: sa.Select[Any]
+) -> None:
+    migrate(empty_url)
+    with engine.connect() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        if not sqlite:
+            connection.execute(sa.text("SET enable_seqscan = off"))
+        verb = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+        text = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.execute(sa.text(f"{verb} {text}")).all()
+    text = " ".join(str(row) for row in plan)
+    assert "ix_jobs_queue" in text
+    assert "SORT" not in text.upper()
+    assert "TEMP B-TREE" not in text
 
 
 def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:

@@ -9,8 +9,16 @@ from rich.console import Console
 from hutong.clients.cli.bills import brief, plain
 from hutong.clients.cli.progress import Seen, View
 from hutong.clients.cli.receipts import show_check, show_receipt
-from hutong.clients.cli.terminal import size, yuan
+from hutong.clients.cli.show_jobs import show_job
+from hutong.clients.cli.terminal import local, size, yuan
 from hutong.clients.cli.watch import LogLine
+from hutong.core.book.snapshot import JobRow
+from hutong.core.kernel.ids import JobId, ProjectId, ulid
+from hutong.core.work import facts as f
+from hutong.core.work.fold import fold
+from hutong.core.work.spec import JobSpec, JobType, Resources
+from hutong.core.work.states import AttemptState, Category
+from hutong.server.api.shapes.jobs import job_shape
 from hutong.wire.jobs import Check, Fact
 from hutong.wire.receipts import Alternative, Part, Receipt, WhyNot
 
@@ -108,6 +116,23 @@ def test_a_receipt_names_the_parts_of_each_score_and_why_not_with_the_change() -
         "add CPU to accelerators",
     ):
         assert said in text
+
+
+def test_a_job_that_backs_off_says_why_and_until_when() -> None:
+    queued = f.Queued("the node died", Category.INFRA, 20_000)
+    ended = f.Ended(1, AttemptState.FAILED, Category.INFRA, "the node died", 0, 0, 0)
+    placed = f.Placed(1, "bj", "h100", "H100", 1, 1, 1_000_000, 1200, 700)
+    events = (f.Submitted("ann", "sha256:0"), f.Queued(), placed, f.Dispatched(1), ended, queued)
+    told = (*events, f.Waiting("retry", "retry in 20 s: the node died"))
+    job = fold(f.Fact(JobId(ulid(0, bytes(10))), n, 1_000, "test", each) for n, each in enumerate(told, 1))
+    spec = JobSpec("x", JobType.TASK, 1, Resources(()), "true")
+    row = JobRow(job, spec, ProjectId("lab"))
+    waits = job_shape(row, {}, 20_999, 90_000)
+    assert waits.conditions.retry_at == "1970-01-01T00:00:21.000Z"
+    assert f"waiting: retry in 20 s: the node died (at {local(waits.conditions.retry_at)})" in " ".join(
+        shown(show_job, waits).split()
+    )
+    assert job_shape(row, {}, 21_000, 90_000).conditions.retry_at is None
 
 
 def test_a_check_that_finds_no_place_says_why() -> None:

@@ -51,7 +51,10 @@ def refusal(data: bytes | str) -> FileProblem:
 
 def verdict(text: str) -> JobSpec | list[tuple[int, str]]:
     """Return the spec of a file, or (line, pointer) of every problem in it."""
-    job = parse(text)
+    try:
+        job = parse(text)
+    except JobFileError as error:
+        return [(each.line, each.path) for each in error.file_problems]
     try:
         return check_spec(job.document, KNOWN)
     except Refused as refused:
@@ -375,7 +378,82 @@ SKYPILOT: list[tuple[str, str, list[tuple[int, str]]]] = [
     ),
     ("engine options", "config:\n  kubernetes:\n    pod_config: {spec: {}}\nrun: x\n", [(1, "/config")]),
     ("set-up only", "setup: pip list\n", [(1, "/run")]),
+    (
+        "one card, anywhere of several places",
+        """\
+        resources:
+          accelerators: H100:8
+          any_of:
+            - infra: aws/us-west-2
+            - infra: gcp
+              use_spot: true
+        run: x
+        """,
+        [
+            (4, "/resources/any_of/0/infra"),
+            (5, "/resources/any_of/1/infra"),
+            (6, "/resources/any_of/1/use_spot"),
+        ],
+    ),
+    (
+        "the same card with and without spot",
+        "resources:\n  accelerators: H100:8\n  ordered:\n    - use_spot: false\n    - {}\nrun: x\n",
+        [],
+    ),
+    ("exact cores and units", "resources:\n  cpus: 16\n  memory: 64GB+\nrun: x\n", []),
+    ("no recovery", "resources:\n  job_recovery: none\nrun: x\n", []),
+    (
+        "fail over",
+        "resources:\n  job_recovery:\n    strategy: FAILOVER\nrun: x\n",
+        [(3, "/resources/job_recovery/strategy")],
+    ),
+    (
+        "a range of ports",
+        "resources:\n  ports:\n    - 8080\n    - 10022-10040\nrun: x\n",
+        [(4, "/resources/ports/1")],
+    ),
+    (
+        "stop when idle",
+        "resources:\n  autostop:\n    idle_minutes: 10\nrun: x\n",
+        [(2, "/resources/autostop")],
+    ),
+    ("no stop when idle", "resources:\n  autostop: false\n  labels: {}\nrun: x\n", []),
+    (
+        "sizes of what goes in and out",
+        "inputs: {s3://b: 10}\noutputs: {s3://c: 1}\nrun: x\n",
+        [(1, "/inputs"), (2, "/outputs")],
+    ),
+    ("half a card", "resources:\n  accelerators: H100:0.5\nrun: x\n", [(2, "/resources/accelerators")]),
+    ("a worker pool", "pool:\n  workers: 3\nrun: x\n", [(1, "/pool")]),
+    ("volumes", "volumes:\n  /data: my-volume\nrun: ls\n", [(1, "/volumes")]),
+    ("a callback", "event_callback: curl x\nrun: x\n", [(1, "/event_callback")]),
+    ("managed secrets", "managed_secrets: [HF_TOKEN]\nrun: x\n", [(1, "/managed_secrets")]),
+    ("a list of secrets", "secrets: [HF_TOKEN, WANDB_API_KEY]\nrun: x\n", []),
+    (
+        "a docker login",
+        "envs:\n  SKYPILOT_DOCKER_USERNAME: me\nrun: x\n",
+        [(2, "/envs/SKYPILOT_DOCKER_USERNAME")],
+    ),
+    ("a pipeline", "name: p\n---\nrun: x\n---\nrun: y\n", [(2, "")]),
+    (
+        "a YAML whose value is left open",
+        "name:\nnum_nodes:\nworkdir:\nenvs:\nfile_mounts:\nsetup:\nrun: x\n",
+        [],
+    ),
 ]
+# Every key that SkyPilot's own schema of a task has, so that none is called unknown.
+SKYPILOT_TASK = (
+    "name", "workdir", "event_callback", "num_nodes", "resources", "file_mounts", "service", "pool", "setup",
+    "run", "envs", "secrets", "managed_secrets", "inputs", "outputs", "file_mounts_mapping", "config",
+    "volumes", "volume_mounts", "api_server_access", "_metadata", "experimental",
+)  # fmt: skip
+SKYPILOT_RESOURCES = (
+    "cloud", "region", "zone", "infra", "cpus", "memory", "accelerators", "instance_type", "use_spot",
+    "job_recovery", "volumes", "disk_size", "ephemeral_storage", "disk_tier", "network_tier", "local_disk",
+    "max_hourly_cost", "ports", "labels", "accelerator_args", "_no_missing_accel_warnings", "image_id",
+    "autostop", "priority", "priority_class", "_docker_login_config", "_is_image_managed", "_requires_fuse",
+    "_cluster_config_overrides", "any_of", "ordered",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -386,6 +464,26 @@ def test_a_skypilot_file_runs_or_is_refused_by_field_and_line(
 ) -> None:
     answer = verdict(text)
     assert (answer == expected) if expected else isinstance(answer, JobSpec)
+
+
+@pytest.mark.parametrize("key", SKYPILOT_TASK)
+def test_every_key_of_a_skypilot_task_is_known_or_refused_by_name(key: str) -> None:
+    words = check_words.TOP
+    assert (key in words.known) != bool(words.refused.get(key))
+
+
+@pytest.mark.parametrize("key", SKYPILOT_RESOURCES)
+def test_every_key_of_skypilot_resources_is_known_or_refused_by_name(key: str) -> None:
+    words = check_words.RESOURCES
+    assert (key in words.known) != bool(words.refused.get(key))
+    named = words.refused.get(key) or f"`{key}`" in GUIDE
+    assert named
+
+
+def test_a_batch_script_is_no_job_file() -> None:
+    found = refusal("#!/bin/bash\n#SBATCH -n 1\npython train.py\n")
+    assert (found.line, "hutong import sbatch" in found.hint) == (1, True)
+    assert parse("#!/usr/bin/env hutong\nrun: x\n").document == {"run": "x"}
 
 
 def test_a_pipe_is_a_job_file_too(tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_alternatives_as_a_list_of_resources(key: str, ordered: bool) -> None:
     assert resources == Resources((Ask("A100", 8), Ask("H100", 4)), ordered, 8)
 
 
+@pytest.mark.parametrize("key", ["any_of", "ordered"])
+def test_alternatives_without_cards_of_their_own_want_those_of_all(key: str) -> None:
+    resources = check(resources={"accelerators": "H100:8", key: [{"use_spot": False}, {}]}).resources
+    assert resources == Resources((Ask("H100", 8),))
+    found = problem(resources={"accelerators": "H100:8", key: [{}, {"infra": "aws"}]})
+    assert found.path == f"/resources/{key}/1/infra"
+    both = {"any_of": [{"accelerators": "H100"}], "ordered": [{"accelerators": "A100"}]}
+    assert problem(resources=both).path == "/resources/ordered"
+
+
 def test_cores_of_a_job_without_cards() -> None:
     assert check(resources={"cpus": "4+"}).resources == Resources((Ask("CPU", 4),), cpus=4)
     assert check(resources={"accelerators": "CPU:4"}).resources == Resources((Ask("CPU", 4),))

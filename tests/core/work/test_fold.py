@@ -27,7 +27,9 @@ KEPT = (f.OutputFile("model", 7, "sha256:00"),)
 FORWARD = (*JOB_STATE_OF,)
 
 EVENTS: st.SearchStrategy[f.Event] = st.one_of(
-    st.builds(f.Queued, st.sampled_from(["", "preempted"]), st.sampled_from(Category)),
+    st.builds(
+        f.Queued, st.sampled_from(["", "preempted"]), st.sampled_from(Category), st.sampled_from([0, 7])
+    ),
     st.builds(f.Waiting, st.just("busy"), st.just("no card is free")),
     st.builds(f.HoldAsked, st.just("li")),
     st.builds(f.Released, st.just("li")),
@@ -190,6 +192,17 @@ def test_waiting_states_and_site_states_and_final_states_share_nothing() -> None
     assert len(WAITING) + len(AT_SITE) + len(FINAL) == len(WAITING | AT_SITE | FINAL)
     assert set(JobState) == WAITING | AT_SITE | FINAL | {JobState.FINISHING}
     assert set(AttemptState) == ENDED | set(JOB_STATE_OF)
+
+
+def test_a_back_off_counts_from_its_fact_and_ends_with_the_next_placement() -> None:
+    lost = f.Ended(1, AttemptState.LOST, Category.LOST, "gone", 0, 0, 0)
+    over = told(*TO_DISPATCHED, lost)
+    waits = apply(over, f.Fact(ID, over.seq + 1, 1000, "test", f.Queued("gone", Category.LOST, 20_000)))
+    assert (waits.queued_ms, waits.retry_ms) == (21_000, 21_000)
+    again = apply(waits, f.Fact(ID, waits.seq + 1, 21_000, "test", placed(2)))
+    assert again.retry_ms == 0
+    at_once = apply(over, f.Fact(ID, over.seq + 1, 1000, "test", f.Queued("gone", Category.LOST)))
+    assert (at_once.queued_ms, at_once.retry_ms) == (1000, 0)
 
 
 def test_a_held_job_goes_back_to_hold_not_to_the_queue() -> None:

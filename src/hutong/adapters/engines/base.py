@@ -1,9 +1,10 @@
 """The engine contract: the few verbs every centre's scheduler must answer, and abilities as data."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -29,7 +30,8 @@ class Abilities:
 class Order:
     """All that an engine needs to run one attempt. `staged` are inputs already on this machine.
 
-    `secrets` reach the ranks' environment and nothing else: not a file, a log or a listing.
+    `secrets` reach the ranks' environment and nothing else: not a log or a listing. `checkpoint` is a folder
+    that an attempt elsewhere left for this one: the job finds its files where it keeps its own.
     """
 
     key: AttemptKey
@@ -39,6 +41,7 @@ class Order:
     spec: JobSpec
     staged: Sequence[tuple[str, str, Path]] = ()  # (mount, kind, path of bundle or folder)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,18 @@ class Seen:
     started_ms: int = 0
     port: int = 0
     ended: Ended | None = None
+
+
+@runtime_checkable
+class Reachable(Protocol):
+    """An engine that leads connections to its jobs."""
+
+    async def reach(self, key: AttemptKey, rank: int, port: int) -> socket.socket:
+        """Return a connected, non-blocking stream to a port of the job, or for port 0 to a command of a rank.
+
+        Raises Refused if that cannot be, Later if it cannot be now.
+        """
+        ...
 
 
 class Engine(Protocol):
@@ -91,6 +106,10 @@ class Engine(Protocol):
 
     def outputs(self, key: AttemptKey) -> Path | None:
         """Return the folder of kept files of an attempt, or None if it left none."""
+        ...
+
+    def checkpoint(self, key: AttemptKey) -> Path | None:
+        """Return the folder of the checkpoint that an ended attempt left, or None if it left none."""
         ...
 
     def capacity(self) -> tuple[PoolState, ...]:

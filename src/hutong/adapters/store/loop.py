@@ -10,6 +10,7 @@ from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_holds, read_lots
 from hutong.adapters.store.tables import (
+    IN_QUEUE,
     absences,
     commands,
     facts,
@@ -29,11 +30,12 @@ from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
 from hutong.core.work.states import JobState
 
 _LOOP = "loop"
-_QUEUED = jobs.c.state == sa.literal_column(f"'{JobState.QUEUED.value}'")
+_IN_QUEUE = sa.text(IN_QUEUE)
 _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _WITHDRAW = commands.delete().where(
     commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
 )
+CLOSE_START = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
 _FORGET = tuple(table.delete().where(table.c.key == _NAME) for table in (commands, absences, watches))
 
 
@@ -53,6 +55,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             row["observed_ms"],
             row["agent"],
             row["isolation"],
+            row["trouble"],
             tuple(PoolState(**each) for each in row["pools"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
@@ -138,13 +141,14 @@ class Loop:
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
         many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
+        commanded = [command for each in fresh for command in each.commands]
+        many(connection, CLOSE_START, [{"name": each.key} for each in commanded if each.kind == "stop"])
         many(
             connection,
             self._db.upsert(commands).on_conflict_do_nothing(index_elements=["key", "kind"]),
             [
                 {"site": command.site, "key": command.key, "kind": command.kind, "taken_ms": None}
-                for each in fresh
-                for command in each.commands
+                for command in commanded
             ],
         )
         forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
@@ -157,9 +161,9 @@ class Loop:
 
 def _waiting_projects() -> sa.Select[tuple[str]]:
     """Select the projects that have queued jobs, by stepping from one to the next in the queue's index."""
-    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_QUEUED)
+    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_IN_QUEUE)
     found = first.cte("found", recursive=True)
-    after = sa.select(sa.func.min(jobs.c.project)).where(_QUEUED, jobs.c.project > found.c.project)
+    after = sa.select(sa.func.min(jobs.c.project)).where(_IN_QUEUE, jobs.c.project > found.c.project)
     found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.project.is_not(None)))
     return sa.select(found.c.project).where(found.c.project.is_not(None)).limit(rules.QUEUES_MAX)
 
@@ -183,7 +187,7 @@ def _heads(
     names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
     projects = connection.execute(_WAITING_PROJECTS).scalars().all()
     share = rules.queue_share(limits.queue, len(projects))
-    waiting = sa.select(*COLUMNS).where(_QUEUED, jobs.c.project == sa.bindparam("whose"))
+    waiting = sa.select(*COLUMNS).where(_IN_QUEUE, jobs.c.project == sa.bindparam("whose"))
     waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(share + len(names))
     queue: list[JobRow] = []
     for project in projects:

@@ -27,6 +27,7 @@ from hutong.core.work.states import AttemptState, JobState
 
 PAGE_MAX = 1000
 WATCHED_MAX = 200
+DIALS_MAX = 500
 FAULTS_MAX = 100
 SEEN_EVERY_MS = 1000
 # A moment this far ahead of now was written before our clock was set back: it counts for nothing.
@@ -239,6 +240,11 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
     if holder == asking:
         return not ttl_ms * 3 // 4 <= until_ms - now_ms <= ttl_ms
     return until_ms <= now_ms or until_ms > now_ms + ttl_ms + AHEAD_MS
+
+
+def in_queue(job: Job, due_ms: int | None) -> bool:
+    """True if a job stands in the queue: also of those that are QUEUED, some wait out a back-off."""
+    return job.state is JobState.QUEUED and (due_ms is None or due_ms > job.queued_ms)
 
 
 def queue_share(limit: int, projects: int) -> int:

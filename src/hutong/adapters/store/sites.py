@@ -9,9 +9,9 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
-from hutong.adapters.store.loop import forget, read_statuses
-from hutong.adapters.store.tables import absences, commands, facts, jobs, statuses, watches
-from hutong.core.book.store import Reported, Sighting, Taken
+from hutong.adapters.store.loop import CLOSE_START, forget, read_statuses
+from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
+from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId, attempt_key
@@ -21,7 +21,6 @@ from hutong.core.work.fold import Job
 _DAY_MS = 86_400_000
 _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _MARK_TAKEN = commands.update().where(commands.c.id == _NAME).values(taken_ms=sa.bindparam("at_ms"))
-_STARTED = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
 _LOOK = (
     jobs.update()
     .where(jobs.c.id == _NAME, sa.or_(jobs.c.due_ms.is_(None), jobs.c.due_ms > sa.bindparam("at_ms")))
@@ -73,7 +72,7 @@ class Sites:
                 saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
             ]
             many(connection, SAVE, changed)
-            many(connection, _STARTED, [{"name": key} for key in news.started])
+            many(connection, CLOSE_START, [{"name": key} for key in news.started])
             forget(connection, news.ended)
             self._note_seen(connection, site, now_ms)
             if sighting is not None:
@@ -120,12 +119,29 @@ class Sites:
             keys = connection.execute(query.order_by(watches.c.key).limit(rules.WATCHED_MAX)).scalars().all()
         return tuple(AttemptKey(key) for key in keys)
 
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(dials.delete().where(dials.c.expires_ms <= now_ms))
+            connection.execute(dials.insert().values(**asdict(dial)))
+
+        self._db.write(work)
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
+        query = sa.select(dials).where(dials.c.site == site, dials.c.expires_ms > now_ms)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(dials.c.id).limit(rules.DIALS_MAX)).mappings().all()
+        return tuple(Dial(**row) for row in rows)
+
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
         insert = self._db.upsert(statuses)
         seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
         later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
-        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": "", "pools": []}
+        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
+        row |= {"trouble": "", "pools": []}
         connection.execute(upsert, row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -136,7 +152,12 @@ class Sites:
         newer = connection.execute(
             statuses.update()
             .where(mine, sa.or_(statuses.c.observed_ms < sighting.at_ms, ahead))
-            .values(observed_ms=sighting.at_ms, pools=[asdict(each) for each in sighting.pools], **told)
+            .values(
+                observed_ms=sighting.at_ms,
+                trouble=sighting.trouble,
+                pools=[asdict(each) for each in sighting.pools],
+                **told,
+            )
         )
         if not newer.rowcount:
             return  # late or twice: it says nothing that a newer one did not say

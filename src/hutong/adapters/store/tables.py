@@ -38,6 +38,11 @@ def _index(
 
 _priority: sa.Column[int] = _int("priority")
 
+# What stands in the queue (the same as `rules.in_queue`). A job that waits out a back-off is due when that
+# ends: until then no turn sees it, however many there are. The concatenation keeps SQLite, which has no
+# statistics here, from reading every queued job by `ix_jobs_state` instead of stepping through this index.
+IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
+
 # `job` is a cache of the fold of the job's facts; the columns before it repeat what queries need.
 # site, pool, cards, attempt and dispatched_ms are those of the live attempt, else null.
 jobs = sa.Table(
@@ -63,7 +68,7 @@ jobs = sa.Table(
     _text("job"),
     _text("spec"),
     _index("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
-    _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where="state = 'QUEUED'"),
+    _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
     _index("ix_jobs_live", "site", "pool", "cards", where="site IS NOT NULL"),
     _index("ix_jobs_project", "project", "id"),
     _index("ix_jobs_project_state", "project", "state", "id"),
@@ -120,6 +125,7 @@ statuses = sa.Table(
     _int("observed_ms"),
     _text("agent"),
     _text("isolation"),
+    sa.Column("trouble", Text, nullable=False, server_default=""),
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
 )
 
@@ -140,6 +146,21 @@ watches = sa.Table(
     _text("site"),
     _int("until_ms"),
     _index("ix_watches_site", "site", "until_ms"),
+)
+
+# Calls for tunnels: each lives for seconds.
+dials = sa.Table(
+    "dials",
+    metadata,
+    _text("id", key=True),
+    _text("site"),
+    _text("key"),
+    _int("rank"),
+    _int("port"),
+    _text("url"),
+    _int("expires_ms"),
+    _index("ix_dials_site", "site", "expires_ms"),
+    _index("ix_dials_expires", "expires_ms"),
 )
 
 # L4: what is held never exceeds what is there; `floor_micro` is null for accounts that may go anywhere.

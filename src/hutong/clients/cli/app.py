@@ -7,9 +7,11 @@ import typer
 
 from hutong.clients.cli import (
     account_commands,
+    import_commands,
     job_commands,
     model_commands,
     money_commands,
+    reach_commands,
     run_commands,
     site_commands,
 )
@@ -36,12 +38,17 @@ def _root(
     """
 
 
-def make_cli(check_job: run_commands.JobCheck = run_commands.accept) -> typer.Typer:
+def make_cli(
+    check_job: run_commands.JobCheck = run_commands.accept,
+    catalogue: import_commands.Catalogue = import_commands.no_cards,
+) -> typer.Typer:
     """Return the command line.
 
-    `check_job` refuses a job's document by what it means: a rule of the core, which clients do not know.
+    `check_job` refuses a job's document by what it means, `catalogue` lists the cards there are: rules and
+    facts of the core, which clients do not know.
     """
     run_commands.check_here = check_job
+    import_commands.catalogue = catalogue
     app = typer.Typer(
         name="hutong",
         cls=Frame,
@@ -50,6 +57,15 @@ def make_cli(check_job: run_commands.JobCheck = run_commands.accept) -> typer.Ty
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for part in (run_commands, job_commands, model_commands, money_commands, site_commands, account_commands):
+    for part in (
+        run_commands,
+        import_commands,
+        job_commands,
+        reach_commands,
+        model_commands,
+        money_commands,
+        site_commands,
+        account_commands,
+    ):
         part.add_to(app)
     return app

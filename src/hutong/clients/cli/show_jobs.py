@@ -43,7 +43,8 @@ def show_job(job: Job, screen: Console) -> None:
     screen.print(f"submitted {local(job.submitted)}{finished}; charge {money(job.charge)}")
     conditions = job.conditions
     if conditions.waiting_text:
-        screen.print(Text(f"waiting: {conditions.waiting_text}", "yellow"), soft_wrap=True)
+        when = f" (at {local(conditions.retry_at)})" if conditions.retry_at else ""
+        screen.print(Text(f"waiting: {conditions.waiting_text}{when}", "yellow"), soft_wrap=True)
     if conditions.cancel_asked_by:
         screen.print(Text(f"cancel asked by {conditions.cancel_asked_by}", "yellow"))
     if conditions.reachable is False:

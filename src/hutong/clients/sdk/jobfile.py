@@ -26,6 +26,7 @@ __all__ = [
     "locate",
     "override",
     "parse_job",
+    "read_bytes",
 ]
 
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -55,29 +56,39 @@ class LoadedJob:
 
 def load_job(path: Path) -> LoadedJob:
     """Read a job file; raises JobFileError (`bad_job_file`) with the line of what is wrong."""
+    return parse_job(read_bytes(path), path.name or str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file, at most one more than a job file may have; raises JobFileError."""
     name = path.name or str(path)
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except IsADirectoryError as error:
-        raise _refuse(name, "is a folder", "name the job file in it") from error
+        raise _refuse(name, "is a folder", "name the file in it") from error
     except FileNotFoundError as error:
         raise _refuse(name, "there is no such file", "check the path") from error
     except OSError as error:
         raise _refuse(name, f"cannot be read ({error.strerror})", "check its permissions") from error
     except ValueError as error:
         raise _refuse(ascii(name), "is no path of a file", "check the path") from error
-    return parse_job(data, name)
 
 
-def parse_job(data: bytes, name: str = "job.yaml") -> LoadedJob:
-    """Return the job in the bytes of a file; raises JobFileError with the line of what is wrong."""
+def parse_job(data: bytes, name: str = "job.yaml", verbatim: frozenset[str] = _VERBATIM) -> LoadedJob:
+    """Return the job in the bytes of a file; raises JobFileError with the line of what is wrong.
+
+    Numbers and the like right below a pointer in `verbatim` stay the text they were written as.
+    """
     if len(data) > MOST_BYTES:
         message = f"is larger than {MOST_BYTES >> 20} MiB"
         raise _refuse(name, message, "a job file is about a page; put data in files in workdir")
     text = _decode(data, name)
+    if text.startswith("#!") and "\n#SBATCH" in text:
+        hint = "`hutong import sbatch FILE` makes a job file of it"
+        raise _refuse(name, "is a batch script of Slurm", hint, line=1)
     try:
-        document, positions = compose(text, _VERBATIM)
+        document, positions = compose(text, verbatim)
     except BadYaml as error:
         raise JobFileError(name, (error.problem,)) from error
     if document is None:

@@ -77,7 +77,8 @@ class Sighting:
     """One full observation of an engine: every key of ours that it knows, as of `at_ms` (platform clock).
 
     `live` are those of them that are not ended there. An attempt that the book expects at the site
-    (SUBMITTING or later, not over) and that is not in `known` counts as absent once more.
+    (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
+    the site's last start failed.
     """
 
     at_ms: int
@@ -85,6 +86,7 @@ class Sighting:
     live: frozenset[AttemptKey]
     agent: str = ""
     isolation: str = ""
+    trouble: str = ""
     pools: tuple[PoolState, ...] = ()
 
 
@@ -121,6 +123,22 @@ class Record:
     parent: str = ""
     lookup: str = ""
     version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A call for a tunnel: the site's agent shall connect a rank's port to who waits at `url`.
+
+    `id` is a secret that is good for one tunnel; `port` 0 asks for a command beside the rank instead.
+    """
+
+    id: str
+    site: SiteId
+    key: AttemptKey
+    rank: int
+    port: int
+    url: str
+    expires_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +202,8 @@ class Store(Protocol):
     def take(self, site: SiteId, after: int, limit: int, now_ms: int) -> tuple[Taken, ...]:
         """Return open commands with an id above `after`; a start taken first time becomes Dispatched.
 
-        A command stays open until a report shows its effect, so asking again with 0 repeats it.
+        A command stays open until a report shows its effect, so asking again with 0 repeats it. A start is
+        not handed out any more once a stop of the same attempt is commanded.
         """
         ...
 
@@ -204,6 +223,14 @@ class Store(Protocol):
 
     def watched(self, site: SiteId, now_ms: int) -> tuple[AttemptKey, ...]:
         """Return the attempts of a site whose log somebody reads now (at most 200)."""
+        ...
+
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+        ...
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
         ...
 
     # Ledger

@@ -6,6 +6,7 @@ from hutong.core.control.desk import Desk
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Event, Fact
 from hutong.core.work.fold import Job, apply
+from hutong.core.work.states import JobState
 
 SOURCE = "loop"
 
@@ -32,6 +33,11 @@ class Draft:
         if last is None or last.settled:
             return ()
         return tuple(self.desk.snapshot.holds.get(self.job.key(last), ()))
+
+    @property
+    def backs_off(self) -> bool:
+        """True while the job waits out the back-off before its next attempt."""
+        return self.job.state is JobState.QUEUED and self.desk.now_ms < self.job.retry_ms
 
     def add(self, event: Event) -> None:
         """Append a fact and fold it in."""

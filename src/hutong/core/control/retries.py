@@ -1,7 +1,8 @@
-"""What follows the end of an attempt: done, another try, or the end; one budget for each kind of failure."""
+"""What follows the end of an attempt: done, another try and when, or the end; a budget for each failure."""
 
 from dataclasses import dataclass
 
+from hutong.core.control.rules import Rules
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import UNCHARGED_RETRY, AttemptState, Category, JobState
@@ -37,3 +38,21 @@ def judge(job: Job, attempt: Attempt, spec: JobSpec, max_attempts: int) -> Verdi
             return Verdict(None, why)
         return Verdict(JobState.FAILED, why)
     return Verdict(JobState.FAILED, why)
+
+
+def back_off_ms(job: Job, rules: Rules) -> int:
+    """Return how long the retry that follows the job's last attempt waits: longer with each failure in a row.
+
+    An attempt that ran for longer than the longest wait begins the row anew; one that its site never took
+    is no failure. There is no jitter: jobs that become ready together still pass one queue, turn by turn.
+    """
+    if job.attempts[-1].state is AttemptState.WITHDRAWN:
+        return 0
+    failures = 0
+    for attempt in reversed(job.attempts):
+        failures += attempt.state is not AttemptState.WITHDRAWN
+        if attempt.ran_ms > rules.retry_most_ms:
+            break
+    if failures == 1:
+        return 0
+    return min(rules.retry_ms << min(failures - 2, 32), rules.retry_most_ms)

@@ -21,7 +21,10 @@ class Rules:
     `reach_ms`: a site that has not called for so long is unreachable; that stops no job.
     `lost_after_ms` and `lost_polls`: how long, and in how many full observations, an attempt must be missing
     before it is LOST (invariant B); both must be met, and the time must be longer than an agent's lease on
-    a start command. `settle_every_ms`, `hold_ms`: long jobs are settled so often, and so much is held ahead.
+    a start command. `accept_within_ms`: an attempt that its site took so long ago and has not begun is
+    stopped; staging of inputs counts, so it is long. `settle_every_ms`, `hold_ms`: long jobs are settled so
+    often, and so much is held ahead. `retry_ms`, `retry_most_ms`: the first retry of a job follows at once,
+    the second after `retry_ms`, each further one after twice as long as the last, up to `retry_most_ms`.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=_policies)
@@ -29,11 +32,14 @@ class Rules:
     take_within_ms: int = 120_000
     lost_after_ms: int = 120_000
     lost_polls: int = 5
+    accept_within_ms: int = 21_600_000
     settle_every_ms: int = 300_000
     hold_ms: int = 3_600_000
     collect_within_ms: int = 900_000
     overdue_ms: int = 600_000
     max_attempts: int = 8
+    retry_ms: int = 10_000
+    retry_most_ms: int = 300_000
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""

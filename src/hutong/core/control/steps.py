@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from types import MappingProxyType
 
+from hutong.core.book.snapshot import Absence
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
-from hutong.core.control.retries import judge
-from hutong.core.work.facts import Ended, Finished, Queued, StopSent
+from hutong.core.control.retries import back_off_ms, judge
+from hutong.core.work.facts import Ended, Finished, Queued, StopSent, Waiting
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
 
@@ -32,17 +33,25 @@ def _held(draft: Draft) -> None:
 
 
 def _queued(draft: Draft) -> None:
-    if _cancel_waiting(draft):
+    if _cancel_waiting(draft) or _expire(draft):
         return
+    if draft.backs_off:  # nobody sees the job in the queue until it is due
+        retry_ms = draft.job.retry_ms
+        draft.due_ms = retry_ms if draft.due_ms is None else min(draft.due_ms, retry_ms)
+
+
+def _expire(draft: Draft) -> bool:
+    """End a job that is too late for its start; else see to it that it is looked at when it would be."""
     start_before_s = draft.row.spec.wish.start_before_s
     if start_before_s is None:
-        return
+        return False
     deadline_ms = draft.job.submitted_ms + start_before_s * 1000
     if draft.desk.now_ms < deadline_ms or draft.desk.blind:
         draft.due_ms = max(deadline_ms, draft.desk.now_ms + _BLIND_MS)
-        return
+        return False
     reason = f"not started within {start_before_s} s: {draft.job.waiting_text or 'no pool was free'}"
     draft.add(Finished(JobState.EXPIRED, reason))
+    return True
 
 
 def _cancel_waiting(draft: Draft) -> bool:
@@ -79,12 +88,31 @@ def _at_site(draft: Draft) -> None:
     attempt, desk = _live(draft), draft.desk
     if draft.job.cancel_by and not attempt.stop_sent_ms:
         _stop(draft, Category.CANCELLED, draft.job.cancel_reason or f"by {draft.job.cancel_by}")
-    if _lost(draft, attempt):
+    elif attempt.state is AttemptState.SUBMITTING and not attempt.stop_sent_ms:
+        _stop_unbegun(draft, attempt)
+    if _lost(draft, _live(draft)):
         return
+    opens_ms = _close(draft, attempt)
     if attempt.state is AttemptState.RUNNING:
-        _keep_running(draft, attempt)
+        _keep_running(draft, _live(draft))
     if draft.due_ms is None:
         draft.due_ms = desk.now_ms + desk.rules.settle_every_ms
+    if opens_ms is not None:
+        draft.due_ms = min(draft.due_ms, opens_ms)
+
+
+def _close(draft: Draft, attempt: Attempt) -> int | None:
+    """Stop a job whose site is under maintenance that stops jobs; return when one begins that will."""
+    site, now_ms = draft.desk.site(attempt.site), draft.desk.now_ms
+    for each in site.maintenance if site else ():
+        if not each.stop_jobs or each.until_ms <= now_ms:
+            continue
+        if each.from_ms > now_ms:
+            return each.from_ms
+        if not _live(draft).stop_sent_ms:
+            _stop(draft, Category.PREEMPTED, f"maintenance of {attempt.site}: {each.reason}")
+        return None
+    return None
 
 
 def _stop(draft: Draft, category: Category, reason: str) -> None:
@@ -93,17 +121,55 @@ def _stop(draft: Draft, category: Category, reason: str) -> None:
     draft.command(draft.job.key(attempt), attempt.site, "stop")
 
 
-def _lost(draft: Draft, attempt: Attempt) -> bool:
-    """Declare an attempt lost only with proof: its site calls, and has not known it for long and often."""
+def _stop_unbegun(draft: Draft, attempt: Attempt) -> None:
+    """Stop an attempt that a site took and does not know any more, or has had for too long without a start.
+
+    From here on no agent is given its start command, so its absence will prove something: see `_lost`.
+    """
+    absence, rules = _absent(draft, attempt), draft.desk.rules
+    if absence is not None:
+        _stop(draft, Category.INFRA, _unknown(attempt, absence))
+    elif _observed_ms(draft, attempt) - attempt.dispatched_ms > rules.accept_within_ms:
+        minutes = rules.accept_within_ms // 60_000
+        _stop(draft, Category.INFRA, f"{attempt.site} had the job for {minutes} min and did not start it")
+
+
+def _absent(draft: Draft, attempt: Attempt) -> Absence | None:
+    """Return the absence of an attempt whose site calls, and has not known it for long and often."""
     desk, rules = draft.desk, draft.desk.rules
     absence = desk.snapshot.absences.get(draft.job.key(attempt))
     if absence is None or not desk.reachable(attempt.site):
+        return None
+    known_lately = desk.now_ms - absence.since_ms < rules.lost_after_ms
+    return None if known_lately or absence.polls < rules.lost_polls else absence
+
+
+def _unknown(attempt: Attempt, absence: Absence) -> str:
+    return f"{attempt.site} answers and has not known the job in {absence.polls} full observations"
+
+
+def _observed_ms(draft: Draft, attempt: Attempt) -> int:
+    """Return up to when the site's last observation speaks; what it knew by then was reported with it."""
+    status = draft.desk.snapshot.statuses.get(attempt.site)
+    return status.observed_ms if status else 0
+
+
+def _lost(draft: Draft, attempt: Attempt) -> bool:
+    """Declare an attempt lost only with proof: it has been absent, and no agent may start it any more.
+
+    Once accepted, its start command is closed. Before that, an agent could be given it at any moment: first
+    a stop takes the command back, and an observation from after the last lease on it must show nothing.
+    """
+    absence = _absent(draft, attempt)
+    if absence is None:
         return False
-    if absence.polls < rules.lost_polls or desk.now_ms - absence.since_ms < rules.lost_after_ms:
-        return False
+    if attempt.state is AttemptState.SUBMITTING:
+        since_stop_ms = _observed_ms(draft, attempt) - attempt.stop_sent_ms
+        if not attempt.stop_sent_ms or since_stop_ms < draft.desk.rules.lost_after_ms:
+            return False
     draft.withdraw(draft.job.key(attempt))
     ran_ms = known_run_ms(draft, attempt)
-    reason = f"{attempt.site} answers and has not known the job in {absence.polls} full observations"
+    reason = _unknown(attempt, absence)
     draft.add(
         Ended(
             attempt.number, AttemptState.LOST, Category.LOST, reason,
@@ -139,8 +205,13 @@ def _finishing(draft: Draft) -> None:
         meter(draft, attempt, billable_ms(draft, attempt), final=True)
     attempt = draft.job.attempts[-1]
     verdict = judge(draft.job, attempt, draft.row.spec, desk.rules.max_attempts)
+    if verdict.final is None and _checkpoint_to_wait_for(draft, attempt):
+        return
     if verdict.final is None:
-        draft.add(Queued(verdict.reason, attempt.category))
+        wait_ms = back_off_ms(draft.job, desk.rules)
+        draft.add(Queued(verdict.reason, attempt.category, wait_ms))
+        if wait_ms:
+            draft.add(Waiting("retry", f"retry in {(wait_ms + 999) // 1000} s: {verdict.reason}"))
         return
     nothing_there = attempt.state in {AttemptState.WITHDRAWN, AttemptState.LOST}
     deadline_ms = attempt.ended_seen_ms + desk.rules.collect_within_ms
@@ -150,6 +221,18 @@ def _finishing(draft: Draft) -> None:
         draft.due_ms = None
     else:
         draft.due_ms = max(deadline_ms, desk.now_ms + 1000)
+
+
+def _checkpoint_to_wait_for(draft: Draft, attempt: Attempt) -> bool:
+    """True while the next attempt would be placed sooner than what it should go on from can be had."""
+    desk = draft.desk
+    deadline_ms = attempt.ended_seen_ms + desk.rules.collect_within_ms
+    if not attempt.checkpoint_coming or attempt.collected or desk.now_ms >= deadline_ms:
+        return False
+    if draft.job.cancel_by or not desk.reachable(attempt.site):
+        return False
+    draft.due_ms = min(deadline_ms, desk.now_ms + desk.rules.reach_ms)
+    return True
 
 
 def _final(draft: Draft) -> None:

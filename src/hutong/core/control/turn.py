@@ -27,7 +27,7 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     broken: dict[JobId, str] = {}
     for draft in drafts:
         _guarded(advance, draft, broken)
-    waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED]
+    waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED and not draft.backs_off]
     for draft in in_turn(waiting):
         _guarded(place, draft, broken)
     _check(desk, snapshot)

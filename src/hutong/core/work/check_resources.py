@@ -96,26 +96,41 @@ def _read_memory(table: Table) -> int:
 
 def _read_asks(table: Table, known: Catalogue) -> tuple[tuple[Ask, ...], bool]:
     given = [key for key in ("accelerators", "any_of", "ordered") if table.get(key) is not None]
-    if len(given) > 1:
-        table.faults.add(table.at(given[1]), f"{given[0]} is given too", "name the alternatives in one place")
-        return (), False
     if not given:
         return (), False
-    key = given[0]
-    if key == "accelerators":
-        found = _read_accelerators(table.get(key), table.at(key), known, table.faults)
-        return _distinct(found, table.at(key), table.faults), isinstance(table.get(key), list | tuple)
+    key = given[-1]
+    entries = _open_alternatives(table, key) if key != "accelerators" else []
+    if len(given) > 1 and (given[0] != "accelerators" or any(map(_names_cards, entries)) or len(given) > 2):
+        table.faults.add(table.at(given[1]), f"{given[0]} is given too", "name the alternatives in one place")
+        return (), False
+    if given[0] == "accelerators":  # what each of the alternatives wants, if there are any
+        found = _read_accelerators(table.get(given[0]), table.at(given[0]), known, table.faults)
+        ordered = isinstance(table.get(given[0]), list | tuple)
+        return _distinct(found, table.at(given[0]), table.faults), ordered
     found = []
-    for path, item in table.items(key, _MOST_ASKS, "alternatives"):
-        entry = open_table(item, path, w.ALTERNATIVE, table.faults)
-        _refuse_spot(entry)
+    for entry in entries:
         asks = _read_accelerators(entry.get("accelerators"), entry.at("accelerators"), known, table.faults)
-        if entry.get("accelerators") is None and isinstance(item, Mapping):
-            table.faults.add(path, "names no accelerators", f"accelerators: {_ONE}")
+        if not _names_cards(entry):
+            table.faults.add(entry.path, "names no accelerators", f"accelerators: {_ONE}")
         if key == "ordered" and len(asks) > 1:
             table.faults.add(entry.at("accelerators"), "is a choice inside an order", "one card per entry")
         found += asks
     return _distinct(found, table.at(key), table.faults), key == "ordered"
+
+
+def _open_alternatives(table: Table, key: str) -> list[Table]:
+    entries = []
+    for path, item in table.items(key, _MOST_ASKS, "alternatives"):
+        if isinstance(item, Mapping):
+            entries.append(open_table(item, path, w.ALTERNATIVE, table.faults))
+            _refuse_spot(entries[-1])
+        else:
+            open_table(item, path, w.ALTERNATIVE, table.faults)
+    return entries
+
+
+def _names_cards(entry: Table) -> bool:
+    return entry.get("accelerators") is not None
 
 
 def _read_accelerators(value: object, path: str, known: Catalogue, faults: Faults) -> list[Ask]:

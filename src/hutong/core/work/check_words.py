@@ -8,6 +8,8 @@ _DISK = "pools do not declare disks yet: leave it out"
 _IMAGE = "no engine here runs images yet: install what the job needs in setup"
 _FILES = "put local files in workdir, and stored ones in inputs"
 _ONE_FILE = "submit the parts as jobs of their own"
+_DSTACK = "dstack's word: `hutong import dstack FILE` makes a job file of the whole"
+_INNER = "leave it out: SkyPilot writes it for itself"
 
 _TOP = (
     "name", "type", "num_nodes", "nodes", "resources", "envs", "secrets", "workdir", "inputs", "outputs",
@@ -34,20 +36,27 @@ TOP = Vocabulary(
         "volume_mounts": _FILES,
         "file_mounts_mapping": _FILES,
         "data": "name stored files in inputs, each with mount and digest",
-        "checkpoint": "write checkpoints below $HUTONG_CHECKPOINTS: the next attempt there finds them",
+        "checkpoint": "write checkpoints below $HUTONG_CHECKPOINTS: the next attempt finds them",
         "config": "options of one engine are set by the center's operator",
         "experimental": "leave it out",
         "event_callback": "follow the job's event stream instead",
         "pool": "there are no worker pools: leave it out",
+        "managed_secrets": "name them in secrets: values are stored with the project",
+        "api_server_access": "a job cannot submit jobs: leave it out",
+        "_metadata": _INNER,
         "job_groups": _ONE_FILE,
         "groups": _ONE_FILE,
         "execution": _ONE_FILE,
         "project": "the project is named beside the file when the job is submitted",
         "queue": "there is one queue: use priority",
         "preemptible": "jobs are not preempted yet: leave it out",
-        "commands": "put the lines in run, as one text",
+        "commands": f"put the lines in run, as one text; or {_DSTACK}",
+        **dict.fromkeys(("python", "files", "repos", "retry", "working_dir", "port"), _DSTACK),
+        **dict.fromkeys(
+            ("spot_policy", "max_price", "backends", "regions", "fleets", "stop_duration"), _DSTACK
+        ),
         "deployment": "only the platform ties a service to a deployed model",
-        "inactivity_duration": "there are no notebooks yet: use max_duration",
+        "inactivity_duration": "nobody measures activity: use max_duration",
         "num_gpus": "resources: {accelerators: 'H100:8'}",
     },
     {
@@ -71,12 +80,22 @@ RESOURCES = Vocabulary(
         "disk_size": _DISK,
         "disk_tier": _DISK,
         "local_disk": _DISK,
+        "ephemeral_storage": _DISK,
+        "disk": _DISK,
+        "cpu": "use cpus, like cpus: 4+",
+        "priority_class": "use priority, a number",
+        "hooks": "a job's cards are free when run ends: let run do it, with trap",
         "network_tier": "pools do not declare network tiers yet: leave it out",
         "image_id": _IMAGE,
         "labels": "leave it out: pools carry no labels",
         "autostop": "a job's cards are free when run ends: leave it out",
         "volumes": _FILES,
         "spot_recovery": "use job_recovery",
+        "_no_missing_accel_warnings": _INNER,
+        "_docker_login_config": _INNER,
+        "_is_image_managed": _INNER,
+        "_requires_fuse": _INNER,
+        "_cluster_config_overrides": _INNER,
         "shm_size": "leave it out: a job may use the node's shared memory",
     },
     {

@@ -18,11 +18,15 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Admitted, or back in the queue: `reason` is empty the first time."""
+    """Admitted, or back in the queue: `reason` is empty the first time.
+
+    `wait_ms` is the back-off that comes first: so long after this fact the job stands in the queue.
+    """
 
     kind: ClassVar[str] = "queued"
     reason: str = ""
     category: Category = Category.NONE
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class Ended:
     """The attempt is over, with proof. `ran_ms` is measured at the site by one monotonic clock.
 
     `started_ms` is 0 where it never ran. A clock that jumps moves the times, never `ran_ms`.
+    `checkpoint`: the site holds a checkpoint that a next attempt elsewhere could go on from, and sends it.
     """
 
     kind: ClassVar[str] = "ended"
@@ -146,6 +151,7 @@ class Ended:
     ended_ms: int
     ran_ms: int
     exits: tuple[RankExit, ...] = ()
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +177,17 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Logs and outputs of the attempt are in the object store; `missing` says what is not, and why."""
+    """Logs and outputs of the attempt are in the object store; `missing` says what is not, and why.
+
+    `checkpoint` is the digest of the manifest of its checkpoint, if it left one.
+    """
 
     kind: ClassVar[str] = "collected"
     attempt: int
     outputs: tuple[OutputFile, ...] = ()
     log_bytes: int = 0
     missing: str = ""
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class Attempt:
     outputs: tuple[f.OutputFile, ...] = ()
     log_bytes: int = 0
     missing: str = ""
+    checkpoint_coming: bool = False
+    checkpoint: str = ""
 
     @property
     def over(self) -> bool:
@@ -71,7 +73,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its facts tell it. `seq` is the number of the last fact: the version for guarded writes."""
+    """A job as its facts tell it. `seq` is the number of the last fact: the version for guarded writes.
+
+    `queued_ms` is from when it stands in the queue, `retry_ms` when its back-off ends (0: it has none).
+    """
 
     id: JobId
     seq: int
@@ -80,6 +85,7 @@ class Job:
     changed_ms: int
     by: str
     queued_ms: int = 0
+    retry_ms: int = 0
     attempts: tuple[Attempt, ...] = ()
     waiting_code: str = ""
     waiting_text: str = ""
@@ -109,6 +115,18 @@ class Job:
     def key(self, attempt: Attempt) -> AttemptKey:
         """The attempt's name on its engine."""
         return attempt_key(self.id, attempt.number)
+
+    def checkpoint_for(self, attempt: Attempt) -> str:
+        """Return, by digest, the checkpoint that an attempt's site must be given, or nothing.
+
+        A site at which the job ran since holds what is newer itself.
+        """
+        for earlier in reversed(self.attempts[: attempt.number - 1]):
+            if earlier.started_ms and earlier.site == attempt.site:
+                return ""
+            if earlier.checkpoint:
+                return earlier.checkpoint
+        return ""
 
     def restarts_of(self, category: Category) -> int:
         """How often the job went back to the queue for that reason."""
@@ -194,7 +212,10 @@ def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     counts = dict(job.restarts)
     counts[event.category] = counts.get(event.category, 0) + 1
     restarts = tuple(sorted(counts.items()))
-    return replace(job, state=JobState.QUEUED, queued_ms=at_ms, restarts=restarts)
+    _require(event.wait_ms >= 0, job, event)
+    ready_ms = at_ms + event.wait_ms
+    retry_ms = ready_ms if event.wait_ms else 0
+    return replace(job, state=JobState.QUEUED, queued_ms=ready_ms, retry_ms=retry_ms, restarts=restarts)
 
 
 @_on.register
@@ -238,7 +259,8 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         placed_ms=at_ms,
     )
     attempts = (*job.attempts, attempt)
-    return replace(job, attempts=attempts, state=JobState.PLACED, waiting_code="", waiting_text="")
+    placed = replace(job, attempts=attempts, state=JobState.PLACED, retry_ms=0)
+    return replace(placed, waiting_code="", waiting_text="")
 
 
 @_on.register
@@ -294,6 +316,7 @@ def _(event: f.Ended, job: Job, at_ms: int) -> Job:
         ended_seen_ms=at_ms,
         ran_ms=event.ran_ms,
         exits=event.exits,
+        checkpoint_coming=event.checkpoint,
     )
     return _with(job, ended, JobState.FINISHING)
 
@@ -325,6 +348,7 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
         outputs=event.outputs,
         log_bytes=event.log_bytes,
         missing=event.missing,
+        checkpoint=event.checkpoint,
     )
     return _with(job, kept)
 

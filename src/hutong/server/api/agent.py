@@ -4,6 +4,7 @@ Any agent may read any object by its digest: the digest, 256 bits long, is in th
 who need it, and what a site is to run is decided by the platform.
 """
 
+from importlib.metadata import version
 from typing import Annotated
 
 import anyio
@@ -13,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
 from hutong.server.api.secrets import open_secrets
 from hutong.server.logs import SETUP_RANK, log_folder
+from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import agent as w
 from hutong.wire.base import Digest
@@ -43,9 +45,35 @@ KeyName = Annotated[str, Path(alias="key", pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-
 Rank = Annotated[int, Path(ge=SETUP_RANK, lt=1_000_000)]
 
 
+@router.get("/site")
+def get_own_site(here: Here, site: Mine) -> w.SiteOut:
+    """Return the caller's own site as it is declared here. Unlike `take`, it does not count as a call."""
+    record = here.store.get("site", site)
+    if record is None:
+        raise NotFound("not_found", f"there is no site {site!r}")
+    declared = read(Site, record)
+    return w.SiteOut(
+        site=declared.id,
+        engine=declared.engine,
+        declared_only=declared.declared_only,
+        admission=declared.admission.value,
+        pools=tuple(
+            w.PoolDoc(
+                id=pool.id,
+                accelerator=pool.accelerator,
+                nodes=pool.nodes,
+                cards_per_node=pool.cards_per_node,
+            )
+            for pool in declared.pools
+        ),
+        now_ms=here.clock(),
+        version=version("hutong"),
+    )
+
+
 @router.post("/take")
 async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
-    """Return open commands above `after`, and whose logs are read; wait for either to change."""
+    """Return open commands above `after`, whose logs are read, and new calls; wait for any of them."""
     deadline = anyio.current_time() + min(body.wait_s, WAIT_AT_MOST_S)
     told: tuple[str, ...] | None = None
     while True:
@@ -53,7 +81,7 @@ async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
         out = await run_in_threadpool(_take, here, site, body)
         left_s = deadline - anyio.current_time()
         news = told is not None and out.watched != told
-        if out.commands or news or left_s <= 0:
+        if out.commands or out.dials or news or left_s <= 0:
             return out
         told = out.watched
         await here.bell.changed(seen, left_s)
@@ -66,6 +94,11 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
     return w.TakeOut(
         commands=tuple(command for each in taken if (command := _command(here, each)) is not None),
         watched=here.store.watched(site, now_ms),
+        dials=tuple(
+            w.DialDoc(id=each.id, key=each.key, rank=each.rank, port=each.port, url=each.url)
+            for each in here.store.dials(site, now_ms)
+            if each.id not in body.dialed
+        ),
         now_ms=now_ms,
     )
 
@@ -73,7 +106,7 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
 def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
     """Return a command as it is sent; None for a start whose secrets do not open: the others go on.
 
-    That attempt is then not known at its site, is found lost in time, and is tried again.
+    That attempt is then not known at its site, is stopped there in time, and is tried again.
     """
     try:
         secrets = open_secrets(here, taken.project, taken.spec.secrets) if taken.spec else {}
@@ -90,6 +123,7 @@ def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
             "attempt": taken.attempt,
             "spec": taken.spec,
             "secrets": secrets,
+            "checkpoint": taken.job.checkpoint_for(taken.attempt) or None if taken.spec else None,
         }
     )
 
@@ -103,7 +137,8 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
         known = frozenset(AttemptKey(key) for key in seen.known)
         live = frozenset(AttemptKey(key) for key in seen.live)
         pools = tuple(PoolState(**each.model_dump()) for each in seen.pools)
-        sighting = Sighting(min(seen.at_ms, here.clock()), known, live, seen.agent, seen.isolation, pools)
+        at_ms = min(seen.at_ms, here.clock())
+        sighting = Sighting(at_ms, known, live, seen.agent, seen.isolation, seen.trouble, pools)
     found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)
     if found.news:

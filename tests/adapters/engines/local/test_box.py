@@ -71,6 +71,16 @@ def test_a_boxed_job_reaches_nothing_outside(boxed: Site, outside: int) -> None:
     assert [line.split(":")[0].strip() for line in text.splitlines() if ":" in line] == ["lo"]
 
 
+def test_no_variable_of_a_job_works_on_the_box_itself(boxed: Site, tmp_path: Path) -> None:
+    """What the job calls bwrap, first in its PATH, is not started in place of the sandbox."""
+    theirs = _bundle(tmp_path / "b", (_file("bwrap", 0o755), b"#!/bin/sh\n/usr/bin/touch escaped"))
+    envs = (("PATH", "."), ("LD_PRELOAD", "./a.so"))
+    run = "/usr/bin/id -u; echo $PATH $LD_PRELOAD; /usr/bin/ls"
+    seen, text = boxed.run(run, envs=envs, staged=((".", "bundle", theirs),))
+    assert not (boxed.work(seen.key) / "escaped").exists()
+    assert "65534\n. ./a.so\n" in text
+
+
 def test_a_job_that_asks_for_the_network_has_it(boxed: Site, outside: int) -> None:
     seen, text = boxed.run(REACH.format(port=outside), network=True)
     assert seen.state is AttemptState.SUCCEEDED, text

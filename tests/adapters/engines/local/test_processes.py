@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.local.conftest import Site
+from tests.full_disk import no_room
 
 from hutong.adapters.engines.attempt import files, supervise, tree
 from hutong.adapters.engines.base import Order
@@ -31,6 +32,29 @@ for _ in range(2):
         time.sleep(600)
 time.sleep(600)
 """
+
+
+def test_an_end_that_cannot_be_written_down_is_told_all_the_same(site: Site) -> None:
+    """A full disk must not hide how one attempt ended, nor anything of the others."""
+    dead, other = site.order("sleep 60"), site.order("sleep 60")
+    for order in (dead, other):
+        site.engine.submit(order)
+    site.until((site.folder(dead.key) / files.STARTED).exists)
+    site.until((site.folder(other.key) / files.STARTED).exists)
+    never = site.order("true")
+    site.engine.stop(never.key, 1, Category.CANCELLED, "asked", 0)
+    os.kill(_began(site, dead.key), signal.SIGKILL)
+    with no_room():
+        site.until(lambda: (seen := site.see(dead.key)) is not None and seen.ended)
+        ends = {seen.key: seen.ended and seen.ended.category for seen in site.engine.observe()}
+    assert ends == {dead.key: Category.INFRA, other.key: None, never.key: Category.CANCELLED}
+    assert not (site.folder(dead.key) / files.END).exists()
+    again = site.another()
+    again.until(lambda: (seen := again.see(dead.key)) is not None and seen.ended)
+    assert (site.folder(dead.key) / files.END).exists()
+    assert again.engine.submit(dead).adopted
+    site.engine.stop(other.key, 1, Category.CANCELLED, "enough", 0)
+    site.finish(other.key)
 
 
 def _escaping() -> str:

@@ -16,7 +16,7 @@ from hutong.adapters.engines.base import Order, Seen
 from hutong.adapters.engines.slurm.commands import user_name
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
-from hutong.agent.core import steady_ms
+from hutong.agent.habits import steady_ms
 from hutong.core.kernel.errors import Later
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.states import Category

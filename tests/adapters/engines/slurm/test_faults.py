@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SUBMIT = """
 import pickle, sys, time
 from hutong.adapters.engines.slurm.engine import SlurmEngine
-from hutong.agent.core import steady_ms
+from hutong.agent.habits import steady_ms
 config, order = pickle.load(sys.stdin.buffer)
 engine = SlurmEngine(config, lambda: time.time_ns() // 1_000_000, steady_ms)
 print("ready", flush=True)

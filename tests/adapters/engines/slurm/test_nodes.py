@@ -16,7 +16,7 @@ from hutong.adapters.engines.slurm.nodes import (
     read_nodes,
     read_waits,
 )
-from hutong.agent.core import steady_ms
+from hutong.agent.habits import steady_ms
 from hutong.core.capacity.sites import PoolState
 from hutong.core.work.states import AttemptState
 

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.launch import read_launcher
-from hutong.adapters.engines.attempt.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans, end_with_parent
 from hutong.adapters.engines.attempt.supervise import Supervision
 
 FENCED = 77
@@ -46,6 +46,8 @@ def main() -> int:
     files.look_afresh(folder)
     if (folder / files.END).exists():
         return 0
+    if order["launcher"].get("bound"):
+        end_with_parent()
     adopt_orphans()
     with (folder / files.NOTES).open("ab") as notes:
         os.dup2(notes.fileno(), 2)

@@ -40,7 +40,10 @@ _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocol
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read."""
+    """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read.
+
+    `alone`: the box has a network of its own, which reaches nothing.
+    """
 
     work: Path
     hosts: Path
@@ -49,16 +52,19 @@ class View:
     mounts: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
     network: bool = False
+    alone: bool = False
 
 
-def boxed(view: View, command: Iterable[str]) -> list[str]:
-    """Return the command line that runs `command` in a box.
+def boxed(view: View, command: Iterable[str], *, session: bool = True) -> list[str]:
+    """Return the command line that runs `command` in a box, in a session of its own unless it has one.
 
-    The environment is passed on as it is: secrets never stand on a command line. The network is
-    that of the caller: `leave_network` comes first where the job may reach nothing.
+    It is started by way of `sealed`. The network is that of the caller unless `alone`: `leave_network` comes
+    first where boxes share one that reaches nothing.
     """
     argv = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    argv += ["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
+    argv += ["--new-session"] if session else []
+    argv += ["--unshare-net"] if view.alone else []
     argv += ["--hostname", "job", "--uid", _NOBODY, "--gid", _NOBODY]
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]  # noqa: S108
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
@@ -79,6 +85,21 @@ def boxed(view: View, command: Iterable[str]) -> list[str]:
     for source, at in view.mounts:
         argv += ["--ro-bind", source, at]
     return [*argv, "--chdir", str(view.work), "--", *command]
+
+
+def sealed(argv: Iterable[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str], int]:
+    """Return how to start a box whose inside has the environment `env`: argv, environment, file to pass on.
+
+    What a job sets (PATH, LD_PRELOAD) must not work on bwrap itself, which runs outside of the box, and
+    secrets never stand on a command line: so variables go to bwrap in a file of memory. Close it afterwards.
+    """
+    told = b"".join(b"--setenv\0%s\0%s\0" % (os.fsencode(name), os.fsencode(env[name])) for name in env)
+    handle = os.memfd_create("box")
+    os.write(handle, told)
+    os.lseek(handle, 0, os.SEEK_SET)
+    bare = {"PATH": os.defpath, "LANG": "C.UTF-8", "HUTONG_KEY": env.get("HUTONG_KEY", "")}
+    program, *rest = argv
+    return [shutil.which(program) or program, "--args", str(handle), *rest], bare, handle
 
 
 def hearing_term(argv: Iterable[str]) -> list[str]:

@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import json
 import os
+import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,14 +19,14 @@ from typing import Any
 import structlog
 
 from hutong.adapters.engines.attempt import box, files, supervise
+from hutong.adapters.engines.attempt.call import reach
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
-from hutong.core.work.spec import JobType
-from hutong.core.work.states import AttemptState, Category
+from hutong.core.work.states import UNCHARGED_RETRY, AttemptState, Category
 
 _log = structlog.get_logger("hutong.engines.attempt")
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
@@ -57,6 +59,7 @@ class FolderEngine(ABC):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._over: dict[AttemptKey, Seen] = {}
         self._asked_again: dict[AttemptKey, Seen] = {}
+        self._unwritten: dict[AttemptKey, dict[str, Any]] = {}
         self._boxed, self._note = _choose_box(config)
 
     def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
@@ -129,6 +132,7 @@ class FolderEngine(ABC):
             self._folder(key).rename(grave)
         self._over.pop(key, None)
         self._asked_again.pop(key, None)
+        self._unwritten.pop(key, None)
         named = split_key(key)
         if named and not any(self._attempts.glob(f"{key.rpartition('-a')[0]}-a*")):
             with contextlib.suppress(FileNotFoundError):
@@ -136,17 +140,33 @@ class FolderEngine(ABC):
         for rest in self._trash.iterdir():
             _delete(rest)
 
+    def checkpoint(self, key: AttemptKey) -> Path | None:
+        """Return where the job keeps its checkpoints, if there are any."""
+        named = split_key(key)
+        kept = self._kept(named[0]) if named else None
+        if kept is None or not kept.is_dir() or all(path.name == files.CARRIED for path in kept.iterdir()):
+            return None
+        return kept
+
     def capacity(self) -> tuple[PoolState, ...]:
         """Return nothing: the pools are as declared."""
         return ()
 
+    async def reach(self, key: AttemptKey, rank: int, port: int) -> socket.socket:
+        """Return a stream to a port of the job, or, for port 0, to a command beside a rank."""
+        folder = self._folder(key)
+        if (folder / files.END).exists() or not folder.exists():
+            raise Refused("job_over", "the job has ended")
+        return await reach(folder, rank, port)
+
     def _look_safely(self, key: AttemptKey) -> Seen | None:
-        """Look at an attempt whose job may have written what it likes: that must not stop all others."""
+        """Look at an attempt whose files may be damaged, by job or disk: that must not stop all others."""
         try:
             return self._look(key)
-        except DAMAGE as error:
-            _log.error("the attempt's files are damaged", key=key, why=repr(error))
-            return Seen(key, AttemptState.STARTING, key)
+        except (*DAMAGE, OSError) as error:
+            # It is here, and that is all that can be said of it now.
+            _log.error("the attempt cannot be read", key=key, why=repr(error))
+            return Seen(key, AttemptState.PENDING, key)
 
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:
@@ -178,14 +198,26 @@ class FolderEngine(ABC):
     def _seen_end(self, key: AttemptKey, external_id: str = "") -> Seen | None:
         """Return the end that the folder holds, if it does."""
         folder = self._attempts / key
-        end = files.read_json(folder / files.END)
+        end = files.read_json(folder / files.END) or self._unwritten.get(key)
         if end is None:
             return None
         port = (files.read_json(folder / files.STARTED) or {}).get("port", 0)
-        return _seen_end(key, end, port, external_id)
+        return _seen_end(key, {"checkpoint": self._carries(key, end), **end}, port, external_id)
+
+    def _carries(self, key: AttemptKey, end: Mapping[str, Any]) -> bool:
+        """Return whether another attempt may follow that could go on from what this one has kept."""
+        order = files.read_json(self._attempts / key / files.ORDER)
+        if order is None or not end["started_ms"] or self.checkpoint(key) is None:
+            return False
+        if end["category"] in UNCHARGED_RETRY:
+            return True
+        return end["category"] in {Category.USER, Category.OOM} and order["spec"].get("retries", False)
 
     def _write_end(self, key: AttemptKey, verdict: supervise.Verdict, ended_ms: int = 0) -> None:
-        """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict."""
+        """Write the end of an attempt that has no supervisor any more: what it measured, and our verdict.
+
+        Where the disk takes nothing it has ended all the same: what began or was stopped never starts again.
+        """
         folder = self._attempts / key
         started = files.read_json(folder / files.STARTED)
         left = files.read_json(folder / files.LEFT) or {}
@@ -202,23 +234,45 @@ class FolderEngine(ABC):
             "ran_ms": ran_ms,
             "exits": [{name: each[name] for name in ("rank", "code", "signal")} for each in exits],
         }
-        files.create_json(folder / files.END, end)
+        try:
+            files.create_json(folder / files.END, end)
+        except OSError as error:
+            _log.warning("end not written down", key=key, why=str(error))
+            self._unwritten[key] = end
         (folder / files.SECRETS).unlink(missing_ok=True)
 
     def _kept(self, job: JobId) -> Path:
         """Where a job keeps what its next attempt at this site may go on from."""
         return self._checkpoints / job.lower()
 
+    def _carry_over(self, source: Path, kept: Path) -> None:
+        """Put a checkpoint of another site in place of ours, once: a job that runs may have written since."""
+        mark = {"source": source.name}
+        if files.read_json(kept / files.CARRIED) == mark:
+            return
+        fresh = kept.with_name(f".{kept.name}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(source, fresh)
+        files.write_json(fresh / files.CARRIED, mark)
+        kept.rename(self._trash / f"{kept.name}.{os.getpid()}.{time.monotonic_ns()}.old")
+        fresh.rename(kept)
+
     def _folder(self, key: AttemptKey) -> Path:
         if split_key(key) is None:
             raise Refused("bad_key", f"{key!r} is not the key of an attempt", (Problem("/key", "not a key"),))
         return self._attempts / key
 
+    def _write_token(self, folder: Path) -> None:
+        """Write what the supervisor and the followers of an attempt know each other by."""
+        files.write_json(folder / files.TOKEN, {"token": secrets.token_hex(32)})
+
     def _write_order(self, folder: Path, order: Order, launcher: Mapping[str, Any]) -> None:
         """Write what the supervisor must know; `launcher` says how it starts a rank."""
         self._kept(order.job).mkdir(mode=0o700, exist_ok=True)
+        if order.checkpoint is not None:
+            self._carry_over(order.checkpoint, self._kept(order.job))
         spec, config = order.spec, self._config
-        listens = spec.type is JobType.SERVICE or bool(spec.ports)
+        listens = spec.type.listens or bool(spec.ports)
         document = {
             "key": order.key,
             "job": order.job,
@@ -238,6 +292,7 @@ class FolderEngine(ABC):
                 "network": spec.network or listens,
                 "max_duration_s": spec.max_duration_s,
                 "grace_s": spec.grace_s,
+                "retries": bool(spec.retry.max_restarts_on_errors or spec.retry.recover_on_exit_codes),
             },
             "secret_names": sorted(order.secrets),
             "staged": [(mount, kind, str(path.resolve())) for mount, kind, path in order.staged],
@@ -302,6 +357,7 @@ def _seen_end(key: AttemptKey, end: dict[str, Any], port: int = 0, external_id: 
         ended_ms=end["ended_ms"],
         ran_ms=end["ran_ms"],
         exits=exits,
+        checkpoint=end.get("checkpoint", False),
     )
     return Seen(key, ended.outcome, external_id or key, ended.started_ms, port, ended)
 

@@ -25,6 +25,12 @@ STAGED = "staged.json"
 TEMP = "tmp"
 NOTES = "supervisor.log"
 SECRETS = "secrets.json"
+RELAY = "relay.json"  # where the attempt's relay listens, and the token that opens it
+RELAY_ASK = "relay.ask"
+RELAY_SOCKET = "relay.sock"
+CARRIED = ".hutong-carried.json"
+SCRIPT = "job.sh"
+TOKEN = "token.json"  # noqa: S105  (the name of a file)
 LEFT = "left.json"  # the supervisor has gone, in order, and leaves it to the batch system to say why
 
 _counter = itertools.count()
@@ -62,6 +68,16 @@ def exit_name(rank: int) -> str:
     return f"exit-{rank}.json"
 
 
+def follow_name(rank: int) -> str:
+    """Return the name of the file that says where a rank's follower listens."""
+    return f"follow-{rank}.json"
+
+
+def fault_name(rank: int) -> str:
+    """Return the name of the file that says why the end of a far rank is not the user's doing."""
+    return f"fault-{rank}.json"
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the object in a file, or None if there is no such file."""
     try:
@@ -74,7 +90,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object durably: whoever reads the file sees the old or the new one, whole."""
     fresh = _fresh(path, value)
-    fresh.replace(path)
+    try:
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -95,10 +114,15 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
 
 def _fresh(path: Path, value: dict[str, Any]) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(json.dumps(value, separators=(",", ":")).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(json.dumps(value, separators=(",", ":")).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk must not fill up with what could not be written
+        fresh.unlink(missing_ok=True)
+        raise
     return fresh
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hutong.adapters.engines.attempt import files
-from hutong.adapters.engines.attempt.box import set_limits
-from hutong.adapters.engines.attempt.tap import Tap
+from hutong.adapters.engines.attempt.box import sealed, set_limits
+from hutong.adapters.engines.attempt.tap import Sink
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
 _READ_BYTES = 1 << 16
@@ -43,7 +43,7 @@ class Exit:
 class Start:
     """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself.
 
-    `far`: the child is a launcher such as srun; the rank runs elsewhere and gets its signals another way.
+    `far`: the child is a launcher such as srun; the rank runs elsewhere and gets its signals through it.
     """
 
     rank: int
@@ -62,41 +62,47 @@ class Gang:
 
     def __init__(
         self,
-        secrets: tuple[bytes, ...],
-        log_most_bytes: int,
+        open_sink: Callable[[Path], Sink],
         on_exit: Callable[[Exit], None],
-        tell_far: Callable[[signal.Signals], bool] = lambda _: True,
+        tell_far: Callable[[signal.Signals, Collection[int]], bool] = lambda *_: True,
     ) -> None:
-        """`tell_far` sends a signal to the ranks that run on other nodes; False if nobody took it."""
-        self._secrets = secrets
+        """`open_sink` opens the log of a rank; `tell_far` has launchers, by their ids, signal their ranks.
+
+        It returns False if nobody took the signal.
+        """
+        self._open_sink = open_sink
         self._tell_far = tell_far
         self._far: dict[int, Path | None] = {}
-        self._log_most_bytes = log_most_bytes
         self._on_exit = on_exit
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
         self._boxes: set[int] = set()
-        self._taps: dict[int, Tap] = {}
+        self._sinks: dict[int, Sink] = {}
+        self._pipes: dict[int, Sink] = {}
         self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._selector.register(self._bell, selectors.EVENT_READ, None)
+        self.listen(self._bell, _drain)
         self.exits: dict[int, Exit] = {}
 
     def launch(self, start: Start) -> None:
         """Start one rank in a session of its own, its output going to its log."""
-        tap = self.tap(start.rank, start.log)
+        sink = self.sink(start.rank, start.log)
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(ours, False)
         errors = os.open(start.far, _APPEND, 0o600) if start.far else os.dup(theirs)
+        argv, env, passed = list(start.argv), dict(start.env), -1
+        if start.boxed and not start.far:
+            argv, env, passed = sealed(argv, env)
         try:
             child = subprocess.Popen(
-                list(start.argv),
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=errors,
                 cwd=start.cwd,
-                env=dict(start.env),
+                env=env,
+                pass_fds=() if passed < 0 else (passed,),
                 start_new_session=True,
                 preexec_fn=lambda: _settle(start.limits),  # noqa: PLW1509  (one thread here)
             )
@@ -106,45 +112,57 @@ class Gang:
         finally:
             os.close(theirs)
             os.close(errors)
+            if passed >= 0:
+                os.close(passed)
         self.exits.pop(start.rank, None)
         self._children[child.pid] = (start.rank, child)
         if start.far:
             self._far[child.pid] = start.told
         elif start.boxed:
             self._boxes.add(child.pid)
-        self._selector.register(ours, selectors.EVENT_READ, tap)
+        self._pipes[ours] = sink
+        self.listen(ours, self._move)
 
-    def tap(self, rank: int, log: Path) -> Tap:
+    def sink(self, rank: int, log: Path) -> Sink:
         """Return the open log of a rank."""
-        if rank not in self._taps:
-            self._taps[rank] = Tap(log, self._secrets, self._log_most_bytes)
-        return self._taps[rank]
+        if rank not in self._sinks:
+            self._sinks[rank] = self._open_sink(log)
+        return self._sinks[rank]
+
+    def listen(self, handle: int, on_input: Callable[[int], None]) -> None:
+        """Have `pump` call `on_input` with the handle when there is something to read from it."""
+        self._selector.register(handle, selectors.EVENT_READ, on_input)
+
+    def ignore(self, handle: int) -> None:
+        """Listen to a handle no more."""
+        self._selector.unregister(handle)
 
     def pump(self, wait_s: float) -> None:
         """Move output into the logs and wait for the dead; returns after `wait_s`, or sooner with news."""
         for key, _ in self._selector.select(wait_s):
-            if key.data is None:
-                _drain(key.fd)
-            else:
-                self._move(key.fd, key.data)
+            key.data(key.fd)
         self._reap()
 
     def end(self, grace_s: float) -> bool:
         """End every process below this one: TERM, up to `grace_s`, KILL. False if one will not die."""
         me = os.getpid()
-        alive = below([me])
-        if alive and grace_s > 0:
-            launchers = {*self._far, *below(self._far)}
-            send([pid for pid in alive if not self._is_box(pid) and pid not in launchers], signal.SIGTERM)
-            if self._far:
-                self._tell_far(signal.SIGTERM)
+        if grace_s > 0 and self.ask():
             self._wait(lambda: below([me]), grace_s)
         if self._far:
             self._end_far()
         gone = end_all(lambda: below([me]), lambda: self.pump(0))
-        for key in [key for key in self._selector.get_map().values() if key.data is not None]:
-            self._move(key.fd, key.data)
+        for handle in list(self._pipes):
+            self._move(handle)
         return gone
+
+    def ask(self) -> bool:
+        """Send TERM to every process below this one; False if there is none."""
+        alive = below([os.getpid()])
+        launchers = {*self._far, *below(self._far)}
+        send([pid for pid in alive if not self._is_box(pid) and pid not in launchers], signal.SIGTERM)
+        if self._far:
+            self._tell_far(signal.SIGTERM, self._far)
+        return bool(alive)
 
     def _end_far(self) -> None:
         """Kill the ranks on other nodes before their launchers: a launcher that is killed may leave its rank.
@@ -152,22 +170,26 @@ class Gang:
         A launcher that is told to end kills its rank by way of the batch system. Where that does not answer,
         the rank runs on: then we go on asking, for as long as it may take to bring the batch system back.
         """
+        if followed := [pid for pid, told in self._far.items() if told is None]:
+            self._tell_far(signal.SIGKILL, followed)
+            self._wait(lambda: self._far, _FAR_S)
+            return
         ranks = [self._children[pid][0] for pid in self._far]
         send(list(self._far), signal.SIGTERM)
         self._wait(lambda: self._far, _FAR_S)
         exits = [self.exits.get(rank) for rank in ranks]
         deadline = time.monotonic() + _AWAY_S
         while any(each is None or (each.lost and each.signal != signal.SIGKILL) for each in exits):
-            if self._tell_far(signal.SIGKILL) or time.monotonic() > deadline:
+            if self._tell_far(signal.SIGKILL, self._far) or time.monotonic() > deadline:
                 break
             self.pump(1)
         self._wait(lambda: self._far, _FAR_S)
 
     def close(self) -> None:
         """Write out the logs."""
-        for tap in self._taps.values():
-            tap.close()
-        self._taps.clear()
+        for sink in self._sinks.values():
+            sink.close()
+        self._sinks.clear()
 
     def _wait(self, some: Callable[[], Collection[int]], most_s: float) -> None:
         deadline = time.monotonic() + most_s
@@ -179,17 +201,18 @@ class Gang:
     def _is_box(self, pid: int) -> bool:
         return pid in self._boxes or (bool(self._boxes) and is_box(pid))
 
-    def _move(self, handle: int, tap: Tap) -> None:
+    def _move(self, handle: int) -> None:
         for _ in range(_ROUNDS):
             try:
                 chunk = os.read(handle, _READ_BYTES)
             except BlockingIOError:
                 return
             if not chunk:
-                self._selector.unregister(handle)
+                self.ignore(handle)
+                del self._pipes[handle]
                 os.close(handle)
                 return
-            tap.write(chunk)
+            self._pipes[handle].write(chunk)
 
     def _reap(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""How the supervisor starts a rank: here, or through a launcher of the batch system such as srun.
+"""How the supervisor starts a rank: here, through a launcher of the batch system such as srun, or a follower.
 
 Standard library only: the supervisor imports this without any installed package.
 """
@@ -7,16 +7,19 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.devices import devices_of
+from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
+WRAP = "RANK_"
 # $0 is where the rank leaves its exit code: what its launcher says may be the launcher's own trouble.
-_WRAP = '"$@" 2>&1; code=$?; echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
+_SHELL = '"$@" 2>&1; code=$?; echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,13 @@ class Launcher:
     """Command lines as data. `{rank}` in `prefix`, `{signal}` in `teller`, `{list}` in `namer` are filled in.
 
     `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
-    the first letters of variables that the launcher needs. An empty prefix starts ranks here.
+    the first letters of variables that the launcher needs. An empty prefix starts ranks here. `beside` starts
+    a command on the node of a rank that runs; rank 0 is on our own.
+
+    `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
+    that it gets, QUIT as KILL, and the rank's environment comes to it under names of which none means
+    anything to it. Followers have `meet_s` to be there.
+
     `judge` prints how the batch system sees the job: a match of `preempted` or of `ending` says that it is
     taking the job away. `oom` is a pattern of a launcher's words about a want of memory, `away` of an error
     of `teller` that says that the batch system is out of reach.
@@ -36,6 +45,9 @@ class Launcher:
     asker: tuple[str, ...] = ()
     pattern: str = ""
     inherited: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    follows: bool = False
+    meet_s: float = 0
     judge: tuple[str, ...] = ()
     preempted: str = ""
     ending: str = ""
@@ -52,37 +64,59 @@ class Launcher:
         """True if ranks are children of the supervisor."""
         return not self.prefix
 
-    def far(self, rank: int, argv: Sequence[str], told: Path) -> list[str]:
+    def far(self, rank: int, argv: Sequence[str], told: Path | None) -> list[str]:
         """Return the command that starts a rank elsewhere, which leaves its exit code in the file `told`.
 
-        The rank's errors go the way of its output, so that what the launcher itself says stays apart.
-        TERM is sent to all processes of a rank; its box must outlive it, and its shell must hear it.
+        A follower does what is done for a rank here. For others, the rank's errors go the way of its output,
+        so that what the launcher itself says stays apart. TERM is sent to all processes of a rank; its box
+        must outlive it, and its shell must hear it.
         """
+        prefix = [part.replace("{rank}", str(rank)) for part in self.prefix]
+        if told is None:
+            return [*prefix, *argv]
         trap = 'trap "" TERM; ' if argv[0] == "bwrap" else "trap : TERM; "
-        prefix = (part.replace("{rank}", str(rank)) for part in self.prefix)
-        return [*prefix, "/bin/sh", "-c", trap + _WRAP, str(told), *argv]
+        return [*prefix, "/bin/sh", "-c", trap + _SHELL, str(told), *argv]
 
     def inherit(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return a rank's environment with what the launcher needs of ours."""
+        if self.follows:
+            return {f"{WRAP}{name}": value for name, value in env.items()}
         mine = {name: value for name, value in os.environ.items() if name.startswith(self.inherited)}
         return {**mine, **env} if self.inherited else dict(env)
 
-    def tell(self, number: signal.Signals) -> bool:
+    def tell(self, number: signal.Signals, launchers: Collection[int]) -> bool:
         """Send a signal to all ranks elsewhere; False if the batch system does not answer."""
+        if self.follows:
+            send(launchers, signal.SIGQUIT if number == signal.SIGKILL else number)
         if not self.teller:
             return True
         argv = [part.replace("{signal}", number.name.removeprefix("SIG")) for part in self.teller]
         done = _ask(argv)
         return done is not None and (done.returncode == 0 or not re.search(self.away or "$", done.stderr))
 
-    def hosts(self, nodes: int) -> tuple[str, ...]:
+    def hosts(self, nodes: int, folder: Path) -> tuple[str, ...]:
         """Return the address of each rank; nothing if they are all on this machine."""
+        if self.follows and nodes > 1:
+            return tuple(each["address"] for each in met(folder, nodes))
         if not self.asker or nodes == 1:
             return ()
         found = re.findall(self.pattern, _run(self.asker))
         if len(found) != nodes:
             raise OSError(f"the batch system names {len(found)} nodes, the job has {nodes}")
         return tuple(found)
+
+    def address(self) -> str:
+        """Return the address by which the batch system calls the node of rank 0; raises OSError."""
+        found = re.search(self.pattern, _run(self.asker))
+        if found is None:
+            raise OSError("the batch system does not say where this node is")
+        return found[1]
+
+    def beside_rank(self, rank: int) -> list[str] | None:
+        """Return what goes before a command beside a rank, None where there is no way to its node."""
+        if self.here or not rank:
+            return []
+        return [part.replace("{rank}", str(rank)) for part in self.beside] or None
 
     def taken(self) -> str:
         """Return `preempted` or `ending` if the batch system is taking the job away, else nothing."""
@@ -108,6 +142,32 @@ class Launcher:
 HERE = Launcher()
 
 
+def met(folder: Path, nodes: int) -> list[dict[str, Any]]:
+    """Return what the followers say that are there, in the order of ranks."""
+    told = (files.read_json(folder / files.follow_name(rank)) for rank in range(nodes))
+    return [each for each in told if each is not None]
+
+
+def followers(
+    python: str, programs: Path, folder: Path, inherited: Sequence[str], meet_s: float, call_s: float
+) -> dict[str, Any]:
+    """Return the launcher of an order whose ranks are started by followers.
+
+    `python` and `programs` are what runs `reach.py` where the supervisor is, which should be where rank 0 is:
+    it chooses rank 0's ports. A follower gives its rank the variables of its own environment that begin with
+    one of `inherited`. The supervisor waits `meet_s` for all followers, a follower `call_s` for its call,
+    which comes after staging and setup. The attempt needs a token (`FolderEngine._write_token`).
+    """
+    return {
+        "kind": "follow",
+        "prefix": [python, "-I", "-S", str(programs / "reach.py"), str(folder), "{rank}"],
+        "inherited": list(inherited),
+        "follows": True,
+        "meet_s": meet_s,
+        "call_s": call_s,
+    }
+
+
 def read_launcher(document: Mapping[str, Any]) -> Launcher:
     """Return the launcher of an order; `{NAME}` in capitals stands for a variable of our environment."""
 
@@ -126,6 +186,9 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         asker=words("asker"),
         pattern=text("pattern"),
         inherited=tuple(document.get("inherited", ())),
+        beside=words("beside"),
+        follows=document.get("follows", False),
+        meet_s=document.get("meet_s", 0),
         judge=words("judge"),
         preempted=text("preempted"),
         ending=text("ending"),

@@ -1,22 +1,29 @@
-"""The supervisor's programs as nodes run them: a copy by content, so that an upgrade changes no job."""
+"""The supervisor's programs as nodes run them: a copy by content, so that an upgrade changes no job.
+
+An attempt keeps the copy that it was submitted with until its end; copies that nothing uses any more are
+deleted when an agent starts.
+"""
 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from hutong.adapters.engines.attempt import files
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
-    "__init__", "batch", "box", "clock", "devices", "environment", "files", "gang", "launch", "subreaper",
-    "supervise", "tap", "tree", "unpack",
+    "__init__", "batch", "beside", "box", "clock", "devices", "environment", "files", "follow", "gang",
+    "greeting", "launch", "line", "probe", "reach", "relay", "subreaper", "summons", "supervise", "tap",
+    "tree", "unpack", "verdict",
 )  # fmt: skip
 
 
 def install_payloads(source: Path, root: Path) -> Path:
     """Put a copy of the payload programs where nodes can read it, again by content; returns its folder."""
-    texts = {path.name: path.read_bytes() for path in sorted(source.glob("*.py"))}
+    texts = {path.name: path.read_bytes() for path in sorted(source.iterdir()) if path.is_file()}
     digest = hashlib.sha256(b"\0".join(name.encode() + text for name, text in texts.items())).hexdigest()[:16]
     home = root / f"{digest}-payloads"
 
@@ -44,6 +51,29 @@ def install_programs(root: Path) -> Path:
 
     _place(home, fill)
     return home / _INSIDE
+
+
+def collect_programs(root: Path, keep: Iterable[Path], attempts: Path) -> list[str]:
+    """Delete the copies below `root` that are neither in `keep` nor named by a living attempt; return which.
+
+    A copy is named where its path stands in the attempt's order or batch script.
+    """
+    copies = {each.name for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")}
+    spare = copies - {name for each in keep for name in each.relative_to(root).parts[:1]}
+    for folder in attempts.iterdir() if spare else ():
+        if not (folder / files.END).exists():
+            told = "".join(_text(folder / name) for name in (files.ORDER, files.SCRIPT))
+            spare -= {name for name in spare if f"/{name}" in told}
+    for name in spare:
+        shutil.rmtree(root / name, ignore_errors=True)
+    return sorted(spare)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 def _place(home: Path, fill: Callable[[Path], None]) -> None:

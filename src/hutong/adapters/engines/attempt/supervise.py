@@ -17,7 +17,6 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,8 +28,12 @@ from hutong.adapters.engines.attempt import box, files, tap, tree
 from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
-from hutong.adapters.engines.attempt.launch import HERE, Launcher
+from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt.summons import Summons
+from hutong.adapters.engines.attempt.verdict import Verdict as Verdict
+from hutong.adapters.engines.attempt.verdict import of_rank
+from hutong.adapters.engines.attempt.verdict import stop_verdict as stop_verdict
 
 BUSY = 75
 INCOMPLETE = 76
@@ -39,15 +42,6 @@ _TICK_S = 0.1
 _BEAT_S = 2.0
 _GAP_S = 10.0
 _WORDS_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How the attempt ended: an outcome and a category of the platform's, by their names."""
-
-    outcome: str
-    category: str
-    reason: str
 
 
 class Supervision:
@@ -71,9 +65,11 @@ class Supervision:
         self._hosts: tuple[str, ...] = ()
         self._started_ms = 0
         self._ran_ms = 0
-        self._ooms = _oom_kills()
+        self._ooms = tree.oom_kills()
+        self._summons = Summons(folder, order, launcher)
         needles = tap.needles(secrets.values())
-        self._gang = Gang(needles, self._config["log_most_bytes"], self._note_exit, launcher.tell)
+        most = self._config["log_most_bytes"]
+        self._gang = Gang(lambda log: tap.Tap(log, needles, most), self._note_exit, launcher.tell)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._heed)
 
@@ -143,7 +139,7 @@ class Supervision:
         box.write_hosts(self._folder / "hosts", self._spec["network"])
         if self._config["note"]:
             log = self._folder / files.log_name(0)
-            self._gang.tap(0, log).say(self._config["note"])
+            self._gang.sink(0, log).write(tap.ours(self._config["note"]))
         deadline = self._deadline()
         if self._order["staged"]:
             script = Path(__file__).resolve().with_name("unpack.py")
@@ -175,8 +171,11 @@ class Supervision:
 
     def _work(self) -> Verdict:
         nodes: int = self._spec["num_nodes"]
+        verdict = self._meet(nodes)
+        if verdict is not None:
+            return verdict
         ports = self._ports()
-        self._hosts = self._launcher.hosts(nodes)
+        self._hosts = self._launcher.hosts(nodes, self._folder)
         self._started_ms = _now_ms()
         begin = self._clock.now()
         for rank in range(nodes):
@@ -189,6 +188,19 @@ class Supervision:
             self._ran_ms = int((self._clock.now() - begin) * 1000)
             self._beat(self._ran_ms)
         return verdict or Verdict("SUCCEEDED", "none", "")
+
+    def _meet(self, nodes: int) -> Verdict | None:
+        """Wait for the followers of all ranks; None if they are there."""
+        late = time.monotonic() + self._launcher.meet_s
+        while self._launcher.follows and len(met(self._folder, nodes)) < nodes:
+            if time.monotonic() > late:
+                there = len(met(self._folder, nodes))
+                return Verdict("FAILED", "infra", f"{there} of {nodes} nodes came up in time")
+            verdict = self._told_to_stop(time.monotonic(), None)
+            if verdict is not None:
+                return verdict
+            self._gang.pump(_TICK_S)
+        return None
 
     def _watch(self, ranks: set[int], deadline: float | None, begin: float | None = None) -> Verdict | None:
         """Wait for these ranks; None if all ended well (for setup: ended), else how it came to an end."""
@@ -211,6 +223,7 @@ class Supervision:
             if verdict is not None:
                 self._gang.end(self._grace())
                 return verdict
+            self._summons.heed()
             self._gang.pump(_TICK_S)
 
     def _beat(self, elapsed_ms: int) -> None:
@@ -236,20 +249,16 @@ class Supervision:
         return verdict
 
     def _fail(self, first: Exit) -> Verdict:
-        how = f"exited with code {first.code}"
-        category = "user"
-        if first.signal:
-            how = f"was ended by signal {first.signal}"
-        # Signal 9 is an end by the kernel for want of memory only if the kernel counted one. Else the job
-        # did it itself: to call that the centre's fault would make runs free that kill themselves.
+        stop = files.read_json(self._folder / files.STOP)
+        fault = files.read_json(self._folder / files.fault_name(first.rank))
+        if fault is not None:
+            self._gang.end(self._grace())
+            return stop_verdict(stop) if stop else Verdict("FAILED", fault["category"], fault["reason"])
         words = self._launchers_words() if self._launcher.prefix else ""
-        short = bool(self._launcher.oom and re.search(self._launcher.oom, words))
-        if first.signal == signal.SIGKILL and (short or _oom_kills() > self._ooms):
-            category, how = "oom", "was killed by the kernel for want of memory"
-        elif first.lost and first.signal != signal.SIGKILL:
-            category, how = "infra", f"was lost: {words.rstrip().rpartition(chr(10))[2] or 'nobody says why'}"
+        starved = bool(self._launcher.oom and re.search(self._launcher.oom, words))
+        starved = starved or tree.oom_kills() > self._ooms
         self._gang.end(self._grace() if self._spec["num_nodes"] > 1 else 0)
-        return Verdict("FAILED", category, f"rank {first.rank} {how}")
+        return of_rank(first, starved, words)
 
     def _launchers_words(self) -> str:
         """Return the last of what launchers have said."""
@@ -272,8 +281,10 @@ class Supervision:
     def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
         env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
         argv = ["/bin/bash", "-c", script]
-        far = rank >= 0 and not self._launcher.here
+        here = self._launcher.here
+        far = rank >= 0 and not here
         boxed: bool = self._config["boxed"]
+        view = None
         if boxed:
             view = box.View(
                 work=self._folder / files.WORK,
@@ -283,12 +294,14 @@ class Supervision:
                 mounts=self._mounts,
                 kept=(self._order["checkpoints"],),
                 network=self._spec["network"],
+                alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
             )
-            argv = box.boxed(view, box.hearing_term(argv) if far else argv)
+            argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
         if not self._launcher.here:
             env |= self._visible()[max(rank, 0)] if self._launcher.visible else {}
+        self._summons.note(rank, view, env)
         if far:
-            told = self._folder / files.code_name(rank)
+            told = None if self._launcher.follows else self._folder / files.code_name(rank)
             argv, env = self._launcher.far(rank, argv, told), self._launcher.inherit(env)
         self._launch(rank, argv, env, boxed=boxed, far=far)
 
@@ -303,7 +316,7 @@ class Supervision:
         limits: dict[str, int] = self._config["limits"]
         work = self._folder / files.WORK
         says = self._folder / files.NOTES if far else None
-        told = self._folder / files.code_name(rank) if far else None
+        told = self._folder / files.code_name(rank) if far and not self._launcher.follows else None
         self._gang.launch(Start(rank, argv, env, work, log, limits, boxed, says, told))
 
     def _note_exit(self, ended: Exit) -> None:
@@ -319,13 +332,6 @@ class Supervision:
     def _heed(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGTERM:
             self._signalled = signal.Signals(number).name
-
-
-def stop_verdict(stop: dict[str, Any]) -> Verdict:
-    """Return the end that a stop mark asks for."""
-    category = stop["category"]
-    outcomes = {"preempted": "PREEMPTED", "user": "FAILED", "oom": "FAILED", "infra": "FAILED"}
-    return Verdict(outcomes.get(category, "CANCELLED"), category, stop["reason"])
 
 
 def begin(folder: Path, text: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -379,15 +385,6 @@ def main() -> int:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _oom_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory since it was started."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def _say(text: str) -> None:

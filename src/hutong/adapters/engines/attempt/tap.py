@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 MASK = b"***"
 SHORTEST = 4
@@ -65,6 +66,21 @@ class Masker:
         return longest
 
 
+class Sink(Protocol):
+    """Where the output of a rank goes."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take what a rank has said."""
+
+    def close(self) -> None:
+        """Take nothing more."""
+
+
+def ours(line: str) -> bytes:
+    """Return a line of our own as it stands in a log."""
+    return b"[hutong] " + line.encode() + b"\n"
+
+
 class Tap:
     """One rank's log file."""
 
@@ -78,10 +94,6 @@ class Tap:
     def write(self, chunk: bytes) -> None:
         """Add what a rank has said."""
         self._put(self._masker.feed(chunk))
-
-    def say(self, line: str) -> None:
-        """Add a line of our own."""
-        self._put(b"[hutong] " + line.encode() + b"\n")
 
     def close(self) -> None:
         """Write out what was held back, and close."""

@@ -86,3 +86,12 @@ def end_all(find: Callable[[], list[int]], reap: Callable[[], None], within_s: f
         pause_s = min(pause_s * 2, 0.05)
     reap()
     return True
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel of this machine has killed for want of memory."""
+    try:
+        lines = (_PROC / "vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hutong.adapters.engines.attempt import files, supervise, tree
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
+from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.core.kernel.errors import Later
 from hutong.core.kernel.ids import AttemptKey
@@ -26,7 +28,11 @@ class LocalEngine(FolderEngine):
     """Runs attempts below `config.root`, which must lie on a local file system."""
 
     def __init__(self, config: FolderConfig, clock: Callable[[], int]) -> None:
-        super().__init__(config, clock)
+        programs = config.root.resolve() / "programs"
+        payloads = install_payloads(config.payloads, programs)
+        super().__init__(replace(config, payloads=payloads), clock)
+        self._program = install_programs(programs) / "supervise.py"
+        collect_programs(programs, (self._program, payloads), self._attempts)
         self.abilities = Abilities(gangs=True, services=True, isolation="bwrap" if self._boxed else "none")
 
     def submit(self, order: Order) -> Receipt:
@@ -36,7 +42,7 @@ class LocalEngine(FolderEngine):
             return Receipt(order.key, adopted=True)
         deadline = time.monotonic() + _BEGIN_WITHIN_S
         while not claimed(folder):
-            self._write_order(folder, order, {"kind": "local"})
+            self._write_order(folder, order, {"kind": "local", "program": str(self._program)})
             code, text = self._spawn(folder, order)
             if code == 0:
                 return Receipt(order.key, adopted=False)
@@ -48,13 +54,12 @@ class LocalEngine(FolderEngine):
         return Receipt(order.key, adopted=True)
 
     def _spawn(self, folder: Path, order: Order) -> tuple[int, str]:
-        script = Path(supervise.__file__).resolve()
         given = json.dumps({"secrets": dict(order.secrets), "complete": True}).encode()
         notes = folder / files.NOTES
         try:
             with notes.open("ab") as sink:
                 child = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(script), str(folder)],
+                    [sys.executable, "-I", "-S", str(self._program), str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,  # its end tells of the answer sooner than waiting would
                     stderr=sink,

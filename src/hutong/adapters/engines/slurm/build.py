@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.slurm.config import SlurmPool
 from hutong.core.kernel.errors import Problem, Refused
@@ -65,7 +66,7 @@ def submission(order: Order, pool: SlurmPool, folder: Path, script: str, comment
         name=order.key,
         comment=comment,
         folder=folder,
-        path=folder / "job.sh",
+        path=folder / files.SCRIPT,
         script=script,
         nodes=spec.num_nodes,
         gres=f"{pool.gres}:{cards}" if pool.gres and cards else "",
@@ -137,6 +138,17 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int) -> dict[st
         "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
+        "beside": [
+            programs["srun"],
+            "--nodes=1",
+            "--ntasks=1",
+            "--relative={rank}",
+            "--overlap",
+            "--export=ALL",
+            "--mpi=none",
+            "--quiet",
+            "--unbuffered",
+        ],
         "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
         "judge": [control, "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
         "preempted": r"\bPreemptTime=\d|\bJobState=PREEMPTED\b",
@@ -149,6 +161,19 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int) -> dict[st
         "namer": [control, "show", "hostnames", "{list}"],
         "nodelist": "{SLURM_JOB_NODELIST}",
     }
+
+
+def pool_options(pool: SlurmPool) -> list[str]:
+    """Return the options that send a job to a pool, without cards."""
+    named = {
+        "partition": pool.partition,
+        "account": pool.account,
+        "qos": pool.qos,
+        "constraint": pool.constraint,
+        "reservation": pool.reservation,
+        "licenses": pool.licenses,
+    }
+    return [*(f"--{name}={value}" for name, value in named.items() if value), *pool.options]
 
 
 def squeue(user: str) -> list[str]:

@@ -23,7 +23,7 @@ from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
 from hutong.core.kernel.errors import Later
 
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct")
+PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sacct", "sacctmgr", "sinfo")
 _NAMES_AT_ONCE = 100
 _IDS_AT_ONCE = 500
 
@@ -94,25 +94,47 @@ class Commands:
 
     def default_partition(self) -> str:
         """Return the partition of jobs that name none."""
-        text = self._ask("scontrol", ["--oneliner", "show", "partition"])
-        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", text)
+        found = re.search(r"PartitionName=(\S+).*\sDefault=YES", self.partitions())
         return found[1] if found else ""
+
+    def configuration(self) -> dict[str, str]:
+        """Return the controller's whole configuration."""
+        return parse.settings(self._ask("scontrol", ["show", "config"]))
 
     def settings(self) -> Settings:
         """Return what the cluster is."""
-        told = parse.settings(self._ask("scontrol", ["show", "config"]))
+        told = self.configuration()
         return Settings(
             cluster=told.get("ClusterName", ""),
             accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
             energy=told.get("AcctGatherEnergyType", "").rpartition("/")[2] not in {"", "none", "(null)"},
         )
 
+    def partitions(self) -> str:
+        """Return what scontrol says of every partition, one line each."""
+        return self._ask("scontrol", ["--all", "--oneliner", "show", "partition"])
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that accounting knows our user in."""
+        asked = ["--noheader", "--parsable2", "show", "associations", f"user={self._user}", "format=Account"]
+        return sorted(set(filter(None, self._ask("sacctmgr", asked).split())))
+
+    def refusal(self, arguments: Sequence[str]) -> str:
+        """Return why Slurm would never take a submission, in its words; nothing if it would."""
+        done = self._run("sbatch", ["--test-only", *arguments])
+        return "" if done.returncode == 0 else _last_words(done.stderr)
+
+    def probe(self, arguments: Sequence[str]) -> str:
+        """Submit a job that is not an attempt and return its number; raises as `submit` does."""
+        done = self._run("sbatch", arguments)
+        if done.returncode != 0:
+            raise sort_refusal(done.stderr)
+        return done.stdout.strip().partition(";")[0]
+
     def _ask(self, program: str, arguments: Sequence[str]) -> str:
         done = self._run(program, arguments)
         if done.returncode != 0:
-            lines = done.stderr.split("\n")
-            words = next((line.strip() for line in reversed(lines) if line.strip()), "no word why")
-            raise Later(f"{program}: {words[:500]}", 5)
+            raise Later(f"{program}: {_last_words(done.stderr)}", 5)
         return done.stdout
 
     def _run(self, program: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
@@ -126,6 +148,11 @@ class Commands:
             raise Later(f"{program} gave no answer within {self._config.ask_s:g} s", 5) from error
         except OSError as error:
             raise Later(f"{program} cannot be run: {error}", 30) from error
+
+
+def _last_words(text: str) -> str:
+    words = next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "no word why")
+    return words[:500]
 
 
 def user_name() -> str:

@@ -11,7 +11,7 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
-from hutong.adapters.engines.attempt.programs import install_payloads, install_programs
+from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse, verdicts
 from hutong.adapters.engines.slurm.commands import Commands
@@ -60,6 +60,7 @@ class SlurmEngine(FolderEngine):
         self._transport: Transport = Rest(config, clock) if config.rest else Commands(config)
         self._queue = Queue(self._transport, config.poll_s, ticks, self._origin)
         self._program = install_programs(root / "programs") / "batch.py"
+        collect_programs(root / "programs", (self._program, payloads), self._attempts)
         self._watches: dict[AttemptKey, Watch] = {}
         self._strays: dict[str, int] = {}
         self._capacity: tuple[PoolState, ...] = ()

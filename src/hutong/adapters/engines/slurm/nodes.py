@@ -21,18 +21,25 @@ _NOT_UP = frozenset(
 )  # fmt: skip
 # Jobs that wait for these wait for nodes; others wait for a person, a date or another job.
 _FOR_NODES = ("Resources", "Priority", "ReqNodeNotAvail")
-_GRES = re.compile(r"([A-Za-z][\w.-]*(?::[A-Za-z0-9][\w.-]*)?):(\d+)(?=\(|,|$)")
+_GRES = re.compile(r"([A-Za-z][\w.-]*(?::[A-Za-z0-9][\w.-]*)?):(\d+)(?=,|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: its states, partitions, and devices there are and are in use, by `name` or `name:type`."""
+    """One node: its states, partitions, and devices there are and are in use, by `name` or `name:type`.
+
+    `cpus` and `memory_mb` are what jobs may have of it.
+    """
 
     name: str
     states: frozenset[str]
     partitions: frozenset[str]
     devices: Mapping[str, int]
     used: Mapping[str, int]
+    cpus: int = 0
+    memory_mb: int = 0
+    features: frozenset[str] = frozenset()
+    threads: int = 1
 
     @property
     def up(self) -> bool:
@@ -44,24 +51,33 @@ def read_nodes(text: str) -> list[Node]:
     """Return the nodes of an answer of `scontrol --oneliner --details show node`."""
     nodes = []
     for line in text.splitlines():
-        fields = dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", line))
+        # What a person wrote stands last, and may look like a field: the first of a name counts.
+        fields = dict(reversed(re.findall(r"(?:^|\s)(\w+)=(\S*)", line)))
         if "NodeName" in fields:
             nodes.append(
                 Node(
                     fields["NodeName"],
                     frozenset(re.findall(r"[A-Z_]+", fields.get("State", ""))),
-                    frozenset(fields.get("Partitions", "").split(",")),
+                    _words(fields.get("Partitions", "")),
                     read_devices(fields.get("Gres", "")),
                     read_devices(fields.get("GresUsed", "")),
+                    number(fields.get("CPUEfctv", "")) or number(fields.get("CPUTot", "")),
+                    number(fields.get("RealMemory", "")) - number(fields.get("MemSpecLimit", "")),
+                    _words(fields.get("AvailableFeatures", "")),
+                    number(fields.get("ThreadsPerCore", "")),
                 )
             )
     return nodes
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split(",")) - {"", "(null)"}
+
+
 def read_devices(text: str) -> dict[str, int]:
     """Return counts by device: `gpu:h100:4(S:0-1),npu:910c:16` is 4 of `gpu:h100` and 16 of `npu:910c`."""
     found: dict[str, int] = {}
-    for name, count in _GRES.findall(text):
+    for name, count in _GRES.findall(re.sub(r"\([^)]*\)", "", text)):
         found[name] = found.get(name, 0) + int(count)
     return found
 

@@ -14,7 +14,6 @@ from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outco
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey
-from hutong.core.work.states import JobState
 
 
 class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
@@ -44,7 +43,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             asking = [each for each in asking if each[0] <= now_ms]
             due = [row for _, row in sorted(asking, key=lambda each: each[0])][: limits.due]
             looked = {row.job.id for row in due}
-            queue = [kept.row for kept in active if kept.row.job.state is JobState.QUEUED]
+            queue = [kept.row for kept in active if rules.in_queue(kept.row.job, kept.due_ms)]
             queue = _share_out([row for row in queue if row.job.id not in looked], queue, limits.queue)
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
@@ -99,11 +98,9 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
     def _settle(self, each: JobOutcome) -> None:
         self._facts[each.job].extend(each.facts)
         self._move(each.after, each.due_ms)
-        untaken = [
-            order for order in self._orders.values() if order.kind == "start" and order.taken_ms is None
-        ]
-        for order in untaken:
-            if order.key in each.withdraw:
+        stopped = {command.key for command in each.commands if command.kind == "stop"}
+        for order in [order for order in self._orders.values() if order.kind == "start"]:
+            if order.key in stopped or (order.key in each.withdraw and order.taken_ms is None):
                 del self._orders[order.id]
         for command in each.commands:
             self._command(command)

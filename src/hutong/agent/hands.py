@@ -1,0 +1,199 @@
+"""What the agent does at its engine: start attempts and stop them, each put off for itself when it fails.
+
+What the site cannot do now (its disk is full, the platform's objects are out of reach) is tried again. A
+start that keeps failing is given up: the engine is told to mark the attempt as ended. Where not even that
+can be written, nobody may say that the attempt ended, for another agent could still start it. It is left
+out of what this agent has in hand; the platform then takes the start command back, waits until every lease
+on it is over, and finds the attempt lost (`hutong.core.control.steps`).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from hutong.adapters.engines.base import Engine, Order
+from hutong.agent.habits import Habits
+from hutong.agent.link import Command
+from hutong.agent.staging import Stager
+from hutong.core.kernel.errors import Later, Refused
+from hutong.core.kernel.ids import AttemptKey
+from hutong.core.work.spec import Input
+from hutong.core.work.states import Category
+
+_log = structlog.get_logger("hutong.agent")
+_GRACE_S = 10
+_AGAIN_S = 10
+_TROUBLE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How an attempt is to be ended at the engine."""
+
+    attempt: int
+    category: Category
+    reason: str
+    grace_s: int = _GRACE_S
+
+
+@dataclass(slots=True)
+class _Start:
+    """A start command in hand: when it came, and since when it fails, by the steady clock."""
+
+    command: Command
+    came_ms: int
+    failing_ms: int | None = None
+
+
+class Hands:
+    """Starts and stops in hand. An attempt that is to be stopped is never started from here on.
+
+    `trouble` is what went wrong with the last start, `lapsed` whether a command must be asked for again.
+    """
+
+    def __init__(
+        self, site: str, engine: Engine, stager: Stager, habits: Habits, ticks: Callable[[], int]
+    ) -> None:
+        self.trouble = ""
+        self.lapsed = False
+        self._site = site
+        self._engine = engine
+        self._stager = stager
+        self._habits = habits
+        self._ticks = ticks
+        self._starts: dict[AttemptKey, _Start] = {}
+        self._stops: dict[AttemptKey, Stop] = {}
+        self._not_before: dict[AttemptKey, int] = {}
+        self._adopted: dict[AttemptKey, bool] = {}
+
+    @property
+    def starting(self) -> frozenset[AttemptKey]:
+        """The attempts that this agent may yet start."""
+        return frozenset(self._starts)
+
+    @property
+    def waits(self) -> bool:
+        """True while there are any; another thread may ask."""
+        return bool(self._starts)
+
+    def adopted(self, key: AttemptKey) -> bool:
+        """True unless it was this agent that started the attempt."""
+        return self._adopted.get(key, True)
+
+    def forget(self, key: AttemptKey) -> None:
+        """Let go of what is remembered of an attempt that is over for good."""
+        self._adopted.pop(key, None)
+
+    def note(self, commands: Iterable[Command], came_ms: int) -> None:
+        """Take commands in hand; `act` acts on them."""
+        for command in commands:
+            attempt = command.attempt
+            if command.kind == "stop":
+                grace_s = command.spec.grace_s if command.spec else _GRACE_S
+                stop = Stop(attempt.number, attempt.stop_category, attempt.stop_reason, grace_s)
+                self.end(command.key, stop)
+            elif command.kind == "start" and command.spec is not None:
+                self._hold(command, came_ms)
+            else:
+                _log.warning("command not understood", site=self._site, id=command.id, kind=command.kind)
+
+    def _hold(self, command: Command, came_ms: int) -> None:
+        key = command.key
+        if key in self._stops:
+            return
+        known = self._starts.get(key)
+        self._starts[key] = _Start(command, came_ms, known.failing_ms if known else None)
+
+    def end(self, key: AttemptKey, stop: Stop) -> None:
+        """Have an attempt ended, at the next `act`."""
+        self._let_go(key)
+        self._stops[key] = stop
+
+    def act(self) -> bool:
+        """Try every stop, then every start, that is not put off; True if anything was done."""
+        acted = False
+        for key in list(self._stops):
+            if self._may_try(key):
+                acted = self._stop(key) or acted
+        for start in list(self._starts.values()):
+            key = start.command.key
+            if self._ticks() - start.came_ms > self._habits.lease_s * 1000:
+                self._let_go(key)
+                self.lapsed = True
+                _log.warning("start not confirmed in time", site=self._site, key=key)
+            elif self._may_try(key):
+                acted = self._start(start) or acted
+        return acted
+
+    def _may_try(self, key: AttemptKey) -> bool:
+        now = self._ticks()
+        return self._not_before.get(key, now) <= now
+
+    def _stop(self, key: AttemptKey) -> bool:
+        stop = self._stops[key]
+        try:
+            self._engine.stop(key, stop.attempt, stop.category, stop.reason, stop.grace_s)
+        except (Later, OSError) as error:
+            self._put_off(key, error)
+            return False
+        del self._stops[key]
+        self._not_before.pop(key, None)
+        _log.info("stop", site=self._site, key=key, category=stop.category.value)
+        return True
+
+    def _start(self, start: _Start) -> bool:
+        """Submit, or adopt, one attempt; False while its inputs are on their way or it is put off."""
+        command = start.command
+        key, number = command.key, command.attempt.number
+        try:
+            adopted = self._submit(command)
+        except Refused as error:
+            # The mark makes the end durable at the engine and keeps the key from ever starting.
+            _log.warning("start refused", site=self._site, key=key, why=error.message)
+            self.end(key, Stop(number, Category.USER, f"the site cannot run it: {error.message}"))
+            return self._stop(key)
+        except (Later, OSError) as error:
+            self._put_off(key, error)
+            now = self._ticks()
+            start.failing_ms = now if start.failing_ms is None else start.failing_ms
+            if now - start.failing_ms < self._habits.start_within_s * 1000:
+                return False
+            _log.error("start given up", site=self._site, key=key, why=self.trouble)
+            self.end(key, Stop(number, Category.INFRA, f"the site could not start it: {self.trouble}"))
+            return self._stop(key)
+        if adopted is None:
+            return False
+        self._adopted[key] = adopted
+        self._let_go(key)
+        self.trouble = ""
+        _log.info("start", site=self._site, key=key, adopted=adopted)
+        return True
+
+    def _submit(self, command: Command) -> bool | None:
+        """Return whether the attempt was there already; None while its inputs are on their way."""
+        spec, carried = command.spec, command.checkpoint
+        last = (Input("", carried, "manifest"),) if carried else ()
+        staged = self._stager.stage(command.key, (*spec.inputs, *last)) if spec else None
+        if spec is None or staged is None:
+            return None
+        checkpoint = staged[-1][2] if carried else None
+        inputs = staged[: len(spec.inputs)]
+        order = Order(
+            command.key, command.job, command.project, command.attempt, spec, inputs, command.secrets,
+            checkpoint,
+        )  # fmt: skip
+        return self._engine.submit(order).adopted
+
+    def _put_off(self, key: AttemptKey, error: Later | OSError) -> None:
+        after_s = error.after_s if isinstance(error, Later) else _AGAIN_S
+        self._not_before[key] = self._ticks() + 1000 * max(after_s, 1)
+        text = error.message if isinstance(error, Later) else error.strerror or str(error)
+        # The trouble is shown to everybody who sees the site: without the name of whose attempt it was.
+        self.trouble = text.replace(key, "the attempt").strip().partition("\n")[0][:_TROUBLE_CHARS]
+        _log.warning("put off", site=self._site, key=key, why=str(error))
+
+    def _let_go(self, key: AttemptKey) -> None:
+        self._starts.pop(key, None)
+        self._not_before.pop(key, None)
+        self._stager.drop(key)

@@ -1,0 +1,1 @@
+"""Turns what users have, written for other systems, into job files: pure functions of a file's bytes."""

@@ -1,0 +1,123 @@
+"""A platform with centres of several kinds: real schedulers on loopback, each with its own agent process."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench.rig import Rig
+from tests.payloads.conftest import ROOT
+
+from hutong import Client
+from hutong.wire.sites import NewSite
+
+PAYLOAD_BIN = ROOT / ".venv-payload" / "bin"
+
+
+@dataclass
+class Centres:
+    """API and loop over SQLite, and sites that are added one after another."""
+
+    folder: Path
+    rig: Rig = field(init=False)
+    _agents: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def __enter__(self) -> "Centres":
+        data = self.folder / "data"
+        data.mkdir()
+        self.rig = Rig(data, f"sqlite:///{data / 'hutong.sqlite'}")
+        self.rig.__enter__()
+        self.rig.set_up()
+        self.rig.give_money("100000")
+        with self.client() as client:
+            client.sites.set_admission("bj", "inactive")  # the rig's own site has no agent
+        self.rig.start("loop")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in list(self._agents):
+            self.stop_agent(name)
+        self.rig.__exit__(kind, error, trace)
+
+    def client(self) -> Client:
+        """Return a client of the project's owner."""
+        return Client(self.rig.url, self.rig.token)
+
+    def add(
+        self,
+        name: str,
+        accelerator: str,
+        price: str,
+        engine: Mapping[str, Any],
+        pools: Mapping[str, Any] = {},
+    ) -> None:
+        """Register a site with one pool `p` and start its agent; `engine` and `pools` go into its file."""
+        site = {
+            "id": name, "name_zh": name, "name_en": name, "region": "beijing", "distance_km": 20,
+            "engine": engine.get("kind", "local"), "declared_only": True,
+            "pools": [
+                {"id": "p", "accelerator": accelerator, "nodes": 3, "cards_per_node": 4,
+                 "price_per_card_hour": {"amount": price}, "pue": "1.2"},
+            ],
+            "supply": {"green_ppm": [500_000] * 24, "grams_per_kwh": [500] * 24, "source": "invented",
+                       "synthetic": True},
+        }  # fmt: skip
+        with self.client() as client:
+            client.sites.create(NewSite.model_validate(site))
+            token = client.sites.create_token(name).secret or ""
+        root = self.folder / name
+        root.mkdir()
+        rows = {"site": name, "url": self.rig.url, "token": token, "root": str(root / "agent")}
+        common = {"root": str(root / "attempts"), "path": [str(PAYLOAD_BIN)], "isolation": "none"}
+        text = _toml(rows) + "\n[engine]\n" + _toml({**common, **engine})
+        text += "".join(f"\n[engine.pools.{pool}]\n{_toml(rows)}" for pool, rows in (pools or {}).items())
+        (root / "agent.toml").write_text(text)
+        self.start_agent(name)
+
+    def add_slurm(self, name: str, accelerator: str, price: str, conf: Path, gres: str) -> None:
+        """Add a site on a Slurm cluster."""
+        engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": 0.3, "lag_s": 10}
+        self.add(name, accelerator, price, engine, {"p": {"gres": gres}})
+
+    def start_agent(self, name: str) -> None:
+        """Start a site's agent and wait until the platform hears it."""
+        root = self.folder / name
+        with (root / "agent.log").open("ab") as log:
+            command = [
+                sys.executable,
+                "-m",
+                "hutong.main",
+                "agent",
+                "run",
+                "--config",
+                str(root / "agent.toml"),
+            ]
+            self._agents[name] = subprocess.Popen(command, stdout=log, stderr=log)
+        with self.client() as client:
+            wait_until(lambda: client.sites.get(name).reachable, 60, (root / "agent.log").read_text)
+
+    def stop_agent(self, name: str) -> None:
+        """End a site's agent; its jobs go on."""
+        agent = self._agents.pop(name)
+        agent.send_signal(signal.SIGTERM)
+        agent.wait(20)
+
+
+def _toml(rows: Mapping[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows.items())
+
+
+def wait_until(true: Callable[[], object], within_s: float, tell: Callable[[], object]) -> None:
+    """Wait for a condition; what `tell` says is the message if it never comes true."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, tell()
+        time.sleep(0.1)
