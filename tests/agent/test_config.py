@@ -1,16 +1,19 @@
 """An agent's file: what it may say, and what is said of one that is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.ray.config import RayConfig
-from hutong.adapters.engines.slurm.config import SlurmConfig
-from hutong.agent.config import read_agent
+from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig
+from hutong.agent.config import _Slurm, _SlurmPool, read_agent
 from hutong.core.kernel.errors import Refused
 
 HEAD = 'site = "east"\nurl = "https://hutong.example"\nroot = "/var/lib/hutong"\n'
+SLURM = HEAD + 'token = "t"\n[engine]\nkind = "slurm"\nroot = "/s"\n'
+SLURM_POOL = "[engine.pools.a]\n"
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -48,6 +51,35 @@ options = ["--exclusive"]
     assert config.engine.folder.root == Path("/shared/hutong")
     assert config.engine.folder.envs == (("NCCL_SOCKET_IFNAME", "ib0"),)
     assert config.engine.pools["ascend"].gres == "npu:910c"
+    assert config.engine.rest is None
+
+
+def test_the_file_in_the_operators_manual_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operator" / "slurm.md").read_text()
+    text = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "token").write_text("t")
+    config = read_agent(write(tmp_path, text.replace("/etc/hutong/token", str(tmp_path / "token"))))
+    assert isinstance(config.engine, SlurmConfig)
+    assert config.engine.pools["ascend"].visible == "ASCEND_RT_VISIBLE_DEVICES"
+    fields = set(_Slurm.model_fields) - {"kind"} | set(_SlurmPool.model_fields)
+    assert {name for name in fields if f"`{name}`" not in page} == {"payloads", "pools"}
+
+
+def test_a_slurm_site_by_slurmrestd(tmp_path: Path) -> None:
+    text = f"""{HEAD}token = "t"
+[engine]
+kind = "slurm"
+root = "/shared/hutong"
+rest_url = "https://slurm.example:6820"
+rest_user = "hutong"
+rest_token_file = "/run/hutong/jwt"
+[engine.pools.a]
+"""
+    config = read_agent(write(tmp_path, text))
+    assert isinstance(config.engine, SlurmConfig)
+    assert config.engine.rest == RestConfig(
+        "https://slurm.example:6820", "hutong", token_file=Path("/run/hutong/jwt"), api_version="v0.0.38"
+    )
 
 
 RAY = 'token = "t"\n[engine]\nkind = "ray"\nroot = "/shared/hutong"\nurl = "http://head:8265"\n'
@@ -84,6 +116,9 @@ cpus_per_card = 12
         (HEAD + RAY, "/engine/pools"),
         (HEAD + RAY + "[engine.pools.a.per_card]\nGPU = 0\n", "/engine/pools/a/per_card/GPU"),
         (HEAD + RAY + '[engine.pools.a]\nstrategy = "WIDE"\n', "/engine/pools/a/strategy"),
+        (f"{SLURM}rest_url = 'ftp://x'\n{SLURM_POOL}", "/engine/rest_url"),
+        (f"{SLURM}rest_url = 'http://x'\n{SLURM_POOL}", "/engine"),
+        (f"{SLURM}api_version = '38'\n{SLURM_POOL}", "/engine/api_version"),
         (HEAD + 'token = "t"\n[engine]\nisolation = "chroot"\n', "/engine/isolation"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -294,3 +295,21 @@ def test_a_purged_job_whose_supervisor_was_killed_is_the_sites_doing(frail: Site
     assert agent.see(order.key) == before, "it has been missing for a moment only"
     agent.ticks.jump(LAG_S + 1)
     agent.fails(order.key, Category.INFRA, "knows nothing of it")
+
+
+def _questions(site: Site) -> int:
+    """Return how many requests the controller has had about jobs, of all kinds."""
+    counts = re.findall(r"REQUEST_JOB\w*INFO\w*\s+\(\s*\d+\)\s+count:(\d+)", site.cluster.run("sdiag"))
+    return sum(map(int, counts))
+
+
+def test_questions_to_the_controller_do_not_grow_with_the_number_of_jobs(site: Site) -> None:
+    orders = [site.order("true", pool="held") for _ in range(15)]
+    before = _questions(site)
+    for order in orders:
+        site.engine.submit(order)
+    assert _questions(site) == before, "a first submission needs no look for an earlier one"
+    for _ in range(4):
+        site.ticks.jump(1)
+        assert len(site.engine.observe()) == len(orders)
+    assert _questions(site) - before == 4
