@@ -115,7 +115,7 @@ def test_where_not_even_the_mark_fits_the_agent_disowns_it_and_the_platform_gets
     world: World, engine: Troubled
 ) -> None:
     engine.marking = FULL
-    agent = world.agent(start_within_s=60.0)
+    agent = world.agent(start_within_s=60.0, ask_all_every_s=5.0)  # it is told of the start again and again
     job = world.submit("sleep 1")
     world.go(agent, steps=40, each_ms=5_000)
     assert not world.job(job).attempts[0].over, "nothing ended that might yet be started"
