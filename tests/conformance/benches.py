@@ -16,6 +16,8 @@ from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine, Order, Seen
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
+from hutong.adapters.engines.ray.config import RayConfig, RayPool
+from hutong.adapters.engines.ray.engine import RayEngine
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.core import steady_ms
@@ -25,6 +27,7 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.core.work.states import Category
 
 if TYPE_CHECKING:
+    from testbeds.ray import RayCluster
     from testbeds.slurm import SlurmCluster
 
 
@@ -40,6 +43,7 @@ class Bench:
     engine: Engine
     passes: Callable[[], None]
     again: Callable[[], Engine]
+    within_s: float = 30
 
     def order(self, run: str, **more: object) -> Order:
         secrets = more.pop("secrets", {})
@@ -59,8 +63,8 @@ class Bench:
     def see(self, key: AttemptKey) -> Seen | None:
         return {each.key: each for each in self.engine.observe()}.get(key)
 
-    def wait(self, key: AttemptKey, good: Callable[[Seen], bool], within_s: float = 30.0) -> Seen:
-        deadline = time.monotonic() + within_s
+    def wait(self, key: AttemptKey, good: Callable[[Seen], bool]) -> Seen:
+        deadline = time.monotonic() + self.within_s
         while time.monotonic() < deadline:
             seen = self.see(key)
             if seen is not None and good(seen):
@@ -76,9 +80,9 @@ class Bench:
 
 
 @contextmanager
-def emptied(again: Callable[[], Engine], pause_s: float = 0.01) -> Iterator[Bench]:
+def emptied(again: Callable[[], Engine], pause_s: float = 0.01, within_s: float = 30) -> Iterator[Bench]:
     """Give a bench of a real engine, and end what a test left running."""
-    bench = Bench(again(), lambda: time.sleep(pause_s), again)
+    bench = Bench(again(), lambda: time.sleep(pause_s), again, within_s)
     yield bench
     for seen in bench.engine.observe():
         if seen.ended is None:
@@ -132,4 +136,25 @@ def slurm_bench(root: Path, cluster: "SlurmCluster", isolation: str) -> Iterator
     """A real cluster by its command line."""
     config = slurm_config(root, cluster, isolation)
     with emptied(lambda: SlurmEngine(config, now_ms, steady_ms), 0.05) as bench:
+        yield bench
+
+
+def ray_config(root: Path, cluster: "RayCluster", isolation: str) -> RayConfig:
+    """Return a site on a cluster of the testbed, whose pool `p` is of a custom resource."""
+    return RayConfig(
+        folder_config(root, isolation),
+        cluster.url,
+        {"p": RayPool({"h800": 1}, cpus_per_card=0.1)},
+        python=sys.executable,
+        poll_s=0.2,
+        lag_s=5.0,
+        beat_dead_s=5.0,
+    )
+
+
+@contextmanager
+def ray_bench(root: Path, cluster: "RayCluster", isolation: str) -> Iterator[Bench]:
+    """A real cluster by its Jobs API."""
+    config = ray_config(root, cluster, isolation)
+    with emptied(lambda: RayEngine(config, now_ms, steady_ms), 0.05, 90) as bench:
         yield bench

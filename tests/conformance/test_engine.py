@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conformance.benches import Bench, local_bench, memory_bench, slurm_bench
+from tests.conformance.benches import Bench, local_bench, memory_bench, ray_bench, slurm_bench
 
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
+RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
-@pytest.fixture(params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap"])
+
+@pytest.fixture(
+    params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", pytest.param("ray-bwrap", marks=RAY)]
+)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
     kind, _, isolation = request.param.partition("-")
@@ -20,6 +24,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         case "slurm":
             cluster = request.getfixturevalue("slurm_cluster")
             opened = slurm_bench(tmp_path, cluster, isolation or "none")
+        case "ray":
+            opened = ray_bench(tmp_path, request.getfixturevalue("ray_cluster"), isolation or "none")
         case _:
             opened = local_bench(tmp_path, isolation or "none")
     with opened as bench:

@@ -75,6 +75,19 @@ def _text(path: Path) -> str:
         return ""
 
 
+def install_file(source: Path, root: Path) -> Path:
+    """Put one program where nodes can read it, again by content; returns its path."""
+    text = source.read_bytes()
+    home = root / f"{hashlib.sha256(text).hexdigest()[:16]}-{source.stem}"
+
+    def fill(fresh: Path) -> None:
+        fresh.mkdir(parents=True)
+        (fresh / source.name).write_bytes(text)
+
+    _place(home, fill)
+    return home / source.name
+
+
 def _place(home: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder whole or not at all, also where another agent makes it too."""
     if home.exists():

@@ -186,8 +186,8 @@ class Supervision:
         try:
             while True:
                 now = time.monotonic()
-                if begin is not None and now >= next_beat:
-                    files.write_beat(beat, int((now - begin) * 1000))
+                if now >= next_beat:
+                    files.write_beat(beat, int((now - begin) * 1000) if begin is not None else 0)
                     next_beat = now + _BEAT_S
                 exits = [self._gang.exits[rank] for rank in sorted(ranks & self._gang.exits.keys())]
                 failed = [each for each in exits if each.code]
