@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 VERSION = "1.20.2"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_UP_S = 60
+_UP_S = 120
 _APPLY = {"PATCH": "application/merge-patch+json"}
 
 
@@ -87,7 +87,7 @@ class KubernetesCluster:
     (a real cluster: 40 s and 300 s).
     """
 
-    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 8, eviction_s: int = 2) -> None:
+    def __init__(self, nodes: Sequence[Node] = (), *, grace_s: int = 10, eviction_s: int = 2) -> None:
         self._binaries = find_binaries()
         self._first = list(nodes)
         self._grace_s = grace_s
@@ -216,7 +216,8 @@ class KubernetesCluster:
             raise RuntimeError("the cluster is not started")
         headers = {"Authorization": f"Bearer {self.token}"}
         url = httpx2.URL(path).copy_merge_params(options)
-        with self._client.stream("GET", url, headers=headers) as stream:
+        patient = httpx2.Timeout(30, read=None)
+        with self._client.stream("GET", url, headers=headers, timeout=patient) as stream:
             yield stream
 
     @contextmanager

@@ -20,7 +20,7 @@ from testbeds.daemons import NAMESPACE, Daemon, Ports, wait_for
 Json = dict[str, Any]
 T = TypeVar("T")
 
-_UP_S = 120
+_UP_S = 240
 _STORE_BYTES = 100_000_000  # Ray refuses an object store under 75 MB
 _SOCKET_PATH = 107  # bytes that the kernel takes
 # Processes of its own, in which a job's sandbox can be made as on a machine of its own.

@@ -10,8 +10,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _CHUNK = 16_384  # bytes after which the CRI cuts a line in parts
@@ -61,26 +61,31 @@ def _expose(path: Path) -> list[str]:
     return ["--dev-bind", str(path), str(path)]
 
 
+def _rooms(targets: Iterable[Path]) -> list[Path]:
+    """Return the folders of this machine in which the container alone needs a mount point."""
+    known, found = set(targets), set()
+    for target in known:
+        parent = target
+        while not parent.exists():
+            parent = parent.parent
+        if parent not in (target, Path("/")) and not known & {parent, *parent.parents}:
+            found.add(parent)
+    return sorted(found)
+
+
 def box_arguments(recipe: Recipe) -> list[str]:
     """Return bubblewrap's arguments; a mount point that this machine lacks is made in the container only."""
     argv = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-uts", "--hostname", recipe.hostname]
     argv.append("--as-pid-1")
     for entry in sorted(Path("/").iterdir()):
         argv += ["--proc", "/proc"] if entry.name == "proc" else _expose(entry)
-    seen: list[Path] = []
-    for mount in sorted(recipe.mounts, key=lambda each: each.target):
-        target = Path(os.path.realpath(mount.target))
-        parent = target
-        while not parent.exists():
-            parent = parent.parent
-        inside = any(other == parent or other in parent.parents for other in seen)
-        if parent not in (target, Path("/")) and not inside:
-            argv += ["--tmpfs", str(parent)]
-            for entry in sorted(parent.iterdir()):
-                argv += _expose(entry)
-            seen.append(parent)
+    mounts = {Path(os.path.realpath(mount.target)): mount for mount in recipe.mounts}
+    for room in _rooms(mounts):
+        argv += ["--tmpfs", str(room)]
+        for entry in sorted(room.iterdir()):
+            argv += _expose(entry)
+    for target, mount in sorted(mounts.items()):
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), str(target)]
-        seen.append(target)
     return [*argv, "--chdir", recipe.folder]
 
 
@@ -92,7 +97,6 @@ class Container:
     _inner: int = 0
     _outer: asyncio.subprocess.Process | None = None
     _asked: int = 0
-    _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> Ended:
         """Run it to its end; the log is complete when this returns."""

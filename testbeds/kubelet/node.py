@@ -123,6 +123,7 @@ class Kubelet:
     async def remove(self, pod: Json) -> None:
         """Delete the pod for good."""
         meta = pod["metadata"]
+        self._devices.forget(meta["uid"])  # first: once it is gone, the scheduler gives them to another
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": meta["uid"]}}
         await self._ask("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", options)
 

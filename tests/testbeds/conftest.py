@@ -15,5 +15,5 @@ def cluster() -> Iterator[KubernetesCluster]:
         Node("npu-0", {DEVICE: 8}, labels={"zone": "a"}),
         Node("npu-1", {DEVICE: 8}, labels={"zone": "b"}),
     ]
-    with KubernetesCluster(nodes=nodes, grace_s=6, eviction_s=1) as running:
+    with KubernetesCluster(nodes=nodes, eviction_s=1) as running:
         yield running

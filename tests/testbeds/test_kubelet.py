@@ -17,7 +17,7 @@ def start(cluster: KubernetesCluster, script: str, *, box: Json | None = None, *
     """Start a pod of one container and return its name."""
     name = f"pod-{next(NUMBERS)}"
     container = {"name": "main", "image": "any", "command": ["sh", "-c", script], **(box or {})}
-    whole = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container], **spec}
+    whole = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container], **spec}
     body = {"metadata": {"name": name, "labels": {"app": name}}, "spec": whole}
     cluster.request("POST", PODS, body).raise_for_status()
     return name
@@ -43,7 +43,18 @@ def state_of(cluster: KubernetesCluster, name: str, reason: str) -> Json:
 
 
 def log_of(cluster: KubernetesCluster, name: str, options: str = "") -> str:
-    return cluster.request("GET", f"{PODS}/{name}/log?{options}").text
+    answer = cluster.request("GET", f"{PODS}/{name}/log?{options}")
+    return answer.text if answer.is_success else ""  # it has not started
+
+
+def remove(cluster: KubernetesCluster, *names: str) -> None:
+    """Delete pods and wait until their node has let them go."""
+    for name in names:
+        cluster.request("DELETE", f"{PODS}/{name}").raise_for_status()
+    for name in names:
+        cluster.wait(
+            lambda path=f"{PODS}/{name}": cluster.request("GET", path).status_code == 404, "it is gone"
+        )
 
 
 def run(cluster: KubernetesCluster, script: str, **more: Any) -> str:
@@ -98,11 +109,12 @@ def test_volumes_are_mounted_where_the_machine_has_nothing(cluster: KubernetesCl
     script = (
         "cat /hutong-none/data/in /etc/hutong-none/a.yaml; "
         "touch /hutong-none/data/x 2> /dev/null || echo ' refused'; "
-        "echo kept > /var/lib/hutong-none/scratch/f; cat /var/lib/hutong-none/scratch/f; ls /dev/shm | wc -l"
+        "echo kept > /var/lib/hutong-none/scratch/f; cat /var/lib/hutong-none/scratch/f; "
+        "ls /dev/shm | wc -l; hostname -i | grep -c ^127"
     )
     log = run(cluster, script, box={"volumeMounts": mounts}, volumes=volumes)
     assert log.startswith("from the hostx: 1")
-    assert log.endswith(" refused\nkept\n0\n")
+    assert log.endswith(" refused\nkept\n0\n1\n")
     assert not (data / "x").exists()
 
 
@@ -170,11 +182,7 @@ def test_what_cannot_start_says_why(cluster: KubernetesCluster) -> None:
     key = {"secretKeyRef": {"name": "absent", "key": "x"}}
     unknown = start(cluster, "true", box={"env": [{"name": "X", "valueFrom": key}]})
     assert state_of(cluster, unknown, "CreateContainerConfigError")["message"] == 'secret "absent" not found'
-    for name in (unpullable, unknown):
-        cluster.request("DELETE", f"{PODS}/{name}").raise_for_status()
-        cluster.wait(
-            lambda name=name: cluster.request("GET", f"{PODS}/{name}").status_code == 404, "it is gone"
-        )
+    remove(cluster, unpullable, unknown)
 
 
 def test_the_node_ends_pods_by_deadline_and_by_eviction(cluster: KubernetesCluster) -> None:
@@ -210,7 +218,7 @@ def test_pods_of_a_headless_service_find_each_other_by_name(cluster: KubernetesC
     script = "for i in $(seq 300); do getent hosts rank-0.gang && break; sleep 0.1; done"
     found = run(cluster, script, nodeSelector={"zone": "b"})
     assert found.split()[0] == address
-    cluster.request("DELETE", f"{PODS}/{first}").raise_for_status()
+    remove(cluster, first)
 
 
 def test_a_pod_is_ready_when_its_probe_is_answered(cluster: KubernetesCluster) -> None:
@@ -228,7 +236,7 @@ def test_a_pod_is_ready_when_its_probe_is_answered(cluster: KubernetesCluster) -
         "ready",
     )
     assert httpx2.get(f"http://{status['podIP']}:8000/", trust_env=False).status_code == 200
-    cluster.request("DELETE", f"{PODS}/{name}").raise_for_status()
+    remove(cluster, name)
 
 
 def test_two_pods_of_a_node_have_different_devices(cluster: KubernetesCluster) -> None:
@@ -240,5 +248,4 @@ def test_two_pods_of_a_node_have_different_devices(cluster: KubernetesCluster) -
     for name in names:
         cluster.wait(lambda name=name: log_of(cluster, name).strip(), "its devices")
     assert {log_of(cluster, name) for name in names} == {"0,1,2,3\n", "4,5,6,7\n"}
-    for name in names:
-        cluster.request("DELETE", f"{PODS}/{name}").raise_for_status()
+    remove(cluster, *names)

@@ -49,7 +49,8 @@ def end_of(cluster: KubernetesCluster, name: str) -> Json:
 
 
 def log_of(cluster: KubernetesCluster, pod: Json, options: str = "") -> str:
-    return cluster.request("GET", f"{PODS}/{pod['metadata']['name']}/log?{options}").text
+    answer = cluster.request("GET", f"{PODS}/{pod['metadata']['name']}/log?{options}")
+    return answer.text if answer.is_success else ""  # it has not started
 
 
 def test_a_job_over_two_nodes_completes_with_logs_and_devices(cluster: KubernetesCluster) -> None:
