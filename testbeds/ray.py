@@ -23,9 +23,6 @@ T = TypeVar("T")
 _UP_S = 240
 _STORE_BYTES = 100_000_000  # Ray refuses an object store under 75 MB
 _SOCKET_PATH = 107  # bytes that the kernel takes
-# Processes of its own, in which a job's sandbox can be made as on a machine of its own.
-_AS_ROOT = () if os.getuid() == 0 else ("--map-root-user",)
-_APART = ("unshare", *_AS_ROOT, "--pid", "--fork", "--kill-child", "--mount-proc")
 _SESSION = 70  # what Ray adds to its folder for a socket
 
 
