@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from testbeds.kubernetes import KubernetesCluster, Node
 from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
@@ -18,4 +19,12 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
 def ray_cluster() -> Iterator[RayCluster]:
     """A real Ray cluster of three nodes with four cards each."""
     with RayCluster(nodes=3, resources={"h800": 4}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster() -> Iterator[KubernetesCluster]:
+    """A real Kubernetes of three nodes with eight cards each."""
+    nodes = [Node(f"npu-{number}", {"huawei.com/Ascend910": 8}) for number in range(3)]
+    with KubernetesCluster(nodes) as cluster:
         yield cluster

@@ -4,16 +4,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conformance.benches import Bench, local_bench, memory_bench, ray_bench, slurm_bench
+from tests.conformance.benches import (
+    Bench,
+    kubernetes_bench,
+    local_bench,
+    memory_bench,
+    ray_bench,
+    slurm_bench,
+)
 
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
+KUBERNETES = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 @pytest.fixture(
-    params=["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", pytest.param("ray-bwrap", marks=RAY)]
+    params=[
+        "local",
+        "local-bwrap",
+        "memory",
+        "slurm",
+        "slurm-bwrap",
+        pytest.param("ray-bwrap", marks=RAY),
+        pytest.param("kubernetes", marks=KUBERNETES),
+    ]
 )
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
@@ -24,6 +40,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         case "slurm":
             cluster = request.getfixturevalue("slurm_cluster")
             opened = slurm_bench(tmp_path, cluster, isolation or "none")
+        case "kubernetes":
+            opened = kubernetes_bench(tmp_path, request.getfixturevalue("kubernetes_cluster"))
         case "ray":
             opened = ray_bench(tmp_path, request.getfixturevalue("ray_cluster"), isolation or "none")
         case _:

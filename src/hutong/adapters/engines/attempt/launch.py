@@ -17,6 +17,7 @@ from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
 WRAP = "RANK_"
+_OF_A_POD = ("HOSTNAME", "HUTONG_", "KUBERNETES_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class Launcher:
     `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
     that it gets, QUIT as KILL, and the rank's environment comes to it under names of which none means
     anything to it. Followers have `meet_s` to be there.
+
+    `judged`: the batch system is asked why a node was lost, so the supervisor does not say it. `image`: ranks
+    run in an image, whose own variables they find unless ours or theirs take their place.
     """
 
     prefix: tuple[str, ...] = ()
@@ -38,6 +42,8 @@ class Launcher:
     inherited: tuple[str, ...] = ()
     follows: bool = False
     meet_s: float = 0
+    judged: bool = False
+    image: bool = False
 
     @property
     def here(self) -> bool:
@@ -63,6 +69,13 @@ class Launcher:
             return {f"{WRAP}{name}": value for name, value in env.items()}
         mine = {name: value for name, value in os.environ.items() if name.startswith(self.inherited)}
         return {**mine, **env} if self.inherited else dict(env)
+
+    def base(self) -> dict[str, str]:
+        """Return the variables of the image; those of a follower's own node come from the follower."""
+        if not self.image:
+            return {}
+        left_out = (*_OF_A_POD, *(self.inherited if self.follows else ()))
+        return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
     def tell(self, number: signal.Signals, launchers: Collection[int]) -> None:
         """Send a signal to all ranks elsewhere; what cannot be told now is told by the end of the job."""
@@ -128,6 +141,8 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         tuple(document.get("inherited", ())),
         document.get("follows", False),
         document.get("meet_s", 0),
+        document.get("judged", False),
+        document.get("image", False),
     )
 
 

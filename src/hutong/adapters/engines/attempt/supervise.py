@@ -79,7 +79,7 @@ class Supervision:
         verdict: Verdict | None
         try:
             verdict = self._prepare() or self._work()
-            if self._signalled and verdict.category == "infra" and not self._launcher.here:
+            if verdict.category == "infra" and self._others_know_why():
                 verdict = None
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
@@ -105,6 +105,13 @@ class Supervision:
             "exits": exits,
         }
         files.create_json(self._folder / files.END, end)
+
+    def _others_know_why(self) -> bool:
+        """Return whether it is for the batch system to say why this came to an end."""
+        if not self._launcher.judged:
+            return bool(self._signalled) and not self._launcher.here
+        faults = (files.fault_name(rank) for rank in range(self._spec["num_nodes"]))
+        return bool(self._signalled) or any((self._folder / name).exists() for name in faults)
 
     def _prepare(self) -> Verdict | None:
         work = self._folder / files.WORK
@@ -246,7 +253,8 @@ class Supervision:
         return service, box.free_port()
 
     def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
-        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
+        base = self._launcher.base()
+        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts, base)
         argv = ["/bin/bash", "-c", script]
         here = self._launcher.here
         far = rank >= 0 and not here
