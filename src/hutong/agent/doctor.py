@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from hutong.adapters.engines.attempt.checks import check_leftovers, check_space
 from hutong.adapters.engines.inspection import Check, Inspector, bad, is_shared, kind_of, ok, warn
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import AgentConfig, read_agent
 from hutong.agent.inspectors import inspector_of
@@ -129,7 +130,8 @@ def _ask_platform(config: AgentConfig, clock: Callable[[], int]) -> tuple[list[C
 
 
 def _check_registration(config: AgentConfig, declared: SiteOut) -> Iterator[Check]:
-    kind = "slurm" if isinstance(config.engine, SlurmConfig) else "local"
+    kinds = {SlurmConfig: "slurm", KubernetesConfig: "kubernetes"}
+    kind = kinds.get(type(config.engine), "local")
     if declared.engine != kind:
         mend = "change [engine] kind, or register the site anew"
         yield warn("engine", f"the platform has {declared.engine}, the file says {kind}", mend)

@@ -14,9 +14,8 @@ from pathlib import Path
 import structlog
 
 from hutong.adapters.engines.base import Engine
-from hutong.adapters.engines.local.engine import LocalEngine
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
-from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.config import AgentConfig, EngineConfig
 from hutong.agent.core import Agent, steady_ms
 from hutong.agent.link import Delivery, HttpLink
@@ -34,11 +33,19 @@ _WORKERS = 4
 
 
 def open_engine(config: EngineConfig, clock: Callable[[], int]) -> Engine:
-    """Return the engine that the configuration describes."""
+    """Return the engine that the configuration describes; the code of the others is not loaded."""
     match config:
         case SlurmConfig():
+            from hutong.adapters.engines.slurm.engine import SlurmEngine
+
             return SlurmEngine(config, clock, steady_ms)
+        case KubernetesConfig():
+            from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
+
+            return KubernetesEngine(config, clock, steady_ms)
         case _:
+            from hutong.adapters.engines.local.engine import LocalEngine
+
             return LocalEngine(config, clock)
 
 

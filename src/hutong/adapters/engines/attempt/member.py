@@ -8,10 +8,12 @@ An attempt of one node needs no follower. Standard library only.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
@@ -23,6 +25,7 @@ from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 FAILED = 70
 TOLD = 128 + signal.SIGTERM
 _LOOK_S = 0.5
+_CALL_S = 5.0
 
 
 class Lead:
@@ -38,7 +41,7 @@ class Lead:
     def run(self, address: str) -> int:
         """Return the supervisor's code, once both have ended."""
         follower = self._start("follow.py", "0", address)
-        while len(met(self._folder, self._nodes)) < self._nodes:
+        while not self._all_there():
             if self._told or self._over() or follower.poll() is not None:
                 follower.terminate()
                 return follower.wait() or (TOLD if self._told else 0)
@@ -46,6 +49,11 @@ class Lead:
         code = self._start("batch.py").wait()
         follower.wait()  # it ends as the attempt does, or as its line does
         return code
+
+    def _all_there(self) -> bool:
+        """Return whether every follower listens; one whose node was taken away leaves its file behind."""
+        where = met(self._folder, self._nodes)
+        return len(where) == self._nodes and all(map(_listens, where))
 
     def _start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         path = Path(__file__).resolve().with_name(program)
@@ -61,6 +69,14 @@ class Lead:
         """Pass TERM on. The supervisor alone, if it is there: it has its ranks end in order."""
         self._told = True
         os.kill(self._children[-1].pid, number)
+
+
+def _listens(where: dict[str, Any]) -> bool:
+    try:
+        socket.create_connection((where["address"], where["port"]), timeout=_CALL_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def main() -> int:

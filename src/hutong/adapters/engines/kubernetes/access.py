@@ -1,4 +1,4 @@
-"""How the API server is reached: by a kubeconfig, or by the service account of the pod that the agent is in."""
+"""How the API server is reached: by a kubeconfig, or by the service account of the agent's own pod."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Pure: the objects to create for an order: jobs in the shape that the server takes, and what goes with them."""
+"""Pure: the objects to create for an order: jobs in a shape that the server takes, and what they need."""
 
 import hashlib
 import math
@@ -266,6 +266,18 @@ def _network(order: Order) -> Json:
         "ingress": [{}] if listens else [{"from": [each_other]}],
         "egress": [{}] if spec.network or listens else [{"to": [each_other]}],
     }
+
+
+def trial(config: KubernetesConfig, pool: str) -> tuple[str, Json]:
+    """Return a job of a pool that is there to be refused, or not: it is never kept."""
+    settings = config.pools[pool]
+    resources = {settings.device: "1"} if settings.device else {"cpu": "1"}
+    container = {"name": CONTAINER, "image": settings.image or "none", "resources": {"limits": resources}}
+    spec: Json = {"restartPolicy": "Never", "containers": [container]}
+    optional = {"priorityClassName": settings.priority_class, "runtimeClassName": settings.runtime_class}
+    spec |= {name: value for name, value in optional.items() if value}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "hutong-doctor-"}}
+    return f"{JOBS}/namespaces/{namespace(config, '')}/jobs", body | {"spec": {"template": {"spec": spec}}}
 
 
 def check(config: KubernetesConfig) -> None:

@@ -49,6 +49,12 @@ class Client:
         self._check(answer)
         return True
 
+    def ask(self, path: str, body: Json) -> Json:
+        """Send a question that is made of an object; nothing is kept of it. Raises Refused or Later."""
+        answer = self._send("POST", path, body=body)
+        self._check(answer)
+        return self._table(answer)
+
     def get(self, path: str) -> Json | None:
         """Return an object, or None if there is none."""
         answer = self._send("GET", path)
@@ -117,11 +123,6 @@ class Client:
                 yield _events(answer)
         except (httpx2.HTTPError, OSError) as error:
             raise Later(f"Kubernetes: {error or type(error).__name__}", 1) from error
-
-    def text(self, path: str, query: Mapping[str, str]) -> str:
-        """Return an answer that is no JSON, such as a pod's log; nothing if there is none."""
-        answer = self._send("GET", path, query=dict(query))
-        return answer.text if answer.status_code == 200 else ""
 
     def _headers(self) -> dict[str, str]:
         try:

@@ -133,6 +133,23 @@ class Cluster:
             found += [parse.event(row) for row in rows]
         return found
 
+    def may(self, namespace: str, group: str, resource: str, verb: str) -> bool:
+        """Return whether we may do something, in a namespace or everywhere. Raises Later, Refused."""
+        asked = {"namespace": namespace, "group": group, "resource": resource, "verb": verb}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        told = self._client.ask(path, review | {"spec": {"resourceAttributes": asked}})
+        return bool((told.get("status") or {}).get("allowed"))
+
+    def refusal(self, trial: tuple[str, dict[str, Any]]) -> str:
+        """Return why an object would be refused, in the cluster's words, or nothing. Raises Later."""
+        path, body = trial
+        try:
+            self._client.ask(f"{path}?dryRun=All", body)
+        except Refused as error:
+            return error.message
+        return ""
+
     def nodes(self) -> list[nodes_of.Node]:
         """Return every node. Raises Later; where we may not ask, Refused."""
         return [
