@@ -1,6 +1,8 @@
 """The API server over HTTP: bounded requests, their errors sorted into ours, lists by pages, and watches."""
 
+import contextlib
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -29,13 +31,20 @@ class Client:
 
     def __init__(self, access: Access, ask_s: float) -> None:
         self._access = access
+        self._watched: set[socket.socket] = set()
         self._http = httpx2.Client(
             base_url=access.server, verify=access.trust, timeout=ask_s, trust_env=False,
             headers={"Accept": "application/json", "User-Agent": "hutong-agent"},
         )  # fmt: skip
 
+    def hang_up(self) -> None:
+        """End all watches: whoever reads them hears that the line is dead."""
+        for sock in list(self._watched):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections; no watch may be going on."""
         self._http.close()
 
     def create(self, collection: str, body: Json) -> bool:
@@ -120,7 +129,12 @@ class Client:
                     if answer.status_code == 410:
                         raise GoneError
                     self._check(answer)
-                yield _events(answer)
+                sock = answer.extensions["network_stream"].get_extra_info("socket")
+                self._watched.add(sock)
+                try:
+                    yield _events(answer)
+                finally:
+                    self._watched.discard(sock)
         except (httpx2.HTTPError, OSError) as error:
             raise Later(f"Kubernetes: {error or type(error).__name__}", 1) from error
 

@@ -42,9 +42,13 @@ class Cluster:
 
     def close(self) -> None:
         """Follow nothing any more."""
-        self._pods.close()
-        for mirror in self._works:
-            mirror.close()
+        mirrors: list[Mirror[Pod] | Mirror[Work]] = [self._pods, *self._works]
+        for mirror in mirrors:
+            mirror.end()
+        self._client.hang_up()
+        for mirror in mirrors:
+            mirror.join()
+        self._client.close()
 
     def server(self) -> tuple[tuple[int, int], frozenset[str]]:
         """Return the server's version and its groups of resources; asked once. Raises Later, Refused."""

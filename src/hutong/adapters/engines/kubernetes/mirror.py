@@ -61,9 +61,14 @@ class Mirror(Generic[R]):
                 raise self._fault or Later("Kubernetes: no answer yet", 2)
             return dict(self._known), dict(self._gone)
 
-    def close(self) -> None:
-        """Watch no more. The thread ends with its watch; it holds nothing that must be put away."""
+    def end(self) -> None:
+        """Begin no watch any more."""
         self._ended.set()
+
+    def join(self) -> None:
+        """Wait for the thread, whose watch must have been ended."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -93,10 +98,6 @@ class Mirror(Generic[R]):
                 asked_s = error.after_s if isinstance(error, Later) else _PAUSES_S[1]
                 self._ended.wait(min(max(pause_s, asked_s if asked_s > 1 else 0), _PAUSES_S[1]))
                 pause_s = min(pause_s * 2, _PAUSES_S[1])
-            except RuntimeError:
-                if self._ended.is_set():  # the line was closed under us
-                    return
-                raise
 
     def _list(self) -> None:
         found, version = self._client.list(self._collection, self._query)
@@ -113,9 +114,7 @@ class Mirror(Generic[R]):
         with self._client.watch(self._collection, self._version, self._query) as events:
             self._touch(connected=True)
             try:
-                for event in events:
-                    if self._ended.is_set():
-                        return
+                for event in () if self._ended.is_set() else events:
                     self._take(str(event.get("type")), event.get("object") or {})
             finally:
                 self._touch(connected=False)
