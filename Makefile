@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 PAYLOAD := .venv-payload
 RAY := .venv-ray
+JUPYTER := .venv-jupyter
 KUBERNETES := $(or $(HUTONG_KUBERNETES),$(HOME)/.cache/hutong/kubernetes/1.20.2)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -35,9 +36,16 @@ $(RAY)/.ready: requirements/ray.txt
 	@$(RAY)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/ray.txt
 	@touch $@
 
+$(JUPYTER)/.ready: requirements/jupyter.txt
+	@echo "installing JupyterLab for the tests' own notebook in $(JUPYTER) (a minute or more) ..."
+	@test -x $(JUPYTER)/bin/python || $(PYTHON) -m venv $(JUPYTER)
+	@$(JUPYTER)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/jupyter.txt
+	@touch $@
+
 setup: $(VENV)/.ready  ## install the platform and its tools in .venv
 payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
 ray: $(RAY)/.ready  ## install Ray, for the tests' own cluster, in .venv-ray
+jupyter: $(JUPYTER)/.ready  ## install JupyterLab, for the tests' own notebook, in .venv-jupyter
 
 kubernetes:  ## find Kubernetes 1.20 in ~/.cache/hutong, or build it from Debian's source (once)
 	@scripts/build_kubernetes.sh "$(KUBERNETES)"
@@ -52,7 +60,7 @@ demo: setup payload  ## the main job for real: train, place, kill, adopt, serve,
 up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
-check: setup payload ray system kubernetes  ## what CI runs: format, lint, types, import rules, tests, docs
+check: setup payload ray jupyter system kubernetes  ## what CI runs: format, lint, types, import rules, tests, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -76,6 +84,6 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 	  --extra dev pyproject.toml -o requirements/platform.txt
 
 clean:  ## remove what was built and installed here; data stays
-	rm -rf $(VENV) $(PAYLOAD) $(RAY) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray kubernetes system demo up check test kill bench wheel lock clean
+.PHONY: help setup payload ray jupyter kubernetes system demo up check test kill bench wheel lock clean

@@ -232,20 +232,31 @@ class KubernetesCluster:
         daemons = [*self._daemons.values(), *self._nodes.values()]
         return wait_for(condition, seconds, what, daemons=daemons, retry=(httpx2.TransportError, OSError))
 
-    def service_account(self, name: str, rules: Sequence[Json], *, namespace: str = "default") -> str:
-        """Make an account that may do what `rules` (RBAC) say; return its token, good for an hour."""
-        base, rbac = (
-            f"/api/v1/namespaces/{namespace}",
-            f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}",
-        )
+    def service_account(
+        self,
+        name: str,
+        rules: Sequence[Json],
+        *,
+        namespace: str = "default",
+        cluster_rules: Sequence[Json] = (),
+    ) -> str:
+        """Make an account and return a token of it, good for an hour.
+
+        It may do what `rules` (RBAC) say in the namespace, and `cluster_rules` everywhere (nodes, say).
+        """
+        base, rbac = f"/api/v1/namespaces/{namespace}", "/apis/rbac.authorization.k8s.io/v1"
+        self.request("POST", f"{base}/serviceaccounts", {"metadata": {"name": name}}).raise_for_status()
         subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        for path, body in (
-            (f"{base}/serviceaccounts", {"metadata": {"name": name}}),
-            (f"{rbac}/roles", {"metadata": {"name": name}, "rules": list(rules)}),
-            (f"{rbac}/rolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]}),
+        for kind, plural, place, allowed in (
+            ("Role", "role", f"{rbac}/namespaces/{namespace}", rules),
+            ("ClusterRole", "clusterrole", rbac, cluster_rules),
         ):
-            self.request("POST", path, body).raise_for_status()
+            if allowed:
+                role = {"metadata": {"name": name}, "rules": list(allowed)}
+                reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+                binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+                self.request("POST", f"{place}/{plural}s", role).raise_for_status()
+                self.request("POST", f"{place}/{plural}bindings", binding).raise_for_status()
         wanted = {"spec": {"expirationSeconds": 3600, "audiences": ["https://kubernetes.default.svc"]}}
         answer = self.request("POST", f"{base}/serviceaccounts/{name}/token", wanted)
         answer.raise_for_status()

@@ -1,5 +1,6 @@
 """Tests of one group run in one worker, so that they share what is dear to start."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,18 +21,14 @@ def test_it(number):
 
 def test_a_group_keeps_to_one_worker(tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text(SAMPLE)
-    options = ["-n", "2", "--dist", "loadgroup", "-q", "-p", "tests.grouping", "-p", "no:cacheprovider"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        *options,
-        "--rootdir",
-        str(tmp_path),
-        "-c",
-        "/dev/null",
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    plugins = ["-p", "xdist.plugin", "-p", "tests.grouping", "-p", "no:cacheprovider"]
+    options = ["-n", "2", "--dist", "loadgroup", "-c", "/dev/null", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, *options, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # the others take seconds to load
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list(tmp_path.glob("gw*"))) == 1

@@ -38,6 +38,12 @@ def data_folder(name: str) -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / name
 
 
+def address(host: str, port: int) -> str:
+    """Return the URL of a server on this machine that listens there."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - where to call, not to listen
+    return f"http://{name}:{port}"
+
+
 def default_data() -> Path:
     """Return where a platform keeps its data: `$HUTONG_HOME`, else the XDG data folder."""
     told = os.environ.get("HUTONG_HOME")
@@ -60,6 +66,9 @@ class Settings(BaseModel):
     api_port: Port = 8470
     gateway_host: str = "127.0.0.1"
     gateway_port: Port = 8471
+    gateway_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?$")] = ""
+    apps_domain: Annotated[str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
+    tunnel_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
     body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
@@ -79,6 +88,25 @@ class Settings(BaseModel):
     def objects_url(self) -> str:
         """The object store's URL: as told, else files in the data folder."""
         return self.objects or f"file://{self.data / 'objects'}"
+
+    @property
+    def gateway_address(self) -> str:
+        """Where people reach the gateway, without a slash at the end."""
+        return self.gateway_url or address(self.gateway_host, self.gateway_port)
+
+    @property
+    def tunnel_address(self) -> str:
+        """Where agents reach this very gateway process, which waits for their tunnels."""
+        return (self.tunnel_url or self.gateway_address).rstrip("/")
+
+    @property
+    def apps(self) -> str:
+        """The domain, with a port if need be, below which each job has a host of its own."""
+        return self.apps_domain or f"localhost:{self.gateway_port}"
+
+    def app_address(self, job: str) -> str:
+        """The address of a job's own pages: a host for each job, so that no two share an origin."""
+        return f"{self.gateway_address.partition('://')[0]}://{job.lower()}.{self.apps}"
 
     @property
     def vault_key(self) -> Path:

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hutong.agent import commands as agent_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
-from hutong.config import Settings, data_folder, new_ulid, now_ms
+from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
@@ -86,7 +86,9 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
             case Part.GATEWAY:
                 from hutong.server.gateway.app import make_gateway
 
-                _listen(make_gateway(services), settings.gateway_host, settings.gateway_port)
+                _listen(
+                    make_gateway(services), settings.gateway_host, settings.gateway_port, "websockets-sansio"
+                )
             case Part.LOOP:
                 from hutong.server.loop import run_loop
 
@@ -124,12 +126,13 @@ def _make_site(services: "Services") -> "ASGIApp":
     return app
 
 
-def _listen(app: "ASGIApp", host: str, port: int) -> None:
+def _listen(app: "ASGIApp", host: str, port: int, ws: Literal["none", "websockets-sansio"] = "none") -> None:
     import uvicorn
 
     uvicorn.run(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2, ws=ws, ws_per_message_deflate=False, ws_max_size=32 << 20,
+        ws_ping_timeout=300.0,
     )  # fmt: skip
 
 
@@ -218,8 +221,8 @@ def _keep_up(
     from hutong.server.up import Household
 
     told = {
-        "api": _url(settings.api_host, settings.api_port),
-        "gateway": _url(settings.gateway_host, settings.gateway_port),
+        "api": address(settings.api_host, settings.api_port),
+        "gateway": address(settings.gateway_host, settings.gateway_port),
     }
     household = Household(settings.data, told, ended)
     try:
@@ -270,11 +273,6 @@ def payload_bin() -> Path:
     """Return the `bin` folder of the software that jobs use: HUTONG_PAYLOAD_BIN, or the repository's."""
     told = os.environ.get("HUTONG_PAYLOAD_BIN")
     return Path(told) if told else Path(__file__).resolve().parents[2] / ".venv-payload" / "bin"
-
-
-def _url(host: str, port: int) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - where to call, not to listen
-    return f"http://{name}:{port}"
 
 
 def _answers(client: "Client") -> bool:

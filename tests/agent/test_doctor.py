@@ -3,11 +3,13 @@
 import fcntl
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from testbeds.certificates import write_certificate
 from tests.agent.scene import SITE, Door
 
 from hutong.adapters.engines.inspection import Check, Level
@@ -100,6 +102,17 @@ def test_a_platform_that_is_out_of_order(doctor: Sick, door: Door) -> None:
     assert "does not answer well" in doctor()["platform"].seen
     door.faults = [404]
     assert bad(doctor()) == {"platform"}
+
+
+def test_a_certificate_that_is_the_centres_own(doctor: Sick, door: Door, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    door.server.socket = context.wrap_socket(door.server.socket, server_side=True)
+    url = door.url.replace("http:", "https:")
+    assert "certificate is not trusted" in doctor(url=url)["platform"].seen
+    assert bad(doctor(url=url, authorities=str(certificate))) == set()
+    assert "cannot be used" in doctor(url=url, authorities=str(tmp_path / "none"))["platform"].seen
 
 
 @pytest.mark.parametrize(

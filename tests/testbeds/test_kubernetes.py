@@ -110,7 +110,9 @@ def test_a_job_that_asks_for_too_many_devices_says_so(cluster: KubernetesCluster
 
 def test_an_account_may_do_what_its_role_says_and_no_more(cluster: KubernetesCluster) -> None:
     rules = [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list"]}]
-    token = cluster.service_account("reader", rules)
+    nodes = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
+    token = cluster.service_account("reader", rules, cluster_rules=nodes)
+    assert cluster.request("GET", "/api/v1/nodes", token=token).status_code == 200
     assert cluster.request("GET", JOBS, token=token).status_code == 200
     assert cluster.request("GET", PODS, token=token).status_code == 403
     assert cluster.request("GET", JOBS, token="wrong").status_code == 401

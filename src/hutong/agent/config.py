@@ -40,6 +40,12 @@ class AgentConfig:
     authorities: Path | None = None
 
     @property
+    def kind(self) -> str:
+        """The engine's name, as the platform knows it."""
+        kinds = {SlurmConfig: "slurm", KubernetesConfig: "kubernetes"}
+        return kinds.get(type(self.engine), "local")
+
+    @property
     def attempts(self) -> Path:
         """The folder of attempts, which every machine that runs jobs must see."""
         return self.engine.root if isinstance(self.engine, FolderConfig) else self.engine.folder.root

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 
 from hutong.adapters.engines.attempt.checks import check_leftovers, check_space
 from hutong.adapters.engines.inspection import Check, Inspector, bad, is_shared, kind_of, ok, warn
-from hutong.adapters.engines.kubernetes.config import KubernetesConfig
-from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import AgentConfig, read_agent
 from hutong.agent.inspectors import inspector_of
 from hutong.agent.link import HttpLink
@@ -130,11 +128,9 @@ def _ask_platform(config: AgentConfig, clock: Callable[[], int]) -> tuple[list[C
 
 
 def _check_registration(config: AgentConfig, declared: SiteOut) -> Iterator[Check]:
-    kinds = {SlurmConfig: "slurm", KubernetesConfig: "kubernetes"}
-    kind = kinds.get(type(config.engine), "local")
-    if declared.engine != kind:
+    if declared.engine != config.kind:
         mend = "change [engine] kind, or register the site anew"
-        yield warn("engine", f"the platform has {declared.engine}, the file says {kind}", mend)
+        yield warn("engine", f"the platform has {declared.engine}, the file says {config.kind}", mend)
     if declared.admission != "active":
         mend = f"`hutong site drain {config.site} --undo` opens it again"
         yield warn("admission", f"the platform sends no new work: {declared.admission}", mend)

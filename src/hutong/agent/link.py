@@ -4,6 +4,7 @@ import hashlib
 import random
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -44,11 +45,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Commands in order, the attempts whose log somebody reads, and the platform's clock (UTC ms)."""
+    """Commands in order, the attempts whose log somebody reads, the platform's clock (UTC ms), and calls."""
 
     commands: tuple[Command, ...]
     watched: frozenset[AttemptKey]
     now_ms: int
+    dials: tuple[wire.DialDoc, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class HttpLink:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._tries = tries
+        self._dialed: deque[str] = deque(maxlen=wire.DIALS_AT_ONCE)
         self._timeout_s = timeout_s
         self._client = httpx2.Client(
             base_url=url.rstrip("/") + "/v1/agent",
@@ -129,11 +132,12 @@ class HttpLink:
         return _parse(self._again(lambda: self._send("GET", "/site"), tries=1), wire.SiteOut)
 
     def take(self, after: int, wait_s: float) -> Delivery:
-        """Return open commands; one long poll, not repeated here."""
-        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S))
+        """Return open commands; one long poll, not repeated here. A call for a tunnel is heard once."""
+        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S), dialed=tuple(self._dialed))
         out = self._post("/take", ask, wire.TakeOut, tries=1, wait_s=wait_s)
         commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
-        return Delivery(commands, frozenset(AttemptKey(key) for key in out.watched), out.now_ms)
+        self._dialed.extend(each.id for each in out.dials)
+        return Delivery(commands, frozenset(AttemptKey(key) for key in out.watched), out.now_ms, out.dials)
 
     def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
         """Store reports and an observation."""

@@ -21,6 +21,7 @@ from hutong.agent.core import Agent, steady_ms
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
+from hutong.agent.tunnels import Tunnels
 from hutong.config import now_ms
 from hutong.core.kernel.errors import Broken, Denied, Later, Refused
 
@@ -83,8 +84,9 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     bell = threading.Event()
+    tunnels = Tunnels(engine, config.url, config.token)
     listener = threading.Thread(
-        target=_listen, args=(agent, config.site, inbox, bell, ended), name="listen", daemon=True
+        target=_listen, args=(agent, config.site, inbox, bell, ended, tunnels), name="listen", daemon=True
     )
     listener.start()
     try:
@@ -92,6 +94,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     finally:
         staging.shutdown(wait=False, cancel_futures=True)
         shipping.shutdown(wait=False, cancel_futures=True)
+        tunnels.close()
         link.close()
         _log.info("agent ended", site=config.site)
 
@@ -102,8 +105,9 @@ def _listen(
     inbox: queue.SimpleQueue[Delivery],
     bell: threading.Event,
     ended: threading.Event,
+    tunnels: Tunnels,
 ) -> None:
-    """Long-poll for commands; each delivery goes to the loop at once."""
+    """Long-poll for commands; each delivery goes to the loop at once, and calls for tunnels sooner."""
     pause_s = 0.2
     while not ended.is_set():
         try:
@@ -119,6 +123,7 @@ def _listen(
                 return
             raise
         pause_s = 0.2
+        tunnels.dig(delivery.dials)
         inbox.put(delivery)
         bell.set()
 

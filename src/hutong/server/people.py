@@ -62,12 +62,14 @@ def _principal(store: Store, token: Token) -> Principal | None:
             record = store.get("person", token.owner)
             if record is None:
                 return None
-            person = read(Person, record)
-            roles = tuple(
-                (project.id, dict(project.members)[person.id]) for project in projects_of(store, person.id)
-            )
-            return Principal(person.id, person.operator, roles, scopes=scopes)
+            return principal_of_person(store, read(Person, record), scopes)
     raise Broken(f"token {token.id} is of the unknown kind {token.kind!r}")
+
+
+def principal_of_person(store: Store, person: Person, scopes: frozenset[str] = frozenset()) -> Principal:
+    """Return a person as what they are to each of their projects now."""
+    roles = tuple((project.id, dict(project.members)[person.id]) for project in projects_of(store, person.id))
+    return Principal(person.id, person.operator, roles, scopes=scopes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,12 @@ LOG_CHUNK_BYTES = 256 * 1024
 REPORTS_AT_ONCE = 500
 KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
+DIALS_AT_ONCE = 500
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+DialId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 Text = Annotated[str, Field(max_length=2_000)]
 Number = Annotated[int, Field(ge=0, lt=1 << 53)]
 AttemptNumber = Annotated[int, Field(ge=1, le=999_999)]
@@ -189,11 +191,15 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
 
 
 class TakeIn(Shape):
-    """Ask for commands with an id above `after`; 0 repeats every command that is still open."""
+    """Ask for commands with an id above `after`; 0 repeats every command that is still open.
+
+    `dialed` are calls for tunnels that were heard already.
+    """
 
     after: Number = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     wait_s: Annotated[float, Field(ge=0, le=WAIT_AT_MOST_S)] = 0.0
+    dialed: Annotated[tuple[DialId, ...], Field(max_length=DIALS_AT_ONCE)] = ()
 
 
 class CommandDoc(Shape):
@@ -214,11 +220,32 @@ class CommandDoc(Shape):
     checkpoint: Digest | None = None
 
 
+class DialDoc(Shape):
+    """A call for a tunnel: connect `port` of a rank, or a command beside it (0), to who waits at `url`.
+
+    The tunnel is an outbound WebSocket to `<url>/v1/tunnels/<id>` with the site's token. Its first message is
+    text, `DialAnswer`; then binary messages are bytes of the stream, the text `eof` is the end of one side.
+    """
+
+    id: DialId
+    key: Key
+    rank: Annotated[int, Field(ge=0, lt=1_000_000)]
+    port: Annotated[int, Field(ge=0, le=65_535)]
+    url: Annotated[str, Field(max_length=2_000)]
+
+
+class DialAnswer(Shape):
+    """What became of a call: `error` is empty if the stream is open."""
+
+    error: Text = ""
+
+
 class TakeOut(Shape):
-    """Commands in order of id, the attempts whose log somebody reads now, and the platform's clock."""
+    """Commands in order of id, the attempts whose log somebody reads now, calls, and the platform's clock."""
 
     commands: tuple[CommandDoc, ...] = ()
     watched: tuple[str, ...] = ()
+    dials: tuple[DialDoc, ...] = ()
     now_ms: Number
 
 

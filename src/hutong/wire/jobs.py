@@ -74,6 +74,7 @@ class Attempt(Shape):
     outputs: tuple[Output, ...]
     missing: str
     endpoint: str = ""
+    port: int = 0
 
 
 class Conditions(Shape):
@@ -96,7 +97,7 @@ class Job(Shape):
     id: Ulid
     name: str
     project: Slug
-    type: Literal["task", "service"]
+    type: Literal["task", "service", "notebook"]
     state: State
     reason: str
     by: str
@@ -131,6 +132,24 @@ class CancelReason(Shape):
     """Why."""
 
     reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Open(Shape):
+    """Where to go on the job's own host: a path of it."""
+
+    path: Annotated[str, Field(max_length=2_000, pattern=r"^/")] = "/"
+
+
+class Opened(Shape):
+    """How to reach into a running job, for who asked.
+
+    `url` opens its pages in a browser, once, until `expires`; it is empty where the job has no port.
+    `gateway` is where lines for commands and ports begin, see `GET /v1/jobs/{job}/line` there.
+    """
+
+    url: str
+    expires: Time
+    gateway: str
 
 
 class Check(Shape):

@@ -67,8 +67,20 @@ class PoolUse(Shape):
     pue: str
 
 
+class Maintenance(Shape):
+    """A span in which a centre is worked on; no job is placed there that may still run when it begins.
+
+    `stop_jobs`: what runs all the same when it begins is stopped and tried again elsewhere.
+    """
+
+    start: Time
+    end: Time
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    stop_jobs: bool = False
+
+
 class Site(Shape):
-    """A centre with its present condition."""
+    """A centre with its present condition; `maintenance` goes on or is to come."""
 
     id: Slug
     name_zh: str
@@ -84,6 +96,7 @@ class Site(Shape):
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool
+    maintenance: tuple[Maintenance, ...]
     pools: tuple[PoolUse, ...]
 
 

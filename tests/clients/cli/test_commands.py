@@ -161,6 +161,24 @@ def test_bills_and_sites_are_shown_within_eighty_columns(house: Any) -> None:
     assert "2026-11-22" in wrong.err
 
 
+def test_a_maintenance_is_announced_shown_and_cancelled(house: Any) -> None:
+    words = ("site", "maintain", "haidian")
+    span = ("--from", "2100-01-01T08:00", "--until", "2100-01-01T20:00+00:00", "--reason", "cooling")
+    made = json.loads(house.run(*words, *span, "--stop-jobs", "--json", admin=True).out)["maintenance"]
+    assert [(each["end"], each["reason"], each["stop_jobs"]) for each in made] == [
+        ("2100-01-01T20:00:00.000Z", "cooling", True)
+    ]
+    assert "maintenance" in house.run("sites", env={"COLUMNS": "200"}).out
+    assert house.run(*words, *span).code == 2, "a user may not"
+    for wrong in (
+        ("--reason", "x"),
+        (*span, "--cancel"),
+        ("--from", "soon", "--until", "later", "--reason", "x"),
+    ):
+        assert house.run(*words, *wrong, admin=True).code == 2
+    assert "no maintenance to come" in house.run(*words, "--cancel", admin=True).out
+
+
 def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
     assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
     again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)

@@ -116,6 +116,14 @@ def test_another_card_can_be_named(here: Path) -> None:
     assert json.loads(named.out)["job"]["resources"]["accelerators"] == {"910B": 2, "A100": 2}
 
 
+@pytest.mark.parametrize("command", FILES)
+def test_a_card_cannot_be_named_for_a_file_that_asks_for_none(here: Path, command: str) -> None:
+    write(here, "old", FILES[command].replace(" --gres=gpu:a100:2", "").replace("{gpu: A100:2}", "{}"))
+    done = run(command, "old", "--accelerator", "A100")
+    assert done.code == 2
+    assert "asks for no cards" in done.err
+
+
 def test_cards_come_from_the_catalogue(here: Path) -> None:
     write(here, "old", SCRIPT.replace("gpu:a100:2", "gpu:2"))
     models = json.loads(run("sbatch", "old", "--json").out)["job"]["resources"]["accelerators"]
@@ -161,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_named(here: Path, command: str) -> None:
         assert says in done.err
     big = run(command, write(here, "big", b"#!/bin/bash\n" + b"# padding\n" * 1_000_000))
     assert big.code == 2
-    assert "larger than 1 MiB" in big.err
+    assert "is larger than" in big.err
 
 
 def test_a_batch_script_given_to_run_is_sent_to_the_import(here: Path) -> None:

@@ -41,7 +41,7 @@ def test_families_cover_all_that_the_core_can_say() -> None:
     assert set(FAMILIES["attempt."]) == {state.value for state in AttemptState}
     assert set(FAMILIES["category."]) | {"none"} == {category.value for category in Category}
     assert set(FAMILIES["part."]) == set(PARTS)
-    assert set(FAMILIES["why."]) >= NEVER | {"busy", "unreachable", "draining"}
+    assert set(FAMILIES["why."]) >= NEVER | {"busy", "maintenance", "unreachable", "draining"}
     kinds = {each.kind for each in vars(facts).values() if isinstance(getattr(each, "kind", None), str)}
     assert set(FAMILIES["fact."]) == kinds
 

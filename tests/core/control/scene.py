@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hutong.core.book.money import HoldPart, Lot, LotKind
 from hutong.core.book.snapshot import Absence, JobOutcome, JobRow, PoolUse, Snapshot
-from hutong.core.capacity.sites import Pool, Site, SiteStatus, Supply
+from hutong.core.capacity.sites import Maintenance, Pool, Site, SiteStatus, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, attempt_key
@@ -74,6 +74,7 @@ def snapshot(
     absence: tuple[int, int] | None = None,
     use: tuple[PoolUse, ...] = (),
     observed_ms: int | None = None,
+    maintenance: tuple[Maintenance, ...] = (),
 ) -> Snapshot:
     rows = tuple(JobRow(job, spec, LAB) for job in jobs)
     seen = {"bj": now_ms, "tj": now_ms} if seen is None else seen
@@ -87,7 +88,7 @@ def snapshot(
         now_ms=now_ms,
         due=tuple(row for row in rows if row.job.state != "QUEUED"),
         queue=tuple(row for row in rows if row.job.state == "QUEUED"),
-        sites=SITES,
+        sites=(replace(SITES[0], maintenance=maintenance), *SITES[1:]),
         statuses=statuses,
         use=use,
         lots={LAB: lots},

@@ -17,9 +17,24 @@ from hutong.core.placement.receipt import (
     encode_receipt,
     replay,
 )
-from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.request import Closing, Policy, PoolView, Request
 from hutong.core.work.spec import Ask
 
+T0 = 1_795_000_000_000  # 2026-11-18 11:06:40 UTC
+HOUR_MS = 3_600_000
+# A receipt as the first version of the decision wrote it, byte by byte, and its digest.
+FIRST = (
+    b'{"at_ms":7,"attempt":1,"decision":{"chosen":0,"rows":[{"accelerator":"H100","cards":8,"eligible":true,'
+    b'"parts":[250000,1000000,1000000,995024,300000],"pool":"a","score_ppm":714502,"site":"bj","why_not":null}]},'
+    b'"job":"01J","policy":{"distance":1,"fit":1,"green":3,"name":"balanced","price":3,"wait":2},"pools":['
+    b'{"accelerator":"H100","admission":"active","cards_free":32,"cards_per_node":8,"cpus_per_node":64,'
+    b'"distance_km":10,"green_ppm":300000,"memory_bytes_per_node":1000000000000,"nodes":4,"pool":"a",'
+    b'"price_micro_per_card_hour":10000000,"pue_milli":1200,"reachable":true,"site":"bj","wait_s":0}],'
+    b'"request":{"allow":[],"asks":[{"accelerator":"H100","cards_per_node":4}],"cpus":8,"deny":[],'
+    b'"latency_class":"batch","max_hourly_cost_micro":null,"memory_bytes":10000000000,"nodes":2,'
+    b'"ordered":false,"run_ms":3600000},"version":1}'
+)
+FIRST_DIGEST = "sha256:445b829d2187ecc763b0068a362d9ba725ece4230ee34e757e27527584fb6ca1"
 BALANCED = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3)
 POOL = PoolView(
     site="bj", pool="a", accelerator="H100", nodes=4, cards_per_node=8, cards_free=32, cpus_per_node=64,
@@ -49,6 +64,10 @@ pools = st.lists(
         wait_s=st.integers(0, 10**6),
         admission=st.sampled_from(Admission),
         reachable=st.booleans(),
+        closing=st.none()
+        | st.builds(
+            Closing, st.integers(0, 10**8), st.integers(0, 1 << 45), st.integers(0, 1 << 45), st.text()
+        ),
     ),
     max_size=6,
     unique_by=lambda view: (view.site, view.pool),
@@ -142,6 +161,7 @@ def test_a_receipt_that_was_tampered_with_does_not_replay() -> None:
         ({"cpus_per_node": 1}, "cpus"),
         ({"admission": Admission.DRAIN}, "draining"),
         ({"reachable": False}, "unreachable"),
+        ({"closing": Closing(0, T0, T0 + HOUR_MS, "cooling")}, "maintenance"),
         ({"cards_free": 7}, "busy"),
     ],
 )
@@ -151,6 +171,27 @@ def test_each_refusal_has_its_code(change: dict[str, object], code: str) -> None
     assert why.code == code
     assert why.text
     assert why.change
+
+
+def test_a_receipt_of_the_first_version_is_read_kept_and_replayed() -> None:
+    receipt = decode_receipt(FIRST)
+    assert receipt.pools[0].closing is None
+    assert encode_receipt(receipt) == FIRST
+    assert digest(receipt) == FIRST_DIGEST
+    assert replay(receipt) == receipt
+
+
+def test_a_maintenance_lets_in_what_ends_before_it_and_says_how_long_that_may_be() -> None:
+    closing = Closing(90 * 60_000 + 1, T0, T0 + HOUR_MS, "new cooling")
+    pool = replace(POOL, closing=closing)
+    assert refuse(replace(REQUEST, run_ms=closing.in_ms), pool) is None
+    why = refuse(replace(REQUEST, run_ms=closing.in_ms + 1), pool)
+    assert why is not None
+    assert why.text == "maintenance from 2026-11-18 11:06 UTC until 2026-11-18 12:06 UTC: new cooling"
+    assert why.change == "max_duration: 90m or less fits before it, or wait until 2026-11-18 12:06 UTC"
+    during = refuse(replace(REQUEST, run_ms=1), replace(POOL, closing=replace(closing, in_ms=0)))
+    assert during is not None
+    assert during.change == "wait until 2026-11-18 12:06 UTC"
 
 
 def test_a_lasting_refusal_is_named_before_a_passing_one() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from hutong.server.services import bootstrap
 
 PROJECT = {"id": "physics", "institution": "tsinghua", "title": "Physics", "owner": "li"}
@@ -53,6 +55,53 @@ def test_a_site_is_shown_with_its_condition_and_takes_no_work_when_it_is_closed(
     assert closed.json()["admission"] == "inactive"
     assert platform.http.put(url, json={"admission": "active"}, headers=li).status_code == 403
     assert platform.http.get("/v1/sites", headers=li).json()["items"][0]["admission"] == "inactive"
+
+
+def test_a_maintenance_is_announced_by_operators_and_seen_by_all(platform: Any, li: dict[str, str]) -> None:
+    url = "/v1/sites/haidian/maintenance"
+    day = {"start": "2100-01-01T08:00:00.000Z", "end": "2100-01-02T08:00:00+08:00", "reason": "cooling"}
+    assert platform.http.post(url, json=day, headers=li).status_code == 403
+    for _ in range(2):  # a repeat changes nothing
+        answer = platform.http.post(url, json=day, headers=platform.operator)
+        assert answer.status_code == 200, answer.text
+    week = {**day, "start": "2099-01-01T08:00:00Z", "end": "2099-01-02T08:00:00Z", "stop_jobs": True}
+    platform.http.post(url, json=week, headers=platform.operator)
+    seen = platform.http.get("/v1/sites/haidian", headers=li).json()["maintenance"]
+    assert [(each["start"], each["end"], each["stop_jobs"]) for each in seen] == [
+        ("2099-01-01T08:00:00.000Z", "2099-01-02T08:00:00.000Z", True),
+        ("2100-01-01T08:00:00.000Z", "2100-01-02T00:00:00.000Z", False),
+    ]
+    assert platform.http.delete(url, headers=li).status_code == 403
+    assert platform.http.delete(url, headers=platform.operator).json()["maintenance"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"start": "tomorrow"}, "/start"),
+        ({"end": "2100-01-01T07:00:00Z"}, "/end"),
+        ({"start": "2000-01-01T00:00:00Z", "end": "2000-01-02T00:00:00Z"}, "/end"),
+        ({"end": "2101-01-01T00:00:00Z"}, "/end"),
+    ],
+)
+def test_a_maintenance_that_makes_no_sense_is_refused(
+    platform: Any, li: dict[str, str], change: dict[str, str], path: str
+) -> None:
+    day = {"start": "2100-01-01T08:00:00Z", "end": "2100-01-02T08:00:00Z", "reason": "cooling"}
+    url = "/v1/sites/haidian/maintenance"
+    answer = platform.http.post(url, json={**day, **change}, headers=platform.operator)
+    assert answer.status_code in {400, 422}
+    assert answer.json()["problems"][0]["path"] == path
+
+
+def test_an_agent_sees_its_own_site_and_does_not_thereby_call(platform: Any, li: dict[str, str]) -> None:
+    made = platform.http.post("/v1/sites/haidian/tokens", headers=platform.operator).json()
+    agent = {"Authorization": f"Bearer {made['secret']}"}
+    seen = platform.http.get("/v1/agent/site", headers=agent).json()
+    assert (seen["site"], seen["admission"]) == ("haidian", "active")
+    assert seen["pools"][0]["accelerator"]
+    assert platform.http.get("/v1/sites/haidian", headers=li).json()["last_seen"] is None
+    assert platform.http.get("/v1/agent/site", headers=li).status_code == 403
 
 
 def test_a_wrong_site_is_refused_field_by_field(platform: Any) -> None:

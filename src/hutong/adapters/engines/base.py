@@ -1,9 +1,10 @@
 """The engine contract: the few verbs every centre's scheduler must answer, and abilities as data."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -61,6 +62,18 @@ class Seen:
     started_ms: int = 0
     port: int = 0
     ended: Ended | None = None
+
+
+@runtime_checkable
+class Reachable(Protocol):
+    """An engine that leads connections to its jobs."""
+
+    async def reach(self, key: AttemptKey, rank: int, port: int) -> socket.socket:
+        """Return a connected, non-blocking stream to a port of the job, or for port 0 to a command of a rank.
+
+        Raises Refused if that cannot be, Later if it cannot be now.
+        """
+        ...
 
 
 class Engine(Protocol):

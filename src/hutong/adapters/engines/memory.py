@@ -12,7 +12,6 @@ from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Ended, RankExit
-from hutong.core.work.spec import JobType
 from hutong.core.work.states import AttemptState, Category
 
 _STOPPED = {
@@ -119,7 +118,7 @@ class MemoryEngine:
             self.play(spec.run, {**env, "HUTONG_NODE_RANK": str(rank)}, rank)
             for rank in range(spec.num_nodes)
         )
-        port = 20_000 + self.starts % 10_000 if spec.type is JobType.SERVICE or spec.ports else 0
+        port = 20_000 + self.starts % 10_000 if spec.type.listens or spec.ports else 0
         self._runs[key] = _Run(order, self.clock(), self.play(spec.setup, env, -1), plays, port)
         self.starts += 1
         return Receipt(key, adopted=False)

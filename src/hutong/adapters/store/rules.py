@@ -27,6 +27,7 @@ from hutong.core.work.states import AttemptState, JobState
 
 PAGE_MAX = 1000
 WATCHED_MAX = 200
+DIALS_MAX = 500
 FAULTS_MAX = 100
 SEEN_EVERY_MS = 1000
 # A moment this far ahead of now was written before our clock was set back: it counts for nothing.

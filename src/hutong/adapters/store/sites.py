@@ -10,8 +10,8 @@ from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
 from hutong.adapters.store.loop import forget, read_statuses
-from hutong.adapters.store.tables import absences, commands, facts, jobs, statuses, watches
-from hutong.core.book.store import Reported, Sighting, Taken
+from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
+from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId, attempt_key
@@ -119,6 +119,22 @@ class Sites:
         with self._db.read() as connection:
             keys = connection.execute(query.order_by(watches.c.key).limit(rules.WATCHED_MAX)).scalars().all()
         return tuple(AttemptKey(key) for key in keys)
+
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(dials.delete().where(dials.c.expires_ms <= now_ms))
+            connection.execute(dials.insert().values(**asdict(dial)))
+
+        self._db.write(work)
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
+        query = sa.select(dials).where(dials.c.site == site, dials.c.expires_ms > now_ms)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(dials.c.id).limit(rules.DIALS_MAX)).mappings().all()
+        return tuple(Dial(**row) for row in rows)
 
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
         insert = self._db.upsert(statuses)

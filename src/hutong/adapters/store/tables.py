@@ -147,6 +147,21 @@ watches = sa.Table(
     _index("ix_watches_site", "site", "until_ms"),
 )
 
+# Calls for tunnels: each lives for seconds.
+dials = sa.Table(
+    "dials",
+    metadata,
+    _text("id", key=True),
+    _text("site"),
+    _text("key"),
+    _int("rank"),
+    _int("port"),
+    _text("url"),
+    _int("expires_ms"),
+    _index("ix_dials_site", "site", "expires_ms"),
+    _index("ix_dials_expires", "expires_ms"),
+)
+
 # L4: what is held never exceeds what is there; `floor_micro` is null for accounts that may go anywhere.
 accounts = sa.Table(
     "accounts",

@@ -11,6 +11,7 @@ from hutong.clients.cli import (
     job_commands,
     model_commands,
     money_commands,
+    reach_commands,
     run_commands,
     site_commands,
 )
@@ -60,6 +61,7 @@ def make_cli(
         run_commands,
         import_commands,
         job_commands,
+        reach_commands,
         model_commands,
         money_commands,
         site_commands,

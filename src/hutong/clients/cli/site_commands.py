@@ -1,5 +1,6 @@
 """Commands about centres."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.wire.sites import NewSite, PoolUse, Site
+from hutong.wire.sites import Maintenance, NewSite, PoolUse, Site
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The centre's id.", show_default=False)]
 MOST_BYTES = 1 << 20
@@ -41,6 +42,7 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
     else:
         notes = [f"out of reach since {local(site.last_seen)}" if site.last_seen else "not seen yet"]
     notes += ["declared"] if site.declared_only else []
+    notes += [f"maintenance {local(each.start)} to {local(each.end)}" for each in site.maintenance[:1]]
     return [
         (
             site.id if not index else "", pool.id, pool.accelerator, f"{pool.cards_in_use}/{pool.cards}",
@@ -139,10 +141,55 @@ def drain(
         say(Text.assemble(now.id, " is ", state(now.admission)))
 
 
+def maintain(
+    site: SiteArgument,
+    start: Annotated[str, typer.Option("--from", help="When it begins, such as 2026-12-01T08:00.")] = "",
+    end: Annotated[str, typer.Option("--until", help="When it is over. Without an offset: local time.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What users are told.")] = "",
+    stop_jobs: Annotated[
+        bool, typer.Option("--stop-jobs", help="Stop what still runs then; it is tried again elsewhere.")
+    ] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel all that goes on or is to come.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Announce a maintenance: no job is placed there that may still run when it begins.
+
+    Example: hutong site maintain beijing-a --from 2026-12-01T08:00 --until 2026-12-01T20:00 --reason cooling
+    """
+    told = {"--from": start, "--until": end, "--reason": reason}
+    wrong = [name for name, value in told.items() if bool(value) == cancel]
+    wrong += ["--stop-jobs"] if cancel and stop_jobs else []
+    if wrong:
+        text = "does not go with --cancel" if cancel else "is missing"
+        raise Refused("bad_option", "nothing was changed", tuple(Problem(name, text) for name in wrong))
+    window = None
+    if not cancel:
+        first, last = _time("--from", start), _time("--until", end)
+        window = Maintenance(start=first, end=last, reason=reason[:200], stop_jobs=stop_jobs)
+    with connect() as client:
+        now = client.sites.add_maintenance(site, window) if window else client.sites.cancel_maintenance(site)
+    if as_json:
+        show_json(now)
+        return
+    for each in now.maintenance:
+        say(f"{now.id} is closed from {local(each.start)} to {local(each.end)}: {each.reason}")
+    if not now.maintenance:
+        say(f"{now.id} has no maintenance to come")
+
+
+def _time(option: str, text: str) -> str:
+    """Return a time as the wire has it; one without an offset is this machine's."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as err:
+        problem = Problem(option, f"{text!r} is not a time", "2026-12-01T08:00, or with an offset such as Z")
+        raise Refused("bad_option", "nothing was changed", (problem,)) from err
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Centres")(sites)
     group = typer.Typer(help="Enter and run centres (operators).", no_args_is_help=True)
-    for verb in (add, token, drain):
+    for verb in (add, token, drain, maintain):
         group.command()(verb)
     app.add_typer(group, name="site", rich_help_panel="Centres")

@@ -39,6 +39,7 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/language", sign_in.speak),
     ("GET", "/jobs", jobs.mine),
     ("GET", "/jobs/new", new_job.blank),
+    ("GET", "/jobs/{job}/open", job.enter),
     ("POST", "/jobs/new", new_job.answer),
     ("GET", "/jobs/{job}", job.overview),
     ("GET", "/jobs/{job}/receipt", job.receipt),

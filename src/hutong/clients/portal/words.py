@@ -22,7 +22,7 @@ CATEGORIES = (
 )  # fmt: skip
 WHY_NOT = (
     "other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear", "draining",
-    "unreachable", "busy",
+    "unreachable", "maintenance", "busy",
 )  # fmt: skip
 WAITING = (*WHY_NOT, "no_site", "no_funds", "retry", "never")
 
@@ -43,7 +43,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "unit.": ("card-hour", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),
     "deployment.": ("STARTING", "READY", "STOPPING", "STOPPED", "FAILED"),
-    "type.": ("task", "service"),
+    "type.": ("task", "service", "notebook"),
     "error.": ("400", "403", "404", "409", "413", "422", "500", "503"),
 }  # fmt: skip
 

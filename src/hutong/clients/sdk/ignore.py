@@ -90,11 +90,28 @@ def _translate(glob: str) -> str:
             out.append("[^/]")
             at += 1
         elif glob[at] == "[" and (end := glob.find("]", at + 2)) > 0:
-            body = glob[at + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            body = f"^{body[1:]}" if body.startswith(("!", "^")) else body
-            out.append(f"(?!/)[{body}]")
+            out.append(_set_of(glob[at + 1 : end]))
             at = end + 1
         else:
             out.append(re.escape(glob[at]))
             at += 1
     return "".join(out)
+
+
+def _set_of(body: str) -> str:
+    """Return the expression of what stands in brackets; a range whose ends are swapped holds nothing."""
+    other = body.startswith(("!", "^"))
+    body = body[1:] if other else body
+    items: list[str] = []
+    at = 0
+    while at < len(body):
+        if body[at + 1 : at + 2] == "-" and at + 2 < len(body):
+            low, high = body[at], body[at + 2]
+            items += [f"{re.escape(low)}-{re.escape(high)}"] if low <= high else []
+            at += 3
+        else:
+            items.append(re.escape(body[at]))
+            at += 1
+    if not items:
+        return "[^/]" if other else "(?!)"
+    return f"(?!/)[{'^' if other else ''}{''.join(items)}]"

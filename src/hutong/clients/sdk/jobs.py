@@ -132,6 +132,11 @@ def has_object(digest: str) -> Call[None]:
     return Call("HEAD", path_of("objects", digest), nothing)
 
 
+def open_job(job: str, path: str = "/") -> Call[j.Opened]:
+    """Return a link that opens the running job's own pages once, and where lines into it begin."""
+    return post(path_of("jobs", job, "open"), shape(j.Opened), j.Open(path=path), keyed=False)
+
+
 class JobVerbs:
     """Jobs: submit, watch, stop, explain, account for."""
 
@@ -149,6 +154,7 @@ class JobVerbs:
     replay = Verb(replay)
     read_log = Verb(read_log)
     bill = Verb(bill)
+    open = Verb(open_job)
     outputs = ListVerb(outputs)
     output = Verb(output)
 

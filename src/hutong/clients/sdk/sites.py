@@ -28,6 +28,16 @@ def set_admission(site: str, admission: str) -> Call[s.Site]:
     return Call("PUT", path_of("sites", site, "admission"), shape(s.Site), body=document(change))
 
 
+def add_maintenance(site: str, window: s.Maintenance) -> Call[s.Site]:
+    """Announce a maintenance; one that begins at the same moment is replaced (operators)."""
+    return Call("POST", path_of("sites", site, "maintenance"), shape(s.Site), body=document(window))
+
+
+def cancel_maintenance(site: str) -> Call[s.Site]:
+    """Cancel every maintenance that goes on or is to come (operators)."""
+    return Call("DELETE", path_of("sites", site, "maintenance"), shape(s.Site))
+
+
 def create_site_token(site: str) -> Call[Token]:
     """Make a token for the centre's agent; the secret is shown in this answer only (operators)."""
     return post(path_of("sites", site, "tokens"), shape(Token))
@@ -40,4 +50,6 @@ class SiteVerbs:
     get = Verb(get_site)
     list = ListVerb(list_sites)
     set_admission = Verb(set_admission)
+    add_maintenance = Verb(add_maintenance)
+    cancel_maintenance = Verb(cancel_maintenance)
     create_token = Verb(create_site_token)

@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 _MEMBER = frozenset(
     {
-        "job.submit", "job.read", "job.cancel", "model.write", "model.read", "deployment.write",
+        "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
         "project.read", "model.call",
     }

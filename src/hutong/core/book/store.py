@@ -124,6 +124,22 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Dial:
+    """A call for a tunnel: the site's agent shall connect a rank's port to who waits at `url`.
+
+    `id` is a secret that is good for one tunnel; `port` 0 asks for a command beside the rank instead.
+    """
+
+    id: str
+    site: SiteId
+    key: AttemptKey
+    rank: int
+    port: int
+    url: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerCheck:
     """What a full check of the ledger found; `faults` is empty when all invariants hold."""
 
@@ -204,6 +220,14 @@ class Store(Protocol):
 
     def watched(self, site: SiteId, now_ms: int) -> tuple[AttemptKey, ...]:
         """Return the attempts of a site whose log somebody reads now (at most 200)."""
+        ...
+
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+        ...
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
         ...
 
     # Ledger

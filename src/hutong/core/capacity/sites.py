@@ -1,8 +1,9 @@
 """Sites and pools: what a centre declares, and what is known of it right now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.ids import PoolId, SiteId
 
 
@@ -49,8 +50,22 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A span of UTC milliseconds, `[from_ms, until_ms)`, in which a centre is worked on.
+
+    No job is placed that may still run when it begins. With `stop_jobs`, those that run all the same are
+    stopped then and tried again elsewhere; without, they are left alone.
+    """
+
+    from_ms: int
+    until_ms: int
+    reason: str
+    stop_jobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """One computing centre as its operator declared it."""
+    """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
 
     id: SiteId
     name_zh: str
@@ -63,6 +78,12 @@ class Site:
     admission: Admission = Admission.ACTIVE
     declared_only: bool = False
     service_host: str = ""
+    maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
+
+    def closing(self, now_ms: int) -> Maintenance | None:
+        """Return the maintenance that goes on, or the next one."""
+        left = (each for each in self.maintenance if each.until_ms > now_ms)
+        return min(left, key=lambda each: (each.from_ms, each.until_ms), default=None)
 
     def pool(self, pool: str) -> Pool | None:
         """Return the pool of that id, if the site has it."""

@@ -8,7 +8,7 @@ from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold
-from hutong.core.placement.request import PoolView, Request, mean_green_ppm, view_pool
+from hutong.core.placement.request import PoolView, Request, closing_of, mean_green_ppm, view_pool
 
 
 class Desk:
@@ -47,6 +47,7 @@ class Desk:
                 self._used.get((site.id, pool.id), 0),
                 self._green_of(site, request.run_ms),
                 self._state(site.id, pool.id),
+                closing_of(site, self.now_ms),
                 reachable=self._reachable[site.id],
             )
             for site in self.snapshot.sites

@@ -58,7 +58,7 @@ def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
     able = [
         index
         for index, row in enumerate(decision.rows)
-        if row.why_not is not None and row.why_not.code in {"busy", "unreachable", "draining"}
+        if row.why_not is not None and row.why_not.code in {"busy", "maintenance", "unreachable", "draining"}
     ]
     return min(
         able,

@@ -89,10 +89,27 @@ def _at_site(draft: Draft) -> None:
         _stop(draft, Category.CANCELLED, draft.job.cancel_reason or f"by {draft.job.cancel_by}")
     if _lost(draft, attempt):
         return
+    opens_ms = _close(draft, attempt)
     if attempt.state is AttemptState.RUNNING:
-        _keep_running(draft, attempt)
+        _keep_running(draft, _live(draft))
     if draft.due_ms is None:
         draft.due_ms = desk.now_ms + desk.rules.settle_every_ms
+    if opens_ms is not None:
+        draft.due_ms = min(draft.due_ms, opens_ms)
+
+
+def _close(draft: Draft, attempt: Attempt) -> int | None:
+    """Stop a job whose site is under maintenance that stops jobs; return when one begins that will."""
+    site, now_ms = draft.desk.site(attempt.site), draft.desk.now_ms
+    for each in site.maintenance if site else ():
+        if not each.stop_jobs or each.until_ms <= now_ms:
+            continue
+        if each.from_ms > now_ms:
+            return each.from_ms
+        if not _live(draft).stop_sent_ms:
+            _stop(draft, Category.PREEMPTED, f"maintenance of {attempt.site}: {each.reason}")
+        return None
+    return None
 
 
 def _stop(draft: Draft, category: Category, reason: str) -> None:

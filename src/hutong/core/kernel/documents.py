@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import Enum
 from functools import cache
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hutong.core.kernel.errors import Broken
 
 Shape = TypeVar("Shape")
+
+# The metadata of a field that came later than its shape, and so has a default. While it has it, it is left
+# out of documents: those from before keep their bytes, and their digests.
+LATE = MappingProxyType({"late": True})
 
 
 @cache
@@ -28,7 +32,9 @@ def to_document(value: object) -> object:
         return {str(key): to_document(each) for key, each in value.items()}
     kind: Any = type(value)
     if hasattr(kind, "__dataclass_fields__"):
-        return {name: to_document(getattr(value, name)) for name in _names(kind)}
+        late = _late(kind)
+        pairs = ((name, getattr(value, name)) for name in _names(kind))
+        return {name: to_document(each) for name, each in pairs if name not in late or each != late[name]}
     raise Broken(f"{type(value).__name__} has no canonical document")
 
 
@@ -44,6 +50,14 @@ def decode(kind: type[Shape], data: bytes) -> Shape:
         return _build(kind, json.loads(data))  # type: ignore[no-any-return]
     except (KeyError, TypeError, ValueError) as error:
         raise Broken(f"not a {kind.__name__}: {error}") from error
+
+
+@cache
+def _late(kind: Any) -> Mapping[str, object]:
+    """Return the fields that came later, with their defaults."""
+    late = [field for field in fields(kind) if field.metadata.get("late")]
+    assert all(field.default is not MISSING for field in late), kind  # noqa: S101
+    return {field.name: field.default for field in late}
 
 
 @cache
@@ -64,8 +78,9 @@ def _build(kind: Any, value: Any) -> Any:  # the one place where types are data
             return tuple(_build(arguments[0], each) for each in value)
         return tuple(_build(part, each) for part, each in zip(arguments, value, strict=True))
     if hasattr(kind, "__dataclass_fields__"):
-        hints = _hints(kind)
-        return kind(**{name: _build(hints[name], value[name]) for name in _names(kind)})
+        hints, late = _hints(kind), _late(kind)
+        there = [name for name in _names(kind) if name in value or name not in late]
+        return kind(**{name: _build(hints[name], value[name]) for name in there})
     if issubclass(kind, Enum):
         return kind(value)
     if not isinstance(value, kind):

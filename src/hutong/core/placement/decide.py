@@ -14,10 +14,11 @@ Nothing is known yet of the speed of a job on a chip, and no part pretends to kn
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from hutong.core.capacity.sites import Admission
 from hutong.core.kernel.money import format_micro
-from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.request import Closing, Policy, PoolView, Request
 from hutong.core.work.spec import Ask
 
 PPM = 1_000_000
@@ -74,10 +75,10 @@ class Decision:
     def nearest(self) -> Row | None:
         """The refused pool that is nearest to saying yes: first what only needs time."""
         refused = [row for row in self.rows if row.why_not is not None]
-        order = {"busy": 0, "unreachable": 1, "draining": 2}
+        order = {"busy": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
         return min(
             refused,
-            key=lambda row: (order.get(row.why_not.code if row.why_not else "", 3), row.site, row.pool),
+            key=lambda row: (order.get(row.why_not.code if row.why_not else "", 4), row.site, row.pool),
             default=None,
         )
 
@@ -164,6 +165,8 @@ def refuse(request: Request, pool: PoolView) -> WhyNot | None:
         return WhyNot("draining", text, "wait until its operator opens it again, or allow another site")
     if not pool.reachable:
         return WhyNot("unreachable", "has not called for a while", "wait until it is back")
+    if pool.closing is not None and request.run_ms > pool.closing.in_ms:
+        return _refuse_closing(pool.closing)
     need = ask.cards_per_node * request.nodes
     if need > pool.cards_free:
         free = max(0, pool.cards_free)
@@ -174,6 +177,20 @@ def refuse(request: Request, pool: PoolView) -> WhyNot | None:
             "busy", f"{free} of {pool.nodes * pool.cards_per_node} cards free, needs {need}", change
         )
     return None
+
+
+def _refuse_closing(closing: Closing) -> WhyNot:
+    """Say when the pool is closed, and how short a job would have to be."""
+    until, fits_min = _moment(closing.until_ms), closing.in_ms // 60_000
+    text = f"maintenance from {_moment(closing.from_ms)} until {until}: {closing.reason}"
+    change = f"wait until {until}"
+    if fits_min:
+        change = f"max_duration: {fits_min}m or less fits before it, or {change}"
+    return WhyNot("maintenance", text, change)
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _refuse_name(request: Request, pool: PoolView) -> WhyNot | None:

@@ -1,8 +1,9 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
+from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.work.spec import Ask, JobSpec, JobType
 
@@ -38,6 +39,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """A maintenance as a decision sees it: it begins in `in_ms`, 0 if it goes on. The others are UTC ms."""
+
+    in_ms: int
+    from_ms: int
+    until_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
@@ -59,6 +70,7 @@ class PoolView:
     wait_s: int
     admission: Admission
     reachable: bool
+    closing: Closing | None = field(default=None, metadata=LATE)
 
 
 def request_of(spec: JobSpec, service_horizon_ms: int = _HORIZON_MS) -> Request:
@@ -91,12 +103,21 @@ def mean_green_ppm(site: Site, start_ms: int, run_ms: int) -> int:
     return weighted // (end_ms - start_ms)
 
 
+def closing_of(site: Site, now_ms: int) -> Closing | None:
+    """Return the maintenance of a site that goes on or comes next, as it looks now."""
+    found = site.closing(now_ms)
+    if found is None:
+        return None
+    return Closing(max(0, found.from_ms - now_ms), found.from_ms, found.until_ms, found.reason)
+
+
 def view_pool(
     site: Site,
     pool: Pool,
     cards_in_use: int,
     green_ppm: int,
     state: PoolState | None = None,
+    closing: Closing | None = None,
     *,
     reachable: bool,
 ) -> PoolView:
@@ -118,4 +139,5 @@ def view_pool(
         wait_s=state.wait_s if state else 0,
         admission=site.admission,
         reachable=reachable,
+        closing=closing,
     )

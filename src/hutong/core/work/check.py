@@ -12,6 +12,8 @@ from hutong.core.work.spec import Input, JobSpec, JobType, Wish
 __all__ = ["MOST_DURATION_S", "WORK_FOLDER", "Catalogue", "check_spec"]
 
 MOST_DURATION_S = 30 * 86_400
+_TASK_S = 86_400
+_NOTEBOOK_S = 8 * 3600
 WORK_FOLDER = "."  # where the bundle of `workdir` is unpacked: the job's work folder itself
 DEFAULT_NAME = "job"
 OBJECTIVES = ("balanced", "fastest", "cheapest", "greenest")
@@ -32,8 +34,7 @@ _RESERVED = frozenset(
     )
 )
 _TYPES = {
-    "notebook": "there are no notebooks yet: type: service runs a server such as jupyter",
-    "dev-environment": "there are no notebooks yet: type: service runs a server such as jupyter",
+    "dev-environment": "write type: notebook, and let run start its server on $HUTONG_HOST:$HUTONG_PORT",
 }
 
 
@@ -51,6 +52,7 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
     kind = JobType(top.choice("type", tuple(JobType), _TYPES))
     needs = read_needs(top, known)
     service = kind is JobType.SERVICE
+    usual_s = _NOTEBOOK_S if kind is JobType.NOTEBOOK else _TASK_S
     envs = _read_envs(top)
     secrets = _read_secrets(top)
     _refuse_shared(top, envs, secrets)
@@ -68,13 +70,13 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
         outputs=_read_outputs(top),
         ports=read_ports(top) or needs.ports,
         max_duration_s=top.seconds(
-            "max_duration", 0 if service else 1, MOST_DURATION_S, 0 if service else 86_400
+            "max_duration", 0 if service else 1, MOST_DURATION_S, 0 if service else usual_s
         ),
         grace_s=top.seconds("grace", 0, 3600, 30),
         network=top.flag("network"),
         priority=top.whole("priority", -1000, 1000, needs.priority),
         retry=needs.retry,
-        wish=_read_wish(top, needs.max_hourly_cost_micro),
+        wish=_read_wish(top, needs.max_hourly_cost_micro, kind),
     )
     faults.settle()
     return spec
@@ -276,7 +278,7 @@ def _overlap(one: str, other: str) -> bool:
     return other != WORK_FOLDER and (f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/"))
 
 
-def _read_wish(top: Table, max_hourly_cost_micro: int | None) -> Wish:
+def _read_wish(top: Table, max_hourly_cost_micro: int | None, kind: JobType) -> Wish:
     table = top.table("placement", w.PLACEMENT)
     if table.get("sites") is not None and table.get("centres") is not None:
         table.faults.add(table.at("centres"), "sites is given too", "centres is another name of it: keep one")
@@ -291,9 +293,12 @@ def _read_wish(top: Table, max_hourly_cost_micro: int | None) -> Wish:
     if set(allow) & set(deny):
         both = min(set(allow) & set(deny))
         table.faults.add(sites.at("deny"), f"{both} is in allow too", "keep it in one of the lists")
+    latency = table.choice("latency_class", LATENCY_CLASSES)
+    if kind is JobType.NOTEBOOK and table.get("latency_class") is None:
+        latency = "interactive"  # somebody sits before it
     return Wish(
         objective=table.choice("objective", OBJECTIVES),
-        latency_class=table.choice("latency_class", LATENCY_CLASSES),
+        latency_class=latency,
         allow=allow,
         deny=deny,
         start_before_s=start_before_s or None,

@@ -56,7 +56,7 @@ TOP = Vocabulary(
             ("spot_policy", "max_price", "backends", "regions", "fleets", "stop_duration"), _DSTACK
         ),
         "deployment": "only the platform ties a service to a deployed model",
-        "inactivity_duration": "there are no notebooks yet: use max_duration",
+        "inactivity_duration": "nobody measures activity: use max_duration",
         "num_gpus": "resources: {accelerators: 'H100:8'}",
     },
     {

@@ -5,10 +5,16 @@ from enum import StrEnum
 
 
 class JobType(StrEnum):
-    """What kind of work a job is; a service runs until it is stopped."""
+    """What kind of work a job is; a service runs until it is stopped, a notebook is a task that is opened."""
 
     TASK = "task"
     SERVICE = "service"
+    NOTEBOOK = "notebook"
+
+    @property
+    def listens(self) -> bool:
+        """True if such a job gets a port even where its file names none."""
+        return self is not JobType.TASK
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def get_own_site(here: Here, site: Mine) -> w.SiteOut:
 
 @router.post("/take")
 async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
-    """Return open commands above `after`, and whose logs are read; wait for either to change."""
+    """Return open commands above `after`, whose logs are read, and new calls; wait for any of them."""
     deadline = anyio.current_time() + min(body.wait_s, WAIT_AT_MOST_S)
     told: tuple[str, ...] | None = None
     while True:
@@ -81,7 +81,7 @@ async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
         out = await run_in_threadpool(_take, here, site, body)
         left_s = deadline - anyio.current_time()
         news = told is not None and out.watched != told
-        if out.commands or news or left_s <= 0:
+        if out.commands or out.dials or news or left_s <= 0:
             return out
         told = out.watched
         await here.bell.changed(seen, left_s)
@@ -94,6 +94,11 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
     return w.TakeOut(
         commands=tuple(command for each in taken if (command := _command(here, each)) is not None),
         watched=here.store.watched(site, now_ms),
+        dials=tuple(
+            w.DialDoc(id=each.id, key=each.key, rank=each.rank, port=each.port, url=each.url)
+            for each in here.store.dials(site, now_ms)
+            if each.id not in body.dialed
+        ),
         now_ms=now_ms,
     )
 

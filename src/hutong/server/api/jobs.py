@@ -1,6 +1,7 @@
 """Jobs: submit, look, check, cancel, hold, release."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
 
@@ -11,6 +12,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
+from hutong.core.work.states import AttemptState
 from hutong.core.work.unparse import unparse
 from hutong.server.api.access import Allowed, Here, OfJob, principal_of, require, sees_all
 from hutong.server.api.once import IdempotencyKey, digest_of
@@ -18,11 +20,12 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.wishes import References, make_wish, read_spec, submit_one
+from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
 from hutong.server.pools import refuse_impossible
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import jobs as w
-from hutong.wire.base import Page, Slug
+from hutong.wire.base import Page, Slug, rfc3339
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -163,6 +166,28 @@ def release_job(
 ) -> w.Job:
     """Let a held job go on."""
     return _ask(here, row, Released(principal.id))
+
+
+@router.post("/{job}/open")
+def open_job(
+    here: Here,
+    row: Annotated[JobRow, Depends(OfJob(OPEN))],
+    principal: Asker,
+    body: w.Open | None = None,
+) -> w.Opened:
+    """Return a link that opens the running job's own pages once, and where lines into it begin."""
+    live = row.job.live
+    if live is None or live.state is not AttemptState.RUNNING:
+        raise Conflict(
+            "not_running", f"job {row.job.id} is {row.job.state}: only a running job can be opened"
+        )
+    now_ms, url = here.clock(), ""
+    if live.port:
+        asked = {"ticket": issue_ticket(here.store, row.job.id, principal.id, now_ms)}
+        path = body.path if body else "/"
+        query = urlencode({**asked, **({"next": path} if path != "/" else {})})
+        url = f"{here.settings.app_address(row.job.id)}{ENTER}?{query}"
+    return w.Opened(url=url, expires=rfc3339(now_ms + TICKET_MS), gateway=here.settings.gateway_address)
 
 
 def _ask(here: Services, row: JobRow, event: UserEvent) -> w.Job:

@@ -1,6 +1,6 @@
 """Sites: registered by their operators, shown with their present condition."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from hutong.server.api.access import Allowed, Here
 from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.sessions import issue_token
-from hutong.server.api.shapes.sites import read_site, site_shape
+from hutong.server.api.shapes.sites import add_maintenance, read_site, site_shape
 from hutong.server.registry import create, document, read
 from hutong.server.services import Services
 from hutong.wire import accounts as a
@@ -81,9 +81,26 @@ def get_site(here: Here, site: SiteName) -> w.Site:
 @router.put("/{site}/admission", dependencies=[Depends(Allowed("site.write"))])
 def put_admission(here: Here, site: SiteName, body: w.AdmissionChange) -> w.Site:
     """Open the centre to new work, drain it, or close it; running work goes on."""
+    return _change(here, site, lambda found: replace(found, admission=Admission(body.admission)))
+
+
+@router.post("/{site}/maintenance", dependencies=[Depends(Allowed("site.write"))])
+def post_maintenance(here: Here, site: SiteName, body: w.Maintenance) -> w.Site:
+    """Announce a maintenance: from now on no job is placed there that may still run when it begins."""
+    return _change(here, site, lambda found: add_maintenance(found, body, here.clock()))
+
+
+@router.delete("/{site}/maintenance", dependencies=[Depends(Allowed("site.write"))])
+def delete_maintenance(here: Here, site: SiteName) -> w.Site:
+    """Cancel every maintenance that goes on or is to come."""
+    return _change(here, site, lambda found: replace(found, maintenance=()))
+
+
+def _change(here: Services, site: str, change: Callable[[Site], Site]) -> w.Site:
+    """Write a site as a change makes it of what is there, whoever else changes it meanwhile."""
     for _ in range(_TRIES):
         record = _record(here, site)
-        changed = replace(read(Site, record), admission=Admission(body.admission))
+        changed = change(read(Site, record))
         try:
             here.store.put(replace(record, doc=document(changed)), expect=record.version)
         except Conflict:

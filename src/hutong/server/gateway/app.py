@@ -15,11 +15,17 @@ from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
 from hutong.core.accounts.roles import Principal
 from hutong.core.catalog.deployments import UPSTREAM_NAME
 from hutong.core.kernel.errors import Broken, HutongError
+from hutong.core.kernel.ids import SiteId
+from hutong.server.gateway.apps import Apps
 from hutong.server.gateway.asks import BODY_BYTES_MAX, Ask, read_ask
 from hutong.server.gateway.directory import Directory, Target, full_name
 from hutong.server.gateway.exchange import Exchange
 from hutong.server.gateway.faults import Fault, broken_upstream, fault_of
+from hutong.server.gateway.lines import Lines
 from hutong.server.gateway.purse import Purse, Reservation, Tokens
+from hutong.server.gateway.streams import TUNNEL, TunnelTransport, open_pool
+from hutong.server.gateway.tunnels import PATH as TUNNELS
+from hutong.server.gateway.tunnels import Reach, Tunnels
 from hutong.server.services import Services
 
 REQUEST_S = 1_800  # the longest request; a hold outlives it, see purse.STALE_MS
@@ -45,6 +51,10 @@ class Gateway:
         self._here = here
         self._directory = Directory(here)
         self._purse = Purse(here.store, here.clock, here.new_id)
+        self._tunnels = Tunnels(here)
+        self._pool = open_pool(self._tunnels, here.settings.streams_max * 2)
+        self._apps = Apps(here, self._tunnels, self._pool)
+        self._lines = Lines(here, self._tunnels)
         self._client: httpx2.AsyncClient | None = None
         self._tasks: TaskGroup | None = None
         self._open = 0
@@ -54,18 +64,37 @@ class Gateway:
         """Answer one request, or live through the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif (job := self._apps.job_of(scope)) is not None:
+            await self._answer_for(job, scope, receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
+        elif scope["path"].startswith(TUNNELS):
+            await self._tunnels.serve(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1000})
+            await self._lines.serve(scope, receive, send)
+
+    async def _answer_for(self, job: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for a job's own host. Its path is not logged: it may hold secrets of the job."""
+        began, status = time.perf_counter(), 500
+        answer = self._apps.answer if scope["type"] == "http" else self._apps.answer_socket
+        try:
+            status = await answer(job, scope, receive, send)
+        finally:
+            took_ms = round((time.perf_counter() - began) * 1000, 2)
+            _log.info("forwarded", job=job, kind=scope["type"], status=status, took_ms=took_ms)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         limits = httpx2.Limits(max_connections=self._here.settings.streams_max, max_keepalive_connections=100)
         async with (
             httpx2.AsyncClient(
-                limits=limits, timeout=_TIMEOUT, trust_env=False, follow_redirects=False
+                limits=limits,
+                timeout=_TIMEOUT,
+                trust_env=False,
+                follow_redirects=False,
+                mounts={f"all://*.{TUNNEL}": TunnelTransport(self._pool)},
             ) as client,
+            self._pool,
             anyio.create_task_group() as tasks,
         ):
             self._client, self._tasks = client, tasks
@@ -146,12 +175,8 @@ class Gateway:
 
         async def probe(target: Target) -> None:
             with anyio.move_on_after(_PROBE_S):
-                try:
-                    stream = await anyio.connect_tcp(target.host, target.port)
-                except OSError:
-                    return
-                await stream.aclose()
-                ready[target.name] = target
+                if await self._answers(target):
+                    ready[target.name] = target
 
         async with anyio.create_task_group() as tasks:
             for target in targets:
@@ -165,6 +190,17 @@ class Gateway:
         if found is None:
             raise Fault(404, "model_not_found", f"the model {rest.strip('/')} is not served to you now")
         await _send_json(send, 200, orjson.dumps(found))
+
+    async def _answers(self, target: Target) -> bool:
+        """True if something listens where the model is served."""
+        try:
+            if target.key:
+                (await self._tunnels.open(Reach(SiteId(target.site), target.key, 0, target.port))).close()
+            else:
+                await (await anyio.connect_tcp(target.host, target.port)).aclose()
+        except (OSError, HutongError):
+            return False
+        return True
 
     async def _ask(self, project: str, scope: Scope, receive: Receive, send: Send) -> None:
         if self._open >= self._here.settings.streams_max:

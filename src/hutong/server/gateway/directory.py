@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from hutong.core.capacity.sites import Site
 from hutong.core.catalog.deployments import Deployment, serving
-from hutong.core.kernel.ids import JobId, ProjectId
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.server.gateway.faults import Fault, not_ready
+from hutong.server.gateway.streams import host_of
 from hutong.server.registry import read
 from hutong.server.services import Services
 
@@ -20,7 +21,8 @@ _REMEMBERED = 1_000
 class Target:
     """A model that is served now: where, whose, and at what price for a million tokens.
 
-    The host is what the operator wrote into the site's record, never what an agent or a job says.
+    The host is what the operator wrote into the site's record, never what an agent or a job says. A site
+    without one is reached through a tunnel to the attempt `key`.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Target:
     price_in_micro: int
     price_out_micro: int
     created_ms: int
+    key: AttemptKey | None = None
 
     @property
     def base_url(self) -> str:
@@ -87,17 +90,19 @@ class Directory:
         attempt = serving(row.job) if row is not None else None
         record = self._here.store.get("site", attempt.site) if attempt is not None else None
         site = read(Site, record) if record is not None else None
-        if attempt is None or site is None or not site.service_host:
+        if row is None or attempt is None or site is None:
             return None
+        key = None if site.service_host else row.job.key(attempt)
         return Target(
             name=deployment.id,
             project=ProjectId(deployment.project),
             site=site.id,
-            host=site.service_host,
+            host=host_of(key, site.id) if key else site.service_host,
             port=attempt.port,
             price_in_micro=deployment.price_in_micro,
             price_out_micro=deployment.price_out_micro,
             created_ms=deployment.created_ms,
+            key=key,
         )
 
     def _unserved(self, deployment: Deployment) -> Fault:

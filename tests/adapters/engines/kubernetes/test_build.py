@@ -100,8 +100,11 @@ def test_who_may_talk_to_a_job() -> None:
         for more in ({}, {"network": True}, {"type": JobType.SERVICE, "max_duration_s": 0})
     )
     us = [{"podSelector": {"matchLabels": {"hutong/key": attempt_key(JOB, 1)}}}]
-    assert (closed["spec"]["ingress"], closed["spec"]["egress"]) == ([{"from": us}], [{"to": us}])
-    assert (opened["spec"]["ingress"], opened["spec"]["egress"]) == ([{"from": us}], [{}])
+    assert closed["spec"]["ingress"] == opened["spec"]["ingress"]
+    (allowed,) = closed["spec"]["ingress"]
+    assert allowed["from"][0] == us[0]
+    assert allowed["from"][1]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "hutong-agent"}}
+    assert (closed["spec"]["egress"], opened["spec"]["egress"]) == ([{"to": us}], [{}])
     assert served["spec"]["ingress"] == [{}]
 
 

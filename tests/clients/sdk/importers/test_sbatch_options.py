@@ -195,7 +195,7 @@ def test_who_runs_the_script(first: str, bash: bool, command: str, settings: str
         (b"#!/bin/bash\r\n#SBATCH -n 1\r\n", 1, "Windows"),
         (b"#!/bin/bash\necho hi\n", 1, "no #SBATCH line"),
         (b"#!/bin/bash\necho hi\n#SBATCH -n 1\n", 1, "no #SBATCH line"),
-        (b"#!/bin/bash\n" + b"# padding\n" * 1_000_000, 0, "larger than 1 MiB"),
+        (b"#!/bin/bash\n" + b"# padding\n" * 1_000_000, 0, "larger than 256 KiB"),
     ],
 )
 def test_what_is_no_batch_script_gets_one_message(data: bytes, line: int, says: str) -> None:

@@ -55,14 +55,15 @@ class View:
     alone: bool = False
 
 
-def boxed(view: View, command: Iterable[str]) -> list[str]:
-    """Return the command line that runs `command` in a box.
+def boxed(view: View, command: Iterable[str], *, session: bool = True) -> list[str]:
+    """Return the command line that runs `command` in a box, in a session of its own unless it has one.
 
     It is started by way of `sealed`. The network is that of the caller unless `alone`: `leave_network` comes
     first where boxes share one that reaches nothing.
     """
     argv = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    argv += ["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
+    argv += ["--new-session"] if session else []
     argv += ["--unshare-net"] if view.alone else []
     argv += ["--hostname", "job", "--uid", _NOBODY, "--gid", _NOBODY]
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]  # noqa: S108

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hutong.adapters.engines.attempt import box, files, supervise
+from hutong.adapters.engines.attempt.call import reach
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Seen
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, split_key
 from hutong.core.work.facts import Ended, RankExit
-from hutong.core.work.spec import JobType
 from hutong.core.work.states import UNCHARGED_RETRY, AttemptState, Category
 
 
@@ -144,6 +145,13 @@ class FolderEngine(ABC):
         """Return nothing: the pools are as declared."""
         return ()
 
+    async def reach(self, key: AttemptKey, rank: int, port: int) -> socket.socket:
+        """Return a stream to a port of the job, or, for port 0, to a command beside a rank."""
+        folder = self._folder(key)
+        if (folder / files.END).exists() or not folder.exists():
+            raise Refused("job_over", "the job has ended")
+        return await reach(folder, rank, port)
+
     @abstractmethod
     def _look(self, key: AttemptKey) -> Seen | None:
         """Return what is known of an attempt that has a folder; None for one that never began."""
@@ -239,7 +247,7 @@ class FolderEngine(ABC):
         if order.checkpoint is not None:
             self._carry_over(order.checkpoint, self._kept(order.job))
         spec, config = order.spec, self._config
-        listens = spec.type is JobType.SERVICE or bool(spec.ports)
+        listens = spec.type.listens or bool(spec.ports)
         document = {
             "key": order.key,
             "job": order.job,

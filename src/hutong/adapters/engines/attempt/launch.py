@@ -25,7 +25,8 @@ class Launcher:
     """Command lines as data. `{rank}` in `prefix` and `{signal}` in `teller` are filled in.
 
     `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
-    the first letters of variables that the launcher needs. An empty prefix starts ranks here.
+    the first letters of variables that the launcher needs. An empty prefix starts ranks here. `beside` starts
+    a command on the node of a rank that runs; rank 0 is on our own.
 
     `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
     that it gets, QUIT as KILL, and the rank's environment comes to it under names of which none means
@@ -40,6 +41,7 @@ class Launcher:
     asker: tuple[str, ...] = ()
     pattern: str = ""
     inherited: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     follows: bool = False
     meet_s: float = 0
     judged: bool = False
@@ -96,6 +98,19 @@ class Launcher:
             raise OSError(f"the batch system names {len(found)} nodes, the job has {nodes}")
         return tuple(found)
 
+    def address(self) -> str:
+        """Return the address by which the batch system calls the node of rank 0; raises OSError."""
+        found = re.search(self.pattern, _run(self.asker))
+        if found is None:
+            raise OSError("the batch system does not say where this node is")
+        return found[1]
+
+    def beside_rank(self, rank: int) -> list[str] | None:
+        """Return what goes before a command beside a rank, None where there is no way to its node."""
+        if self.here or not rank:
+            return []
+        return [part.replace("{rank}", str(rank)) for part in self.beside] or None
+
 
 HERE = Launcher()
 
@@ -139,6 +154,7 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         filled(document.get("asker", ())),
         document.get("pattern", ""),
         tuple(document.get("inherited", ())),
+        filled(document.get("beside", ())),
         document.get("follows", False),
         document.get("meet_s", 0),
         document.get("judged", False),

@@ -91,6 +91,10 @@ def main() -> int:
         adopt_orphans()
         return Lead(folder, nodes).run(address)
     program, rest = ("batch.py", ()) if nodes == 1 else ("follow.py", (rank, address))
+    if nodes == 1 and not (folder / files.BEGAN).exists():
+        # No follower: only where callers from outside find the job's relay.
+        where = {"address": address, "port": 0, "pid": os.getpid()}
+        files.write_json(folder / files.follow_name(0), where)
     path = Path(__file__).resolve().with_name(program)
     return os.execv(sys.executable, [sys.executable, "-I", "-S", str(path), str(folder), *rest])  # noqa: S606
 

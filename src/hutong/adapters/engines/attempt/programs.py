@@ -15,8 +15,8 @@ from hutong.adapters.engines.attempt import files
 _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
-    "__init__", "batch", "box", "environment", "files", "follow", "gang", "launch", "line", "member", "probe",
-    "reach", "subreaper", "supervise", "tap", "tree", "unpack",
+    "__init__", "batch", "beside", "box", "environment", "files", "follow", "gang", "greeting", "launch",
+    "line", "member", "probe", "reach", "relay", "subreaper", "summons", "supervise", "tap", "tree", "unpack",
 )  # fmt: skip
 
 

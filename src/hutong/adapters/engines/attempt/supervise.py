@@ -28,6 +28,7 @@ from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
 from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
+from hutong.adapters.engines.attempt.summons import Summons
 
 BUSY = 75
 INCOMPLETE = 76
@@ -63,6 +64,7 @@ class Supervision:
         self._started_ms = 0
         self._ran_ms = 0
         self._ooms = tree.oom_kills()
+        self._summons = Summons(folder, order, launcher)
         needles = tap.needles(secrets.values())
         most = self._config["log_most_bytes"]
         self._gang = Gang(lambda log: tap.Tap(log, needles, most), self._note_exit, launcher.tell)
@@ -206,6 +208,7 @@ class Supervision:
                 if verdict is not None:
                     self._gang.end(self._grace())
                     return verdict
+                self._summons.heed()
                 self._gang.pump(_TICK_S)
         finally:
             os.close(beat)
@@ -259,6 +262,7 @@ class Supervision:
         here = self._launcher.here
         far = rank >= 0 and not here
         boxed: bool = self._config["boxed"]
+        view = None
         if boxed:
             view = box.View(
                 work=self._folder / files.WORK,
@@ -271,6 +275,7 @@ class Supervision:
                 alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
             )
             argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
+        self._summons.note(rank, view, env)
         if far:
             argv, env = self._launcher.far(rank, argv), self._launcher.inherit(env)
         self._launch(rank, argv, env, boxed=boxed, far=far)

@@ -13,7 +13,6 @@ from hutong.adapters.engines.kubernetes.config import SHAPES, KubernetesConfig, 
 from hutong.adapters.engines.kubernetes.parse import FENCE, JOB, KEY, ORIGIN, PROJECT, RANK
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.core.work.spec import JobType
 
 Json = dict[str, Any]
 
@@ -28,6 +27,11 @@ _PREPARE_S = 1_800
 _MARGIN_S = 60
 _GRACE_S = 30
 _TTL_S = 7 * 86_400
+# Commands beside a rank and the like come from the agent; it may run in another namespace.
+_AGENT = {
+    "namespaceSelector": {},
+    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "hutong-agent"}},
+}
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _MIB = 1 << 20
 
@@ -256,14 +260,14 @@ def _toleration(key: str, value: str, effect: str) -> Json:
 
 
 def _network(order: Order) -> Json:
-    """Return who may talk to the pods: each other; others if the job serves; and they out if it may."""
+    """Return who may talk to the pods: each other and the agent, all if the job serves; and out if it may."""
     spec = order.spec
-    listens = spec.type is JobType.SERVICE or bool(spec.ports)
+    listens = spec.type.listens or bool(spec.ports)
     each_other = {"podSelector": {"matchLabels": {KEY: order.key}}}
     return {
         "podSelector": {"matchLabels": {KEY: order.key}},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{}] if listens else [{"from": [each_other]}],
+        "ingress": [{}] if listens else [{"from": [each_other, _AGENT]}],
         "egress": [{}] if spec.network or listens else [{"to": [each_other]}],
     }
 

@@ -74,6 +74,17 @@ def launcher(programs: dict[str, str], visible: str) -> dict[str, Any]:
         "asker": [programs["scontrol"], "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
+        "beside": [
+            programs["srun"],
+            "--nodes=1",
+            "--ntasks=1",
+            "--relative={rank}",
+            "--overlap",
+            "--export=ALL",
+            "--mpi=none",
+            "--quiet",
+            "--unbuffered",
+        ],
         "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
         "visible": visible,
     }

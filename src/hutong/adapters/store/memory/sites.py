@@ -6,7 +6,7 @@ from dataclasses import replace
 from hutong.adapters.store import rules
 from hutong.adapters.store.memory.shelf import Order, Shelf
 from hutong.core.book.snapshot import Absence
-from hutong.core.book.store import Reported, Sighting, Taken
+from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, SiteId
@@ -19,6 +19,7 @@ class MemorySites(Shelf):
     def __init__(self) -> None:
         super().__init__()
         self._statuses: dict[str, SiteStatus] = {}
+        self._dials: dict[str, Dial] = {}
 
     def take(self, site: SiteId, after: int, limit: int, now_ms: int) -> tuple[Taken, ...]:
         """Return open commands with an id above `after`; a start taken first time becomes Dispatched.
@@ -140,3 +141,15 @@ class MemorySites(Shelf):
         with self._lock:
             found = [key for key, (where, until) in self._watches.items() if where == site and until > now_ms]
         return tuple(sorted(found)[: rules.WATCHED_MAX])
+
+    def dial(self, dial: Dial, now_ms: int) -> None:
+        """Call a site's agent for a tunnel; calls that have expired are thrown away."""
+        with self._writing():
+            self._dials = {name: each for name, each in self._dials.items() if each.expires_ms > now_ms}
+            self._dials[dial.id] = dial
+
+    def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
+        """Return the calls to a site that have not expired, in order of id (at most 500)."""
+        with self._lock:
+            found = [each for each in self._dials.values() if each.site == site and each.expires_ms > now_ms]
+        return tuple(sorted(found, key=lambda each: each.id)[: rules.DIALS_MAX])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from hutong.clients.portal import charts
 from hutong.clients.portal.milestones import is_final, steps
@@ -57,6 +57,13 @@ async def overview(visit: Visit) -> Response:
             "log": await _log(visit, job),
         },
     )
+
+
+async def enter(visit: Visit) -> Response:
+    """Lead to the running job's own pages, on a host of its own."""
+    await visit.signed_in()
+    found = await visit.api.jobs.open(visit.path("job"))
+    return RedirectResponse(found.url or f"/jobs/{visit.path('job')}", status_code=303)
 
 
 async def receipt(visit: Visit) -> Response:

@@ -9,10 +9,10 @@ from hutong.clients.sdk.importers.sbatch_script import Line
 
 _MOST_LINES = 8
 _MOST_PATHS = 200
-_LONGEST_LINE = 4000
 # Where a command may begin: at a line's start, behind a separator or a keyword, behind assignments.
 BEGIN = (
-    r"(?:^|[;&|({`]|\b(?:then|do|else|if|while|time|exec|nohup)\s)\s*(?:[A-Za-z_]\w{0,60}=\S{0,200}\s+){0,9}"
+    r"(?:^|[;&|({`]|\b(?:then|do|else|if|while|time|exec|nohup)\s)\s*"
+    r"(?:[A-Za-z_]\w{0,60}=[^\s;&|]{0,200}\s+){0,9}"
 )
 _PATH = re.compile(
     r"(?<![\w./:$}~*-])/(?!/|bin/|usr/|dev/|proc/|tmp/|etc/|opt/|var/|lib|sys/|sbin/|run/)[\w.-]+(?:/[\w.$@{}-]+)+"
@@ -89,17 +89,18 @@ def strip_comment(text: str) -> str:
 def logical_lines(body: Sequence[Line]) -> tuple[Line, ...]:
     """Return the lines without comments, continued lines joined under the number of their first."""
     made: list[Line] = []
-    held, number = "", 0
+    held: list[str] = []
+    number = 0
     for line in body:
-        text = strip_comment(line.text[:_LONGEST_LINE])
+        text = strip_comment(line.text)
         number = number or line.number
         if text.endswith("\\") and not text.endswith("\\\\"):
-            held = f"{held}{text[:-1]} "[:_LONGEST_LINE]
+            held.append(text[:-1])
             continue
-        made.append(Line(number, held + text))
-        held, number = "", 0
+        made.append(Line(number, " ".join([*held, text])))
+        held, number = [], 0
     if held:
-        made.append(Line(number, held))
+        made.append(Line(number, " ".join(held)))
     return tuple(made)
 
 
@@ -124,7 +125,7 @@ def _paths(lines: Sequence[Line]) -> Iterator[tuple[str, list[int]]]:
         for match in _PATH.finditer(line.text):
             if match[0] in found or len(found) < _MOST_PATHS:
                 numbers = found.setdefault(match[0], [])
-                if line.number not in numbers:
+                if not numbers or numbers[-1] != line.number:
                     numbers.append(line.number)
     yield from found.items()
 

@@ -13,6 +13,7 @@ from hutong.clients.sdk.importers.dstack_gpu import (
     read_size,
 )
 from hutong.clients.sdk.importers.dstack_places import Places
+from hutong.clients.sdk.importers.sbatch_layout import NO_CARDS
 from hutong.clients.sdk.importers.sbatch_values import write_megabytes
 
 _CPUS = 2  # what dstack takes where nothing is said
@@ -90,6 +91,8 @@ def _say(places: Places, path: str, text: str, least: Least) -> None:
 def _put_gpu(places: Places, value: object, catalogue: Sequence[Card], wanted: Sequence[str]) -> None:
     path = "/resources/gpu"
     if value is None:
+        if wanted:
+            places.refuse(path, NO_CARDS, "add resources.accelerators to the job file")
         return
     try:
         gpu = read_gpu(value)

@@ -20,6 +20,7 @@ from hutong.clients.sdk.importers.sbatch_values import (
 )
 
 Value = TypeVar("Value")
+NO_CARDS = "asks for no cards, so --accelerator replaces nothing"
 USED = frozenset(
     {
         *("nodes", "ntasks", "ntasks-per-node", "ntasks-per-gpu", "cpus-per-task", "cpus-per-gpu", "mincpus"),
@@ -90,6 +91,8 @@ def read_layout(
         )
     if cards:
         _put_cards(reader, cards, catalogue, wanted)
+    elif wanted:
+        draft.refuse(1, NO_CARDS, "add resources.accelerators to the job file")
     per_task = reader.get("cpus-per-task", read_number) or 0
     cpus = _put_cpus(reader, per_node, per_task, cards)
     megabytes = _put_memory(reader, cpus, cards)
@@ -116,8 +119,7 @@ def _tasks(reader: _Reader) -> tuple[int, int, int]:
         _put_nodes(draft, asked, line, source)
     elif tasks and per_node:
         nodes = -(-tasks // per_node)
-        draft.put("num_nodes", nodes, line)
-        draft.same(line, source, f"num_nodes: {nodes}")
+        _put_nodes(draft, Nodes(nodes, exact=True), line, source)
     elif tasks and tasks > 1:
         message = f"num_nodes: 1: the {tasks} tasks share a node; sbatch may spread them (say --nodes)"
         draft.changed(line, source, message)

@@ -15,8 +15,9 @@ from hutong.clients.sdk.importers.sbatch_options import (
     read_options,
     split_words,
 )
-from hutong.clients.sdk.yaml_tree import MOST_BYTES, FileProblem, JobFileError
+from hutong.clients.sdk.yaml_tree import FileProblem, JobFileError
 
+MOST_BYTES = 256 << 10
 _OPTIONS = ("#SBATCH", "#SLURM")
 _OTHERS = {"#PBS": "PBS", "#BSUB": "LSF"}
 _NEARLY = re.compile(r"\s*#[#\s]*SBATCH\s+-", re.IGNORECASE)
@@ -89,8 +90,8 @@ def read_script(data: bytes, draft: Draft) -> Script:
 
 def _lines(data: bytes, file: str) -> tuple[Line, ...]:
     if len(data) > MOST_BYTES:
-        hint = "is this the script itself? data belongs in files of the work folder"
-        raise _refuse(file, 0, f"is larger than {MOST_BYTES >> 20} MiB", hint)
+        hint = "is this the script itself? `run` holds 120 KiB; data belongs in files of the work folder"
+        raise _refuse(file, 0, f"is larger than {MOST_BYTES >> 10} KiB", hint)
     if not data.strip():
         raise _refuse(file, 1, "is empty", "a batch script begins with #!/bin/bash")
     if not data.startswith(b"#!"):

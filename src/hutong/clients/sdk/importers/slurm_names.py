@@ -16,7 +16,8 @@ _ARRAY = ("TASK_ID", "TASK_COUNT", "TASK_MIN", "TASK_MAX")
 # What Slurm too sets only if the script asks for it.
 _ASKED = {
     "SLURM_NTASKS": "--ntasks", "SLURM_NPROCS": "--ntasks", "SLURM_NTASKS_PER_NODE": "--ntasks-per-node",
-    "SLURM_CPUS_PER_TASK": "--cpus-per-task", "SLURM_MEM_PER_NODE": "--mem",
+    "SLURM_CPUS_PER_TASK": "--cpus-per-task", "SLURM_CPUS_ON_NODE": "--cpus-per-task",
+    "SLURM_JOB_CPUS_PER_NODE": "--cpus-per-task", "SLURM_MEM_PER_NODE": "--mem",
     "SLURM_GPUS_ON_NODE": "--gres", "SLURM_GPUS_PER_NODE": "--gpus-per-node", "SLURM_GPUS": "--gpus",
 }  # fmt: skip
 NOT_SET = {
@@ -67,7 +68,8 @@ def _of_options(layout: Layout, options: Mapping[str, Option]) -> dict[str, Valu
     def add(text: object, *names: str) -> None:
         values.update(dict.fromkeys(names, Value(str(text), f"{text}, as the script asks")))
 
-    add(f"'{layout.tasks_per_node}(x{layout.nodes})'", "SLURM_TASKS_PER_NODE")
+    times = f"(x{layout.nodes})" if layout.nodes > 1 else ""
+    add(shlex.quote(f"{layout.tasks_per_node}{times}"), "SLURM_TASKS_PER_NODE")
     if layout.tasks_said:
         add(layout.tasks, "SLURM_NTASKS", "SLURM_NPROCS")
     if "ntasks-per-node" in options:
@@ -76,7 +78,7 @@ def _of_options(layout: Layout, options: Mapping[str, Option]) -> dict[str, Valu
         add(layout.cpus_per_task, "SLURM_CPUS_PER_TASK")
     if layout.cpus:
         add(layout.cpus, "SLURM_CPUS_ON_NODE")
-        add(f"'{layout.cpus}(x{layout.nodes})'", "SLURM_JOB_CPUS_PER_NODE")
+        add(shlex.quote(f"{layout.cpus}{times}"), "SLURM_JOB_CPUS_PER_NODE")
     if layout.cards:
         told = Value("$HUTONG_NUM_GPUS_PER_NODE", "$HUTONG_NUM_GPUS_PER_NODE")
         values.update(dict.fromkeys(("SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE"), told))

@@ -62,7 +62,7 @@ def _job_fields(
         "changed": rfc3339(job.changed_ms),
         "finished": time_or_none(job.finished_ms),
         "conditions": _conditions(job, statuses, now_ms, reach_ms),
-        "attempts": tuple(_attempt_shape(job, each, site, spec, outputs) for each in job.attempts),
+        "attempts": tuple(_attempt_shape(job, each, site, outputs) for each in job.attempts),
         "charge": Money.of(sum(each.charge_micro for each in job.attempts)),
     }
 
@@ -87,8 +87,8 @@ def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach
     )
 
 
-def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, spec: JobSpec, outputs: int) -> w.Attempt:
-    serves = bool(spec.ports) and attempt.port and not attempt.over and site is not None
+def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int) -> w.Attempt:
+    serves = attempt.port and not attempt.over and site is not None and site.service_host
     return w.Attempt(
         number=attempt.number,
         key=job.key(attempt),
@@ -112,6 +112,7 @@ def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, spec: JobSpec,
         settled=attempt.settled,
         outputs=tuple(output_shape(each) for each in attempt.outputs[:outputs]),
         missing=attempt.missing,
+        port=attempt.port,
         endpoint=f"{site.service_host}:{attempt.port}" if serves and site else "",
     )
 

@@ -1,18 +1,21 @@
 """Sites as declared by their operators and as the wire shows them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hutong.core.capacity.accelerators import find_accelerator
-from hutong.core.capacity.sites import Pool, PoolState, Site, SiteStatus, Supply
+from hutong.core.capacity.sites import Maintenance, Pool, PoolState, Site, SiteStatus, Supply
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.money import parse_micro
-from hutong.core.kernel.quantities import HOUR_MS
-from hutong.server.api.shapes.times import percent, thousandths, time_or_none
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
+from hutong.server.api.shapes.times import percent, read_time, thousandths, time_or_none
 from hutong.wire import sites as w
-from hutong.wire.base import Money
+from hutong.wire.base import Money, rfc3339
 
 PRICE_AT_MOST_MICRO = 1_000_000_000_000  # a million yuan for one card-hour is a slip of the finger
+MAINTENANCES_AT_MOST = 50
+MAINTENANCE_AT_MOST_MS = 92 * DAY_MS
 
 
 def read_site(new: w.NewSite) -> Site:
@@ -100,8 +103,35 @@ def site_shape(
         green_percent_now=percent(site.supply.green_ppm[hour]),
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
+        maintenance=tuple(_maintenance_shape(each) for each in site.maintenance if each.until_ms > now_ms),
         pools=tuple(_pool_shape(each, use.get(each.id, 0), _state(status, each.id)) for each in site.pools),
     )
+
+
+def _maintenance_shape(each: Maintenance) -> w.Maintenance:
+    return w.Maintenance(
+        start=rfc3339(each.from_ms), end=rfc3339(each.until_ms), reason=each.reason, stop_jobs=each.stop_jobs
+    )
+
+
+def add_maintenance(site: Site, new: w.Maintenance, now_ms: int) -> Site:
+    """Return the site with one more maintenance, those that are over left out; raises Refused for a bad one.
+
+    One that begins at the same moment as another takes its place.
+    """
+    added = Maintenance(read_time(new.start, "/start"), read_time(new.end, "/end"), new.reason, new.stop_jobs)
+    if added.until_ms <= max(added.from_ms, now_ms):
+        text = "it must end after it begins, and not in the past"
+        raise Refused("bad_maintenance", text, (Problem("/end", text, "a later time"),))
+    if added.until_ms - added.from_ms > MAINTENANCE_AT_MOST_MS:
+        text = "it is longer than 92 days"
+        raise Refused("bad_maintenance", text, (Problem("/end", text, "close the site instead"),))
+    kept = [each for each in site.maintenance if each.until_ms > now_ms and each.from_ms != added.from_ms]
+    if len(kept) >= MAINTENANCES_AT_MOST:
+        text = f"the site has {len(kept)} to come already"
+        raise Refused("bad_maintenance", text, (Problem("/start", text, "cancel some first"),))
+    ordered = sorted((*kept, added), key=lambda each: (each.from_ms, each.until_ms))
+    return replace(site, maintenance=tuple(ordered))
 
 
 def is_reachable(status: SiteStatus | None, now_ms: int, reach_ms: int) -> bool:
