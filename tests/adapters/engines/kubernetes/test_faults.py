@@ -1,7 +1,6 @@
 """What may go wrong between the agent and a real control plane: nothing runs twice, and nothing is lost."""
 
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import pytest
 from testbeds.kubernetes import KubernetesCluster
 from tests.adapters.engines.kubernetes.faulty import faulty
 from tests.conformance.benches import Bench, kubernetes_bench
+from tests.faults import dice, trials
 
 from hutong.adapters.engines.base import Seen
 from hutong.adapters.engines.kubernetes.config import KubernetesPool
@@ -116,8 +116,8 @@ def test_watches_that_drop_and_refusals_lose_nothing(
 def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(
     bench: Bench, kubernetes_cluster: KubernetesCluster
 ) -> None:
-    moments = random.Random(7)
-    orders = [bench.order("echo once >>ran", outputs=".") for _ in range(8)]
+    moments = dice(7)
+    orders = [bench.order("echo once >>ran", outputs=".") for _ in range(trials(24) // 3)]
     for order in orders:
         for _ in range(3):
             child = os.fork()
