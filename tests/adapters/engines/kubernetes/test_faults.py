@@ -18,6 +18,7 @@ from hutong.adapters.engines.kubernetes.config import KubernetesPool
 from hutong.core.kernel.errors import Later
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Ended
+from hutong.core.work.spec import Ask, Resources
 from hutong.core.work.states import AttemptState, Category
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
@@ -285,3 +286,13 @@ def test_an_image_that_is_not_there(kubernetes_cluster: KubernetesCluster, tmp_p
         assert (end.outcome, end.category) == (AttemptState.FAILED, Category.INFRA)
         assert "missing.example/train:1" in end.reason
         assert "[hutong] waiting: " in bench.log(order.key, -1)
+
+
+def test_a_request_that_no_node_could_meet(kubernetes_cluster: KubernetesCluster, tmp_path: Path) -> None:
+    with kubernetes_bench(tmp_path, kubernetes_cluster, stuck_s=3.0) as bench:
+        order = bench.order("echo never", resources=Resources((Ask("H800", 2),), cpus=65))
+        bench.engine.capacity()
+        bench.engine.submit(order)
+        end = ended(bench, order.key)
+        assert (end.outcome, end.category) == (AttemptState.FAILED, Category.INFRA)
+        assert end.reason == "no node of the pool is large enough for it"

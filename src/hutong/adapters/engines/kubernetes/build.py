@@ -55,7 +55,8 @@ def launcher(
 ) -> dict[str, Any]:
     """Return how the supervisor starts ranks: beside itself, or through the followers of a gang."""
     common = {"judged": True, "image": True, "identity": ("HUTONG_POD", "HUTONG_POD_UID"), "pool": pool}
-    common["programs"] = str(programs)
+    wanted = _resources(order, config.pools[pool]).get("requests", {})
+    common |= {"programs": str(programs), "requests": wanted}
     if order.spec.num_nodes == 1:
         return {"kind": "pod", "inherited": list(_INHERITED), **common}
     call_s = (order.spec.max_duration_s or 365 * 86_400) + config.meet_s + _PREPARE_S

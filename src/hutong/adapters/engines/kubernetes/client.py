@@ -15,6 +15,7 @@ from hutong.core.kernel.errors import HutongError, Later, Problem, Refused
 
 Json = dict[str, Any]
 _PAGE = 500
+_KEPT = 4
 _LISTS = 3
 _WATCH_S = 30
 _SLACK_S = 15.0
@@ -29,11 +30,13 @@ class GoneError(HutongError):
 class Client:
     """One cluster; may be used by several threads at once."""
 
-    def __init__(self, access: Access, ask_s: float) -> None:
+    def __init__(self, access: Access, ask_s: float, *, keep: bool = True) -> None:
+        """With `keep` connections wait for further requests, and must be closed."""
         self._access = access
         self._watched: set[socket.socket] = set()
         self._http = httpx2.Client(
             base_url=access.server, verify=access.trust, timeout=ask_s, trust_env=False,
+            limits=httpx2.Limits(max_keepalive_connections=_KEPT if keep else 0),
             headers={"Accept": "application/json", "User-Agent": "hutong-agent"},
         )  # fmt: skip
 

@@ -26,10 +26,10 @@ _MOST_EVENTS = 8
 class Cluster:
     """One cluster as one site sees it: objects are ours by the label of the site's origin."""
 
-    def __init__(self, config: KubernetesConfig, origin: str) -> None:
+    def __init__(self, config: KubernetesConfig, origin: str, *, keep: bool = True) -> None:
         self._config = config
         self._origin = origin
-        self._client = Client(open_access(config.kubeconfig, config.context), config.ask_s)
+        self._client = Client(open_access(config.kubeconfig, config.context), config.ask_s, keep=keep)
         self._server: tuple[tuple[int, int], frozenset[str]] | None = None
         ours = {"labelSelector": f"{parse.ORIGIN}={origin}"}
         place = "" if "{project}" in config.namespace else f"/namespaces/{config.namespace}"

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -62,6 +63,7 @@ class KubernetesEngine(FolderEngine):
         self._works: dict[str, list[Work]] = {}
         self._signs = Signs(ticks)
         self._said: dict[AttemptKey, str] = {}
+        self._nodes: list[nodes_of.Node] = []
         self._capacity: tuple[PoolState, ...] = ()
         self._capacity_ms: float = float("-inf")
         self.abilities = Abilities(gangs=True, services=True, preemption=True, isolation="pod")
@@ -109,8 +111,14 @@ class KubernetesEngine(FolderEngine):
         """Return what nodes and pods say of each pool; asked anew every 30 s."""
         now = self._ticks()
         if now - self._capacity_ms >= _CAPACITY_S * 1000:
-            found, uses = self._cluster.nodes(), self._cluster.uses()
-            self._capacity = nodes_of.pool_states(self._kubernetes.pools, found, uses, self._clock() // 1000)
+            try:
+                self._nodes, uses = self._cluster.nodes(), self._cluster.uses()
+            except Refused as error:
+                _log.warning("pools are taken as declared", why=error.message)
+                self._nodes, self._capacity = [], ()
+            else:
+                pools, now_s = self._kubernetes.pools, self._clock() // 1000
+                self._capacity = nodes_of.pool_states(pools, self._nodes, uses, now_s)
             self._capacity_ms = now
         return self._capacity
 
@@ -172,13 +180,26 @@ class KubernetesEngine(FolderEngine):
         if stuck and self._holds(key, "stuck", self._kubernetes.stuck_s):
             return Verdict("FAILED", "infra", f"pod {stuck.name} cannot start: {stuck.waits}")
         up = sum(each.phase == "Running" for each in pods)
-        wanted = (files.read_json(folder / files.ORDER) or {})["spec"]["num_nodes"]
+        order = files.read_json(folder / files.ORDER) or {}
+        hopeless = any(each.unplaced for each in pods) and self._hopeless(order["launcher"])
+        if hopeless and self._holds(key, "hopeless", self._kubernetes.stuck_s):
+            return Verdict("FAILED", "infra", "no node of the pool is large enough for it")
+        wanted = order["spec"]["num_nodes"]
         if 0 < up < wanted and self._holds(key, "half", self._kubernetes.meet_s):
             return Verdict("FAILED", "infra", f"{up} of {wanted} pods came up in time")
-        for sign, so in (("over", over), ("stuck", stuck), ("half", 0 < up < wanted)):
+        half = 0 < up < wanted
+        for sign, so in (("over", over), ("stuck", stuck), ("half", half), ("hopeless", hopeless)):
             if not so:
                 self._signs.over(key, sign)
         return None
+
+    def _hopeless(self, launcher: Mapping[str, Any]) -> bool:
+        """Return whether no node, were it empty, could take a pod; False where nodes are not known."""
+        pool = self._kubernetes.pools.get(launcher["pool"])
+        if pool is None or not self._nodes:
+            return False
+        wanted = {name: nodes_of.quantity(amount) for name, amount in launcher["requests"].items()}
+        return not any(nodes_of.suits(node, pool) and nodes_of.fits(node, wanted) for node in self._nodes)
 
     def _after(self, key: AttemptKey, folder: Path, identity: str) -> Verdict | None:
         """Return how an attempt that began and left no end came to one; None while it may well go on."""

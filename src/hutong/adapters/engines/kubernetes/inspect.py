@@ -119,7 +119,7 @@ class KubernetesInspector:
 
     def _cluster(self) -> Cluster:
         if self._known is None:
-            self._known = Cluster(self._config, "doctor")
+            self._known = Cluster(self._config, "doctor", keep=False)
         return self._known
 
     def _all_nodes(self) -> list[Node]:

@@ -71,7 +71,7 @@ def node(body: Json) -> Node:
 def use(body: Json, origin: str) -> Use | None:
     """Return what a pod holds or waits for; None for one that is over."""
     meta, spec, status = _table(body, "metadata"), _table(body, "spec"), _table(body, "status")
-    if status.get("phase") in {"Succeeded", "Failed"}:
+    if str(status.get("phase")) in {"Succeeded", "Failed"}:
         return None
     sums: dict[str, float] = {}
     for container in _rows(spec, "containers"):

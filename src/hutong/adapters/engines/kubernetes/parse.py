@@ -139,7 +139,7 @@ def work(body: Json, api: str, plural: str) -> Work | None:
     ends = [
         each
         for each in _rows(status, "conditions")
-        if each.get("status") == "True" and each.get("type") in {"Complete", "Completed", "Failed"}
+        if each.get("status") == "True" and str(each.get("type")) in {"Complete", "Completed", "Failed"}
     ]
     end = ends[0] if ends else {}
     return Work(
