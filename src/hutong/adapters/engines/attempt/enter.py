@@ -2,7 +2,9 @@
 
 The rank's variables come behind RANK_: so none of them works on the launcher, or on what is outside of the
 box. What the launcher says of an exit may be its own trouble: so the code goes to the file TOLD, which is `-`
-for a command beside a rank. TERM comes to all processes of a rank: this one outlives it. Standard library only.
+for a command beside a rank. TERM comes to all processes of a rank: this one outlives it.
+
+Standard library only.
 
     python -I -S enter.py TOLD PROGRAM [ARGUMENT ...]
 """
