@@ -16,7 +16,7 @@ from hutong.core.work.states import AttemptState
 def test_no_variable_of_a_job_works_on_launchers_or_on_the_box(
     tmp_path: Path, slurm_cluster: SlurmCluster
 ) -> None:
-    """What the job calls bwrap, first in its PATH, is not started; srun reads nothing of the job's."""
+    """What the job calls bwrap, first in its PATH, is not started; srun reads no file of the job's."""
     bundle, text = tmp_path / "bundle.tar", b"#!/bin/sh\n/usr/bin/touch escaped\n"
     with tarfile.open(bundle, "w") as tar:
         member = tarfile.TarInfo("bwrap")

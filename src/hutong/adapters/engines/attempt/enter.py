@@ -1,10 +1,10 @@
 """Starts a rank where a launcher such as srun has put it: in its environment and box, and notes how it ends.
 
 The rank's variables come behind RANK_: so none of them works on the launcher, or on what is outside of the
-box. What the launcher says of an exit may be its own trouble: so the code goes to the file TOLD, which is
-`-` for a command beside a rank. TERM comes to all processes of a rank: this outlives it.
+box. What the launcher says of an exit may be its own trouble: so the code goes to the file TOLD, which is `-`
+for a command beside a rank. TERM comes to all processes of a rank: this one outlives it.
 
-Standard library only: it is started without any installed package.
+Standard library only.
 
     python -I -S enter.py TOLD PROGRAM [ARGUMENT ...]
 """
