@@ -12,8 +12,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Before a command: a process namespace of its own, all of which ends with its first process.
-NAMESPACE = ("bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", "--")
+# Before a command: a process namespace of its own, all of which ends with its first process. Not by bwrap:
+# it covers parts of /proc, and then no job in there could have a sandbox with a /proc of its own.
+_AS_ROOT = () if os.getuid() == 0 else ("--map-root-user",)
+NAMESPACE = ("unshare", *_AS_ROOT, "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 _MARK = "HUTONG_TESTBED"
 # Below the range from which the kernel gives ports to outgoing connections, and above Ray's workers' ports.

@@ -32,9 +32,6 @@ def find_programs() -> Path:
     folder = Path(os.environ.get("HUTONG_RAY") or root / ".venv-ray/bin")
     if not os.access(folder / "ray", os.X_OK):
         raise FileNotFoundError(f"ray is missing in {folder}: run `make ray`")
-    if shutil.which("bwrap") is None:
-        line = "apt-get install --no-install-recommends -y bubblewrap"
-        raise FileNotFoundError(f"bwrap is missing; as root: {line}")
     return folder
 
 
@@ -107,9 +104,7 @@ class RayCluster:
                 raise ValueError(
                     f"{self.root} is too long a path for Ray's sockets: set TMPDIR to a shorter one"
                 )
-            for node in self._nodes:
-                node.start()
-            self._wait_nodes(len(self._nodes))
+            self._start_nodes()
         except BaseException:
             self._remove()
             raise
@@ -129,6 +124,11 @@ class RayCluster:
     def address(self, index: int) -> str:
         """Return the loopback address of a node: no other cluster on this machine has it."""
         return f"127.{self._gcs >> 8}.{self._gcs & 255}.{index + 1}"
+
+    @property
+    def gcs(self) -> str:
+        """Where the head's own table is asked, as Ray's programs ask."""
+        return f"{self.address(0)}:{self._gcs}"
 
     # --- use ---
 
@@ -153,6 +153,12 @@ class RayCluster:
         nodes = self.get("/nodes?view=summary")["data"]["summary"]
         return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
+    def _start_nodes(self) -> None:
+        """Start one after the other: a node gives up after 30 s, also on a busy machine."""
+        for count, node in enumerate(self._nodes, 1):
+            node.start()
+            self._wait_nodes(count)
+
     def _wait_nodes(self, count: int) -> None:
         self.wait(lambda: self.alive() == count, f"{count} Ray nodes are alive")
 
@@ -176,6 +182,4 @@ class RayCluster:
         """Start an empty head at the same address; the other nodes are restarted, as their operator does."""
         for node in self._nodes:
             node.kill()
-        for node in self._nodes:
-            node.start()
-        self._wait_nodes(len(self._nodes))
+        self._start_nodes()

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from testbeds.kubernetes import KubernetesCluster, Node
+from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
 from hutong.adapters.engines.slurm.config import RestConfig
@@ -16,7 +18,22 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A real Ray cluster of three nodes with four cards of two kinds each."""
+    with RayCluster(nodes=3, resources={"h800": 4, "NPU": 4}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def slurm_rest(slurm_cluster: SlurmCluster) -> RestConfig:
     """Slurmrestd of that cluster, with tokens of the user who runs the tests."""
     token = ("env", f"SLURM_CONF={slurm_cluster.conf}", "scontrol", "token", "lifespan=600")
     return RestConfig(slurm_cluster.start_rest(), token_command=token)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster() -> Iterator[KubernetesCluster]:
+    """A real Kubernetes of three nodes with eight cards each."""
+    nodes = [Node(f"npu-{number}", {"huawei.com/Ascend910": 8}) for number in range(3)]
+    with KubernetesCluster(nodes) as cluster:
+        yield cluster

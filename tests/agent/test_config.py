@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig, Toleration, Volume
+from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig
 from hutong.agent.config import _Slurm, _SlurmPool, read_agent
 from hutong.core.kernel.errors import Refused
@@ -81,6 +83,25 @@ rest_token_file = "/run/hutong/jwt"
     )
 
 
+RAY = 'token = "t"\n[engine]\nkind = "ray"\nroot = "/shared/hutong"\nurl = "http://head:8265"\n'
+
+
+def test_a_ray_site(tmp_path: Path) -> None:
+    text = f"""{HEAD}{RAY}
+ray_python = "/opt/ray/bin/python"
+[engine.pools.h100]
+per_card = {{"GPU" = 1, "accelerator_type:H100" = 0.001}}
+cpus_per_card = 12
+"""
+    config = read_agent(write(tmp_path, text))
+    assert isinstance(config.engine, RayConfig)
+    assert (config.kind, config.attempts) == ("ray", Path("/shared/hutong"))
+    assert config.cache == Path("/shared/hutong/cache")
+    pool = config.engine.pools["h100"]
+    assert next(iter(pool.per_card)) == "GPU"
+    assert (pool.cpus_per_card, pool.strategy) == (12, "STRICT_SPREAD")
+
+
 @pytest.mark.parametrize(
     ("text", "pointer"),
     [
@@ -93,6 +114,9 @@ rest_token_file = "/run/hutong/jwt"
             HEAD + 'token = "t"\n[engine]\nkind = "slurm"\nroot = "/s"\n[engine.pools.a]\ngpu = 1\n',
             "/engine/pools/a/gpu",
         ),
+        (HEAD + RAY, "/engine/pools"),
+        (HEAD + RAY + "[engine.pools.a.per_card]\nGPU = 0\n", "/engine/pools/a/per_card/GPU"),
+        (HEAD + RAY + '[engine.pools.a]\nstrategy = "WIDE"\n', "/engine/pools/a/strategy"),
         (f"{SLURM}rest_url = 'ftp://x'\n{SLURM_POOL}", "/engine/rest_url"),
         (f"{SLURM}rest_url = 'http://x'\n{SLURM_POOL}", "/engine"),
         (f"{SLURM}api_version = '38'\n{SLURM_POOL}", "/engine/api_version"),
@@ -109,3 +133,44 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, pointer: str
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(Refused, match="cannot be used"):
         read_agent(write(tmp_path, text))
+
+
+KUBERNETES = """token = "t"
+[engine]
+kind = "kubernetes"
+root = "/srv/hutong/site"
+namespace = "hutong-{project}"
+[engine.volume]
+claim = "hutong"
+[engine.pools.npu]
+device = "huawei.com/Ascend910"
+image = "registry.example/cann:8"
+beside = {"huawei.com/Ascend910-memory" = 32}
+node_selector = {"accelerator" = "huawei-Ascend910"}
+tolerations = [{key = "npu", effect = "NoSchedule"}]
+"""
+
+
+def test_a_kubernetes_site(tmp_path: Path) -> None:
+    config = read_agent(write(tmp_path, HEAD + KUBERNETES))
+    engine = config.engine
+    assert isinstance(engine, KubernetesConfig)
+    assert (engine.volume, engine.namespace) == (Volume("hutong"), "hutong-{project}")
+    assert engine.pools["npu"].tolerations == (Toleration("npu", "", "NoSchedule"),)
+    assert engine.folder.service_host == "0.0.0.0"  # noqa: S104 - inside of a pod
+    assert config.cache == Path("/srv/hutong/site/cache")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ("shape = 'two'\n[engine.volume]", "/engine/shape"),
+        ("[engine.volume]\nclaims = 'x'", "/engine/volume/claims"),
+        ("namespace = 'Big'\n[engine.volume]", "/engine/namespace"),
+    ],
+)
+def test_a_fault_of_a_kubernetes_site_is_named(tmp_path: Path, wrong: str, place: str) -> None:
+    text = KUBERNETES.replace('namespace = "hutong-{project}"\n', "").replace("[engine.volume]", wrong)
+    with pytest.raises(Refused) as error:
+        read_agent(write(tmp_path, HEAD + text))
+    assert place in [problem.path for problem in error.value.problems]

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hutong.adapters.engines.inspection import Found, FoundPool, Setting
+from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import read_agent
 from hutong.agent.proposal import agent_text, reviews, site_text
@@ -41,6 +42,19 @@ def test_the_agents_file_is_read_as_it_was_meant(tmp_path: Path) -> None:
     assert config.engine.pools["h100"].cpus_per_card == 12
     assert config.engine.pools["h100"].constraint == ""
     assert config.engine.pools["zz9"].partition == 'we"ird\\'
+
+
+def test_a_ray_clusters_pool_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    share = {"GPU": 1, "accelerator_type:H100": 0.001}
+    pool = FoundPool("h100", "H100", 4, 8, 96, 1 << 40, (Setting("per_card", share),))
+    lines = (Setting("root", "/shared"), Setting("url", "http://head:8265"))
+    (tmp_path / "token").write_text("secret\n")
+    found = Found("ray", {}, lines, (pool,))
+    text = agent_text(found, "east", "https://hutong.example", tmp_path, tmp_path / "token", tmp_path / "a")
+    (tmp_path / "agent.toml").write_text(text)
+    engine = read_agent(tmp_path / "agent.toml").engine
+    assert isinstance(engine, RayConfig)
+    assert engine.pools["h100"].per_card == share
 
 
 def test_every_doubt_stands_in_the_file_and_in_the_list(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,12 @@ import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine, Order, Seen
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig, KubernetesPool, Volume
+from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
+from hutong.adapters.engines.ray.config import RayConfig, RayPool
+from hutong.adapters.engines.ray.engine import RayEngine
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.habits import steady_ms
@@ -25,6 +29,8 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.core.work.states import Category
 
 if TYPE_CHECKING:
+    from testbeds.kubernetes import KubernetesCluster
+    from testbeds.ray import RayCluster
     from testbeds.slurm import SlurmCluster
 
 
@@ -40,6 +46,7 @@ class Bench:
     engine: Engine
     passes: Callable[[], None]
     again: Callable[[], Engine]
+    within_s: float = field(default=30, kw_only=True)
 
     def order(self, run: str, **more: object) -> Order:
         secrets = more.pop("secrets", {})
@@ -59,8 +66,8 @@ class Bench:
     def see(self, key: AttemptKey) -> Seen | None:
         return {each.key: each for each in self.engine.observe()}.get(key)
 
-    def wait(self, key: AttemptKey, good: Callable[[Seen], bool], within_s: float = 30.0) -> Seen:
-        deadline = time.monotonic() + within_s
+    def wait(self, key: AttemptKey, good: Callable[[Seen], bool]) -> Seen:
+        deadline = time.monotonic() + self.within_s
         while time.monotonic() < deadline:
             seen = self.see(key)
             if seen is not None and good(seen):
@@ -76,9 +83,9 @@ class Bench:
 
 
 @contextmanager
-def emptied(again: Callable[[], Engine], pause_s: float = 0.01) -> Iterator[Bench]:
+def emptied(again: Callable[[], Engine], pause_s: float = 0.01, within_s: float = 30) -> Iterator[Bench]:
     """Give a bench of a real engine, and end what a test left running."""
-    bench = Bench(again(), lambda: time.sleep(pause_s), again)
+    bench = Bench(again(), lambda: time.sleep(pause_s), again, within_s=within_s)
     yield bench
     for seen in bench.engine.observe():
         if seen.ended is None:
@@ -137,3 +144,54 @@ def slurm_bench(
     config = replace(slurm_config(root, cluster, isolation), rest=rest)
     with emptied(lambda: SlurmEngine(config, now_ms, steady_ms), 0.05) as bench:
         yield bench
+
+
+def ray_config(root: Path, cluster: "RayCluster", isolation: str) -> RayConfig:
+    """Return a site on a cluster of the testbed, whose pool `p` is of a custom resource."""
+    folder = folder_config(root, isolation)
+    folder.root.mkdir()
+    return RayConfig(
+        folder,
+        cluster.url,
+        {"p": RayPool({"h800": 1}, cpus_per_card=0.1)},
+        python=sys.executable,
+        poll_s=0.2,
+        lag_s=5.0,
+        beat_dead_s=5.0,
+    )
+
+
+@contextmanager
+def ray_bench(root: Path, cluster: "RayCluster", isolation: str) -> Iterator[Bench]:
+    """A real cluster by its Jobs API."""
+    config = ray_config(root, cluster, isolation)
+    with emptied(lambda: RayEngine(config, now_ms, steady_ms), 0.05, 90) as bench:
+        yield bench
+
+
+def kubernetes_config(root: Path, cluster: "KubernetesCluster", **more: object) -> KubernetesConfig:
+    """Return a site on a cluster of the testbed, where a pod is a process and a volume a folder."""
+    fields: dict[str, object] = {
+        "pools": {"p": KubernetesPool("huawei.com/Ascend910", image="registry.example/train:1")},
+        "kubeconfig": cluster.kubeconfig,
+        "python": sys.executable,
+        "lag_s": 5.0,
+        "beat_dead_s": 5.0,
+    }
+    volume = Volume(host_path=str(root), mount=root)
+    return KubernetesConfig(folder_config(root, "none"), volume, **(fields | more))  # type: ignore[arg-type]
+
+
+@contextmanager
+def kubernetes_bench(root: Path, cluster: "KubernetesCluster", **more: object) -> Iterator[Bench]:
+    """A real control plane by its API."""
+    config = kubernetes_config(root, cluster, **more)
+    with ExitStack() as opened:
+
+        def again() -> KubernetesEngine:
+            engine = KubernetesEngine(config, now_ms, steady_ms)
+            opened.callback(engine.close)
+            return engine
+
+        with emptied(again, 0.05, 90) as bench:
+            yield bench

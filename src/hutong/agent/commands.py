@@ -21,7 +21,9 @@ SiteOption = Annotated[str, typer.Option("--site", help="The centre's id, such a
 def init(
     site: SiteOption,
     url: Annotated[str, typer.Option("--url", help="The platform's address.")],
-    engine: Annotated[str, typer.Option("--engine", help="local or slurm; else what is found here.")] = "",
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, slurm, ray or kubernetes; else what is found here.")
+    ] = "",
     out: Annotated[Path, typer.Option("--out", help="Where to write the agent's file.")] = Path("agent.toml"),
     site_file: Annotated[
         Path, typer.Option("--site-file", help="Where to write what `hutong site add` takes.")

@@ -1,7 +1,7 @@
 """The files that `hutong agent init` writes: an agent's configuration and a site's registration."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hutong.adapters.engines.inspection import Found, FoundPool, Setting
@@ -90,8 +90,10 @@ def _lines(setting: Setting) -> Iterator[str]:
         yield f"{setting.name} = {_toml(setting.value)}"
 
 
-def _toml(value: str | int | tuple[str, ...]) -> str:
+def _toml(value: str | int | float | tuple[str, ...] | Mapping[str, float]) -> str:
     """Return a value as TOML; the escapes of JSON are TOML's, but for DEL, which has to be one there."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

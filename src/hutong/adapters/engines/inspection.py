@@ -60,7 +60,7 @@ class Setting:
     """One line of the engine's part of the agent's file; `review` says what could not be known."""
 
     name: str
-    value: str | int | tuple[str, ...]
+    value: str | int | tuple[str, ...] | Mapping[str, float]
     review: str = ""
 
 

@@ -214,13 +214,20 @@ def test_a_node_that_takes_its_rank_down_is_to_blame(node: Node) -> None:
     assert fault["category"] == "infra"
 
 
+def test_a_rank_does_not_outlive_what_started_its_follower(node: Node) -> None:
+    follower = node.follow()
+    child = node.reach("trap 'echo saved; exit 0' TERM; touch up; while :; do sleep 0.05; done")
+    until(node.mark("up").exists)
+    follower.kill()
+    code, out = finish(child)
+    assert (code, words(out)) == (reach.UNREACHED, ["saved"])
+
+
 def test_a_node_that_is_gone_is_to_blame(node: Node) -> None:
     follower = node.follow()
     child = node.reach("touch up; exec sleep 600")
     until(node.mark("up").exists)
-    follower.kill()
-    for pid in node.working():
-        os.kill(pid, signal.SIGKILL)
+    tree.send([follower.pid, *tree.below([follower.pid])], signal.SIGKILL)
     assert finish(child)[0] == reach.UNREACHED
     fault = files.read_json(node.folder / files.fault_name(0))
     assert fault is not None

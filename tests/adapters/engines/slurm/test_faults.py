@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import random
 import re
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
+from tests.faults import dice, trials
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.core.kernel.errors import Later
@@ -34,12 +34,12 @@ print("done", flush=True)
 
 
 def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(site: Site) -> None:
-    dice = random.Random(11)
+    moments = dice(11)
     begin = time.monotonic()
     site.engine.submit(site.order("true"))
     takes_s = time.monotonic() - begin
     orders, unknown = [], 0
-    for _ in range(25):
+    for _ in range(trials(25)):
         order = site.order("echo ran >> count; sleep 0.1")
         child = subprocess.Popen(
             [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -51,7 +51,7 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
         with child:
             assert child.stdout.readline() == b"ready\n"
             child.stdin.close()
-            time.sleep(dice.uniform(0, 2 * takes_s))
+            time.sleep(moments.uniform(0, 2 * takes_s))
             child.kill()
         unknown += not (site.folder(order.key) / "submitted.json").exists()
         site.again().submit(order)

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.launch import read_launcher
-from hutong.adapters.engines.attempt.subreaper import adopt_orphans, end_with_parent
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans, live_with_parent
 from hutong.adapters.engines.attempt.supervise import Supervision
 
 FENCED = 77
@@ -34,6 +34,8 @@ def main() -> int:
         return FAILED
     if any((folder / name).exists() for name in (files.STOP, files.END)):
         return 0
+    if order["launcher"].get("bound"):
+        live_with_parent()
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": time.time_ns() // 1_000_000, "identity": identity}
     if not files.create_json(folder / files.BEGAN, began):
@@ -46,8 +48,6 @@ def main() -> int:
     files.look_afresh(folder)
     if (folder / files.END).exists():
         return 0
-    if order["launcher"].get("bound"):
-        end_with_parent()
     adopt_orphans()
     with (folder / files.NOTES).open("ab") as notes:
         os.dup2(notes.fileno(), 2)

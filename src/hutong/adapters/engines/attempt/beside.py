@@ -28,6 +28,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[4]))
 
 from hutong.adapters.engines.attempt.box import sealed, set_limits
+from hutong.adapters.engines.attempt.launch import WRAP
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
 
@@ -40,6 +41,7 @@ _SEND_S = 600.0
 _HANG_UP_S = 2.0
 _DRAIN_S = 1.0
 _NOT_FOUND = 127
+_LEAD = ("/usr/bin/setsid", "--ctty", "--wait")
 
 
 class Gone(Exception):
@@ -126,10 +128,15 @@ class Session:
         argv = [str(part) for part in asked["argv"]]
         if not argv:
             raise ValueError("it is empty")
-        env = {**self._beside["env"], **({"TERM": str(asked["term"])} if asked.get("term") else {})}
+        env = dict(self._beside["env"])
+        for name in ("TERM", f"{WRAP}TERM") if asked.get("term") else ():
+            env |= {name: str(asked["term"])} if name in env else {}
         limits, tty, seal = self._beside["limits"], bool(asked.get("tty")), -1
-        argv = [*self._beside["argv"], *argv]
-        if argv[0] == "bwrap":
+        # A shell in a box can be the master of its terminal only if it leads a session of its own in there.
+        boxed = self._beside["argv"][:1] == ["bwrap"]
+        inside = _LEAD if tty and boxed else ()
+        argv = [*self._beside["argv"], *inside, *argv]
+        if boxed:
             argv, env, seal = sealed(argv, env)
         ours: dict[str, int] = {}
         if tty:
@@ -149,7 +156,7 @@ class Session:
                 env=env,
                 start_new_session=True,
                 pass_fds=() if seal < 0 else (seal,),
-                preexec_fn=lambda: _settle(limits, tty),  # noqa: PLW1509  (one thread here)
+                preexec_fn=lambda: _settle(limits, tty and not boxed),  # noqa: PLW1509  (one thread here)
                 **ends,  # type: ignore[call-overload]
             )
         finally:

@@ -18,8 +18,7 @@ from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
 WRAP = "RANK_"
-# $0 is where the rank leaves its exit code: what its launcher says may be the launcher's own trouble.
-_SHELL = '"$@" 2>&1; code=$?; echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
+_OF_A_POD = ("HOSTNAME", "HUTONG_", "KUBERNETES_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +27,22 @@ class Launcher:
 
     `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
     the first letters of variables that the launcher needs. An empty prefix starts ranks here. `beside` starts
-    a command on the node of a rank that runs; rank 0 is on our own.
+    a command on the node of a rank that runs; rank 0 is on our own. `entry` is `enter.py`, which a launcher
+    starts on the rank's node. A rank's variables travel under names that mean nothing to launchers.
 
     `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
-    that it gets, QUIT as KILL, and the rank's environment comes to it under names of which none means
-    anything to it. Followers have `meet_s` to be there.
+    that it gets, QUIT as KILL. Followers have `meet_s` to be there.
 
     `judge` prints how the batch system sees the job: a match of `preempted` or of `ending` says that it is
     taking the job away. `oom` is a pattern of a launcher's words about a want of memory, `away` of an error
     of `teller` that says that the batch system is out of reach.
     `visible` is the variable for devices of the kind `device`, which `owner` tells and `namer` helps to read.
+    `judged`: the batch system is asked why a node was lost, so the supervisor does not say it. `image`: ranks
+    run in an image, whose own variables they find unless ours or theirs take their place.
     """
 
     prefix: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
     teller: tuple[str, ...] = ()
     asker: tuple[str, ...] = ()
     pattern: str = ""
@@ -58,6 +60,8 @@ class Launcher:
     owner: tuple[str, ...] = ()
     namer: tuple[str, ...] = ()
     nodelist: str = ""
+    judged: bool = False
+    image: bool = False
 
     @property
     def here(self) -> bool:
@@ -68,21 +72,23 @@ class Launcher:
         """Return the command that starts a rank elsewhere, which leaves its exit code in the file `told`.
 
         A follower does what is done for a rank here. For others, the rank's errors go the way of its output,
-        so that what the launcher itself says stays apart. TERM is sent to all processes of a rank; its box
-        must outlive it, and its shell must hear it.
+        so that what the launcher itself says stays apart.
         """
         prefix = [part.replace("{rank}", str(rank)) for part in self.prefix]
-        if told is None:
-            return [*prefix, *argv]
-        trap = 'trap "" TERM; ' if argv[0] == "bwrap" else "trap : TERM; "
-        return [*prefix, "/bin/sh", "-c", trap + _SHELL, str(told), *argv]
+        return [*prefix, *argv] if told is None else [*prefix, *self.entry, str(told), *argv]
 
     def inherit(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return a rank's environment with what the launcher needs of ours."""
-        if self.follows:
-            return {f"{WRAP}{name}": value for name, value in env.items()}
-        mine = {name: value for name, value in os.environ.items() if name.startswith(self.inherited)}
-        return {**mine, **env} if self.inherited else dict(env)
+        """Return what a launcher needs of our environment, and the rank's on its way."""
+        needed = () if self.follows else self.inherited
+        mine = {name: value for name, value in os.environ.items() if name.startswith(needed)}
+        return {**mine, **{f"{WRAP}{name}": value for name, value in env.items()}}
+
+    def base(self) -> dict[str, str]:
+        """Return the variables of the image; those of a follower's own node come from the follower."""
+        if not self.image:
+            return {}
+        left_out = (*_OF_A_POD, *(self.inherited if self.follows else ()))
+        return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
     def tell(self, number: signal.Signals, launchers: Collection[int]) -> bool:
         """Send a signal to all ranks elsewhere; False if the batch system does not answer."""
@@ -116,7 +122,8 @@ class Launcher:
         """Return what goes before a command beside a rank, None where there is no way to its node."""
         if self.here or not rank:
             return []
-        return [part.replace("{rank}", str(rank)) for part in self.beside] or None
+        before = [part.replace("{rank}", str(rank)) for part in self.beside]
+        return [*before, *self.entry, "-"] if before else None
 
     def taken(self) -> str:
         """Return `preempted` or `ending` if the batch system is taking the job away, else nothing."""
@@ -142,6 +149,12 @@ class Launcher:
 HERE = Launcher()
 
 
+def unwrapped(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a rank out of that of a process which its launcher has started."""
+    theirs = {name.removeprefix(WRAP): value for name, value in env.items() if name.startswith(WRAP)}
+    return {**{name: value for name, value in env.items() if not name.startswith(WRAP)}, **theirs}
+
+
 def met(folder: Path, nodes: int) -> list[dict[str, Any]]:
     """Return what the followers say that are there, in the order of ranks."""
     told = (files.read_json(folder / files.follow_name(rank)) for rank in range(nodes))
@@ -163,6 +176,7 @@ def followers(
         "prefix": [python, "-I", "-S", str(programs / "reach.py"), str(folder), "{rank}"],
         "inherited": list(inherited),
         "follows": True,
+        "bound": True,
         "meet_s": meet_s,
         "call_s": call_s,
     }
@@ -182,6 +196,7 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
 
     return Launcher(
         prefix=words("prefix"),
+        entry=words("entry"),
         teller=words("teller"),
         asker=words("asker"),
         pattern=text("pattern"),
@@ -199,6 +214,8 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         owner=words("owner"),
         namer=words("namer"),
         nodelist=filled(text("nodelist")),
+        judged=document.get("judged", False),
+        image=document.get("image", False),
     )
 
 

@@ -15,9 +15,9 @@ from hutong.adapters.engines.attempt import files
 _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
-    "__init__", "batch", "beside", "box", "clock", "devices", "environment", "files", "follow", "gang",
-    "greeting", "launch", "line", "probe", "reach", "relay", "subreaper", "summons", "supervise", "tap",
-    "tree", "unpack", "verdict",
+    "__init__", "batch", "beside", "box", "clock", "devices", "enter", "environment", "files", "follow",
+    "gang", "greeting", "launch", "line", "member", "probe", "reach", "relay", "subreaper", "summons",
+    "supervise", "tap", "tree", "unpack", "verdict",
 )  # fmt: skip
 
 
@@ -51,6 +51,19 @@ def install_programs(root: Path) -> Path:
 
     _place(home, fill)
     return home / _INSIDE
+
+
+def install_file(source: Path, root: Path) -> Path:
+    """Put one program where nodes can read it, again by content; returns its path."""
+    text = source.read_bytes()
+    home = root / f"{hashlib.sha256(text).hexdigest()[:16]}-{source.stem}"
+
+    def fill(fresh: Path) -> None:
+        fresh.mkdir(parents=True)
+        (fresh / source.name).write_bytes(text)
+
+    _place(home, fill)
+    return home / source.name
 
 
 def collect_programs(root: Path, keep: Iterable[Path], attempts: Path) -> list[str]:

@@ -33,10 +33,11 @@ class Summons:
         before = self._launcher.beside_rank(rank)
         if rank < 0 or before is None:
             return
-        mine = {n: value for n, value in os.environ.items() if n.startswith(self._launcher.inherited)}
+        wanted = self._launcher.inherited
+        mine = {name: value for name, value in os.environ.items() if name.startswith(wanted)}
         self._ranks[str(rank)] = {
             "argv": [*before, *(box.boxed(view, (), session=False) if view else ())],
-            "env": {**(mine if self._launcher.inherited else {}), **env},
+            "env": self._launcher.inherit(env) if before else {**mine, **env},
             "work": str(self._folder / files.WORK),
             "limits": self._order["config"]["limits"],
         }

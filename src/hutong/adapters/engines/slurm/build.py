@@ -22,7 +22,7 @@ SACCT_FIELDS = (
 )  # fmt: skip
 _PREPARE_S = 1_800
 _MARGIN_S = 60
-_LAUNCHER_ENV = ("SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_LAUNCHER_ENV = ("PATH", "SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Options that would undo how jobs are found again, how often they run, or where their ranks are.
 _TAKEN = (
     "array", "chdir", "clusters", "comment", "gid", "help", "job-name", "no-requeue", "nodes", "ntasks",
@@ -122,8 +122,11 @@ def script(python: str, program: Path, folder: Path) -> str:
     return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
 
 
-def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int) -> dict[str, Any]:
-    """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them."""
+def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int, entry: Sequence[str]) -> dict[str, Any]:
+    """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them.
+
+    `entry` starts `enter.py` on a node.
+    """
     # From 22.05 on srun does not take the job's CPUs per task for its own: a rank could be bound to one.
     bound = f"--cpus-per-task={cpus}" if cpus else "--cpu-bind=none"
     step = [
@@ -134,6 +137,7 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int) -> dict[st
     return {
         "kind": "slurm",
         "prefix": step,
+        "entry": list(entry),
         "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
         "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
@@ -144,6 +148,7 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int) -> dict[st
             "--ntasks=1",
             "--relative={rank}",
             "--overlap",
+            "--mem=0",
             "--export=ALL",
             "--mpi=none",
             "--quiet",

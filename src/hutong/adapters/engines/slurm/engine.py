@@ -161,7 +161,9 @@ class SlurmEngine(FolderEngine):
         comment = build.comment(self._origin, order.project)
         job = build.submission(order, pool, folder, script, comment)
         if not (folder / _SUBMITTING).exists():
-            self._write_order(folder, order, build.launcher(self._transport.programs, pool, job.cpus))
+            entry = [self._slurm.python, "-I", "-S", str(self._program.with_name("enter.py"))]
+            how = build.launcher(self._transport.programs, pool, job.cpus, entry)
+            self._write_order(folder, order, how)
             files.write_json(folder / files.SECRETS, dict(order.secrets))
             job.path.write_text(script)
             cards = order.attempt.cards

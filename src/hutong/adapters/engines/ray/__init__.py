@@ -1,0 +1,1 @@
+"""Jobs of a Ray cluster, by its Jobs API; the platform itself imports no Ray."""

@@ -1,0 +1,245 @@
+"""The Ray engine: attempts as Ray jobs whose driver takes nodes and has the supervisor run on the first."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from hutong.adapters.engines.attempt import files, supervise
+from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
+from hutong.adapters.engines.attempt.programs import (
+    collect_programs,
+    install_file,
+    install_payloads,
+    install_programs,
+)
+from hutong.adapters.engines.attempt.signs import Signs
+from hutong.adapters.engines.attempt.supervise import Verdict
+from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
+from hutong.adapters.engines.ray import build, parse
+from hutong.adapters.engines.ray.client import JobsClient
+from hutong.adapters.engines.ray.config import RayConfig
+from hutong.adapters.engines.ray.parse import Record
+from hutong.core.capacity.sites import PoolState
+from hutong.core.kernel.errors import Later, Problem, Refused
+from hutong.core.kernel.ids import AttemptKey, split_key
+from hutong.core.work.states import AttemptState
+
+_log = structlog.get_logger("hutong.engines.ray")
+_SUBMITTED = "submitted.json"
+_ORIGIN = "origin.json"
+_SETTLE_S = 5.0
+_OVERDUE_S = 30.0
+_AGAIN_S = 10.0
+_CAPACITY_S = 30.0
+_AT_ONCE = 20
+_FORGOTTEN = Verdict("FAILED", "infra", "Ray does not know it any more, as after a restart of its head")
+
+
+class RayEngine(FolderEngine):
+    """Submits to one cluster and follows what it submitted by name.
+
+    The folder of an attempt says how it ended, and wins over Ray's word; Ray is asked in one question for all
+    jobs, at most every `poll_s`. Before anything is said of an attempt that has not begun, its beginning is
+    taken away from it: then it cannot begin later. `ticks` gives milliseconds that never jump.
+    """
+
+    def __init__(self, config: RayConfig, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
+        root = config.folder.root.resolve()
+        if not root.is_dir():
+            # It is not made here: it may just not be mounted.
+            text = f"{root} is missing: make it once, on the file system that all nodes mount"
+            raise Refused("bad_config", text, (Problem("/root", text),))
+        payloads = install_payloads(config.folder.payloads, root / "programs")
+        super().__init__(replace(config.folder, payloads=payloads), clock)
+        for name, pool in config.pools.items():
+            build.check_pool(name, pool)
+        self._ray = config
+        self._ticks = ticks
+        self._client = JobsClient(config)
+        self._programs = install_programs(root / "programs")
+        self._driver = install_file(Path(build.__file__).with_name("driver.py"), root / "programs")
+        collect_programs(root / "programs", (self._programs, self._driver, payloads), self._attempts)
+        self._root = root
+        self._origin = _own_origin(root)
+        self._jobs: dict[str, Record] = {}
+        self._polled_ms: float = float("-inf")
+        self._signs = Signs(ticks)
+        self._capacity: tuple[PoolState, ...] = ()
+        self._capacity_ms: float = float("-inf")
+        self.abilities = Abilities(
+            gangs=True, services=True, preemption=True, isolation="bwrap" if self._boxed else "none"
+        )
+
+    def submit(self, order: Order) -> Receipt:
+        """Submit the attempt unless Ray has a job of its name."""
+        self._check_pool(order)
+        folder = self._claim(order.key)
+        if folder is None or claimed(folder) or (folder / _SUBMITTED).exists():
+            return Receipt(order.key, adopted=True)
+        # An earlier submission of ours may have reached Ray without our hearing of it: ask by name first.
+        record = self._client.job(order.key)
+        adopted = record is not None
+        if record is None:
+            entry = self._write_job(folder, order)
+            adopted = not self._client.submit(build.submission(order, self._origin, entry))
+        elif record.origin != self._origin:
+            raise Refused("taken_key", f"Ray has a job {order.key} that is not this site's")
+        files.write_json(folder / _SUBMITTED, {"at_ms": self._clock()})
+        self._polled_ms = float("-inf")
+        return Receipt(order.key, adopted)
+
+    def observe(self) -> tuple[Seen, ...]:
+        """Ask Ray if it is time, then read the folders. Raises Later if Ray does not answer."""
+        if (files.read_json(self._root / _ORIGIN) or {}).get("origin") != self._origin:
+            raise Later(f"{self._root} is not the folder it was: is its file system mounted?", 30)
+        self._poll()
+        seen = super().observe()
+        try:
+            self._clear_away()
+        except Later as error:
+            _log.warning("jobs that should end were not stopped", why=str(error))
+        return seen
+
+    def capacity(self) -> tuple[PoolState, ...]:
+        """Return what the nodes say of each pool; asked anew every 30 s."""
+        now = self._ticks()
+        if now - self._capacity_ms >= _CAPACITY_S * 1000:
+            nodes, used = self._client.nodes(), self._client.used()
+            self._capacity = parse.pool_states(self._ray.pools, nodes, used, self._cards_running())
+            self._capacity_ms = now
+        return self._capacity
+
+    def forget(self, key: AttemptKey) -> None:
+        """Delete what is left of an ended attempt; Ray is made to forget it too."""
+        super().forget(key)
+        self._signs.forget(key)
+
+    def _cards_running(self) -> dict[str, int]:
+        """Return the cards that jobs of ours hold now, by pool."""
+        held: dict[str, int] = {}
+        for name, record in self._jobs.items():
+            folder = self._attempts / name
+            order = None if record.over else files.read_json(folder / files.ORDER)
+            if order and (folder / files.BEGAN).exists():
+                pool = order["launcher"]["pool"]
+                held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
+        return held
+
+    def _check_pool(self, order: Order) -> None:
+        if order.attempt.pool not in self._ray.pools:
+            text = f"pool {order.attempt.pool!r} is not in the agent's configuration"
+            fix = f"add [engine.pools.{order.attempt.pool}]"
+            raise Refused("unknown_pool", text, (Problem("/pools", text, fix),))
+
+    def _write_job(self, folder: Path, order: Order) -> list[str]:
+        """Write what the nodes must know, the order last; returns how Ray is to start the driver.
+
+        What is there already stays: an earlier submission may use it.
+        """
+        written = files.read_json(folder / files.ORDER)
+        if written is None:
+            self._write_token(folder)
+            files.write_json(folder / files.SECRETS, dict(order.secrets))
+            launcher = build.launcher(order, self._ray, self._programs, self._driver, folder)
+            self._write_order(folder, order, launcher)
+            written = {"launcher": launcher}
+        entry: list[str] = written["launcher"]["ray"]["entry"]
+        return entry
+
+    def _poll(self) -> None:
+        now = self._ticks()
+        if now - self._polled_ms < self._ray.poll_s * 1000:
+            return
+        try:
+            known = self._client.jobs()
+        except Later:
+            self._signs.none("missing")  # only answers one after another prove that a job is missing
+            raise
+        mine = (each for each in known if each.origin == self._origin and split_key(AttemptKey(each.name)))
+        self._jobs = {each.name: each for each in mine}
+        self._polled_ms = now
+
+    def _look(self, key: AttemptKey) -> Seen | None:
+        folder = self._attempts / key
+        seen = self._seen_end(key)
+        if seen is not None:
+            return seen
+        stop = files.read_json(folder / files.STOP)
+        if stop is not None and self._fenced(folder):
+            self._write_end(key, supervise.stop_verdict(stop), stop["at_ms"])
+            return self._seen_end(key)
+        began = (folder / files.BEGAN).exists()
+        if not began and not (folder / _SUBMITTED).exists():
+            return None
+        verdict = self._verdict(key, folder)
+        if verdict is not None and (began or self._fenced(folder)):
+            self._write_end(key, supervise.stop_verdict(stop) if stop else verdict)
+            return self._seen_end(key)
+        return self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING)
+
+    def _verdict(self, key: AttemptKey, folder: Path) -> Verdict | None:
+        """Return how an attempt without an end came to one, by Ray's word; None while it may well go on."""
+        record = self._jobs.get(key)
+        if record is not None:
+            self._signs.over(key, "missing")
+        if record is None and self._signs.lasts(key, "missing") < self._ray.lag_s:
+            return None
+        if record is not None and (not record.over or self._signs.lasts(key, "over") < _SETTLE_S):
+            return None
+        left = (folder / files.LEFT).exists()
+        if not left and self._signs.pulse(key, files.read_pulse(folder), self._ray.beat_dead_s):
+            return None
+        return record.verdict() if record else _FORGOTTEN
+
+    def _fenced(self, folder: Path) -> bool:
+        """Take an attempt's beginning away from it; False if it began."""
+        files.create_json(folder / files.BEGAN, {"fenced": True})
+        return "fenced" in (files.read_json(folder / files.BEGAN) or {})
+
+    def _clear_away(self) -> None:
+        """Stop jobs that should have ended, and have Ray forget what is forgotten here; some at a time."""
+        left = _AT_ONCE
+        for name, record in list(self._jobs.items()):
+            key = AttemptKey(name)
+            if record.over and not (self._attempts / key).exists():
+                self._client.delete(name)
+                del self._jobs[name]
+                self._signs.forget(key)
+            elif not record.over and self._outstays(key) and self._signs.due(key, "stopped", _AGAIN_S):
+                self._client.stop(name)
+            else:
+                continue
+            left -= 1
+            if not left:
+                return
+
+    def _outstays(self, key: AttemptKey) -> bool:
+        try:
+            return self._overdue(key)
+        except DAMAGE as error:
+            _log.error("the attempt's files are damaged", key=key, why=repr(error))
+            return False
+
+    def _overdue(self, key: AttemptKey) -> bool:
+        """Return whether a job runs on though it has an end, outstayed its stop mark, or is unknown here."""
+        folder = self._attempts / key
+        stop = files.read_json(folder / files.STOP)
+        if stop is not None and self._clock() - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000:
+            return True
+        if folder.exists() and not (folder / files.END).exists():
+            self._signs.over(key, "ended")
+            return False
+        return self._signs.lasts(key, "ended") > _OVERDUE_S
+
+
+def _own_origin(root: Path) -> str:
+    """Return the random name of this folder, which its jobs bear; another cluster's folder has another."""
+    try:
+        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
+    except OSError as error:
+        text = f"{root} cannot be used: it must be writable and know hard links ({error})"
+        raise Refused("bad_config", text, (Problem("/root", text),)) from error
+    return str((files.read_json(root / _ORIGIN) or {})["origin"])
