@@ -136,6 +136,7 @@ def test_copies_that_start_together_run_once(site: Site) -> None:
     script = site.folder(order.key) / "job.sh"
     for _ in range(3):
         site.cluster.run("sbatch", f"--job-name={order.key}", "--output=/dev/null", script)
+    site.cluster.run("scontrol", "release", site.job_id(order.key))
     assert site.ended(order.key).state is AttemptState.SUCCEEDED
     assert (site.work(order.key) / "count").read_text() == "ran\n"
     # What waits of an attempt that is over does not wait on.

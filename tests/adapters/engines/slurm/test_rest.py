@@ -75,6 +75,15 @@ def test_a_wrong_token_looks_like_trouble_and_is_read_again(resty: Site) -> None
     assert (other.work(order.key) / "count").read_text() == "ran\n"
 
 
+def test_another_version_of_the_api_is_said_and_does_not_end_the_agent(resty: Site) -> None:
+    assert resty.config.rest is not None
+    wrong = resty.with_(rest=dataclasses.replace(resty.config.rest, api_version="v0.0.99"))
+    with pytest.raises(Later, match="another version"):
+        wrong.engine.observe()
+    with pytest.raises(Later, match="another version"):
+        wrong.engine.submit(wrong.order("true"))
+
+
 def test_a_daemon_that_is_away_ends_nothing(resty: Site) -> None:
     order = resty.running("echo up; while [ ! -e go ]; do sleep 0.1; done")
     resty.cluster.stop_rest()

@@ -219,7 +219,9 @@ class SlurmEngine(FolderEngine):
         watch.for_ms("missing", holds=False)
         verdict = self._verdict(key, watch, record, began=began is not None)
         if verdict is not None:
-            return self._settle(key, verdict, external, record.ended_s * 1000, began=began is not None)
+            # Of a job that waits Slurm tells when it might end.
+            ended_ms = record.ended_s * 1000 if record.over else 0
+            return self._settle(key, verdict, external, ended_ms, began=began is not None)
         before = AttemptState.PENDING if record.waiting and began is None else AttemptState.STARTING
         return self._seen(key, before, external)
 
