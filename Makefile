@@ -76,7 +76,7 @@ kill: setup  ## kill -9 API, loop, agents at random while COUNT jobs run; SEED m
 faults: setup ray system kubernetes  ## try every engine's faults on real ones, COUNT kills each from SEED, and print a table
 	$(BIN)/python -m bench.faults --count $(COUNT) --seed $(SEED) $(ARGS)
 
-bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s
+bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s (bench.engines measures the engines)
 	$(BIN)/python -m bench.control $(ARGS)
 
 wheel: setup  ## build the wheel, page assets and data included

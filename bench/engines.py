@@ -99,7 +99,7 @@ def _cpu_s(pid: int) -> float:
 def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
     """Measure on Slurm."""
     count, live, rounds = (30, 60, 3) if quick else (200, 1_000, 7)
-    centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", nodes=3 if quick else 300, poll_s=2.0)
+    centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", nodes=300, poll_s=2.0)
     with centres.client() as client:
         finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
         rate, bare = finish_rate(client, TRIVIAL, count), bare_slurm_rate(cluster, count)
