@@ -73,6 +73,9 @@ test: setup  ## the tests only; ARGS='tests/core -x' picks some
 kill: setup  ## kill -9 API, loop, agents at random while COUNT jobs run; SEED makes it repeatable
 	$(BIN)/python -m bench.kill --count $(COUNT) --seed $(SEED)
 
+faults: setup ray system kubernetes  ## try every engine's faults on real ones, COUNT kills each from SEED, and print a table
+	$(BIN)/python -m bench.faults --count $(COUNT) --seed $(SEED) $(ARGS)
+
 bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s
 	$(BIN)/python -m bench.control $(ARGS)
 
@@ -86,4 +89,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter kubernetes system demo up check test kill bench wheel lock clean
+.PHONY: help setup payload ray jupyter kubernetes system demo up check test kill faults bench wheel lock clean

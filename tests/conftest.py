@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from testbeds.kubernetes import KubernetesCluster, Node
 from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
@@ -28,3 +29,11 @@ def slurm_rest(slurm_cluster: SlurmCluster) -> RestConfig:
     """Slurmrestd of that cluster, with tokens of the user who runs the tests."""
     token = ("env", f"SLURM_CONF={slurm_cluster.conf}", "scontrol", "token", "lifespan=600")
     return RestConfig(slurm_cluster.start_rest(), token_command=token)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster() -> Iterator[KubernetesCluster]:
+    """A real Kubernetes of three nodes with eight cards each."""
+    nodes = [Node(f"npu-{number}", {"huawei.com/Ascend910": 8}) for number in range(3)]
+    with KubernetesCluster(nodes) as cluster:
+        yield cluster

@@ -50,6 +50,7 @@ def test_no_tracked_text_names_a_package_registry() -> None:
         ".venv",
         ".venv-payload",
         ".venv-ray",
+        ".venv-jupyter",
         ".git",
         "node_modules",
         ".mypy_cache",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hutong.adapters.engines.local.config import LocalConfig
 from tests.agent.scene import StoreLink, World
 from tests.full_disk import no_room
 
+from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Receipt
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
@@ -115,7 +115,7 @@ def test_where_not_even_the_mark_fits_the_agent_disowns_it_and_the_platform_gets
     world: World, engine: Troubled
 ) -> None:
     engine.marking = FULL
-    agent = world.agent(start_within_s=60.0)
+    agent = world.agent(start_within_s=60.0, ask_all_every_s=5.0)  # it is told of the start again and again
     job = world.submit("sleep 1")
     world.go(agent, steps=40, each_ms=5_000)
     assert not world.job(job).attempts[0].over, "nothing ended that might yet be started"
@@ -185,7 +185,7 @@ def test_the_trouble_of_a_site_does_not_name_whose_job_it_was(world: World, engi
 
 def test_the_local_engine_on_a_full_disk(world: World, tmp_path: Path) -> None:
     """The same with the real engine, whose writes the kernel refuses."""
-    config = LocalConfig(tmp_path / "site", tmp_path / "payloads", isolation="none")
+    config = FolderConfig(tmp_path / "site", tmp_path / "payloads", isolation="none")
     engine = LocalEngine(config, lambda: world.now)
     agent = world.agent(engine=engine, start_within_s=60.0)
     job = world.submit("true")

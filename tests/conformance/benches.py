@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Engine, Order, Seen
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig, KubernetesPool, Volume
+from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
@@ -27,6 +29,7 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.core.work.states import Category
 
 if TYPE_CHECKING:
+    from testbeds.kubernetes import KubernetesCluster
     from testbeds.ray import RayCluster
     from testbeds.slurm import SlurmCluster
 
@@ -164,3 +167,31 @@ def ray_bench(root: Path, cluster: "RayCluster", isolation: str) -> Iterator[Ben
     config = ray_config(root, cluster, isolation)
     with emptied(lambda: RayEngine(config, now_ms, steady_ms), 0.05, 90) as bench:
         yield bench
+
+
+def kubernetes_config(root: Path, cluster: "KubernetesCluster", **more: object) -> KubernetesConfig:
+    """Return a site on a cluster of the testbed, where a pod is a process and a volume a folder."""
+    fields: dict[str, object] = {
+        "pools": {"p": KubernetesPool("huawei.com/Ascend910", image="registry.example/train:1")},
+        "kubeconfig": cluster.kubeconfig,
+        "python": sys.executable,
+        "lag_s": 5.0,
+        "beat_dead_s": 5.0,
+    }
+    volume = Volume(host_path=str(root), mount=root)
+    return KubernetesConfig(folder_config(root, "none"), volume, **(fields | more))  # type: ignore[arg-type]
+
+
+@contextmanager
+def kubernetes_bench(root: Path, cluster: "KubernetesCluster", **more: object) -> Iterator[Bench]:
+    """A real control plane by its API."""
+    config = kubernetes_config(root, cluster, **more)
+    with ExitStack() as opened:
+
+        def again() -> KubernetesEngine:
+            engine = KubernetesEngine(config, now_ms, steady_ms)
+            opened.callback(engine.close)
+            return engine
+
+        with emptied(again, 0.05, 90) as bench:
+            yield bench

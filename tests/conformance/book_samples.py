@@ -14,6 +14,7 @@ from hutong.core.book.money import (
     Txn,
     UsageRecord,
     lot_account,
+    overrun_account,
 )
 from hutong.core.book.snapshot import Command, JobOutcome, Outcome
 from hutong.core.book.store import NewJob, Sighting, Store
@@ -150,6 +151,23 @@ def filling(name: str, amount_micro: int, project: ProjectId = P) -> Txn:
 def fund(store: Store, name: str, amount_micro: int, project: ProjectId = P) -> None:
     """Open and fill a lot."""
     assert store.open_lot(lot(name, project=project), filling(name, amount_micro, project))
+
+
+def overspend(store: Store, name: str, amount_micro: int, project: ProjectId = P) -> None:
+    """Book use that no lot pays: the project owes it."""
+    key = f"request-{name}"
+    legs = (Entry(overrun_account(project), -amount_micro), Entry(REVENUE, amount_micro))
+    used = UsageRecord(key, project, key, EAST, "m", "token_in", amount_micro, 1, 1, amount_micro, 10, 20)
+    assert store.post(Posting((Txn(f"over-{name}", "tokens", project, 50, key, legs),), usage=(used,)))
+
+
+def repayment(txn: str, name: str, amount_micro: int, project: ProjectId = P) -> Txn:
+    """Return the transaction by which a lot pays back a part of the debt."""
+    legs = (
+        Entry(lot_account(LotId(name)), -amount_micro),
+        Entry(overrun_account(project), amount_micro),
+    )
+    return Txn(txn, "repayment", project, 60, f"debt:{project}", legs)
 
 
 def hold(key: str, *parts: tuple[str, int], closes: bool = False, project: ProjectId = P) -> HoldChange:

@@ -4,18 +4,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conformance.benches import Bench, local_bench, memory_bench, ray_bench, slurm_bench
+from tests.conformance.benches import (
+    Bench,
+    kubernetes_bench,
+    local_bench,
+    memory_bench,
+    ray_bench,
+    slurm_bench,
+)
 
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
+KUBERNETES = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 ENGINES = ["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", "slurm-rest"]
+HEAVY = [pytest.param("ray-bwrap", marks=RAY), pytest.param("kubernetes", marks=KUBERNETES)]
 
 
-@pytest.fixture(params=[*ENGINES, pytest.param("ray-bwrap", marks=RAY)])
+@pytest.fixture(params=[*ENGINES, *HEAVY])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
     kind, _, isolation = request.param.partition("-")
@@ -26,6 +35,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             cluster = request.getfixturevalue("slurm_cluster")
             rest = request.getfixturevalue("slurm_rest") if isolation == "rest" else None
             opened = slurm_bench(tmp_path, cluster, "none" if rest else isolation or "none", rest)
+        case "kubernetes":
+            opened = kubernetes_bench(tmp_path, request.getfixturevalue("kubernetes_cluster"))
         case "ray":
             opened = ray_bench(tmp_path, request.getfixturevalue("ray_cluster"), isolation or "none")
         case _:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from book_samples import P, Q, charge, filling, fund, hold, lot
+from book_samples import P, Q, charge, filling, fund, hold, lot, overspend, repayment
 
 from hutong.core.book.money import (
     ISSUED,
@@ -184,6 +184,52 @@ def test_balances_of_any_account(store: Store) -> None:
     assert [each.amount_micro for each in store.balances(names)] == [7, 0, -1000, 1000, -7, 7]
     assert [each.account for each in store.balances(names)] == names
     assert store.balances([]) == ()
+
+
+def owed(store: Store) -> int:
+    return -store.balances([overrun_account(P)])[0].amount_micro
+
+
+def test_a_new_lot_pays_back_a_debt_in_the_transaction_that_fills_it(store: Store) -> None:
+    overspend(store, "1", 70)
+    grant = (filling("a1", 100), repayment("repay:a1", "a1", 70))
+    assert store.open_lot(lot("a1"), *grant)
+    assert not store.open_lot(lot("a1"), *grant)
+    assert not store.open_lot(lot("a1"), filling("a1", 100))
+    assert (money(store), owed(store)) == ([(30, 0)], 0)
+    assert [txn.id for txn in store.txns(P, f"debt:{P}", "", 10)] == ["repay:a1"]
+    assert store.check_ledger().faults == ()
+
+
+def test_no_more_is_paid_back_than_is_owed_and_a_lot_that_would_is_not_opened(store: Store) -> None:
+    overspend(store, "1", 70)
+    with pytest.raises(Conflict) as over:
+        store.open_lot(lot("a1"), filling("a1", 100), repayment("repay:a1", "a1", 71))
+    assert over.value.code == "debt_repaid"
+    assert (store.lots(P), owed(store)) == ((), 70)
+    fund(store, "a1", 100)
+    with pytest.raises(Conflict):
+        store.post(Posting((repayment("r", "a1", 71),)))
+    with pytest.raises(Conflict):
+        store.post(Posting((repayment("r", "a1", 5, Q),)))
+    assert store.post(Posting((repayment("r1", "a1", 30),)))
+    assert not store.post(Posting((repayment("r1", "a1", 30),)))
+    assert store.post(Posting((repayment("r2", "a1", 40),)))
+    with pytest.raises(Conflict):
+        store.post(Posting((repayment("r3", "a1", 1),)))
+    assert (money(store), owed(store)) == ([(30, 0)], 0)
+    assert store.check_ledger().faults == ()
+
+
+def test_what_is_held_pays_back_nothing(store: Store) -> None:
+    fund(store, "a1", 100)
+    store.post(Posting(holds=(hold("h", ("a1", 60)),)))
+    overspend(store, "1", 70)
+    with pytest.raises(Conflict) as short:
+        store.post(Posting((repayment("r", "a1", 41),)))
+    assert short.value.code == "insufficient_funds"
+    assert store.post(Posting((repayment("r", "a1", 40),)))
+    assert (money(store), owed(store)) == ([(60, 60)], 30)
 
 
 def test_amounts_beyond_32_bits_are_exact(store: Store) -> None:

@@ -17,10 +17,12 @@ from book_samples import (
     hold,
     job_id,
     key_of,
+    overspend,
     place,
     placed,
     placing,
     queue,
+    repayment,
     run,
     sighting,
     turn,
@@ -200,6 +202,17 @@ def test_a_snapshot_has_sites_statuses_money_and_holds_of_what_it_shows(store: S
     assert store.snapshot(2000, Limits()).sites[0].distance_km == 40
     store.remove("site", EAST)
     assert store.snapshot(2000, Limits()).sites == ()
+
+
+def test_a_snapshot_has_the_debts_of_the_projects_that_occur(store: Store) -> None:
+    for project in (P, Q):
+        overspend(store, project, 70, project)
+    assert store.snapshot(200, Limits()).debts == {}
+    queue(store, 1, 100)
+    assert store.snapshot(200, Limits()).debts == {P: 70}
+    fund(store, "a1", 100)
+    assert store.post(Posting((repayment("r", "a1", 70),)))
+    assert store.snapshot(200, Limits()).debts == {}
 
 
 def test_finished_jobs_are_in_no_snapshot(store: Store) -> None:

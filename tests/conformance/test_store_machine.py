@@ -22,6 +22,7 @@ from book_samples import (
     key_of,
     lot,
     placed,
+    repayment,
     wish,
 )
 from hypothesis import HealthCheck, settings
@@ -29,7 +30,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hutong.adapters.store.open import open_store
-from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.money import REVENUE, Entry, HoldPart, Posting, Txn, overrun_account
 from hutong.core.book.snapshot import Command, JobOutcome, Limits, Outcome
 from hutong.core.book.store import Applied, JobQuery, Record, Sighting, Store, Taken
 from hutong.core.kernel.errors import HutongError
@@ -230,6 +231,23 @@ class Pair(RuleBasedStateMachine):
         else:
             self.both(lambda store: store.post(Posting(holds=(hold(key, (name, amount)),))))
 
+    @rule(amount=AMOUNTS, step=JOBS, project=st.sampled_from([P, Q]))
+    def overspend(self, amount: int, step: int, project: ProjectId) -> None:
+        legs = (Entry(overrun_account(project), -amount), Entry(REVENUE, amount))
+        txn = Txn(f"over-{step}-{amount}", "tokens", project, 50, f"request {step}", legs)
+        self.both(lambda store: store.post(Posting((txn,))))
+
+    @rule(name=LOTS, amount=AMOUNTS, step=JOBS, project=st.sampled_from([P, Q]))
+    def pay_back(self, name: str, amount: int, step: int, project: ProjectId) -> None:
+        txn = repayment(f"repay-{step}-{amount}", name, amount, project)
+        self.both(lambda store: store.post(Posting((txn,))))
+
+    @rule(amount=AMOUNTS, back=AMOUNTS, step=JOBS)
+    def award(self, amount: int, back: int, step: int) -> None:
+        name = f"new-{step}"
+        txns = (filling(name, amount), repayment(f"repay-{name}", name, back))
+        self.both(lambda store: store.open_lot(lot(name), *txns))
+
     @rule(key=KEYS, more=st.integers(0, 3000))
     def watch(self, key: AttemptKey, more: int) -> None:
         self.both(lambda store: store.watch(key, self.now + more))
@@ -283,6 +301,12 @@ class Pair(RuleBasedStateMachine):
             for attempt in row.job.attempts:
                 key = row.job.key(attempt)
                 assert self.other.receipt(key) == self.twin.receipt(key) is not None
+
+    @invariant()
+    def nobody_paid_back_more_than_was_owed(self) -> None:
+        accounts = [overrun_account(project) for project in (P, Q)]
+        balances = self.both(lambda store: store.balances(accounts))
+        assert all(entry.amount_micro <= 0 for entry in balances)
 
     @invariant()
     def no_lot_is_overspent(self) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from book_samples import EAST, P, charge, fund, hold, job_id, key_of, place, wish
+from book_samples import EAST, P, charge, fund, hold, job_id, key_of, overspend, place, repayment, wish
 
 from hutong.adapters.store.open import open_store
-from hutong.core.book.money import Posting
+from hutong.core.book.money import Posting, overrun_account
 from hutong.core.book.store import JobQuery, Store
 from hutong.core.kernel.errors import Conflict
 
@@ -59,6 +59,27 @@ def test_threads_that_race_for_a_lot_never_overspend_it(store: Store) -> None:
     answers = at_once(8, take_hold)
     assert sum(int(taken) * count for taken, count in answers.items()) == 14
     assert store.lots(P)[0].held_micro == 980
+    assert store.check_ledger().faults == ()
+
+
+def test_threads_that_pay_back_a_debt_at_once_never_pay_back_more_than_is_owed(store: Store) -> None:
+    fund(store, "a1", 10_000)
+    overspend(store, "1", 1000)
+
+    def pay(n: int) -> str:
+        paid = 0
+        for step in range(5):
+            try:
+                paid += store.post(Posting((repayment(f"r{n}-{step}", "a1", 70),)))
+            except Conflict as error:
+                if error.code != "debt_repaid":
+                    raise
+        return str(paid)
+
+    answers = at_once(8, pay)
+    assert sum(int(paid) * count for paid, count in answers.items()) == 14
+    assert store.balances([overrun_account(P)])[0].amount_micro == -20
+    assert store.lots(P)[0].posted_micro == 10_000 - 980
     assert store.check_ledger().faults == ()
 
 

@@ -20,7 +20,7 @@ from book_samples import (
 )
 
 from hutong.core.book.snapshot import Command, Limits
-from hutong.core.book.store import Sighting, Store
+from hutong.core.book.store import Dial, Sighting, Store
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
@@ -257,6 +257,26 @@ def test_logs_are_watched_until_then_and_only_while_there_is_an_attempt(store: S
     for unknown in (key_of(1, 2), key_of(9), AttemptKey("not ours")):
         with pytest.raises(NotFound):
             store.watch(unknown, 9000)
+
+
+def test_calls_for_tunnels_are_heard_by_their_site_until_they_expire(store: Store) -> None:
+    before = store.pulse()
+    calls = [
+        Dial(f"call-{n}", site, key_of(n), n, 8000 + n, "https://gate.example", expires)
+        for n, site, expires in ((1, EAST, 500), (2, WEST, 500), (3, EAST, 300))
+    ]
+    for call in calls:
+        store.dial(call, 100)
+    assert store.pulse() != before, "a call wakes who waits for it"
+    assert store.dials(EAST, 100) == (calls[0], calls[2])
+    assert store.dials(EAST, 100) == (calls[0], calls[2]), "hearing it takes nothing away"
+    assert store.dials(WEST, 100) == (calls[1],)
+    assert store.dials(EAST, 300) == (calls[0],)
+    assert store.dials(EAST, 500) == ()
+    late = replace(calls[0], id="call-4", expires_ms=900)
+    store.dial(late, 600)
+    assert store.dials(EAST, 400) == (late,), "what has expired is thrown away with the next call"
+    assert store.dials(WEST, 400) == ()
 
 
 def test_a_start_and_a_stop_come_in_the_order_in_which_they_were_decided(store: Store) -> None:

@@ -14,6 +14,7 @@ from helm_python import chart
 from helm_python.errors import HelmError
 from testbeds.kubernetes import KubernetesCluster
 
+from hutong.adapters.engines.kubernetes.inspect import NEEDED
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import read_agent
 
@@ -33,6 +34,8 @@ PATHS = {
     "Deployment": "/apis/apps/v1/namespaces/default/deployments",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies",
     "PersistentVolumeClaim": "/api/v1/namespaces/default/persistentvolumeclaims",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
     "ServiceAccount": "/api/v1/namespaces/default/serviceaccounts",
@@ -129,9 +132,19 @@ def test_nothing_may_call_the_agent_and_it_may_do_little() -> None:
     assert policy["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
     rules = found["Role"]["rules"]
     assert {name for rule in rules for name in rule["resources"]} == {
-        "jobs", "pods", "pods/log", "configmaps", "events",
+        "jobs", "jobsets", "pods", "services", "networkpolicies", "events",
     }  # fmt: skip
-    assert not any("*" in rule[part] for rule in rules for part in ("verbs", "resources", "apiGroups"))
+    for group, name, verbs in NEEDED:
+        mine = [
+            set(each["verbs"]) for each in rules if group in each["apiGroups"] and name in each["resources"]
+        ]
+        assert set(verbs) <= set().union(*mine)
+    (wide,) = found["ClusterRole"]["rules"]
+    assert (wide["resources"], wide["verbs"]) == (["nodes", "pods"], ["list"])
+    assert "ClusterRole" not in render(rbac={"cluster": False})
+    assert not any(
+        "*" in rule[part] for rule in [*rules, wide] for part in ("verbs", "resources", "apiGroups")
+    )
 
 
 def test_a_claim_that_is_there_is_used() -> None:

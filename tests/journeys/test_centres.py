@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from bench.centres import Centres, wait_until
 from testbeds.slurm import Nodes, SlurmCluster
-from tests.journeys.centres import Centres, wait_until
 from tests.payloads.conftest import ROOT
 
 from hutong import Client

@@ -6,6 +6,8 @@ Screenshots go to the folder that HUTONG_SHOTS names, else to the test's own.
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,3 +115,28 @@ def _strangers(world: Reachable, browser: Browser, job: str, shots: Path) -> Non
         wang = world.platform.person("wang", "biology")
         refused = world.platform.http.post(f"/v1/jobs/{job}/open", headers=wang)
         assert refused.status_code == 404
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("heavy")
+def test_a_command_runs_beside_each_rank_on_its_own_node(world: Reachable) -> None:
+    job = world.run("exec sleep 600", type="task", num_nodes=2)
+    told = {}
+    for rank in (0, 1):
+        done = subprocess.run(
+            [sys.executable, "-m", "hutong.main", "exec", job, "--rank", str(rank), "--", "sh", "-c",
+             "cat; echo $HUTONG_NODE_RANK ${SLURMD_NODENAME:-first}; exit 3"],
+            input=b"fed\n", capture_output=True, timeout=120, check=False,
+            env={
+                **os.environ,
+                "HUTONG_URL": world.config.url,
+                "HUTONG_TOKEN": world.li["Authorization"].removeprefix("Bearer "),
+            },
+        )  # fmt: skip
+        assert done.returncode == 3, (done.stdout, done.stderr)
+        fed, said = done.stdout.decode().splitlines()
+        assert fed == "fed"
+        told[rank] = said.split()
+    assert [told[rank][0] for rank in (0, 1)] == ["0", "1"]
+    assert told[1][1] not in {"first", told[0][1]}, "rank 1 is on a node of its own, by a step of its own"

@@ -15,7 +15,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.world.actors import FAULTS, Centre, Clock
 
 from hutong.adapters.store.open import open_store
-from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
+from hutong.core.book.money import (
+    ISSUED,
+    REVENUE,
+    Entry,
+    Lot,
+    LotKind,
+    Posting,
+    Txn,
+    UsageRecord,
+    lot_account,
+    overrun_account,
+)
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import JobQuery, NewJob, Record
 from hutong.core.capacity.sites import Pool, Site, Supply
@@ -28,6 +39,7 @@ from hutong.core.work.facts import CancelAsked, HoldAsked, Placed, Queued, Relea
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
 from hutong.core.work.states import AttemptState, Category, JobState
+from hutong.server.debts import open_lot, owed_micro
 from hutong.server.loop import Loop
 
 LAB = ProjectId("lab")
@@ -63,6 +75,7 @@ class World(RuleBasedStateMachine):
         entries = (Entry(ISSUED, -2000 * YUAN), Entry(lot_account(lot.id), 2000 * YUAN))
         assert self.store.open_lot(lot, Txn("award:1", "award", LAB, T0, "award", entries))
         self.jobs: list[JobId] = []
+        self.requests: list[int] = []
         for centre in self.centres:
             centre.step()
 
@@ -100,7 +113,34 @@ class World(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def loop_turns(self, which: int) -> None:
+        """Take a turn; while the project owes money, nothing of it is placed."""
+        owed, before = owed_micro(self.store, LAB), self.placements()
         self.loops[which].step()
+        assert not owed or self.placements() == before
+
+    def placements(self) -> int:
+        return sum(len(row.job.attempts) for row in self.store.jobs(JobQuery(limit=50)))
+
+    @rule(micro=st.integers(1, 50 * YUAN))
+    def a_request_costs_more_than_it_held(self, micro: int) -> None:
+        key = f"gw-{len(self.requests)}"
+        entries = (Entry(overrun_account(LAB), -micro), Entry(REVENUE, micro))
+        used = UsageRecord(key, LAB, key, "bj", "m", "token_in", micro, 1, 1, micro, T0, T0 + 1)
+        txn = Txn(f"tokens:{key}", "tokens", LAB, T0, key, entries)
+        assert self.store.post(Posting((txn,), usage=(used,)))
+        self.requests.append(micro)
+
+    @rule(micro=st.integers(1, 50 * YUAN), later_s=st.sampled_from([0, 60]))
+    def an_award_comes(self, micro: int, later_s: int) -> None:
+        name = LotId(f"award-{len(self.store.lots(LAB))}")
+        lot = Lot(name, LAB, LotKind.AWARD, 1_000_000, self.clock() + later_s * 1000, T0 * 2)
+        fill = Txn(
+            f"fill:{name}", "award", LAB, T0, name, (Entry(ISSUED, -micro), Entry(lot_account(name), micro))
+        )
+        owed = owed_micro(self.store, LAB)
+        for first in (True, False):
+            assert open_lot(self.store, lot, fill, self.clock()) is first
+            assert owed_micro(self.store, LAB) == (owed if later_s else max(0, owed - micro))
 
     @rule(which=st.integers(0, 1))
     def loop_dies(self, which: int) -> None:
@@ -130,7 +170,7 @@ class World(RuleBasedStateMachine):
     def a_good_while(self, which: int, rounds: int) -> None:
         for _ in range(rounds):
             self.clock.now_ms += 5_000
-            self.loops[which].step()
+            self.loop_turns(which=which)
             for centre in self.centres:
                 centre.step()
 
@@ -228,7 +268,7 @@ class World(RuleBasedStateMachine):
             for row in self.store.jobs(JobQuery(limit=50))
             for attempt in row.job.attempts
         )
-        assert charged == done.revenue_micro
+        assert charged + sum(self.requests) == done.revenue_micro
 
 
 def test_a_site_whose_disk_stays_full_keeps_no_job() -> None:

@@ -22,7 +22,7 @@ def init(
     site: SiteOption,
     url: Annotated[str, typer.Option("--url", help="The platform's address.")],
     engine: Annotated[
-        str, typer.Option("--engine", help="local, ray or slurm; else what is found here.")
+        str, typer.Option("--engine", help="local, slurm, ray or kubernetes; else what is found here.")
     ] = "",
     out: Annotated[Path, typer.Option("--out", help="Where to write the agent's file.")] = Path("agent.toml"),
     site_file: Annotated[

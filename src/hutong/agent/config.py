@@ -8,12 +8,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from hutong.adapters.engines.attempt.config import FolderConfig, Limits
+from hutong.adapters.engines.kubernetes.config import (
+    KubernetesConfig,
+    KubernetesPool,
+    Toleration,
+    Volume,
+)
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.agent.habits import Habits
 from hutong.core.kernel.errors import Problem, Refused
 
-EngineConfig = FolderConfig | SlurmConfig | RayConfig
+EngineConfig = FolderConfig | SlurmConfig | RayConfig | KubernetesConfig
 PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
 
 
@@ -37,13 +43,8 @@ class AgentConfig:
     @property
     def kind(self) -> str:
         """The engine's name, as the platform knows it."""
-        match self.engine:
-            case SlurmConfig():
-                return "slurm"
-            case RayConfig():
-                return "ray"
-            case _:
-                return "local"
+        kinds = {SlurmConfig: "slurm", RayConfig: "ray", KubernetesConfig: "kubernetes"}
+        return kinds.get(type(self.engine), "local")
 
     @property
     def attempts(self) -> Path:
@@ -184,6 +185,66 @@ class _Ray(_Folder):
         )  # fmt: skip
 
 
+class _Toleration(_Table):
+    key: str = ""
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+
+
+class _KubernetesPool(_Table):
+    device: str = ""
+    beside: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    image: str = ""
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[_Toleration, ...] = ()
+    queue: str = ""
+    priority_class: str = ""
+    runtime_class: str = ""
+    scheduler: str = ""
+    cpus_per_card: int = Field(0, ge=0)
+    memory_mb_per_card: int = Field(0, ge=0)
+
+    def pool(self) -> KubernetesPool:
+        tolerations = tuple(Toleration(**each.model_dump()) for each in self.tolerations)
+        return KubernetesPool(**{**self.model_dump(), "tolerations": tolerations})
+
+
+class _Volume(_Table):
+    claim: str = ""
+    host_path: str = ""
+    mount: Path = Path("/srv/hutong")
+
+
+class _Kubernetes(_Folder):
+    kind: Literal["kubernetes"]
+    root: Path
+    volume: _Volume
+    pools: dict[str, _KubernetesPool] = Field(min_length=1)
+    service_host: str = "0.0.0.0"  # noqa: S104 - inside of a pod
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespace: str = Field("default", pattern=r"^[a-z0-9-]*(\{project\})?[a-z0-9-]*$", min_length=1)
+    shape: Literal["auto", "jobs", "indexed", "jobset"] = "auto"
+    python: str = "python3"
+    service_account: str = ""
+    pull_secrets: tuple[str, ...] = ()
+    images_from: tuple[str, ...] = ()
+    user: int | None = Field(None, ge=0)
+    group: int | None = Field(None, ge=0)
+    network_policies: bool = True
+    ask_s: float = Field(30.0, gt=0, le=600)
+    lag_s: float = Field(60.0, ge=5)
+    beat_dead_s: float = Field(60.0, ge=10)
+    meet_s: float = Field(600.0, ge=10)
+    stuck_s: float = Field(600.0, ge=10)
+    keep_s: float = Field(3600.0, ge=0)
+
+    def engine(self, root: Path) -> EngineConfig:
+        own = self.model_dump(exclude={"kind", "volume", "pools", *_Folder.model_fields})
+        pools = {name: pool.pool() for name, pool in self.pools.items()}
+        return KubernetesConfig(self.folder(root), Volume(**self.volume.model_dump()), pools, **own)
+
+
 def _kind(table: object) -> str:
     return str(table.get("kind", "local")) if isinstance(table, dict) else "local"
 
@@ -198,7 +259,10 @@ class _File(_Table):
     proxy: str = Field("", pattern=r"^(https?://.+)?$")
     authorities: Path | None = None
     engine: Annotated[
-        Annotated[_Local, Tag("local")] | Annotated[_Slurm, Tag("slurm")] | Annotated[_Ray, Tag("ray")],
+        Annotated[_Local, Tag("local")]
+        | Annotated[_Slurm, Tag("slurm")]
+        | Annotated[_Ray, Tag("ray")]
+        | Annotated[_Kubernetes, Tag("kubernetes")],
         Discriminator(_kind),
     ] = _Local()
 
@@ -232,5 +296,5 @@ def read_agent(path: Path) -> AgentConfig:
 
 
 def _problem(loc: tuple[int | str, ...], text: str) -> Problem:
-    shown = [str(part) for part in loc if part not in {"local", "slurm", "ray"}]
+    shown = [str(part) for part in loc if part not in {"local", "slurm", "ray", "kubernetes"}]
     return Problem("/" + "/".join(shown), text[:1].lower() + text[1:])

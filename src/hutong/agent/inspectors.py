@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.inspection import Inspector
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig, Volume
+from hutong.adapters.engines.kubernetes.inspect import KubernetesInspector, default_kubeconfig
 from hutong.adapters.engines.local.inspect import LocalInspector
 from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.ray.inspect import RayInspector, default_url
@@ -23,6 +25,8 @@ def inspector_of(config: EngineConfig, wait_s: float) -> Inspector:
             return SlurmInspector(config, wait_s)
         case RayConfig():
             return RayInspector(config)
+        case KubernetesConfig():
+            return KubernetesInspector(config)
         case _:
             return LocalInspector(config)
 
@@ -40,10 +44,17 @@ def _ray(root: Path) -> Inspector:
     return RayInspector(RayConfig(FolderConfig(root, PAYLOADS), default_url()))
 
 
+def _kubernetes(root: Path) -> Inspector:
+    kubeconfig = default_kubeconfig(os.environ.get("KUBECONFIG", ""), Path.home())
+    config = KubernetesConfig(FolderConfig(root, PAYLOADS), Volume(mount=root), kubeconfig=kubeconfig)
+    return KubernetesInspector(config)
+
+
 # In the order in which they are tried where none is named.
 ENGINES: dict[str, tuple[Callable[[Path], Inspector], str]] = {
     "slurm": (_slurm, "sbatch"),
     "ray": (_ray, "ray"),
+    "kubernetes": (_kubernetes, "kubectl"),
     "local": (_local, ""),
 }
 

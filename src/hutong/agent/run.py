@@ -14,11 +14,9 @@ from pathlib import Path
 import structlog
 
 from hutong.adapters.engines.base import Engine
-from hutong.adapters.engines.local.engine import LocalEngine
+from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.ray.config import RayConfig
-from hutong.adapters.engines.ray.engine import RayEngine
 from hutong.adapters.engines.slurm.config import SlurmConfig
-from hutong.adapters.engines.slurm.engine import SlurmEngine
 from hutong.agent.config import AgentConfig, EngineConfig
 from hutong.agent.core import Agent
 from hutong.agent.habits import steady_ms
@@ -38,13 +36,23 @@ _WORKERS = 4
 
 
 def open_engine(config: EngineConfig, clock: Callable[[], int]) -> Engine:
-    """Return the engine that the configuration describes."""
+    """Return the engine that the configuration describes; the code of the others is not loaded."""
     match config:
         case SlurmConfig():
+            from hutong.adapters.engines.slurm.engine import SlurmEngine
+
             return SlurmEngine(config, clock, steady_ms)
         case RayConfig():
+            from hutong.adapters.engines.ray.engine import RayEngine
+
             return RayEngine(config, clock, steady_ms)
+        case KubernetesConfig():
+            from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
+
+            return KubernetesEngine(config, clock, steady_ms)
         case _:
+            from hutong.adapters.engines.local.engine import LocalEngine
+
             return LocalEngine(config, clock)
 
 

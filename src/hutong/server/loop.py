@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from hutong.core.book.money import Posting, Txn
 from hutong.core.book.snapshot import Limits, Outcome
 from hutong.core.book.store import Applied, Store
 from hutong.core.control.rules import Rules
@@ -50,9 +51,21 @@ class Loop:
         outcome = turn(snapshot, self.rules)
         for job, why in outcome.broken:
             log.error("broken", job=job, detail=why)
-        if not outcome.jobs:
-            return 0
-        return self._apply(outcome, now_ms).written
+        written = self._apply(outcome, now_ms).written if outcome.jobs else 0
+        return written + sum(self._repay(txn) for txn in outcome.repayments)
+
+    def _repay(self, txn: Txn) -> bool:
+        """Pay back a debt; if the debt or the money went another way meanwhile, the next turn knows."""
+        if self.epoch is None:
+            return False
+        try:
+            repaid = self.store.post(Posting((txn,)))
+        except Conflict as conflict:
+            log.info("repayment_dropped", project=txn.project, detail=conflict.message)
+            return False
+        if repaid:
+            log.info("repaid", project=txn.project, amount_micro=txn.entries[-1].amount_micro)
+        return repaid
 
     def _leads(self, now_ms: int) -> bool:
         # A clock that jumped back must not keep us from renewing.

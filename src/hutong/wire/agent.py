@@ -193,13 +193,13 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
 class TakeIn(Shape):
     """Ask for commands with an id above `after`; 0 repeats every command that is still open.
 
-    `dialed` are calls for tunnels that were heard already.
+    `dialed` are calls for tunnels that were heard already, None from an agent that does not know of calls.
     """
 
     after: Number = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     wait_s: Annotated[float, Field(ge=0, le=WAIT_AT_MOST_S)] = 0.0
-    dialed: Annotated[tuple[DialId, ...], Field(max_length=DIALS_AT_ONCE)] = ()
+    dialed: Annotated[tuple[DialId, ...], Field(max_length=DIALS_AT_ONCE)] | None = None
 
 
 class CommandDoc(Shape):

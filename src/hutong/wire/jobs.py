@@ -155,8 +155,9 @@ class Opened(Shape):
 class Check(Shape):
     """What would happen to a job: nothing is stored.
 
-    `choice` is the pool it would go to now (`site/pool`), empty if none; `worst_case` is what would be held
-    for a whole run of `max_duration`; `fundable` is false where the project could not hold it.
+    `choice` is the best pool for it now (`site/pool`), empty if none. `reason` is why it would wait, for a
+    pool or for money; empty if it would be placed. `worst_case` is what would be held for a whole run of
+    `max_duration`; `fundable` is false where the project could not hold it, or owes money.
     """
 
     choice: str

@@ -42,7 +42,8 @@ class Balance(Shape):
     """The four numbers of a project, and the lots behind them.
 
     `settled` was used and paid; `in_flight` is used and not yet settled (an estimate by the clock);
-    `committed` is held for work that was placed; `available` can still be held.
+    `committed` is held for work that was placed; `available` can still be held. `overrun` was used beyond the
+    project's money and is owed: nothing new is placed until it is paid back.
     """
 
     project: Slug

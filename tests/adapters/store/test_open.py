@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from book_samples import P, charge, fund, key_of, place, wish
+from book_samples import P, charge, fund, key_of, overspend, place, wish
 from postgres import Postgres
 
 from hutong.adapters.store.open import migrate, open_store
@@ -136,13 +136,15 @@ def test_the_database_itself_refuses_an_overdrawn_lot(empty_url: str, engine: sa
 def test_the_audit_finds_a_balance_changed_by_hand(empty_url: str, engine: sa.Engine) -> None:
     store = open_store(empty_url)
     fund(store, "a1", 1000)
+    overspend(store, "1", 7)
     with engine.begin() as connection:
         connection.execute(
             sa.text("UPDATE accounts SET posted_micro = 999, held_micro = 3 WHERE id = 'lot:a1'")
         )
         connection.execute(sa.text("UPDATE accounts SET posted_micro = 0 WHERE id = 'issued'"))
+        connection.execute(sa.text("UPDATE accounts SET posted_micro = 5 WHERE id LIKE 'overrun:%'"))
     faults = store.check_ledger().faults
-    assert sorted(fault[:2] for fault in faults) == ["L6", "L6", "L6"]
+    assert sorted(fault[:2] for fault in faults) == ["L5", "L6", "L6", "L6", "L6"]
     assert any("999" in fault and "1000" in fault for fault in faults)
     store.close()
 

@@ -11,7 +11,7 @@ import typer
 from hutong.clients.sdk.profile import load_profile
 from hutong.main import cli
 
-PROCESSES = {"serve", "agent run", "db migrate"}
+PROCESSES = {"serve", "agent run", "db migrate", "exec", "forward"}
 HELLO = "name: hello\nresources: {accelerators: H100:1}\nrun: echo hello\n"
 
 

@@ -145,3 +145,17 @@ def test_a_check_that_finds_no_place_says_why() -> None:
         policy="b",
     )
     assert "would wait: no pool has MLU370" in shown(show_check, check)
+
+
+def test_a_check_of_a_project_in_debt_does_not_say_that_the_job_would_go() -> None:
+    check = Check(
+        choice="zhangjiakou/mlu",
+        reason="the project owes 5.00 yuan",
+        alternatives=(CHOSEN,),
+        worst_case=None,
+        fundable=False,
+        policy="b",
+    )
+    text = shown(show_check, check)
+    assert "would wait: the project owes 5.00 yuan" in text
+    assert "would go" not in text

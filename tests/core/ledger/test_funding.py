@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hutong.core.book.money import REVENUE, HoldPart, Lot, LotKind, overrun_account
 from hutong.core.kernel.ids import LotId, ProjectId
-from hutong.core.ledger.funding import plan_hold, settle
+from hutong.core.ledger.funding import plan_hold, repay, settle
 from hutong.core.ledger.rating import rate, rate_cards
 
 LAB = ProjectId("lab")
@@ -90,6 +90,27 @@ def _pay(lots: tuple[Lot, ...], parts: tuple[HoldPart, ...], slices: list[int]) 
     assert not any(held.values())
     assert totals.get(overrun_account(LAB), 0) <= 0
     return {account: amount for account, amount in totals.items() if amount or account == REVENUE}
+
+
+@given(amounts, amounts, amounts, amounts, st.integers(1, 1_000_000))
+def test_a_debt_is_paid_back_from_free_money_of_awards_and_top_ups_alone(
+    owed: int, award: int, topup: int, held: int, rate_ppm: int
+) -> None:
+    lots = (
+        lot("v", LotKind.VOUCHER, 10**12, rate_ppm),
+        replace(lot("late", LotKind.AWARD, 10**12), ends_ms=5),
+        replace(lot("early", LotKind.AWARD, 10**12), starts_ms=6),
+        lot("a", LotKind.AWARD, award, held=held),
+        lot("t", LotKind.TOPUP, topup),
+    )
+    free = max(0, award - held)
+    txn = repay(lots, owed, "repay:1", now_ms=5)
+    paid = {entry.account: entry.amount_micro for entry in txn.entries} if txn else {}
+    assert sum(paid.values()) == 0
+    assert paid.get(overrun_account(LAB), 0) == min(owed, free + topup)
+    assert -paid.get("lot:a", 0) == min(owed, free), "in the order given"
+    assert paid.keys() <= {"lot:a", "lot:t", overrun_account(LAB)}
+    assert 0 not in paid.values()
 
 
 @given(st.lists(st.integers(0, 10**10), max_size=20), st.integers(0, 10**9))

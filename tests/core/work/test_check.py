@@ -139,6 +139,17 @@ def test_alternatives_without_cards_of_their_own_want_those_of_all(key: str) -> 
     assert problem(resources=both).path == "/resources/ordered"
 
 
+def test_a_notebook_is_for_somebody_who_waits_and_ends_the_same_day() -> None:
+    spec = check(type="notebook")
+    assert (spec.type.listens, spec.max_duration_s, spec.wish.latency_class) == (
+        True,
+        8 * 3600,
+        "interactive",
+    )
+    told = check(type="notebook", max_duration="1d", placement={"latency_class": "batch"})
+    assert (told.max_duration_s, told.wish.latency_class) == (86_400, "batch")
+
+
 def test_cores_of_a_job_without_cards() -> None:
     assert check(resources={"cpus": "4+"}).resources == Resources((Ask("CPU", 4),), cpus=4)
     assert check(resources={"accelerators": "CPU:4"}).resources == Resources((Ask("CPU", 4),))
@@ -200,7 +211,7 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ({"name": 5}, "/name", 'in quotes: "5"'),
         ({"name": "x" * 64}, "/name", "1 to 63"),
         ({"type": "servce"}, "/type", "did you mean service?"),
-        ({"type": "notebook"}, "/type", "no notebooks yet"),
+        ({"type": "dev-environment"}, "/type", "write type: notebook"),
         ({"num_nodes": -1}, "/num_nodes", "between 1 and 10000"),
         ({"num_nodes": "-1"}, "/num_nodes", "between 1 and 10000"),
         ({"num_nodes": True}, "/num_nodes", "whole number, not true"),

@@ -214,6 +214,7 @@ def opened_world(
         stack.callback(lambda: (ended.set(), looping.join(20)))
         payloads = root / "payloads"
         payloads.mkdir()
+        (root / "site").mkdir()
         folder = FolderConfig(root / "site", payloads, isolation=isolation)
         config_of = engine or (lambda config: config)
         secret = platform.agent("haidian")["Authorization"].removeprefix("Bearer ")

@@ -115,7 +115,8 @@ def test_a_terminal_is_one_and_has_the_size_of_ours(boxed: Any) -> None:
         wait_for(resized, 30)
         assert b"not a tty" not in screen.seen
         os.write(ours, b"exit 5\n")
-        assert child.wait(30) == 5
+        code = child.wait(30)
+        assert code == 5, screen.rest()
     finally:
         child.kill()
         child.wait()
@@ -128,6 +129,15 @@ class Screen:
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self.seen = b""
+
+    def rest(self) -> bytes:
+        """Return all that has been shown, the last words too."""
+        os.set_blocking(self._handle, False)
+        try:
+            self.seen += os.read(self._handle, 65536)
+        except OSError:
+            return self.seen
+        return self.seen
 
     def expect(self, pattern: bytes, within_s: float = 60.0) -> bytes:
         """Read until something new matches; return all that is new."""

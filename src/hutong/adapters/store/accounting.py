@@ -1,13 +1,13 @@
 """What postings do to balances and holds, worked out before anything is written; the same for every store.
 
 Invariants (L1-L5): a transaction sums to zero; a repeat of a posting changes nothing; a lot never holds
-more than it has; a hold is closed once, with nothing left in it.
+more than it has; a hold is closed once, with nothing left in it; no more is paid back than is owed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord, lot_account
+from hutong.core.book.money import OVERRUN, HoldChange, HoldPart, Posting, Txn, UsageRecord, lot_account
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
 
@@ -58,6 +58,11 @@ class Plan:
         """Accounts with a floor that this changes, in order."""
         names = {name for name in self.posted if is_lot(name)} | set(self.held)
         return sorted(names)
+
+    @property
+    def repaid_accounts(self) -> list[str]:
+        """Accounts of debts that this pays back, in order."""
+        return sorted(name for name, amount in self.posted.items() if name.startswith(OVERRUN) and amount > 0)
 
 
 def is_lot(account: str) -> bool:
@@ -145,7 +150,14 @@ def _add_hold(out: Plan, change: HoldChange, holds: Mapping[str, HoldState], *, 
 
 
 def check_funds(out: Plan, balances: Mapping[str, Balance]) -> None:
-    """Raise Conflict if a lot would go below its floor (L4), Broken if there is no such lot."""
+    """Raise Conflict if a lot would go below its floor (L4) or a debt above zero (L5).
+
+    Raises Broken if there is no such lot. `balances` has the accounts of lots and of repaid debts.
+    """
+    for name in out.repaid_accounts:
+        owed = -balances[name].posted if name in balances else 0
+        if out.posted[name] > owed:
+            raise Conflict("debt_repaid", f"{name} owes {owed} micro, not {out.posted[name]}")
     for name in out.lot_accounts:
         balance = balances.get(name)
         if balance is None:

@@ -8,7 +8,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_job
 from hutong.adapters.store.db import Database, rows_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, jobs, lots, txns, usage
-from hutong.core.book.money import REVENUE
+from hutong.core.book.money import OVERRUN, REVENUE
 from hutong.core.book.store import LedgerCheck
 
 _PAGE = 500
@@ -101,6 +101,12 @@ _QUERIES: tuple[tuple[sa.Select[*tuple[object, ...]], str], ...] = (
             accounts.c.posted_micro - accounts.c.held_micro < accounts.c.floor_micro
         ),
         rules.BELOW_FLOOR,
+    ),
+    (
+        sa.select(accounts.c.id, accounts.c.posted_micro).where(
+            accounts.c.id.startswith(OVERRUN), accounts.c.posted_micro > 0
+        ),
+        rules.OVERPAID,
     ),
     (
         sa.select(accounts.c.id, accounts.c.posted_micro, _posted.c.total)

@@ -9,7 +9,17 @@ from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
-from hutong.core.book.money import Entry, HoldChange, Lot, LotKind, Posting, Txn, UsageRecord, lot_account
+from hutong.core.book.money import (
+    Entry,
+    HoldChange,
+    Lot,
+    LotKind,
+    Posting,
+    Txn,
+    UsageRecord,
+    lot_account,
+    overrun_account,
+)
 from hutong.core.book.store import Span
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
@@ -40,7 +50,7 @@ def post_all(
     query = sa.select(holds).order_by(holds.c.key).with_for_update()
     states = read_holds(connection, list(rows_in(connection, query, holds.c.key, sorted(keys))))
     out = accounting.plan(postings, known, states, guarded=guarded)
-    accounting.check_funds(out, _lock_balances(connection, out.lot_accounts))
+    accounting.check_funds(out, _lock_balances(connection, [*out.lot_accounts, *out.repaid_accounts]))
     _write_txns(db, connection, out)
     _write_holds(db, connection, out)
     many(connection, usage.insert(), [asdict(record) for record in out.usage])
@@ -149,17 +159,25 @@ def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[Projec
     return {project: tuple(sorted(each, key=rules.pay_order)) for project, each in found.items()}
 
 
+def read_debts(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, int]:
+    """Return what those of these projects owe that owe anything."""
+    names = {overrun_account(ProjectId(project)): ProjectId(project) for project in projects}
+    query = sa.select(accounts.c.id, accounts.c.posted_micro)
+    rows = rows_in(connection, query, accounts.c.id, sorted(names))
+    return {names[row["id"]]: -row["posted_micro"] for row in rows if row["posted_micro"] < 0}
+
+
 class Ledger:
     """The ledger's part of the store."""
 
     _db: Database
 
-    def open_lot(self, lot: Lot, txn: Txn) -> bool:
-        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if that transaction is already there."""
 
         def work(connection: sa.Connection) -> bool:
-            posting = Posting((txn,))
-            if _known_txns(connection, [posting]):
+            posting = Posting(txns)
+            if txns[0].id in _known_txns(connection, [posting]):
                 return False
             if connection.execute(sa.select(lots.c.id).where(lots.c.id == lot.id)).first():
                 raise Conflict("lot_exists", f"lot {lot.id} exists already")

@@ -8,7 +8,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_site
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
-from hutong.adapters.store.ledger import post_all, read_holds, read_lots
+from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
 from hutong.adapters.store.tables import (
     IN_QUEUE,
     absences,
@@ -110,6 +110,7 @@ class Loop:
                     for row in connection.execute(_USE).mappings()
                 ),
                 lots=read_lots(connection, projects),
+                debts=read_debts(connection, projects),
                 holds=_open_holds(connection, keys),
                 absences={
                     AttemptKey(row["key"]): Absence(AttemptKey(row["key"]), row["since_ms"], row["polls"])

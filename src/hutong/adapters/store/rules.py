@@ -277,6 +277,7 @@ def open_keys(job: Job) -> list[AttemptKey]:
 CHARGING = ("usage", "tokens")
 UNBALANCED = "L1: the entries of {} sum to {} micro"
 BELOW_FLOOR = "L4: {} has {} micro available, below its floor"
+OVERPAID = "L5: {} stands at {} micro: more was paid back than was owed"
 WRONG_BALANCE = "L6: {} is booked at {} micro, its entries sum to {}"
 NO_ACCOUNT = "L6: {} has entries of {} micro and no account"
 WRONG_HELD = "L6: {} holds {} micro, its open holds sum to {}"

@@ -80,7 +80,7 @@ def show_balance(balance: Balance, screen: Console) -> None:
     numbers.add_row("committed", money(balance.committed), "held for work that was placed")
     numbers.add_row("in flight", money(balance.in_flight), "used, not yet settled")
     numbers.add_row("settled", money(balance.settled), "used and paid")
-    numbers.add_row("overrun", money(balance.overrun), "used beyond what was held")
+    numbers.add_row("overrun", money(balance.overrun), "used beyond its money, and owed")
     screen.print(numbers)
     lots = table("lot", "pays", ">available", ">held", ">posted", "until")
     for lot in balance.lots:

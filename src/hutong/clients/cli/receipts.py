@@ -33,10 +33,10 @@ def show_replay(replay: Replay) -> None:
 
 def show_check(check: Check, screen: Console) -> None:
     """Print what would happen to a job."""
-    if check.choice:
-        screen.print(Text(f"would go to {check.choice} now", style="bold green"))
-    else:
+    if check.reason:
         screen.print(Text(f"would wait: {check.reason}", style="bold yellow"), soft_wrap=True)
+    else:
+        screen.print(Text(f"would go to {check.choice} now", style="bold green"))
     if check.worst_case is not None:
         held = money(check.worst_case)
         pays = "the project can hold it" if check.fundable else "the project cannot hold it"

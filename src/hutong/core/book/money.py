@@ -8,6 +8,7 @@ from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 ISSUED = "issued"
 REVENUE = "revenue"
 WAIVED = "waived"
+OVERRUN = "overrun:"
 
 
 def lot_account(lot: LotId) -> str:
@@ -16,8 +17,11 @@ def lot_account(lot: LotId) -> str:
 
 
 def overrun_account(project: ProjectId) -> str:
-    """The receivable of a project whose use went beyond its money: use is always booked."""
-    return f"overrun:{project}"
+    """The receivable of a project whose use went beyond its money: use is always booked.
+
+    Its balance, the other way round, is what the project owes; it never goes above zero.
+    """
+    return f"{OVERRUN}{project}"
 
 
 class LotKind(StrEnum):
@@ -63,7 +67,7 @@ class Entry:
 class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
-    `kind` is `award`, `voucher`, `usage`, `tokens` or `waiver`; `cause` names what it is for.
+    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment` or `waiver`; `cause` names what it is for.
     """
 
     id: str

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hutong.core.book.money import HoldPart, Lot, Posting
+from hutong.core.book.money import HoldPart, Lot, Posting, Txn
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
@@ -50,7 +50,8 @@ class Limits:
 class Snapshot:
     """All that `turn` may know. `due` are jobs that ask for a look, `queue` the head of the queue.
 
-    `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs.
+    `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
+    those of them owe, in micro-yuan, that owe anything.
     """
 
     now_ms: int
@@ -60,6 +61,7 @@ class Snapshot:
     statuses: Mapping[str, SiteStatus]
     use: tuple[PoolUse, ...] = ()
     lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
+    debts: Mapping[ProjectId, int] = field(default_factory=dict)
     holds: Mapping[AttemptKey, tuple[HoldPart, ...]] = field(default_factory=dict)
     absences: Mapping[AttemptKey, Absence] = field(default_factory=dict)
 
@@ -98,8 +100,9 @@ class Outcome:
     """What a turn decided, job by job.
 
     `broken` names jobs about which nothing could be decided because an invariant of ours does not hold, and
-    which one: they are left as they are, and the others go on.
+    which one: they are left as they are, and the others go on. `repayments` are posted each for itself.
     """
 
     jobs: tuple[JobOutcome, ...] = ()
     broken: tuple[tuple[JobId, str], ...] = ()
+    repayments: tuple[Txn, ...] = ()

@@ -234,14 +234,18 @@ class Store(Protocol):
         ...
 
     # Ledger
-    def open_lot(self, lot: Lot, txn: Txn) -> bool:
-        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if that transaction is already there.
+
+        Further transactions, such as a repayment from the new lot, are booked with it.
+        """
         ...
 
     def post(self, posting: Posting) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
-        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot, and Conflict("debt_repaid") if
+        more would be paid back than the project owes.
         """
         ...
 

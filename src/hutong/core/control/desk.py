@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from hutong.core.book.money import HoldPart, Lot, Posting
+from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import LotId, ProjectId
-from hutong.core.ledger.funding import plan_hold
+from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.placement.request import PoolView, Request, closing_of, mean_green_ppm, view_pool
 
 
@@ -21,6 +21,8 @@ class Desk:
         self._sites: dict[str, Site] = {site.id: site for site in snapshot.sites}
         self._used = {(use.site, use.pool): use.cards for use in snapshot.use}
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
+        self._debts = dict(snapshot.debts)
+        self._repaid: dict[ProjectId, int] = {}
         self._green: dict[tuple[str, int], int] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
@@ -89,11 +91,32 @@ class Desk:
             if lot.starts_ms <= self.now_ms < lot.ends_ms
         )
 
+    def owed_micro(self, project: ProjectId) -> int:
+        """Return what a project owes for use that no lot could pay, this turn's repayment left aside."""
+        return self._debts.get(project, 0)
+
+    def left_to_pay_micro(self, project: ProjectId) -> int:
+        """Return what a project will still owe when this turn's repayment is in the book."""
+        return self.owed_micro(project) - self._repaid.get(project, 0)
+
+    def repay(self) -> tuple[Txn, ...]:
+        """Pay back debts with what is free after the needs of running work; the next turn relies on it."""
+        made = []
+        for project, owed_micro in self._debts.items():
+            txn = repay(self.lots(project), owed_micro, f"repay:{project}:{self.now_ms}", self.now_ms)
+            if txn:
+                self._repaid[project] = txn.entries[-1].amount_micro
+                self.note(Posting((txn,)))
+                made.append(txn)
+        return tuple(made)
+
     def note(self, posting: Posting) -> None:
         """Carry a posting of this turn into the balances that later decisions of the turn see."""
         for txn in posting.txns:
             mine = self._lots.get(txn.project, {})
             for entry in txn.entries:
+                if entry.account == overrun_account(txn.project) and entry.amount_micro < 0:
+                    self._debts[txn.project] = self.owed_micro(txn.project) - entry.amount_micro
                 lot = LotId(entry.account.removeprefix("lot:"))
                 if lot in mine:
                     changed = mine[lot].posted_micro + entry.amount_micro

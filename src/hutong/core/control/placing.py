@@ -7,7 +7,7 @@ from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
 from hutong.core.kernel.ids import attempt_key
-from hutong.core.kernel.money import format_micro
+from hutong.core.kernel.money import MICRO, format_micro
 from hutong.core.ledger.rating import rate_cards
 from hutong.core.placement.decide import Decision, Row, decide
 from hutong.core.placement.receipt import VERSION, Receipt, encode_receipt
@@ -17,10 +17,20 @@ from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import Category
 
+_FEN = MICRO // 100
+
 
 def place(draft: Draft) -> None:
-    """Place a queued job if a pool and the money for it are there; else note why not, if that is news."""
+    """Place a queued job if a pool and the money for it are there; else note why not, if that is news.
+
+    A project in debt gets nothing placed; one that pays its debt back in this turn, nothing yet.
+    """
     spec, desk = draft.row.spec, draft.desk
+    if desk.owed_micro(draft.row.project) > desk.rules.debt_limit_micro:
+        left_micro = desk.left_to_pay_micro(draft.row.project)
+        if left_micro > desk.rules.debt_limit_micro:
+            _wait(draft, *in_debt(left_micro))
+        return
     request = request_of(spec)
     pools = desk.views(request)
     policy = desk.rules.policy(spec.wish.objective)
@@ -107,6 +117,12 @@ def short_of_money(amount_micro: int, available_micro: int) -> tuple[str, str]:
     need, have = format_micro(amount_micro, 2), format_micro(available_micro, 2)
     text = f"{need} yuan must be held before the start, {have} available; shorten max_duration or add money"
     return "no_funds", text
+
+
+def in_debt(owed_micro: int) -> tuple[str, str]:
+    """Return a code and a sentence for a project that gets nothing placed because it owes money."""
+    owed = format_micro(-(-owed_micro // _FEN) * _FEN, 2)
+    return "debt", f"the project owes {owed} yuan for use beyond its money; an award or a top-up pays it back"
 
 
 def worst_case_micro(spec: JobSpec, attempt: Attempt) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.control.placing import explain, plan_attempt, short_of_money, worst_case_micro
+from hutong.core.control.placing import explain, in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
@@ -34,6 +34,9 @@ class Preview:
 def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules) -> Preview:
     """Return what `turn` would decide about this spec if it were the first in the queue."""
     desk = Desk(snapshot, rules)
+    desk.repay()
+    owed_micro = desk.left_to_pay_micro(project)
+    barred = owed_micro > rules.debt_limit_micro
     request = request_of(spec)
     pools = desk.views(request)
     policy = rules.policy(spec.wish.objective)
@@ -42,11 +45,13 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     chosen = decision.choice
     likely = decision.chosen if chosen else _cheapest(decision, pools)
     code, text = ("", "") if chosen else explain(decision)
+    if barred and not never:
+        code, text = in_debt(owed_micro)
     if likely is None:
         return Preview(decision, pools, policy, code, text, None, fundable=False, never=never)
     attempt = plan_attempt((), pools[likely], decision.rows[likely], spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, rules.hold_ms)
-    fundable = desk.plan_hold(project, amount) is not None
+    fundable = not barred and desk.plan_hold(project, amount) is not None
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)

@@ -1,8 +1,10 @@
 """One turn of the loop, a pure function: a bounded snapshot in; facts, commands and money out.
 
-Jobs that ask for a look are advanced first, then the queue is placed, one job of each project in turn.
+Jobs that ask for a look are advanced first, then debts are paid back with what is free, then the queue is
+placed, one job of each project in turn.
 Every job's part stands alone: one whose guard fails when it is written (a user or an agent was faster) is
-thrown away without harm to the others. That is why cards that a turn frees are given away by the next one.
+thrown away without harm to the others. That is why cards that a turn frees are given away by the next one,
+and why a project that pays back its debt gets work placed by the next one.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,13 +29,14 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     broken: dict[JobId, str] = {}
     for draft in drafts:
         _guarded(advance, draft, broken)
+    repayments = desk.repay()
     waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED and not draft.backs_off]
     for draft in in_turn(waiting):
         _guarded(place, draft, broken)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
     written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
-    return Outcome(written, tuple(broken.items()))
+    return Outcome(written, tuple(broken.items()), repayments)
 
 
 def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, str]) -> None:

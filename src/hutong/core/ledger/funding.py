@@ -1,8 +1,9 @@
-"""Who pays: holds over lots before work starts, draws from them when it is measured.
+"""Who pays: holds over lots before work starts, draws from them when it is measured, debts paid back.
 
 A voucher pays its share (`rate_ppm`) of each charge while it has money; awards and top-ups pay the rest in
 the order given. What exceeds the hold is drawn from whatever else is available, then from the project's
-overrun account: finished use is always booked (L5).
+overrun account: finished use is always booked (L5). What a project owes there is paid back from the first
+money of its awards and top-ups that is free.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from hutong.core.book.money import (
     Entry,
     HoldPart,
     Lot,
+    LotKind,
+    Txn,
     lot_account,
     overrun_account,
 )
@@ -84,6 +87,26 @@ def settle(
     if final:
         parts += [HoldPart(lot, -amount) for lot, amount in left.items() if amount]
     return Settlement(_entries(draws, rest, project, growth), _merge(parts), rest)
+
+
+def repay(lots: Sequence[Lot], owed_micro: int, txn_id: str, now_ms: int) -> Txn | None:
+    """Return the transaction by which lots of a project pay back what it owes, as far as they can; or None.
+
+    Only lots that are open pay, with what nobody holds. Vouchers never do: they pay a share of charges.
+    """
+    rest = owed_micro
+    legs = []
+    for lot in lots:
+        pays = lot.kind is not LotKind.VOUCHER and lot.starts_ms <= now_ms < lot.ends_ms
+        part = min(rest, max(0, lot.available_micro)) if pays else 0
+        if part:
+            legs.append(Entry(lot_account(lot.id), -part))
+            rest -= part
+    if not legs:
+        return None
+    project = lots[0].project
+    entries = (*legs, Entry(overrun_account(project), owed_micro - rest))
+    return Txn(txn_id, "repayment", project, now_ms, f"debt:{project}", entries)
 
 
 def _share(lot: Lot, before_micro: int, after_micro: int) -> int:

@@ -94,12 +94,16 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
     return w.TakeOut(
         commands=tuple(command for each in taken if (command := _command(here, each)) is not None),
         watched=here.store.watched(site, now_ms),
-        dials=tuple(
-            w.DialDoc(id=each.id, key=each.key, rank=each.rank, port=each.port, url=each.url)
-            for each in here.store.dials(site, now_ms)
-            if each.id not in body.dialed
-        ),
+        dials=() if body.dialed is None else _new_dials(here, site, body.dialed, now_ms),
         now_ms=now_ms,
+    )
+
+
+def _new_dials(here: Services, site: SiteId, heard: tuple[str, ...], now_ms: int) -> tuple[w.DialDoc, ...]:
+    return tuple(
+        w.DialDoc(id=each.id, key=each.key, rank=each.rank, port=each.port, url=each.url)
+        for each in here.store.dials(site, now_ms)
+        if each.id not in heard
     )
 
 

@@ -194,6 +194,9 @@ def _address(here: Services, job: Job) -> tuple[str, int] | None:
 
 
 def _answers(address: tuple[str, int]) -> bool:
+    """Return whether something listens there; a site without an address is for the gateway to reach."""
+    if not address[0]:
+        return True
     try:
         socket.create_connection(address, _PROBE_S).close()
     except OSError:

@@ -15,7 +15,6 @@ from hutong.core.book.money import (
     Txn,
     UsageRecord,
     lot_account,
-    overrun_account,
 )
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import JobQuery
@@ -32,6 +31,7 @@ from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.shapes.money import bill_shape, lot_shape
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import read_time
+from hutong.server.debts import open_lot, owed_micro
 from hutong.server.services import Services
 from hutong.wire import money as w
 from hutong.wire.base import Money
@@ -55,7 +55,7 @@ def create_award(
     body: w.NewAward,
     key: IdempotencyKey = "",
 ) -> w.Lot:
-    """Give a project money for a time."""
+    """Give a project money for a time. If it is open now, it first pays back what the project owes."""
     times = (body.starts, body.ends)
     return _open_lot(here, principal, project, LotKind.AWARD, body.amount, "/amount", _PPM, times, key)
 
@@ -99,7 +99,7 @@ def _open_lot(
     lot = Lot(LotId(f"{kind.value}-{name}"), ProjectId(project), kind, rate_ppm, starts_ms, ends_ms)
     entries = (Entry(ISSUED, -amount), Entry(lot_account(lot.id), amount))
     txn = Txn(f"fill:{lot.id}", kind.value, lot.project, here.clock(), _fill_cause(lot.id), entries)
-    fresh = here.store.open_lot(lot, txn)
+    fresh = open_lot(here.store, lot, txn, txn.effective_ms)
     there = next((each for each in here.store.lots(lot.project) if each.id == lot.id), lot)
     asked = (rate_ppm, starts_ms, ends_ms, amount)
     if not fresh and asked != (there.rate_ppm, there.starts_ms, there.ends_ms, _filled(here, there)):
@@ -128,7 +128,7 @@ def read_balance(here: Here, project: ProjectName) -> w.Balance:
     load_project(here.store, project)
     now_ms, owner = here.clock(), ProjectId(project)
     lots = here.store.lots(owner)
-    overrun = -sum(entry.amount_micro for entry in here.store.balances([overrun_account(owner)]))
+    overrun = owed_micro(here.store, owner)
     spent = sum(_filled(here, lot) - lot.posted_micro for lot in lots)
     open_lots = [lot for lot in lots if lot.starts_ms <= now_ms < lot.ends_ms]
     return w.Balance(

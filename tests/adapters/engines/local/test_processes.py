@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import random
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.local.conftest import Site
+from tests.faults import dice, trials
 from tests.full_disk import no_room
 
 from hutong.adapters.engines.attempt import files, supervise, tree
@@ -207,9 +207,9 @@ print("done", flush=True)
 
 @pytest.mark.slow
 def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain: Site) -> None:
-    dice = random.Random(7)
+    moments = dice(7)
     killed_early = 0
-    for _ in range(14):
+    for _ in range(trials(14)):
         order: Order = plain.order("echo ran >> count; sleep 0.1")
         child = subprocess.Popen(
             [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -221,7 +221,7 @@ def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain: Site) -> 
         with child:
             assert child.stdout.readline() == b"ready\n"
             child.stdin.close()
-            time.sleep(dice.uniform(0, 0.12))
+            time.sleep(moments.uniform(0, 0.12))
             child.kill()
         killed_early += plain.see(order.key) is None
         plain.engine.submit(order)

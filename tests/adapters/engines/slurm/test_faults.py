@@ -2,7 +2,7 @@
 
 import os
 import pickle
-import random
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
+from tests.faults import dice, trials
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.core.kernel.errors import Later
@@ -33,12 +34,12 @@ print("done", flush=True)
 
 
 def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(site: Site) -> None:
-    dice = random.Random(11)
+    moments = dice(11)
     begin = time.monotonic()
     site.engine.submit(site.order("true"))
     takes_s = time.monotonic() - begin
     orders, unknown = [], 0
-    for _ in range(25):
+    for _ in range(trials(25)):
         order = site.order("echo ran >> count; sleep 0.1")
         child = subprocess.Popen(
             [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -50,7 +51,7 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
         with child:
             assert child.stdout.readline() == b"ready\n"
             child.stdin.close()
-            time.sleep(dice.uniform(0, 2 * takes_s))
+            time.sleep(moments.uniform(0, 2 * takes_s))
             child.kill()
         unknown += not (site.folder(order.key) / "submitted.json").exists()
         site.again().submit(order)
@@ -135,6 +136,7 @@ def test_copies_that_start_together_run_once(site: Site) -> None:
     script = site.folder(order.key) / "job.sh"
     for _ in range(3):
         site.cluster.run("sbatch", f"--job-name={order.key}", "--output=/dev/null", script)
+    site.cluster.run("scontrol", "release", site.job_id(order.key))
     assert site.ended(order.key).state is AttemptState.SUCCEEDED
     assert (site.work(order.key) / "count").read_text() == "ran\n"
     # What waits of an attempt that is over does not wait on.
@@ -294,3 +296,21 @@ def test_a_purged_job_whose_supervisor_was_killed_is_the_sites_doing(frail: Site
     assert agent.see(order.key) == before, "it has been missing for a moment only"
     agent.ticks.jump(LAG_S + 1)
     agent.fails(order.key, Category.INFRA, "knows nothing of it")
+
+
+def _questions(site: Site) -> int:
+    """Return how many requests the controller has had about jobs, of all kinds."""
+    counts = re.findall(r"REQUEST_JOB\w*INFO\w*\s+\(\s*\d+\)\s+count:(\d+)", site.cluster.run("sdiag"))
+    return sum(map(int, counts))
+
+
+def test_questions_to_the_controller_do_not_grow_with_the_number_of_jobs(site: Site) -> None:
+    orders = [site.order("true", pool="held") for _ in range(15)]
+    before = _questions(site)
+    for order in orders:
+        site.engine.submit(order)
+    assert _questions(site) == before, "a first submission needs no look for an earlier one"
+    for _ in range(4):
+        site.ticks.jump(1)
+        assert len(site.engine.observe()) == len(orders)
+    assert _questions(site) - before == 4

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from testbeds.slurm import SlurmCluster
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
+from tests.conformance.benches import now_ms
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.core.work.states import AttemptState, Category
@@ -123,7 +124,9 @@ def test_a_job_that_asks_for_more_time_than_its_partition_gives_does_not_wait_fo
     assert seen.state is AttemptState.PENDING
     site.until(lambda: site.see(order.key) and site.engine._queue.named(order.key)[0].hopeless)
     site.ticks.jump(LAG_S * 5 + 1)
-    site.fails(order.key, Category.INFRA, "does not start it (PartitionTimeLimit)")
+    seen = site.fails(order.key, Category.INFRA, "does not start it (PartitionTimeLimit)")
+    assert seen.ended is not None
+    assert seen.ended.ended_ms <= now_ms()
     site.until(lambda: site.see(order.key) and site.jobs(order.key) == {job: "CANCELLED"})
 
 

@@ -64,11 +64,21 @@ def test_cpus_memory_and_time_as_the_job_file_has_them(site: Site) -> None:
     job = site.cluster.job(site.job_id(order.key))
     assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("3", "700M", "00:12:00")
     assert job["Requeue"] == "0"
+    steps = site.cluster.run("scontrol", "--oneliner", "show", "step", site.job_id(order.key))
+    assert f"StepId={site.job_id(order.key)}.0 " in steps
+    assert " CPUs=3 " in steps
 
 
-def test_what_no_node_has_is_refused_in_slurms_words(site: Site) -> None:
+def test_what_no_node_has_is_refused_in_slurms_words_and_ends_at_once(site: Site) -> None:
+    order = site.order("true", resources=_asks(1, memory_bytes=1 << 50), secrets={"TOKEN": "hunter2"})
     with pytest.raises(Refused, match="node configuration is not available"):
-        site.engine.submit(site.order("true", resources=_asks(1, memory_bytes=1 << 50)))
+        site.engine.submit(order)
+    site.engine.stop(order.key, 1, Category.USER, "the site cannot run it", 0)
+    seen = site.see(order.key)
+    assert seen is not None
+    assert seen.ended is not None
+    assert seen.ended.reason == "the site cannot run it"
+    assert not (site.folder(order.key) / files.SECRETS).exists()
 
 
 def test_a_partition_that_is_closed_for_a_while_is_tried_again(site: Site) -> None:
@@ -77,6 +87,8 @@ def test_a_partition_that_is_closed_for_a_while_is_tried_again(site: Site) -> No
     try:
         with pytest.raises(Later):
             site.engine.submit(order)
+        assert site.see(order.key) is None, "it is not there, and the agent will try again"
+        assert not (site.folder(order.key) / files.SECRETS).exists()
     finally:
         site.cluster.run("scontrol", "update", "PartitionName=low", "State=UP")
     assert not site.engine.submit(order).adopted

@@ -41,6 +41,7 @@ _SEND_S = 600.0
 _HANG_UP_S = 2.0
 _DRAIN_S = 1.0
 _NOT_FOUND = 127
+_LEAD = ("/usr/bin/setsid", "--ctty", "--wait")
 
 
 class Gone(Exception):
@@ -131,8 +132,11 @@ class Session:
         for name in ("TERM", f"{WRAP}TERM") if asked.get("term") else ():
             env |= {name: str(asked["term"])} if name in env else {}
         limits, tty, seal = self._beside["limits"], bool(asked.get("tty")), -1
-        argv = [*self._beside["argv"], *argv]
-        if argv[0] == "bwrap":
+        # A shell in a box can be the master of its terminal only if it leads a session of its own in there.
+        boxed = self._beside["argv"][:1] == ["bwrap"]
+        inside = _LEAD if tty and boxed else ()
+        argv = [*self._beside["argv"], *inside, *argv]
+        if boxed:
             argv, env, seal = sealed(argv, env)
         ours: dict[str, int] = {}
         if tty:
@@ -152,7 +156,7 @@ class Session:
                 env=env,
                 start_new_session=True,
                 pass_fds=() if seal < 0 else (seal,),
-                preexec_fn=lambda: _settle(limits, tty),  # noqa: PLW1509  (one thread here)
+                preexec_fn=lambda: _settle(limits, tty and not boxed),  # noqa: PLW1509  (one thread here)
                 **ends,  # type: ignore[call-overload]
             )
         finally:

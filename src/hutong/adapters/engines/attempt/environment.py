@@ -5,6 +5,7 @@ Standard library only: the supervisor imports this without any installed package
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -19,10 +20,12 @@ def environment(
     ports: tuple[int, int],
     secrets: Mapping[str, str],
     hosts: Sequence[str] = (),
+    base: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Return the environment of one rank; `ports` are the service's and torch's, `hosts` where ranks are.
 
-    The user's variables win over the defaults, and what identifies the attempt wins over the user's.
+    The user's variables win over the defaults, these over the image's, which are `base`, and what identifies
+    the attempt wins over the user's.
     """
     spec, config = order["spec"], order["config"]
     nodes = spec["num_nodes"]
@@ -31,7 +34,7 @@ def environment(
     addresses = "\n".join(where)
     cards = str(order["cards_per_node"])
     defaults = {
-        "PATH": ":".join([*config["path"], *_SYSTEM_PATH]),
+        "PATH": ":".join([*config["path"], *(base.get("PATH", "").split(":") if base else _SYSTEM_PATH)]),
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "USER": "job",
@@ -68,4 +71,4 @@ def environment(
         "SKYPILOT_NODE_IPS": addresses,
         "SKYPILOT_NUM_GPUS_PER_NODE": cards,
     }
-    return {**defaults, **dict(spec["envs"]), **secrets, **identity}
+    return {**base, **defaults, **dict(spec["envs"]), **secrets, **identity}

@@ -18,6 +18,7 @@ from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
 WRAP = "RANK_"
+_OF_A_POD = ("HOSTNAME", "HUTONG_", "KUBERNETES_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Launcher:
     taking the job away. `oom` is a pattern of a launcher's words about a want of memory, `away` of an error
     of `teller` that says that the batch system is out of reach.
     `visible` is the variable for devices of the kind `device`, which `owner` tells and `namer` helps to read.
+    `judged`: the batch system is asked why a node was lost, so the supervisor does not say it. `image`: ranks
+    run in an image, whose own variables they find unless ours or theirs take their place.
     """
 
     prefix: tuple[str, ...] = ()
@@ -57,6 +60,8 @@ class Launcher:
     owner: tuple[str, ...] = ()
     namer: tuple[str, ...] = ()
     nodelist: str = ""
+    judged: bool = False
+    image: bool = False
 
     @property
     def here(self) -> bool:
@@ -77,6 +82,13 @@ class Launcher:
         needed = () if self.follows else self.inherited
         mine = {name: value for name, value in os.environ.items() if name.startswith(needed)}
         return {**mine, **{f"{WRAP}{name}": value for name, value in env.items()}}
+
+    def base(self) -> dict[str, str]:
+        """Return the variables of the image; those of a follower's own node come from the follower."""
+        if not self.image:
+            return {}
+        left_out = (*_OF_A_POD, *(self.inherited if self.follows else ()))
+        return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
     def tell(self, number: signal.Signals, launchers: Collection[int]) -> bool:
         """Send a signal to all ranks elsewhere; False if the batch system does not answer."""
@@ -202,6 +214,8 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         owner=words("owner"),
         namer=words("namer"),
         nodelist=filled(text("nodelist")),
+        judged=document.get("judged", False),
+        image=document.get("image", False),
     )
 
 

@@ -16,8 +16,8 @@ _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
     "__init__", "batch", "beside", "box", "clock", "devices", "enter", "environment", "files", "follow",
-    "gang", "greeting", "launch", "line", "probe", "reach", "relay", "subreaper", "summons", "supervise",
-    "tap", "tree", "unpack", "verdict",
+    "gang", "greeting", "launch", "line", "member", "probe", "reach", "relay", "subreaper", "summons",
+    "supervise", "tap", "tree", "unpack", "verdict",
 )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class Supervision:
         verdict: Verdict | None
         try:
             verdict = self._stopped() or self._prepare() or self._work()
-            verdict = self._taken_away() if self._taken else verdict
+            verdict = self._taken_away() if self._taken else self._left_to_others(verdict)
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
         gone = self._gang.end(0)
@@ -127,6 +127,14 @@ class Supervision:
         if self._taken == "preempted":
             return Verdict("PREEMPTED", "preempted", "the batch system preempted it")
         return None
+
+    def _left_to_others(self, verdict: Verdict) -> Verdict | None:
+        """Return the verdict, or None where it is for the batch system to say why a node was lost."""
+        if not self._launcher.judged or verdict.category != "infra":
+            return verdict
+        faults = (files.fault_name(rank) for rank in range(self._spec["num_nodes"]))
+        told = bool(self._signalled) or any((self._folder / name).exists() for name in faults)
+        return None if told else verdict
 
     def _prepare(self) -> Verdict | None:
         work = self._folder / files.WORK
@@ -279,7 +287,8 @@ class Supervision:
         return service, box.free_port()
 
     def _run(self, rank: int, script: str, ports: tuple[int, int]) -> None:
-        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts)
+        base = self._launcher.base()
+        env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts, base)
         argv = ["/bin/bash", "-c", script]
         here = self._launcher.here
         far = rank >= 0 and not here
@@ -321,12 +330,7 @@ class Supervision:
 
     def _note_exit(self, ended: Exit) -> None:
         if ended.rank >= 0:
-            value = {
-                "rank": ended.rank,
-                "code": ended.code,
-                "signal": ended.signal,
-                "ended_ms": ended.ended_ms,
-            }
+            value = {name: getattr(ended, name) for name in ("rank", "code", "signal", "ended_ms")}
             files.write_json(self._folder / files.exit_name(ended.rank), value)
 
     def _heed(self, number: int, _: FrameType | None) -> None:

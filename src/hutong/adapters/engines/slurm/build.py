@@ -122,14 +122,16 @@ def script(python: str, program: Path, folder: Path) -> str:
     return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
 
 
-def launcher(programs: Mapping[str, str], pool: SlurmPool, entry: Sequence[str]) -> dict[str, Any]:
+def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int, entry: Sequence[str]) -> dict[str, Any]:
     """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them.
 
     `entry` starts `enter.py` on a node.
     """
+    # From 22.05 on srun does not take the job's CPUs per task for its own: a rank could be bound to one.
+    bound = f"--cpus-per-task={cpus}" if cpus else "--cpu-bind=none"
     step = [
         programs["srun"], "--nodes=1", "--ntasks=1", "--relative={rank}", "--export=ALL", "--input=none",
-        "--mpi=none", "--quiet", "--kill-on-bad-exit=1",
+        "--mpi=none", "--quiet", "--kill-on-bad-exit=1", bound,
     ]  # fmt: skip
     control = programs["scontrol"]
     return {
@@ -146,6 +148,7 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, entry: Sequence[str])
             "--ntasks=1",
             "--relative={rank}",
             "--overlap",
+            "--mem=0",
             "--export=ALL",
             "--mpi=none",
             "--quiet",

@@ -20,7 +20,7 @@ from hutong.adapters.engines.slurm.nodes import pool_states
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.queue import Queue
 from hutong.adapters.engines.slurm.rest import Rest
-from hutong.adapters.engines.slurm.transport import Transport
+from hutong.adapters.engines.slurm.transport import NotTaken, Transport
 from hutong.adapters.engines.slurm.watch import Watch
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Problem, Refused
@@ -86,16 +86,13 @@ class SlurmEngine(FolderEngine):
         if claimed(folder):
             return Receipt(order.key, adopted=True)
         self._learn()
-        record = None
-        if (folder / _SUBMITTING).exists():
+        in_doubt = (folder / _SUBMITTING).exists()
+        if in_doubt:
             self._queue.poll(fresh=True)
-            record = parse.choose(self._queue.named(order.key))
+        # A submission that was refused stays in Slurm's list as a job that failed.
+        record = parse.choose(each for each in self._queue.named(order.key) if each.state != "FAILED")
         job = self._job(folder, order, pool)
-        if record is None:
-            job_id = self._transport.submit(job)
-            self._queue.expire()
-        else:
-            job_id = record.id
+        job_id = record.id if record else self._submit(folder, job, in_doubt=in_doubt)
         external = self._external(job_id)
         files.write_json(folder / _SUBMITTED, {"external": external})
         return Receipt(external, adopted=record is not None)
@@ -165,13 +162,24 @@ class SlurmEngine(FolderEngine):
         job = build.submission(order, pool, folder, script, comment)
         if not (folder / _SUBMITTING).exists():
             entry = [self._slurm.python, "-I", "-S", str(self._program.with_name("enter.py"))]
-            self._write_order(folder, order, build.launcher(self._transport.programs, pool, entry))
+            how = build.launcher(self._transport.programs, pool, job.cpus, entry)
+            self._write_order(folder, order, how)
             files.write_json(folder / files.SECRETS, dict(order.secrets))
             job.path.write_text(script)
             cards = order.attempt.cards
             asked = {"limit_s": job.minutes * 60, "pool": order.attempt.pool, "cards": cards}
             files.write_json(folder / _SUBMITTING, asked)
         return job
+
+    def _submit(self, folder: Path, job: build.Submission, *, in_doubt: bool) -> str:
+        try:
+            job_id = self._transport.submit(job)
+        except (Refused, NotTaken):
+            if not in_doubt:  # nothing of it is on its way
+                (folder / _SUBMITTING).unlink()
+            raise
+        self._queue.expire()
+        return job_id
 
     def _learn(self) -> None:
         """Learn once what the cluster is and whether it keeps accounts."""
@@ -198,14 +206,22 @@ class SlurmEngine(FolderEngine):
             return seen
         began = files.read_json(folder / files.BEGAN)
         watch.began_id = _job_id(began)
-        record = self._queue.find(key, watch.began_id, submitted_id)
+        # Slurm may purge a job between the look that saw it over and the one that settles it.
+        seen_over = parse.choose([watch.over] if watch.over else (), watch.began_id)
+        record = self._queue.find(key, watch.began_id, submitted_id) or seen_over
+        watch.over = record if record and record.over else None
         external = watch.submitted or (self._external(record.id) if record else "")
+        asked = bool(watch.submitted) or (folder / _SUBMITTING).exists()
+        if began is None and not asked and (record is None or record.over):
+            return self._claimed_only(key)
         if record is None:
             return self._absent(key, watch, external, began=began is not None)
         watch.for_ms("missing", holds=False)
         verdict = self._verdict(key, watch, record, began=began is not None)
         if verdict is not None:
-            return self._settle(key, verdict, external, record.ended_s * 1000, began=began is not None)
+            # Of a job that waits Slurm tells when it might end.
+            ended_ms = record.ended_s * 1000 if record.over else 0
+            return self._settle(key, verdict, external, ended_ms, began=began is not None)
         before = AttemptState.PENDING if record.waiting and began is None else AttemptState.STARTING
         return self._seen(key, before, external)
 
@@ -246,14 +262,18 @@ class SlurmEngine(FolderEngine):
         self._write_end(key, supervise.stop_verdict(stop) if stop else verdict, ended_ms)
         return self._seen_end(key, external) or living
 
+    def _claimed_only(self, key: AttemptKey) -> Seen | None:
+        """Return what may be said of an attempt that never came to its submission, or was refused."""
+        (self._attempts / key / files.SECRETS).unlink(missing_ok=True)  # a submission writes them anew
+        stop = files.read_json(self._attempts / key / files.STOP)
+        if stop is None:
+            return None
+        return self._settle(key, supervise.stop_verdict(stop), "", stop["at_ms"], began=False)
+
     def _absent(self, key: AttemptKey, watch: Watch, external: str, *, began: bool) -> Seen | None:
         """Return what may be said of an attempt that Slurm does not name."""
         folder = self._attempts / key
         stop = files.read_json(folder / files.STOP)
-        if not began and not watch.submitted and not (folder / _SUBMITTING).exists():
-            # A claim that never came to its submission.
-            verdict = supervise.stop_verdict(stop) if stop else None
-            return self._settle(key, verdict, "", stop["at_ms"], began=False) if stop and verdict else None
         before = self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING, external)
         if began and self._lives(key, watch):
             watch.for_ms("missing", holds=False)

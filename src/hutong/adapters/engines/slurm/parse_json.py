@@ -121,8 +121,12 @@ def _past(job: Mapping[str, Any]) -> Record:
         origin=origin(_text(_at(job.get("comment"), "job"))),
         by=_text(job.get("kill_request_user")),
         code=_code(job.get("exit_code")),
-        energy_j=sum(whole(_at(_at(step, "energy"), "consumed")) for step in _list(job.get("steps"))),
+        energy_j=sum(map(_energy, _list(job.get("steps")))),
     )
+
+
+def _energy(step: object) -> int:
+    return whole(_at(_at(_at(step, "statistics"), "energy"), "consumed"))
 
 
 def _code(value: object) -> str:

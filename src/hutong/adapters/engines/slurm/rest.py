@@ -24,6 +24,10 @@ _DAY_MS = 86_400_000
 _DATA_PARSER = 39  # from v0.0.39 on, what is sent has another shape
 
 
+class NoSuchPath(Later):
+    """The daemon that answers serves no such path; another version of it might."""
+
+
 class Rest:
     """One cluster's slurmrestd. Each question is one connection, bounded in time."""
 
@@ -108,7 +112,7 @@ class Rest:
         """Return whether slurmrestd has accounting, and the cluster's name if it is the only one there."""
         try:
             answer = self._answer("GET", self._slurmdb("clusters"))
-        except Refused:  # no such path: it was started without accounting
+        except NoSuchPath:  # it was started without accounting
             return False, ""
         except Later:  # there is one, and it is away
             return True, ""
@@ -143,7 +147,7 @@ class Rest:
         except (httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise Later(f"slurmrestd, {path}: {error or type(error).__name__}", 5) from error
         if reply.status_code == httpx2.codes.NOT_FOUND and not answer:
-            raise Refused("slurm_rest", f"slurmrestd does not know {path}: is its API of another version?")
+            raise NoSuchPath(f"slurmrestd does not know {path}: is its API of another version?", 30)
         if not isinstance(answer, dict) or (reply.is_error and not parse_json.problems(answer)):
             self._token.doubt()
             raise Later(f"slurmrestd, {path}: HTTP {reply.status_code} {reply.text[:200]}", 5)

@@ -13,6 +13,10 @@ from hutong.core.kernel.errors import Later, Problem, Refused
 _REFUSED_S = 30
 # Full for now: the same submission is taken once others have ended.
 _FULL = re.compile(r"MaxSubmit|MaxJobs|GrpSubmit|job submit limit.*\n.*MaxSubmit|try again", re.IGNORECASE)
+# The answer was lost, not the question.
+_UNSURE = re.compile(
+    r"timed out|timeout|communication|zero bytes|unexpected|broken pipe|reset", re.IGNORECASE
+)
 # What no amount of waiting changes; anything else is tried again.
 _NEVER = re.compile(
     r"invalid (account|partition|qos|feature|generic resource|license|user|node name|wckey|job constraints"
@@ -47,7 +51,10 @@ class Transport(Protocol):
     programs: Mapping[str, str]
 
     def submit(self, job: Submission) -> str:
-        """Submit and return the job's number. Raises Refused if Slurm never will, Later if it cannot now."""
+        """Submit and return the job's number.
+
+        Raises Refused if Slurm never will, NotTaken if it has not now, Later if nobody knows.
+        """
         ...
 
     def queue(self) -> list[Record]:
@@ -79,10 +86,15 @@ class Transport(Protocol):
         ...
 
 
+class NotTaken(Later):
+    """Slurm has not taken a submission now, for certain; after any other `Later` it may have."""
+
+
 def sort_refusal(text: str) -> Refused | Later:
     """Return the error of ours for what Slurm says to a submission that it does not take."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     words = "; ".join(lines[-3:])[:500] or "no word why"
     if _NEVER.search(text) and not _FULL.search(text):
         return Refused("slurm_refused", f"Slurm refuses it: {words}", (Problem("/resources", words),))
-    return Later(f"Slurm does not take it now: {words}", _REFUSED_S if _FULL.search(text) else 5)
+    kind = Later if _UNSURE.search(text) or not text.strip() else NotTaken
+    return kind(f"Slurm does not take it now: {words}", _REFUSED_S if _FULL.search(text) else 5)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from hutong.adapters.engines.slurm.parse import Record
+
 
 class Watch:
     """What one agent remembers of one attempt: its jobs' numbers, what was asked, its pulse, times."""
@@ -11,6 +13,7 @@ class Watch:
     def __init__(self, ticks: Callable[[], int]) -> None:
         self.submitted = ""
         self.asked: dict[str, Any] = {}
+        self.over: Record | None = None
         self.began_id = ""
         self._ticks = ticks
         self._since: dict[str, int] = {}

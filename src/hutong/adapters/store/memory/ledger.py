@@ -7,6 +7,7 @@ from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.memory.shelf import Locked
 from hutong.core.book.money import (
+    OVERRUN,
     REVENUE,
     Entry,
     HoldChange,
@@ -51,17 +52,17 @@ class MemoryLedger(Locked):
         self._holds.update(out.holds)
         self._usage.update((record.id, record) for record in out.usage)
 
-    def open_lot(self, lot: Lot, txn: Txn) -> bool:
-        """Create a lot with the transaction that fills it; False if the transaction is already there."""
+    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+        """Create a lot with the transaction that fills it; False if that transaction is already there."""
         with self._writing():
-            if txn.id in self._txns:
+            if txns[0].id in self._txns:
                 return False
             if lot.id in self._lots:
                 raise Conflict("lot_exists", f"lot {lot.id} exists already")
             account = lot_account(lot.id)
             self._accounts[account] = Balance(floor=0)
             try:
-                out = self._plan([Posting((txn,))], guarded=False)
+                out = self._plan([Posting(txns)], guarded=False)
             except BaseException:
                 del self._accounts[account]
                 raise
@@ -154,6 +155,8 @@ class MemoryLedger(Locked):
         for name, balance in self._accounts.items():
             if balance.floor is not None and balance.posted - balance.held < balance.floor:
                 yield rules.BELOW_FLOOR.format(name, balance.posted - balance.held)
+            if name.startswith(OVERRUN) and balance.posted > 0:
+                yield rules.OVERPAID.format(name, balance.posted)
             if balance.posted != posted[name]:
                 yield rules.WRONG_BALANCE.format(name, balance.posted, posted[name])
             if balance.held != held[name]:

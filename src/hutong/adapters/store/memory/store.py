@@ -9,7 +9,7 @@ from hutong.adapters.store.memory.ledger import MemoryLedger
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order
 from hutong.adapters.store.memory.sites import MemorySites
-from hutong.core.book.money import Posting
+from hutong.core.book.money import Posting, overrun_account
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.kernel.errors import Conflict
@@ -59,6 +59,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
                 lots={row.project: self.lots(row.project) for row in (*due, *queue)},
+                debts={
+                    row.project: -owed.posted
+                    for row in (*due, *queue)
+                    if (owed := self._accounts.get(overrun_account(row.project))) and owed.posted < 0
+                },
                 holds={
                     AttemptKey(key): self._holds[key].as_change(key).parts
                     for key in keys

@@ -8,6 +8,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.request import request_of
 from hutong.core.work.spec import JobSpec
 from hutong.server.api.shapes.receipts import alternatives
+from hutong.server.debts import owed_micro
 from hutong.server.services import Services
 from hutong.wire.base import Money
 from hutong.wire.jobs import Check
@@ -17,7 +18,8 @@ def check_shape(here: Services, spec: JobSpec, project: ProjectId) -> Check:
     """Return what the loop would decide about this spec if it were the first in the queue."""
     now_ms = here.clock()
     snapshot = here.store.snapshot(now_ms, Limits(due=0, queue=0))
-    snapshot = replace(snapshot, lots={**snapshot.lots, project: here.store.lots(project)})
+    owed = owed_micro(here.store, project)
+    snapshot = replace(snapshot, lots={project: here.store.lots(project)}, debts={project: owed})
     found = preview(snapshot, spec, project, here.rules)
     choice = found.decision.choice
     return Check(

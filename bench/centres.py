@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from bench.rig import Rig
-from tests.payloads.conftest import ROOT
 
 from hutong import Client
 from hutong.wire.sites import NewSite
 
-PAYLOAD_BIN = ROOT / ".venv-payload" / "bin"
+PAYLOAD_BIN = Path(__file__).resolve().parents[1] / ".venv-payload" / "bin"
 
 
 @dataclass
@@ -57,14 +56,15 @@ class Centres:
         accelerator: str,
         price: str,
         engine: Mapping[str, Any],
-        pools: Mapping[str, Any] = {},
+        pools: Mapping[str, Any] = MappingProxyType({}),
+        nodes: int = 3,
     ) -> None:
         """Register a site with one pool `p` and start its agent; `engine` and `pools` go into its file."""
         site = {
             "id": name, "name_zh": name, "name_en": name, "region": "beijing", "distance_km": 20,
             "engine": engine.get("kind", "local"), "declared_only": True,
             "pools": [
-                {"id": "p", "accelerator": accelerator, "nodes": 3, "cards_per_node": 4,
+                {"id": "p", "accelerator": accelerator, "nodes": nodes, "cards_per_node": 4,
                  "price_per_card_hour": {"amount": price}, "pue": "1.2"},
             ],
             "supply": {"green_ppm": [500_000] * 24, "grams_per_kwh": [500] * 24, "source": "invented",
@@ -74,7 +74,7 @@ class Centres:
             client.sites.create(NewSite.model_validate(site))
             token = client.sites.create_token(name).secret or ""
         root = self.folder / name
-        root.mkdir()
+        (root / "attempts").mkdir(parents=True)
         rows = {"site": name, "url": self.rig.url, "token": token, "root": str(root / "agent")}
         common = {"root": str(root / "attempts"), "path": [str(PAYLOAD_BIN)], "isolation": "none"}
         text = _toml(rows) + "\n[engine]\n" + _toml({**common, **engine})
@@ -82,10 +82,24 @@ class Centres:
         (root / "agent.toml").write_text(text)
         self.start_agent(name)
 
-    def add_slurm(self, name: str, accelerator: str, price: str, conf: Path, gres: str) -> None:
+    def add_slurm(
+        self,
+        name: str,
+        accelerator: str,
+        price: str,
+        conf: Path,
+        gres: str,
+        *,
+        nodes: int = 3,
+        poll_s: float = 0.3,
+    ) -> None:
         """Add a site on a Slurm cluster."""
-        engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": 0.3, "lag_s": 10}
-        self.add(name, accelerator, price, engine, {"p": {"gres": gres}})
+        engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10}
+        self.add(name, accelerator, price, engine, {"p": {"gres": gres}}, nodes)
+
+    def agent_pid(self, name: str) -> int:
+        """Return the process of a site's agent."""
+        return self._agents[name].pid
 
     def start_agent(self, name: str) -> None:
         """Start a site's agent and wait until the platform hears it."""

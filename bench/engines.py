@@ -1,0 +1,157 @@
+"""What the platform adds to a bare engine: jobs a second into a real Slurm and Ray, time to the first line, the agent's own cost.
+
+`python -m bench.engines [--quick]` prints JSON lines; each figure stands beside the bare engine on the same cluster in the same run.
+`slurm_submit` and `ray_submit`: trivial jobs taken in and finished, 1/s; `slurm_first_line_added`: seconds from the submission to the
+first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
+agent whose jobs all wait. `ratio` is such that more is better.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.centres import Centres, wait_until
+from testbeds.ray import RayCluster
+from testbeds.slurm import Nodes, SlurmCluster
+
+from hutong import Client
+
+SITE, RAY_SITE = "slurm", "ray"
+TRIVIAL = {"name": "trivial", "resources": {"accelerators": "H100:1"}, "run": "true", "max_duration": "10m"}
+OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "REJECTED"})
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def show(name: str, value: float, unit: str, baseline: str, baseline_value: float, ratio: float) -> None:
+    """Print one row."""
+    row = {"name": name, "value": round(value, 3), "unit": unit, "baseline": baseline}
+    print(
+        json.dumps({**row, "baseline_value": round(baseline_value, 3), "ratio": round(ratio, 3)}), flush=True
+    )
+
+
+def finish_rate(client: Client, document: dict[str, object], count: int) -> float:
+    """Return how many jobs a second the platform takes in, runs and finishes."""
+    begin = time.monotonic()
+    left = set(client.jobs.submit_batch("bench", [document] * count).ids)
+    while left:
+        left -= {job.id for job in client.jobs.list(limit=2 * count) if job.state in OVER}
+        time.sleep(0.1)
+    return count / (time.monotonic() - begin)
+
+
+def bare_slurm_rate(cluster: SlurmCluster, count: int) -> float:
+    """Return the same for sbatch, one process a job as a user would."""
+    begin = time.monotonic()
+    for _ in range(count):
+        cluster.run("sbatch", "--gres=gpu:h100:1", "--output=/dev/null", "--wrap=true")
+    wait_until(lambda: not cluster.run("squeue", "--noheader").strip(), 600, lambda: cluster.run("squeue"))
+    return count / (time.monotonic() - begin)
+
+
+def first_line_s(client: Client) -> float:
+    """Return the seconds from a submission to the first line of its log at the user's end."""
+    begin = time.monotonic()
+    job = client.jobs.submit("bench", {**TRIVIAL, "run": "echo here; sleep 1"})
+    wait_until(lambda: client.jobs.get(job.id).attempts, 60, lambda: client.jobs.get(job.id))
+    next(iter(client.jobs.logs(job.id, follow=True)))
+    return time.monotonic() - begin
+
+
+def bare_first_line_s(cluster: SlurmCluster) -> float:
+    """Return the same for sbatch and its output file."""
+    file = cluster.folder / "work" / f"first-{time.monotonic_ns()}"
+    begin = time.monotonic()
+    cluster.run("sbatch", "--gres=gpu:h100:1", f"--output={file}", "--wrap=echo here; sleep 1")
+    while not file.exists() or not file.stat().st_size:
+        time.sleep(0.005)
+    return time.monotonic() - begin
+
+
+def agent_cost(client: Client, pid: int, live: int, watch_s: float) -> tuple[float, float]:
+    """Return an agent's resident megabytes and percent of a core while it has `live` jobs that wait."""
+    ids = client.jobs.submit_batch("bench", [{**TRIVIAL, "run": "sleep 600"}] * live).ids
+    placed = {"PENDING", "STARTING", "RUNNING"}
+    wait_until(
+        lambda: sum(j.state in placed for j in client.jobs.list(limit=2 * live)) >= live, 600, lambda: live
+    )
+    time.sleep(5)
+    before, begin = _cpu_s(pid), time.monotonic()
+    time.sleep(watch_s)
+    percent = 100 * (_cpu_s(pid) - before) / (time.monotonic() - begin)
+    status = Path(f"/proc/{pid}/status").read_text()
+    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    for job in ids:
+        client.jobs.cancel(job)
+    return resident / 1024, percent
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
+    """Measure on Slurm."""
+    count, live, rounds = (30, 60, 3) if quick else (200, 1_000, 7)
+    centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", nodes=3 if quick else 300, poll_s=2.0)
+    with centres.client() as client:
+        finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
+        rate, bare = finish_rate(client, TRIVIAL, count), bare_slurm_rate(cluster, count)
+        show("slurm_submit", rate, "1/s", "sbatch", bare, rate / bare)
+        first = statistics.median(first_line_s(client) for _ in range(rounds))
+        bare_first = statistics.median(bare_first_line_s(cluster) for _ in range(rounds))
+        show("slurm_first_line_added", first - bare_first, "s", "sbatch", bare_first, bare_first / first)
+        resident, percent = agent_cost(client, centres.agent_pid(SITE), live, 5 if quick else 30)
+        show(f"agent_rss_{live}", resident, "MB", "goal", 80, 80 / resident)
+        show(f"agent_idle_cpu_{live}", percent, "%", "goal", 1, 1 / max(percent, 0.01))
+
+
+def ray_rows(centres: Centres, quick: bool) -> None:
+    """Measure on Ray."""
+    count = 4 if quick else 20
+    with RayCluster(nodes=1, resources={"h100": 8}) as cluster, centres.client() as client:
+        client.sites.set_admission(SITE, "inactive")
+        engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python), "poll_s": 0.3}
+        centres.add(RAY_SITE, "H100", "9", engine, {"p": {"per_card": {"h100": 1}}})
+        rate = finish_rate(client, TRIVIAL, count)
+        begin = time.monotonic()
+        ids = [
+            cluster.request("POST", "/api/jobs/", {"entrypoint": "true", "entrypoint_resources": {"h100": 1}})
+            for _ in range(count)
+        ]
+        over = {"SUCCEEDED", "FAILED", "STOPPED"}
+        names = {each["submission_id"] for each in ids}
+        while (
+            sum(j["submission_id"] in names and j["status"] in over for j in cluster.get("/api/jobs/"))
+            < count
+        ):
+            time.sleep(0.1)
+        bare = count / (time.monotonic() - begin)
+        show("ray_submit", rate, "1/s", "Ray Jobs API", bare, rate / bare)
+
+
+def main() -> int:
+    """Print all rows."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few jobs and no Ray: ends within 50 s")
+    quick = parser.parse_args().quick
+    nodes = [Nodes(count=3, cpus=16, gres="gpu:h100:4")]
+    with (
+        tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder,
+        SlurmCluster("bench", nodes=nodes) as cluster,
+        Centres(Path(folder)) as centres,
+    ):
+        slurm_rows(centres, cluster, quick)
+        if not quick:
+            ray_rows(centres, quick)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Jobs of a Kubernetes cluster, by its API server; no client package and no command line is needed."""
