@@ -40,6 +40,7 @@ def start(request: pytest.FixtureRequest, world: World, door: Door, tmp_path: Pa
         cluster: SlurmCluster = request.getfixturevalue("slurm_cluster")
         lines += [f'conf = "{cluster.conf}"', f'python = "{sys.executable}"', "poll_s = 0.2"]
         lines += ["[engine.pools.main]", 'gres = "gpu:h800"']
+    (tmp_path / "engine").mkdir()  # an engine of a cluster makes none: it may just not be mounted
     path = tmp_path / "agent.toml"
     path.write_text("\n".join(lines))
     children: list[subprocess.Popen[bytes]] = []
