@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,7 +87,13 @@ def test_a_job_runs_on_under_the_release_that_started_it(
     script = f"echo begin; while [ ! -e {gate} ]; do sleep 0.1; done; echo end"
     job = world.submit(script, resources=Resources((Ask("H100", 2),)))
     until(world, door, lambda: world.job(job).state is JobState.RUNNING, 60)
-    before, old = set(tree.carrying(world.key(job))), copies(tmp_path)
+    deadline = time.monotonic() + 30
+    while not (
+        before := set(tree.carrying(world.key(job)))
+    ):  # "started" is written just before the ranks are
+        assert time.monotonic() < deadline, "the job's processes were never seen"
+        time.sleep(0.02)
+    old = copies(tmp_path)
     assert len(old) == 1
     end(agent)
 
