@@ -90,7 +90,7 @@ def test_a_job_runs_on_under_the_release_that_started_it(
     deadline = time.monotonic() + 30
     while not (
         before := set(tree.carrying(world.key(job)))
-    ):  # "started" is written just before the ranks are
+    ):  # seen a little after "started"
         assert time.monotonic() < deadline, "the job's processes were never seen"
         time.sleep(0.02)
     old = copies(tmp_path)
