@@ -88,9 +88,7 @@ def test_a_job_runs_on_under_the_release_that_started_it(
     job = world.submit(script, resources=Resources((Ask("H100", 2),)))
     until(world, door, lambda: world.job(job).state is JobState.RUNNING, 60)
     deadline = time.monotonic() + 30
-    while not (
-        before := set(tree.carrying(world.key(job)))
-    ):  # seen a little after "started"
+    while not (before := set(tree.carrying(world.key(job)))):  # seen a little after "started"
         assert time.monotonic() < deadline, "the job's processes were never seen"
         time.sleep(0.02)
     old = copies(tmp_path)
