@@ -13,8 +13,8 @@ import socket
 import struct
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -38,8 +38,7 @@ _SYSTEM = (
 _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read.
 
     `alone`: the box has a network of its own, which reaches nothing.

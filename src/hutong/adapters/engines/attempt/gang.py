@@ -9,13 +9,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.box import sealed, set_limits
 from hutong.adapters.engines.attempt.tap import Sink
-from hutong.adapters.engines.attempt.tree import below, end_all, is_box, send
+from hutong.adapters.engines.attempt.tree import below, end_all, send
 
 _READ_BYTES = 1 << 16
 _ROUNDS = 16
@@ -25,8 +25,7 @@ _LOST = 255
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(NamedTuple):
     """How one rank ended; `code` is 128 + the signal where a signal ended it, as a shell has it.
 
     `lost`: it runs elsewhere and has not said how it ended; the code is its launcher's, which may even be 0.
@@ -39,9 +38,8 @@ class Exit:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What to start as one rank. `boxed`: the child is a box, which must not get TERM itself.
+class Start(NamedTuple):
+    """What to start as one rank. `boxed`: the child is a box, deaf to TERM; see `box.hearing_term`.
 
     `far`: the child is a launcher such as srun; the rank runs elsewhere and gets its signals through it.
     """
@@ -76,7 +74,6 @@ class Gang:
         self._on_exit = on_exit
         self._selector = selectors.DefaultSelector()
         self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
-        self._boxes: set[int] = set()
         self._sinks: dict[int, Sink] = {}
         self._pipes: dict[int, Sink] = {}
         self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -104,7 +101,7 @@ class Gang:
                 env=env,
                 pass_fds=() if passed < 0 else (passed,),
                 start_new_session=True,
-                preexec_fn=lambda: _settle(start.limits),  # noqa: PLW1509  (one thread here)
+                preexec_fn=lambda: _settle(start.limits, deaf=start.boxed and not start.far),  # noqa: PLW1509  (one thread)
             )
         except BaseException:
             os.close(ours)
@@ -118,8 +115,6 @@ class Gang:
         self._children[child.pid] = (start.rank, child)
         if start.far:
             self._far[child.pid] = start.told
-        elif start.boxed:
-            self._boxes.add(child.pid)
         self._pipes[ours] = sink
         self.listen(ours, self._move)
 
@@ -159,7 +154,7 @@ class Gang:
         """Send TERM to every process below this one; False if there is none."""
         alive = below([os.getpid()])
         launchers = {*self._far, *below(self._far)}
-        send([pid for pid in alive if not self._is_box(pid) and pid not in launchers], signal.SIGTERM)
+        send([pid for pid in alive if pid not in launchers], signal.SIGTERM)
         if self._far:
             self._tell_far(signal.SIGTERM, self._far)
         return bool(alive)
@@ -198,9 +193,6 @@ class Gang:
             self.pump(pause_s)
             pause_s = min(pause_s * 2, 0.2)
 
-    def _is_box(self, pid: int) -> bool:
-        return pid in self._boxes or (bool(self._boxes) and is_box(pid))
-
     def _move(self, handle: int) -> None:
         for _ in range(_ROUNDS):
             try:
@@ -227,7 +219,6 @@ class Gang:
 
     def _note(self, pid: int, result: int) -> None:
         rank, child = self._children.pop(pid)
-        self._boxes.discard(pid)
         told = self._far.pop(pid, None)
         child.returncode = result  # we have waited for it; Popen must not
         code = 128 - result if result < 0 else result
@@ -248,7 +239,12 @@ def _drain(handle: int) -> None:
         return
 
 
-def _settle(limits: Mapping[str, int]) -> None:
-    """Between fork and exec: bound the child, and have the kernel kill it before its supervisor."""
+def _settle(limits: Mapping[str, int], *, deaf: bool) -> None:
+    """Between fork and exec: bound the child, and have the kernel kill it before its supervisor.
+
+    A box that died of the TERM which everybody gets would take its rank along before that could heed it.
+    """
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     set_limits(limits)
     Path("/proc/self/oom_score_adj").write_text("500")

@@ -8,27 +8,27 @@ import re
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.devices import devices_of
 from hutong.adapters.engines.attempt.tree import send
 
 _ASK_S = 30
+_WORDS_BYTES = 4096
 WRAP = "RANK_"
 _OF_A_POD = ("HOSTNAME", "HUTONG_", "KUBERNETES_")
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(NamedTuple):
     """Command lines as data. `{rank}` in `prefix`, `{signal}` in `teller`, `{list}` in `namer` are filled in.
 
     `asker` prints where the ranks are, one match of `pattern` each, in the order of ranks; `inherited` are
-    the first letters of variables that the launcher needs. An empty prefix starts ranks here. `beside` starts
-    a command on the node of a rank that runs; rank 0 is on our own. `entry` is `enter.py`, which a launcher
-    starts on the rank's node. A rank's variables travel under names that mean nothing to launchers.
+    the first letters of variables that the launcher, or a rank here, needs. An empty prefix starts ranks
+    here. `beside` starts a command on the node of a rank that runs; rank 0 is on our own. `entry` is
+    `enter.py`, which a launcher starts on the rank's node. A rank's variables travel under names that mean
+    nothing to launchers.
 
     `follows`: the launcher is `reach.py`, which asks the follower on a rank's node. It passes on the signals
     that it gets, QUIT as KILL. Followers have `meet_s` to be there.
@@ -68,6 +68,11 @@ class Launcher:
         """True if ranks are children of the supervisor."""
         return not self.prefix
 
+    @property
+    def watched(self) -> bool:
+        """True if a batch system is over the attempt: it may suspend it, or take it away."""
+        return bool(self.prefix or self.judge)
+
     def far(self, rank: int, argv: Sequence[str], told: Path | None) -> list[str]:
         """Return the command that starts a rank elsewhere, which leaves its exit code in the file `told`.
 
@@ -78,10 +83,10 @@ class Launcher:
         return [*prefix, *argv] if told is None else [*prefix, *self.entry, str(told), *argv]
 
     def inherit(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return what a launcher needs of our environment, and the rank's on its way."""
+        """Return a rank's environment with what it, or its launcher, needs of ours."""
         needed = () if self.follows else self.inherited
         mine = {name: value for name, value in os.environ.items() if name.startswith(needed)}
-        return {**mine, **{f"{WRAP}{name}": value for name, value in env.items()}}
+        return {**mine, **(env if self.here else {f"{WRAP}{name}": value for name, value in env.items()})}
 
     def base(self) -> dict[str, str]:
         """Return the variables of the image; those of a follower's own node come from the follower."""
@@ -153,6 +158,13 @@ def unwrapped(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a rank out of that of a process which its launcher has started."""
     theirs = {name.removeprefix(WRAP): value for name, value in env.items() if name.startswith(WRAP)}
     return {**{name: value for name, value in env.items() if not name.startswith(WRAP)}, **theirs}
+
+
+def last_words(folder: Path) -> str:
+    """Return the last of what the launchers of an attempt have said."""
+    with (folder / files.NOTES).open("rb") as notes:
+        notes.seek(max(0, notes.seek(0, os.SEEK_END) - _WORDS_BYTES))
+        return notes.read().decode(errors="replace")
 
 
 def met(folder: Path, nodes: int) -> list[dict[str, Any]]:

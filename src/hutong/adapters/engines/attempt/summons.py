@@ -5,7 +5,6 @@ Jobs that nobody calls have no relay, so nothing listens for them. Standard libr
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,7 +54,7 @@ class Summons:
         script = Path(__file__).resolve().with_name("relay.py")
         plan = {
             "key": self._order["key"],
-            "token": secrets.token_hex(32),
+            "token": os.urandom(32).hex(),
             "address": next((each["address"] for each in met(self._folder, 1)), ""),
             "asker": self._launcher.asker,
             "pattern": self._launcher.pattern,

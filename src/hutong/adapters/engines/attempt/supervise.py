@@ -28,7 +28,7 @@ from hutong.adapters.engines.attempt import box, files, tap, tree
 from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
-from hutong.adapters.engines.attempt.launch import HERE, Launcher, met
+from hutong.adapters.engines.attempt.launch import HERE, Launcher, last_words, met
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.summons import Summons
 from hutong.adapters.engines.attempt.verdict import Verdict as Verdict
@@ -41,7 +41,7 @@ FAILED = 70
 _TICK_S = 0.1
 _BEAT_S = 2.0
 _GAP_S = 10.0
-_WORDS_BYTES = 4096
+_SAME_HAND_S = 0.02
 
 
 class Supervision:
@@ -59,7 +59,7 @@ class Supervision:
         self._mounts: tuple[tuple[str, str], ...] = ()
         self._signalled = ""
         self._taken = ""
-        self._clock = AwakeClock() if launcher.here else AwakeClock(_GAP_S)
+        self._clock = AwakeClock(_GAP_S) if launcher.watched else AwakeClock()
         self._pulse = 0
         self._devices: list[dict[str, str]] = []
         self._hosts: tuple[str, ...] = ()
@@ -114,13 +114,19 @@ class Supervision:
         }
         files.create_json(self._folder / files.END, end)
 
-    def _ask_back(self) -> None:
+    def _ask_back(self, *, well: bool = False) -> None:
         """Note whether the batch system is ending the job, as ranks end and before we end what is left.
 
         Its signals come to the ranks too, perhaps sooner than here, and a rank may heed one by ending well.
+        A rank here had it from the same hand as we: so where all ended well without one, nobody is asked.
         """
-        if not self._launcher.here:
-            self._taken = self._launcher.taken() or ("ending" if self._signalled else "")
+        if not self._launcher.watched:
+            return
+        if self._launcher.here and well:
+            time.sleep(_SAME_HAND_S)
+            if not self._signalled:
+                return
+        self._taken = self._launcher.taken() or ("ending" if self._signalled else "")
 
     def _taken_away(self) -> Verdict | None:
         """Return the end of a job that the batch system took; None where only that knows why."""
@@ -156,7 +162,7 @@ class Supervision:
             verdict = self._watch({-1}, deadline) or self._staged()
             if verdict is not None:
                 return verdict
-        if self._config["boxed"] and not self._spec["network"] and self._launcher.here:
+        if self._config["boxed"] and not self._spec["network"] and not self._launcher.watched:
             box.leave_network()
         if self._spec["setup"]:
             self._run(-1, self._spec["setup"], self._ports())
@@ -222,7 +228,7 @@ class Supervision:
             exits = [self._gang.exits[rank] for rank in sorted(ranks & self._gang.exits.keys())]
             failed = [each for each in exits if each.code]
             if failed or len(exits) == len(ranks):
-                self._ask_back()
+                self._ask_back(well=not failed)
             if begin is not None and failed:
                 return self._fail(min(failed, key=lambda each: (each.ended_ms, each.rank)))
             if len(exits) == len(ranks):
@@ -262,17 +268,11 @@ class Supervision:
         if fault is not None:
             self._gang.end(self._grace())
             return stop_verdict(stop) if stop else Verdict("FAILED", fault["category"], fault["reason"])
-        words = self._launchers_words() if self._launcher.prefix else ""
+        words = "" if self._launcher.here else last_words(self._folder)
         starved = bool(self._launcher.oom and re.search(self._launcher.oom, words))
         starved = starved or tree.oom_kills() > self._ooms
         self._gang.end(self._grace() if self._spec["num_nodes"] > 1 else 0)
         return of_rank(first, starved, words)
-
-    def _launchers_words(self) -> str:
-        """Return the last of what launchers have said."""
-        with (self._folder / files.NOTES).open("rb") as notes:
-            notes.seek(max(0, notes.seek(0, os.SEEK_END) - _WORDS_BYTES))
-            return notes.read().decode(errors="replace")
 
     def _grace(self) -> float:
         stop = files.read_json(self._folder / files.STOP) or {}
@@ -290,8 +290,8 @@ class Supervision:
         base = self._launcher.base()
         env = environment(self._order, self._folder, max(rank, 0), ports, self._secrets, self._hosts, base)
         argv = ["/bin/bash", "-c", script]
-        here = self._launcher.here
-        far = rank >= 0 and not here
+        far = rank >= 0 and not self._launcher.here
+        shared = self._spec["network"] or not self._launcher.watched
         boxed: bool = self._config["boxed"]
         view = None
         if boxed:
@@ -303,15 +303,15 @@ class Supervision:
                 mounts=self._mounts,
                 kept=(self._order["checkpoints"],),
                 network=self._spec["network"],
-                alone=not (here or self._spec["network"]) and (rank < 0 or self._spec["num_nodes"] == 1),
+                alone=not shared and (rank < 0 or self._spec["num_nodes"] == 1),
             )
-            argv = box.boxed(view, box.hearing_term(argv) if far and not self._launcher.follows else argv)
-        if not self._launcher.here:
-            env |= self._visible()[max(rank, 0)] if self._launcher.visible else {}
+            argv = box.boxed(view, box.hearing_term(argv))
+        env |= self._visible()[max(rank, 0)] if self._launcher.visible else {}
         self._summons.note(rank, view, env)
         if far:
             told = None if self._launcher.follows else self._folder / files.code_name(rank)
-            argv, env = self._launcher.far(rank, argv, told), self._launcher.inherit(env)
+            argv = self._launcher.far(rank, argv, told)
+        env = self._launcher.inherit(env) if rank >= 0 else env
         self._launch(rank, argv, env, boxed=boxed, far=far)
 
     def _visible(self) -> list[dict[str, str]]:

@@ -4,14 +4,12 @@ Standard library only: the supervisor imports this without any installed package
 """
 
 import signal
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hutong.adapters.engines.attempt.gang import Exit
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How the attempt ended: an outcome and a category of the platform's, by their names."""
 
     outcome: str

@@ -122,38 +122,21 @@ def script(python: str, program: Path, folder: Path) -> str:
     return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
 
 
-def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int, entry: Sequence[str]) -> dict[str, Any]:
-    """Return how the supervisor starts and signals ranks: one step a node, devices as Slurm gives them.
+def launcher(
+    programs: Mapping[str, str], pool: SlurmPool, nodes: int, cpus: int, entry: Sequence[str]
+) -> dict[str, Any]:
+    """Return how the supervisor starts and signals ranks, with devices as Slurm gives them.
 
-    `entry` starts `enter.py` on a node.
+    The rank of one node is a child of the supervisor, in the batch step; of several, each is a step, which
+    costs more than all the rest of a short job. `entry` starts `enter.py` on a node.
     """
-    # From 22.05 on srun does not take the job's CPUs per task for its own: a rank could be bound to one.
-    bound = f"--cpus-per-task={cpus}" if cpus else "--cpu-bind=none"
-    step = [
-        programs["srun"], "--nodes=1", "--ntasks=1", "--relative={rank}", "--export=ALL", "--input=none",
-        "--mpi=none", "--quiet", "--kill-on-bad-exit=1", bound,
-    ]  # fmt: skip
     control = programs["scontrol"]
     return {
         "kind": "slurm",
-        "prefix": step,
-        "entry": list(entry),
-        "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
+        **(_steps(programs, cpus, entry) if nodes > 1 else {}),
         "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
-        "beside": [
-            programs["srun"],
-            "--nodes=1",
-            "--ntasks=1",
-            "--relative={rank}",
-            "--overlap",
-            "--mem=0",
-            "--export=ALL",
-            "--mpi=none",
-            "--quiet",
-            "--unbuffered",
-        ],
         "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
         "judge": [control, "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
         "preempted": r"\bPreemptTime=\d|\bJobState=PREEMPTED\b",
@@ -165,6 +148,27 @@ def launcher(programs: Mapping[str, str], pool: SlurmPool, cpus: int, entry: Seq
         "owner": [control, "--details", "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
         "namer": [control, "show", "hostnames", "{list}"],
         "nodelist": "{SLURM_JOB_NODELIST}",
+    }
+
+
+def _steps(programs: Mapping[str, str], cpus: int, entry: Sequence[str]) -> dict[str, Any]:
+    """Return how ranks are started by srun, one step a node, and commands beside them."""
+    one = [
+        programs["srun"],
+        "--nodes=1",
+        "--ntasks=1",
+        "--relative={rank}",
+        "--export=ALL",
+        "--mpi=none",
+        "--quiet",
+    ]
+    # From 22.05 on srun does not take the job's CPUs per task for its own: a rank could be bound to one.
+    bound = f"--cpus-per-task={cpus}" if cpus else "--cpu-bind=none"
+    return {
+        "prefix": [*one, "--input=none", "--kill-on-bad-exit=1", bound],
+        "entry": list(entry),
+        "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
+        "beside": [*one, "--overlap", "--mem=0", "--unbuffered"],
     }
 
 

@@ -162,7 +162,7 @@ class SlurmEngine(FolderEngine):
         job = build.submission(order, pool, folder, script, comment)
         if not (folder / _SUBMITTING).exists():
             entry = [self._slurm.python, "-I", "-S", str(self._program.with_name("enter.py"))]
-            how = build.launcher(self._transport.programs, pool, job.cpus, entry)
+            how = build.launcher(self._transport.programs, pool, job.nodes, job.cpus, entry)
             self._write_order(folder, order, how)
             files.write_json(folder / files.SECRETS, dict(order.secrets))
             job.path.write_text(script)
