@@ -64,8 +64,12 @@ def test_cpus_memory_and_time_as_the_job_file_has_them(site: Site) -> None:
     job = site.cluster.job(site.job_id(order.key))
     assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("3", "700M", "00:12:00")
     assert job["Requeue"] == "0"
+
+
+def test_a_step_of_a_gang_has_the_cpus_of_its_node(site: Site) -> None:
+    order = site.running(num_nodes=2, resources=_asks(1, cpus=3))
     steps = site.cluster.run("scontrol", "--oneliner", "show", "step", site.job_id(order.key))
-    assert f"StepId={site.job_id(order.key)}.0 " in steps
+    assert f"StepId={site.job_id(order.key)}.1 " in steps
     assert " CPUs=3 " in steps
 
 

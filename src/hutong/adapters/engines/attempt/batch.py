@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.launch import read_launcher
-from hutong.adapters.engines.attempt.subreaper import adopt_orphans, live_with_parent
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans, go_on_guarded
 from hutong.adapters.engines.attempt.supervise import Supervision
 
 FENCED = 77
@@ -34,8 +34,7 @@ def main() -> int:
         return FAILED
     if any((folder / name).exists() for name in (files.STOP, files.END)):
         return 0
-    if order["launcher"].get("bound"):
-        live_with_parent()
+    go_on_guarded()
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": time.time_ns() // 1_000_000, "identity": identity}
     if not files.create_json(folder / files.BEGAN, began):

@@ -25,7 +25,7 @@ if __name__ == "__main__":
 from hutong.adapters.engines.attempt import files, line, tree
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
 from hutong.adapters.engines.attempt.line import Line, Lost
-from hutong.adapters.engines.attempt.subreaper import adopt_orphans, live_with_parent
+from hutong.adapters.engines.attempt.subreaper import adopt_orphans, go_on_guarded
 
 NOBODY_CALLED = 75
 NOT_STARTED = 126
@@ -184,7 +184,7 @@ def main() -> int:
     if order is None or token is None:
         sys.stderr.write(f"{folder} holds no order for a follower\n")
         return NOBODY_CALLED
-    live_with_parent()
+    go_on_guarded()
     adopt_orphans()
     address = sys.argv[3] if len(sys.argv) > 3 else socket.gethostbyname(socket.gethostname())
     return Follower(folder, rank, order, bytes.fromhex(token["token"])).run(address)

@@ -188,7 +188,6 @@ def followers(
         "prefix": [python, "-I", "-S", str(programs / "reach.py"), str(folder), "{rank}"],
         "inherited": list(inherited),
         "follows": True,
-        "bound": True,
         "meet_s": meet_s,
         "call_s": call_s,
     }

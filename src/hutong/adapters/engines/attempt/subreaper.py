@@ -3,9 +3,12 @@
 Standard library only: the supervisor imports this without any installed package.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
+
+from hutong.adapters.engines.attempt.tree import below, end_all
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -16,13 +19,15 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def live_with_parent() -> None:
-    """Go on in a child that gets TERM when what started this program ends, however it ends.
+def go_on_guarded() -> None:
+    """Go on in a child of a guard: neither outlives the other, nor does what the child has started.
 
-    Batch systems kill what they started, and only that, without a word. This process stays behind for that:
-    it waits for the child, passes TERM on, and ends as the child ends. Call it before there is anything else.
+    Batch systems kill what they started, and only that, without a word: then the child gets TERM. A child
+    that is killed leaves its own children to the guard, which kills them. The guard passes TERM on and ends
+    as the child ends. Call it before there is anything else.
     """
     guard = os.getpid()
+    adopt_orphans()
     child = os.fork()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if child == 0:
@@ -31,7 +36,14 @@ def live_with_parent() -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    end_all(lambda: below([guard]), _reap)
     os._exit(128 - code if code < 0 else code)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _prctl(option: int, value: int) -> None:
