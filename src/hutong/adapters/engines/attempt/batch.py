@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -53,6 +52,8 @@ def main() -> int:
     try:
         Supervision(folder, order, secrets, read_launcher(order["launcher"])).run()
     except Exception:  # noqa: BLE001  (the last one to see it: it goes into the attempt's own notes)
+        import traceback  # not before it is needed: each job pays for what its supervisor imports
+
         sys.stderr.write(traceback.format_exc())
         return FAILED
     end = files.read_json(folder / files.END)

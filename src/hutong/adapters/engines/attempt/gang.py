@@ -15,7 +15,7 @@ from typing import NamedTuple
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.box import sealed, set_limits
 from hutong.adapters.engines.attempt.tap import Sink
-from hutong.adapters.engines.attempt.tree import below, end_all, send
+from hutong.adapters.engines.attempt.tree import below, below_us, end_all, send
 
 _READ_BYTES = 1 << 16
 _ROUNDS = 16
@@ -140,20 +140,19 @@ class Gang:
 
     def end(self, grace_s: float) -> bool:
         """End every process below this one: TERM, up to `grace_s`, KILL. False if one will not die."""
-        me = os.getpid()
         if grace_s > 0 and self.ask():
-            self._wait(lambda: below([me]), grace_s)
+            self._wait(below_us, grace_s)
         if self._far:
             self._end_far()
-        gone = end_all(lambda: below([me]), lambda: self.pump(0))
+        gone = end_all(below_us, lambda: self.pump(0))
         for handle in list(self._pipes):
             self._move(handle)
         return gone
 
     def ask(self) -> bool:
         """Send TERM to every process below this one; False if there is none."""
-        alive = below([os.getpid()])
-        launchers = {*self._far, *below(self._far)}
+        alive = below_us()
+        launchers = {*self._far, *below(self._far)} if self._far else set()
         send([pid for pid in alive if pid not in launchers], signal.SIGTERM)
         if self._far:
             self._tell_far(signal.SIGTERM, self._far)

@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 
-from hutong.adapters.engines.attempt.tree import below, end_all
+from hutong.adapters.engines.attempt.tree import below_us, end_all
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -36,7 +36,7 @@ def go_on_guarded() -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    end_all(lambda: below([guard]), _reap)
+    end_all(below_us, _reap)
     os._exit(128 - code if code < 0 else code)
 
 

@@ -16,7 +16,6 @@ import re
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -382,6 +381,8 @@ def main() -> int:
         if code == 0:
             Supervision(folder, order, secrets).run()
     except Exception:  # noqa: BLE001  (the last one to see it: it goes into the attempt's own notes)
+        import traceback  # not before it is needed: each job pays for what its supervisor imports
+
         _say(traceback.format_exc())
         return FAILED
     return 0

@@ -28,6 +28,20 @@ def _parents() -> dict[int, int]:
     return found
 
 
+def childless() -> bool:
+    """True if this process has no child, not even a dead one; if it adopts orphans, nothing is below it."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def below_us() -> list[int]:
+    """Return every living descendant of this process, which must adopt orphans."""
+    return [] if childless() else below([os.getpid()])
+
+
 def below(roots: Iterable[int]) -> list[int]:
     """Return every living descendant of the given processes, not the processes themselves."""
     children: dict[int, list[int]] = {}
