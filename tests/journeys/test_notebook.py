@@ -20,11 +20,6 @@ from tests.server.tunnels.conftest import Reachable, opened_world
 
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 
-# It passed before the last merge and did not finish in time after it, on a busy machine: docs/critiques.md.
-WANTED = pytest.mark.skipif(
-    "HUTONG_NOTEBOOK" not in os.environ, reason="set HUTONG_NOTEBOOK=1: see docs/critiques.md"
-)
-
 LAB = Path(__file__).parents[2] / ".venv-jupyter" / "bin" / "jupyter-lab"
 # What docs/user/interactive.md tells users to write, with the path of this test's JupyterLab.
 RUN = f"""
@@ -73,7 +68,6 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("heavy")
-@WANTED
 def test_a_notebook_opens_runs_a_cell_and_refuses_a_stranger(
     world: Reachable, browser: Browser, tmp_path: Path
 ) -> None:
@@ -86,9 +80,12 @@ def test_a_notebook_opens_runs_a_cell_and_refuses_a_stranger(
         _enter(world, job, page)
         page.locator(".jp-LauncherCard").first.wait_for()
         page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+        # JupyterLab lets go a cell that is run before its kernel is there.
+        expect(page.get_by_text("| Idle")).to_be_visible(timeout=120_000)
         cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
         cell.click()
         page.keyboard.insert_text("import os; print(os.environ['GREETING'], 6 * 7)")
+        expect(cell).to_contain_text("GREETING")
         page.keyboard.press("Shift+Enter")
         expect(page.locator(".jp-OutputArea-output").first).to_contain_text(
             "hello from the job 42", timeout=120_000
@@ -126,7 +123,6 @@ def _strangers(world: Reachable, browser: Browser, job: str, shots: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("heavy")
-@WANTED
 def test_a_command_runs_beside_each_rank_on_its_own_node(world: Reachable) -> None:
     job = world.run("exec sleep 600", type="task", num_nodes=2)
     told = {}
