@@ -210,6 +210,12 @@ def test_cheaper_and_greener_wins_and_the_weights_decide() -> None:
     assert decide(REQUEST, (dear, cheap), by_green).chosen == 0
 
 
+def test_a_centre_that_could_not_start_its_last_job_comes_after_one_that_could_and_is_not_shut_out() -> None:
+    ill, well = replace(POOL, trouble="No space left on device"), replace(POOL, site="tj", distance_km=120)
+    assert decide(REQUEST, (ill, well), BALANCED).chosen == 1
+    assert decide(REQUEST, (ill,), BALANCED).chosen == 0
+
+
 def test_in_order_means_the_first_kind_that_can() -> None:
     request = replace(REQUEST, asks=(Ask("Ascend910B", 4), Ask("H100", 4)), ordered=True)
     ascend = replace(POOL, site="tj", accelerator="Ascend910B", price_micro_per_card_hour=10**8)

@@ -51,6 +51,7 @@ class Desk:
                 self._state(site.id, pool.id),
                 closing_of(site, self.now_ms),
                 reachable=self._reachable[site.id],
+                trouble=self._trouble(site.id),
             )
             for site in self.snapshot.sites
             for pool in site.pools
@@ -59,6 +60,10 @@ class Desk:
     def _state(self, site: str, pool: str) -> PoolState | None:
         status = self.snapshot.statuses.get(site)
         return status.pool(pool) if status else None
+
+    def _trouble(self, site: str) -> str:
+        status = self.snapshot.statuses.get(site)
+        return status.trouble if status else ""
 
     def _green_of(self, site: Site, run_ms: int) -> int:
         known = self._green.get((site.id, run_ms))

@@ -6,7 +6,7 @@ Each part of a score is normalised to parts per million, higher is better, then 
 |---|---|
 | fit | cards asked for / cards free: a tight fit leaves large blocks to large jobs (best fit) |
 | price | cheapest eligible pool's cost of an hour / this pool's |
-| wait | 60 s / (60 s + wait that the centre's own queue adds) |
+| wait | 60 s / (60 s + wait that the centre's own queue adds, + 600 s where it cannot start jobs) |
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
 
@@ -24,6 +24,9 @@ from hutong.core.work.spec import Ask
 PPM = 1_000_000
 PARTS = ("fit", "price", "wait", "distance", "green")
 _WAIT_SCALE_S = 60
+# A start that fails is given up after ten minutes. Such a centre is no worse than slow: were it refused, no
+# start could show that it is well again.
+_TROUBLE_S = 600
 _HALF_KM = {"interactive": 50, "standard": 300, "batch": 2000}
 # What no amount of waiting will change while pools and request stay as they are.
 NEVER = frozenset(
@@ -131,10 +134,11 @@ def _judge(request: Request, pool: PoolView, policy: Policy, cheapest_micro: int
     cards = cards_asked(request, pool)
     cost = cards * pool.price_micro_per_card_hour
     half_km = _HALF_KM.get(request.latency_class)
+    wait_s = pool.wait_s + (_TROUBLE_S if pool.trouble else 0)
     parts = (
         PPM * cards // pool.cards_free,
         PPM * cheapest_micro // cost if cost else PPM,
-        PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + pool.wait_s),
+        PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + wait_s),
         PPM * half_km // (half_km + pool.distance_km) if half_km else PPM,
         pool.green_ppm,
     )

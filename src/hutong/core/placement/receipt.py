@@ -7,7 +7,7 @@ from hutong.core.kernel.documents import decode, encode
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.request import Policy, PoolView, Request
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class Closing:
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
-    `wait_s` is the wait that the centre's own queue would add.
+    `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
+    the last job that it was given, empty if it could.
     """
 
     site: str
@@ -71,6 +72,7 @@ class PoolView:
     admission: Admission
     reachable: bool
     closing: Closing | None = field(default=None, metadata=LATE)
+    trouble: str = field(default="", metadata=LATE)
 
 
 def request_of(spec: JobSpec, service_horizon_ms: int = _HORIZON_MS) -> Request:
@@ -120,6 +122,7 @@ def view_pool(
     closing: Closing | None = None,
     *,
     reachable: bool,
+    trouble: str = "",
 ) -> PoolView:
     """Return a pool as it stands now: as declared, less what its centre says is down or held by others."""
     there = min(pool.cards, state.cards_up) - state.cards_elsewhere if state else pool.cards
@@ -140,4 +143,5 @@ def view_pool(
         admission=site.admission,
         reachable=reachable,
         closing=closing,
+        trouble=trouble,
     )
