@@ -35,7 +35,9 @@ class Troubled(MemoryEngine):
             raise self.starting
         return super().submit(order)
 
-    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+    def stop(
+        self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
+    ) -> None:
         if self.marking is not None:
             raise self.marking
         super().stop(key, attempt, category, reason, grace_s)

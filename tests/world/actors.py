@@ -60,7 +60,9 @@ class CountingEngine(MemoryEngine):
         self.started: Counter[AttemptKey] = Counter()
         self.full = False
 
-    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+    def stop(
+        self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
+    ) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         super().stop(key, attempt, category, reason, grace_s)

@@ -22,19 +22,18 @@ from hutong.core.work.spec import Input
 from hutong.core.work.states import Category
 
 _log = structlog.get_logger("hutong.agent")
-_GRACE_S = 10
 _AGAIN_S = 10
 _TROUBLE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """How an attempt is to be ended at the engine."""
+    """How an attempt is to be ended at the engine; without `grace_s`, with the grace of its job file."""
 
     attempt: int
     category: Category
     reason: str
-    grace_s: int = _GRACE_S
+    grace_s: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,9 +89,7 @@ class Hands:
         for command in commands:
             attempt = command.attempt
             if command.kind == "stop":
-                grace_s = command.spec.grace_s if command.spec else _GRACE_S
-                stop = Stop(attempt.number, attempt.stop_category, attempt.stop_reason, grace_s)
-                self.end(command.key, stop)
+                self.end(command.key, Stop(attempt.number, attempt.stop_category, attempt.stop_reason))
             elif command.kind == "start" and command.spec is not None:
                 self._hold(command, came_ms)
             else:

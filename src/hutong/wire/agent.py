@@ -203,7 +203,7 @@ class TakeIn(Shape):
 
 
 class CommandDoc(Shape):
-    """Start an attempt, or stop it: a stop goes by `attempt.stop_category`, `.stop_reason`, `spec.grace_s`.
+    """Start an attempt, or stop it: a stop goes by `attempt.stop_category` and `.stop_reason`.
 
     `secrets` come with a start only; nobody stores or logs them. `checkpoint` is the manifest of what an
     attempt elsewhere left for this one to go on from.

@@ -88,8 +88,13 @@ class Engine(Protocol):
         """
         ...
 
-    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
-        """Have the attempt ended: TERM, grace, KILL. A key never seen is marked so that it never starts."""
+    def stop(
+        self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
+    ) -> None:
+        """Have the attempt ended: TERM, grace, KILL. A key never seen is marked so that it never starts.
+
+        Without `grace_s`, in seconds, the attempt has the grace that it was submitted with.
+        """
         ...
 
     def observe(self) -> tuple[Seen, ...]:

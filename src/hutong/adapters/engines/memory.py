@@ -123,10 +123,14 @@ class MemoryEngine:
         self.starts += 1
         return Receipt(key, adopted=False)
 
-    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+    def stop(
+        self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
+    ) -> None:
         """Mark the attempt to be ended; the first mark counts."""
-        mark = _Stop(attempt, category, reason, max(grace_s, 0) * 1000, self.clock())
         run = self._runs.get(key)
+        if grace_s is None:
+            grace_s = run.order.spec.grace_s if run else 0
+        mark = _Stop(attempt, category, reason, max(grace_s, 0) * 1000, self.clock())
         if run is None:
             if key not in self._tombs:
                 self._marks.setdefault(key, mark)

@@ -100,11 +100,12 @@ def test_what_a_finished_rank_left_running_is_ended(site: Site) -> None:
     assert _marked(site.work(seen.key)) == []
 
 
-def test_term_comes_first_and_the_grace_is_given(site: Site) -> None:
+@pytest.mark.parametrize("grace_s", [20, None], ids=["of the stop", "of the job file"])
+def test_term_comes_first_and_the_grace_is_given(site: Site, grace_s: int | None) -> None:
     order = site.order("trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done", grace_s=20)
     site.engine.submit(order)
     site.until(lambda: "up" in site.log(order.key))
-    site.engine.stop(order.key, 1, Category.PREEMPTED, "make room", 20)
+    site.engine.stop(order.key, 1, Category.PREEMPTED, "make room", grace_s)
     end = site.finish(order.key).ended
     assert end is not None
     assert (end.outcome, end.exits[0].code) == (AttemptState.PREEMPTED, 0)

@@ -62,12 +62,17 @@ class FolderEngine(ABC):
         self._unwritten: dict[AttemptKey, dict[str, Any]] = {}
         self._boxed, self._note = _choose_box(config)
 
-    def stop(self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int) -> None:
+    def stop(
+        self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
+    ) -> None:
         """Leave a stop mark, which a supervisor finds at once and a later start too; the first one counts."""
         if (self._tombs / key).exists():
             return
         folder = self._folder(key)
         folder.mkdir(mode=0o700, exist_ok=True)
+        if grace_s is None:
+            order = files.read_json(folder / files.ORDER)
+            grace_s = int(order["spec"]["grace_s"]) if order else 0
         mark = {
             "attempt": attempt,
             "category": category.value,
