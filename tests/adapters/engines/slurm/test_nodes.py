@@ -42,9 +42,10 @@ def test_a_pool_is_what_is_up_in_its_partition_less_what_others_hold() -> None:
         "h": SlurmPool(gres="gpu:h100"),
         "n": SlurmPool(gres="npu:910c", partition="ai"),
         "cpu": SlurmPool(),
+        "any": SlurmPool(gres="gpu"),  # jobs that name no type get a device of any
     }
-    states = pool_states(pools, read_nodes(NODES), {"main": 90}, {"h": 2}, "main")
-    assert states == (PoolState("h", 16, 1, 90), PoolState("n", 16, 0, 0))
+    states = pool_states(pools, read_nodes(NODES), {"main": 90}, {"h": 2, "any": 3}, "main")
+    assert states == (PoolState("h", 16, 1, 90), PoolState("n", 16, 0, 0), PoolState("any", 16, 0, 90))
 
 
 def test_only_jobs_that_wait_for_nodes_make_a_wait() -> None:

@@ -112,9 +112,14 @@ def pool_states(
         if not pool.gres:
             continue
         partition = pool.partition or default_partition
-        mine = [node for node in everything if partition in node.partitions and pool.gres in node.devices]
-        up = sum(node.devices[pool.gres] for node in mine if node.up)
-        used = sum(node.used.get(pool.gres, 0) for node in mine)
+        mine = [node for node in everything if partition in node.partitions]
+        up = sum(_count(node.devices, pool.gres) for node in mine if node.up)
+        used = sum(_count(node.used, pool.gres) for node in mine)
         elsewhere = max(0, used - ours.get(name, 0))
         states.append(PoolState(name, up, elsewhere, waits.get(partition, 0)))
     return tuple(states)
+
+
+def _count(devices: Mapping[str, int], gres: str) -> int:
+    """Return how many devices a job that asks for `gres` may have: without a type, those of all types."""
+    return sum(count for name, count in devices.items() if name == gres or name.startswith(f"{gres}:"))
