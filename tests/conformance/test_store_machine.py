@@ -340,9 +340,9 @@ def test_sqlite_answers_as_the_twin_does(migrated: Path) -> None:
         shutil.copy(migrated, path)
         return open_store(f"sqlite:///{path}"), folder.cleanup
 
-    examine(open_other, 40, 40)
+    examine(open_other, 25, 30)
 
 
 @pytest.mark.slow
 def test_postgresql_answers_as_the_twin_does(new_database: Callable[[], str]) -> None:
-    examine(lambda: (open_store(new_database()), lambda: None), 10, 30)
+    examine(lambda: (open_store(new_database()), lambda: None), 8, 25)
