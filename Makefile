@@ -65,7 +65,7 @@ check: setup payload ray jupyter system kubernetes  ## what CI runs: format, lin
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 test: setup  ## the tests only; ARGS='tests/core -x' picks some
 	$(BIN)/pytest $(ARGS)
