@@ -75,7 +75,7 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
 
     Example: hutong serve api --data ./data
     """
-    from hutong.server.up import die_with_parent
+    from hutong.server.parent import die_with_parent
 
     die_with_parent()
     settings = _settings(data, host, port, part)
@@ -156,7 +156,7 @@ def run_an_agent(
     from hutong.adapters.telemetry.logs import configure_logs
     from hutong.agent.config import read_agent
     from hutong.agent.run import run_agent
-    from hutong.server.up import die_with_parent
+    from hutong.server.parent import die_with_parent
 
     die_with_parent()
     configure_logs(os.environ.get("HUTONG_LOG_LEVEL", "INFO"))
@@ -194,7 +194,7 @@ def up(
     """
     from hutong.adapters.telemetry.logs import configure_logs
     from hutong.server.founding import found_operator, hold_folder, settle_ports
-    from hutong.server.up import die_with_parent
+    from hutong.server.parent import die_with_parent
 
     ended = _ended_by_signal()
     die_with_parent()

@@ -1,9 +1,7 @@
 """Keeps the processes of an embedded platform running: starts, restarts what dies, stops in order."""
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,27 +14,16 @@ import structlog
 
 from hutong.core.kernel.errors import Later
 from hutong.server.founding import write_private
+from hutong.server.parent import PARENT
 
 log = structlog.get_logger(__name__)
 
-PARENT = "HUTONG_PARENT_PID"
 STEADY_S = 10.0
 PAUSE_AT_MOST_S = 10.0
 QUICK_DEATHS_AT_MOST = 20
 STOP_WITHIN_S = 9.0
 LOG_AT_MOST_BYTES = 50_000_000
 _LOOK_EVERY_S = 0.1
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """End this process when `hutong up`, its parent, ends for whatever reason: nothing is left behind."""
-    parent = os.environ.pop(PARENT, "")
-    if not parent:
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != int(parent):  # it died before we asked
-        raise SystemExit(0)
 
 
 @dataclass(slots=True)
