@@ -1,4 +1,4 @@
-"""What an agent carries: a centre's gateway machine is small, and the platform's database is not its business."""
+"""What an agent carries: a centre's login node is small, and the platform's database not its business."""
 
 import subprocess
 import sys

@@ -31,6 +31,7 @@ _log = structlog.get_logger("hutong.agent")
 _POLL_S = 20.0
 _SOON_S = 0.05
 _LIVE_S = 1.0
+_LIVE_AT_ONCE = 400
 _IDLE_S = 5.0
 _WORKERS = 4
 
@@ -155,7 +156,9 @@ def _tick_on(
             moved = agent.tick()
         except (Later, OSError) as error:
             _log.warning("step put off", site=site, why=str(error))
-        longest = _LIVE_S if agent.live or agent.busy else _IDLE_S
+        # A look at many costs more: then they are looked at less often.
+        often = min(max(_LIVE_S, agent.live / _LIVE_AT_ONCE), _IDLE_S)
+        longest = often if agent.live or agent.busy else _IDLE_S
         pause_s = _SOON_S if moved else min(pause_s * 1.5, longest)
         _wait_any(bell, ended, pause_s)
 

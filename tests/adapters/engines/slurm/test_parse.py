@@ -51,7 +51,13 @@ def rows(text: str, have: list[str], wanted: tuple[str, ...]) -> str:
 def squeue() -> dict[str, Record]:
     command = json.loads(recorded("commands.json"))["commands"]["squeue.txt"]
     have = next(word for word in command if build.SEPARATOR in word).split(build.SEPARATOR)
-    return {each.name: each for each in parse.squeue(rows(recorded("squeue.txt"), have, build.SQUEUE_FIELDS))}
+    text = rows(recorded("squeue.txt"), have, build.SQUEUE_FIELDS)
+    told = parse.squeue(text)
+    again = parse.squeue(f"{text}\nnothing", told)
+    assert all(again[line] is record for line, record in told.items()), "what is as before is not read anew"
+    assert again == told
+    assert parse.squeue("", told) == {}
+    return {each.name: each for each in told.values()}
 
 
 def sacct() -> dict[str, Record]:
@@ -247,7 +253,7 @@ WORD = st.text(st.characters(exclude_characters=build.SEPARATOR + "\n"), max_siz
 
 @given(st.lists(WORD, min_size=10, max_size=10))
 def test_any_row_is_a_record_and_an_unknown_state_is_alive(fields: list[str]) -> None:
-    (record,) = parse.squeue(build.SEPARATOR.join(fields))
+    (record,) = parse.squeue(build.SEPARATOR.join(fields)).values()
     assert record.over == (record.state in parse.ENDED)
     assert isinstance(record.hopeless, bool)
 

@@ -117,13 +117,14 @@ class Supervision:
         """Note whether the batch system is ending the job, as ranks end and before we end what is left.
 
         Its signals come to the ranks too, perhaps sooner than here, and a rank may heed one by ending well.
-        A rank here had it from the same hand as we: so where all ended well without one, nobody is asked.
+        A rank here has it from the same hand as we, a moment apart: so where all ended well and none came,
+        nobody is asked.
         """
         if not self._launcher.watched:
             return
-        if self._launcher.here and well:
+        if self._launcher.here:
             time.sleep(_SAME_HAND_S)
-            if not self._signalled:
+            if well and not self._signalled:
                 return
         self._taken = self._launcher.taken() or ("ending" if self._signalled else "")
 

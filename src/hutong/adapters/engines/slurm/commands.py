@@ -52,6 +52,7 @@ class Commands:
         self._user = user_name()
         self.programs: Mapping[str, str] = find_programs(config)
         # sbatch hands its environment on to the job.
+        self._queue: dict[str, Record] = {}
         self._env = {**job_environment(config), "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
 
     def submit(self, job: Submission) -> str:
@@ -66,7 +67,8 @@ class Commands:
 
     def queue(self) -> list[Record]:
         """Return every job that the controller knows of our user."""
-        return parse.squeue(self._ask("squeue", build.squeue(self._user)))
+        self._queue = parse.squeue(self._ask("squeue", build.squeue(self._user)), self._queue)
+        return list(self._queue.values())
 
     def history(self, names: Sequence[str], since_days: int) -> list[Record]:
         """Return what accounting knows of jobs by name."""

@@ -11,6 +11,7 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
+from hutong.adapters.engines.attempt.glance import Glances
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
 from hutong.adapters.engines.slurm import build, parse, verdicts
@@ -62,6 +63,7 @@ class SlurmEngine(FolderEngine):
         self._program = install_programs(root / "programs") / "batch.py"
         collect_programs(root / "programs", (self._program, payloads), self._attempts)
         self._watches: dict[AttemptKey, Watch] = {}
+        self._glances = Glances(ticks)
         self._strays: dict[str, int] = {}
         self._capacity: tuple[PoolState, ...] = ()
         self._capacity_ms = ticks() - _CAPACITY_MS
@@ -103,9 +105,13 @@ class SlurmEngine(FolderEngine):
             raise OSError(f"{self._root} is not the folder it was: is its file system mounted?")
         self._learn()
         self._queue.poll()
+        self._glances.begin(self._queue.names())
         seen = super().observe()
         self._queue.recall()
-        self._queue.cancel([each for each in self._queue.records if not each.over and self._doomed(each)])
+        alive = [
+            each for each in self._queue.records if not each.over and each.name not in self._glances.spared
+        ]
+        self._queue.cancel([each for each in alive if self._doomed(each)])
         ended = {each.key for each in seen if each.ended is not None}
         for key in self._watches.keys() - self._queue.names():
             if key in ended or not (self._attempts / key).exists():
@@ -193,6 +199,14 @@ class SlurmEngine(FolderEngine):
         return f"{self._queue.settings.cluster}:{job_id}"
 
     # Observation
+
+    def _glance(self, key: AttemptKey) -> Seen | None:
+        records = self._queue.named(key)
+        calm = bool(records) and not any(each.over for each in records)
+        told = (
+            tuple((each.id, each.state, each.reason, each.submitted_s) for each in records) if calm else None
+        )
+        return self._glances.look(key, self._attempts / key, told, self._look_safely)
 
     def _look(self, key: AttemptKey) -> Seen | None:
         folder = self._attempts / key

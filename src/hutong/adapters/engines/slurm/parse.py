@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hutong.adapters.engines.slurm.build import SACCT_FIELDS, SEPARATOR, SQUEUE_FIELDS
 
@@ -63,22 +64,25 @@ class Record:
         return self.waiting and bool(_HOPELESS.search(self.reason))
 
 
-def squeue(text: str) -> list[Record]:
-    """Return the jobs of an answer of squeue."""
-    return [_record(row) for row in _rows(text, len(SQUEUE_FIELDS))]
+def squeue(text: str, known: Mapping[str, Record] = MappingProxyType({})) -> dict[str, Record]:
+    """Return the jobs of an answer of squeue by its lines; those of `known`, the last one, are kept."""
+    lines = text.split("\n")
+    fresh = (line for line in lines if line not in known)
+    found = {line: known[line] for line in lines if line in known}
+    return found | {line: _record(row) for line, row in _rows(fresh, len(SQUEUE_FIELDS))}
 
 
 def sacct(text: str) -> list[Record]:
     """Return the jobs of an answer of sacct."""
-    return [_record(row) for row in _rows(text, len(SACCT_FIELDS))]
-
-
-def _rows(text: str, width: int) -> Iterator[list[str]]:
     # Not splitlines: a comment may hold what Python takes for an end of line.
-    for line in text.split("\n"):
+    return [_record(row) for _, row in _rows(text.split("\n"), len(SACCT_FIELDS))]
+
+
+def _rows(lines: Iterable[str], width: int) -> Iterator[tuple[str, list[str]]]:
+    for line in lines:
         fields = line.split(SEPARATOR)
         if len(fields) >= width:
-            yield [field.strip() for field in fields]
+            yield line, [field.strip() for field in fields]
 
 
 def _record(row: list[str]) -> Record:
