@@ -57,8 +57,10 @@ def main() -> int:
         sys.stderr.write(traceback.format_exc())
         return FAILED
     end = files.read_json(folder / files.END)
+    if end is None:  # why it ended is for the batch system to say
+        return 1
     sys.stdout.write(json.dumps(end) + "\n")
-    return 0 if end and end["outcome"] == "SUCCEEDED" else 1
+    return 0 if end["outcome"] == "SUCCEEDED" else 1
 
 
 if __name__ == "__main__":
