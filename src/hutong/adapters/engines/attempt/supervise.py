@@ -117,7 +117,7 @@ class Supervision:
         """Note whether the batch system is ending the job, as ranks end and before we end what is left.
 
         Its signals come to the ranks too, perhaps sooner than here, and a rank may heed one by ending well.
-        A rank here has it from the same hand as we, a moment apart: if none came and all is well, none is asked.
+        A rank here gets them with us: if none came and all is well, nobody is asked.
         """
         if not self._launcher.watched:
             return
