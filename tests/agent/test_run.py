@@ -1,5 +1,8 @@
 """The agent as a process with the local engine and a real HTTP line: killed, restarted, told to end."""
 
+import hashlib
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.agent.scene import Door, World
+from tests.agent.scene import SITE, Door, World
 
 from hutong.adapters.engines.attempt import tree
+from hutong.core.capacity.sites import Move
+from hutong.core.work.spec import Input
 from hutong.core.work.states import JobState
 
 Starter = Callable[[], "subprocess.Popen[bytes]"]
@@ -60,6 +65,39 @@ def until(world: World, door: Door, good: Callable[[], object], within_s: float 
         with door.lock:
             world.turn()
         time.sleep(0.01)
+
+
+def test_a_killed_agent_s_fetch_goes_on_where_it_was_and_says_how_far_it_is(
+    world: World, door: Door, agents: Starter, tmp_path: Path
+) -> None:
+    data = os.urandom(6 << 20)
+    big = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    listed = {"files": [{"path": "big.bin", "size_bytes": len(data), "digest": big}]}
+    text = json.dumps(listed).encode()
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    world.link.objects |= {big: data, digest: text}
+    half = 4 << 20
+    door.cuts = [len(text), half]
+    door.stall.clear()
+    first = agents()
+    job = world.submit("sha256sum < data/big.bin", inputs=(Input("data", digest, "manifest"),))
+
+    def moved() -> Move | None:
+        status = world.store.statuses().get(SITE)
+        return status.move(world.key(job)) if status and world.job(job).attempt else None
+
+    until(world, door, lambda: (move := moved()) and move.done_bytes == half)
+    assert moved() == Move(world.key(job), "inputs", half, len(data))
+    first.kill()
+    first.wait()
+    door.stall.set()
+    agents()
+    until(world, door, lambda: world.job(job).final and world.job(job).attempt.collected)
+    assert world.job(job).state is JobState.SUCCEEDED
+    assert len(world.job(job).attempts) == 1
+    assert world.link.logs[world.key(job), 0].decode().split()[0] == big.removeprefix("sha256:")
+    assert door.sent_bytes == len(text) + len(data), "no byte came twice"
+    assert not list((tmp_path / "agent" / "cache" / "objects").glob(".*"))
 
 
 def test_a_killed_agent_is_replaced_and_the_job_goes_on(
