@@ -164,21 +164,26 @@ class Hands:
         except (Later, OSError) as error:
             self._put_off(key, error)
             now = self._ticks()
-            start.failing_ms = now if start.failing_ms is None else start.failing_ms
+            start.failing_ms = now if start.failing_ms is None or self._grew(start) else start.failing_ms
             if now - start.failing_ms < self._habits.start_within_s * 1000:
                 return False
             _log.error("start given up", site=self._site, key=key, why=self.trouble)
             self.end(key, Stop(number, Category.INFRA, f"the site could not start it: {self.trouble}"))
             return self._stop(key)
         if adopted is None:
-            if self._stager.so_far(key) > start.came_bytes:  # as long as bytes come, it does not fail
-                start.came_bytes, start.failing_ms = self._stager.so_far(key), None
+            if self._grew(start):
+                start.failing_ms = None
             return False
         self._adopted[key] = adopted
         self._let_go(key)
         self.trouble = ""
         _log.info("start", site=self._site, key=key, adopted=adopted)
         return True
+
+    def _grew(self, start: _Start) -> bool:
+        """Return whether more of its inputs has come since it was last asked: then it does not fail."""
+        before, start.came_bytes = start.came_bytes, self._stager.so_far(start.command.key)
+        return start.came_bytes > before
 
     def _submit(self, command: Command) -> bool | None:
         """Return whether the attempt was there already; None while its inputs are on their way."""
