@@ -128,6 +128,8 @@ def test_how_far_the_inputs_are_is_said() -> None:
     status = SiteStatus(SiteId("bj"), 1_000, 1_000, moves=(move,))
     found = job_shape(JobRow(job, spec, ProjectId("lab")), {"bj": status}, 2_000, 90_000)
     assert "the site fetches the inputs: 3.1 GB of 12.0 GB" in shown(show_job, found)
+    assert found.conditions.moving is not None
+    assert Seen().note(found.conditions.moving) == "the site fetches the inputs: 3.1 GB of 12.0 GB"
 
 
 def test_a_job_that_backs_off_says_why_and_until_when() -> None:
