@@ -166,7 +166,7 @@ class Cache:
             fresh.rename(folder)
         except OSError as error:
             if not folder.exists():
-                raise Later(f"{plan.name} could not be laid out: {error}") from error
+                raise Later(f"an input could not be laid out: {error.strerror}") from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         return plan.mount, plan.kind, folder

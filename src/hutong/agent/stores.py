@@ -130,7 +130,7 @@ class Bucket:
                 told = got.meta
                 if (_etag(told["e_tag"]), int(told["size"])) != (remote.etag, remote.size_bytes):
                     file.truncate(0)
-                    raise Later(f"{remote.key} was changed while it was fetched")
+                    raise Later("an object of an input was changed while it was fetched")
                 for chunk in got.stream(min_chunk_size=_CHUNK_BYTES):
                     progress.go_on()
                     fresh = memoryview(chunk)[extra:]
@@ -138,8 +138,7 @@ class Bucket:
                     file.write(fresh)
                     file.flush()
             if file.seek(0, 2) != remote.size_bytes:
-                file.truncate(0)
-                raise Later(f"{remote.key}: {remote.size_bytes} bytes were announced and others came")
+                raise Later("an object of an input came with another size than announced")
 
     def _from(self, key: str, held: int) -> "tuple[GetResult, int]":
         """Return an object from `held` on, and how much comes before that from a server without ranges."""
@@ -260,4 +259,5 @@ def _mapped(what: str) -> Generator[None, None, None]:
             raise _Missing("bad_input", f"there is nothing at {what}") from None
         if status and status[1] in {"400", "401", "403"}:
             raise _denied(what) from None
-        raise Later(f"the store did not answer well for {what}: {type(error).__name__}", 10) from None
+        # Everybody who sees the site sees this: so not what was asked for.
+        raise Later(f"a store of inputs did not answer well: {type(error).__name__}", 10) from None
