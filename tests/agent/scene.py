@@ -86,7 +86,7 @@ class StoreLink:
     def has_object(self, digest: str) -> bool:
         return digest in self.objects
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
         if digest not in self.objects:
             raise NotFound("no_object", f"there is no object {digest}")
         into.write_bytes(self.objects[digest])
@@ -138,7 +138,7 @@ class BadLine:
     def has_object(self, digest: str) -> bool:
         return self._maybe(lambda: self.inner.has_object(digest))
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
         self._maybe(lambda: self.inner.get_object(digest, into))
 
     def put_object(self, digest: str, source: Path) -> None:

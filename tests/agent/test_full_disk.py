@@ -4,7 +4,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ def test_an_input_that_is_out_of_reach_for_long_is_given_up_too(world: World, en
     engine.starting = None
 
     class NoObjects(StoreLink):
-        def get_object(self, digest: str, into: Path) -> None:
+        def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
             raise Later(f"{digest} is on a disk that does not answer", 5)
 
     agent = world.agent(NoObjects(world.store, lambda: world.now), start_within_s=60.0)
@@ -103,7 +103,7 @@ def test_an_input_that_comes_slowly_over_a_bad_line_is_not_given_up(world: World
     text = json.dumps(listed).encode()
 
     class Slow(StoreLink):
-        def get_object(self, digest: str, into: Path) -> None:
+        def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
             if digest != big:
                 return super().get_object(digest, into)
             with into.open("ab") as file:

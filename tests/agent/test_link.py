@@ -9,6 +9,7 @@ import pytest
 from tests.agent.scene import Door, World
 
 from hutong.agent.link import HttpLink
+from hutong.agent.moves import Progress
 from hutong.agent.shipping import digest_of
 from hutong.core.book.store import Sighting
 from hutong.core.capacity.sites import Move
@@ -129,6 +130,25 @@ def test_a_fetch_that_breaks_off_goes_on_where_it_was(
     assert door.sent_bytes == len(BIG), "nothing came twice"
     link.get_object(digest, copy)
     assert door.sent_bytes == len(BIG), "what is whole is not fetched again"
+
+
+def test_a_fetch_that_nobody_wants_any_more_ends_and_leaves_what_it_has(
+    world: World, door: Door, link: HttpLink, tmp_path: Path
+) -> None:
+    digest, copy = put_big(world), tmp_path / "copy"
+    progress = Progress("inputs")
+
+    def go_on() -> None:
+        if copy.stat().st_size if copy.exists() else 0:
+            progress.drop()
+        progress.go_on()
+
+    with pytest.raises(Later, match="not wanted"):
+        link.get_object(digest, copy, go_on)
+    assert len(door.requests) == 1, "it is not tried again"
+    assert 0 < copy.stat().st_size < len(BIG)
+    link.get_object(digest, copy)
+    assert copy.read_bytes() == BIG
 
 
 @pytest.mark.parametrize("left", [b"wrong" * 100_000, BIG + b"too much"])

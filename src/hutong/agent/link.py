@@ -68,6 +68,10 @@ class Reply:
     orphans: tuple[AttemptKey, ...] = ()
 
 
+def _wanted() -> None:
+    """Let a fetch go on."""
+
+
 class Link(Protocol):
     """What an agent can say to the platform. Every call may be repeated.
 
@@ -86,8 +90,11 @@ class Link(Protocol):
         """Return whether the platform holds the object `sha256:<hex>`."""
         ...
 
-    def get_object(self, digest: str, into: Path) -> None:
-        """Write an object to a file, verified; goes on where the file ends. Raises NotFound."""
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = _wanted) -> None:
+        """Write an object to a file, verified; goes on where the file ends. Raises NotFound.
+
+        `go_on` is called between chunks, and raises what is to end it.
+        """
         ...
 
     def put_object(self, digest: str, source: Path) -> None:
@@ -170,16 +177,17 @@ class HttpLink:
             return False
         return True
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = _wanted) -> None:
         """Stream an object into a file, from where the file ends; a try that brought bytes costs none.
 
         What does not match its digest is fetched from zero once, then Later: it may come right.
         """
         left, anew = self._tries, True
         while True:
+            go_on()
             before = _size(into)
             try:
-                if self._download(digest, into):
+                if self._download(digest, into, go_on):
                     return
             except Later:
                 left = self._tries if _size(into) > before else left - 1
@@ -238,7 +246,7 @@ class HttpLink:
         _check(response, f"{method} {path}")
         return response
 
-    def _download(self, digest: str, into: Path) -> bool:
+    def _download(self, digest: str, into: Path, go_on: Callable[[], None]) -> bool:
         """Fetch what the file lacks; returns whether the whole is what the digest says."""
         content = hashlib.sha256()
         with into.open("a+b") as file:
@@ -258,6 +266,7 @@ class HttpLink:
                         file.truncate(0)
                         content = hashlib.sha256()
                     for chunk in response.iter_bytes():  # as it comes: what a break takes is little
+                        go_on()
                         content.update(chunk)
                         file.write(chunk)
                         file.flush()  # how far it is shows in the file

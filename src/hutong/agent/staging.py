@@ -98,7 +98,8 @@ class Cache:
         match wanted.kind:
             case "bundle":
                 name = _name(wanted.digest)
-                return _Plan(wanted.mount, wanted.kind, name, (("", self._content(wanted.digest, 0)),))
+                piece = self._content(wanted.digest, 0, errand.progress.go_on)
+                return _Plan(wanted.mount, wanted.kind, name, (("", piece),))
             case "manifest":
                 return self._plan_manifest(wanted, errand)
             case "url":
@@ -109,7 +110,8 @@ class Cache:
 
     def _plan_manifest(self, wanted: Input, errand: Errand) -> _Plan:
         digest = wanted.digest
-        source = self._object(self._content(digest, 0), errand.progress)
+        go_on = errand.progress.go_on
+        source = self._object(self._content(digest, 0, go_on), errand.progress)
         try:
             manifest = Manifest.model_validate_json(source.read_bytes())
         except ValidationError as error:
@@ -118,7 +120,9 @@ class Cache:
         for each in manifest.files:
             if ".." in Path(each.path).parts or Path(each.path).is_absolute():
                 raise Refused("bad_input", f"the path {each.path!r} in {digest} leaves the folder")
-        pieces = tuple((each.path, self._content(each.digest, each.size_bytes)) for each in manifest.files)
+        pieces = tuple(
+            (each.path, self._content(each.digest, each.size_bytes, go_on)) for each in manifest.files
+        )
         return _Plan(wanted.mount, "manifest", _name(digest), pieces)
 
     def _plan_url(self, wanted: Input, errand: Errand) -> _Plan:
@@ -142,8 +146,8 @@ class Cache:
         )
         return _Plan(wanted.mount, "manifest", name, pieces)
 
-    def _content(self, digest: str, size_bytes: int) -> _Piece:
-        return _Piece(_name(digest), size_bytes, lambda into: self._link.get_object(digest, into))
+    def _content(self, digest: str, size_bytes: int, go_on: Callable[[], None]) -> _Piece:
+        return _Piece(_name(digest), size_bytes, lambda into: self._link.get_object(digest, into, go_on))
 
     def _laid_out(self, plan: _Plan) -> bool:
         return plan.kind != "bundle" and (self._sets / plan.name).exists()
