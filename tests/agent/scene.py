@@ -26,7 +26,7 @@ from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
 from hutong.core.book.money import Entry, Lot, LotKind, Txn
 from hutong.core.book.store import NewJob, Record, Sighting, Store
-from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.capacity.sites import Move, Pool, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import Later, NotFound
 from hutong.core.kernel.ids import AttemptKey, JobId, LotId, PoolId, ProjectId, SiteId, ulid
@@ -86,7 +86,7 @@ class StoreLink:
     def has_object(self, digest: str) -> bool:
         return digest in self.objects
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
         if digest not in self.objects:
             raise NotFound("no_object", f"there is no object {digest}")
         into.write_bytes(self.objects[digest])
@@ -138,7 +138,7 @@ class BadLine:
     def has_object(self, digest: str) -> bool:
         return self._maybe(lambda: self.inner.has_object(digest))
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
         self._maybe(lambda: self.inner.get_object(digest, into))
 
     def put_object(self, digest: str, source: Path) -> None:
@@ -234,6 +234,11 @@ class Door:
         self.token = token
         self.faults: list[int] = []  # statuses to answer with before anything is done; 0 hangs up
         self.requests: list[str] = []
+        self.ranges = True
+        self.cuts: list[int] = []  # after how many bytes each next object breaks off
+        self.stall = threading.Event()  # cleared: a line that breaks off is silent instead
+        self.stall.set()
+        self.sent_bytes = 0
         pools = (wire.PoolDoc(id="main", accelerator="CPU", nodes=1, cards_per_node=1),)
         self.site = wire.SiteOut(
             site=SITE, engine="local", declared_only=False, admission="active", pools=pools,
@@ -261,7 +266,30 @@ class Door:
                 if self.headers.get("Authorization") != f"Bearer {door.token}":
                     self._answer(401, b"who is it?")
                     return
-                self._answer(*door.answer(self.command, self.path, body))
+                status, answer = door.answer(self.command, self.path, body)
+                if self.command == "GET" and "/objects/" in self.path and status == 200:
+                    self._send_object(answer)
+                else:
+                    self._answer(status, answer)
+
+            def _send_object(self, body: bytes) -> None:
+                """Send from where a range begins, if ranges are known; break off where a cut is asked for."""
+                asked = self.headers.get("Range", "")
+                at = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and door.ranges else 0
+                if at >= len(body) > 0:
+                    self._answer(416, b"")
+                    return
+                part = body[at:]
+                self.send_response(206 if asked and door.ranges else 200)
+                self.send_header("Content-Length", str(len(part)))
+                self.end_headers()
+                cut = door.cuts.pop(0) if door.cuts else len(part)
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(part[:cut])
+                    door.sent_bytes += len(part[:cut])
+                if cut < len(part):
+                    door.stall.wait(60)
+                    self.close_connection = True
 
             def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -324,8 +352,9 @@ class Door:
     def _report(self, ask: wire.ReportIn) -> wire.ReportOut:
         doc = ask.sighting
         seen = doc and Sighting(
-            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble
-        )
+            doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble,
+            moves=tuple(Move(**each.model_dump()) for each in doc.moves),
+        )  # fmt: skip
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)
 

@@ -173,3 +173,15 @@ def test_a_folder_that_cannot_be_made(doctor: Sick, tmp_path: Path) -> None:
 def test_a_log_level_that_does_not_exist(doctor: Sick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUTONG_LOG_LEVEL", "loud")
     assert bad(doctor()) == {"log level"}
+
+
+def test_what_a_site_offers_is_looked_at(doctor: Sick, door: Door, tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    stores = (
+        f'[inputs.stores]\nlab = {{endpoint = "{door.url}"}}\ngone = {{endpoint = "http://127.0.0.1:1"}}\n'
+    )
+    shared = f'[inputs.shared]\ndata = "{tmp_path}/datasets"\nlost = "{tmp_path}/none"\n'
+    checks = doctor(more=stores + shared)
+    assert bad(checks) == {"store gone", "shared lost"}
+    assert checks["store lab"].level is Level.OK
+    assert checks["shared data"].seen == f"{tmp_path}/datasets"

@@ -1,8 +1,10 @@
 """A site that cannot start jobs says so, ends them in time, and lets the platform out where it cannot."""
 
 import errno
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,7 @@ def test_an_input_that_is_out_of_reach_for_long_is_given_up_too(world: World, en
     engine.starting = None
 
     class NoObjects(StoreLink):
-        def get_object(self, digest: str, into: Path) -> None:
+        def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
             raise Later(f"{digest} is on a disk that does not answer", 5)
 
     agent = world.agent(NoObjects(world.store, lambda: world.now), start_within_s=60.0)
@@ -93,6 +95,38 @@ def test_an_input_that_is_out_of_reach_for_long_is_given_up_too(world: World, en
     first = world.job(job).attempts[0]
     assert first.category is Category.INFRA
     assert "does not answer" in first.reason
+
+
+def test_an_input_that_comes_slowly_over_a_bad_line_is_not_given_up(world: World, engine: Troubled) -> None:
+    engine.starting = None
+    data = bytes(500)
+    big = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    listed = {"files": [{"path": "big", "size_bytes": len(data), "digest": big}]}
+    text = json.dumps(listed).encode()
+
+    class Slow(StoreLink):
+        def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
+            if digest != big:
+                return super().get_object(digest, into)
+            with into.open("ab") as file:
+                file.write(bytes(10))
+            if into.stat().st_size < len(data):
+                raise Later("the line broke", 5)
+            return None
+
+    link = Slow(world.store, lambda: world.now)
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    link.objects[digest] = text
+    agent = world.agent(link, start_within_s=60.0)
+    job = world.submit("sleep 1", inputs=(Input("data", digest, "manifest"),))
+    world.go(agent, steps=20, each_ms=5_000)
+    move = world.store.statuses()["east"].move(world.key(job))
+    assert move is not None
+    assert (move.what, move.total_bytes, 100 <= move.done_bytes <= 200) == ("inputs", 500, True)
+    world.go(agent, steps=60, each_ms=5_000)
+    assert world.job(job).state is JobState.SUCCEEDED
+    assert len(world.job(job).attempts) == 1
+    assert world.store.statuses()["east"].moves == ()
 
 
 def test_other_jobs_go_on_while_one_cannot_be_started_or_stopped(world: World, engine: Troubled) -> None:

@@ -1,5 +1,6 @@
 """The line over real HTTP: what goes over it, and what a bad day on it means."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 from tests.agent.scene import Door, World
 
 from hutong.agent.link import HttpLink
+from hutong.agent.moves import Progress
 from hutong.agent.shipping import digest_of
 from hutong.core.book.store import Sighting
+from hutong.core.capacity.sites import Move
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, attempt_key
 from hutong.core.work.facts import Accepted, Collected, Ended, OutputFile, RankExit, Report, Started, Starting
@@ -57,13 +60,22 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         Ended(1, AttemptState.FAILED, Category.OOM, "内存", 5, 9, 4, (RankExit(0, 137, 9), RankExit(1, 0))),
         Collected(1, (OutputFile("a/b.bin", 3, digest),), 12, "nothing"),
     ]
-    sighting = Sighting(world.now, frozenset({key}), frozenset(), "me", "bwrap", "no space")
+    sighting = Sighting(
+        world.now,
+        frozenset({key}),
+        frozenset(),
+        "me",
+        "bwrap",
+        "no space",
+        moves=(Move(key, "inputs", 3, 9),),
+    )
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
     assert [each.event for each in world.link.reports] == events
     assert link.report([Report(key, events[0])], None).repeats == 1
     status = world.store.statuses()["east"]
     assert (status.isolation, status.trouble) == ("bwrap", "no space")
+    assert status.move(key) == Move(key, "inputs", 3, 9)
     world.turn()
     assert world.job(job).state is JobState.FAILED
 
@@ -96,6 +108,69 @@ def test_content_that_was_changed_on_the_way_is_not_taken(
     world.link.objects[digest] = b"something else"
     with pytest.raises(Later, match="another digest"):
         link.get_object(digest, tmp_path / "copy")
+
+
+BIG = bytes(range(256)) * 20_000
+
+
+def put_big(world: World) -> str:
+    digest = f"sha256:{hashlib.sha256(BIG).hexdigest()}"
+    world.link.objects[digest] = BIG
+    return digest
+
+
+def test_a_fetch_that_breaks_off_goes_on_where_it_was(
+    world: World, door: Door, link: HttpLink, tmp_path: Path
+) -> None:
+    digest, copy = put_big(world), tmp_path / "copy"
+    door.cuts = [1_000_000] * 4
+    link.get_object(digest, copy)
+    assert copy.read_bytes() == BIG
+    assert len(door.requests) == 5, "a try that brought bytes costs none"
+    assert door.sent_bytes == len(BIG), "nothing came twice"
+    link.get_object(digest, copy)
+    assert door.sent_bytes == len(BIG), "what is whole is not fetched again"
+
+
+def test_a_fetch_that_nobody_wants_any_more_ends_and_leaves_what_it_has(
+    world: World, door: Door, link: HttpLink, tmp_path: Path
+) -> None:
+    digest, copy = put_big(world), tmp_path / "copy"
+    progress = Progress("inputs")
+
+    def go_on() -> None:
+        if copy.stat().st_size if copy.exists() else 0:
+            progress.drop()
+        progress.go_on()
+
+    with pytest.raises(Later, match="not wanted"):
+        link.get_object(digest, copy, go_on)
+    assert len(door.requests) == 1, "it is not tried again"
+    assert 0 < copy.stat().st_size < len(BIG)
+    link.get_object(digest, copy)
+    assert copy.read_bytes() == BIG
+
+
+@pytest.mark.parametrize("left", [b"wrong" * 100_000, BIG + b"too much"])
+def test_what_was_left_wrong_is_fetched_from_zero(
+    world: World, door: Door, link: HttpLink, tmp_path: Path, left: bytes
+) -> None:
+    digest, copy = put_big(world), tmp_path / "copy"
+    copy.write_bytes(left)
+    link.get_object(digest, copy)
+    assert copy.read_bytes() == BIG
+    assert len(door.requests) == 2
+
+
+def test_a_platform_that_knows_no_ranges_sends_all(
+    world: World, door: Door, link: HttpLink, tmp_path: Path
+) -> None:
+    digest, copy = put_big(world), tmp_path / "copy"
+    copy.write_bytes(BIG[:1_000])
+    door.ranges = False
+    link.get_object(digest, copy)
+    assert copy.read_bytes() == BIG
+    assert len(door.requests) == 1
 
 
 def test_a_log_grows_without_holes(world: World, link: HttpLink) -> None:

@@ -1,29 +1,39 @@
 """The agent as a process with the local engine and a real HTTP line: killed, restarted, told to end."""
 
+import hashlib
+import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.agent.scene import Door, World
+from tests.agent.scene import SITE, Door, World
+from tests.s3 import serve_s3
 
 from hutong.adapters.engines.attempt import tree
-from hutong.core.work.states import JobState
+from hutong.core.capacity.sites import Move
+from hutong.core.work.spec import Input
+from hutong.core.work.states import Category, JobState
 
-Starter = Callable[[], "subprocess.Popen[bytes]"]
+Starter = Callable[..., "subprocess.Popen[bytes]"]
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.agent.config import AgentConfig
+from hutong.agent.offers import Offers, StoreOffer
 from hutong.agent.run import run_agent
-root, url = Path(sys.argv[1]), sys.argv[2]
+root, url, endpoint, shared = Path(sys.argv[1]), *sys.argv[2:]
+offers = Offers({"lab": StoreOffer(endpoint)} if endpoint else {}, {"sets": Path(shared)} if shared else {})
 engine = FolderConfig(root / "engine", root / "payloads", isolation="none")
-run_agent(AgentConfig("east", url, "site-token", root / "agent", engine), lambda: time.time_ns() // 1_000_000)
+config = AgentConfig("east", url, "site-token", root / "agent", engine, offers=offers)
+run_agent(config, lambda: time.time_ns() // 1_000_000)
 """
 
 
@@ -32,8 +42,8 @@ def agents(world: World, door: Door, tmp_path: Path) -> Iterator[Starter]:
     (tmp_path / "payloads").mkdir()
     children: list[subprocess.Popen[bytes]] = []
 
-    def start() -> "subprocess.Popen[bytes]":
-        argv = [sys.executable, "-c", PROGRAM, str(tmp_path), door.url]
+    def start(endpoint: str = "", shared: str = "") -> "subprocess.Popen[bytes]":
+        argv = [sys.executable, "-c", PROGRAM, str(tmp_path), door.url, endpoint, shared]
         with (tmp_path / "agent.out").open("ab") as sink:
             children.append(subprocess.Popen(argv, stdout=sink, stderr=sink))
         return children[-1]
@@ -60,6 +70,65 @@ def until(world: World, door: Door, good: Callable[[], object], within_s: float 
         with door.lock:
             world.turn()
         time.sleep(0.01)
+
+
+def test_a_killed_agent_s_fetch_goes_on_where_it_was_and_says_how_far_it_is(
+    world: World, door: Door, agents: Starter, tmp_path: Path
+) -> None:
+    data = os.urandom(6 << 20)
+    big = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    listed = {"files": [{"path": "big.bin", "size_bytes": len(data), "digest": big}]}
+    text = json.dumps(listed).encode()
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    world.link.objects |= {big: data, digest: text}
+    half = 4 << 20
+    door.cuts = [len(text), half]
+    door.stall.clear()
+    first = agents()
+    job = world.submit("sha256sum < data/big.bin", inputs=(Input("data", digest, "manifest"),))
+
+    def moved() -> Move | None:
+        status = world.store.statuses().get(SITE)
+        return status.move(world.key(job)) if status and world.job(job).attempt else None
+
+    until(world, door, lambda: (move := moved()) and move.done_bytes == half)
+    assert moved() == Move(world.key(job), "inputs", half, len(data))
+    first.kill()
+    first.wait()
+    door.stall.set()
+    agents()
+    until(world, door, lambda: world.job(job).final and world.job(job).attempt.collected)
+    assert world.job(job).state is JobState.SUCCEEDED
+    assert len(world.job(job).attempts) == 1
+    assert world.link.logs[world.key(job), 0].decode().split()[0] == big.removeprefix("sha256:")
+    assert door.sent_bytes == len(text) + len(data), "no byte came twice"
+    assert not list((tmp_path / "agent" / "cache" / "objects").glob(".*"))
+
+
+def test_data_sets_come_from_a_store_and_a_shared_folder(
+    world: World, door: Door, agents: Starter, tmp_path: Path
+) -> None:
+    (tmp_path / "srv" / "zh").mkdir(parents=True)
+    (tmp_path / "srv" / "zh" / "a.txt").write_text("shared\n")
+    by_url = Input("sets/s3", "", "url", url="s3://sets/zh", store="lab")
+    shared = Input("sets/site", "", "shared", shared="sets/zh")
+    with serve_s3(tmp_path / "s3", "sets") as server:
+        (tmp_path / "s3" / "sets" / "zh").mkdir()
+        (tmp_path / "s3" / "sets" / "zh" / "b.txt").write_text("fetched\n")
+        world.link.secrets = {"AWS_ACCESS_KEY_ID": server.key, "AWS_SECRET_ACCESS_KEY": server.secret}
+        agents(server.endpoint, str(tmp_path / "srv"))
+        job = world.submit("cat sets/*/*.txt", inputs=(by_url, shared))
+        other = world.submit("true", inputs=(replace(by_url, store="elsewhere"),))
+        until(world, door, lambda: all(world.job(each).final for each in (job, other)))
+        until(world, door, lambda: world.link.logs.get((world.key(job), 0)))
+    assert world.link.logs[world.key(job), 0] == b"fetched\nshared\n"
+    failed = world.job(other)
+    assert (failed.state, len(failed.attempts)) == (JobState.FAILED, 1)
+    assert failed.attempt.category is Category.USER
+    assert "no store 'elsewhere' is offered here to fetch inputs from (there are: lab)" in failed.reason
+    told = (tmp_path / "agent.out").read_text() + str(list((tmp_path / "agent").rglob("*")))
+    assert server.key not in told
+    assert server.secret not in told
 
 
 def test_a_killed_agent_is_replaced_and_the_job_goes_on(

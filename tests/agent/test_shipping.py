@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from tests.agent.scene import StoreLink, World
 
+from hutong.agent.moves import moves_of
 from hutong.agent.shipping import Collector, LogShipper, digest_of, kept_files
+from hutong.core.capacity.sites import Move
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Ended
@@ -163,3 +165,20 @@ def test_half_a_checkpoint_is_none(world: World, shelf: Shelf) -> None:
     done = Collector(world.link, shelf).collect(KEY, ended(1, checkpoint=True))
     assert done.checkpoint == ""
     assert "the checkpoint: away" in done.missing
+
+
+def test_how_far_results_are_is_told_while_they_go(world: World, shelf: Shelf) -> None:
+    assert shelf.kept is not None
+    for name in ("a", "b", "c"):
+        (shelf.kept / name).write_bytes(name.encode() * 10)
+    told: list[tuple[Move, ...]] = []
+
+    class Watched(StoreLink):
+        def put_object(self, digest: str, source: Path) -> None:
+            told.append(moves_of(collector.progress))
+            super().put_object(digest, source)
+
+    collector = Collector(Watched(world.store, lambda: world.now), shelf)
+    collector.collect(KEY, ended(1))
+    assert told == [(Move(KEY, "results", done, 30),) for done in (0, 10, 20)]
+    assert moves_of(collector.progress) == ()

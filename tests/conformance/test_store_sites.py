@@ -21,7 +21,7 @@ from book_samples import (
 
 from hutong.core.book.snapshot import Command, Limits
 from hutong.core.book.store import Dial, Sighting, Store
-from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.sites import Move, PoolState
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
@@ -178,7 +178,9 @@ def test_statuses_tell_the_last_call_and_the_last_observation(store: Store) -> N
 
 def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store) -> None:
     pools = (PoolState("h100", 24, 8, 600), PoolState("cpu", 100, 0))
-    store.report(EAST, [], replace(sighting(3000), pools=pools), 3100)
+    moves = (Move(key_of(1), "inputs", 10, 20),)
+    store.report(EAST, [], replace(sighting(3000), pools=pools, moves=moves), 3100)
+    assert store.statuses()[EAST].moves == moves
     assert store.statuses()[EAST].pools == pools
     assert store.snapshot(3200, Limits()).statuses[EAST].pool("h100") == pools[0]
     store.report(EAST, [], replace(sighting(2000), pools=()), 3300)

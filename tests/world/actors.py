@@ -105,7 +105,7 @@ class Line:
     def has_object(self, digest: str) -> bool:
         return False
 
-    def get_object(self, digest: str, into: Path) -> None:
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = lambda: None) -> None:
         raise NotFound("no_object", digest)
 
     def put_object(self, digest: str, path: Path) -> None:

@@ -17,6 +17,7 @@ from hutong.adapters.engines.kubernetes.config import (
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.agent.habits import Habits
+from hutong.agent.offers import Offers, StoreOffer
 from hutong.core.kernel.errors import Problem, Refused
 
 EngineConfig = FolderConfig | SlurmConfig | RayConfig | KubernetesConfig
@@ -39,6 +40,7 @@ class AgentConfig:
     cache_most_bytes: int = 200 << 30
     proxy: str = ""
     authorities: Path | None = None
+    offers: Offers = field(default_factory=Offers)
 
     @property
     def kind(self) -> str:
@@ -245,6 +247,28 @@ class _Kubernetes(_Folder):
         return KubernetesConfig(self.folder(root), Volume(**self.volume.model_dump()), pools, **own)
 
 
+class _Store(_Table):
+    endpoint: str = Field(pattern=r"^https?://[^/?#@\s]+/?$")
+    region: str = "us-east-1"
+
+
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class _Inputs(_Table):
+    stores: dict[_Name, _Store] = Field(default_factory=dict)
+    shared: dict[_Name, Path] = Field(default_factory=dict)
+    most_files: int = Field(Offers().most_files, ge=1, le=1_000_000)
+    most_bytes: int = Field(Offers().most_bytes, ge=1)
+
+    def offers(self) -> Offers:
+        """Return what jobs may read beside the platform's own objects."""
+        stores = {
+            name: StoreOffer(each.endpoint.rstrip("/"), each.region) for name, each in self.stores.items()
+        }
+        return Offers(stores, self.shared, self.most_files, self.most_bytes)
+
+
 def _kind(table: object) -> str:
     return str(table.get("kind", "local")) if isinstance(table, dict) else "local"
 
@@ -265,6 +289,7 @@ class _File(_Table):
         | Annotated[_Kubernetes, Tag("kubernetes")],
         Discriminator(_kind),
     ] = _Local()
+    inputs: _Inputs = _Inputs()
 
 
 def read_agent(path: Path) -> AgentConfig:
@@ -282,17 +307,35 @@ def read_agent(path: Path) -> AgentConfig:
             "/token", "is missing", "token, or token_file with the path of a file that holds it"
         )
         raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,))
-    engine = told.engine.engine(told.root)
-    return AgentConfig(
+    config = AgentConfig(
         told.site,
         told.url,
         token,
         told.root,
-        engine,
+        told.engine.engine(told.root),
         cache_most_bytes=told.cache_most_bytes,
         proxy=told.proxy,
         authorities=told.authorities,
+        offers=told.inputs.offers(),
     )
+    _refuse_inside_out(path, config)
+    return config
+
+
+def _refuse_inside_out(path: Path, config: AgentConfig) -> None:
+    """Refuse to share what holds the agent's own folders, or lies in them: other jobs' files and secrets."""
+    own = [config.root.resolve(), config.attempts.resolve()]
+    for name, folder in config.offers.shared.items():
+        shared = folder.resolve()
+        if not folder.is_absolute():
+            message, hint = f"{folder} is not written in full", "a path that begins with /"
+        elif any(each.is_relative_to(shared) or shared.is_relative_to(each) for each in own):
+            message = f"{folder} holds the agent's own folder, or lies in it, and so other jobs' files"
+            hint = "a folder that holds data sets and nothing else"
+        else:
+            continue
+        problem = Problem(f"/inputs/shared/{name}", message, hint)
+        raise Refused("bad_agent_file", f"{path} does not describe an agent", (problem,))
 
 
 def _problem(loc: tuple[int | str, ...], text: str) -> Problem:

@@ -15,6 +15,7 @@ from hutong.adapters.engines.base import Engine, Seen
 from hutong.agent.habits import Habits, steady_ms
 from hutong.agent.hands import Hands, Stop
 from hutong.agent.link import Delivery, Link
+from hutong.agent.moves import moves_of
 from hutong.agent.shipping import Collector, LogShipper
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Stager
@@ -204,7 +205,8 @@ class Agent:
         if not due and not news and view == self._sighted:
             return None
         isolation = self._engine.abilities.isolation
-        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity())
+        moves = moves_of(self._hands.moves, self._collector.progress)
+        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity(), moves)
 
     def _capacity(self) -> tuple[PoolState, ...]:
         """Return what the engine says of its pools, or what it said last."""

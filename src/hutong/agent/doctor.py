@@ -10,11 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
+
 from hutong.adapters.engines.attempt.checks import check_leftovers, check_space
 from hutong.adapters.engines.inspection import Check, Inspector, bad, is_shared, kind_of, ok, warn
 from hutong.agent.config import AgentConfig, read_agent
 from hutong.agent.inspectors import inspector_of
 from hutong.agent.link import HttpLink
+from hutong.agent.offers import Offers
 from hutong.config import now_ms
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.wire.agent import SiteOut
@@ -43,6 +46,7 @@ def examine(
     checks, declared = _ask_platform(config, clock)
     yield from checks
     yield from _check_folder(config)
+    yield from _check_offers(config.offers)
     inspector = inspector_of(config.engine, wait_s)
     yield from inspector.check(quick=quick)
     if declared is not None:
@@ -202,6 +206,30 @@ def _check_folder(config: AgentConfig) -> Iterator[Check]:
         yield from check_space("engine folder", engine)
     yield check_leftovers(engine)
     yield _check_lock(root / "agent.lock")
+
+
+def _check_offers(offers: Offers) -> Iterator[Check]:
+    """Yield whether what jobs may read is there: as this machine sees it."""
+    for name in sorted(offers.shared):
+        title, mend = f"shared {name}", "mount it, let the agent's user read it, or take it out of the file"
+        try:
+            folder = offers.folder(name)
+        except (Later, Refused) as error:
+            yield bad(title, error.message, mend)
+            continue
+        if os.access(folder, os.R_OK | os.X_OK):
+            yield ok(title, str(folder))
+        else:
+            yield bad(title, f"{folder} cannot be read", mend)
+    for name, store in sorted(offers.stores.items()):
+        title = f"store {name}"
+        try:
+            answer = httpx2.get(store.endpoint, timeout=_CONNECT_S, trust_env=False)
+        except httpx2.HTTPError as error:
+            mend = "correct endpoint, or let this machine make outbound connections to it"
+            yield bad(title, f"{store.endpoint} does not answer: {type(error).__name__} {error}", mend)
+            continue
+        yield ok(title, f"{store.endpoint} answered with status {answer.status_code}")
 
 
 def _check_lock(path: Path) -> Check:

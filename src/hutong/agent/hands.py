@@ -7,7 +7,7 @@ out of what this agent has in hand; the platform then takes the start command ba
 on it is over, and finds the attempt lost (`hutong.core.control.steps`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +15,7 @@ import structlog
 from hutong.adapters.engines.base import Engine, Order
 from hutong.agent.habits import Habits
 from hutong.agent.link import Command
+from hutong.agent.moves import Progress
 from hutong.agent.staging import Stager
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
@@ -38,11 +39,12 @@ class Stop:
 
 @dataclass(slots=True)
 class _Start:
-    """A start command in hand: when it came, and since when it fails, by the steady clock."""
+    """A start command in hand: when it came, since when it fails (steady clock), what was fetched."""
 
     command: Command
     came_ms: int
     failing_ms: int | None = None
+    came_bytes: int = 0
 
 
 class Hands:
@@ -76,6 +78,11 @@ class Hands:
         """True while there are any; another thread may ask."""
         return bool(self._starts)
 
+    @property
+    def moves(self) -> Mapping[AttemptKey, Progress]:
+        """The inputs that are on their way."""
+        return self._stager.progress
+
     def adopted(self, key: AttemptKey) -> bool:
         """True unless it was this agent that started the attempt."""
         return self._adopted.get(key, True)
@@ -100,7 +107,8 @@ class Hands:
         if key in self._stops:
             return
         known = self._starts.get(key)
-        self._starts[key] = _Start(command, came_ms, known.failing_ms if known else None)
+        failing_ms, came_bytes = (known.failing_ms, known.came_bytes) if known else (None, 0)
+        self._starts[key] = _Start(command, came_ms, failing_ms, came_bytes)
 
     def end(self, key: AttemptKey, stop: Stop) -> None:
         """Have an attempt ended, at the next `act`."""
@@ -153,13 +161,15 @@ class Hands:
         except (Later, OSError) as error:
             self._put_off(key, error)
             now = self._ticks()
-            start.failing_ms = now if start.failing_ms is None else start.failing_ms
+            start.failing_ms = now if start.failing_ms is None or self._grew(start) else start.failing_ms
             if now - start.failing_ms < self._habits.start_within_s * 1000:
                 return False
             _log.error("start given up", site=self._site, key=key, why=self.trouble)
             self.end(key, Stop(number, Category.INFRA, f"the site could not start it: {self.trouble}"))
             return self._stop(key)
         if adopted is None:
+            if self._grew(start):
+                start.failing_ms = None
             return False
         self._adopted[key] = adopted
         self._let_go(key)
@@ -167,12 +177,20 @@ class Hands:
         _log.info("start", site=self._site, key=key, adopted=adopted)
         return True
 
+    def _grew(self, start: _Start) -> bool:
+        """Return whether more of its inputs has come since it was last asked: then it does not fail."""
+        before, start.came_bytes = start.came_bytes, self._stager.so_far(start.command.key)
+        return start.came_bytes > before
+
     def _submit(self, command: Command) -> bool | None:
         """Return whether the attempt was there already; None while its inputs are on their way."""
         spec, carried = command.spec, command.checkpoint
         last = (Input("", carried, "manifest"),) if carried else ()
-        staged = self._stager.stage(command.key, (*spec.inputs, *last)) if spec else None
-        if spec is None or staged is None:
+        if spec is None:
+            return None
+        wanted = (*spec.inputs, *last)
+        staged = self._stager.stage(command.key, wanted, command.project, command.secrets)
+        if staged is None:
             return None
         checkpoint = staged[-1][2] if carried else None
         inputs = staged[: len(spec.inputs)]

@@ -23,6 +23,8 @@ from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
 
 _CHUNK_BYTES = 1 << 20
+_PARTIAL = 206
+_ALL_THERE = 416  # the range begins beyond the end
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _Any = TypeVar("_Any")
 _Out = TypeVar("_Out", bound=BaseModel)
@@ -66,6 +68,10 @@ class Reply:
     orphans: tuple[AttemptKey, ...] = ()
 
 
+def _wanted() -> None:
+    """Let a fetch go on."""
+
+
 class Link(Protocol):
     """What an agent can say to the platform. Every call may be repeated.
 
@@ -84,8 +90,11 @@ class Link(Protocol):
         """Return whether the platform holds the object `sha256:<hex>`."""
         ...
 
-    def get_object(self, digest: str, into: Path) -> None:
-        """Write an object to a file, verified. Raises NotFound."""
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = _wanted) -> None:
+        """Write an object to a file, verified; goes on where the file ends. Raises NotFound.
+
+        `go_on` is called between chunks, and raises what is to end it.
+        """
         ...
 
     def put_object(self, digest: str, source: Path) -> None:
@@ -155,6 +164,7 @@ class HttpLink:
             isolation=sighting.isolation,
             trouble=sighting.trouble,
             pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
+            moves=tuple(wire.MoveDoc(**asdict(each)) for each in sighting.moves),
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))
@@ -167,9 +177,28 @@ class HttpLink:
             return False
         return True
 
-    def get_object(self, digest: str, into: Path) -> None:
-        """Stream an object into a file; what does not match its digest is Later: it may come right."""
-        self._again(lambda: self._download(digest, into))
+    def get_object(self, digest: str, into: Path, go_on: Callable[[], None] = _wanted) -> None:
+        """Stream an object into a file, from where the file ends; a try that brought bytes costs none.
+
+        What does not match its digest is fetched from zero once, then Later: it may come right.
+        """
+        left, anew = self._tries, True
+        while True:
+            go_on()
+            before = _size(into)
+            try:
+                if self._download(digest, into, go_on):
+                    return
+            except Later:
+                left = self._tries if _size(into) > before else left - 1
+                if not left:
+                    raise
+                _pause(self._tries - left)
+                continue
+            into.write_bytes(b"")
+            if not anew:
+                raise Later("GET of an object: the content that came has another digest")
+            anew = False
 
     def put_object(self, digest: str, source: Path) -> None:
         """Stream a file to the platform."""
@@ -217,23 +246,33 @@ class HttpLink:
         _check(response, f"{method} {path}")
         return response
 
-    def _download(self, digest: str, into: Path) -> None:
+    def _download(self, digest: str, into: Path, go_on: Callable[[], None]) -> bool:
+        """Fetch what the file lacks; returns whether the whole is what the digest says."""
         content = hashlib.sha256()
-        try:
-            with (
-                self._client.stream("GET", f"/objects/{digest}") as response,
-                into.open("wb") as file,
-            ):
-                if response.is_error:
-                    response.read()
-                _check(response, f"GET {digest}")
-                for chunk in response.iter_bytes(_CHUNK_BYTES):
-                    content.update(chunk)
-                    file.write(chunk)
-        except httpx2.TransportError as error:
-            raise Later(f"GET {digest}: {type(error).__name__} {error}") from error
-        if f"sha256:{content.hexdigest()}" != digest:
-            raise Later(f"GET {digest}: the content that came has another digest")
+        with into.open("a+b") as file:
+            file.seek(0)
+            while chunk := file.read(_CHUNK_BYTES):
+                content.update(chunk)
+            held = file.tell()
+            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={held}-"} if held else {})}
+            try:
+                with self._client.stream("GET", f"/objects/{digest}", headers=headers) as response:
+                    if response.status_code == _ALL_THERE:
+                        return f"sha256:{content.hexdigest()}" == digest
+                    if response.is_error:
+                        response.read()
+                    _check(response, "GET of an object")  # its digest opens it: not for everybody's eyes
+                    if held and response.status_code != _PARTIAL:  # an older platform: it sends all
+                        file.truncate(0)
+                        content = hashlib.sha256()
+                    for chunk in response.iter_bytes():  # as it comes: what a break takes is little
+                        go_on()
+                        content.update(chunk)
+                        file.write(chunk)
+                        file.flush()  # how far it is shows in the file
+            except httpx2.TransportError as error:
+                raise Later(f"GET of an object: {type(error).__name__} {error}") from error
+        return f"sha256:{content.hexdigest()}" == digest
 
     def _again(self, call: Callable[[], _Any], tries: int | None = None) -> _Any:
         most = tries or self._tries
@@ -243,8 +282,16 @@ class HttpLink:
             except Later:
                 if count == most:
                     raise
-                time.sleep(min(5.0, 0.1 * 2**count) * random.uniform(0.5, 1.5))  # noqa: S311
+                _pause(count)
         raise Later("no try was left")
+
+
+def _pause(count: int) -> None:
+    time.sleep(min(5.0, 0.1 * 2**count) * random.uniform(0.5, 1.5))  # noqa: S311
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _check(response: httpx2.Response, what: str) -> None:

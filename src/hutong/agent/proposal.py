@@ -20,6 +20,11 @@ root = {root}
 # proxy = "http://proxy.example:3128"      # the centre's way out, if it has one
 # authorities = "/etc/ssl/centre-ca.pem"   # certificates to trust instead of the usual ones
 # cache_most_bytes = 214748364800          # how much of the inputs is kept
+
+# [inputs.stores.lab]                      # an S3 store that jobs fetch from with their own secrets
+# endpoint = "https://s3.lab.example"
+# [inputs.shared]                          # folders that every job may read where it runs
+# datasets = "/srv/datasets"
 """
 
 _ENGINE = """

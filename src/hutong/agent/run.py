@@ -76,14 +76,15 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     engine = open_engine(config.engine, clock)
     staging = ThreadPoolExecutor(_WORKERS, "staging")
     shipping = ThreadPoolExecutor(_WORKERS, "shipping")
-    cache = Cache(config.cache, link, config.cache_most_bytes)
+    cache = Cache(config.cache, link, config.cache_most_bytes, offers=config.offers)
+    stager = Stager(cache, staging)
     agent = Agent(
         config.site,
         link,
         engine,
         Spool(config.root / "settled.jsonl"),
         clock,
-        stager=Stager(cache, staging),
+        stager=stager,
         pool=shipping,
         name=f"{socket.gethostname()}:{os.getpid()}",
         habits=config.habits,
@@ -99,6 +100,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     try:
         _tick_on(agent, config.site, inbox, bell, ended, listener)
     finally:
+        stager.close()
         staging.shutdown(wait=False, cancel_futures=True)
         shipping.shutdown(wait=False, cancel_futures=True)
         tunnels.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hutong.adapters.engines.base import Engine
 from hutong.agent.link import Link
+from hutong.agent.moves import Progress
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Collected, Ended, OutputFile
@@ -90,16 +91,31 @@ class Collector:
         self._link = link
         self._engine = engine
         self._logs = LogShipper(link, engine)
+        self.progress: dict[AttemptKey, Progress] = {}
 
     def collect(self, key: AttemptKey, ended: Ended) -> Collected:
-        """Send whole logs, kept files and checkpoint; returns the report. Raises Later if the line breaks."""
-        log_bytes, missing = self._logs.send_whole(key)
-        folder = self._engine.outputs(key)
-        outputs = self._send_all(folder, missing) if folder is not None else []
-        checkpoint = self._send_checkpoint(key, missing) if ended.checkpoint else ""
-        return Collected(ended.attempt, tuple(outputs), log_bytes, _summary(missing), checkpoint)
+        """Send whole logs, kept files and checkpoint; returns the report. Raises Later if the line breaks.
 
-    def _send_all(self, folder: Path, missing: list[str]) -> list[OutputFile]:
+        A file that arrived is not sent again; one that broke off is sent from its beginning.
+        """
+        log_bytes, missing = self._logs.send_whole(key)
+        outputs, checkpoint = (
+            self._engine.outputs(key),
+            self._engine.checkpoint(key) if ended.checkpoint else None,
+        )
+        progress = self.progress[key] = Progress("results")
+        try:
+            for folder in filter(None, (outputs, checkpoint)):
+                progress.expect(
+                    sum(path.stat().st_size for path, problem in kept_files(folder) if not problem)
+                )
+            kept = self._send_all(outputs, missing, progress) if outputs is not None else []
+            manifest = self._send_checkpoint(checkpoint, missing, progress) if checkpoint is not None else ""
+        finally:
+            del self.progress[key]
+        return Collected(ended.attempt, tuple(kept), log_bytes, _summary(missing), manifest)
+
+    def _send_all(self, folder: Path, missing: list[str], progress: Progress) -> list[OutputFile]:
         sent = []
         for path, problem in kept_files(folder):
             if problem:
@@ -107,17 +123,15 @@ class Collector:
                 continue
             try:
                 sent.append(self._send(path, path.relative_to(folder).as_posix()))
+                progress.done(sent[-1].size_bytes)
             except (Refused, OSError) as error:
                 missing.append(f"{path.relative_to(folder)}: {error}")
         return sent
 
-    def _send_checkpoint(self, key: AttemptKey, missing: list[str]) -> str:
+    def _send_checkpoint(self, folder: Path, missing: list[str], progress: Progress) -> str:
         """Send the checkpoint whole and return its manifest's digest, or nothing: half of one is none."""
-        folder = self._engine.checkpoint(key)
-        if folder is None:
-            return ""
         faults: list[str] = []
-        files = [each for each in self._send_all(folder, faults) if not each.path.startswith(_OURS)]
+        files = [each for each in self._send_all(folder, faults, progress) if not each.path.startswith(_OURS)]
         if faults:
             missing.append(f"the checkpoint: {_summary(faults)}")
             return ""

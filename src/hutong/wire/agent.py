@@ -7,7 +7,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 | `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
-| `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200 or 404; PUT verifies the digest |
+| `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200, 206, 404; GET takes ranges, PUT verifies |
 | `PUT /logs/{key}/{rank}?offset=N&whole=B` | raw bytes, at most `LOG_CHUNK_BYTES` | `LogOut` |
 
 A log grows without holes: a chunk that begins beyond what the platform holds is not stored, and the
@@ -30,6 +30,7 @@ REPORTS_AT_ONCE = 500
 KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
+MOVES_AT_ONCE = 200
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
@@ -290,11 +291,21 @@ class PoolStateDoc(Shape):
     wait_s: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
 
 
+class MoveDoc(Shape):
+    """How far the bytes of an attempt are on their way: `inputs` to the site, or `results` from there."""
+
+    key: Key
+    what: Literal["inputs", "results"]
+    done_bytes: Number
+    total_bytes: Number
+
+
 class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
-    failed, empty once one went well; everybody who sees the site may read it.
+    failed, empty once one went well; everybody who sees the site may read it. `moves` go on
+    now; who may see a job may see its own.
     """
 
     at_ms: Number
@@ -304,6 +315,7 @@ class SightingDoc(Shape):
     isolation: Annotated[str, Field(max_length=200)] = ""
     trouble: Annotated[str, Field(max_length=200)] = ""
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
+    moves: Annotated[tuple[MoveDoc, ...], Field(max_length=MOVES_AT_ONCE)] = ()
 
 
 class ReportIn(Shape):

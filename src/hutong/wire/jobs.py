@@ -77,10 +77,19 @@ class Attempt(Shape):
     port: int = 0
 
 
+class Moving(Shape):
+    """How far bytes are on their way: the job's `inputs` to the site, or its `results` from there."""
+
+    what: Literal["inputs", "results"]
+    done_bytes: int
+    total_bytes: int
+
+
 class Conditions(Shape):
     """What is true beside the state: a site out of reach does not change a job.
 
-    `retry_at` is when the back-off before the next attempt ends, while it lasts.
+    `retry_at` is when the back-off before the next attempt ends, while it lasts. `moving` is there while a
+    site fetches inputs or sends results, as of its last observation.
     """
 
     reachable: bool | None
@@ -89,6 +98,7 @@ class Conditions(Shape):
     waiting_text: str = ""
     retry_at: Time | None = None
     cancel_asked_by: str = ""
+    moving: Moving | None = None
 
 
 class Job(Shape):

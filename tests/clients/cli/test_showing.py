@@ -13,7 +13,8 @@ from hutong.clients.cli.show_jobs import show_job
 from hutong.clients.cli.terminal import local, size, yuan
 from hutong.clients.cli.watch import LogLine
 from hutong.core.book.snapshot import JobRow
-from hutong.core.kernel.ids import JobId, ProjectId, ulid
+from hutong.core.capacity.sites import Move, SiteStatus
+from hutong.core.kernel.ids import JobId, ProjectId, SiteId, ulid
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import JobSpec, JobType, Resources
@@ -116,6 +117,19 @@ def test_a_receipt_names_the_parts_of_each_score_and_why_not_with_the_change() -
         "add CPU to accelerators",
     ):
         assert said in text
+
+
+def test_how_far_the_inputs_are_is_said() -> None:
+    placed = f.Placed(1, "bj", "h100", "H100", 1, 1, 1_000_000, 1200, 700)
+    events = (f.Submitted("ann", "sha256:0"), f.Queued(), placed, f.Dispatched(1))
+    job = fold(f.Fact(JobId(ulid(0, bytes(10))), n, 1_000, "test", each) for n, each in enumerate(events, 1))
+    spec = JobSpec("x", JobType.TASK, 1, Resources(()), "true")
+    move = Move(job.key(job.attempts[0]), "inputs", 3_100_000_000, 12_000_000_000)
+    status = SiteStatus(SiteId("bj"), 1_000, 1_000, moves=(move,))
+    found = job_shape(JobRow(job, spec, ProjectId("lab")), {"bj": status}, 2_000, 90_000)
+    assert "the site fetches the inputs: 3.1 GB of 12.0 GB" in shown(show_job, found)
+    assert found.conditions.moving is not None
+    assert Seen().note(found.conditions.moving) == "the site fetches the inputs: 3.1 GB of 12.0 GB"
 
 
 def test_a_job_that_backs_off_says_why_and_until_when() -> None:

@@ -50,6 +50,23 @@ def test_the_list_is_read_page_by_page_without_gaps(world: Any, told: ModuleType
     assert found == names[::-1]
 
 
+def test_a_job_s_page_says_how_far_its_inputs_are(world: Any, li: TestClient) -> None:
+    path = f"/jobs/{world.jobs['running']}"
+    attempt = world.attempt(world.jobs["running"])
+    site, key = attempt["site"], attempt["key"]
+    world.clock.ahead_ms += 1_000
+    keys = sorted(world.running[site])
+    move = {"key": key, "what": "inputs", "done_bytes": 3_100_000_000, "total_bytes": 12_000_000_000}
+    seen = {"at_ms": world.clock(), "known": keys, "live": keys, "moves": [move]}
+    world.call("/v1/agent/report", {"sighting": seen}, world.agents[site])
+    assert "中心正在获取输入数据：3.1 GB / 12 GB" in li.get(path).text
+    english = li.get(path, headers={"Accept-Language": "en"}).text
+    assert "The centre fetches the inputs: 3.1 GB of 12 GB" in english
+    world.clock.ahead_ms += 1_000
+    world.sighting(site)
+    assert "中心正在获取" not in li.get(path).text
+
+
 @pytest.mark.parametrize("tab", _TABS)
 def test_a_job_of_a_strangers_project_is_not_found(world: Any, wang: TestClient, tab: str) -> None:
     answer = wang.get(f"/jobs/{world.jobs['done']}{tab}")

@@ -43,6 +43,21 @@ def problem(**document: object) -> Problem:
     return found[0]
 
 
+def test_inputs_by_url_and_shared_are_read_and_written_again() -> None:
+    spec = check(
+        inputs=[
+            {"mount": "a", "url": "s3://bucket/deep/prefix/", "store": "lab"},
+            {"mount": "b", "shared": "datasets/zh/wiki"},
+        ],
+        secrets=["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+    )
+    assert spec.inputs == (
+        Input("a", "", "url", url="s3://bucket/deep/prefix/", store="lab"),
+        Input("b", "", "shared", shared="datasets/zh/wiki"),
+    )
+    assert check_spec(unparse(spec), KNOWN) == spec
+
+
 def test_the_least_job_is_one_line_and_needs_one_core() -> None:
     spec = check_spec({"run": "echo hi"}, KNOWN)
     assert spec == JobSpec("job", JobType.TASK, 1, Resources((Ask("CPU", 1),)), "echo hi")
@@ -282,6 +297,31 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ({"inputs": [{"mount": [], "digest": DIGEST}]}, "/inputs/0/mount", "must be text"),
         ({"inputs": [{"digest": DIGEST}]}, "/inputs/0/mount", "missing"),
         ({"inputs": [{"mount": "x"}]}, "/inputs/0/digest", "missing"),
+        ({"inputs": [{"mount": "x", "url": "s3://bucket/k"}]}, "/inputs/0/store", "missing"),
+        ({"inputs": [{"mount": "x", "url": "s3://bucket/k", "store": "A"}]}, "/inputs/0/store", "no name"),
+        (
+            {"inputs": [{"mount": "x", "url": "http://169.254.169.254/", "store": "a"}]},
+            "/inputs/0/url",
+            "no URL",
+        ),
+        ({"inputs": [{"mount": "x", "url": "s3://b@d/k", "store": "a"}]}, "/inputs/0/url", "no URL"),
+        ({"inputs": [{"mount": "x", "url": "s3://b..d/k", "store": "a"}]}, "/inputs/0/url", "no URL"),
+        ({"inputs": [{"mount": "x", "url": "s3://bucket/a/../b", "store": "a"}]}, "/inputs/0/url", "plain"),
+        ({"inputs": [{"mount": "x", "url": "s3://bucket/a?b", "store": "a"}]}, "/inputs/0/url", "plain"),
+        (
+            {
+                "inputs": [{"mount": "x", "url": "s3://bucket/a", "store": "a"}],
+                "secrets": ["AWS_ACCESS_KEY_ID"],
+            },
+            "/inputs/0/url",
+            "AWS_SECRET_ACCESS_KEY is not",
+        ),
+        ({"inputs": [{"mount": "x", "digest": DIGEST, "shared": "a/b"}]}, "/inputs/0/shared", "given too"),
+        ({"inputs": [{"mount": "x", "digest": DIGEST, "store": "a"}]}, "/inputs/0/store", "url only"),
+        ({"inputs": [{"mount": "x", "shared": "a", "kind": "bundle"}]}, "/inputs/0/kind", "digest only"),
+        ({"inputs": [{"mount": "x", "shared": "a/../b"}]}, "/inputs/0/shared", "relative path"),
+        ({"inputs": [{"mount": "x", "shared": "/etc"}]}, "/inputs/0/shared", "relative path"),
+        ({"inputs": [{"mount": "x", "shared": "Data/x"}]}, "/inputs/0/shared", "begin with a name"),
         (
             {"inputs": [{"mount": m, "digest": DIGEST} for m in ("a", "a/b")]},
             "/inputs/1/mount",

@@ -138,6 +138,43 @@ def test_a_job_runs_is_metered_and_its_bill_balances(
     assert report["ok"] is True
 
 
+def test_how_far_bytes_are_shows_with_the_job_and_nowhere_else(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    move = {"key": key, "what": "results", "done_bytes": 3_100_000_000, "total_bytes": 12_000_000_000}
+    platform.clock.ahead_ms += 1_000
+    sighting = {"at_ms": platform.clock(), "known": [key], "live": [key], "moves": [move]}
+    facts = get(platform, li, f"/v1/jobs/{job}/facts")
+    centre.call("report", {"sighting": sighting})
+    told = get(platform, li, f"/v1/jobs/{job}")["conditions"]["moving"]
+    assert told == {"what": "results", "done_bytes": 3_100_000_000, "total_bytes": 12_000_000_000}
+    assert get(platform, li, f"/v1/jobs/{job}/facts") == facts, "how far it is makes no facts"
+    assert key not in platform.http.get("/v1/sites/haidian", headers=li).text
+    platform.clock.ahead_ms += 1_000
+    centre.here(key)
+    assert get(platform, li, f"/v1/jobs/{job}")["conditions"]["moving"] is None
+
+
+def test_an_agent_fetches_on_from_where_it_was(platform: Any, li: dict[str, str], centre: Centre) -> None:
+    data = bytes(range(256)) * 5_000
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert platform.http.put(f"/v1/objects/{digest}", content=data, headers=li).status_code == 200
+
+    def ask(**headers: str) -> Any:
+        return platform.http.get(f"/v1/agent/objects/{digest}", headers={**centre.headers, **headers})
+
+    whole, rest = ask(), ask(Range="bytes=1000000-")
+    assert (whole.status_code, whole.content, whole.headers["accept-ranges"]) == (200, data, "bytes")
+    assert (rest.status_code, rest.content) == (206, data[1_000_000:])
+    assert rest.headers["content-range"] == f"bytes 1000000-{len(data) - 1}/{len(data)}"
+    over = ask(Range=f"bytes={len(data)}-")
+    assert (over.status_code, over.headers["content-range"]) == (416, f"bytes */{len(data)}")
+    for other in ("bytes=0-5,9-10", "bytes=-5", "lines=3-"):
+        assert ask(Range=other).content == data
+    assert ask(Range="bytes=1000000-", **{"If-Range": '"another"'}).content == data
+
+
 def test_the_receipt_says_why_and_the_decision_can_be_taken_again(
     platform: Any, li: dict[str, str], started: tuple[str, str]
 ) -> None:

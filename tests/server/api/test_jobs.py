@@ -32,6 +32,21 @@ def test_a_submitted_job_is_there_at_once_and_for_its_project_only(
     assert [fact["kind"] for fact in facts] == ["submitted"]
 
 
+def test_inputs_by_url_and_shared_need_nothing_at_the_platform(platform: Any, li: dict[str, str]) -> None:
+    inputs = [
+        {"mount": "a", "url": "s3://sets/zh", "store": "lab"},
+        {"mount": "b", "shared": "datasets/zh"},
+    ]
+    answer = platform.http.post("/v1/jobs", json=wish(inputs=inputs), headers=li)
+    assert answer.status_code == 201, answer.text
+    detail = platform.http.get(f"/v1/jobs/{answer.json()['id']}", headers=li).json()
+    assert detail["spec"]["inputs"] == inputs
+    lost = {"mount": "c", "digest": "sha256:" + "0" * 64}
+    answer = platform.http.post("/v1/jobs", json=wish(inputs=[*inputs, lost]), headers=li)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_reference")
+    assert [each["path"] for each in answer.json()["problems"]] == ["/spec/inputs/2/digest"]
+
+
 def test_a_repeat_with_the_same_key_is_the_same_job_and_another_body_is_refused(
     platform: Any, li: dict[str, str]
 ) -> None:

@@ -25,7 +25,7 @@ from hutong.adapters.store.tables import (
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.snapshot import Absence, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
 from hutong.core.book.store import Applied
-from hutong.core.capacity.sites import PoolState, SiteStatus
+from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
 from hutong.core.work.states import JobState
 
@@ -57,6 +57,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             row["isolation"],
             row["trouble"],
             tuple(PoolState(**each) for each in row["pools"]),
+            tuple(Move(**each) for each in row["moves"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
     }

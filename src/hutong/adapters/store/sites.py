@@ -141,7 +141,7 @@ class Sites:
         later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
         row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
-        row |= {"trouble": "", "pools": []}
+        row |= {"trouble": "", "pools": [], "moves": []}
         connection.execute(upsert, row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -156,6 +156,7 @@ class Sites:
                 observed_ms=sighting.at_ms,
                 trouble=sighting.trouble,
                 pools=[asdict(each) for each in sighting.pools],
+                moves=[asdict(each) for each in sighting.moves],
                 **told,
             )
         )

@@ -127,6 +127,7 @@ statuses = sa.Table(
     _text("isolation"),
     sa.Column("trouble", Text, nullable=False, server_default=""),
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("moves", sa.JSON, nullable=False, server_default="[]"),
 )
 
 absences = sa.Table(

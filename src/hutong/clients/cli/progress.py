@@ -10,9 +10,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from hutong.clients.cli.show_jobs import moving
 from hutong.clients.cli.terminal import state
 from hutong.clients.cli.watch import LogLine
-from hutong.wire.jobs import Fact
+from hutong.wire.jobs import Fact, Moving
 
 SPEAK_EVERY_S = 8.0  # where the job itself has said nothing for people meanwhile
 _STATES = {
@@ -39,8 +40,10 @@ class Seen:
     progress: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
 
-    def note(self, item: Fact | LogLine) -> str:
-        """Take in a fact or a line; return the line that a person should see of it, empty if none."""
+    def note(self, item: Fact | LogLine | Moving) -> str:
+        """Take in what came; return the line that a person should see of it, empty if none."""
+        if isinstance(item, Moving):
+            return moving(item)
         return self._note_line(item.text) if isinstance(item, LogLine) else self._note_fact(item)
 
     def _note_fact(self, fact: Fact) -> str:
@@ -127,7 +130,7 @@ class View:
         """Print a line above the live region."""
         self._screen.print(Text(text, style), soft_wrap=True)
 
-    def show(self, item: Fact | LogLine, *, quiet: bool = False) -> None:
+    def show(self, item: Fact | LogLine | Moving, *, quiet: bool = False) -> None:
         """Take in what came and show it; `quiet` leaves the job's own lines out."""
         before = self.seen.progress
         line = self.seen.note(item)

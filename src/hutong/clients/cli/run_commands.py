@@ -19,7 +19,7 @@ from hutong.clients.sdk.client import Client
 from hutong.clients.sdk.jobfile import LoadedJob, load_job, locate, override
 from hutong.clients.sdk.yaml_tree import JobFileError
 from hutong.core.kernel.errors import NotFound, Problem, Refused
-from hutong.wire.jobs import Job
+from hutong.wire.jobs import Fact, Job
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A job file (YAML).", show_default=False)]
 EnvOption = Annotated[
@@ -174,8 +174,10 @@ def follow_json(client: Client, job: Job) -> Job:
     for item in watch(client, job.id):
         if isinstance(item, LogLine):
             show_json({"log": {"attempt": item.attempt, "rank": 0, "text": item.text}})
-        else:
+        elif isinstance(item, Fact):
             show_json({"fact": item.model_dump(mode="json")})
+        else:
+            show_json({"moving": item.model_dump(mode="json")})
     final = client.jobs.get(job.id)
     show_json({"job": final.model_dump(mode="json")})
     return final

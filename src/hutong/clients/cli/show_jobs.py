@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from hutong.clients.cli.terminal import local, money, rows_of, short, state, table
-from hutong.wire.jobs import Fact, Job
+from hutong.clients.cli.terminal import local, money, rows_of, short, size, state, table
+from hutong.wire.jobs import Fact, Job, Moving
 
 
 def show_jobs(jobs: Iterable[Job]) -> None:
@@ -45,6 +45,8 @@ def show_job(job: Job, screen: Console) -> None:
     if conditions.waiting_text:
         when = f" (at {local(conditions.retry_at)})" if conditions.retry_at else ""
         screen.print(Text(f"waiting: {conditions.waiting_text}{when}", "yellow"), soft_wrap=True)
+    if conditions.moving:
+        screen.print(Text(moving(conditions.moving), "cyan"))
     if conditions.cancel_asked_by:
         screen.print(Text(f"cancel asked by {conditions.cancel_asked_by}", "yellow"))
     if conditions.reachable is False:
@@ -53,6 +55,12 @@ def show_job(job: Job, screen: Console) -> None:
             Text(f"the site is out of reach{seen}; the job goes on there as far as we know", "yellow")
         )
     _show_attempts(job, screen)
+
+
+def moving(move: Moving) -> str:
+    """Return how far bytes are on their way."""
+    doing = "the site fetches the inputs" if move.what == "inputs" else "the site sends the results"
+    return f"{doing}: {size(move.done_bytes)} of {size(move.total_bytes)}"
 
 
 def _show_attempts(job: Job, screen: Console) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from hutong.clients.sdk.client import Client
 from hutong.core.kernel.errors import HutongError, NotFound
-from hutong.wire.jobs import Fact
+from hutong.wire.jobs import Fact, Moving
 
 LOG_PATIENCE_S = 10.0
+LOOK_EVERY_S = 10.0
+MOVING = frozenset({"dispatched", "ended"})  # after these a site may be busy with bytes for long
 AT_SITE = frozenset({"accepted", "starting", "started", "ended"})  # a quick job skips some of them
 
 
@@ -21,8 +23,11 @@ class LogLine:
     text: str
 
 
-def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLine]:
-    """Yield the facts of a job and the lines of its rank 0 as they come, until the job is over."""
+def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLine | Moving]:
+    """Yield the facts of a job and the lines of its rank 0 as they come, until the job is over.
+
+    While a site may be fetching inputs or sending results, and nothing else comes: how far that is.
+    """
     mail: queue.Queue[Fact | LogLine | HutongError | None] = queue.Queue(maxsize=10_000)
     readers: dict[int, threading.Thread] = {}
 
@@ -46,10 +51,36 @@ def watch(client: Client, job: str, *, after: int = 0) -> Iterator[Fact | LogLin
 
     # Daemons: Ctrl-C must not wait for a server that has nothing to say.
     threading.Thread(target=follow, daemon=True).start()
-    while (item := mail.get()) is not None:
+    yield from _open(client, job, mail)
+
+
+def _open(
+    client: Client, job: str, mail: "queue.Queue[Fact | LogLine | HutongError | None]"
+) -> Iterator[Fact | LogLine | Moving]:
+    moves, told = False, None
+    while True:
+        try:
+            item = mail.get(timeout=LOOK_EVERY_S if moves else None)
+        except queue.Empty:
+            found = _moving(client, job)
+            if found is not None and found != told:
+                told = found
+                yield found
+            continue
+        if item is None:
+            return
         if isinstance(item, HutongError):
             raise item
+        if isinstance(item, Fact):
+            moves = item.kind in MOVING or (moves and item.kind == "metered")
         yield item
+
+
+def _moving(client: Client, job: str) -> Moving | None:
+    try:
+        return client.jobs.get(job).conditions.moving
+    except HutongError:  # whoever follows the facts says so if it lasts
+        return None
 
 
 def _read_log(

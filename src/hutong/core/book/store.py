@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
-from hutong.core.capacity.sites import PoolState, SiteStatus
+from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
@@ -78,7 +78,7 @@ class Sighting:
 
     `live` are those of them that are not ended there. An attempt that the book expects at the site
     (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
-    the site's last start failed.
+    the site's last start failed, `moves` how far long moves of bytes are.
     """
 
     at_ms: int
@@ -88,6 +88,7 @@ class Sighting:
     isolation: str = ""
     trouble: str = ""
     pools: tuple[PoolState, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

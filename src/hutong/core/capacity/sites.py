@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hutong.core.kernel.documents import LATE
-from hutong.core.kernel.ids import PoolId, SiteId
+from hutong.core.kernel.ids import AttemptKey, PoolId, SiteId
 
 
 class Admission(StrEnum):
@@ -105,6 +105,19 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """How far the bytes of an attempt are: its `inputs` on the way to the site, or its `results` from there.
+
+    Told while it goes on, and never a fact.
+    """
+
+    key: AttemptKey
+    what: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
     """What is known of a site from its agent's last calls; conditions, never a job's state.
 
@@ -120,6 +133,11 @@ class SiteStatus:
     isolation: str = ""
     trouble: str = ""
     pools: tuple[PoolState, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+    def move(self, key: AttemptKey) -> Move | None:
+        """Return how far the bytes of an attempt are, or None where none are on their way."""
+        return next((each for each in self.moves if each.key == key), None)
 
     def pool(self, pool: str) -> PoolState | None:
         """Return what the centre says of a pool, or None where it says nothing."""

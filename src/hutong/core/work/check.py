@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from hutong.core.kernel.pointers import extend
 from hutong.core.work import check_words as w
 from hutong.core.work.check_fields import Faults, Table, name_kind, open_table, read_text, show
+from hutong.core.work.check_inputs import WORK_FOLDER, read_inputs, read_path
 from hutong.core.work.check_resources import Catalogue, read_needs, read_ports
-from hutong.core.work.spec import Input, JobSpec, JobType, Wish
+from hutong.core.work.spec import JobSpec, JobType, Wish
 
 __all__ = ["MOST_DURATION_S", "WORK_FOLDER", "Catalogue", "check_spec"]
 
 MOST_DURATION_S = 30 * 86_400
 _TASK_S = 86_400
 _NOTEBOOK_S = 8 * 3600
-WORK_FOLDER = "."  # where the bundle of `workdir` is unpacked: the job's work folder itself
 DEFAULT_NAME = "job"
 OBJECTIVES = ("balanced", "fastest", "cheapest", "greenest")
 LATENCY_CLASSES = ("batch", "interactive", "standard", "offline")
@@ -22,11 +22,9 @@ _SCRIPT_BYTES = 120 * 1024  # engines hand a script over as one argument; Linux 
 _VALUE_BYTES = 32 * 1024
 _ALL_VALUES_BYTES = 512 * 1024
 _MOST_ENVS = 200
-_MOST_INPUTS = 64
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SITE = re.compile(r"(?:\*|[a-z0-9][a-z0-9-]{0,62}\*?)")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RESERVED = frozenset(
     (
         *("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE", "RANK", "LOCAL_RANK"),
@@ -66,7 +64,7 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
         setup=top.text("setup", _SCRIPT_BYTES),
         envs=envs,
         secrets=secrets,
-        inputs=_read_inputs(top),
+        inputs=read_inputs(top, secrets),
         outputs=_read_outputs(top),
         ports=read_ports(top) or needs.ports,
         max_duration_s=top.seconds(
@@ -207,75 +205,12 @@ def _refuse_shared(top: Table, envs: tuple[tuple[str, str], ...], secrets: tuple
             top.faults.add(extend(top.at("envs"), name), f"{name} is a secret too", hint)
 
 
-def _read_inputs(top: Table) -> tuple[Input, ...]:
-    """Return what is staged: the bundle of the work folder first, then the inputs as listed."""
-    found = list(_read_workdir(top))
-    value, faults = top.get("inputs"), top.faults
-    if isinstance(value, Mapping) and value:
-        hint = "a list: inputs: [{mount: data, digest: 'sha256:..'}]"
-        faults.add(top.at("inputs"), "SkyPilot's mapping of sizes is not supported", hint)
-        return ()
-    for path, item in () if isinstance(value, Mapping) else top.items("inputs", _MOST_INPUTS, "inputs"):
-        table = open_table(item, path, w.INPUT, faults)
-        mount = _read_path(table, "mount", required=True)
-        kind = table.choice("kind", ("manifest", "bundle"))
-        digest = _read_digest(table)
-        rivals = [other.mount for other in found if _overlap(mount, other.mount)]
-        if mount and rivals:
-            faults.add(
-                table.at("mount"), f"{mount} and {rivals[0]} are inside each other", "separate folders"
-            )
-        found.append(Input(mount, digest, kind))
-    return tuple(found)
-
-
-def _read_workdir(top: Table) -> tuple[Input, ...]:
-    value = top.get("workdir")
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        hint = "hutong run does this; over the API, upload a bundle and write workdir: {digest: 'sha256:..'}"
-        top.faults.add(top.at("workdir"), "a local folder must be packed before it is sent", hint)
-        return ()
-    return (Input(WORK_FOLDER, _read_digest(top.table("workdir", w.WORKDIR)), "bundle"),)
-
-
-def _read_digest(table: Table) -> str:
-    value = table.get("digest")
-    if isinstance(value, str) and _DIGEST.fullmatch(value):
-        return value
-    said = "is missing" if value is None else f"{show(value)} is no digest"
-    table.faults.add(table.at("digest"), said, "sha256: and 64 digits of 0-9, a-f")
-    return ""
-
-
 def _read_outputs(top: Table) -> str:
     value = top.get("outputs")
     if isinstance(value, Mapping) and value:
         hint = "name one folder: outputs: results"
         top.faults.add(top.at("outputs"), "SkyPilot's mapping of sizes is not supported", hint)
-    return "" if value is None or isinstance(value, Mapping) else _read_path(top, "outputs", required=False)
-
-
-def _read_path(table: Table, key: str, *, required: bool) -> str:
-    """Return a relative path in normal form that stays below the work folder."""
-    text = table.text(key, 1024)
-    if not text:
-        if required and (table.get(key) is None or table.get(key) == ""):
-            table.faults.add(
-                table.at(key), "is missing or empty", "a folder below the work folder, like data/train"
-            )
-        return ""
-    parts = text.removesuffix("/").split("/")
-    if {"", ".", ".."} & set(parts) or text.startswith("~") or not text.isprintable() or "\\" in text:
-        hint = "a folder below the work folder, like data/train, without '..', '~' or a leading '/'"
-        table.faults.add(table.at(key), f"{show(text)} is no plain relative path", hint)
-        return ""
-    return "/".join(parts)
-
-
-def _overlap(one: str, other: str) -> bool:
-    return other != WORK_FOLDER and (f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/"))
+    return "" if value is None or isinstance(value, Mapping) else read_path(top, "outputs", required=False)
 
 
 def _read_wish(top: Table, max_hourly_cost_micro: int | None, kind: JobType) -> Wish:

@@ -35,7 +35,7 @@ TOP = Vocabulary(
         "volumes": _FILES,
         "volume_mounts": _FILES,
         "file_mounts_mapping": _FILES,
-        "data": "name stored files in inputs, each with mount and digest",
+        "data": "name data in inputs, each with mount and one of digest, url and shared",
         "checkpoint": "write checkpoints below $HUTONG_CHECKPOINTS: the next attempt finds them",
         "config": "options of one engine are set by the center's operator",
         "experimental": "leave it out",
@@ -120,6 +120,13 @@ WORKDIR = Vocabulary(
     {"url": "clone the repository in setup, with network: true", "ref": "clone the repository in setup"},
 )
 INPUT = Vocabulary(
-    ("mount", "digest", "kind"),
-    {"size": "leave it out", "mode": "inputs are read only: leave it out", "name": "name it by digest"},
+    ("mount", "digest", "kind", "url", "store", "shared"),
+    {
+        "size": "leave it out",
+        "mode": "inputs are read only: leave it out",
+        "name": "name it by digest",
+        "endpoint": "the center's operator names it: write store, with the name that the center gives it",
+        "source": "digest, url or shared",
+        "path": "shared: NAME/sub/folder",
+    },
 )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hutong.core.kernel.documents import LATE
+
 
 class JobType(StrEnum):
     """What kind of work a job is; a service runs until it is stopped, a notebook is a task that is opened."""
@@ -57,14 +59,19 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file set staged before the start, by content: `digest` is `sha256:<hex>` of a manifest or bundle.
+    """A file set placed before the start. By content: `digest` is `sha256:<hex>` of a manifest or bundle.
 
-    `kind` is `bundle` (a tar of the work folder, unpacked at `mount`) or `manifest` (a model or output).
+    `kind` is `bundle` (a tar of the work folder, unpacked at `mount`), `manifest` (a model or output), `url`
+    (an object or all below a prefix, `s3://..`, of the site's store named `store`) or `shared` (a folder that
+    the site shares, `NAME/sub/folder`); the last two have no digest.
     """
 
     mount: str
     digest: str
     kind: str
+    url: str = field(default="", metadata=LATE)
+    store: str = field(default="", metadata=LATE)
+    shared: str = field(default="", metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

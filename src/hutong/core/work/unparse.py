@@ -22,11 +22,7 @@ def unparse(spec: JobSpec) -> dict[str, object]:
         "envs": dict(spec.envs),
         "secrets": list(spec.secrets),
         "workdir": next(({"digest": each.digest} for each in spec.inputs if _is_workdir(each)), {}),
-        "inputs": [
-            {"mount": each.mount, "digest": each.digest, "kind": each.kind}
-            for each in spec.inputs
-            if not _is_workdir(each)
-        ],
+        "inputs": [_input(each) for each in spec.inputs if not _is_workdir(each)],
         "outputs": spec.outputs,
         "ports": list(spec.ports),
         "setup": spec.setup,
@@ -38,6 +34,15 @@ def unparse(spec: JobSpec) -> dict[str, object]:
         "placement": _placement(spec),
     }
     return {key: value for key, value in document.items() if value not in ("", [], {})}
+
+
+def _input(each: Input) -> dict[str, str]:
+    match each.kind:
+        case "url":
+            return {"mount": each.mount, "url": each.url, "store": each.store}
+        case "shared":
+            return {"mount": each.mount, "shared": each.shared}
+    return {"mount": each.mount, "digest": each.digest, "kind": each.kind}
 
 
 def _is_workdir(each: Input) -> bool:

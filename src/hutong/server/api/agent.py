@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.capacity.sites import PoolState, Site
+from hutong.core.capacity.sites import Move, PoolState, Site
 from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
@@ -141,8 +141,11 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
         known = frozenset(AttemptKey(key) for key in seen.known)
         live = frozenset(AttemptKey(key) for key in seen.live)
         pools = tuple(PoolState(**each.model_dump()) for each in seen.pools)
+        moves = tuple(
+            Move(AttemptKey(each.key), each.what, each.done_bytes, each.total_bytes) for each in seen.moves
+        )
         at_ms = min(seen.at_ms, here.clock())
-        sighting = Sighting(at_ms, known, live, seen.agent, seen.isolation, seen.trouble, pools)
+        sighting = Sighting(at_ms, known, live, seen.agent, seen.isolation, seen.trouble, pools, moves)
     found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)
     if found.news:
@@ -158,10 +161,10 @@ def head_object(here: Here, digest: DigestName) -> Response:
 
 
 @router.get("/objects/{digest}", response_class=Response, dependencies=[Depends(OfSite())])
-def get_object(here: Here, digest: DigestName) -> Response:
-    """Return the bytes of a digest."""
+def get_object(here: Here, request: Request, digest: DigestName) -> Response:
+    """Return the bytes of a digest, from where `Range: bytes=N-` says."""
     size_bytes = here.objects.size(content_path(digest))
-    return send_content(here.objects, digest, size_bytes, digest)
+    return send_content(request, here.objects, digest, size_bytes, digest)
 
 
 @router.put("/objects/{digest}", dependencies=[Depends(OfSite())], openapi_extra=_BYTES)

@@ -104,7 +104,7 @@ def get_file(
         raise NotFound("not_found", f"version {version} of model {name!r} has no file {path!r}")
     if request.headers.get("if-none-match") == f'"{file.digest}"':
         return Response(status_code=304)
-    return send_content(here.objects, file.digest, file.size_bytes, path.rpartition("/")[2])
+    return send_content(request, here.objects, file.digest, file.size_bytes, path.rpartition("/")[2])
 
 
 def model_shape(model: Model, files: int = FILES_SHOWN) -> w.Model:

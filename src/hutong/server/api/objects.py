@@ -1,5 +1,6 @@
 """Objects by content: work folders go in here; kept files come out through their owners' routes."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Annotated
@@ -18,6 +19,7 @@ from hutong.wire.base import Digest, Shape
 router = APIRouter(prefix="/v1/objects", tags=["objects"])
 
 DigestName = Annotated[Digest, Path(alias="digest")]
+_FROM = re.compile(r"bytes=(\d{1,18})-")
 
 
 class StoredObject(Shape):
@@ -77,15 +79,28 @@ async def _next(body: AsyncIterator[bytes]) -> bytes | None:
     return await anext(body, None)
 
 
-def send_content(objects: Objects, digest: str, size_bytes: int, name: str) -> Response:
-    """Answer with the bytes of a digest as a download called `name`; NotFound comes before any of it."""
+def send_content(request: Request, objects: Objects, digest: str, size_bytes: int, name: str) -> Response:
+    """Answer with the bytes of a digest as a download called `name`; NotFound comes before any of it.
+
+    `Range: bytes=N-` is heeded, so that a download that broke off can go on; other ranges get all.
+    """
+    etag = f'"{digest}"'
+    same = request.headers.get("if-range", etag) == etag
+    asked = _FROM.fullmatch(request.headers.get("range", "")) if same else None
+    offset = int(asked[1]) if asked else 0
+    if asked and offset >= size_bytes:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size_bytes}"})
     try:
-        pieces = objects.stream(content_path(digest))
+        pieces = objects.stream(content_path(digest), offset)
     except NotFound as error:
         raise NotFound("not_found", f"the bytes of {name!r} are not here (any more)") from error
     headers = {
-        "Content-Length": str(size_bytes),
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(size_bytes - offset),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-        "ETag": f'"{digest}"',
+        "ETag": etag,
     }
-    return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+    if asked:
+        headers["Content-Range"] = f"bytes {offset}-{size_bytes - 1}/{size_bytes}"
+    status = 206 if asked else 200
+    return StreamingResponse(pieces, status, headers, media_type="application/octet-stream")

@@ -235,6 +235,7 @@ def list_outputs(
 )
 def read_output(
     here: Here,
+    request: Request,
     row: Readable,
     path: Annotated[str, Path(max_length=1_024)],
     attempt: AttemptNumber = None,
@@ -243,4 +244,5 @@ def read_output(
     found = next((each for each in attempt_of(row, attempt).outputs if each.path == path), None)
     if found is None:
         raise NotFound("not_found", f"the attempt left no file {path!r}; see /outputs")
-    return send_content(here.objects, found.digest, found.size_bytes, found.path.rpartition("/")[2])
+    name = found.path.rpartition("/")[2]
+    return send_content(request, here.objects, found.digest, found.size_bytes, name)

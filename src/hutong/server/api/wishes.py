@@ -54,7 +54,7 @@ class References:
                 f"upload it first: PUT /v1/objects/{each.digest}",
             )
             for index, each in enumerate(spec.inputs)
-            if not self._has_object(each.digest)
+            if each.digest and not self._has_object(each.digest)
         ]
         if problems:
             raise Refused("unknown_reference", problems[0].message, tuple(problems))

@@ -146,3 +146,16 @@ def test_a_configuration_that_cannot_work_is_refused(change: dict[str, Any], pat
     with pytest.raises(Refused) as error:
         build.check(dataclasses.replace(CONFIG, **change))
     assert path in [problem.path for problem in error.value.problems]
+
+
+def test_a_shared_folder_must_lie_on_the_volume() -> None:
+    config = dataclasses.replace(CONFIG, volume=dataclasses.replace(CONFIG.volume, mount=ROOT.parent))
+    for source in (ROOT.parent / "datasets", Path("/data/sets")):
+        given = dataclasses.replace(order(), staged=(("data", "shared", source),))
+        if source.is_relative_to(ROOT.parent):
+            bodies = build.objects(given, config, "origin", "fence", ROOT / "programs/x", "indexed")
+            text = str(bodies)
+            assert f"'mountPath': '{source}', 'subPath': 'datasets', 'readOnly': True" in text
+        else:
+            with pytest.raises(Refused, match="does not lie on its pods' volume"):
+                build.objects(given, config, "origin", "fence", ROOT / "programs/x", "indexed")

@@ -366,3 +366,43 @@ def test_outputs_are_found_and_cannot_lie_elsewhere(site: Site) -> None:
     seen, _ = site.run("true", outputs="../kept")
     assert seen.ended is not None
     assert seen.ended.category is Category.USER
+
+
+def test_a_shared_folder_is_seen_and_not_written(boxed: Site, tmp_path: Path) -> None:
+    shared = tmp_path / "datasets" / "zh"
+    shared.mkdir(parents=True)
+    (shared / "a.txt").write_text("text")
+    (tmp_path / "datasets" / "other").write_text("not his")
+    (shared / "out").symlink_to(tmp_path / "datasets" / "other")
+    seen, text = boxed.run(
+        "cat data/a.txt; cat data/out; touch data/new; ls data/..; true", staged=(("data", "shared", shared),)
+    )
+    assert seen.ended.outcome is AttemptState.SUCCEEDED
+    assert text.startswith("text")
+    assert "not his" not in text
+    assert "Read-only file system" in text
+    assert sorted(path.name for path in shared.iterdir()) == ["a.txt", "out"]
+
+
+def test_a_shared_folder_is_linked_where_there_is_no_box_and_outlives_the_job(
+    plain: Site, tmp_path: Path
+) -> None:
+    shared = tmp_path / "datasets"
+    shared.mkdir()
+    (shared / "a.txt").write_text("text")
+    seen, text = plain.run("cat data/zh/a.txt", staged=(("data/zh", "shared", shared),))
+    assert (seen.ended.outcome, text) == (AttemptState.SUCCEEDED, "text")
+    plain.engine.forget(seen.key)
+    assert not plain.folder(seen.key).exists()
+    assert (shared / "a.txt").read_text() == "text"
+
+
+def test_a_shared_folder_replaces_nothing(site: Site, tmp_path: Path) -> None:
+    shared = tmp_path / "datasets"
+    shared.mkdir()
+    bundle = tmp_path / "work.tar"
+    with tarfile.open(bundle, "w") as tar:
+        tar.addfile(tarfile.TarInfo("data/mine"))
+    staged = ((".", "bundle", bundle), ("data", "shared", shared))
+    seen, _ = site.run("true", staged=staged)
+    assert (seen.ended.category, "has something" in seen.ended.reason) == (Category.USER, True)

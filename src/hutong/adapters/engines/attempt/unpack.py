@@ -4,6 +4,7 @@ Standard library only: the supervisor starts this without any installed package.
 does; a problem of the user's making ends it with code 2 and the reason in `staged.json`.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -76,6 +77,9 @@ def stage(folder: Path, order: dict[str, Any]) -> list[tuple[str, str]]:
         if kind == "bundle":
             unpack(Path(path), target, most)
             continue
+        if kind == "shared":
+            mounts += share(Path(path), target, boxed=order["config"]["boxed"])
+            continue
         parts = target.relative_to(work).parts
         nested = any(each != parts and _overlap(each, parts) for each in places if each)
         if order["config"]["boxed"] and parts and not nested and not target.exists():
@@ -84,6 +88,25 @@ def stage(folder: Path, order: dict[str, Any]) -> list[tuple[str, str]]:
         else:
             shutil.copytree(path, target, dirs_exist_ok=True, symlinks=True)
     return mounts
+
+
+def share(source: Path, target: Path, *, boxed: bool) -> list[tuple[str, str]]:
+    """Have a folder of the site seen at `target`: mounted in a box, linked where there is none; never copied.
+
+    Raises ValueError where the work folder has something there already.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f"the site's shared folder {source} cannot be seen from this machine")
+    with contextlib.suppress(OSError):  # an empty folder may wait there
+        target.rmdir()
+    if os.path.lexists(target):
+        raise ValueError(f"{target.name}: the work folder has something where a shared folder belongs")
+    if boxed:
+        target.mkdir(parents=True)
+        return [(str(source), str(target))]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.symlink_to(source)
+    return []
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

@@ -235,6 +235,8 @@ def _mounts(order: Order, config: KubernetesConfig, root: Path) -> list[Json]:
     read += sorted({path.resolve() for _, _, path in order.staged})
     found = []
     for path in (*write, *read):
+        if not path.is_relative_to(mount):
+            raise Refused("bad_input", "a shared folder of this site does not lie on its pods' volume")
         only = {"readOnly": True} if path in read else {}
         inside = str(path.relative_to(mount))
         found.append({"name": "attempts", "mountPath": str(path), "subPath": inside, **only})

@@ -103,6 +103,7 @@ class MemorySites(Shelf):
             isolation=sighting.isolation or status.isolation,
             pools=sighting.pools,
             trouble=sighting.trouble,
+            moves=sighting.moves,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

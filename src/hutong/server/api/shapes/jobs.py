@@ -84,6 +84,19 @@ def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach
         if job.state is JobState.QUEUED and now_ms < job.retry_ms
         else None,
         cancel_asked_by=job.cancel_by,
+        moving=_moving(job, statuses),
+    )
+
+
+def _moving(job: Job, statuses: Mapping[str, SiteStatus]) -> w.Moving | None:
+    """Return how far the newest attempt's bytes are, if any are on their way."""
+    attempt = job.attempt
+    status = statuses.get(attempt.site) if attempt and not job.final else None
+    move = status.move(job.key(attempt)) if status and attempt else None
+    if move is None or move.what not in {"inputs", "results"}:
+        return None
+    return w.Moving.model_validate(
+        {"what": move.what, "done_bytes": move.done_bytes, "total_bytes": move.total_bytes}
     )
 
 
