@@ -178,6 +178,26 @@ def test_a_job_that_the_controller_forgot_is_absent_after_the_lag_and_never_star
     assert not (frail.work(order.key) / "count").exists()
 
 
+def test_a_job_number_that_is_used_again_is_not_taken_for_ours(frail: Site) -> None:
+    before = shutil.copytree(frail.cluster.folder / "state", frail.cluster.folder / "state-before")
+    order = frail.order("echo ran >> count", pool="held")
+    frail.engine.submit(order)
+    _lose_state(frail, before)
+    stranger = frail.cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600").strip()
+    assert stranger == frail.job_id(order.key), "numbers did not start again: the test has lost its point"
+    frail.cluster.wait_for_job(stranger, "RUNNING")
+    for agent in (frail, frail.with_()):
+        agent.ticks.jump(1)
+        seen = agent.see(order.key)
+        assert seen is not None
+        assert seen.state is AttemptState.PENDING, "the other job's state was taken for ours"
+    frail.engine.stop(order.key, 1, Category.CANCELLED, "by ada", 0)
+    frail.ticks.jump(LAG_S * 20)
+    assert frail.ended(order.key).state is AttemptState.CANCELLED
+    assert frail.cluster.job(stranger)["JobState"] == "RUNNING", "the stop ended a job of somebody else"
+    assert not (frail.work(order.key) / "count").exists()
+
+
 def test_a_controller_that_crashes_right_after_it_started_a_job_never_has_it_run_twice(frail: Site) -> None:
     for _ in range(3):
         order = frail.running("echo ran >> count; echo up; while [ ! -e go ]; do sleep 0.05; done")
