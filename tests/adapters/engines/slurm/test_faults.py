@@ -38,8 +38,8 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
     begin = time.monotonic()
     site.engine.submit(site.order("true"))
     takes_s = time.monotonic() - begin
-    orders, unknown = [], 0
-    for _ in range(trials(25)):
+    orders, unknown, count = [], 0, trials(25)
+    for number in range(count):
         order = site.order("echo ran >> count; sleep 0.1")
         child = subprocess.Popen(
             [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -51,7 +51,8 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
         with child:
             assert child.stdout.readline() == b"ready\n"
             child.stdin.close()
-            time.sleep(moments.uniform(0, 2 * takes_s))
+            # A moment in each part of the time: also a few kills meet the beginning.
+            time.sleep(2 * takes_s * (number + moments.random()) / count)
             child.kill()
         unknown += not (site.folder(order.key) / "submitted.json").exists()
         site.again().submit(order)
