@@ -12,6 +12,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from bench.rig import Rig
+from testbeds.kubernetes import KubernetesCluster
+from testbeds.ray import RayCluster
 
 from hutong import Client
 from hutong.wire.sites import NewSite
@@ -76,7 +78,9 @@ class Centres:
         root = self.folder / name
         (root / "attempts").mkdir(parents=True)
         rows = {"site": name, "url": self.rig.url, "token": token, "root": str(root / "agent")}
-        common = {"root": str(root / "attempts"), "path": [str(PAYLOAD_BIN)], "isolation": "none"}
+        common: dict[str, Any] = {"root": str(root / "attempts"), "path": [str(PAYLOAD_BIN)]}
+        if engine.get("kind") != "kubernetes":
+            common["isolation"] = "none"
         text = _toml(rows) + "\n[engine]\n" + _toml({**common, **engine})
         text += "".join(f"\n[engine.pools.{pool}]\n{_toml(rows)}" for pool, rows in (pools or {}).items())
         (root / "agent.toml").write_text(text)
@@ -96,6 +100,27 @@ class Centres:
         """Add a site on a Slurm cluster."""
         engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10}
         self.add(name, accelerator, price, engine, {"p": {"gres": gres}}, nodes)
+
+    def add_ray(self, name: str, accelerator: str, price: str, cluster: RayCluster, resource: str) -> None:
+        """Add a site on a Ray cluster, whose cards are a custom resource."""
+        engine = {"kind": "ray", "url": cluster.url, "python": sys.executable, "poll_s": 0.3, "lag_s": 10,
+                  "ray_python": str(cluster.python)}  # fmt: skip
+        pool = {"per_card": {resource: 1}, "cpus_per_card": 0.1}
+        self.add(name, accelerator, price, engine, {"p": pool})
+
+    def add_kubernetes(self, name: str, accelerator: str, price: str, cluster: KubernetesCluster) -> None:
+        """Add a site on a Kubernetes cluster of the testbed, where a pod is a process and a volume a folder."""
+        volume = {"host_path": str(self.folder), "mount": str(self.folder)}
+        engine = {"kind": "kubernetes", "kubeconfig": str(cluster.kubeconfig), "python": sys.executable,
+                  "lag_s": 10, "volume": volume}  # fmt: skip
+        pool = {"device": "huawei.com/Ascend910", "image": "registry.example/train:1"}
+        self.add(name, accelerator, price, engine, {"p": pool})
+
+    def kill_agent(self, name: str) -> None:
+        """Kill a site's agent with SIGKILL; its jobs go on, and `start_agent` starts another."""
+        agent = self._agents.pop(name)
+        agent.kill()
+        agent.wait(20)
 
     def agent_pid(self, name: str) -> int:
         """Return the process of a site's agent."""
@@ -126,7 +151,13 @@ class Centres:
 
 
 def _toml(rows: Mapping[str, Any]) -> str:
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows.items())
+    return "".join(f"{name} = {_value(value)}\n" for name, value in rows.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_value(each)}" for name, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def wait_until(true: Callable[[], object], within_s: float, tell: Callable[[], object]) -> None:

@@ -1,7 +1,8 @@
 """Faults of every engine, tried on the real ones: runs their fault tests and prints a table of what held.
 
-`python -m bench.faults --count 200 --seed 1` kills a submitter 200 times for each engine that has such a test. Each row is a
-test that asserts that nothing ran twice, nothing was left running, and nothing that lived was called lost; exits 1 if one fails.
+`python -m bench.faults --count 200 --seed 1` kills clients and agents 200 times for each engine. Each row is a test that
+asserts that nothing ran twice, nothing was left running, and nothing that lived was called lost; exits 1 if one fails or
+did not run. `bench.fault_rows` says which test tries what. `--all` adds what else may go wrong with an engine.
 """
 
 import argparse
@@ -10,16 +11,9 @@ import sys
 from collections import Counter
 
 import pytest
+from bench.fault_rows import ENGINES, FILES, NONE, ROWS
 from rich.console import Console
 from rich.table import Table
-
-FILES = {
-    "local": ("tests/adapters/engines/local/test_processes.py", "tests/agent/test_full_disk.py"),
-    "slurm": ("tests/adapters/engines/slurm/test_faults.py",),
-    "ray": ("tests/adapters/engines/ray/test_engine.py",),
-    "kubernetes": ("tests/adapters/engines/kubernetes/test_faults.py",),
-    "loop and agents": ("tests/world",),
-}
 
 
 class Results:
@@ -35,9 +29,57 @@ class Results:
         self.rows[report.nodeid] = (worse, spent_s + report.duration)
 
 
-def engine_of(nodeid: str) -> str:
-    """Return the engine whose file holds a test."""
-    return next(name for name, files in FILES.items() if nodeid.startswith(files))
+def chosen(engines: tuple[str, ...], *, everything: bool) -> list[str]:
+    """Return what pytest shall run: a test once, however often it is named."""
+    rows = [test for row in ROWS.values() for engine in engines for test in row.get(engine, ())]
+    files = [file for engine in engines for file in FILES[engine]] if everything else []
+    return list(dict.fromkeys([*files, *(row for row in rows if row.partition("::")[0] not in files)]))
+
+
+def told(name: str, results: Results) -> tuple[str, float]:
+    """Return the worst outcome of a test and the time of all its cases; a test that did not run is a failure."""
+    cases = [row for nodeid, row in results.rows.items() if nodeid == name or nodeid.startswith(f"{name}[")]
+    bad = [outcome for outcome, _ in cases if outcome != "passed"]
+    return (bad[0] if bad else "passed" if cases else "not run", sum(spent_s for _, spent_s in cases))
+
+
+def words(name: str) -> str:
+    """Return what a test is called, as a sentence."""
+    if name.endswith("::runTest"):  # a state machine is told from another by its class
+        return "random histories on SQLite" if "Disk" in name else "random histories in memory"
+    return name.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
+
+
+def tabulate(engines: tuple[str, ...], results: Results, *, everything: bool) -> tuple[Table, Counter[str]]:
+    """Return the table, by fault and then by engine, and how many rows held."""
+    table, counts = Table("engine", "fault", "held", "s"), Counter[str]()
+
+    def add(engine: str, name: str) -> None:
+        outcome, spent_s = told(name, results)
+        counts[outcome] += 1
+        table.add_row(engine, f"  {words(name)}", "yes" if outcome == "passed" else outcome, f"{spent_s:.1f}")
+
+    for fault, row in ROWS.items():
+        none = {engine: why for engine, why in NONE.get(fault, {}).items() if engine in engines}
+        if not none and not row.keys() & set(engines):
+            continue
+        table.add_section()
+        table.add_row("", f"[bold]{fault}[/bold]")
+        for engine in engines:
+            for name in row.get(engine, ()):
+                add(engine, name)
+            if engine in none:
+                table.add_row(engine, f"  cannot happen: {none[engine]}", "-", "-")
+    if everything:
+        known = {name for row in ROWS.values() for names in row.values() for name in names}
+        rest = dict.fromkeys(nodeid.partition("[")[0] for nodeid in results.rows)
+        table.add_section()
+        table.add_row("", "[bold]what else may go wrong[/bold]")
+        for name in rest.keys() - known:
+            engine = next((each for each in engines if name.startswith(FILES[each])), "")
+            if engine:
+                add(engine, name)
+    return table, counts
 
 
 def main() -> int:
@@ -45,24 +87,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--engine", choices=list(FILES), help="only this one")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="only this one")
+    parser.add_argument("--all", action="store_true", help="all fault tests of the engines")
     given = parser.parse_args()
     os.environ |= {"HUTONG_FAULTS": str(given.count), "HUTONG_SEED": str(given.seed)}
-    chosen = [given.engine] if given.engine else list(FILES)
+    engines = tuple(given.engine or ENGINES)
     results = Results()
-    paths = [path for name in chosen for path in FILES[name]]
-    code = pytest.main(["-q", "-p", "no:randomly", "--timeout=1800", "-n", "0", *paths], plugins=[results])
-    table = Table("engine", "fault", "held", "s")
-    for nodeid, (outcome, spent_s) in results.rows.items():
-        fault = nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
-        table.add_row(engine_of(nodeid), fault, "yes" if outcome == "passed" else outcome, f"{spent_s:.1f}")
+    paths = chosen(engines, everything=given.all)
+    options = ["-q", "-p", "no:randomly", "--timeout=3600", "-n", "0", "--show-capture=no"]
+    code = pytest.main([*options, *paths], plugins=[results])
+    table, counts = tabulate(engines, results, everything=given.all)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
-    counts = Counter(outcome for outcome, _ in results.rows.values())
+    held = counts.pop("passed", 0)
     console.print(
-        f"seed {given.seed}, {given.count} kills a test: {counts['passed']} faults held, {counts['failed']} did not"
+        f"seed {given.seed}, {given.count} kills a test: {held} faults held, {counts.total()} did not"
     )
-    return int(code)
+    return int(code) or int(counts.total() > 0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from bench.centres import Centres, wait_until
+from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 from tests.payloads.conftest import ROOT
 
@@ -16,10 +17,11 @@ from hutong.wire.jobs import JobDetail
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centres")]
 
+SITES = {"local", "slurm-a", "slurm-b", "ray"}
 ANYWHERE: dict[str, Any] = {
     "name": "anywhere",
     "num_nodes": 2,
-    "resources": {"accelerators": {"H100": 2, "Ascend910B": 2, "MLU370": 2}},
+    "resources": {"accelerators": {"H100": 2, "Ascend910B": 2, "MLU370": 2, "H20": 2}},
     "run": 'echo "rank $HUTONG_NODE_RANK of $HUTONG_NUM_NODES on $HUTONG_ACCELERATOR"\n'
     'echo "$HUTONG_ACCELERATOR" > "$HUTONG_OUTPUTS/card-$HUTONG_NODE_RANK"\n',
     "outputs": "outputs",
@@ -40,20 +42,27 @@ def ascend() -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture(scope="module")
+def ray() -> Iterator[RayCluster]:
+    with RayCluster(nodes=2, resources={"h800": 4}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
 def centres(
-    nvidia: SlurmCluster, ascend: SlurmCluster, tmp_path_factory: pytest.TempPathFactory
+    nvidia: SlurmCluster, ascend: SlurmCluster, ray: RayCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Centres]:
     with Centres(tmp_path_factory.mktemp("centres")) as centres:
         centres.add("local", "MLU370", "1", {"kind": "local"})
         centres.add_slurm("slurm-a", "H100", "9", nvidia.conf, "gpu:h100")
         centres.add_slurm("slurm-b", "Ascend910B", "5", ascend.conf, "npu:910b")
+        centres.add_ray("ray", "H20", "7", ray, "h800")
         yield centres
 
 
 @pytest.fixture
 def client(centres: Centres) -> Iterator[Client]:
     with centres.client() as client:
-        for site in ("local", "slurm-a", "slurm-b"):
+        for site in SITES:
             client.sites.set_admission(site, "active")
         yield client
 
@@ -71,10 +80,11 @@ def log_of(client: Client, job: str, rank: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("site", "card"), [("local", "MLU370"), ("slurm-b", "Ascend910B"), ("slurm-a", "H100")]
+    ("site", "card"),
+    [("local", "MLU370"), ("slurm-b", "Ascend910B"), ("slurm-a", "H100"), ("ray", "H20")],
 )
 def test_the_same_file_runs_at_every_centre(client: Client, site: str, card: str) -> None:
-    others = {"local", "slurm-a", "slurm-b"} - {site}
+    others = SITES - {site}
     for other in others:
         client.sites.set_admission(other, "drain")
     job = client.jobs.submit("bench", ANYWHERE)

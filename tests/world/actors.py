@@ -6,10 +6,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hutong.adapters.engines.base import Order, Receipt
+from hutong.adapters.engines.base import Order, Receipt, Seen
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.agent.core import Agent
 from hutong.agent.habits import Habits
@@ -19,7 +20,7 @@ from hutong.agent.staging import Cache, Stager
 from hutong.core.book.store import Sighting, Store
 from hutong.core.kernel.errors import Later, NotFound
 from hutong.core.kernel.ids import AttemptKey, SiteId
-from hutong.core.work.facts import Report
+from hutong.core.work.facts import Ended, Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import Category
 
@@ -31,7 +32,7 @@ class Died(BaseException):
 
 
 class Clock:
-    """One clock that the test moves; `skew_ms` lets a site's clock be wrong."""
+    """One clock that the test moves."""
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -53,12 +54,36 @@ class Now(Executor):
 
 
 class CountingEngine(MemoryEngine):
-    """Counts real starts by key, to find what ran twice. While it is `full` its disk takes nothing."""
+    """Counts real starts by key, to find what ran twice. While it is `full` its disk takes nothing.
+
+    The site's clock is `skew_ms` ahead of the platform's, or behind it. As real engines do, it writes a
+    moment down once, by that clock, and measures running time by one that never jumps.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
         self.started: Counter[AttemptKey] = Counter()
         self.full = False
+        self.skew_ms = 0
+        self._began_ms: dict[AttemptKey, int] = {}
+        self._ended_by_its_clock: dict[AttemptKey, Ended] = {}
+
+    def observe(self) -> tuple[Seen, ...]:
+        return tuple(self._by_its_clock(seen) for seen in super().observe())
+
+    def _by_its_clock(self, seen: Seen) -> Seen:
+        key = seen.key
+        if seen.started_ms:
+            began_ms = self._began_ms.setdefault(key, seen.started_ms + self.skew_ms)
+            seen = replace(seen, started_ms=began_ms)
+        if seen.ended is not None:
+            began_ms = self._began_ms.get(key, 0)
+            ended_ms = seen.ended.ended_ms + self.skew_ms
+            told = self._ended_by_its_clock.setdefault(
+                key, replace(seen.ended, started_ms=began_ms, ended_ms=ended_ms)
+            )
+            seen = replace(seen, ended=told)
+        return seen
 
     def stop(
         self, key: AttemptKey, attempt: int, category: Category, reason: str, grace_s: int | None = None
@@ -159,7 +184,7 @@ class Centre:
             self.line,
             self.engine,
             Spool(self._root / "settled.jsonl"),
-            self._clock,
+            lambda: self._clock() + self.engine.skew_ms,
             stager=Stager(Cache(self._root / "cache", self.line), Now()),
             pool=Now(),
             name="test",

@@ -190,6 +190,10 @@ class World(RuleBasedStateMachine):
     def a_disk_fills_or_is_freed(self, which: int, full: bool) -> None:
         self.centres[which].engine.full = full
 
+    @rule(which=st.integers(0, 1), hours=st.integers(-2, 2))
+    def a_sites_clock_jumps(self, which: int, hours: int) -> None:
+        self.centres[which].engine.skew_ms = hours * 3_600_000
+
     @invariant()
     def never_two_attempts_of_one_job(self) -> None:
         running = [key.rpartition("-a")[0] for centre in self.centres for key in centre.running()]

@@ -223,6 +223,23 @@ def test_a_job_that_is_deleted_behind_our_back(bench: Bench, kubernetes_cluster:
     assert "deleted at the site" in end.reason
 
 
+def test_a_job_that_was_purged_before_anybody_looked(
+    bench: Bench, kubernetes_cluster: KubernetesCluster
+) -> None:
+    order = bench.order("echo out; exit 7")
+    bench.engine.submit(order)
+    until(
+        lambda: [each["status"]["phase"] for each in pods(kubernetes_cluster, order.key)] == ["Failed"],
+        "its pod ends",
+    )
+    options = {"propagationPolicy": "Background"}
+    kubernetes_cluster.request("DELETE", f"{JOBS}/{order.key}", options).raise_for_status()
+    until(lambda: not pods(kubernetes_cluster, order.key), "nothing is left of it")
+    bench.engine = bench.again()
+    end = ended(bench, order.key)
+    assert (end.category, end.exits[0].code) == (Category.USER, 7)
+
+
 def test_an_evicted_pod(bench: Bench, kubernetes_cluster: KubernetesCluster) -> None:
     order = bench.order("sleep 600")
     bench.engine.submit(order)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from testbeds.ray import RayCluster
 from tests.conformance.benches import Bench, now_ms, ray_bench, ray_config
+from tests.faults import dice, trials
 
 from hutong.adapters.engines.attempt import tree
 from hutong.adapters.engines.base import Order
@@ -91,6 +92,28 @@ def test_a_submission_whose_answer_was_lost_is_adopted(site: Site) -> None:
     assert not site.engine._client.submit({"entrypoint": "true", "submission_id": order.key})
     assert site.finish(order.key).outcome is AttemptState.SUCCEEDED
     assert (site.folder(order.key) / "work" / "count").read_text() == "ran\n"
+
+
+def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(site: Site) -> None:
+    moments = dice(5)
+    for _ in range(max(1, trials(6) // 3)):
+        order = site.bench.order("echo ran >> count")
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    site.bench.again().submit(order)
+                    code = 0
+                finally:
+                    os._exit(code)
+            time.sleep(moments.uniform(0, 0.25))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        site.engine.submit(order)
+        assert site.finish(order.key).outcome is AttemptState.SUCCEEDED
+        assert (site.folder(order.key) / "work" / "count").read_text() == "ran\n"
+        site.gone(order.key)
 
 
 def test_a_gang_that_fits_nowhere_waits_and_is_stopped_at_once(site: Site) -> None:
@@ -199,6 +222,16 @@ def test_what_is_forgotten_here_is_forgotten_by_ray(site: Site) -> None:
     site.until(lambda: site.bench.see(order.key) is None and site.job(order.key) is None)
     assert site.engine.submit(order).adopted
     assert site.job(order.key) is None
+
+
+def test_a_job_that_was_purged_before_anybody_looked(site: Site) -> None:
+    order = site.run("echo out; exit 7")
+    site.until(lambda: (job := site.job(order.key)) and job.over)
+    site.engine._client.delete(order.key)
+    assert site.job(order.key) is None
+    seen = {each.key: each for each in site.bench.again().observe()}[order.key]
+    assert seen.ended is not None
+    assert (seen.ended.category, seen.ended.exits[0].code) == (Category.USER, 7)
 
 
 def test_a_job_of_ours_that_is_unknown_here_is_stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

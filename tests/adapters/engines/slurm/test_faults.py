@@ -38,8 +38,8 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
     begin = time.monotonic()
     site.engine.submit(site.order("true"))
     takes_s = time.monotonic() - begin
-    orders, unknown = [], 0
-    for _ in range(trials(25)):
+    orders, unknown, count = [], 0, trials(25)
+    for number in range(count):
         order = site.order("echo ran >> count; sleep 0.1")
         child = subprocess.Popen(
             [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -51,7 +51,8 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(sit
         with child:
             assert child.stdout.readline() == b"ready\n"
             child.stdin.close()
-            time.sleep(moments.uniform(0, 2 * takes_s))
+            # A moment in each part of the time: also a few kills meet the beginning.
+            time.sleep(2 * takes_s * (number + moments.random()) / count)
             child.kill()
         unknown += not (site.folder(order.key) / "submitted.json").exists()
         site.again().submit(order)
@@ -175,6 +176,26 @@ def test_a_job_that_the_controller_forgot_is_absent_after_the_lag_and_never_star
     frail.fails(order.key, Category.INFRA, "knows nothing of it")
     frail.cluster.run("sbatch", f"--job-name={order.key}", frail.folder(order.key) / "job.sh")
     frail.until(lambda: set(frail.jobs(order.key).values()) <= {"COMPLETED", "CANCELLED"})
+    assert not (frail.work(order.key) / "count").exists()
+
+
+def test_a_job_number_that_is_used_again_is_not_taken_for_ours(frail: Site) -> None:
+    before = shutil.copytree(frail.cluster.folder / "state", frail.cluster.folder / "state-before")
+    order = frail.order("echo ran >> count", pool="held")
+    frail.engine.submit(order)
+    _lose_state(frail, before)
+    stranger = frail.cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600").strip()
+    assert stranger == frail.job_id(order.key), "numbers did not start again: the test has lost its point"
+    frail.cluster.wait_for_job(stranger, "RUNNING")
+    for agent in (frail, frail.with_()):
+        agent.ticks.jump(1)
+        seen = agent.see(order.key)
+        assert seen is not None
+        assert seen.state is AttemptState.PENDING, "the other job's state was taken for ours"
+    frail.engine.stop(order.key, 1, Category.CANCELLED, "by ada", 0)
+    frail.ticks.jump(LAG_S * 20)
+    assert frail.ended(order.key).state is AttemptState.CANCELLED
+    assert frail.cluster.job(stranger)["JobState"] == "RUNNING", "the stop ended a job of somebody else"
     assert not (frail.work(order.key) / "count").exists()
 
 

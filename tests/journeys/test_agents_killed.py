@@ -1,0 +1,132 @@
+"""An agent killed again and again, on each engine: one run and one charge for every job."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import pytest
+from bench.centres import Centres, wait_until
+from tests.faults import dice, trials
+
+from hutong.adapters.store.open import open_store
+from hutong.core.book.store import Store
+from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
+from hutong.core.ledger.rating import rate_cards
+from hutong.core.ledger.replay import replay
+from hutong.core.work.states import JobState
+
+pytestmark = pytest.mark.slow
+PROJECT = ProjectId("bench")
+CARDS = {"local": "MLU370", "slurm": "H100", "ray": "H20", "kubernetes": "Ascend910B"}
+RUN = 'echo ran >> count; echo "ran $HUTONG_KEY"; '
+
+
+@pytest.fixture(scope="module")
+def centres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centres]:
+    with Centres(tmp_path_factory.mktemp("killed")) as centres:
+        yield centres
+
+
+def add(engine: str, centres: Centres, request: pytest.FixtureRequest) -> None:
+    """Add the engine's site; its cluster starts only where its test runs."""
+    card = CARDS[engine]
+    if engine == "slurm":
+        conf = request.getfixturevalue("slurm_cluster").conf
+        centres.add_slurm(engine, card, "9", conf, "gpu:h800")
+    elif engine == "ray":
+        centres.add_ray(engine, card, "9", request.getfixturevalue("ray_cluster"), "h800")
+    elif engine == "kubernetes":
+        centres.add_kubernetes(engine, card, "9", request.getfixturevalue("kubernetes_cluster"))
+    else:
+        centres.add(engine, card, "9", {"kind": "local"})
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("local", marks=pytest.mark.xdist_group("centres")),
+        pytest.param("slurm", marks=pytest.mark.xdist_group("centres")),
+        pytest.param("ray", marks=pytest.mark.xdist_group("ray")),
+        pytest.param("kubernetes", marks=pytest.mark.xdist_group("kubernetes")),
+    ],
+)
+def test_an_agent_killed_again_and_again_while_jobs_start_and_run(
+    engine: str, centres: Centres, request: pytest.FixtureRequest
+) -> None:
+    add(engine, centres, request)
+    moments = dice(3)
+    attempts = centres.folder / engine / "attempts" / "attempts"
+    with centres.client() as client:
+
+        def submit(then: str) -> JobId:
+            file: dict[str, Any] = {
+                "name": "killed-around", "resources": {"accelerators": {CARDS[engine]: 1}},
+                "run": RUN + then, "max_duration": "1h",
+            }  # fmt: skip
+            return JobId(client.jobs.submit(PROJECT, file).id)
+
+        def comes_to(job: JobId, good: Callable[[str], bool]) -> None:
+            wait_until(lambda: good(client.jobs.get(job).state), 240, lambda: client.jobs.get(job))
+
+        lives_on = submit("until [ -e go ]; do sleep 0.1; done")
+        comes_to(lives_on, lambda state: state == "RUNNING")
+        jobs = [lives_on]
+        for _ in range(trials(3)):
+            jobs.append(submit("true"))
+            wait_s = moments.uniform(0, 3)
+            wait_until(_after(wait_s), wait_s + 5, lambda: "a clock")
+            centres.kill_agent(engine)
+            centres.start_agent(engine)
+        assert client.jobs.get(lives_on).state == "RUNNING"
+        (attempts / attempt_key(lives_on, 1) / "work" / "go").touch()
+        for job in jobs:
+            comes_to(job, lambda state: state == "SUCCEEDED")
+            assert (attempts / attempt_key(job, 1) / "work" / "count").read_text() == "ran\n"
+    store = open_store(centres.rig.database)
+    try:
+        charged_once(store, jobs)
+    finally:
+        store.close()
+
+
+def _after(wait_s: float) -> Callable[[], bool]:
+    """Return what becomes true then: the moment of a kill is the fault itself."""
+    end = time.monotonic() + wait_s
+    return lambda: time.monotonic() >= end
+
+
+class Named(Protocol):
+    """What a page of the ledger has."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+def _whole(page: Callable[[ProjectId, str, str, int], tuple[Row, ...]]) -> list[Row]:
+    """Return all rows of the project, page by page."""
+    rows: list[Row] = []
+    while more := page(PROJECT, "", rows[-1].id if rows else "", 1000):
+        rows += more
+    return rows
+
+
+def charged_once(store: Store, jobs: list[JobId]) -> None:
+    """Assert that each job has one attempt, and the ledger what its site measured, once."""
+    usage, txns = _whole(store.usage), _whole(store.txns)
+    for name in jobs:
+        row = store.job(name)
+        assert row is not None
+        assert row.job.state is JobState.SUCCEEDED
+        (attempt,) = row.job.attempts
+        key = attempt_key(name, 1)
+        used = [each for each in usage if each.key == key]
+        assert attempt.ran_ms > 0
+        assert sum(each.quantity for each in used) == attempt.metered_card_ms == attempt.ran_ms
+        assert sum(each.charge_micro for each in used) == attempt.charge_micro
+        assert attempt.charge_micro == rate_cards(attempt.ran_ms, attempt.price_micro_per_card_hour)
+        assert store.hold(key) is None, "money is still held for a job that is over"
+    assert replay(txns, usage).faults == ()
+    assert store.check_ledger().faults == ()
