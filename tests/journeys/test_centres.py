@@ -17,7 +17,8 @@ from hutong.wire.jobs import JobDetail
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centres")]
 
-SITES = {"local", "slurm-a", "slurm-b", "ray"}
+CARDS = {"local": "MLU370", "slurm-b": "Ascend910B", "ray": "H20", "slurm-a": "H100"}
+SITES = tuple(CARDS)  # from the cheapest to the dearest
 ANYWHERE: dict[str, Any] = {
     "name": "anywhere",
     "num_nodes": 2,
@@ -26,6 +27,7 @@ ANYWHERE: dict[str, Any] = {
     'echo "$HUTONG_ACCELERATOR" > "$HUTONG_OUTPUTS/card-$HUTONG_NODE_RANK"\n',
     "outputs": "outputs",
     "max_duration": "10m",
+    "placement": {"objective": "cheapest"},
 }
 
 
@@ -79,13 +81,12 @@ def log_of(client: Client, job: str, rank: int) -> str:
     return "".join(chunk.text for chunk in client.jobs.logs(job, rank=rank))
 
 
-@pytest.mark.parametrize(
-    ("site", "card"),
-    [("local", "MLU370"), ("slurm-b", "Ascend910B"), ("slurm-a", "H100"), ("ray", "H20")],
-)
-def test_the_same_file_runs_at_every_centre(client: Client, site: str, card: str) -> None:
-    others = SITES - {site}
-    for other in others:
+@pytest.mark.parametrize(("site", "card"), CARDS.items())
+def test_the_same_file_runs_at_every_centre_and_the_receipt_says_why_there(
+    client: Client, site: str, card: str
+) -> None:
+    cheaper, dearer = SITES[: SITES.index(site)], SITES[SITES.index(site) + 1 :]
+    for other in cheaper:
         client.sites.set_admission(other, "drain")
     job = client.jobs.submit("bench", ANYWHERE)
     done = finish(client, job.id)
@@ -93,8 +94,18 @@ def test_the_same_file_runs_at_every_centre(client: Client, site: str, card: str
     (attempt,) = done.attempts
     assert (attempt.site, attempt.accelerator) == (site, card)
     receipt = client.jobs.receipt(job.id)
-    why_not = {row.site: row.why_not.code for row in receipt.alternatives if row.why_not}
-    assert {name: why_not[name] for name in others} == dict.fromkeys(others, "draining")
+    rows = {row.site: row for row in receipt.alternatives}
+    assert [row.site for row in rows.values() if row.chosen] == [site]
+    why_not = {name: rows[name].why_not for name in cheaper}
+    assert {name: each and each.code for name, each in why_not.items()} == dict.fromkeys(cheaper, "draining")
+    prices = {
+        name: {part.name: part.value_ppm for part in rows[name].parts}["price"]
+        for name in SITES[len(cheaper) :]
+    }
+    assert prices[site] == 1_000_000
+    for other in dearer:
+        assert rows[other].eligible
+        assert (prices[other], rows[other].score_ppm) < (prices[site], rows[site].score_ppm)
     for rank in (0, 1):
         assert log_of(client, job.id, rank) == f"rank {rank} of 2 on {card}\n"
     names = sorted(output.path for output in client.jobs.outputs(job.id))
