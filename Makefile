@@ -67,10 +67,13 @@ check:  ## what CI runs: format, lint, types, import rules, tests, docs
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not bed" $(ARGS)
 
 test: setup  ## the tests only; ARGS='tests/core -x' picks some
 	$(BIN)/pytest $(ARGS)
+
+beds: setup ray system kubernetes  ## try the test beds themselves: Slurm, Kubernetes, Ray on this machine
+	$(BIN)/pytest -m bed $(ARGS)
 
 kill: setup  ## kill -9 API, loop, agents at random while COUNT jobs run; SEED makes it repeatable
 	$(BIN)/python -m bench.kill --count $(COUNT) --seed $(SEED)
@@ -91,4 +94,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter kubernetes system demo up check test kill faults bench wheel lock clean
+.PHONY: help setup payload ray jupyter kubernetes system demo up check test beds kill faults bench wheel lock clean

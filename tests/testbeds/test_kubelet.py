@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from testbeds.kubernetes import Json, KubernetesCluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
+pytestmark = [pytest.mark.bed, pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 BASE = "/api/v1/namespaces/default"
 PODS = f"{BASE}/pods"
 NUMBERS = itertools.count(1)

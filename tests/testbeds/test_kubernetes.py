@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from testbeds.kubernetes import Json, KubernetesCluster, find_binaries
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
+pytestmark = [pytest.mark.bed, pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 DEVICE = "huawei.com/Ascend910"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 PODS = "/api/v1/namespaces/default/pods"

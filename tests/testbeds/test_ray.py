@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from testbeds.ray import Json, RayCluster, find_programs
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.bed, pytest.mark.slow, pytest.mark.xdist_group("ray")]
 ENDS = ("SUCCEEDED", "FAILED", "STOPPED")
 GANG = """
 import ray

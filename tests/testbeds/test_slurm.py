@@ -114,6 +114,7 @@ def test_a_running_job_outlives_crashes_of_the_controller_and_of_its_slurmd() ->
         cluster.wait_for_job(job, "COMPLETED")
 
 
+@pytest.mark.bed
 @pytest.mark.slow
 def test_a_node_without_power_takes_its_jobs_along() -> None:
     with SlurmCluster("delta", slurmd_timeout_s=5, settings={"MessageTimeout": "5"}) as cluster:
@@ -127,6 +128,7 @@ def test_a_node_without_power_takes_its_jobs_along() -> None:
         cluster.wait_idle()
 
 
+@pytest.mark.bed
 @pytest.mark.slow  # slurmctld calls slurmdbd again every ten seconds or so
 def test_accounting_outlives_a_crash_of_slurmdbd() -> None:
     nodes = [Nodes(gres="gpu:h100:4")]

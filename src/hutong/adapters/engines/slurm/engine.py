@@ -254,14 +254,18 @@ class SlurmEngine(FolderEngine):
         return None
 
     def _last_words(self, key: AttemptKey) -> str:
-        """Return the last line that the batch script has written: why its python did not start, say."""
+        """Return the last line that the batch script has written: why its python did not start, say.
+
+        What Slurm adds to the script's log (that it cancels the job, say) it has told us already.
+        """
         try:
             with (self._attempts / key / build.SCRIPT_LOG).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS_BYTES))
                 lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        said = [line.strip() for line in lines if line.strip()]
+        return next((line for line in reversed(said) if not line.startswith("slurmstepd")), "")
 
     def _settle(
         self, key: AttemptKey, verdict: supervise.Verdict, external: str, ended_ms: int, *, began: bool
