@@ -162,7 +162,9 @@ def test_a_day_with_the_embedded_platform(machine: Machine) -> None:
 
     before = machine.children()
     os.kill(before["api"], signal.SIGKILL)
-    assert machine.ask("jobs", "-n", "1"), "a command waits for an API that comes back"
+    machine.wait(
+        lambda: '"state"' in machine.run("jobs", "-n", "1", "--json", code=None), "the API comes back"
+    )
     machine.wait(
         lambda: machine.children()["api"] not in {None, before["api"]}, "the API was not started again"
     )
