@@ -1,5 +1,6 @@
 """The composition root: the command line, and the processes of the platform."""
 
+import gc
 import os
 import signal
 import socket
@@ -129,6 +130,9 @@ def _make_site(services: "Services") -> "ASGIApp":
 def _listen(app: "ASGIApp", host: str, port: int, ws: Literal["none", "websockets-sansio"] = "none") -> None:
     import uvicorn
 
+    # What is loaded by now lives to the end. Walking it in each full collection held requests up by 100 ms.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=2, ws=ws, ws_per_message_deflate=False, ws_max_size=32 << 20,
