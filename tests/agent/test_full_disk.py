@@ -239,4 +239,4 @@ def test_the_local_engine_on_a_full_disk(world: World, tmp_path: Path) -> None:
     world.go(agent, steps=4, each_ms=5_000)
     first = world.job(job).attempts[0]
     assert (first.category, first.reason) == (Category.INFRA, "the site could not start it: File too large")
-    assert [seen.key for seen in engine.observe() if seen.ended] == [key]
+    assert key in {seen.key for seen in engine.observe() if seen.ended}, "the next attempt may have ended too"
