@@ -19,6 +19,7 @@ from hutong.core.placement.receipt import (
 )
 from hutong.core.placement.request import Closing, Policy, PoolView, Request
 from hutong.core.work.spec import Ask
+from hutong.server.api.shapes.receipts import alternatives
 
 T0 = 1_795_000_000_000  # 2026-11-18 11:06:40 UTC
 HOUR_MS = 3_600_000
@@ -214,6 +215,9 @@ def test_a_centre_that_could_not_start_its_last_job_comes_after_one_that_could_a
     ill, well = replace(POOL, trouble="No space left on device"), replace(POOL, site="tj", distance_km=120)
     assert decide(REQUEST, (ill, well), BALANCED).chosen == 1
     assert decide(REQUEST, (ill,), BALANCED).chosen == 0
+    rows = alternatives(decide(REQUEST, (ill,), BALANCED), (ill,), REQUEST, BALANCED)
+    said = {part.name: part.raw for part in rows[0].parts}["wait"]
+    assert said == "600 s, for it could not start its last job: No space left on device"
 
 
 def test_in_order_means_the_first_kind_that_can() -> None:

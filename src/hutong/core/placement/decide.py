@@ -134,17 +134,21 @@ def _judge(request: Request, pool: PoolView, policy: Policy, cheapest_micro: int
     cards = cards_asked(request, pool)
     cost = cards * pool.price_micro_per_card_hour
     half_km = _HALF_KM.get(request.latency_class)
-    wait_s = pool.wait_s + (_TROUBLE_S if pool.trouble else 0)
     parts = (
         PPM * cards // pool.cards_free,
         PPM * cheapest_micro // cost if cost else PPM,
-        PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + wait_s),
+        PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + expected_wait_s(pool)),
         PPM * half_km // (half_km + pool.distance_km) if half_km else PPM,
         pool.green_ppm,
     )
     weights = weights_of(policy)
     score = sum(p * w for p, w in zip(parts, weights, strict=True)) // max(1, sum(weights))
     return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=True, parts=parts, score_ppm=score)
+
+
+def expected_wait_s(pool: PoolView) -> int:
+    """Return the seconds that a pool with free cards is expected to make a job wait."""
+    return pool.wait_s + (_TROUBLE_S if pool.trouble else 0)
 
 
 def weights_of(policy: Policy) -> tuple[int, ...]:

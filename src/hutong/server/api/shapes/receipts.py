@@ -3,7 +3,7 @@
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
-from hutong.core.placement.decide import PARTS, Decision, Row, cards_asked, weights_of
+from hutong.core.placement.decide import PARTS, Decision, Row, cards_asked, expected_wait_s, weights_of
 from hutong.core.placement.receipt import Receipt, digest
 from hutong.core.placement.request import Policy, PoolView, Request
 from hutong.server.api.shapes.times import percent
@@ -62,10 +62,11 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
     if not row.parts:
         return ()
     cards = cards_asked(request, pool)
+    trouble = f", for it could not start its last job: {pool.trouble}" if pool.trouble else ""
     raw = {
         "fit": f"{cards} of {pool.cards_free} free cards",
         "price": f"{format_micro(cards * pool.price_micro_per_card_hour, 2)} CNY an hour",
-        "wait": f"{pool.wait_s} s",
+        "wait": f"{expected_wait_s(pool)} s{trouble}",
         "distance": f"{pool.distance_km} km",
         "green": f"{percent(pool.green_ppm)} % green supply",
     }
