@@ -17,6 +17,7 @@ from hutong.adapters.store.tables import (
     holds,
     jobs,
     lease,
+    pages,
     receipts,
     registry,
     statuses,
@@ -134,6 +135,8 @@ class Loop:
             guards = _lock_seqs(connection, [each.job for each in outcome.jobs])
             fresh = [each for each in outcome.jobs if guards.get(each.job) == each.seq]
             self._write(connection, fresh)
+            if any(each.receipts for each in fresh):
+                self._keep(connection, outcome.pages)
             stale = tuple(each.job for each in outcome.jobs if guards.get(each.job) != each.seq)
             return Applied(len(fresh), stale)
 
@@ -159,6 +162,15 @@ class Loop:
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
+
+    def _keep(self, connection: sa.Connection, sealed: Sequence[tuple[str, bytes]]) -> None:
+        """Keep pages that are not kept yet; the grounds of a page are mostly those of the one before."""
+        digests = [digest for digest, _ in sealed]
+        known = set(
+            connection.execute(sa.select(pages.c.digest).where(pages.c.digest.in_(digests))).scalars()
+        )
+        rows = [{"digest": digest, "body": body} for digest, body in sealed if digest not in known]
+        many(connection, self._db.upsert(pages).on_conflict_do_nothing(index_elements=["digest"]), rows)
 
 
 def _waiting_projects() -> sa.Select[tuple[str]]:

@@ -95,6 +95,14 @@ receipts = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
+pages = sa.Table(
+    "pages",
+    metadata,
+    _text("digest", key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 commands = sa.Table(
     "commands",
     metadata,

@@ -101,8 +101,10 @@ class Outcome:
 
     `broken` names jobs about which nothing could be decided because an invariant of ours does not hold, and
     which one: they are left as they are, and the others go on. `repayments` are posted each for itself.
+    `pages` are what the receipts rest on, by digest; they are written with the jobs, once for each digest.
     """
 
     jobs: tuple[JobOutcome, ...] = ()
     broken: tuple[tuple[JobId, str], ...] = ()
     repayments: tuple[Txn, ...] = ()
+    pages: tuple[tuple[str, bytes], ...] = ()

@@ -96,6 +96,8 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 encode(each.after)
             self._book(out)
             self._receipts.update(bodies)
+            if bodies:
+                self._pages.update(outcome.pages)
             for each in fresh:
                 self._settle(each)
             return Applied(len(fresh), tuple(each.job for each in stale))

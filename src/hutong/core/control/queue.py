@@ -1,0 +1,178 @@
+"""The queue of one turn as arrays: waiting jobs in lanes and pools as they stand, for a scheduling pass."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hutong.core.control.draft import Draft
+from hutong.core.control.rules import Rules
+from hutong.core.kernel.quantities import HOUR_MS, hour_slices
+from hutong.core.placement import board, kernel
+from hutong.core.placement import columns as c
+from hutong.core.placement.board import Account, Class, Shelf, make_board
+from hutong.core.placement.columns import Backfill, Order
+from hutong.core.placement.compiled import Ints
+from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.request import HORIZON_MS, Request, request_of
+from hutong.core.placement.words import WhyNot, explain
+from hutong.core.work.fold import Job
+from hutong.core.work.states import Category
+
+# How near a pool is to saying yes, by refusal: first what only needs time.
+_NEARNESS = np.full(len(Refusal), 4, np.int64)
+_NEARNESS[[Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING]] = (
+    0, 0, 1, 2, 3,
+)  # fmt: skip
+_THEIRS = frozenset({Category.INFRA, Category.LOST})
+
+
+class Queue:
+    """Waiting jobs, in the order of their keys, and the pools that they wait for.
+
+    Jobs that ask for the same by the same policy are one question, judged once.
+    """
+
+    def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, rules: Rules) -> None:
+        self.drafts = drafts
+        self.page = page
+        self.views = views_of(grounds, page, 0, HOUR_MS)
+        self.questions: list[Question] = []
+        self.judged: list[Judged] = []
+        self._grounds = grounds
+        self._table = table_of(self.views)
+        self._by_name = np.array(
+            sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
+            np.int64,
+        )
+        self._green: dict[int, Ints] = {}
+        self._lane_of: dict[tuple[int, int], int] = {}
+        self._reasons: dict[int, tuple[str, str]] = {}
+        self.question_of = self._ask(rules)
+        self._arrays = self._arrange()
+
+    def _ask(self, rules: Rules) -> list[int]:
+        """Return the question of each job."""
+        known: dict[Question, int] = {}
+        asked = []
+        for draft in self.drafts:
+            spec = draft.row.spec
+            request = request_of(spec, avoid=broken_by(draft.job))
+            question = Question(request, rules.policy(spec.wish.objective))
+            at = known.setdefault(question, len(known))
+            if at == len(self.questions):
+                self.questions.append(question)
+                green = self._green_ppm(request.run_ms)
+                self.judged.append(judge(request, question.policy, self._table, green))
+            asked.append(at)
+        return asked
+
+    def _green_ppm(self, run_ms: int) -> Ints:
+        """Return the mean green share of every pool over a run; `request.mean_green_ppm` of all at once."""
+        found = self._green.get(run_ms)
+        if found is None:
+            end_ms = self.page.at_ms + max(1, min(run_ms, HORIZON_MS))
+            weights = np.zeros(24, np.int64)
+            for hour, part_ms in hour_slices(self.page.at_ms, end_ms):
+                weights[hour // HOUR_MS % 24] += part_ms
+            by_site = [np.array(site.supply.green_ppm, np.int64) @ weights for site in self._grounds.sites]
+            pools = [len(site.pools) for site in self._grounds.sites]
+            found = np.repeat(np.array(by_site, np.int64), pools) // (end_ms - self.page.at_ms)
+            self._green[run_ms] = found
+        return found
+
+    def _arrange(self) -> c.Arrays:
+        projects: dict[str, int] = {}
+        for draft, question in zip(self.drafts, self.question_of, strict=True):
+            project = projects.setdefault(draft.row.project, len(projects))
+            self._lane_of.setdefault((question, project), len(self._lane_of))
+        arrays = make_board(
+            board.Rules(Order.SHARE, Backfill.GREEDY),
+            self._shelves(),
+            [
+                Class(
+                    question.request.nodes, judged.per_node, judged.base,
+                    question.policy.fit, max(1, sum(weights_of(question.policy))),
+                )
+                for question, judged in zip(self.questions, self.judged, strict=True)
+            ],
+            list(self._lane_of),
+            [Account() for _ in projects],
+            jobs=len(self.drafts),
+            running=len(self.drafts),
+            order=self._by_name,
+        )  # fmt: skip
+        for job, (draft, question) in enumerate(zip(self.drafts, self.question_of, strict=True)):
+            lane = self._lane_of[question, projects[draft.row.project]]
+            run_ms = self.questions[question].request.run_ms
+            arrays.jobs[job, [c.CLASS, c.EXPECTED, c.KEY, c.LANE]] = question, run_ms, job, lane
+        for job in range(len(self.drafts)):
+            kernel.enqueue(arrays, job)
+        return arrays
+
+    def _shelves(self) -> list[Shelf]:
+        at_ms = self.page.at_ms
+        return [
+            Shelf(
+                view.cards_free,
+                is_open=self._table.state[at] == Refusal.NONE,
+                closes_ms=c.NEVER if view.closing is None else at_ms + view.closing.in_ms,
+            )
+            for at, view in enumerate(self.views)
+        ]
+
+    def starts(self) -> Iterator[tuple[int, int]]:
+        """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
+        arrays = self._arrays
+        kernel.begin(arrays)
+        while (job := kernel.next_start(arrays, self.page.at_ms)) >= 0:
+            yield job, int(arrays.jobs[job, c.POOL])
+
+    def take_back(self, job: int) -> None:
+        """Throw the last placement away."""
+        kernel.undo(self._arrays, job)
+
+    def cards(self, job: int, pool: int) -> int:
+        """Return the cards that a job takes in a pool."""
+        question = self.question_of[job]
+        return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
+
+    def score_ppm(self, job: int, pool: int, free: int) -> int:
+        """Return the score of a placement into a pool with so many cards free."""
+        question = self.question_of[job]
+        judged, policy = self.judged[question], self.questions[question].policy
+        fit = c.PPM * self.cards(job, pool) // free
+        weighted = int(judged.base[pool]) + policy.fit * fit
+        return weighted // max(1, sum(weights_of(policy))) + int(judged.penalty[pool])
+
+    def why_not(self, job: int) -> tuple[str, str]:
+        """Return a code and a sentence for a job that no pool takes now: the nearest of them, and its reason.
+
+        Jobs that ask the same get the same answer, as of the first of them.
+        """
+        question = self.question_of[job]
+        if question not in self._reasons:
+            self._reasons[question] = self._explain(question)
+        return self._reasons[question]
+
+    def _explain(self, question: int) -> tuple[str, str]:
+        if not self.views:
+            return "no_site", "no site is registered"
+        nearness = _NEARNESS[self.judged[question].refusal[self._by_name]]
+        at = int(self._by_name[int(np.argmin(nearness))])
+        why = self._words(self.questions[question].request, question, at)
+        view = self.views[at]
+        code = "never" if (self.judged[question].per_node == 0).all() else why.code
+        return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
+
+    def _words(self, request: Request, question: int, at: int) -> WhyNot:
+        judged = self.judged[question]
+        refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
+        view = replace(self.views[at], cards_free=int(self._arrays.pools[at, c.FREE]))
+        return explain(request, view, int(judged.asked[at]), refusal)
+
+
+def broken_by(job: Job) -> tuple[str, ...]:
+    """Return the sites that broke an earlier attempt of a job."""
+    return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
