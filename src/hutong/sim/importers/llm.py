@@ -44,7 +44,10 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a second, for each model, from each of the times `start_s` to the next one."""
+    """Requests a second, for each model, from each of the times `start_s` to the next one.
+
+    NaN where the table says nothing: a model that was not there yet is not a model without requests.
+    """
 
     name: str
     source: str
@@ -119,6 +122,6 @@ def read_rates(path: Path | str, *, name: str = "") -> Rates:
     if len(late):
         row = int(late[0]) + 1
         raise refuse(path, table.lines[row], "a later t than on the line before", str(start[row]))
-    rates = np.stack([table.numbers(each, 0) for each in models], axis=1)
+    rates = np.stack([table.optional_numbers(each, 0) for each in models], axis=1)
     source = "ServeGen, NSDI 2026, alibaba/ServeGen, Apache-2.0"
     return Rates(name or path.name.split(".")[0], source, start, models, rates)

@@ -60,6 +60,8 @@ def read_imported(path: Path | str, kind: str | None = None, **options: object) 
     path = Path(path)
     if kind is not None and kind not in KINDS:
         raise Refused("trace", f"kind: expected one of {', '.join(KINDS)}, found {kind!r}")
+    if not isinstance(options.get("name", ""), str):
+        raise Refused("trace", f"name: expected text, found {options['name']!r}")
     chosen = KINDS[kind or guess(path)]
     unknown = sorted(set(options) - set(chosen.options))
     if unknown:
@@ -86,5 +88,15 @@ def guess(path: Path) -> str:
     best = [each.name for each in fitting if len(each.columns) == most]
     if len(best) != 1:
         names = ", ".join(KINDS)
-        raise Refused("trace", f"{path}: the header does not tell the kind; say which of {names} it is")
+        text = f"{path}: the header does not tell the kind; say which of {names} it is{_nearest(header)}"
+        raise Refused("trace", text)
     return best[0]
+
+
+def _nearest(header: set[str]) -> str:
+    """Return what a file lacks to be of the kind that it is most like, if it is like one."""
+    lacks = {each.name: sorted(set(each.columns) - header) for each in KINDS.values() if each.columns}
+    name = min(lacks, key=lambda each: len(lacks[each]) / len(KINDS[each].columns))
+    if len(lacks[name]) > len(KINDS[name].columns) * 0.6:
+        return ""
+    return f" (it is most like {name}, but has no {', '.join(lacks[name])})"

@@ -67,6 +67,14 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
@@ -125,10 +133,11 @@ class Table:
         NaN where the file says nothing.
         """
         texts = self.texts(name)
-        try:
+        first = next((each for each in texts if each.strip().lower() not in _BLANK), "")
+        # The first that is said decides, so that a wrong one further down is named, and not the first.
+        if _is_number(first):
             return self.optional_numbers(name)
-        except Refused:
-            return np.array([self._moment(row, name, each) for row, each in enumerate(texts)], np.float64)
+        return np.array([self._moment(row, name, each) for row, each in enumerate(texts)], np.float64)
 
     def _number(self, row: int, name: str, text: str) -> float:
         if text.strip().lower() in _BLANK:
@@ -144,7 +153,7 @@ class Table:
         try:
             return seconds_of(text)
         except ValueError:
-            raise self._wrong(row, name, "a time, as 2017-10-07 01:11:39 or in seconds") from None
+            raise self._wrong(row, name, "a date and time, such as 2017-10-07 01:11:39,") from None
 
     def _refuse_row(self, row: int, name: str, expected: str) -> None:
         raise self._wrong(row, name, expected)
