@@ -11,8 +11,8 @@ from hutong.sim.importers import read, read_imported
 def _line(**said: float) -> str:
     fields = {
         "job": 1, "submit": 0, "wait": 0, "run": 100, "allocated": 4, "cpu": -1, "memory": -1, "requested": 4,
-        "limit": 200, "req_mem": -1, "status": 1, "user": 7, "unix": -1, "exe": -1, "queue": 2, "partition": 3,
-        "before": -1, "think": -1,
+        "limit": 200, "req_mem": -1, "status": 1, "user": 7, "unix": -1, "exe": -1, "queue": 2,
+        "partition": 3, "before": -1, "think": -1,
     }  # fmt: skip
     assert set(said) <= set(fields)
     return " ".join(str(each) for each in (fields | said).values())

@@ -72,26 +72,25 @@ def read_requests(path: Path | str, kind: str = "", *, name: str = "") -> Reques
     return Requests(
         name or path.name.split(".")[0],
         _SOURCES[kind],
-        rounded((arrival - arrival.min()) * 1000)[order] if kind == "azure" else _from_zero(arrival[order]),
+        arrival[order] - arrival.min(),
         taken[order],
         given[order],
     )
 
 
-def _from_zero(arrival: Floats) -> Ints:
-    return rounded(arrival - arrival[0])
-
-
-def _azure(path: Path) -> tuple[Floats, Ints, Ints]:
+def _azure(path: Path) -> tuple[Ints, Ints, Ints]:
     table = read_table(path, AZURE)
     arrival = table.moments("TIMESTAMP")
     if np.isnan(arrival).any():
         row = int(np.isnan(arrival).argmax())
         raise refuse(path, table.lines[row], "a time as TIMESTAMP", table.texts("TIMESTAMP")[row])
-    return arrival, table.whole("ContextTokens", 0), table.whole("GeneratedTokens", 0)
+    # A float64 of today's seconds is good for microseconds; from there on the numbers are whole.
+    micros = rounded(arrival * 1e6)
+    arrival_ms = (micros - micros.min() + 500) // 1000
+    return arrival_ms, table.whole("ContextTokens", 0), table.whole("GeneratedTokens", 0)
 
 
-def _mooncake(path: Path) -> tuple[Floats, Ints, Ints]:
+def _mooncake(path: Path) -> tuple[Ints, Ints, Ints]:
     rows: list[tuple[float, float, float]] = []
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
@@ -107,7 +106,7 @@ def _mooncake(path: Path) -> tuple[Floats, Ints, Ints]:
             raise refuse(path, number, f"numbers of at least 0 as {', '.join(_MOONCAKE)}", line)
         rows.append((row[0], row[1], row[2]))
     values = np.array(rows, np.float64)
-    return values[:, 0], values[:, 1].astype(np.int64), values[:, 2].astype(np.int64)
+    return rounded(values[:, 0]), values[:, 1].astype(np.int64), values[:, 2].astype(np.int64)
 
 
 def read_rates(path: Path | str, *, name: str = "") -> Rates:

@@ -150,11 +150,12 @@ def _shape(attempts: object) -> tuple[int, int]:
     return 0, 0
 
 
-def read_vc_config(path: Path) -> dict[str, int]:
+def read_vc_config(path: Path | str) -> dict[str, int]:
     """Return the number of nodes (of 8 GPUs each) of every virtual cluster, from a file `,num`."""
+    path = Path(path)
     table = read_table(path, ("", "num"))
     clusters, nodes = table.texts(""), table.whole("num", 1)
     for row, cluster in enumerate(clusters):
-        if not cluster or cluster in clusters[:row]:
+        if not cluster or clusters.index(cluster) < row:
             raise refuse(path, table.lines[row], "each virtual cluster once", cluster)
     return dict(zip(clusters, nodes.tolist(), strict=True))

@@ -70,8 +70,9 @@ def read_imported(path: Path | str, kind: str | None = None, **options: object) 
     return chosen.reader(path, **options)
 
 
-def guess(path: Path) -> str:
+def guess(path: Path | str) -> str:
     """Return the kind that the header of a file tells, or refuse and name the kinds."""
+    path = Path(path)
     text = read_text(path).lstrip()
     first = text.split("\n", 1)[0].strip()
     if first.startswith(";") or ".swf" in path.suffixes[-2:]:

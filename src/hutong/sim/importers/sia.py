@@ -14,7 +14,7 @@ import numpy as np
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.compiled import Ints
 from hutong.sim.importers.imported import Imported, Sieve, finish
-from hutong.sim.importers.table import Table, read_table, read_text, refuse, rounded, split_table
+from hutong.sim.importers.table import Floats, Table, read_table, read_text, refuse, rounded, split_table
 
 SIA = ("name", "time", "application", "num_replicas", "batch_size")
 # Gavel's form grew: command and data flags first, then a working directory, a priority and a deadline.
@@ -78,7 +78,7 @@ def read_gavel(path: Path, *, name: str = "", steps_per_s: Mapping[str, float] |
     )
 
 
-def _bounded(path: Path, run: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Ints:
+def _bounded(path: Path, run: Floats) -> Ints:
     if run.max() > 1e12:
         raise refuse(path, 0, "run times below 10^12 s; steps_per_s is too small")
     return rounded(run)
@@ -111,8 +111,9 @@ def _look_up(path: Path, given: Mapping[str, float], option: str, key: str, name
     return found
 
 
-def types_in(path: Path) -> Sequence[str]:
+def types_in(path: Path | str) -> Sequence[str]:
     """Return the applications of a Sia workload, or the job types of a Gavel trace, for the table to name."""
+    path = Path(path)
     text = read_text(path)
     tabbed = "\t" in text.split("\n", 1)[0]
     table = _gavel_table(path) if tabbed else read_table(path, SIA)
