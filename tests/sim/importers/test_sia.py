@@ -51,8 +51,14 @@ def test_gavel_counts_steps(tmp_path: Path) -> None:
     assert trace.cards.tolist() == [4, 1]
 
 
-def test_gavels_later_form_has_ten_fields(tmp_path: Path) -> None:
-    text = "A3C\tpython3 main.py\trl\t--max-steps\t0\t100\t4\t1\t-1.000000\t7.5\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        'A3C\t"cd x" && python3 main.py\t--max-steps\t100\t7\t4\n',
+        "A3C\tpython3 main.py\trl\t--max-steps\t0\t100\t4\t1\t-1.000000\t7.5\n",
+    ],
+)
+def test_gavels_first_form_has_six_fields_and_its_last_ten(tmp_path: Path, text: str) -> None:
     trace = read(_write(tmp_path, text, "a.trace"), steps_per_s={"A3C": 10})
     assert (trace.run_s.tolist(), trace.cards.tolist()) == ([10], [4])
 
@@ -63,7 +69,7 @@ def test_gavels_later_form_has_ten_fields(tmp_path: Path) -> None:
         (GAVEL, {}, "give the option steps_per_s"),
         (GAVEL, {"A3C": 0}, "steps_per_s: expected numbers above 0"),
         (GAVEL, {"A3C": 1e-12, "LM (batch size 5)": 1}, "steps_per_s is too small"),
-        ("a\tb\tc\n", {"A3C": 1}, "7 or 10 fields with tabs between them"),
+        ("a\tb\tc\n", {"A3C": 1}, "6, 7 or 10 fields with tabs between them"),
         (GAVEL + "A3C\tx\n", {"A3C": 1}, "line 3: expected 7 fields, found '2 fields'"),
         (GAVEL.replace("2400", "many"), {"A3C": 1, "LM (batch size 5)": 1}, "line 1: expected a number as"),
     ],

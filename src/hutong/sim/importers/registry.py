@@ -79,7 +79,7 @@ def guess(path: Path | str) -> str:
         return "swf"
     if text.startswith("[") and '"attempts"' in text[:100_000]:
         return "philly-raw"
-    if first.count("\t") in {6, 9} and ".trace" in path.suffixes[-2:]:
+    if first.count("\t") in {5, 6, 9} and ".trace" in path.suffixes[-2:]:
         return "gavel"
     header = {each.strip().strip('"') for each in first.split(",")}
     if set(llm.AZURE) <= header or first.startswith("{"):

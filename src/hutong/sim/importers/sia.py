@@ -17,8 +17,9 @@ from hutong.sim.importers.imported import Imported, Sieve, finish
 from hutong.sim.importers.table import Floats, Table, read_table, read_text, refuse, rounded, split_table
 
 SIA = ("name", "time", "application", "num_replicas", "batch_size")
-# Gavel's form grew: command and data flags first, then a working directory, a priority and a deadline.
+# Gavel's form grew: a flag for the data, then a working directory, a priority and a deadline.
 _GAVEL = {
+    6: ("job_type", "command", "num_steps_arg", "total_steps", "arrival_time", "scale_factor"),
     7: (
         "job_type", "command", "num_steps_arg", "needs_data_dir", "total_steps", "arrival_time",
         "scale_factor",
@@ -55,7 +56,7 @@ def read_sia(path: Path, *, name: str = "", seconds: Mapping[str, float] | None 
 
 
 def read_gavel(path: Path, *, name: str = "", steps_per_s: Mapping[str, float] | None = None) -> Imported:
-    """Read a trace of Gavel, tabs between 7 or 10 fields; a job's group is its type, with its batch size.
+    """Read a trace of Gavel, tabs between 6, 7 or 10 fields; a job's group is its type, with its batch size.
 
     `steps_per_s` says how many steps a job of each type does in a second, all its cards together. The type
     alone holds for any number of cards; a type with a number (`LM (batch size 5)@4`) goes before it.
@@ -89,7 +90,7 @@ def _gavel_table(path: Path) -> Table:
     first = text.lstrip("\n").split("\n", 1)[0]
     names = _GAVEL.get(first.count("\t") + 1)
     if names is None:
-        raise refuse(path, 1, "7 or 10 fields with tabs between them", f"{first.count(chr(9)) + 1} fields")
+        raise refuse(path, 1, "6, 7 or 10 fields with tabs between them", f"{first.count(chr(9)) + 1} fields")
     return split_table(path, text, "\t", names)
 
 

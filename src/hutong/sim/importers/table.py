@@ -187,7 +187,9 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
 
 def split_table(path: Path, text: str, delimiter: str = ",", names: Sequence[str] = ()) -> Table:
     """Return the rows of a text as columns; `names` stands in for a header line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # Between tabs stand shell commands, whose quotes are their own.
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
     header = list(names)
