@@ -1,6 +1,7 @@
 """Reads the Standard Workload Format, version 2.2, as the Parallel Workloads Archive publishes it.
 
-From the published description of the 18 fields; -1 stands for "not known". Times are rounded to whole
+From the published description of the 18 fields, -1 for "not known", and the first 249 jobs of the model
+log lublin_256. Times are rounded to whole
 seconds, halves up. The archive's logs may be used freely with a reference to their page.
 """
 

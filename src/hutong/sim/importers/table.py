@@ -187,9 +187,12 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
 
 def split_table(path: Path, text: str, delimiter: str = ",", names: Sequence[str] = ()) -> Table:
     """Return the rows of a text as columns; `names` stands in for a header line."""
-    # Between tabs stand shell commands, whose quotes are their own.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    lined = io.StringIO(text, newline="")
+    if delimiter == "\t":
+        # Between tabs stand shell commands, whose quotes are their own.
+        reader = csv.reader(lined, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    else:
+        reader = csv.reader(lined, delimiter=delimiter, strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
     header = list(names)
