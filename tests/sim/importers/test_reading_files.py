@@ -120,5 +120,10 @@ def test_what_was_left_out_is_counted_and_said(tmp_path: Path) -> None:
     assert len(imported.trace) == 2
 
 
+def test_a_file_without_a_job_to_replay_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"no job to replay in Microsoft Philly.*left out: 1 without cards"):
+        read(_write(tmp_path, HEADER + "0,u,a,0,FAILED,200,5\n"))
+
+
 def test_halves_are_rounded_up() -> None:
     assert rounded(np.array([0.5, 1.49, 1.5, 2.5, -0.5])).tolist() == [1, 1, 2, 3, 0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from hutong.core.kernel.errors import Refused
 from hutong.core.placement.compiled import Ints
 from hutong.sim.trace import Trace, make_trace
 
@@ -59,8 +60,13 @@ def finish(
     chip: Sequence[str] = (),
     header: Mapping[str, str] | None = None,
 ) -> Imported:
-    """Return the rows that are kept as a trace; an empty name of a group, user or chip becomes -1."""
+    """Return the rows that are kept as a trace; an empty name of a group, user or chip becomes -1.
+
+    Raises Refused where no row is kept: such a file is not the one that was meant.
+    """
     keep = sieve.keep
+    if not keep.any():
+        raise Refused("trace", f"{name}: no job to replay in {_said(source, sieve.left_out)}")
 
     def kept(column: Ints | None) -> Ints | None:
         return None if column is None else column[keep]

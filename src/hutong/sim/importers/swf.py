@@ -1,8 +1,8 @@
 """Reads the Standard Workload Format, version 2.2, as the Parallel Workloads Archive publishes it.
 
-From the published description of the 18 fields, -1 for "not known", and the first 249 jobs of the model
-log lublin_256. Times are rounded to whole
-seconds, halves up. The archive's logs may be used freely with a reference to their page.
+From the published description of the 18 fields, with -1 for "not known", and the opening lines of the
+model log lublin_256. Times are rounded to whole seconds, halves up. The archive's logs may be used freely
+with a reference to their page.
 """
 
 from pathlib import Path
@@ -19,6 +19,9 @@ _FIELDS = (
     "job", "submit", "wait", "run", "allocated", "cpu_time", "memory", "requested", "requested_time",
     "requested_memory", "status", "user", "unix_group", "executable", "queue", "partition", "preceding",
     "think_time",
+)  # fmt: skip
+_USED = (
+    "submit", "run", "allocated", "requested", "requested_time", "status", "user", "queue", "partition",
 )  # fmt: skip
 _CANCELLED = 5
 # A job that was swapped out has one line for the whole and one of these for each of its parts.
@@ -44,7 +47,7 @@ def read_swf(
     if processors not in {"requested", "allocated"}:
         raise Refused("trace", f"processors: expected requested or allocated, found {processors!r}")
     table, header = _split(path, read_text(path))
-    numbers = {each: table.numbers(each) for each in _FIELDS}
+    numbers = {each: table.numbers(each) for each in _USED}
     submit, run, status = (numbers[each] for each in ("submit", "run", "status"))
     first, second = processors, "allocated" if processors == "requested" else "requested"
     wanted = np.where(numbers[first] > 0, numbers[first], numbers[second])
