@@ -212,7 +212,7 @@ def _accounts(accounts: Sequence[Account]) -> Ints:
             each.parent,
             each.share,
             each.used,
-            each.used // each.share,
+            1000 * each.used // each.share,
             each.cards_held,
             each.cards_limit,
         )

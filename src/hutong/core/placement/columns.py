@@ -37,9 +37,7 @@ PARENT, SHARE, USAGE, NORMALISED, CARDS_HELD, CARDS_LIMIT, ACCOUNT_COLUMNS = ran
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched.
-ORDER, BACKFILL, DEPTH, FIT_WEIGHT, WEIGHTS, WHOLE, LIVE, RUNNING, HOLD_FREE, RESERVED, STATE_ENTRIES = range(
-    11
-)
+ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, STATE_ENTRIES = range(6)
 
 
 class Order(IntEnum):
