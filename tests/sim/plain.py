@@ -51,7 +51,7 @@ class Plain:
     def turn(self, now: int) -> None:
         shut: set[int] = set()
         reserved: dict[int, tuple[int, int]] = {}
-        left = list(self.queue)
+        left, waits = list(self.queue), set()
         while left:
             job = min(left, key=lambda each: ((self.used.get(each.group, 0) if self.fair else 0), each.rank))
             left.remove(job)
@@ -60,8 +60,13 @@ class Plain:
                 self.start(job, pool, now, reserved)
             elif self.backfill == "none":
                 shut |= set(job.pools)
-            elif self.backfill == "easy":
+            elif self.backfill == "easy" and self.lane(job) not in waits:
+                waits.add(self.lane(job))
                 self.reserve(job, now, reserved)
+
+    def lane(self, job: Job) -> object:
+        """Return what jobs have in common that ask the same for the same group."""
+        return (job.pools, job.nodes, job.cards, job.group if self.fair else 0)
 
     def room(self, job: Job, pool: int) -> list[int] | None:
         """Return the nodes that the job would get: the fullest that suffice, of those the first."""

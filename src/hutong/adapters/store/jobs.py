@@ -27,6 +27,7 @@ _GUARDED = (
     "cards",
     "attempt",
     "dispatched_ms",
+    "until_ms",
     "job",
 )
 SAVE = (
@@ -51,6 +52,7 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_cards": live.cards if live else None,
         "new_attempt": live.number if live else None,
         "new_dispatched_ms": live.dispatched_ms if live else None,
+        "new_until_ms": live.until_ms if live else None,
         "new_job": encode(job),
     }
 

@@ -34,11 +34,9 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
     able = [draft for draft in drafts if not _barred(draft)]
     if not able:
         return ()
-    queue = Queue(able, desk.grounds, desk.page(), desk.rules)
+    queue = Queue(able, desk.grounds, desk.page(), desk)
     answers: list[tuple[Draft, Ticket]] = []
     placed: set[int] = set()
-    takes: list[tuple[int, int]] = []
-    free = list(queue.page.free)
     for job, pool in queue.starts():
         draft, cards = able[job], queue.cards(job, pool)
         placed.add(job)
@@ -51,17 +49,18 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
             queue.take_back(job)
             broken[draft.job.id] = str(error)
             continue
-        question, score_ppm = queue.question_of[job], queue.score_ppm(job, pool, free[pool])
-        ticket = Ticket(
-            VERSION, draft.job.id, attempt.number, "", question, len(takes), pool, cards, score_ppm
+        step, question = len(queue.takes) - 1, queue.question_of[job]
+        score_ppm = queue.score_ppm(job, pool)
+        answers.append(
+            (
+                draft,
+                Ticket(VERSION, draft.job.id, attempt.number, "", question, step, pool, cards, score_ppm),
+            )
         )
-        answers.append((draft, ticket))
-        takes.append((pool, cards))
-        free[pool] -= cards
     for job, draft in enumerate(able):
         if job not in placed:
             _wait(draft, *queue.why_not(job))
-    return _keep(queue, desk.grounds, answers, takes)
+    return _keep(queue, desk.grounds, answers)
 
 
 def _barred(draft: Draft) -> bool:
@@ -93,13 +92,19 @@ def _hold(draft: Draft, attempt: Attempt) -> bool:
 
 
 def _keep(
-    queue: Queue, grounds: Grounds, answers: Sequence[tuple[Draft, Ticket]], takes: Sequence[tuple[int, int]]
+    queue: Queue, grounds: Grounds, answers: Sequence[tuple[Draft, Ticket]]
 ) -> tuple[tuple[str, bytes], ...]:
     """Give every placed job its receipt; return the page and the grounds on which they rest."""
     if not answers:
         return ()
     ground = seal_grounds(grounds)
-    page = replace(queue.page, grounds=ground[0], questions=tuple(queue.questions), takes=tuple(takes))
+    page = replace(
+        queue.page,
+        grounds=ground[0],
+        questions=tuple(queue.questions),
+        takes=tuple(queue.takes),
+        kept=tuple(queue.kept),
+    )
     sealed = seal(page)
     for draft, ticket in answers:
         key = attempt_key(draft.job.id, ticket.attempt)
@@ -122,6 +127,7 @@ def plan_attempt(
         pue_milli=view.pue_milli,
         tdp_w=ACCELERATORS[view.accelerator].tdp_w if view.accelerator in ACCELERATORS else 0,
         placed_ms=now_ms,
+        run_ms=spec.max_duration_s * 1000,
     )
 
 
@@ -136,6 +142,7 @@ def _fact(attempt: Attempt) -> Placed:
         price_micro_per_card_hour=attempt.price_micro_per_card_hour,
         pue_milli=attempt.pue_milli,
         tdp_w=attempt.tdp_w,
+        run_ms=attempt.run_ms,
     )
 
 

@@ -5,17 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from hutong.core.book.shares import of_institution, of_project
+from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.rules import Rules
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
 from hutong.core.placement.board import Account, Class, Shelf, make_board
-from hutong.core.placement.columns import Backfill, Order
+from hutong.core.placement.columns import Order
 from hutong.core.placement.compiled import Ints
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
-from hutong.core.placement.request import HORIZON_MS, Request, request_of
+from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
 from hutong.core.work.states import Category
@@ -34,9 +37,12 @@ class Queue:
     Jobs that ask for the same by the same policy are one question, judged once.
     """
 
-    def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, rules: Rules) -> None:
+    def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, desk: Desk) -> None:
         self.drafts = drafts
         self.page = page
+        self.takes: list[tuple[int, int, int]] = []
+        self.kept: list[tuple[int, int, int, int]] = []
+        self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
         self.judged: list[Judged] = []
@@ -47,10 +53,9 @@ class Queue:
             np.int64,
         )
         self._green: dict[int, Ints] = {}
-        self._lane_of: dict[tuple[int, int], int] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
-        self.question_of = self._ask(rules)
-        self._arrays = self._arrange()
+        self.question_of = self._ask(desk.rules)
+        self._arrays = self._arrange(desk)
 
     def _ask(self, rules: Rules) -> list[int]:
         """Return the question of each job."""
@@ -82,13 +87,18 @@ class Queue:
             self._green[run_ms] = found
         return found
 
-    def _arrange(self) -> c.Arrays:
-        projects: dict[str, int] = {}
-        for draft, question in zip(self.drafts, self.question_of, strict=True):
-            project = projects.setdefault(draft.row.project, len(projects))
-            self._lane_of.setdefault((question, project), len(self._lane_of))
+    def _arrange(self, desk: Desk) -> c.Arrays:
+        projects = {project: at for at, project in enumerate(sorted({d.row.project for d in self.drafts}))}
+        accounts, first = _accounts(tuple(projects), desk)
+        lanes = [
+            (question, first + projects[draft.row.project])
+            for draft, question in zip(self.drafts, self.question_of, strict=True)
+        ]
+        lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
+        held = _held(desk, self.views)
+        waiting = len(self.drafts)
         arrays = make_board(
-            board.Rules(Order.SHARE, Backfill.GREEDY),
+            board.Rules(Order.SHARE, desk.rules.backfill),
             self._shelves(),
             [
                 Class(
@@ -97,18 +107,20 @@ class Queue:
                 )
                 for question, judged in zip(self.questions, self.judged, strict=True)
             ],
-            list(self._lane_of),
-            [Account() for _ in projects],
-            jobs=len(self.drafts),
-            running=len(self.drafts),
+            list(lane_of),
+            accounts,
+            jobs=waiting + len(held),
+            running=waiting + len(held),
             order=self._by_name,
         )  # fmt: skip
-        for job, (draft, question) in enumerate(zip(self.drafts, self.question_of, strict=True)):
-            lane = self._lane_of[question, projects[draft.row.project]]
-            run_ms = self.questions[question].request.run_ms
-            arrays.jobs[job, [c.CLASS, c.EXPECTED, c.KEY, c.LANE]] = question, run_ms, job, lane
-        for job in range(len(self.drafts)):
-            kernel.enqueue(arrays, job)
+        run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
+        rows = arrays.jobs[:waiting]
+        rows[:, c.CLASS] = self.question_of
+        rows[:, c.EXPECTED] = run_ms[self.question_of]
+        rows[:, c.KEY] = np.arange(waiting)
+        rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
+        kernel.enqueue_all(arrays, waiting)
+        kernel.occupy(arrays, waiting, held[:, 0], held[:, 1], held[:, 2])
         return arrays
 
     def _shelves(self) -> list[Shelf]:
@@ -124,25 +136,43 @@ class Queue:
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
-        arrays = self._arrays
+        arrays, at_ms = self._arrays, self.page.at_ms
         kernel.begin(arrays)
-        while (job := kernel.next_start(arrays, self.page.at_ms)) >= 0:
-            yield job, int(arrays.jobs[job, c.POOL])
+        reserved = arrays.pools[:, c.RESERVED_FROM].copy()
+        while (job := kernel.next_start(arrays, at_ms)) >= 0:
+            pool = int(arrays.jobs[job, c.POOL])
+            self._note_kept(reserved, job, pool)
+            step = len(self.takes)
+            self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
+            yield job, pool
+            if len(self.takes) > step:
+                self.free[pool] -= self.takes[step][1]
+
+    def _note_kept(self, reserved: Ints, job: int, pool: int) -> None:
+        """Note the reservations that were made on the way to a placement, as they were before it."""
+        pools = self._arrays.pools
+        for at in np.flatnonzero(pools[:, c.RESERVED_FROM] != reserved).tolist():
+            from_ms, spare = int(pools[at, c.RESERVED_FROM]), int(pools[at, c.SPARE])
+            reserved[at] = from_ms
+            if at == pool and self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED]) > from_ms:
+                spare += self.cards(job, pool)
+            self.kept.append((len(self.takes), at, from_ms, spare))
 
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
         kernel.undo(self._arrays, job)
+        self.takes.pop()
 
     def cards(self, job: int, pool: int) -> int:
         """Return the cards that a job takes in a pool."""
         question = self.question_of[job]
         return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
 
-    def score_ppm(self, job: int, pool: int, free: int) -> int:
-        """Return the score of a placement into a pool with so many cards free."""
+    def score_ppm(self, job: int, pool: int) -> int:
+        """Return the score of the placement that was yielded last."""
         question = self.question_of[job]
         judged, policy = self.judged[question], self.questions[question].policy
-        fit = c.PPM * self.cards(job, pool) // free
+        fit = c.PPM * self.cards(job, pool) // self.free[pool]
         weighted = int(judged.base[pool]) + policy.fit * fit
         return weighted // max(1, sum(weights_of(policy))) + int(judged.penalty[pool])
 
@@ -169,10 +199,41 @@ class Queue:
     def _words(self, request: Request, question: int, at: int) -> WhyNot:
         judged = self.judged[question]
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
-        view = replace(self.views[at], cards_free=int(self._arrays.pools[at, c.FREE]))
+        free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
+        if refusal is Refusal.BUSY and int(judged.asked[at]) * request.nodes <= free:
+            refusal = Refusal.KEPT
+        kept = Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
+        view = replace(self.views[at], cards_free=free, kept=kept)
         return explain(request, view, int(judged.asked[at]), refusal)
 
 
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
     return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
+
+
+def _accounts(projects: Sequence[ProjectId], desk: Desk) -> tuple[list[Account], int]:
+    """Return institutions and then projects with what they have used, and the index of the first project.
+
+    All have equal shares: of the platform among institutions, of an institution among its projects.
+    """
+    shot = desk.snapshot
+    owners = [shot.institutions.get(project, "") for project in projects]
+    above = {owner: at for at, owner in enumerate(sorted({owner for owner in owners if owner}))}
+    accounts = [Account(used=shot.served.get(of_institution(owner), 0) // 1000) for owner in above]
+    accounts += [
+        Account(parent=above.get(owner, -1), used=shot.served.get(of_project(project), 0) // 1000)
+        for project, owner in zip(projects, owners, strict=True)
+    ]
+    return accounts, len(above)
+
+
+def _held(desk: Desk, views: Sequence[PoolView]) -> Ints:
+    """Return (pool, cards, until) of the running jobs that the snapshot shows, by the index of their pool."""
+    at = {(view.site, view.pool): index for index, view in enumerate(views)}
+    rows = [
+        (at[each.site, each.pool], each.cards, each.until_ms)
+        for each in desk.snapshot.running
+        if (each.site, each.pool) in at
+    ]
+    return np.array(rows, np.int64).reshape(len(rows), 3)

@@ -50,8 +50,8 @@ class Order(IntEnum):
 class Backfill(IntEnum):
     """What a job that cannot start means for those after it.
 
-    NONE: nothing starts before it in a pool that it may use. EASY: it gets a reservation, one in each pool,
-    and later ones may start where they do not delay it (Lifka, 1995). GREEDY: nothing at all.
+    NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane gets a reservation,
+    one in each pool, and later ones may start where they do not delay it (Lifka, 1995). GREEDY: nothing.
     """
 
     NONE = 0

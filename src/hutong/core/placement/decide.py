@@ -55,7 +55,7 @@ class Decision:
     def nearest(self) -> Row | None:
         """The refused pool that is nearest to saying yes: first what only needs time."""
         refused = [row for row in self.rows if row.why_not is not None]
-        order = {"busy": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
+        order = {"busy": 0, "kept": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
         return min(
             refused,
             key=lambda row: (order.get(row.why_not.code if row.why_not else "", 4), row.site, row.pool),
@@ -68,7 +68,9 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     table = table_of(pools)
     found = judge(request, policy, table, np.array([pool.green_ppm for pool in pools], np.int64))
     need = found.asked * request.nodes
-    refusal = np.where((found.refusal == Refusal.NONE) & (need > table.free), Refusal.BUSY, found.refusal)
+    kept = (request.run_ms > table.kept_in_ms) & (need > table.spare)
+    taken = np.where(need > table.free, Refusal.BUSY, np.where(kept, Refusal.KEPT, Refusal.NONE))
+    refusal = np.where(found.refusal == Refusal.NONE, taken, found.refusal)
     eligible = refusal == Refusal.NONE
     fit = np.where(eligible, PPM * need // np.maximum(table.free, 1), 0)
     weights = weights_of(policy)

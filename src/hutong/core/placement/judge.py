@@ -52,6 +52,7 @@ class Refusal(IntEnum):
     UNREACHABLE = 10
     MAINTENANCE = 11
     BUSY = 12
+    KEPT = 13
 
 
 LASTING = Refusal.TOO_DEAR
@@ -76,13 +77,17 @@ class Table:
     free: Ints
     state: Ints
     closes_in_ms: Ints
+    kept_in_ms: Ints
+    spare: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A request against every pool. `refusal` holds everything but `BUSY`; `per_node` is 0 where a lasting
-    reason stands, `asked` the cards a node all the same. `parts` has a row for each part but `fit`; `base` is
-    their weighted sum, less the penalty times the sum of the weights.
+    """A request against every pool.
+
+    `refusal` holds all but `BUSY` and `KEPT`; `per_node` is 0 where a lasting reason stands, `asked` the
+    cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum, less
+    the penalty times the sum of the weights.
     """
 
     refusal: Ints
@@ -105,11 +110,13 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
+                NEVER if view.kept is None else view.kept.in_ms,
+                0 if view.kept is None else view.kept.spare,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 12)  # fmt: skip
+    ).reshape(len(views), 14)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     return Table(names, columns[0], chips, *columns[1:])
 
@@ -156,8 +163,8 @@ def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Ju
 def refuse(request: Request, table: Table) -> tuple[Ints, Ints]:
     """Return the cards a node that the request takes of each pool, and the first reason there that it cannot.
 
-    `BUSY` is left aside. A pool of another chip is judged as if the first ask named it: that is the change
-    that would help.
+    `BUSY` and `KEPT` are left aside. A pool of another chip is judged as if the first ask named it: that is
+    the change that would help.
     """
     first = request.asks[0].cards_per_node if request.asks else 1
     cards = np.full(len(table.chips), first, np.int64)
@@ -181,7 +188,7 @@ def _rank(request: Request, table: Table) -> Ints:
 
 
 def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
-    """Return the first reason of each pool, `BUSY` left aside: the weakest are written first."""
+    """Return the first reason of each pool, free cards left aside: the weakest are written first."""
     refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, Refusal.NONE)
     refusal = np.where(table.state > 0, table.state, refusal)
     if request.max_hourly_cost_micro is not None:

@@ -119,7 +119,9 @@ def charge(a: Arrays, account: int, cards: int, usage: int) -> None:
     while account >= 0:
         a.accounts[account, c.CARDS_HELD] += cards
         a.accounts[account, c.USAGE] += usage
-        a.accounts[account, c.NORMALISED] = 1000 * a.accounts[account, c.USAGE] // a.accounts[account, c.SHARE]
+        a.accounts[account, c.NORMALISED] = (
+            1000 * a.accounts[account, c.USAGE] // a.accounts[account, c.SHARE]
+        )
         account = a.accounts[account, c.PARENT]
 
 
@@ -200,6 +202,13 @@ def enqueue(a: Arrays, job: int) -> None:
     if before < 0 or a.state[c.BACKFILL] != 0:  # else the job before it waits, and so will this one
         first = a.candidates[a.jobs[job, c.CLASS], 0]
         a.groups[a.pools[first, c.GROUP], c.TOUCHED] = 1
+
+
+@compiled
+def enqueue_all(a: Arrays, jobs: int) -> None:
+    """Put the first so many jobs into their lanes."""
+    for job in range(jobs):
+        enqueue(a, job)
 
 
 @inlined
@@ -296,7 +305,7 @@ def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
             a.pools[pool, c.SHUT] = 1
         move_on(a, place, lane, -1)
         return
-    if a.state[c.BACKFILL] == 1:
+    if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0:
         reserve(a, job, now)
     if any_room(a, lane_class):
         a.lanes[lane, c.BEFORE] = job
@@ -331,6 +340,16 @@ def next_start(a: Arrays, now: int) -> int:
         move_on(a, place, lane, following)
         start(a, job, pool, now)
         return job
+
+
+@compiled
+def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints) -> None:
+    """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free."""
+    for place in range(len(where)):
+        job, pool = first + place, where[place]
+        a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = cards[place], until[place]
+        a.jobs[job, c.NEXT] = a.pools[pool, c.RUNS]
+        a.pools[pool, c.RUNS] = job
 
 
 @compiled

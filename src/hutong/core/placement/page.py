@@ -13,6 +13,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.documents import decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
+    Kept,
     Policy,
     PoolView,
     Request,
@@ -43,8 +44,9 @@ class Question:
 class Page:
     """The pools at one moment: `reachable` and `trouble` by site, `free` and `wait_s` by pool of each site.
 
-    `grounds` is the digest of the sites. `takes` are pairs of a pool's index and cards, in the order in which
-    the turn gave them away.
+    `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
+    the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
+    kept for a job that waits.
     """
 
     at_ms: int
@@ -54,14 +56,16 @@ class Page:
     free: tuple[int, ...]
     wait_s: tuple[int, ...]
     questions: tuple[Question, ...] = ()
-    takes: tuple[tuple[int, int], ...] = ()
+    takes: tuple[tuple[int, int, int], ...] = ()
+    kept: tuple[tuple[int, int, int, int], ...] = ()
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
     """Return every pool as it stood after so many takes, for a run of that length."""
     taken = [0] * len(page.free)
-    for where, cards in page.takes[:step]:
+    for where, cards, _ in page.takes[:step]:
         taken[where] += cards
+    kept = _kept(page, step)
     found: list[PoolView] = []
     for place, site in enumerate(grounds.sites):
         green_ppm = mean_green_ppm(site, page.at_ms, run_ms)
@@ -78,9 +82,25 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     closing,
                     reachable=page.reachable[place],
                     trouble=page.trouble[place],
+                    kept=kept.get(at),
                 )
             )
     return tuple(found)
+
+
+def _kept(page: Page, step: int) -> dict[int, Kept]:
+    """Return what is kept in each pool at a step, less what later jobs that run beyond it have taken."""
+    found = {}
+    for since, pool, from_ms, spare in page.kept:
+        if since > step:
+            continue
+        beyond = (
+            cards
+            for where, cards, question in page.takes[since:step]
+            if where == pool and page.at_ms + page.questions[question].request.run_ms > from_ms
+        )
+        found[pool] = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
+    return found
 
 
 def seal(value: Grounds | Page) -> tuple[str, bytes]:

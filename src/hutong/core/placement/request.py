@@ -53,6 +53,18 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Cards kept for a job that came first and is expected to start in `in_ms` (at `from_ms`, UTC).
+
+    A later job may have them if it ends before; `spare` cards beside them are free for longer.
+    """
+
+    in_ms: int
+    from_ms: int
+    spare: int
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
@@ -77,6 +89,7 @@ class PoolView:
     reachable: bool
     closing: Closing | None = field(default=None, metadata=LATE)
     trouble: str = field(default="", metadata=LATE)
+    kept: Kept | None = field(default=None, metadata=LATE)
 
 
 def request_of(spec: JobSpec, service_horizon_ms: int = HORIZON_MS, avoid: tuple[str, ...] = ()) -> Request:
@@ -134,6 +147,7 @@ def view_pool(
     *,
     reachable: bool,
     trouble: str = "",
+    kept: Kept | None = None,
 ) -> PoolView:
     """Return a pool as it stands now."""
     return PoolView(
@@ -154,4 +168,5 @@ def view_pool(
         reachable=reachable,
         closing=closing,
         trouble=trouble,
+        kept=kept,
     )

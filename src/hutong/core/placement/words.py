@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hutong.core.capacity.sites import Admission
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.judge import Refusal
-from hutong.core.placement.request import Closing, PoolView, Request
+from hutong.core.placement.request import Closing, Kept, PoolView, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ def explain(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> W
             return WhyNot("unreachable", "has not called for a while", "wait until it is back")
         case Refusal.MAINTENANCE if pool.closing is not None:
             return _closing(pool.closing)
+        case Refusal.KEPT if pool.kept is not None:
+            return _kept(pool, pool.kept, asked * request.nodes)
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
@@ -72,6 +74,19 @@ def _busy(pool: PoolView, need: int) -> WhyNot:
     if free:
         change = f"ask for at most {free} of its cards now, or {change}"
     return WhyNot("busy", f"{free} of {pool.nodes * pool.cards_per_node} cards free, needs {need}", change)
+
+
+def _kept(pool: PoolView, kept: Kept, need: int) -> WhyNot:
+    text = (
+        f"{pool.cards_free} cards free, but kept for a job that came first and is expected to start at "
+        f"{_moment(kept.from_ms)}"
+    )
+    change = f"wait until {need} cards are free"
+    if kept.in_ms >= 60_000:
+        change = f"max_duration: {kept.in_ms // 60_000}m or less fits before it, or {change}"
+    if kept.spare > 0:
+        change = f"ask for at most {kept.spare} of its cards now, or {change}"
+    return WhyNot("kept", text, change)
 
 
 def _closing(closing: Closing) -> WhyNot:
