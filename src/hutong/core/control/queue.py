@@ -28,6 +28,7 @@ _NEARNESS = np.full(len(Refusal), 4, np.int64)
 _NEARNESS[[Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING]] = (
     0, 0, 1, 2, 3,
 )  # fmt: skip
+_KEEPING = [c.RESERVED_FROM, c.SHUT]
 _THEIRS = frozenset({Category.INFRA, Category.LOST})
 
 
@@ -138,25 +139,29 @@ class Queue:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
         kernel.begin(arrays)
-        reserved = arrays.pools[:, c.RESERVED_FROM].copy()
+        before, waits = arrays.pools[:, _KEEPING].copy(), 0
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
             pool = int(arrays.jobs[job, c.POOL])
-            self._note_kept(reserved, job, pool)
+            if arrays.state[c.WAITS] > waits:
+                waits = int(arrays.state[c.WAITS])
+                self._note_kept(before, job, pool)
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
             yield job, pool
             if len(self.takes) > step:
                 self.free[pool] -= self.takes[step][1]
 
-    def _note_kept(self, reserved: Ints, job: int, pool: int) -> None:
-        """Note the reservations that were made on the way to a placement, as they were before it."""
-        pools = self._arrays.pools
-        for at in np.flatnonzero(pools[:, c.RESERVED_FROM] != reserved).tolist():
+    def _note_kept(self, before: Ints, job: int, pool: int) -> None:
+        """Note what was kept or shut on the way to a placement, as it was before it."""
+        pools, step = self._arrays.pools, len(self.takes)
+        now = pools[:, _KEEPING]
+        for at in np.flatnonzero((now != before).any(axis=1)).tolist():
             from_ms, spare = int(pools[at, c.RESERVED_FROM]), int(pools[at, c.SPARE])
-            reserved[at] = from_ms
             if at == pool and self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED]) > from_ms:
                 spare += self.cards(job, pool)
-            self.kept.append((len(self.takes), at, from_ms, spare))
+            shut = bool(pools[at, c.SHUT])
+            self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
+        before[:] = now
 
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
@@ -202,7 +207,7 @@ class Queue:
         free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
         if refusal is Refusal.BUSY and int(judged.asked[at]) * request.nodes <= free:
             refusal = Refusal.KEPT
-        kept = Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
+        kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
         view = replace(self.views[at], cards_free=free, kept=kept)
         return explain(request, view, int(judged.asked[at]), refusal)
 

@@ -36,8 +36,9 @@ FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6
 PARENT, SHARE, USAGE, NORMALISED, CARDS_HELD, CARDS_LIMIT, ACCOUNT_COLUMNS = range(7)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
-# Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched.
-ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, STATE_ENTRIES = range(6)
+# Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
+# WAITS counts the jobs of a pass for which something was kept or shut.
+ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, STATE_ENTRIES = range(7)
 
 
 class Order(IntEnum):

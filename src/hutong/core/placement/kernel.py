@@ -231,6 +231,7 @@ def begin(a: Arrays) -> None:
                 a.lanes[live, c.ALIVE] = lane
                 live += 1
     a.state[c.LIVE] = live
+    a.state[c.WAITS] = 0
 
 
 @inlined
@@ -303,9 +304,11 @@ def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
             if pool < 0:
                 break
             a.pools[pool, c.SHUT] = 1
+        a.state[c.WAITS] += 1
         move_on(a, place, lane, -1)
         return
     if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0:
+        a.state[c.WAITS] += 1
         reserve(a, job, now)
     if any_room(a, lane_class):
         a.lanes[lane, c.BEFORE] = job

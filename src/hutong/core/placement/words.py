@@ -41,6 +41,9 @@ def explain(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> W
             return _closing(pool.closing)
         case Refusal.KEPT if pool.kept is not None:
             return _kept(pool, pool.kept, asked * request.nodes)
+        case Refusal.KEPT:
+            text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
+            return WhyNot("kept", text, "wait for its turn")
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
