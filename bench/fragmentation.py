@@ -8,6 +8,7 @@ are Go's and ours are not, so the two means are of different samples: each is sh
 | row | what is measured | baseline |
 |---|---|---|
 | openb_<workload>_<policy>_allocation | mean allocation over the seeds | the same policy as published; FGD for `hutong` |
+| openb_<workload>_<policy>_at_90 | the same when pods that ask for 90 % have arrived: what is refused early shows here | the same |
 | openb_placements_per_s_<policy> | pods over the seconds of the kernel, compiled before | the published simulator, as its README has it |
 
 Parity: every known policy is within 0.3 points of its published mean, or within the 95 % interval of the
@@ -47,6 +48,7 @@ PUBLISHED = {
 PARITY_POINTS = 0.3
 FIRST_SEED = 42
 PERCENT = 130
+EARLY = 90
 # "About 10 minutes" for about 10,800 pods on two virtual CPUs, says the README of FGD's simulator.
 _PEER_PODS_PER_S = 18
 # Student's t at 97.5 % by degrees of freedom, 1 to 30 (a table of any textbook); 1.96 beyond.
@@ -58,12 +60,17 @@ _T = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One policy on one workload: allocations in %, ours by seed and as published; pods and kernel seconds."""
+    """One policy on one workload: allocations in %, ours by seed and as published; pods and kernel seconds.
+
+    `early` and `published_early` are those at 90 % arrival.
+    """
 
     workload: str
     policy: NodePolicy
     ours: tuple[float, ...]
     published: tuple[float, ...]
+    early: tuple[float, ...]
+    published_early: tuple[float, ...]
     pods: int
     seconds: float
 
@@ -89,27 +96,33 @@ def interval(values: Sequence[float]) -> float:
     return float(quantile * stdev(values) / len(values) ** 0.5)
 
 
-def read_published(path: Path) -> dict[tuple[str, str], tuple[float, ...]]:
-    """Return the published allocations at 130 % by workload and policy, in the order of their seeds."""
-    found: dict[tuple[str, str], list[float]] = {}
+Published = dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]]
+
+
+def read_published(path: Path) -> Published:
+    """Return the published allocations by workload and policy at 130 % and at 90 %, in the order of their seeds."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             workload = row["workload"].removeprefix("openb_pod_list_")
-            found.setdefault((workload, row["sc_policy"]), []).append(float(row[str(PERCENT)]))
-    return {key: tuple(values) for key, values in found.items()}
+            found.setdefault((workload, row["sc_policy"]), []).append(
+                (float(row[str(PERCENT)]), float(row[str(EARLY)]))
+            )
+    return {key: (tuple(v[0] for v in pairs), tuple(v[1] for v in pairs)) for key, pairs in found.items()}
 
 
-def measure(
-    name: str, workload: Workload, policy: NodePolicy, seeds: int, published: tuple[float, ...]
-) -> Result:
+def measure(name: str, workload: Workload, policy: NodePolicy, seeds: int, published: Published) -> Result:
     """Run one policy on one workload for that many seeds from 42 on."""
-    ours, pods, seconds = [], 0, 0.0
+    ours, early, pods, seconds = [], [], 0, 0.0
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         outcome = experiment(workload, policy, seed, PERCENT, time.perf_counter_ns)
-        ours.append(outcome.curve()[PERCENT])
+        curve = outcome.curve()
+        ours.append(curve[PERCENT])
+        early.append(curve[EARLY])
         pods += len(outcome.placed)
         seconds += outcome.spent_ns / 1e9
-    return Result(name, policy, tuple(ours), published, pods, seconds)
+    theirs, theirs_early = published[name, PUBLISHED[policy]]
+    return Result(name, policy, tuple(ours), theirs, tuple(early), theirs_early, pods, seconds)
 
 
 def parity(results: Sequence[Result]) -> list[str]:
@@ -125,7 +138,15 @@ def show(results: Sequence[Result], console: Console) -> None:
     """Print a table a workload."""
     for name in dict.fromkeys(r.workload for r in results):
         table = Table(title=f"openb {name}: allocation at {PERCENT} % arrival, %")
-        for column in ("policy", "ours", "published", "difference", "placements/s"):
+        for column in (
+            "policy",
+            "ours",
+            "published",
+            "difference",
+            f"at {EARLY} %",
+            "published",
+            "placements/s",
+        ):
             table.add_column(column, justify="left" if column == "policy" else "right")
         for r in results:
             if r.workload == name:
@@ -135,6 +156,8 @@ def show(results: Sequence[Result], console: Console) -> None:
                     f"{fmean(r.ours):.2f} ± {interval(r.ours):.2f}",
                     f"{fmean(r.published):.2f} ± {interval(r.published):.2f}{beside}",
                     f"{r.difference:+.2f}",
+                    f"{fmean(r.early):.2f}",
+                    f"{fmean(r.published_early):.2f}",
                     f"{r.pods / r.seconds:,.0f}",
                 )
         console.print(table)
@@ -149,6 +172,8 @@ def rows(results: Sequence[Result]) -> list[dict[str, str | float]]:
             "FGD published" if r.policy is NodePolicy.HUTONG else f"FGD published, {PUBLISHED[r.policy][3:]}"
         )
         lines.append(_row(label, round(fmean(r.ours), 3), "%", source, round(fmean(r.published), 3)))
+        label = label.replace("_allocation", f"_at_{EARLY}")
+        lines.append(_row(label, round(fmean(r.early), 3), "%", source, round(fmean(r.published_early), 3)))
     for policy in dict.fromkeys(r.policy for r in results):
         pods = sum(r.pods for r in results if r.policy is policy)
         seconds = sum(r.seconds for r in results if r.policy is policy)
@@ -220,7 +245,7 @@ def _measure_all(
     names: Sequence[str],
     policies: Sequence[NodePolicy],
     seeds: int,
-    published: dict[tuple[str, str], tuple[float, ...]],
+    published: Published,
     console: Console,
 ) -> list[Result]:
     results: list[Result] = []
@@ -231,7 +256,7 @@ def _measure_all(
             continue
         workload = read_workload(folder / "openb_node_list_gpu_node.csv", pods)
         experiment(workload, NodePolicy.HUTONG, FIRST_SEED, 1)  # compiles, or loads what was compiled
-        results += [measure(name, workload, p, seeds, published[name, PUBLISHED[p]]) for p in policies]
+        results += [measure(name, workload, p, seeds, published) for p in policies]
     return results
 
 

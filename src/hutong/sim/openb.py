@@ -8,7 +8,6 @@ experiment, not the same run.
 """
 
 import csv
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,14 @@ from hutong.core.placement.node_scores import NodePolicy
 from hutong.core.placement.nodes import NodePlacer, Nodes, PodTypes
 
 _MILLI = 1000
-# The mix that fragmentation is measured by: the commonest types that make up 95 % of the pods.
-_POPULAR_PERCENT = 95
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A list of pods on a cluster: `kinds` (P) are indexes into `types`, `demand` is the expected mix."""
+    """A list of pods on a cluster: `kinds` (P) are indexes into `types`, which also count them."""
 
     nodes: Nodes
     types: PodTypes
-    demand: PodTypes
     kinds: Ints
 
     @property
@@ -87,7 +83,7 @@ def read_workload(nodes_file: Path, pods_file: Path) -> Workload:
     distinct, kinds, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     cpu, memory, cards, milli, masks = distinct.T
     types = PodTypes(cpu, memory, cards, milli, masks, counts.astype(np.int64))
-    return Workload(nodes, types, _popular(table), kinds.reshape(-1).astype(np.int64))
+    return Workload(nodes, types, kinds.reshape(-1).astype(np.int64))
 
 
 def inflate(workload: Workload, percent: int, seed: int) -> Ints:
@@ -119,30 +115,13 @@ def experiment(
     random = np.random.default_rng((seed, 1))
     order = random.permutation(len(workload.nodes)).astype(np.int64)
     draws = random.integers(1 << 62, size=len(stream), dtype=np.int64)
-    placer = NodePlacer(workload.nodes, workload.types, workload.demand, policy, order)
+    placer = NodePlacer(workload.nodes, workload.types, policy, order)
     start_ns = clock_ns()
     placed = placer.place(stream, draws)
     spent_ns = clock_ns() - start_ns
     asked = (workload.types.cards * workload.types.milli)[stream]
     allocated = np.cumsum(np.where(placed[:, 0] >= 0, asked, 0))
     return Outcome(np.cumsum(asked), allocated, placed, workload.capacity_milli, spent_ns)
-
-
-def _popular(table: Ints) -> PodTypes:
-    """Return the commonest types, memory left out, ties by the larger request as in FGD."""
-    counts = Counter(
-        (int(cpu), int(milli), int(cards), int(models)) for cpu, _, cards, milli, models in table
-    )
-    ranked = sorted(((count, *key) for key, count in counts.items()), reverse=True)
-    reached = 0
-    chosen = []
-    for row in ranked:
-        if reached * 100 >= _POPULAR_PERCENT * len(table):
-            break
-        reached += row[0]
-        chosen.append(row)
-    weight, cpu, milli, cards, models = np.array(chosen, dtype=np.int64).T
-    return PodTypes(cpu, np.zeros_like(cpu), cards, milli, models, weight)
 
 
 def _mask(text: str | None, bits: dict[str, int]) -> int:

@@ -13,8 +13,12 @@ from hutong.core.placement import node_scores, nodes
 from hutong.core.placement.compiled import Ints
 from hutong.core.placement.fragmentation import (
     CARD,
+    S_WEIGHT,
+    demand_on,
     filled_loss,
+    merge_types,
     next_pod_loss,
+    scarce_weights,
     sigmoid_steps,
     stepped,
 )
@@ -82,7 +86,7 @@ def replay(placed: Ints, stream: Ints) -> Ints:
 @given(seed=st.integers(0, 1 << 32))
 def test_nothing_is_taken_twice_and_all_that_fits_is_placed(policy: NodePolicy, seed: int) -> None:
     stream, draws = random_stream(seed)
-    placer = NodePlacer(CLUSTER, TYPES, TYPES, policy, np.random.default_rng(seed).permutation(len(CLUSTER)))
+    placer = NodePlacer(CLUSTER, TYPES, policy, np.random.default_rng(seed).permutation(len(CLUSTER)))
     placed = placer.place(stream, draws)
     free = replay(placed, stream)
     assert free.min() >= 0
@@ -97,9 +101,9 @@ def test_nothing_is_taken_twice_and_all_that_fits_is_placed(policy: NodePolicy, 
 @pytest.mark.parametrize("policy", list(NodePolicy))
 def test_kept_scores_are_those_computed_anew(policy: NodePolicy) -> None:
     stream, draws = random_stream(7, 50)
-    kept = NodePlacer(CLUSTER, TYPES, TYPES, policy)
+    kept = NodePlacer(CLUSTER, TYPES, policy)
     for at in range(len(stream)):
-        anew = NodePlacer(CLUSTER, TYPES, TYPES, policy)
+        anew = NodePlacer(CLUSTER, TYPES, policy)
         anew._free, anew._tags = kept._free.copy(), kept._tags.copy()
         one, number = stream[at : at + 1], draws[at : at + 1]
         assert np.array_equal(kept.place(one, number), anew.place(one, number)), at
@@ -108,7 +112,7 @@ def test_kept_scores_are_those_computed_anew(policy: NodePolicy) -> None:
 @pytest.mark.parametrize("policy", [NodePolicy.GPU_CLUSTERING, NodePolicy.FGD, NodePolicy.HUTONG])
 def test_a_released_pod_leaves_the_cluster_as_it_was(policy: NodePolicy) -> None:
     stream, _ = random_stream(3)
-    placer = NodePlacer(CLUSTER, TYPES, TYPES, policy)
+    placer = NodePlacer(CLUSTER, TYPES, policy)
     first = placer.place(stream)
     for kind, (node, mask) in zip(stream, first, strict=True):
         if node >= 0:
@@ -121,9 +125,9 @@ def test_one_call_or_many_and_the_plain_program_or_the_compiled_place_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stream, draws = random_stream(11, 40)
-    compiled = {p: NodePlacer(CLUSTER, TYPES, TYPES, p).place(stream, draws) for p in NodePolicy}
+    compiled = {p: NodePlacer(CLUSTER, TYPES, p).place(stream, draws) for p in NodePolicy}
     for policy, placed in compiled.items():
-        placer = NodePlacer(CLUSTER, TYPES, TYPES, policy)
+        placer = NodePlacer(CLUSTER, TYPES, policy)
         parts = [placer.place(stream[:13], draws[:13]), placer.place(stream[13:], draws[13:])]
         assert np.array_equal(np.concatenate(parts), placed), policy
     for module in (node_scores, nodes):
@@ -131,29 +135,55 @@ def test_one_call_or_many_and_the_plain_program_or_the_compiled_place_the_same(
             if hasattr(value, "py_func"):
                 monkeypatch.setattr(module, name, plain(value))
     for policy, placed in compiled.items():
-        assert np.array_equal(NodePlacer(CLUSTER, TYPES, TYPES, policy).place(stream, draws), placed), policy
+        assert np.array_equal(NodePlacer(CLUSTER, TYPES, policy).place(stream, draws), placed), policy
+
+
+def demand(*rows: tuple[int, int, int, int, int, int], model: int = A) -> Ints:
+    table = types_of(*rows).table()
+    return demand_on(model, table, table[:, S_WEIGHT], ints(*[1] * len(table)))
 
 
 def test_the_next_pods_loss_by_hand() -> None:
     # 500 free on a card: a pod of 470 fits and loses nothing, one of 600 all, one without a card all too.
-    demand = types_of((1_000, 0, 1, 470, 0, 3), (1_000, 0, 1, 600, 0, 2), (1_000, 0, 0, 0, 0, 1)).table()
-    assert next_pod_loss(2_000, ints(500, 0, 0, 0, 0, 0, 0, 0), A, demand) == 3 * 0 + 2 * 500 + 1 * 500
+    mix = demand((1_000, 0, 1, 470, 0, 3), (1_000, 0, 1, 600, 0, 2), (1_000, 0, 0, 0, 0, 1))
+    assert next_pod_loss(2_000, ints(500, 0, 0, 0, 0, 0, 0, 0), mix) == 3 * 0 + 2 * 500 + 1 * 500
     # A second card of 1000 lets both in: to the one of 600 the first card is still lost.
-    assert next_pod_loss(2_000, ints(500, 1000, 0, 0, 0, 0, 0, 0), A, demand) == 2 * 500 + 1_500
+    assert next_pod_loss(2_000, ints(500, 1000, 0, 0, 0, 0, 0, 0), mix) == 2 * 500 + 1_500
     # Without the cores, or the model, all is lost to all.
-    assert next_pod_loss(999, ints(500, 0, 0, 0, 0, 0, 0, 0), A, demand) == 6 * 500
-    assert next_pod_loss(9_999, ONE_CARD, A, types_of((1, 0, 1, 500, B, 4)).table()) == 4 * 1000
+    assert next_pod_loss(999, ints(500, 0, 0, 0, 0, 0, 0, 0), mix) == 6 * 500
+    assert next_pod_loss(9_999, ONE_CARD, demand((1, 0, 1, 500, B, 4))) == 4 * 1000
 
 
 def test_the_filled_loss_by_hand() -> None:
-    # Two cards and cores for one pod of 400 only: 1600 of 2000 are lost to that type (weight 3); to the type of
+    # Two cards, cores for one pod of 400 only: 1600 of 2000 are lost to that type (weight 3); to the type of
     # 1000 with few cores nothing is (weight 1), so nothing is lost at best.
-    demand = types_of((5_000, 0, 1, 400, 0, 3), (2_000, 0, 1, 1000, 0, 1)).table()
+    mix = demand((5_000, 0, 1, 400, 0, 3), (2_000, 0, 1, 1000, 0, 1))
     two = ints(1000, 1000, 0, 0, 0, 0, 0, 0)
-    assert filled_loss(6_000, two, A, demand) == 3 * 1_600 + 1 * 0 + 4 * 0
-    # With cores for two of 400 on one card, and for no whole card: 200 is lost at best too.
-    assert filled_loss(10_000, ONE_CARD, A, demand[:1]) == 3 * 200 + 3 * 200
-    assert filled_loss(10_000, ints(0, 0, 0, 0, 0, 0, 0, 0), A, demand) == 0
+    assert filled_loss(6_000, two, mix, 4) == 3 * 1_600 + 1 * 0 + 4 * 0
+    # With cores for two of 400 on one card, and nobody else: 200 is lost at best too.
+    assert filled_loss(10_000, ONE_CARD, demand((5_000, 0, 1, 400, 0, 3)), 4) == 3 * 200 + 4 * 200
+    assert filled_loss(10_000, ints(0, 0, 0, 0, 0, 0, 0, 0), mix, 4) == 0
+
+
+def test_types_are_merged_without_memory_and_the_commonest_make_up_95_percent() -> None:
+    table = types_of(
+        (1_000, 7, 1, 500, 0, 60), (1_000, 9, 1, 500, 0, 30), (2_000, 7, 0, 0, 0, 4),
+        (3_000, 7, 1, 1000, 0, 4), (9_000, 7, 1, 1000, A, 2),
+    ).table()  # fmt: skip
+    merged, common = merge_types(table)
+    assert merged[:, [0, 5]].tolist() == [[1_000, 90], [2_000, 4], [3_000, 4], [9_000, 2]]
+    # 90 % is not enough, nor is 94 % with the larger of the two types of four pods; 98 % is.
+    assert common.tolist() == [1, 1, 1, 0]
+
+
+def test_a_type_weighs_more_the_less_of_the_cluster_could_be_filled_with_it() -> None:
+    table = types_of(
+        (1_000, 0, 1, 1000, 0, 3), (1_000, 0, 1, 1000, B, 3), (96_000, 0, 8, 1000, 0, 1),
+        (1, 0, 8, 1000, B, 1), (1, 0, 0, 0, 0, 5),
+    ).table()  # fmt: skip
+    weights = scarce_weights(table, CLUSTER.cpu_milli, CLUSTER.cards, CLUSTER.model)
+    # Of 15 cards all, the 3 of model B, the 8 of the large node, and none; the last asks for no card.
+    assert weights.tolist() == [64 * 3, 64 * 3 * 5, 64 * 15 // 8, 0, 0]
 
 
 def test_the_steps_are_those_of_the_sigmoid() -> None:
@@ -190,15 +220,23 @@ def test_ties_go_to_the_first_in_the_order_given() -> None:
     same = nodes_of(*[(8_000, 8_000, 1, A)] * 3)
     one = types_of((1_000, 1, 1, 1000, 0, 1))
     for policy in (NodePolicy.BEST_FIT, NodePolicy.FGD, NodePolicy.HUTONG):
-        placed = NodePlacer(same, one, one, policy, ints(2, 0, 1)).place(ints(0, 0, 0, 0))
+        placed = NodePlacer(same, one, policy, ints(2, 0, 1)).place(ints(0, 0, 0, 0))
         assert placed.tolist() == [[2, 1], [0, 1], [1, 1], [NOWHERE, 0]], policy
+
+
+def test_our_policy_keeps_scarce_cards_for_those_who_need_them() -> None:
+    # The small pod fits the rare model more tightly, but one pod in two can use no other model.
+    pair = nodes_of((8_000, 9_000, 1, A), (16_000, 9_000, 2, B), (16_000, 9_000, 2, B))
+    mix = types_of((4_000, 1, 1, 1000, 0, 1), (4_000, 1, 1, 1000, A, 1))
+    placed = NodePlacer(pair, mix, NodePolicy.HUTONG).place(ints(0, 0, 0, 0, 1))
+    assert placed[-1].tolist() == [0, 1]
 
 
 def test_our_policy_keeps_cores_beside_cards_that_still_need_them() -> None:
     # A pod without cards would strand the free card of the first node; the second node's cards are all taken.
     pair = nodes_of((8_000, 9_000, 1, A), (8_000, 9_000, 0, 0))
     mix = types_of((8_000, 1, 0, 0, 0, 1), (4_000, 1, 1, 1000, 0, 1))
-    placed = NodePlacer(pair, mix, mix, NodePolicy.HUTONG).place(ints(0, 1))
+    placed = NodePlacer(pair, mix, NodePolicy.HUTONG).place(ints(0, 1))
     assert placed.tolist() == [[1, 0], [0, 1]]
 
 
@@ -212,10 +250,10 @@ def test_our_policy_keeps_cores_beside_cards_that_still_need_them() -> None:
 )
 def test_what_cannot_be_is_refused(cluster: Nodes, pods: PodTypes, code: str) -> None:
     with pytest.raises(Refused) as caught:
-        NodePlacer(cluster, pods, pods, NodePolicy.FGD)
+        NodePlacer(cluster, pods, NodePolicy.FGD)
     assert caught.value.code == code
 
 
 def test_an_order_that_is_no_permutation_is_refused() -> None:
     with pytest.raises(Refused, match="once"):
-        NodePlacer(CLUSTER, TYPES, TYPES, NodePolicy.FGD, ints(0, 0, 1, 2, 3))
+        NodePlacer(CLUSTER, TYPES, NodePolicy.FGD, ints(0, 0, 1, 2, 3))

@@ -133,25 +133,25 @@ def tag_of(spec: Ints) -> int:
 
 
 @compiled
-def _gain(policy: int, before: int, cpu: int, cards: Ints, model: int, demand: Ints, steps: Ints) -> int:
+def _gain(policy: int, before: int, cpu: int, cards: Ints, demand: Ints, steps: Ints, at_best: int) -> int:
     """Return how much less a node loses once it is as given: FGD's in steps of its sigmoid, ours as it is."""
     if policy == _FGD:
-        return stepped(before - next_pod_loss(cpu, cards, model, demand), steps)
-    return before - filled_loss(cpu, cards, model, demand)
+        return stepped(before - next_pod_loss(cpu, cards, demand), steps)
+    return before - filled_loss(cpu, cards, demand, at_best)
 
 
 @compiled
 def loss_score(
-    policy: int, free: Ints, fixed: Ints, spec: Ints, demand: Ints, steps: Ints, trial: Ints
+    policy: int, free: Ints, spec: Ints, demand: Ints, steps: Ints, at_best: int, trial: Ints
 ) -> int:
-    """Return 16 x score + card for a node that fits: the card that gains most, the first of equals."""
+    """Return SHIFT x score + card for a node that fits: the card that gains most, the first of equals."""
     for card in range(MAX_CARDS):
         trial[card] = free[CARD + card]
-    model, milli = fixed[MODEL], spec[S_MILLI]
+    milli = spec[S_MILLI]
     if policy == _FGD:
-        before = next_pod_loss(free[CPU], trial, model, demand)
+        before = next_pod_loss(free[CPU], trial, demand)
     else:
-        before = filled_loss(free[CPU], trial, model, demand)
+        before = filled_loss(free[CPU], trial, demand, at_best)
     cpu = free[CPU] - spec[S_CPU]
     if spec[S_CARDS] != 1 or milli == CARD_MILLI:
         wanted = spec[S_CARDS]
@@ -159,7 +159,7 @@ def loss_score(
             if wanted > 0 and trial[card] == CARD_MILLI:
                 trial[card] = 0
                 wanted -= 1
-        return SHIFT * _gain(policy, before, cpu, trial, model, demand, steps)
+        return SHIFT * _gain(policy, before, cpu, trial, demand, steps, at_best)
     best, chosen = NO_SCORE, 0
     for card in range(MAX_CARDS):
         left = free[CARD + card]
@@ -172,7 +172,7 @@ def loss_score(
         if twin:
             continue
         trial[card] = left - milli
-        score = _gain(policy, before, cpu, trial, model, demand, steps)
+        score = _gain(policy, before, cpu, trial, demand, steps, at_best)
         trial[card] = left
         if score > best:
             best, chosen = score, card

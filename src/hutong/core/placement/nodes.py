@@ -14,6 +14,7 @@ from hutong.core.placement.fragmentation import (
     CARD,
     CARD_MILLI,
     CPU,
+    GROUP,
     MAX_CARDS,
     MEMORY,
     S_CARDS,
@@ -21,6 +22,10 @@ from hutong.core.placement.fragmentation import (
     S_MEMORY,
     S_MILLI,
     S_WEIGHT,
+    SCARCITY,
+    demand_on,
+    merge_types,
+    scarce_weights,
     sigmoid_steps,
 )
 from hutong.core.placement.node_scores import (
@@ -105,8 +110,8 @@ def _best_node(scores: Ints) -> int:
 
 @compiled
 def _refresh(
-    policy: int, kind: int, free: Ints, fixed: Ints, tags: Ints, specs: Ints, demand: Ints, steps: Ints,
-    scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int, trial: Ints,
+    policy: int, kind: int, free: Ints, fixed: Ints, tags: Ints, specs: Ints, demand: Ints, bounds: Ints,
+    steps: Ints, at_best: int, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int, trial: Ints,
 ) -> None:  # fmt: skip
     """Score again, for one spec, the nodes that changed since it was scored last."""
     nodes = free.shape[0]
@@ -125,16 +130,17 @@ def _refresh(
             score = plain_score(policy, free[node], fixed[node], tags[node], specs[kind])
             scores[kind, node] = SHIFT * score + max(tightest(free[node], specs[kind, S_MILLI]), 0)
         else:
-            scores[kind, node] = loss_score(
-                policy, free[node], fixed[node], specs[kind], demand, steps, trial
-            )
+            group = fixed[node, GROUP]
+            wanted = demand[bounds[group] : bounds[group + 1]]
+            scores[kind, node] = loss_score(policy, free[node], specs[kind], wanted, steps, at_best, trial)
     seen[kind] = head
 
 
 @compiled
 def _run(
     policy: int, stream: Ints, draws: Ints, free: Ints, fixed: Ints, tags: Ints, specs: Ints, demand: Ints,
-    steps: Ints, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int, placed: Ints,
+    bounds: Ints, steps: Ints, at_best: int, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int,
+    placed: Ints,
 ) -> int:  # fmt: skip
     """Place a stream of pods; fill `placed` (P, 2) with node and card mask; return the ring's new head."""
     nodes = free.shape[0]
@@ -142,7 +148,8 @@ def _run(
     for pod in range(stream.shape[0]):
         kind = stream[pod]
         _refresh(
-            policy, kind, free, fixed, tags, specs, demand, steps, scores, seen, ring, changed, head, trial
+            policy, kind, free, fixed, tags, specs, demand, bounds, steps, at_best, scores, seen, ring,
+            changed, head, trial,
         )  # fmt: skip
         if policy == _RANDOM:
             chosen = _drawn_node(scores[kind], draws[pod])
@@ -177,6 +184,7 @@ class Nodes:
 class PodTypes:
     """Distinct pod specs, one entry each (S), and how many pods of each are expected (`weight`).
 
+    These counts are the mix that `fgd` and `hutong` measure losses by.
     `milli` is asked of each of `cards`: 1000, or less of one card; 0 without cards. `models` is a mask of the
     models that will do, 0 for any. Memory does not count towards fragmentation, as in FGD.
     """
@@ -204,9 +212,7 @@ class NodePlacer:
     are kept per pod type and node, and only the nodes that changed since are scored again.
     """
 
-    def __init__(
-        self, nodes: Nodes, types: PodTypes, demand: PodTypes, policy: NodePolicy, order: Ints | None = None
-    ) -> None:
+    def __init__(self, nodes: Nodes, types: PodTypes, policy: NodePolicy, order: Ints | None = None) -> None:
         _check(nodes, types)
         count = len(nodes)
         self._order = np.arange(count) if order is None else np.asarray(order, dtype=np.int64)
@@ -219,17 +225,35 @@ class NodePlacer:
         cards = nodes.cards[self._order]
         for card in range(MAX_CARDS):
             self._free[:, CARD + card] = np.where(cards > card, CARD_MILLI, 0)
-        self._fixed = np.ascontiguousarray(np.stack((cards, nodes.model[self._order]), axis=1))
+        models, group = np.unique(nodes.model[self._order], return_inverse=True)
+        self._fixed = np.ascontiguousarray(
+            np.stack((cards, models[group.reshape(-1)], group.reshape(-1)), axis=1).astype(np.int64)
+        )
         self._tags = np.zeros((count, MAX_CARDS + 1), np.int64)
         self._specs = types.table()
-        mix = demand.table()
-        self._demand = np.ascontiguousarray(mix[np.argsort(mix[:, S_MILLI], kind="stable")])
-        self._steps = sigmoid_steps(int(self._demand[:, S_WEIGHT].sum()))
+        self._know(nodes, models)
         self._scores = np.zeros((len(types), count), np.int64)
         self._seen = np.full(len(types), -1, np.int64)
         self._ring = np.zeros(count, np.int64)
         self._changed = np.full(count, -1, np.int64)
         self._head = 0
+
+    def _know(self, nodes: Nodes, models: Ints) -> None:
+        """Set out the demand on each model, in the weights of the policy."""
+        mix, common = merge_types(self._specs)
+        if self._policy is NodePolicy.HUTONG:
+            weights = scarce_weights(mix, nodes.cpu_milli, nodes.cards, nodes.model)
+            self._at_best = SCARCITY * int(mix[:, S_WEIGHT].sum())
+        else:
+            mix, common = mix[common == 1], common[common == 1]
+            weights = mix[:, S_WEIGHT]
+            self._at_best = 0
+        if MAX_CARDS * CARD_MILLI * (int(weights.sum()) + self._at_best) >= -NO_SCORE:
+            raise Refused("bad_weights", "the pods that are expected are too many to add up")
+        parts = [demand_on(int(model), mix, weights, common) for model in models]
+        self._demand = np.concatenate(parts)
+        self._bounds = np.cumsum([0, *map(len, parts)]).astype(np.int64)
+        self._steps = sigmoid_steps(int(weights.sum()))
 
     @property
     def free(self) -> Ints:
@@ -247,8 +271,8 @@ class NodePlacer:
         placed = np.empty((len(stream), 2), np.int64)
         self._head = _run(
             int(self._policy), stream, numbers, self._free, self._fixed, self._tags, self._specs,
-            self._demand, self._steps, self._scores, self._seen, self._ring, self._changed, self._head,
-            placed,
+            self._demand, self._bounds, self._steps, self._at_best, self._scores, self._seen, self._ring,
+            self._changed, self._head, placed,
         )  # fmt: skip
         some = placed[:, 0] >= 0
         placed[some, 0] = self._order[placed[some, 0]]
