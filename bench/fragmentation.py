@@ -9,7 +9,7 @@ are Go's and ours are not, so the two means are of different samples: each is sh
 |---|---|---|
 | openb_<workload>_<policy>_allocation | mean allocation over the seeds | the same policy as published; FGD for `hutong` |
 | openb_<workload>_<policy>_at_90 | the same when pods that ask for 90 % have arrived: what is refused early shows here | the same |
-| openb_placements_per_s_<policy> | pods over the seconds of the kernel, compiled before | the published simulator, as its README has it |
+| openb_placements_per_s_<policy> | pods over the CPU seconds of the kernel, compiled before | the published simulator, as its README has it |
 
 Parity: every known policy is within 0.3 points of its published mean, or within the 95 % interval of the
 difference where that is wider (the order of the nodes alone moves `gpu_packing` and `gpu_clustering` by more).
@@ -60,7 +60,7 @@ _T = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One policy on one workload: allocations in %, ours by seed and as published; pods and kernel seconds.
+    """One policy on one workload: allocations in %, ours by seed and as published; pods and CPU seconds.
 
     `early` and `published_early` are those at 90 % arrival.
     """
@@ -115,7 +115,7 @@ def measure(name: str, workload: Workload, policy: NodePolicy, seeds: int, publi
     """Run one policy on one workload for that many seeds from 42 on."""
     ours, early, pods, seconds = [], [], 0, 0.0
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        outcome = experiment(workload, policy, seed, PERCENT, time.perf_counter_ns)
+        outcome = experiment(workload, policy, seed, PERCENT, time.process_time_ns)
         curve = outcome.curve()
         ours.append(curve[PERCENT])
         early.append(curve[EARLY])

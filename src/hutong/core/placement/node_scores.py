@@ -133,25 +133,31 @@ def tag_of(spec: Ints) -> int:
 
 
 @compiled
+def loss_of(policy: int, cpu: int, cards: Ints, demand: Ints, at_best: int) -> int:
+    """Return what a node loses by the measure of the policy, `fgd` or `hutong`."""
+    if policy == _FGD:
+        return next_pod_loss(cpu, cards, demand)
+    return filled_loss(cpu, cards, demand, at_best)
+
+
+@compiled
 def _gain(policy: int, before: int, cpu: int, cards: Ints, demand: Ints, steps: Ints, at_best: int) -> int:
     """Return how much less a node loses once it is as given: FGD's in steps of its sigmoid, ours as it is."""
-    if policy == _FGD:
-        return stepped(before - next_pod_loss(cpu, cards, demand), steps)
-    return before - filled_loss(cpu, cards, demand, at_best)
+    gain = before - loss_of(policy, cpu, cards, demand, at_best)
+    return stepped(gain, steps) if policy == _FGD else gain
 
 
 @compiled
 def loss_score(
-    policy: int, free: Ints, spec: Ints, demand: Ints, steps: Ints, at_best: int, trial: Ints
+    policy: int, free: Ints, spec: Ints, before: int, demand: Ints, steps: Ints, at_best: int, trial: Ints
 ) -> int:
-    """Return SHIFT x score + card for a node that fits: the card that gains most, the first of equals."""
+    """Return SHIFT x score + card for a node that fits: the card that gains most, the first of equals.
+
+    `before` is what the node loses without the pod; `trial` (8) is scratch.
+    """
     for card in range(MAX_CARDS):
         trial[card] = free[CARD + card]
     milli = spec[S_MILLI]
-    if policy == _FGD:
-        before = next_pod_loss(free[CPU], trial, demand)
-    else:
-        before = filled_loss(free[CPU], trial, demand, at_best)
     cpu = free[CPU] - spec[S_CPU]
     if spec[S_CARDS] != 1 or milli == CARD_MILLI:
         wanted = spec[S_CARDS]

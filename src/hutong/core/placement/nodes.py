@@ -33,6 +33,7 @@ from hutong.core.placement.node_scores import (
     SHIFT,
     NodePolicy,
     fits,
+    loss_of,
     loss_score,
     plain_score,
     tag_of,
@@ -111,7 +112,8 @@ def _best_node(scores: Ints) -> int:
 @compiled
 def _refresh(
     policy: int, kind: int, free: Ints, fixed: Ints, tags: Ints, specs: Ints, demand: Ints, bounds: Ints,
-    steps: Ints, at_best: int, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int, trial: Ints,
+    steps: Ints, at_best: int, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int,
+    lost: Ints, trial: Ints,
 ) -> None:  # fmt: skip
     """Score again, for one spec, the nodes that changed since it was scored last."""
     nodes = free.shape[0]
@@ -132,7 +134,12 @@ def _refresh(
         else:
             group = fixed[node, GROUP]
             wanted = demand[bounds[group] : bounds[group + 1]]
-            scores[kind, node] = loss_score(policy, free[node], specs[kind], wanted, steps, at_best, trial)
+            if lost[node, 0] != changed[node]:
+                lost[node, 0] = changed[node]
+                lost[node, 1] = loss_of(policy, free[node, CPU], free[node, CARD:], wanted, at_best)
+            scores[kind, node] = loss_score(
+                policy, free[node], specs[kind], lost[node, 1], wanted, steps, at_best, trial
+            )
     seen[kind] = head
 
 
@@ -140,7 +147,7 @@ def _refresh(
 def _run(
     policy: int, stream: Ints, draws: Ints, free: Ints, fixed: Ints, tags: Ints, specs: Ints, demand: Ints,
     bounds: Ints, steps: Ints, at_best: int, scores: Ints, seen: Ints, ring: Ints, changed: Ints, head: int,
-    placed: Ints,
+    lost: Ints, placed: Ints,
 ) -> int:  # fmt: skip
     """Place a stream of pods; fill `placed` (P, 2) with node and card mask; return the ring's new head."""
     nodes = free.shape[0]
@@ -149,7 +156,7 @@ def _run(
         kind = stream[pod]
         _refresh(
             policy, kind, free, fixed, tags, specs, demand, bounds, steps, at_best, scores, seen, ring,
-            changed, head, trial,
+            changed, head, lost, trial,
         )  # fmt: skip
         if policy == _RANDOM:
             chosen = _drawn_node(scores[kind], draws[pod])
@@ -237,6 +244,8 @@ class NodePlacer:
         self._ring = np.zeros(count, np.int64)
         self._changed = np.full(count, -1, np.int64)
         self._head = 0
+        # By node: the change that it was measured after, and what it lost then.
+        self._lost = np.full((count, 2), -2, np.int64)
 
     def _know(self, nodes: Nodes, models: Ints) -> None:
         """Set out the demand on each model, in the weights of the policy."""
@@ -272,7 +281,7 @@ class NodePlacer:
         self._head = _run(
             int(self._policy), stream, numbers, self._free, self._fixed, self._tags, self._specs,
             self._demand, self._bounds, self._steps, self._at_best, self._scores, self._seen, self._ring,
-            self._changed, self._head, placed,
+            self._changed, self._head, self._lost, placed,
         )  # fmt: skip
         some = placed[:, 0] >= 0
         placed[some, 0] = self._order[placed[some, 0]]
