@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.placement import node_scores, nodes
 from hutong.core.placement.compiled import Ints
 from hutong.core.placement.fragmentation import (
@@ -252,6 +252,23 @@ def test_what_cannot_be_is_refused(cluster: Nodes, pods: PodTypes, code: str) ->
     with pytest.raises(Refused) as caught:
         NodePlacer(cluster, pods, NodePolicy.FGD)
     assert caught.value.code == code
+
+
+def test_a_pod_or_a_draw_that_there_is_not_is_refused() -> None:
+    placer = NodePlacer(CLUSTER, TYPES, NodePolicy.RANDOM)
+    for stream, draws in ((ints(len(TYPES)), None), (ints(-1), None), (ints(0, 1), ints(5))):
+        with pytest.raises(Refused):
+            placer.place(stream, draws)
+    assert len(placer.place(ints())) == 0
+
+
+def test_cards_are_not_given_back_twice() -> None:
+    placer = NodePlacer(CLUSTER, TYPES, NodePolicy.HUTONG)
+    node, mask = placer.place(ints(1))[0].tolist()
+    placer.release(1, node, mask)
+    for wrong in (mask, 0, 3):
+        with pytest.raises(Broken):
+            placer.release(1, node, wrong)
 
 
 def test_an_order_that_is_no_permutation_is_refused() -> None:

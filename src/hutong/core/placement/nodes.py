@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.placement.compiled import Ints, compiled
 from hutong.core.placement.fragmentation import (
     CARD,
@@ -275,8 +275,15 @@ class NodePlacer:
         """Place pods, given as indexes of types (P), one after another; return node and mask of cards (P, 2).
 
         A node of -1 says that none could take the pod. `draws` (P) are the numbers that `random` picks by.
+        Raises Refused for a type that there is not, and for another number of draws.
         """
-        numbers = np.zeros(len(stream), np.int64) if draws is None else draws
+        stream = np.ascontiguousarray(stream, dtype=np.int64)
+        numbers = np.zeros(len(stream), np.int64) if draws is None else np.ascontiguousarray(draws, np.int64)
+        # Machine code reads past the end of an array without a word.
+        if len(stream) and not 0 <= int(stream.min()) <= int(stream.max()) < len(self._specs):
+            raise Refused("bad_pod", f"types of pods are 0 to {len(self._specs) - 1}")
+        if len(numbers) != len(stream):
+            raise Refused("bad_draws", f"{len(stream)} pods need as many draws, not {len(numbers)}")
         placed = np.empty((len(stream), 2), np.int64)
         self._head = _run(
             int(self._policy), stream, numbers, self._free, self._fixed, self._tags, self._specs,
@@ -288,14 +295,18 @@ class NodePlacer:
         return placed
 
     def release(self, kind: int, node: int, mask: int) -> None:
-        """Give back what a pod of that type had on those cards of the node."""
+        """Give back what a pod of that type had on those cards of the node; Broken if it had not."""
         at = int(np.flatnonzero(self._order == node)[0])
         spec = self._specs[kind]
+        held = [card for card in range(MAX_CARDS) if mask >> card & 1]
+        if len(held) != spec[S_CARDS] or any(
+            self._free[at, CARD + card] + spec[S_MILLI] > CARD_MILLI for card in held
+        ):
+            raise Broken(f"node {node} gives back cards {held} that a pod of type {kind} cannot have had")
         self._free[at, CPU] += spec[S_CPU]
         self._free[at, MEMORY] += spec[S_MEMORY]
-        for card in range(MAX_CARDS):
-            if mask >> card & 1:
-                self._free[at, CARD + card] += spec[S_MILLI]
+        for card in held:
+            self._free[at, CARD + card] += spec[S_MILLI]
         if spec[S_CARDS]:
             self._tags[at, spec[S_CARDS] if spec[S_MILLI] == CARD_MILLI else 0] -= 1
         self._ring[self._head % len(self._ring)] = at
