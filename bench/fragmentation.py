@@ -219,6 +219,7 @@ def main() -> int:
     )
     args = parser.parse_args()
     console = Console(stderr=True)
+    console.width = max(console.width, 110)  # seven columns need them, in a pipe too
     try:
         folder = find_data(args.data)
         policies = [NodePolicy[name.upper()] for name in args.policies.split(",") if name] or list(NodePolicy)
