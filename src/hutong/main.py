@@ -19,6 +19,7 @@ from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
+from hutong.sim import commands as sim_commands
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from hutong.clients.sdk.client import Client
     from hutong.clients.sdk.importers.draft import Card
+    from hutong.core.capacity.sites import Site
+    from hutong.core.placement.request import Policy
     from hutong.server.founding import Operator
     from hutong.server.services import Services
     from hutong.server.up import Household
@@ -347,6 +350,20 @@ def _stop_jobs(client: "Client") -> None:
         warn(f"live jobs could not be stopped: {error}")
 
 
+def _sites_of(scenario: str) -> "list[Site]":
+    from hutong.clients.cli.scenario import read_scenario
+    from hutong.server.api.shapes.sites import read_site
+
+    return [read_site(each) for each in read_scenario(data_folder("scenarios") / scenario)]
+
+
+def _shipped_policies() -> "Mapping[str, Policy]":
+    from hutong.server.policies import load_policies
+
+    return load_policies(data_folder("policies") / "placement")
+
+
+sim_commands.add_to(cli, _sites_of, _shipped_policies)
 agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")

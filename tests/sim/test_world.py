@@ -1,6 +1,7 @@
 """The scheduling pass against a plain one, in both of its loops, and what must hold of any run."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from tests.sim.plain import Job, Plain
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
+from hutong.sim.measures import interval, jain, measure
+from hutong.sim.predict import Predictor
+from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
-from hutong.sim.world import Cluster, Queueing, cluster_of, pooled, prepare
+from hutong.sim.world import Cluster, cluster_of, pooled, prepare
 
 WIDTH = 4
 CLUSTER = cluster_of({"a": 2, "b": 3}, WIDTH)
@@ -83,8 +87,8 @@ def test_both_loops_do_what_the_plain_rules_say(
     trace, expected = traced(rows)
     start_s, pool = plainly(trace, expected, CLUSTER, queueing, backfill, isolated=isolated)
     for loop in (world.run, fused.run):
-        board = prepare(trace, CLUSTER, queueing, backfill, isolated=isolated, expected_s=expected)
-        found = loop(trace, board)
+        scene = prepare(trace, CLUSTER, queueing, backfill, isolated=isolated, expected_s=expected)
+        found = loop(scene)
         assert found.start_s.tolist() == start_s
         assert found.pool.tolist() == pool
 
@@ -97,8 +101,8 @@ def test_no_card_is_given_twice_and_every_job_runs(
     """Checked from the outside, by the jobs' times alone; a gang holds all its cards or none."""
     queueing, backfill, isolated = chosen
     trace, expected = traced(rows)
-    board = prepare(trace, CLUSTER, queueing, backfill, isolated=isolated, expected_s=expected)
-    found = fused.run(trace, board)
+    scene = prepare(trace, CLUSTER, queueing, backfill, isolated=isolated, expected_s=expected)
+    found = fused.run(scene)
     assert (found.start_s >= trace.submit_s).all(), "every job of a bounded load starts some time"
     changes: dict[tuple[int, int], int] = defaultdict(int)
     for job in range(len(trace)):
@@ -108,7 +112,9 @@ def test_no_card_is_given_twice_and_every_job_runs(
     for pool, nodes in enumerate(CLUSTER.nodes):
         held = np.cumsum([change for (where, _), change in sorted(changes.items()) if where == pool])
         assert (held <= nodes * WIDTH).all()
-    assert board.pools[:, 0].tolist() == [nodes * WIDTH for nodes in CLUSTER.nodes], "all are given back"
+    assert scene.board.pools[:, 0].tolist() == [nodes * WIDTH for nodes in CLUSTER.nodes], (
+        "all are given back"
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -117,8 +123,8 @@ def test_first_come_first_served_keeps_the_order_within_a_pool(
     rows: list[tuple[int, int, int, int, str]],
 ) -> None:
     trace, expected = traced(rows)
-    board = prepare(trace, CLUSTER, Queueing.FIFO, Backfill.NONE, isolated=True, expected_s=expected)
-    found = world.run(trace, board)
+    scene = prepare(trace, CLUSTER, Queueing.FIFO, Backfill.NONE, isolated=True, expected_s=expected)
+    found = world.run(scene)
     for pool in range(2):
         starts = found.start_s[found.pool == pool]
         assert (np.diff(starts) >= 0).all()
@@ -135,8 +141,8 @@ def test_back_fill_by_true_lengths_never_delays_the_first_that_waits(
     cluster = cluster_of({"a": 1, "b": 1}, WIDTH)
     ends = []
     for backfill in (Backfill.NONE, Backfill.EASY):
-        board = prepare(trace, cluster, Queueing.FIFO, backfill, isolated=True, expected_s=expected)
-        found = fused.run(trace, board)
+        scene = prepare(trace, cluster, Queueing.FIFO, backfill, isolated=True, expected_s=expected)
+        found = fused.run(scene)
         ends.append(int(found.start_s[np.lexsort((np.arange(len(trace)), trace.submit_s))][0]))
     assert ends[1] <= ends[0]
 
@@ -157,8 +163,38 @@ def test_a_run_is_the_same_every_time_and_its_digest_says_so() -> None:
     trace, expected = traced([(at, 7, 3, 1 + at % 4, "ab"[at % 2]) for at in range(40)])
     digests = {
         world.run(
-            trace, prepare(trace, CLUSTER, Queueing.FAIR, Backfill.EASY, isolated=False, expected_s=expected)
+            prepare(trace, CLUSTER, Queueing.FAIR, Backfill.EASY, isolated=False, expected_s=expected)
         ).digest
         for _ in range(3)
     }
     assert len(digests) == 1
+
+
+def test_lengths_are_guessed_from_those_that_have_ended_and_from_nothing_else() -> None:
+    trace, _ = traced([(at * 5, 3 if at % 2 else 40, 0, 4, "ab"[at % 2]) for at in range(30)])
+    scene = prepare(trace, CLUSTER, Queueing.SJF, Backfill.EASY, isolated=False)
+    found = world.run(scene, Predictor(enough=2, unknown_s=100))
+    assert (found.start_s >= trace.submit_s).all()
+    expected = scene.board.jobs[:, 1]
+    assert expected[:2].tolist() == [100_000, 100_000], "nobody knows anything yet"
+    assert set(expected[10:].tolist()) <= {3000, 40_000}
+
+
+def test_the_figures_of_a_run_by_hand() -> None:
+    trace, expected = traced([(0, 100, 0, 8, "a"), (0, 5, 0, 8, "b"), (50, 10, 0, 4, "b")])
+    scene = prepare(trace, pooled(CLUSTER), Queueing.FIFO, Backfill.NONE, isolated=False, expected_s=expected)
+    found = world.run(scene)
+    assert found.start_s.tolist() == [0, 0, 50]
+    figures = measure(trace, found, CLUSTER.cards)
+    assert (figures.jobs, figures.makespan_s, figures.wait_mean_s) == (3, 100, 0.0)
+    assert figures.completion_mean_s == pytest.approx(115 / 3)
+    assert figures.used == pytest.approx((800 + 40 + 40) / (100 * 20))
+    assert (figures.slowdown_mean, figures.jain) == (1.0, 1.0)
+    assert measure(trace, found, CLUSTER.cards, warm_up_s=1).jobs == 1
+    with pytest.raises(Refused, match="no job was submitted after 51 s"):
+        measure(trace, found, CLUSTER.cards, warm_up_s=51)
+    with pytest.raises(Refused, match="1 jobs never started"):
+        measure(trace, replace(found, start_s=np.array([0, 0, -1])), CLUSTER.cards)
+    low, high = interval([1.0, 2.0, 3.0])
+    assert 1 <= low < 2 < high <= 3
+    assert jain(np.array([1.0, 0.0])) == 0.5

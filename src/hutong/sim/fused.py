@@ -9,14 +9,14 @@ import numpy as np
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import Ints, compiled
 from hutong.core.placement.kernel import release, turn
-from hutong.sim.trace import Trace
-from hutong.sim.world import Run
+from hutong.sim.world import Run, World
 
 
-def run(trace: Trace, board: Arrays) -> Run:
-    """Run the world to its end, as `sim.world.run` does."""
+def run(world: World) -> Run:
+    """Run the world to its end, as `sim.world.run` does with known lengths."""
+    trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
-    _run(board, trace.submit_s, trace.run_s, start_s, pool)
+    _run(world.board, trace.submit_s, trace.run_s, start_s, pool)
     return Run(start_s, pool)
 
 

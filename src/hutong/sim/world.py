@@ -7,7 +7,6 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from hashlib import sha256
 
 import numpy as np
@@ -18,15 +17,9 @@ from hutong.core.placement import kernel
 from hutong.core.placement.board import Account, Class, Rules, Shelf, make_board
 from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.placement.compiled import Ints
+from hutong.sim.predict import Predictor
+from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
-
-
-class Queueing(Enum):
-    """Which waiting job is first: the oldest, the shortest (as expected), or the least served group's."""
-
-    FIFO = "fifo"
-    SJF = "sjf"
-    FAIR = "fair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,24 @@ class Run:
         return sha256(self.start_s.tobytes() + self.pool.tobytes()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """Jobs to come, and pools in which nothing has happened yet; a run uses it up."""
+
+    trace: Trace
+    board: Arrays
+    queueing: Queueing
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts."""
+
+    base: Ints
+    fit_weight: int
+    weights: int
+
+
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
     """Return pools of equal nodes, by name."""
     names = tuple(sorted(nodes))
@@ -77,8 +88,9 @@ def prepare(
     *,
     isolated: bool,
     expected_s: Ints | None = None,
-) -> Arrays:
-    """Return the arrays of a world in which nothing has happened yet.
+    scores: Scores | None = None,
+) -> World:
+    """Return a world in which nothing has happened yet.
 
     Jobs with more cards than a node has take whole nodes. `isolated`: a group may use only the pool of its
     name. `expected_s` is what the scheduler believes of each length; the true one if not given. Raises
@@ -89,7 +101,8 @@ def prepare(
     accounts = np.maximum(trace.group, 0) if queueing is Queueing.FAIR else np.zeros(len(trace), np.int64)
     kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
     lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
-    classes = [_class(cluster, *map(int, kind)) for kind in kinds]
+    scores = scores or Scores(np.zeros(len(cluster.names), np.int64), 1, 1)
+    classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
     overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
@@ -112,7 +125,7 @@ def prepare(
     board.jobs[:, c.KEY] = np.arange(len(trace))
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return board
+    return World(trace, board, queueing)
 
 
 def _shape(trace: Trace, cluster: Cluster) -> tuple[Ints, Ints]:
@@ -131,7 +144,7 @@ def _homes(trace: Trace, cluster: Cluster) -> Ints:
     return np.array([at[name] for name in trace.groups], np.int64)[trace.group]
 
 
-def _class(cluster: Cluster, home: int, gang: int, per_node: int) -> Class:
+def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int) -> Class:
     able = np.array(
         [
             per_node if cards >= per_node and nodes >= gang and home in {-1, index} else 0
@@ -141,16 +154,22 @@ def _class(cluster: Cluster, home: int, gang: int, per_node: int) -> Class:
     )
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
-    return Class(gang, able, np.zeros(len(able), np.int64))
+    return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
 
 
-def run(trace: Trace, board: Arrays) -> Run:
-    """Run the world to its end: for every moment, the facts of that moment, then one pass."""
+def run(world: World, predictor: Predictor | None = None) -> Run:
+    """Run the world to its end: for every moment, the facts of that moment, then one pass.
+
+    With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
+    place among the shortest, is guessed when it is submitted.
+    """
+    trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
     submit_s, run_s = [*trace.submit_s.tolist(), c.NEVER], trace.run_s.tolist()
     started = np.empty((len(board.ends), 2), np.int64)
     ends: list[tuple[int, int]] = []
     arrived, count = 0, len(trace)
+    minds = _Minds(world, predictor) if predictor else None
     while ends or arrived < count:
         now_s = min(submit_s[arrived], ends[0][0]) if ends else submit_s[arrived]
         ended, before = -1, arrived
@@ -158,7 +177,11 @@ def run(trace: Trace, board: Arrays) -> Run:
             if ended >= 0:
                 kernel.release(board, ended)
             ended = heapq.heappop(ends)[1]
+            if minds:
+                minds.learn(ended)
         while submit_s[arrived] == now_s:
+            if minds:
+                minds.guess(arrived)
             arrived += 1
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
@@ -166,3 +189,30 @@ def run(trace: Trace, board: Arrays) -> Run:
                 start_s[job], pool[job] = now_s, where
                 heapq.heappush(ends, (now_s + run_s[job], job))
     return Run(start_s, pool)
+
+
+class _Minds:
+    """What the scheduler of a run believes of lengths, written into its arrays."""
+
+    def __init__(self, world: World, predictor: Predictor) -> None:
+        trace = world.trace
+        self._jobs = world.board.jobs
+        self._predictor = predictor
+        self._run_s = trace.run_s.tolist()
+        self._kinds = list(zip(trace.user.tolist(), trace.group.tolist(), trace.cards.tolist(), strict=True))
+        self._shortest_first = world.queueing is Queueing.SJF
+
+    def _of(self, job: int) -> tuple[object, ...]:
+        user, group, cards = self._kinds[job]
+        return ((user, group, cards), (group, cards), cards, None)
+
+    def guess(self, job: int) -> None:
+        """A job comes."""
+        expected_s = self._predictor.guess_s(self._of(job))
+        self._jobs[job, c.EXPECTED] = expected_s * 1000
+        if self._shortest_first:
+            self._jobs[job, c.KEY] = expected_s * len(self._run_s) + job
+
+    def learn(self, job: int) -> None:
+        """A job has ended."""
+        self._predictor.learn(self._of(job), self._run_s[job])

@@ -13,7 +13,7 @@ NEVER = 1 << 62
 """A time that does not come."""
 
 PPM = 1_000_000
-WORD_BITS = 32
+WORD_BITS = 64
 
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the

@@ -1,0 +1,143 @@
+"""How fast a trace is simulated by the live policy code, and whether it comes to what others published.
+
+`python -m bench.simulator [--data DIR] [--quick] [--check]` prints JSON lines. `--check` compares the figures with those
+that Lucid's and AccaSim's own simulators printed for the same traces and exits 1 if one differs.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hutong.core.placement.columns import Backfill
+from hutong.sim import fused, world
+from hutong.sim.importers import read, read_vc_config
+from hutong.sim.measures import Measures, measure
+from hutong.sim.predict import Predictor
+from hutong.sim.rules import Queueing
+from hutong.sim.trace import Trace
+from hutong.sim.world import Cluster, cluster_of, pooled, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a peer printed for a trace: mean completion, mean wait and p99.9 of waits in s; its jobs a second."""
+
+    peer: str
+    completion_s: float
+    wait_s: float
+    p999_s: int
+    jobs_per_s: float
+
+
+# Lucid's simulator (S-Lab-System-Group/Lucid, ASPLOS 2023), run on the same files by the project's research in 2026-11;
+# the two preemptive ones for comparison only.
+LUCID = {
+    "fifo": Published("Lucid simulator, FIFO", 75_829.8, 68_761.7, 254_018, 23),
+    "sjf": Published("Lucid simulator, SJF with known lengths", 29_211.0, 22_142.9, 253_814, 23),
+}
+TIRESIAS = Published("Lucid simulator, Tiresias (preemptive)", 36_558.5, 29_486.6, 238_243, 47)
+
+
+def told(name: str, value: float, unit: str, baseline: str = "", against: float | None = None) -> None:
+    """Print one row."""
+    ratio = round(value / against, 4) if against else None
+    row = {
+        "name": name,
+        "value": round(value, 2),
+        "unit": unit,
+        "baseline": baseline,
+        "baseline_value": against,
+    }
+    print(json.dumps({**row, "ratio": ratio}), flush=True)
+
+
+def timed(
+    trace: Trace, cluster: Cluster, queueing: Queueing, backfill: Backfill, *, isolated: bool, repeat: int
+) -> tuple[Measures, float, float]:
+    """Return the figures, and jobs a second of both loops, the best of some runs; their actions must be the same."""
+    rates, digests = {}, set()
+    for loop in (world.run, fused.run):
+        best = float("inf")
+        for _ in range(repeat):
+            ready = prepare(trace, cluster, queueing, backfill, isolated=isolated)
+            began = time.process_time()
+            found = loop(ready)
+            best = min(best, time.process_time() - began)
+        rates[loop] = len(trace) / best
+        digests.add(found.digest)
+    if len(digests) != 1:
+        raise RuntimeError(f"{trace.name}: the two loops differ")
+    return measure(trace, found, cluster.cards), rates[world.run], rates[fused.run]
+
+
+def philly(folder: Path, name: str) -> tuple[Trace, Cluster]:
+    """Return a part of Philly and its virtual clusters of 8-card nodes."""
+    trace = read(folder / "philly" / f"philly_{name}_lucid.csv")
+    return trace, cluster_of(read_vc_config(folder / "philly" / f"philly_{name}_vc_config.csv"), 8)
+
+
+def main() -> None:
+    """Print every row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HUTONG_DATA", "../shared/data")))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 if a figure differs from what was published"
+    )
+    chosen = parser.parse_args()
+    folder = chosen.data / "traces"
+    if not folder.is_dir():
+        sys.exit(f"no traces in {folder}; give the folder of the data by --data or HUTONG_DATA")
+    wrong = []
+    trace, cluster = philly(folder, "week1")
+    for name, queueing in (("fifo", Queueing.FIFO), ("sjf", Queueing.SJF)):
+        peer = LUCID[name]
+        figures, live, fast = timed(trace, cluster, queueing, Backfill.NONE, isolated=True, repeat=5)
+        told(f"jobs_per_s_philly_week1_{name}", live, "1/s", peer.peer, peer.jobs_per_s)
+        told(f"fused_jobs_per_s_philly_week1_{name}", fast, "1/s", peer.peer, peer.jobs_per_s)
+        told(f"philly_week1_{name}_completion", figures.completion_mean_s, "s", peer.peer, peer.completion_s)
+        found = (
+            round(figures.completion_mean_s, 1),
+            round(figures.wait_mean_s, 1),
+            round(figures.wait_p999_s),
+        )
+        if found != (peer.completion_s, peer.wait_s, peer.p999_s):
+            wrong.append(f"{name}: {found}, published {(peer.completion_s, peer.wait_s, peer.p999_s)}")
+    guessing(trace, cluster)
+    if not chosen.quick:
+        for month, plan in ((philly(folder, "oct2017"), True), (philly(folder, "oct2017"), False)):
+            whole = month[1] if plan else pooled(month[1])
+            kind = "isolated" if plan else "pooled"
+            figures, live, fast = timed(
+                month[0], whole, Queueing.FIFO, Backfill.EASY, isolated=plan, repeat=3
+            )
+            told(f"jobs_per_s_philly_oct2017_easy_{kind}", live, "1/s")
+            told(f"fused_jobs_per_s_philly_oct2017_easy_{kind}", fast, "1/s")
+            told(f"philly_oct2017_easy_{kind}_completion", figures.completion_mean_s, "s")
+    for name in ("pai_1k", "pai-100k", "azure-100k"):
+        jobs = read(folder / "carbon" / f"{name}.csv")
+        ample = cluster_of({"all": 600}, 8)
+        _, live, fast = timed(jobs, ample, Queueing.FIFO, Backfill.NONE, isolated=False, repeat=3)
+        told(f"jobs_per_s_{name}", live, "1/s", "GAIA", 65)
+        told(f"fused_jobs_per_s_{name}", fast, "1/s", "GAIA", 65)
+    if wrong:
+        sys.exit("\n".join(wrong))
+    if chosen.check:
+        print("FIFO and SJF are what Lucid's simulator printed, to the last digit", file=sys.stderr)
+
+
+def guessing(trace: Trace, cluster: Cluster) -> None:
+    """Print how well shortest first does if no length is known before its end, beside Tiresias."""
+    ready = prepare(trace, cluster, Queueing.SJF, Backfill.EASY, isolated=True)
+    figures = measure(trace, world.run(ready, Predictor()), cluster.cards)
+    told(
+        "philly_week1_guessed_completion", figures.completion_mean_s, "s", TIRESIAS.peer, TIRESIAS.completion_s
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A city's centres as a simulated cluster: the same sites and the same scores that the live platform uses.
+
+A trace does not say which chips its jobs would take here, so any card of the city counts as a card of the
+trace; what differs between centres is price, distance, supply and how the nodes fill up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.sites import Pool, Site
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.compiled import Ints
+from hutong.core.placement.judge import judge, table_of, weights_of
+from hutong.core.placement.request import Policy, Request, mean_green_ppm, view_pool
+from hutong.core.work.spec import Ask
+from hutong.sim.trace import Trace
+from hutong.sim.world import Cluster, Run, Scores
+
+_DAY_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """Every pool of every site, in the order of their names."""
+
+    pools: tuple[tuple[Site, Pool], ...]
+
+    @property
+    def cluster(self) -> Cluster:
+        """The pools as the simulator knows them."""
+        return Cluster(
+            tuple(f"{site.id}/{pool.id}" for site, pool in self.pools),
+            tuple(pool.nodes for _, pool in self.pools),
+            tuple(pool.cards_per_node for _, pool in self.pools),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What the jobs of a run cost and used, by the figures of the pools that they ran in.
+
+    Energy is cards x the model's TDP x PUE x time, the model of `core.energy.account`; carbon is by the hour
+    of the day of each site's supply, location-based.
+    """
+
+    cost_yuan: float
+    energy_kwh: float
+    carbon_kg: float
+    green_share: float
+
+
+def city_of(sites: Sequence[Site]) -> City:
+    """Return the pools of some sites."""
+    found = [(site, pool) for site in sites for pool in site.pools]
+    return City(tuple(sorted(found, key=lambda each: (each[0].id, each[1].id))))
+
+
+def scores_of(city: City, policy: Policy, latency_class: str = "batch") -> Scores:
+    """Return what the policy says of each pool; supply is taken as its mean over a day."""
+    views = tuple(
+        view_pool(site, pool, pool.cards, mean_green_ppm(site, 0, _DAY_MS), reachable=True)
+        for site, pool in city.pools
+    )
+    asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
+    request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
+    green = np.array([view.green_ppm for view in views], np.int64)
+    judged = judge(request, policy, table_of(views), green)
+    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))))
+
+
+def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
+    """Return what a run cost; its clock began at `start_ms`, UTC."""
+    cost = energy = carbon = green = 0.0
+    for at, (site, pool) in enumerate(city.pools):
+        here = run.pool == at
+        cards, ran_s = trace.cards[here], trace.run_s[here]
+        tdp_w = ACCELERATORS[pool.accelerator].tdp_w if pool.accelerator in ACCELERATORS else 0
+        watts = cards * tdp_w * pool.pue_milli / 1000
+        hours = seconds_by_hour(run.start_s[here] + start_ms // 1000, ran_s)
+        kwh = (watts @ hours) / 3.6e6
+        cost += float((cards * ran_s).sum()) / 3600 * pool.price_micro_per_card_hour / 1e6
+        energy += float(kwh.sum())
+        carbon += float(kwh @ np.array(site.supply.grams_per_kwh)) / 1000
+        green += float(kwh @ np.array(site.supply.green_ppm)) / 1e6
+    return Footprint(cost, energy, carbon, green / energy if energy else 0.0)
+
+
+def seconds_by_hour(start_s: Ints, ran_s: Ints) -> Ints:
+    """Return how many seconds of each run fall into each hour of the day: jobs x 24."""
+    days, rest = np.divmod(ran_s, 86_400)
+    begin = start_s % 86_400
+    table = np.repeat(days[:, None] * 3600, 24, axis=1)
+    for hour in range(24):
+        for day in (0, 86_400):
+            first = np.maximum(begin, hour * 3600 + day)
+            last = np.minimum(begin + rest, (hour + 1) * 3600 + day)
+            table[:, hour] += np.maximum(0, last - first)
+    return table

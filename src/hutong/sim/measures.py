@@ -1,0 +1,93 @@
+"""What a run amounts to: waiting, slowdown, use, fairness; and how sure that is over seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hutong.core.kernel.errors import Refused
+from hutong.sim.trace import Trace
+from hutong.sim.world import Run
+
+SHORT_S = 10
+_DRAWS = 2000
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Figures of a run, in seconds unless the name says otherwise; each over the jobs that were counted.
+
+    `completion_mean_s` is from submission to end. `slowdown_mean` is bounded: (wait + run) / max(run, 10 s),
+    at least 1 (Feitelson and Rudolph, 1998). `used` is the share of all card-seconds from the first
+    submission to the last end. `jain` is Jain's index over the groups' mean slowdowns (Jain, 1984): 1 means
+    that all fare alike, 1/n that one bears everything.
+    """
+
+    jobs: int
+    completion_mean_s: float
+    wait_mean_s: float
+    wait_p50_s: float
+    wait_p90_s: float
+    wait_p99_s: float
+    wait_p999_s: float
+    slowdown_mean: float
+    used: float
+    makespan_s: int
+    jain: float
+
+
+def measure(trace: Trace, run: Run, cards: int, *, warm_up_s: int = 0) -> Measures:
+    """Return the figures of a run on so many cards; jobs submitted in the warm-up are run and not counted.
+
+    Raises Refused if no job is left to count, or if one never started.
+    """
+    if (run.start_s < 0).any():
+        raise Refused("simulation", f"{int((run.start_s < 0).sum())} jobs never started")
+    counted = trace.submit_s >= warm_up_s
+    if not counted.any():
+        raise Refused("simulation", f"no job was submitted after {warm_up_s} s of warm-up")
+    wait = (run.start_s - trace.submit_s)[counted]
+    ran = trace.run_s[counted]
+    slowdown = np.maximum(1.0, (wait + ran) / np.maximum(ran, SHORT_S))
+    makespan = int((run.start_s + trace.run_s).max())
+    p50, p90, p99, p999 = (float(each) for each in np.percentile(wait, [50, 90, 99, 99.9]))
+    return Measures(
+        jobs=int(counted.sum()),
+        completion_mean_s=float((wait + ran).mean()),
+        wait_mean_s=float(wait.mean()),
+        wait_p50_s=p50,
+        wait_p90_s=p90,
+        wait_p99_s=p99,
+        wait_p999_s=p999,
+        slowdown_mean=float(slowdown.mean()),
+        used=float((trace.run_s * trace.cards).sum() / max(1, makespan * cards)),
+        makespan_s=makespan,
+        jain=jain(by_group(trace.group[counted], slowdown)),
+    )
+
+
+def by_group(group: npt.NDArray[np.int64], values: Floats) -> Floats:
+    """Return the mean of each group that has a value."""
+    groups = np.unique(group)
+    return np.array([values[group == each].mean() for each in groups])
+
+
+def jain(values: Floats) -> float:
+    """Return (sum x)^2 / (n sum x^2)."""
+    squares = float((values**2).sum())
+    return float(values.sum()) ** 2 / (len(values) * squares) if squares else 1.0
+
+
+def interval(values: Sequence[float], seed: int = 1) -> tuple[float, float]:
+    """Return a 95 % interval of the mean of runs with different seeds, by the bootstrap (Efron, 1979).
+
+    Both ends are the value itself where there is only one.
+    """
+    found = np.asarray(values, np.float64)
+    random = np.random.default_rng(seed)
+    means = found[random.integers(0, len(found), (_DRAWS, len(found)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

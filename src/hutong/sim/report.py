@@ -1,0 +1,103 @@
+"""A report of simulated runs as one HTML file that needs nothing else: figures, queues, use and waits."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hutong.core.kernel.errors import Refused
+from hutong.sim.measures import Measures
+from hutong.sim.trace import Trace
+from hutong.sim.world import Cluster, Run
+
+_WIDTH, _HEIGHT, _POINTS = 860, 200, 400
+_COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6593", "#b08900", "#444444")
+
+Floats = npt.NDArray[np.float64]
+Row = tuple[str, Measures, Run]
+
+
+def write_report(path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> None:
+    """Write the report; raises Refused if the file cannot be written."""
+    try:
+        path.write_text(report(trace, cluster, runs), encoding="utf-8")
+    except OSError as error:
+        raise Refused("simulation", f"{path} cannot be written: {error.strerror}") from error
+
+
+def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
+    """Return the page."""
+    end_s = max(of.makespan_s for _, of, _ in runs)
+    at = np.linspace(0, end_s, _POINTS)
+    used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
+    waits = [(name, waiting(trace, run, at)) for name, _, run in runs]
+    spread = [(name, _quantiles(run.start_s - trace.submit_s)) for name, _, run in runs]
+    head = "".join(
+        f"<th>{each}</th>" for each in ("rules", "completion s", "wait s", "p99 s", "used", "Jain")
+    )
+    body = "".join(
+        f"<tr><td>{escape(name)}</td><td>{of.completion_mean_s:,.0f}</td><td>{of.wait_mean_s:,.0f}</td>"
+        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td></tr>"
+        for name, of, _ in runs
+    )
+    days = f"{end_s / 86_400:.1f} days"
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Simulation</title><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2rem auto;padding:0 1rem}"
+        "table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right}"
+        "td,th{border-bottom:1px solid #ddd}"
+        "td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}</style>"
+        f"<h1>{escape(trace.name)}</h1><p>{len(trace):,} jobs, {cluster.cards:,} cards in "
+        f"{len(cluster.names)} pools. {escape(trace.source)}</p><table><tr>{head}</tr>{body}</table>"
+        f"<h2>Cards in use</h2>{_plot(used, days, '100 %')}"
+        f"<h2>Jobs waiting</h2>{_plot(waits, days, f'{max(line.max() for _, line in waits):,.0f}')}"
+        f"<h2>Waits, from the shortest to the longest (log)</h2>"
+        f"{_plot(spread, 'all jobs', '10^7 s')}</html>"
+    )
+
+
+def in_use(trace: Trace, run: Run, at: Floats) -> Floats:
+    """Return how many cards are in use at each moment."""
+    return _level(run.start_s, run.start_s + trace.run_s, trace.cards, at)
+
+
+def waiting(trace: Trace, run: Run, at: Floats) -> Floats:
+    """Return how many jobs wait at each moment."""
+    return _level(trace.submit_s, run.start_s, np.ones(len(trace), np.int64), at)
+
+
+def _level(
+    begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64], amount: npt.NDArray[np.int64], at: Floats
+) -> Floats:
+    def upto(times: npt.NDArray[np.int64]) -> Floats:
+        order = np.argsort(times, kind="stable")
+        summed = np.concatenate([[0], np.cumsum(amount[order])])
+        found: Floats = summed[np.searchsorted(times[order], at, side="right")].astype(np.float64)
+        return found
+
+    return upto(begin) - upto(end)
+
+
+def _quantiles(wait: npt.NDArray[np.int64]) -> Floats:
+    found: Floats = np.log10(1 + np.quantile(wait, np.linspace(0, 1, _POINTS))) / 7
+    return found
+
+
+def _plot(lines: Sequence[tuple[str, Floats]], right: str, top: str) -> str:
+    most = max(1.0, *(float(line.max()) for _, line in lines))
+    paths, names = [], []
+    for place, (name, line) in enumerate(lines):
+        colour = _COLOURS[place % len(_COLOURS)]
+        x = np.linspace(0, _WIDTH, len(line))
+        points = " ".join(f"{a:.1f},{_HEIGHT - b / most * _HEIGHT:.1f}" for a, b in zip(x, line, strict=True))
+        paths.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/>')
+        names.append(f'<span style="color:{colour}">&#9632; {escape(name)}</span>')
+    return (
+        f'<svg viewBox="0 -4 {_WIDTH} {_HEIGHT + 24}" role="img">{"".join(paths)}'
+        f'<line x1="0" y1="{_HEIGHT}" x2="{_WIDTH}" y2="{_HEIGHT}" stroke="#999"/>'
+        f'<text x="0" y="12" font-size="12">{escape(top)}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" font-size="12" text-anchor="end">{escape(right)}</text>'
+        f"</svg><p>{' '.join(names)}</p>"
+    )

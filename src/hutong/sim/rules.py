@@ -1,0 +1,37 @@
+"""The rules of a simulated run, by the names that a command line gives them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Queueing(StrEnum):
+    """Which waiting job is first: the oldest, the shortest (as expected), or the least served group's."""
+
+    FIFO = "fifo"
+    SJF = "sjf"
+    FAIR = "fair"
+
+
+class BackfillName(StrEnum):
+    """What a job that waits means for those after it; see `core.placement.columns.Backfill`."""
+
+    NONE = "none"
+    EASY = "easy"
+    GREEDY = "greedy"
+
+
+class Lengths(StrEnum):
+    """What the scheduler knows of a job's length: the truth, what was asked for, or a guess from the past."""
+
+    KNOWN = "known"
+    LIMIT = "limit"
+    GUESSED = "guessed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Orders to compare, and what goes for all of them."""
+
+    orders: tuple[Queueing, ...]
+    backfill: BackfillName
+    lengths: Lengths
