@@ -89,12 +89,14 @@ def prepare(
     isolated: bool,
     expected_s: Ints | None = None,
     scores: Scores | None = None,
+    by_node: bool = True,
 ) -> World:
     """Return a world in which nothing has happened yet.
 
     Jobs with more cards than a node has take whole nodes. `isolated`: a group may use only the pool of its
-    name. `expected_s` is what the scheduler believes of each length; the true one if not given. Raises
-    Refused if a job fits in no pool that it may use.
+    name. `by_node`: cards are given away on nodes, not only as a number of each pool. `expected_s` is what
+    the scheduler believes of each length, the true one if not given; `scores` what it thinks of each pool.
+    Raises Refused if a job fits in no pool that it may use.
     """
     gang, per_node = _shape(trace, cluster)
     home = _homes(trace, cluster) if isolated else np.full(len(trace), -1, np.int64)
@@ -109,7 +111,7 @@ def prepare(
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
         [
-            Shelf(count * cards, np.full(count, cards, np.int64))
+            Shelf(count * cards, np.full(count, cards, np.int64) if by_node else None)
             for count, cards in zip(cluster.nodes, cluster.cards_per_node, strict=True)
         ],
         classes,

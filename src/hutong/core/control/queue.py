@@ -91,8 +91,9 @@ class Queue:
     def _arrange(self, desk: Desk) -> c.Arrays:
         projects = {project: at for at, project in enumerate(sorted({d.row.project for d in self.drafts}))}
         accounts, first = _accounts(tuple(projects), desk)
+        classes, class_of = self._classes()
         lanes = [
-            (question, first + projects[draft.row.project])
+            (class_of[question], first + projects[draft.row.project])
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
@@ -101,28 +102,40 @@ class Queue:
         arrays = make_board(
             board.Rules(Order.SHARE, desk.rules.backfill),
             self._shelves(),
-            [
-                Class(
-                    question.request.nodes, judged.per_node, judged.base,
-                    question.policy.fit, max(1, sum(weights_of(question.policy))),
-                )
-                for question, judged in zip(self.questions, self.judged, strict=True)
-            ],
+            classes,
             list(lane_of),
             accounts,
             jobs=waiting + len(held),
             running=waiting + len(held),
             order=self._by_name,
-        )  # fmt: skip
+        )
         run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
         rows = arrays.jobs[:waiting]
-        rows[:, c.CLASS] = self.question_of
+        rows[:, c.CLASS] = [class_of[question] for question in self.question_of]
         rows[:, c.EXPECTED] = run_ms[self.question_of]
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
         kernel.enqueue_all(arrays, waiting)
         kernel.occupy(arrays, waiting, held[:, 0], held[:, 1], held[:, 2])
         return arrays
+
+    def _classes(self) -> tuple[list[Class], list[int]]:
+        """Return the classes of the pass, and each question's: those that no pool can tell apart are one."""
+        known: dict[tuple[object, ...], int] = {}
+        classes: list[Class] = []
+        class_of = []
+        for question, judged in zip(self.questions, self.judged, strict=True):
+            weights = max(1, sum(weights_of(question.policy)))
+            key = (
+                question.request.nodes, question.policy.fit, weights,
+                judged.per_node.tobytes(), judged.base.tobytes(),
+            )  # fmt: skip
+            at = known.setdefault(key, len(known))
+            if at == len(classes):
+                made = (question.request.nodes, judged.per_node, judged.base, question.policy.fit, weights)
+                classes.append(Class(*made))
+            class_of.append(at)
+        return classes, class_of
 
     def _shelves(self) -> list[Shelf]:
         at_ms = self.page.at_ms

@@ -1,10 +1,11 @@
 """Why not: what keeps a pool from running a request, in words, and the smallest change that would help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hutong.core.capacity.sites import Admission
 from hutong.core.kernel.money import format_micro
+from hutong.core.placement.changes import Change, needed
 from hutong.core.placement.judge import Refusal
 from hutong.core.placement.request import Closing, Kept, PoolView, Request
 
@@ -19,7 +20,50 @@ class WhyNot:
 
 
 def explain(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> WhyNot:
-    """Return the words for a refusal; `asked` are the cards a node that the request takes there."""
+    """Return the words for a refusal; `asked` are the cards a node that the request takes there.
+
+    Where more than one thing would have to change, the words of the change end with all of them.
+    """
+    why = _first_reason(request, pool, asked, refusal)
+    changes = needed(request, pool)
+    if len(changes) < 2:
+        return why
+    return replace(why, change=f"{why.change}; in all: {', '.join(_told(each, pool) for each in changes)}")
+
+
+def _told(change: Change, pool: PoolView) -> str:
+    match change:
+        case Change("accelerators", chip):
+            return f"add {chip} to resources.accelerators"
+        case Change("deny", site):
+            return f"take {site} off placement.sites.deny"
+        case Change("allow", site):
+            return f"add {site} to placement.sites.allow"
+        case Change("cards_per_node", cards):
+            return f"{cards} {pool.accelerator} a node"
+        case Change("memory", int(size)):
+            return f"resources.memory: {size // 10**9}"
+        case Change("cpus", cores):
+            return f"resources.cpus: {cores}"
+        case Change("max_hourly_cost", int(cost)):
+            return f"resources.max_hourly_cost: {format_micro(cost, 2)}"
+        case Change("max_duration", int(run_ms)):
+            return f"max_duration: {run_ms // 1000}s"
+        case Change("wait", what):
+            return _WAITS[str(what)]
+        case _:
+            return f"{change.field}: {change.value}"
+
+
+_WAITS = {
+    "open": "wait until it is opened again",
+    "reach": "wait until it is back",
+    "maintenance": "wait until its maintenance is over",
+    "cards": "wait for cards",
+}
+
+
+def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> WhyNot:
     match refusal:
         case Refusal.OTHER_CHIP:
             wanted = " or ".join(ask.accelerator for ask in request.asks)
