@@ -6,7 +6,8 @@ used. A job below 1,440 ticks (2 h) is short and may wait 6 h, any other 24 h. T
 queue is the mean over the *whole* trace, later jobs included (jobs of exactly 2 h count in both), and
 which queue a job is in follows from its true length. Windows start at whole hours after the arrival; a job
 uses one watt a CPU. These are conventions of a measurement, not of the platform: the platform's rules are
-in `core/placement`."""
+in `core/placement`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -211,7 +212,8 @@ def _threshold(signal: Ints, arrival: int, length: int, wait: int) -> tuple[int,
 @compiled
 def _cheapest_ticks(signal: Ints, arrival: int, length: int, wait: int) -> tuple[int, int, int]:
     """Run in the lowest ticks of arrival to arrival + wait + length, the earliest of equals, pauses
-    free."""
+    free.
+    """
     end = arrival + wait + length
     first, last = arrival // HOUR, (end - 1) // HOUR
     values = np.empty(last - first + 1, np.int64)

@@ -61,7 +61,8 @@ class Grid:
 @dataclass(frozen=True)
 class Learnt:
     """What is known when: `curves[row[job], queue[job]]`, a curve of `steps[queue]` quanta, at its
-    arrival."""
+    arrival.
+    """
 
     curves: Ints
     row: Ints
@@ -72,7 +73,8 @@ class Learnt:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Carbon over that of starting at once; means over jobs in hours (one by card-hours); jobs past their
-    wait."""
+    wait.
+    """
 
     carbon: float
     wait_h: float
@@ -146,7 +148,8 @@ def run_pauses(
     """Return what pausing under a survival curve comes to.
 
     `price` is what an hour of pause has to save, in the signal's unit x hours of one card; with `per_job`
-    of the whole job, so that a wide job waits for less a card."""
+    of the whole job, so that a wide job waits for less a card.
+    """
     prices = price // work.cards if per_job else np.full(len(work), price, np.int64)
     carbon, start, end, resumes = _pause_all(
         grid.signal, grid.sums, grid.seen, grid.seen_sums, grid.slot, learnt.quantum, work.arrival,

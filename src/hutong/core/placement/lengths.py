@@ -2,7 +2,8 @@
 
 The curve is the product-limit estimate (Kaplan and Meier 1958): jobs that still run count too, up to the
 work they are known to have done, or else the first hours of a history would hold short jobs only. A prior
-stands for what is known before any job has ended; a few jobs of weight are soon outvoted."""
+stands for what is known before any job has ended; a few jobs of weight are soon outvoted.
+"""
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def survival(ended: Ints, unfinished: Ints, prior: Ints) -> Ints:
 
     Each argument has n entries, in thousandths of a job: those that ended within the quantum, those last
     seen alive in it, and the prior, which counts as ended. Without any observation beyond a quantum the
-    curve stays where it is."""
+    curve stays where it is.
+    """
     at_risk: int = 0
     for r in range(len(ended)):
         at_risk += ended[r] + unfinished[r] + prior[r]

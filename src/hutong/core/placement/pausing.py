@@ -4,7 +4,8 @@ Nothing is learnt about a job but that it has not ended yet, so what is best for
 how long to pause before each further quantum of work. The list is optimal in expectation over the curve
 (by dynamic programming from the last quantum back), for a price of delay and a cost of each resume. A job
 that ends early leaves the rest of its list unused; one that lasts longer than the curve runs on without a
-pause."""
+pause.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,8 @@ def best_pauses(
     than if it ran at once. `delay_price` is the price of a time unit of pause, in units of the signal.
     `resume` is the time that restoring a paused job takes, below a quantum; it is spent at the end of the
     pause and uses as much as running does. With `once` the job can wait for its start only. Works in
-    O(length of the curve x most); the earliest run of equals is taken."""
+    O(length of the curve x most); the earliest run of equals is taken.
+    """
     pauses = np.zeros(len(alive) - 1, np.int64)
     steps = len(alive) - 1
     while steps > 0 and alive[steps - 1] == 0:
@@ -74,18 +76,18 @@ def best_pauses(
 def _choose(run: Ints, restore: Ints, alive: Ints, most: int, quantum_price: int, once: bool) -> Flags:
     """Return whether to pause at (work done, pauses used, paused just before), from the last quantum back.
 
-    Costs are expected ones from there to the end, as seen at the arrival, so that they only add up.
+    Costs are expected ones from there to the end, as seen at the arrival, so that they only add up. A quantum
+    that is begun counts whole.
     """
     steps = len(alive) - 1
     waits = np.zeros((steps, most + 1, 2), np.bool_)
     running = np.zeros(most + 1, np.int64)
     for r in range(steps - 1, -1, -1):
-        half = alive[r] + alive[r + 1]
         pause_cost = quantum_price * alive[r] // ALIVE
         may_wait = r == 0 or not once
         paused: int = 0
         for w in range(most, -1, -1):
-            go = run[r + w] * half // (2 * ALIVE) + running[w]
+            go = run[r + w] * alive[r] // ALIVE + running[w]
             come_back = go
             if r > 0:
                 come_back += restore[r + w] * alive[r] // ALIVE

@@ -10,7 +10,8 @@ divided by 3600, is mg.
 A live job's length is never known, so these rules take an *expected* one: the median of history does
 better than its mean, see `lengths`. The start is what they promise: a job that runs longer simply goes on,
 at whatever the later hours cost. Only a deadline for the end can be missed then, by what the job is longer
-than expected."""
+than expected.
+"""
 
 import numpy as np
 

@@ -1,5 +1,6 @@
 """Reads signals of grids, such as carbon intensity by the hour, as integers for the kernels of
-placement."""
+placement.
+"""
 
 from pathlib import Path
 
