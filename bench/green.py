@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from hutong.core.placement.compiled import Ints
-from hutong.core.placement.shifting import LOWEST_WINDOW
+from hutong.core.placement.shifting import LOWEST_WINDOW, smoothed
 from hutong.sim import gaia, green
 from hutong.sim.importers import read
 from hutong.sim.importers.grid import disturb, read_signal
@@ -38,6 +38,12 @@ PRICES = (0, 2500, 5000, 7500, 10_000, 20_000, 40_000, 80_000)
 RESTORE_S = 300
 ZONES = ("AU-SA", "DE", "IN-UP", "KR")
 SEEDS = 20
+# Error in percent, kind, correlation from hour to hour, reach of the smoothing.
+ERRORS = (
+    (10, "raw", 0.0, 1), (20, "raw", 0.0, 1), (30, "raw", 0.0, 1),
+    (10, "smoothed", 0.0, 2), (20, "smoothed", 0.0, 3), (30, "smoothed", 0.0, 3),
+    (20, "lasting", 0.9, 1), (30, "lasting", 0.9, 1),
+)  # fmt: skip
 # Two-sided 95 % of Student's t with 19 degrees of freedom.
 T_95 = 2.093
 # Seconds that GAIA's own code took for pai_1k here, on a loaded machine.
@@ -124,12 +130,12 @@ def week_rows(data: Data) -> Iterator[Row]:
     base = gaia.run_policy(ticks, signal, gaia.NO_WAIT).carbon
     ecovisor = gaia.run_policy(ticks, signal, gaia.THRESHOLD)
     learnt = green.learn(work)
-    whole, merged = green.deferrable(data.week, queues=False), None
+    whole = green.deferrable(data.week, queues=False)
     merged = green.learn(whole, queues=False)
     cases = {
         "pauses": green.run_pauses(work, grid, learnt, PRICE),
         "pauses_restore": green.run_pauses(work, grid, learnt, PRICE, resume_s=RESTORE_S),
-        "pauses_no_queues": green.run_pauses(whole, grid, merged, 2 * PRICE),
+        "pauses_no_queues": green.run_pauses(whole, grid, merged, 3 * PRICE),
         "start_only": green.run_pauses(work, grid, learnt, PRICE, once=True),
         "start_only_median": green.run_starts(
             work, grid, LOWEST_WINDOW, green.expected_lengths(work, learnt, 500_000)
@@ -173,15 +179,20 @@ def start_rows(data: Data, step: int) -> Iterator[Row]:
 
 
 def error_rows(data: Data) -> Iterator[Row]:
-    """Forecasts that are wrong by 10, 20 and 30 %: the plan is made on them, the carbon is the true one."""
+    """Forecasts wrong by 10, 20 and 30 %: planned on as they are, smoothed, and with errors that last for hours.
+
+    The carbon is counted on the true signal. The reach of the smoothing follows the error, which a site knows
+    from the forecasts it had.
+    """
     work = green.deferrable(data.week)
     learnt, signal = green.learn(work), _week(data.signals["AU-SA"], gaia.START_INDEX)
     right = green.run_pauses(work, green.perfect(signal), learnt, PRICE, resume_s=RESTORE_S)
-    for percent in (10, 20, 30):
-        grids = [green.Grid(signal, disturb(signal, percent * 10_000, seed)) for seed in range(SEEDS)]
+    for percent, kind, memory, reach in ERRORS:
+        forecasts = [disturb(signal, percent * 10_000, seed, memory=memory) for seed in range(SEEDS)]
+        grids = [green.Grid(signal, smoothed(each, reach)) for each in forecasts]
         found = [green.run_pauses(work, grid, learnt, PRICE, resume_s=RESTORE_S) for grid in grids]
         carbon = np.array([each.carbon for each in found])
-        name = f"green_error_{percent}"
+        name = f"green_error_{percent}_{kind}"
         yield Row(f"{name}_carbon", float(carbon.mean()), "of no wait", "no error", right.carbon)
         interval = T_95 * float(carbon.std(ddof=1)) / SEEDS**0.5
         yield Row(f"{name}_carbon_interval", interval, "95 %, plus or minus")

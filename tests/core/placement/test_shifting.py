@@ -94,6 +94,13 @@ def test_a_deadline_that_cannot_be_kept_asks_for_a_start_now() -> None:
     assert latest_start(10, 50, 100) == 110
 
 
+def test_smoothing_averages_with_neighbours_around_the_end() -> None:
+    signal = np.array([4, 8, 0, 12], np.int64)
+    assert shifting.smoothed(signal, 1).tolist() == signal.tolist()
+    assert shifting.smoothed(signal, 2).tolist() == [7, 5, 5, 7]
+    assert shifting.smoothed(np.full(6, 5, np.int64), 3).tolist() == [5] * 6
+
+
 def _expected_cost(
     signal: Ints, arrival: int, quantum: int, alive: Ints, price: int, resume: int, pauses: tuple[int, ...]
 ) -> int:

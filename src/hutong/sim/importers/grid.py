@@ -22,12 +22,16 @@ def columns_of(path: Path) -> tuple[str, ...]:
     return tuple(each for each in read_table(path, ()).columns if each)
 
 
-def disturb(signal: Ints, ppm: int, seed: int) -> Ints:
+def disturb(signal: Ints, ppm: int, seed: int, *, memory: float = 0.0) -> Ints:
     """Return the signal as a forecast with errors: each slot times a normal factor of this deviation.
 
-    Errors of neighbouring slots are independent; no value falls below 1. The seed makes it repeatable.
+    `memory` is the correlation of the errors of neighbouring slots, 0 to below 1. No value falls below 1. The
+    seed makes it repeatable.
     """
     if ppm < 0:
         raise refuse(Path("forecast"), 0, "an error of at least 0 ppm", str(ppm))
-    factors = 1 + np.random.default_rng(seed).standard_normal(len(signal)) * ppm / 1e6
+    errors = np.random.default_rng(seed).standard_normal(len(signal))
+    for slot in range(1, len(errors) if memory else 0):
+        errors[slot] = memory * errors[slot - 1] + (1 - memory**2) ** 0.5 * errors[slot]
+    factors = 1 + errors * ppm / 1e6
     return np.maximum(_DISTURBANCE_LEAST, rounded(signal * factors))
