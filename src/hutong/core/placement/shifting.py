@@ -34,8 +34,8 @@ def smoothed(signal: Ints, reach: int) -> Ints:
     """Return a forecast without its sharpest dips: each slot averaged with neighbours, `reach - 1` a side.
 
     Weights fall off evenly (1, 2, 1 for a reach of 2). Who takes the lowest of many wrong values takes the
-    most wrong one; averaging undoes most of that where errors of neighbouring slots are independent. A reach of 1
-    changes nothing. For the signal that a plan sees, not for counting.
+    most wrong one; averaging undoes most of that where errors of neighbouring slots are independent. A reach
+    of 1 changes nothing. For the signal that a plan sees, not for counting.
     """
     total = np.zeros(len(signal), np.int64)
     for shift in range(1 - reach, reach):
