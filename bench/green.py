@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ T_95 = 2.093
 GAIA_WALL_S = {
     "no_wait": 15, "lowest_slot": 66, "lowest_window": 47, "carbon_time": 47, "ecovisor": 438, "wait_awhile": 242,
 }  # fmt: skip
+HOUR_S = green.HOUR_S
 TARGET_CARBON, TARGET_DELAY_H = 0.62, 5.0
 
 
@@ -235,6 +236,19 @@ def timed(act: Callable[[], object], least_s: float = 0.2) -> float:
     return best
 
 
+def print_rows(parts: Iterable[Iterable[Row]]) -> None:
+    """Print rows as a table while they come, then all of them as JSON lines."""
+    rows: list[Row] = []
+    print(f"{'name':42} {'value':>14} {'unit':28} {'baseline':>14}  of what")
+    for part in parts:
+        for row in part:
+            rows.append(row)
+            held = "" if row.baseline_value is None else f"{row.baseline_value:,.6g}"
+            print(f"{row.name:42} {row.value:14,.6g} {row.unit:28} {held:>14}  {row.baseline}", flush=True)
+    for row in rows:
+        print(row.line())
+
+
 def _week(signal: Ints, start: int) -> Ints:
     return signal[start : start + gaia.HOURS]
 
@@ -246,19 +260,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer weeks, one grid")
     args = parser.parse_args()
     data = load(find_data(args.data))
-    rows: list[Row] = []
-    print(f"{'name':42} {'value':>14} {'unit':28} {'baseline':>14}  of what")
     parts = (
         gaia_rows(data), week_rows(data), start_rows(data, 2000 if args.quick else 500), error_rows(data),
         year_rows(data, ZONES[:1] if args.quick else ZONES),
     )  # fmt: skip
-    for part in parts:
-        for row in part:
-            rows.append(row)
-            held = "" if row.baseline_value is None else f"{row.baseline_value:,.6g}"
-            print(f"{row.name:42} {row.value:14,.6g} {row.unit:28} {held:>14}  {row.baseline}", flush=True)
-    for row in rows:
-        print(row.line())
+    print_rows(parts)
     lost = [name for name, (_, _, same) in gaia.parity(data.week, data.signals["AU-SA"]).items() if not same]
     if lost:
         sys.exit(f"not GAIA's value: {', '.join(lost)}")
