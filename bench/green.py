@@ -8,6 +8,7 @@
 | green_front_* | the same for other prices of delay | the same |
 | green_starts_* | 17 weeks of the year instead of the one that is published, mean and paired win | Ecovisor, same weeks |
 | green_error_* | forecasts with errors, 20 seeds, mean and 95 % interval | no error |
+| green_best_* | what one decision costs, from Python | |
 | green_year_* | pai-100k through a year of four grids, the same fixed policy | lowest window, same run |
 
 Carbon is over that of starting at once. Data: the directory of `--data`, else HUTONG_DATA; in it traces/carbon.
@@ -26,14 +27,17 @@ from pathlib import Path
 import numpy as np
 
 from hutong.core.placement.compiled import Ints
-from hutong.core.placement.shifting import LOWEST_WINDOW, smoothed
+from hutong.core.placement.lengths import spread_prior, survival
+from hutong.core.placement.pausing import best_pauses
+from hutong.core.placement.shifting import LOWEST_WINDOW, best_start, prefix_sums, smoothed
 from hutong.sim import gaia, green
 from hutong.sim.importers import read
 from hutong.sim.importers.grid import disturb, read_signal
 from hutong.sim.trace import Trace
 
-# The fixed policy: an hour's pause has to save 5 g/kWh x h of a card. Not tuned a grid, a trace or a week.
-PRICE = 5000
+# The fixed policy: an hour's pause has to save 5 g/kWh x h of a card. Chosen on the published week, then left as
+# it is for other weeks, grids and traces. Without queues every job may wait 24 h, and a higher price stands for it.
+PRICE, PRICE_NO_QUEUES = 5000, 12_500
 PRICES = (0, 2500, 5000, 7500, 10_000, 20_000, 40_000, 80_000)
 RESTORE_S = 300
 ZONES = ("AU-SA", "DE", "IN-UP", "KR")
@@ -136,7 +140,7 @@ def week_rows(data: Data) -> Iterator[Row]:
     cases = {
         "pauses": green.run_pauses(work, grid, learnt, PRICE),
         "pauses_restore": green.run_pauses(work, grid, learnt, PRICE, resume_s=RESTORE_S),
-        "pauses_no_queues": green.run_pauses(whole, grid, merged, 3 * PRICE),
+        "pauses_no_queues": green.run_pauses(whole, grid, merged, PRICE_NO_QUEUES),
         "start_only": green.run_pauses(work, grid, learnt, PRICE, once=True),
         "start_only_median": green.run_starts(
             work, grid, LOWEST_WINDOW, green.expected_lengths(work, learnt, 500_000)
@@ -224,6 +228,25 @@ def year_rows(data: Data, zones: tuple[str, ...]) -> Iterator[Row]:
         yield Row(f"{name}_window_seconds", seconds, "s of CPU", "goal", 0.5)
 
 
+def call_rows(data: Data) -> Iterator[Row]:
+    """What one decision costs the live scheduler, the call from Python included."""
+    signal = np.ascontiguousarray(data.signals["AU-SA"][:48])
+    sums, slot = prefix_sums(signal), green.HOUR_S
+    curve = spread_prior(4, 144, 20)
+    alive = survival(curve, np.zeros_like(curve), curve)
+
+    def start() -> None:
+        for _ in range(1000):
+            best_start(signal, sums, slot, LOWEST_WINDOW, 1000, 20_000, 87_400, PRICE)
+
+    def pauses() -> None:
+        for _ in range(100):
+            best_pauses(signal, sums, slot, 1000, slot // 2, alive, 48, PRICE, RESTORE_S, False)
+
+    yield Row("green_best_start", timed(start) * 1e6 / 1000, "us a call, 24 h ahead")
+    yield Row("green_best_pauses", timed(pauses) * 1e6 / 100, "us a call, 24 h, 144 quanta")
+
+
 def timed(act: Callable[[], object], least_s: float = 0.2) -> float:
     """Return the least CPU seconds of a call, over some; the first, which may compile, is left out."""
     act()
@@ -261,7 +284,7 @@ def main() -> None:
     args = parser.parse_args()
     data = load(find_data(args.data))
     parts = (
-        gaia_rows(data), week_rows(data), start_rows(data, 2000 if args.quick else 500), error_rows(data),
+        gaia_rows(data), week_rows(data), start_rows(data, 2000 if args.quick else 500), error_rows(data), call_rows(data),
         year_rows(data, ZONES[:1] if args.quick else ZONES),
     )  # fmt: skip
     print_rows(parts)
