@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hutong.core.capacity.sites import Supply
+from hutong.core.energy.account import energy_of
 from hutong.core.placement import lengths, pausing, shifting
 from hutong.core.placement.compiled import Ints
 from hutong.core.placement.lengths import ALIVE, JOB
@@ -92,6 +94,18 @@ def test_a_start_keeps_the_wait_and_a_deadline_that_can_be_kept(
 def test_a_deadline_that_cannot_be_kept_asks_for_a_start_now() -> None:
     assert latest_start(10, 50, 100, 20) == 10
     assert latest_start(10, 50, 100) == 110
+
+
+def test_a_sites_signal_counts_as_its_energy_account_does() -> None:
+    supply = Supply(tuple(range(0, 24_000, 1000)), tuple(range(400, 880, 20)), "made")
+    now_s, run_s = 1_790_000_123, 100_000
+    account = energy_of(supply, 3, 700, 1200, now_s * 1000, run_s * 1000)
+    carbon, lack = shifting.carbon_signal(supply), shifting.ungreen_signal(supply)
+    watts = 3 * 700 * 1.2
+    mg = used(carbon, prefix_sums(carbon), 3600, now_s, now_s + run_s) * watts / 1000 / 3600
+    assert abs(account.co2_mg - mg) <= 1
+    missing_j = used(lack, prefix_sums(lack), 3600, now_s, now_s + run_s) * watts / 1e6
+    assert abs(account.energy_j - account.green_j - missing_j) <= 1
 
 
 def test_smoothing_averages_with_neighbours_around_the_end() -> None:

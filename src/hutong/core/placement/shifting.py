@@ -15,12 +15,23 @@ than expected.
 
 import numpy as np
 
+from hutong.core.capacity.sites import Supply
 from hutong.core.placement.compiled import Ints, compiled
 
 START_NOW, LOWEST_SLOT, LOWEST_WINDOW, SAVING_PER_DELAY, BELOW_THRESHOLD = range(5)
 RULES = ("start now", "lowest slot", "lowest window", "saving per delay", "below threshold")
 # The unit in which savings per delay are compared: thousandths of the signal's.
 _RATE = 1000
+
+
+def carbon_signal(supply: Supply) -> Ints:
+    """Return a site's carbon by hour of day, mg/kWh; its times are seconds since 1970, a slot is 3600."""
+    return np.array(supply.grams_per_kwh, np.int64) * 1000
+
+
+def ungreen_signal(supply: Supply) -> Ints:
+    """Return what a site lacks in green supply by hour of day, ppm; times are those of `carbon_signal`."""
+    return 1_000_000 - np.array(supply.green_ppm, np.int64)
 
 
 def prefix_sums(signal: Ints) -> Ints:
