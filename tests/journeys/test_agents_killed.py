@@ -66,7 +66,7 @@ def test_an_agent_killed_again_and_again_while_jobs_start_and_run(
             return JobId(client.jobs.submit(PROJECT, file).id)
 
         def comes_to(job: JobId, good: Callable[[str], bool]) -> None:
-            wait_until(lambda: good(client.jobs.get(job).state), 240, lambda: client.jobs.get(job))
+            wait_until(lambda: good(client.jobs.get(job).state), 600, lambda: client.jobs.get(job))
 
         lives_on = submit("until [ -e go ]; do sleep 0.1; done")
         comes_to(lives_on, lambda state: state == "RUNNING")
@@ -81,7 +81,10 @@ def test_an_agent_killed_again_and_again_while_jobs_start_and_run(
         (attempts / attempt_key(lives_on, 1) / "work" / "go").touch()
         for job in jobs:
             comes_to(job, lambda state: state == "SUCCEEDED")
-            assert (attempts / attempt_key(job, 1) / "work" / "count").read_text() == "ran\n"
+            # A loaded engine may give an attempt up before its start; then another one ran, and only that.
+            keys = [attempt_key(job, each.number) for each in client.jobs.get(job).attempts]
+            counts = [attempts / key / "work" / "count" for key in keys]
+            assert [count.read_text() for count in counts if count.exists()] == ["ran\n"]
     store = open_store(centres.rig.database)
     try:
         charged_once(store, jobs)

@@ -109,7 +109,11 @@ class Loop:
             return Applied(0)
         middle = len(outcome.jobs) // 2
         parts = (outcome.jobs[:middle], outcome.jobs[middle:])
-        done = [self._apply(Outcome(part), now_ms) for part in parts if self.epoch is not None]
+        done = [
+            self._apply(Outcome(part, pages=outcome.pages), now_ms)
+            for part in parts
+            if self.epoch is not None
+        ]
         return Applied(sum(each.written for each in done), tuple(job for each in done for job in each.stale))
 
     def run(self, stop: threading.Event) -> None:

@@ -1,17 +1,44 @@
 """What could ever run here: every registered pool as if idle, remembered for a moment."""
 
 import threading
+from dataclasses import dataclass, field
 
 from hutong.core.book.store import Store
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.core.placement.decide import NEVER, refuse
-from hutong.core.placement.request import PoolView, request_of, view_pool
+from hutong.core.placement.judge import LASTING, Refusal, Table, refuse, table_of
+from hutong.core.placement.request import PoolView, Request, request_of, view_pool
+from hutong.core.placement.words import explain
 from hutong.core.work.spec import JobSpec
 from hutong.server.registry import every, read
 
 SITES_AT_MOST = 1000
 _REASONS_SHOWN = 10
+_ANSWERS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """All pools as if idle, and which requests some of them could take: most jobs ask what others asked."""
+
+    views: tuple[PoolView, ...]
+    table: Table
+    answers: dict[Request, bool] = field(default_factory=dict)
+
+    def could_take(self, request: Request) -> bool:
+        """True if some pool could ever take a request."""
+        known = self.answers.get(request)
+        if known is None:
+            refusal = refuse(request, self.table)[1]
+            known = bool(((refusal == Refusal.NONE) | (refusal > LASTING)).any())
+            if len(self.answers) < _ANSWERS_MAX:
+                self.answers[request] = known
+        return known
+
+
+def idle(views: tuple[PoolView, ...]) -> Idle:
+    """Return the pools, ready to be asked."""
+    return Idle(views, table_of(views))
 
 
 class Pools:
@@ -22,28 +49,28 @@ class Pools:
         self._keep_ms = keep_ms
         self._lock = threading.Lock()
         self._until_ms = -1
-        self._views: tuple[PoolView, ...] = ()
+        self._idle = idle(())
 
-    def recall(self, now_ms: int) -> tuple[PoolView, ...] | None:
+    def recall(self, now_ms: int) -> Idle | None:
         """Return the pools if they are remembered; asks nobody."""
         with self._lock:
             fresh = now_ms < self._until_ms <= now_ms + self._keep_ms
-            return self._views if fresh else None
+            return self._idle if fresh else None
 
-    def load(self, now_ms: int) -> tuple[PoolView, ...]:
+    def load(self, now_ms: int) -> Idle:
         """Return the pools, asking the store if they are not remembered."""
         known = self.recall(now_ms)
         if known is not None:
             return known
         sites = [read(Site, record) for record in every(self._store, "site", "", SITES_AT_MOST)]
-        views = tuple(
-            view_pool(site, pool, cards_in_use=0, green_ppm=0, reachable=True)
-            for site in sites
-            for pool in site.pools
+        found = idle(
+            tuple(
+                view_pool(site, pool, pool.cards, 0, reachable=True) for site in sites for pool in site.pools
+            )
         )
         with self._lock:
-            self._views, self._until_ms = views, now_ms + self._keep_ms
-        return views
+            self._idle, self._until_ms = found, now_ms + self._keep_ms
+        return found
 
     def forget(self) -> None:
         """Ask again next time: a site was registered or changed."""
@@ -51,23 +78,21 @@ class Pools:
             self._until_ms = -1
 
 
-def refuse_impossible(spec: JobSpec, pools: tuple[PoolView, ...], root: str = "/spec") -> None:
+def refuse_impossible(spec: JobSpec, pools: Idle, root: str = "/spec") -> None:
     """Raise Refused (`never_placeable`) if no registered pool could take the job even when idle."""
     request = request_of(spec)
-    reasons = []
-    for pool in pools:
-        why_not = refuse(request, pool)
-        if why_not is None or why_not.code not in NEVER:
-            return
-        reasons.append((f"{pool.site}/{pool.pool}", why_not))
-    if not pools:
+    if pools.could_take(request):
+        return
+    if not pools.views:
         problem = Problem(
             f"{root}/resources", "no site is registered yet", "ask the operator to register one"
         )
         raise Refused("never_placeable", "no site is registered yet", (problem,))
-    problems = tuple(
-        Problem(f"{root}/resources", f"{name} {why_not.text}", why_not.change)
-        for name, why_not in reasons[:_REASONS_SHOWN]
-    )
-    message = f"none of the {len(reasons)} registered pools could ever run this job"
-    raise Refused("never_placeable", message, problems)
+    asked, refusals = refuse(request, pools.table)
+    problems = []
+    for at, view in enumerate(pools.views[:_REASONS_SHOWN]):
+        why_not = explain(request, view, int(asked[at]), Refusal(refusals[at]))
+        name = f"{view.site}/{view.pool}"
+        problems.append(Problem(f"{root}/resources", f"{name} {why_not.text}", why_not.change))
+    message = f"none of the {len(pools.views)} registered pools could ever run this job"
+    raise Refused("never_placeable", message, tuple(problems))

@@ -7,7 +7,8 @@ import pytest
 
 from hutong.clients.portal import words
 from hutong.clients.portal.words import FAMILIES, LANGUAGES, Words, catalogue, choose
-from hutong.core.placement.decide import NEVER, PARTS
+from hutong.core.placement.decide import NEVER
+from hutong.core.placement.judge import PARTS
 from hutong.core.work import facts
 from hutong.core.work.states import AttemptState, Category
 

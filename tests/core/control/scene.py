@@ -8,6 +8,7 @@ from hutong.core.capacity.sites import Maintenance, Pool, Site, SiteStatus, Supp
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, attempt_key
+from hutong.core.placement.receipt import Opened, open_receipt
 from hutong.core.work import facts as f
 from hutong.core.work.fold import Job, fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
@@ -106,3 +107,10 @@ def only(shot: Snapshot, rules: Rules = RULES) -> JobOutcome:
 
 def kinds(outcome: JobOutcome) -> list[str]:
     return [fact.event.kind for fact in outcome.facts]
+
+
+def receipt(shot: Snapshot) -> Opened:
+    """Return the only receipt of a turn, decided again."""
+    outcome = turn(shot, RULES)
+    ((_, data),) = (each for job in outcome.jobs for each in job.receipts)
+    return open_receipt(data, dict(outcome.pages).get)

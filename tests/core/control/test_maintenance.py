@@ -14,13 +14,13 @@ from tests.core.control.scene import (
     history,
     kinds,
     only,
+    receipt,
     snapshot,
 )
 
 from hutong.core.book.snapshot import Command
 from hutong.core.capacity.sites import Maintenance
 from hutong.core.kernel.ids import attempt_key
-from hutong.core.placement.receipt import decode_receipt, replay
 from hutong.core.work import facts as f
 from hutong.core.work.states import AttemptState, Category, JobState
 
@@ -51,12 +51,11 @@ def test_where_no_other_site_is_in_reach_it_waits_and_is_told_what_would_fit() -
 
 
 def test_the_receipt_knows_of_it_and_replays() -> None:
-    ((_, data),) = only(snapshot(history(), maintenance=(SOON,))).receipts
-    receipt = decode_receipt(data)
-    assert receipt.pools[0].closing is not None
-    assert receipt.decision.rows[0].why_not is not None
-    assert receipt.decision.rows[0].why_not.code == "maintenance"
-    assert replay(receipt) == receipt
+    opened = receipt(snapshot(history(), maintenance=(SOON,)))
+    assert opened.now.pools[0].closing is not None
+    assert opened.now.decision.rows[0].why_not is not None
+    assert opened.now.decision.rows[0].why_not.code == "maintenance"
+    assert (opened.now_digest, opened.differences) == (opened.digest, ())
 
 
 @pytest.mark.parametrize("state", ["dispatched", "running"])

@@ -18,6 +18,7 @@ from tests.core.control.scene import (
     history,
     kinds,
     only,
+    receipt,
     snapshot,
     voucher,
 )  # fmt: skip
@@ -27,8 +28,7 @@ from hutong.core.book.snapshot import Command, PoolUse
 from hutong.core.capacity.sites import PoolState
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import LotId, ProjectId, attempt_key
-from hutong.core.placement.decide import PARTS
-from hutong.core.placement.receipt import decode_receipt, digest, replay
+from hutong.core.placement.judge import PARTS
 from hutong.core.work import facts as f
 from hutong.core.work.fold import apply
 from hutong.core.work.spec import JobType, Retry, Wish
@@ -57,11 +57,11 @@ def test_a_short_job_holds_its_walltime_and_grace_only() -> None:
 
 
 def test_the_stored_receipt_replays_and_names_every_pool() -> None:
-    ((key, data),) = only(snapshot(history())).receipts
-    receipt = decode_receipt(data)
+    ((key, _),) = only(snapshot(history())).receipts
     assert key == KEY
-    assert [row.site for row in receipt.decision.rows] == ["bj", "tj"]
-    assert digest(replay(receipt)) == digest(receipt)
+    opened = receipt(snapshot(history()))
+    assert [row.site for row in opened.now.decision.rows] == ["bj", "tj"]
+    assert (opened.now_digest, opened.differences) == (opened.digest, ())
 
 
 def test_a_voucher_holds_its_share() -> None:
@@ -361,9 +361,7 @@ def test_a_retry_goes_to_a_site_that_did_not_break_it_if_there_is_one() -> None:
     outcome = only(snapshot(job, held_micro=80 * YUAN))
     assert outcome.after.live is not None
     assert outcome.after.live.site == "tj"
-    assert digest(replay(decode_receipt(outcome.receipts[0][1]))) == digest(
-        decode_receipt(outcome.receipts[0][1])
-    )
+    assert receipt(snapshot(job, held_micro=80 * YUAN)).differences == ()
     full = (PoolUse("tj", "main", 32),)
     again = only(snapshot(job, held_micro=80 * YUAN, use=full))
     assert again.after.live is not None
@@ -381,8 +379,8 @@ def test_cards_that_are_down_or_held_by_others_are_not_given_away() -> None:
         outcome = only(replace(shot, statuses={**shot.statuses, first.site: status}))
         (attempt,) = outcome.after.attempts
         assert attempt.site != first.site
-        (receipt,) = (decode_receipt(kept) for _, kept in outcome.receipts)
-        row = next(row for row in receipt.decision.rows if row.site == first.site and row.pool == pool.id)
+        rows = receipt(replace(shot, statuses={**shot.statuses, first.site: status})).now.decision.rows
+        row = next(row for row in rows if row.site == first.site and row.pool == pool.id)
         assert row.why_not is not None
         assert row.why_not.code == "busy"
 
@@ -391,9 +389,9 @@ def test_a_queue_at_the_centre_counts_against_it() -> None:
     shot = snapshot(history())
     (first,) = only(shot).after.attempts
     status = replace(shot.statuses[first.site], pools=(PoolState(first.pool, 1 << 20, 0, 86_400),))
-    outcome = only(replace(shot, statuses={**shot.statuses, first.site: status}))
+    waits = replace(shot, statuses={**shot.statuses, first.site: status})
     before, after = (
-        next(row for row in decode_receipt(each.receipts[0][1]).decision.rows if row.site == first.site)
-        for each in (only(shot), outcome)
+        next(row for row in receipt(each).now.decision.rows if row.site == first.site)
+        for each in (shot, waits)
     )
     assert after.parts[PARTS.index("wait")] < before.parts[PARTS.index("wait")] == 1_000_000

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
 from hutong.adapters.store.db import Database, many, rows_in
-from hutong.adapters.store.tables import facts, jobs, receipts
+from hutong.adapters.store.tables import facts, jobs, pages, receipts
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import JobQuery, NewJob, Submission, UserEvent
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -27,6 +27,7 @@ _GUARDED = (
     "cards",
     "attempt",
     "dispatched_ms",
+    "until_ms",
     "job",
 )
 SAVE = (
@@ -51,6 +52,7 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_cards": live.cards if live else None,
         "new_attempt": live.number if live else None,
         "new_dispatched_ms": live.dispatched_ms if live else None,
+        "new_until_ms": live.until_ms if live else None,
         "new_job": encode(job),
     }
 
@@ -159,6 +161,12 @@ class Jobs:
         """Return the stored receipt of an attempt."""
         with self._db.read() as connection:
             body = connection.execute(sa.select(receipts.c.body).where(receipts.c.key == key)).scalar()
+        return None if body is None else bytes(body)
+
+    def page(self, digest: str) -> bytes | None:
+        """Return what receipts rest on, by its digest."""
+        with self._db.read() as connection:
+            body = connection.execute(sa.select(pages.c.body).where(pages.c.digest == digest)).scalar()
         return None if body is None else bytes(body)
 
 

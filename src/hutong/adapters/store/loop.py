@@ -1,6 +1,6 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -17,16 +17,28 @@ from hutong.adapters.store.tables import (
     holds,
     jobs,
     lease,
+    pages,
     receipts,
     registry,
+    shares,
     statuses,
     watches,
 )
 from hutong.core.book.money import HoldPart, Posting
-from hutong.core.book.snapshot import Absence, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
+from hutong.core.book.shares import decayed, names
+from hutong.core.book.snapshot import (
+    Absence,
+    JobOutcome,
+    JobRow,
+    Limits,
+    Outcome,
+    PoolUse,
+    Running,
+    Snapshot,
+)
 from hutong.core.book.store import Applied
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
-from hutong.core.kernel.ids import AttemptKey, JobId, SiteId
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 from hutong.core.work.states import JobState
 
 _LOOP = "loop"
@@ -100,6 +112,7 @@ class Loop:
             due, queue = _heads(connection, now_ms, limits)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
+            owners = _institutions(connection, projects)
             return Snapshot(
                 now_ms=now_ms,
                 due=due,
@@ -110,6 +123,9 @@ class Loop:
                     PoolUse(row["site"], row["pool"], int(row["cards"]))
                     for row in connection.execute(_USE).mappings()
                 ),
+                running=_running(connection, limits.running) if queue else (),
+                served=_served(connection, names(owners), now_ms),
+                institutions=owners,
                 lots=read_lots(connection, projects),
                 debts=read_debts(connection, projects),
                 holds=_open_holds(connection, keys),
@@ -119,7 +135,7 @@ class Loop:
                 },
             )
 
-    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:  # noqa: ARG002
+    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:
         """Write each job's part whose guard holds. Raises Conflict if the lease has another epoch,
 
         or if a hold does not fit its lot any more; then nothing was written.
@@ -133,13 +149,15 @@ class Loop:
                 raise rules.stale_epoch(epoch)
             guards = _lock_seqs(connection, [each.job for each in outcome.jobs])
             fresh = [each for each in outcome.jobs if guards.get(each.job) == each.seq]
-            self._write(connection, fresh)
+            self._write(connection, fresh, now_ms)
+            if any(each.receipts for each in fresh):
+                self._keep(connection, outcome.pages)
             stale = tuple(each.job for each in outcome.jobs if guards.get(each.job) != each.seq)
             return Applied(len(fresh), stale)
 
         return self._db.write(work)
 
-    def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome]) -> None:
+    def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome], now_ms: int) -> None:
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
         many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
@@ -159,6 +177,29 @@ class Loop:
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
+            self._serve(connection, rules.card_ms_by_project(postings), now_ms)
+
+    def _serve(self, connection: sa.Connection, used: Mapping[ProjectId, int], now_ms: int) -> None:
+        """Count use to projects and their institutions; only the loop's leader writes it."""
+        owners = _institutions(connection, sorted(used))
+        counted = rules.served(used, owners)
+        before = _served(connection, sorted(counted), now_ms)
+        rows = [
+            {"name": name, "card_ms": before.get(name, 0) + card_ms, "at_ms": now_ms}
+            for name, card_ms in counted.items()
+        ]
+        insert = self._db.upsert(shares)
+        values = {name: insert.excluded[name] for name in ("card_ms", "at_ms")}
+        many(connection, insert.on_conflict_do_update(index_elements=["name"], set_=values), rows)
+
+    def _keep(self, connection: sa.Connection, sealed: Sequence[tuple[str, bytes]]) -> None:
+        """Keep pages that are not kept yet; the grounds of a page are mostly those of the one before."""
+        digests = [digest for digest, _ in sealed]
+        known = set(
+            connection.execute(sa.select(pages.c.digest).where(pages.c.digest.in_(digests))).scalars()
+        )
+        rows = [{"digest": digest, "body": body} for digest, body in sealed if digest not in known]
+        many(connection, self._db.upsert(pages).on_conflict_do_nothing(index_elements=["digest"]), rows)
 
 
 def _waiting_projects() -> sa.Select[tuple[str]]:
@@ -178,6 +219,40 @@ _USE = (
     .group_by(jobs.c.site, jobs.c.pool)
     .order_by(jobs.c.site, jobs.c.pool)
 )
+
+
+_ENDS = (
+    sa.select(jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms)
+    .add_columns(
+        sa.func.row_number()
+        .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
+        .label("place")
+    )
+    .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
+    .subquery()
+)
+
+
+def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
+    """Return the jobs of each pool that are expected to end first."""
+    query = sa.select(_ENDS).where(_ENDS.c.place <= most)
+    query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
+    return tuple(
+        Running(row["site"], row["pool"], row["cards"], row["until_ms"])
+        for row in connection.execute(query).mappings()
+    )
+
+
+def _served(connection: sa.Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
+    rows = rows_in(connection, sa.select(shares), shares.c.name, names)
+    return {row["name"]: decayed(row["card_ms"], now_ms - row["at_ms"]) for row in rows}
+
+
+def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, str]:
+    """Return whose each project is, empty for one that is not in the registry."""
+    query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.PROJECT)
+    docs = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, projects)}
+    return {ProjectId(each): rules.institution_of(docs.get(each)) for each in projects}
 
 
 def _heads(

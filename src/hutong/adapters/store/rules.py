@@ -1,14 +1,16 @@
 """What every implementation of the store decides alike, as pure functions over core shapes."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.adapters.store.codec import decode_site, encode
-from hutong.core.book.money import Lot, LotKind
+from hutong.adapters.store.codec import decode_doc, decode_site, encode
+from hutong.core.book.money import Lot, LotKind, Posting
+from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Outcome
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
-from hutong.core.kernel.ids import AttemptKey, JobId, split_key
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, split_key
 from hutong.core.work import fold
 from hutong.core.work.facts import (
     CancelAsked,
@@ -34,6 +36,7 @@ SEEN_EVERY_MS = 1000
 AHEAD_MS = 60_000
 QUEUES_MAX = 400
 SITE = "site"
+PROJECT = "project"
 
 
 def page(limit: int) -> int:
@@ -114,6 +117,31 @@ def check_outcome(outcome: Outcome) -> None:
             raise Broken(f"the facts of {each.job} do not lead from {each.seq} to {each.after.seq}")
         if any(fact.job != each.job for fact in each.facts):
             raise Broken(f"an outcome of {each.job} has a fact of another job")
+
+
+def card_ms_by_project(postings: Iterable[Posting]) -> dict[ProjectId, int]:
+    """Return the card-milliseconds that postings account for, by project."""
+    used: Counter[ProjectId] = Counter()
+    for posting in postings:
+        for record in posting.usage:
+            if record.unit == "card_ms":
+                used[record.project] += record.quantity
+    return dict(used)
+
+
+def served(used: Mapping[ProjectId, int], owners: Mapping[ProjectId, str]) -> dict[str, int]:
+    """Return use by the names of `shares`: each project's own, and the sum of each institution's."""
+    counted: Counter[str] = Counter()
+    for project, card_ms in used.items():
+        counted[of_project(project)] += card_ms
+        if owners.get(project):
+            counted[of_institution(owners[project])] += card_ms
+    return dict(counted)
+
+
+def institution_of(text: str | None) -> str:
+    """Return whose a project is, by its document in the registry; empty if nobody knows."""
+    return str(decode_doc(text).get("institution", "")) if text else ""
 
 
 def ended_keys(outcome: JobOutcome) -> list[AttemptKey]:

@@ -44,7 +44,7 @@ _priority: sa.Column[int] = _int("priority")
 IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
 
 # `job` is a cache of the fold of the job's facts; the columns before it repeat what queries need.
-# site, pool, cards, attempt and dispatched_ms are those of the live attempt, else null.
+# site, pool, cards, attempt, dispatched_ms and until_ms are those of the live attempt, else null.
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -62,6 +62,7 @@ jobs = sa.Table(
     _int("cards", null=True),
     _int("attempt", null=True),
     _int("dispatched_ms", null=True),
+    _int("until_ms", null=True),
     _text("idempotency_key"),
     _text("request_digest"),
     _text("spec_digest"),
@@ -69,7 +70,7 @@ jobs = sa.Table(
     _text("spec"),
     _index("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
     _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
-    _index("ix_jobs_live", "site", "pool", "cards", where="site IS NOT NULL"),
+    _index("ix_jobs_live", "site", "pool", "until_ms", "cards", where="site IS NOT NULL"),
     _index("ix_jobs_project", "project", "id"),
     _index("ix_jobs_project_state", "project", "state", "id"),
     _index("ix_jobs_state", "state", "id"),
@@ -93,6 +94,23 @@ receipts = sa.Table(
     metadata,
     _text("key", key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# What projects and institutions have used lately, as of `at_ms`; see `core.book.shares`.
+shares = sa.Table(
+    "shares",
+    metadata,
+    _text("name", key=True),
+    _int("card_ms"),
+    _int("at_ms"),
+)
+
+pages = sa.Table(
+    "pages",
+    metadata,
+    _text("digest", key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 commands = sa.Table(

@@ -30,6 +30,16 @@ class PoolUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """Cards of a pool that are expected to be free again then, by the walltime of the job that holds them."""
+
+    site: str
+    pool: str
+    cards: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Absence:
     """An attempt that full observations of its site do not show: since when, and in how many polls."""
 
@@ -40,10 +50,11 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one snapshot may hold."""
+    """How much one snapshot may hold; `running` is for each pool, those that end first."""
 
     due: int = 1000
     queue: int = 1000
+    running: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,9 @@ class Snapshot:
     """All that `turn` may know. `due` are jobs that ask for a look, `queue` the head of the queue.
 
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
-    those of them owe, in micro-yuan, that owe anything.
+    those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
+    `institutions` says whose those projects are; `served` what projects and institutions have used lately, in
+    card-milliseconds that decay, by the names of `shares`.
     """
 
     now_ms: int
@@ -60,6 +73,9 @@ class Snapshot:
     sites: tuple[Site, ...]
     statuses: Mapping[str, SiteStatus]
     use: tuple[PoolUse, ...] = ()
+    running: tuple[Running, ...] = ()
+    served: Mapping[str, int] = field(default_factory=dict)
+    institutions: Mapping[ProjectId, str] = field(default_factory=dict)
     lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
     debts: Mapping[ProjectId, int] = field(default_factory=dict)
     holds: Mapping[AttemptKey, tuple[HoldPart, ...]] = field(default_factory=dict)
@@ -101,8 +117,10 @@ class Outcome:
 
     `broken` names jobs about which nothing could be decided because an invariant of ours does not hold, and
     which one: they are left as they are, and the others go on. `repayments` are posted each for itself.
+    `pages` are what the receipts rest on, by digest; they are written with the jobs, once for each digest.
     """
 
     jobs: tuple[JobOutcome, ...] = ()
     broken: tuple[tuple[JobId, str], ...] = ()
     repayments: tuple[Txn, ...] = ()
+    pages: tuple[tuple[str, bytes], ...] = ()

@@ -180,6 +180,10 @@ class Store(Protocol):
         """Return the stored receipt of an attempt."""
         ...
 
+    def page(self, digest: str) -> bytes | None:
+        """Return what receipts rest on, by its digest."""
+        ...
+
     # The loop
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it.

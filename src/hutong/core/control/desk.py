@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.snapshot import Snapshot
-from hutong.core.capacity.sites import PoolState, Site
+from hutong.core.capacity.sites import Site
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
-from hutong.core.placement.request import PoolView, Request, closing_of, mean_green_ppm, view_pool
+from hutong.core.placement.page import Grounds, Page
+from hutong.core.placement.request import cards_free
 
 
 class Desk:
@@ -23,7 +24,6 @@ class Desk:
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
-        self._green: dict[tuple[str, int], int] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
     def reachable(self, site: str) -> bool:
@@ -40,37 +40,30 @@ class Desk:
         """Return a site of the registry."""
         return self._sites.get(site)
 
-    def views(self, request: Request) -> tuple[PoolView, ...]:
-        """Return every pool as it stands after what this turn has decided."""
-        return tuple(
-            view_pool(
-                site,
-                pool,
-                self._used.get((site.id, pool.id), 0),
-                self._green_of(site, request.run_ms),
-                self._state(site.id, pool.id),
-                closing_of(site, self.now_ms),
-                reachable=self._reachable[site.id],
-                trouble=self._trouble(site.id),
-            )
-            for site in self.snapshot.sites
-            for pool in site.pools
+    def page(self) -> Page:
+        """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""
+        sites, statuses = self.snapshot.sites, self.snapshot.statuses
+        free, wait_s = [], []
+        for site in sites:
+            status = statuses.get(site.id)
+            for pool in site.pools:
+                state = status.pool(pool.id) if status else None
+                free.append(cards_free(pool, self.cards_used(site.id, pool.id), state))
+                wait_s.append(state.wait_s if state else 0)
+        known = [statuses.get(site.id) for site in sites]
+        return Page(
+            at_ms=self.now_ms,
+            grounds="",
+            reachable=tuple(self._reachable[site.id] for site in sites),
+            trouble=tuple(status.trouble if status else "" for status in known),
+            free=tuple(free),
+            wait_s=tuple(wait_s),
         )
 
-    def _state(self, site: str, pool: str) -> PoolState | None:
-        status = self.snapshot.statuses.get(site)
-        return status.pool(pool) if status else None
-
-    def _trouble(self, site: str) -> str:
-        status = self.snapshot.statuses.get(site)
-        return status.trouble if status else ""
-
-    def _green_of(self, site: Site, run_ms: int) -> int:
-        known = self._green.get((site.id, run_ms))
-        if known is None:
-            known = mean_green_ppm(site, self.now_ms, run_ms)
-            self._green[site.id, run_ms] = known
-        return known
+    @property
+    def grounds(self) -> Grounds:
+        """The sites as they were declared."""
+        return Grounds(self.snapshot.sites)
 
     def take_cards(self, site: str, pool: str, cards: int) -> None:
         """Count cards of a pool as used (negative: given back)."""

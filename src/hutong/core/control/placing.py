@@ -1,77 +1,119 @@
-"""Placing one queued job: decide, hold the money, plan the attempt; or say why it waits."""
+"""Placing queued jobs: where each starts, the money held for it, its receipt; or why it waits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hutong.core.book.money import HoldChange
 from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.kernel.ids import attempt_key
+from hutong.core.control.queue import Queue
+from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.ids import JobId, attempt_key
 from hutong.core.kernel.money import MICRO, format_micro
 from hutong.core.ledger.rating import rate_cards
-from hutong.core.placement.decide import Decision, Row, decide
-from hutong.core.placement.receipt import VERSION, Receipt, encode_receipt
-from hutong.core.placement.request import Policy, PoolView, Request, request_of
+from hutong.core.placement.decide import Decision
+from hutong.core.placement.page import Grounds, seal, seal_grounds
+from hutong.core.placement.receipt import VERSION, Ticket, encode_ticket
+from hutong.core.placement.request import PoolView
 from hutong.core.work.facts import Placed, Waiting
-from hutong.core.work.fold import Attempt, Job
+from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
-from hutong.core.work.states import Category
 
 _FEN = MICRO // 100
 
 
-def place(draft: Draft) -> None:
-    """Place a queued job if a pool and the money for it are there; else note why not, if that is news.
+def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> tuple[tuple[str, bytes], ...]:
+    """Place queued jobs, in the order of their keys, as far as pools and money are there; return the pages.
 
-    A project in debt gets nothing placed; one that pays its debt back in this turn, nothing yet.
+    A job that cannot be placed is told why not, if that is news. A project in debt gets nothing placed; one
+    that pays its debt back in this turn, nothing yet. What breaks about one job must not keep the others
+    back: its reason goes into `broken`.
     """
-    spec, desk = draft.row.spec, draft.desk
-    if desk.owed_micro(draft.row.project) > desk.rules.debt_limit_micro:
-        left_micro = desk.left_to_pay_micro(draft.row.project)
-        if left_micro > desk.rules.debt_limit_micro:
-            _wait(draft, *in_debt(left_micro))
-        return
-    request = request_of(spec)
-    pools = desk.views(request)
-    policy = desk.rules.policy(spec.wish.objective)
-    request, decision = _choose(draft.job, request, pools, policy)
-    if decision.choice is None:
-        code, text = explain(decision)
-        _wait(draft, code, text)
-        return
-    view = pools[decision.chosen]
-    attempt = plan_attempt(draft.job.attempts, view, decision.choice, spec, desk.now_ms)
+    able = [draft for draft in drafts if not _barred(draft)]
+    if not able:
+        return ()
+    queue = Queue(able, desk.grounds, desk.page(), desk)
+    answers: list[tuple[Draft, Ticket]] = []
+    placed: set[int] = set()
+    for job, pool in queue.starts():
+        draft, cards = able[job], queue.cards(job, pool)
+        placed.add(job)
+        try:
+            attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+            if not _hold(draft, attempt):
+                queue.take_back(job)
+                continue
+        except Broken as error:
+            queue.take_back(job)
+            broken[draft.job.id] = str(error)
+            continue
+        step, question = len(queue.takes) - 1, queue.question_of[job]
+        score_ppm = queue.score_ppm(job, pool)
+        answers.append(
+            (
+                draft,
+                Ticket(VERSION, draft.job.id, attempt.number, "", question, step, pool, cards, score_ppm),
+            )
+        )
+    for job, draft in enumerate(able):
+        if job not in placed:
+            _wait(draft, *queue.why_not(job))
+    return _keep(queue, desk.grounds, answers)
+
+
+def _barred(draft: Draft) -> bool:
+    """True for a job of a project that owes money; it is told so if it still does after this turn."""
+    desk, project = draft.desk, draft.row.project
+    if desk.owed_micro(project) <= desk.rules.debt_limit_micro:
+        return False
+    left_micro = desk.left_to_pay_micro(project)
+    if left_micro > desk.rules.debt_limit_micro:
+        _wait(draft, *in_debt(left_micro))
+    return True
+
+
+def _hold(draft: Draft, attempt: Attempt) -> bool:
+    """Hold the money and plan the attempt; False, and the job told why, if there is not enough of it."""
+    desk, spec = draft.desk, draft.row.spec
     amount = hold_target_micro(spec, attempt, 0, desk.rules.hold_ms)
     parts = desk.plan_hold(draft.row.project, amount)
     if parts is None:
         _wait(draft, *short_of_money(amount, desk.available_micro(draft.row.project)))
-        return
+        return False
     key = attempt_key(draft.job.id, attempt.number)
-    receipt = Receipt(VERSION, draft.job.id, attempt.number, desk.now_ms, policy, request, pools, decision)
     draft.add(_fact(attempt))
     draft.post(hold=HoldChange(key, draft.row.project, parts))
     draft.command(key, attempt.site, "start")
-    draft.keep_receipt(key, encode_receipt(receipt))
     desk.take_cards(attempt.site, attempt.pool, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
+    return True
 
 
-def _choose(
-    job: Job, request: Request, pools: tuple[PoolView, ...], policy: Policy
-) -> tuple[Request, Decision]:
-    """Decide; a site that broke an earlier attempt is asked again only if no other can take the job now."""
-    theirs = {Category.INFRA, Category.LOST}
-    broke_it = sorted({each.site for each in job.attempts if each.category in theirs})
-    if broke_it:
-        elsewhere = replace(request, deny=(*request.deny, *broke_it))
-        decision = decide(elsewhere, pools, policy)
-        if decision.choice is not None:
-            return elsewhere, decision
-    return request, decide(request, pools, policy)
+def _keep(
+    queue: Queue, grounds: Grounds, answers: Sequence[tuple[Draft, Ticket]]
+) -> tuple[tuple[str, bytes], ...]:
+    """Give every placed job its receipt; return the page and the grounds on which they rest."""
+    if not answers:
+        return ()
+    ground = seal_grounds(grounds)
+    page = replace(
+        queue.page,
+        grounds=ground[0],
+        questions=tuple(queue.questions),
+        takes=tuple(queue.takes),
+        kept=tuple(queue.kept),
+    )
+    sealed = seal(page)
+    for draft, ticket in answers:
+        key = attempt_key(draft.job.id, ticket.attempt)
+        draft.keep_receipt(key, encode_ticket(ticket, sealed[0]))
+    return (ground, sealed)
 
 
 def plan_attempt(
-    earlier: tuple[Attempt, ...], view: PoolView, row: Row, spec: JobSpec, now_ms: int
+    earlier: tuple[Attempt, ...], view: PoolView, cards: int, spec: JobSpec, now_ms: int
 ) -> Attempt:
     """Return the attempt that a decision amounts to."""
     return Attempt(
@@ -80,11 +122,12 @@ def plan_attempt(
         pool=view.pool,
         accelerator=view.accelerator,
         nodes=spec.num_nodes,
-        cards=row.cards,
+        cards=cards,
         price_micro_per_card_hour=view.price_micro_per_card_hour,
         pue_milli=view.pue_milli,
         tdp_w=ACCELERATORS[view.accelerator].tdp_w if view.accelerator in ACCELERATORS else 0,
         placed_ms=now_ms,
+        run_ms=spec.max_duration_s * 1000,
     )
 
 
@@ -99,6 +142,7 @@ def _fact(attempt: Attempt) -> Placed:
         price_micro_per_card_hour=attempt.price_micro_per_card_hour,
         pue_milli=attempt.pue_milli,
         tdp_w=attempt.tdp_w,
+        run_ms=attempt.run_ms,
     )
 
 

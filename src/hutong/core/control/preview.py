@@ -9,6 +9,7 @@ from hutong.core.control.placing import explain, in_debt, plan_attempt, short_of
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
+from hutong.core.placement.page import views_of
 from hutong.core.placement.request import Policy, PoolView, request_of
 from hutong.core.work.spec import JobSpec
 
@@ -38,7 +39,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     owed_micro = desk.left_to_pay_micro(project)
     barred = owed_micro > rules.debt_limit_micro
     request = request_of(spec)
-    pools = desk.views(request)
+    pools = views_of(desk.grounds, desk.page(), 0, request.run_ms)
     policy = rules.policy(spec.wish.objective)
     decision = decide(request, pools, policy)
     never = decision.never
@@ -49,7 +50,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
         code, text = in_debt(owed_micro)
     if likely is None:
         return Preview(decision, pools, policy, code, text, None, fundable=False, never=never)
-    attempt = plan_attempt((), pools[likely], decision.rows[likely], spec, desk.now_ms)
+    attempt = plan_attempt((), pools[likely], decision.rows[likely].cards, spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, rules.hold_ms)
     fundable = not barred and desk.plan_hold(project, amount) is not None
     if not code and not fundable:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
 
 DEFAULT_POLICY = "balanced"
@@ -25,7 +26,8 @@ class Rules:
     stopped; staging of inputs counts, so it is long. `settle_every_ms`, `hold_ms`: long jobs are settled so
     often, and so much is held ahead. `retry_ms`, `retry_most_ms`: the first retry of a job follows at once,
     the second after `retry_ms`, each further one after twice as long as the last, up to `retry_most_ms`.
-    `debt_limit_micro`: a project that owes more than this gets nothing new placed.
+    `debt_limit_micro`: a project that owes more than this gets nothing new placed. `backfill`: what a job
+    that waits means for those after it.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=_policies)
@@ -42,6 +44,7 @@ class Rules:
     debt_limit_micro: int = 0
     retry_ms: int = 10_000
     retry_most_ms: int = 300_000
+    backfill: Backfill = Backfill.EASY
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""

@@ -7,12 +7,12 @@ thrown away without harm to the others. That is why cards that a turn frees are 
 and why a project that pays back its debt gets work placed by the next one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from hutong.core.book.snapshot import Outcome, Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
-from hutong.core.control.placing import place
+from hutong.core.control.placing import place_all
 from hutong.core.control.rules import Rules
 from hutong.core.control.steps import advance
 from hutong.core.kernel.errors import Broken
@@ -30,13 +30,16 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     for draft in drafts:
         _guarded(advance, draft, broken)
     repayments = desk.repay()
-    waiting = [draft for draft in drafts if draft.job.state is JobState.QUEUED and not draft.backs_off]
-    for draft in in_turn(waiting):
-        _guarded(place, draft, broken)
+    waiting = [
+        draft
+        for draft in drafts
+        if draft.job.state is JobState.QUEUED and not draft.backs_off and draft.job.id not in broken
+    ]
+    pages = place_all(sorted(waiting, key=in_line), desk, broken)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
     written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
-    return Outcome(written, tuple(broken.items()), repayments)
+    return Outcome(written, tuple(broken.items()), repayments, pages)
 
 
 def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, str]) -> None:
@@ -49,19 +52,9 @@ def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, st
         broken[draft.job.id] = str(error)
 
 
-def in_turn(waiting: Sequence[Draft]) -> list[Draft]:
-    """Return queued jobs in the order in which they are placed: one of each project, round by round.
-
-    Priority and age order the jobs of one project; nobody's priority puts its jobs before another project's.
-    """
-    ranked = sorted(waiting, key=lambda each: (-each.row.spec.priority, each.job.queued_ms, each.job.id))
-    rounds: dict[str, int] = {}
-    order = []
-    for draft in ranked:
-        place_in_own = rounds.get(draft.row.project, 0)
-        rounds[draft.row.project] = place_in_own + 1
-        order.append((place_in_own, draft.job.queued_ms, draft.job.id, draft))
-    return [each[3] for each in sorted(order, key=lambda each: each[:3])]
+def in_line(draft: Draft) -> tuple[int, int, JobId]:
+    """Return what orders the jobs of one project: priority, then age."""
+    return (-draft.row.spec.priority, draft.job.queued_ms, draft.job.id)
 
 
 def _check(desk: Desk, snapshot: Snapshot) -> None:

@@ -1,11 +1,14 @@
 """Machine code for the inner loops of placement: plain Python on integer arrays, compiled on first use.
 
 A compiled function takes and gives integers, booleans and int64 arrays only, so that it computes the same on
-every machine; what numba compiles is kept beside the source (or in `NUMBA_CACHE_DIR`) for the next start.
+every machine. What numba compiles is kept for the next start, in a folder named by a digest of this package:
+numba itself notices a change of a function's own file, but not of what the function calls or of a constant.
 """
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numpy as np
@@ -17,6 +20,27 @@ Result = TypeVar("Result")
 Ints = npt.NDArray[np.int64]
 
 
+def _cache_folder() -> str:
+    """Return where compiled functions of just these sources are kept."""
+    here = files("hutong.core.placement")
+    sources = sorted(each.name for each in here.iterdir() if each.name.endswith(".py"))
+    digest = sha256(b"".join(here.joinpath(name).read_bytes() for name in sources)).hexdigest()[:12]
+    return str(here.joinpath("__pycache__", f"compiled-{digest}"))
+
+
+_CONFIG: Any = numba.config  # its options are set from the environment
+if not _CONFIG.CACHE_DIR:
+    _CONFIG.CACHE_DIR = _cache_folder()
+
+
 def compiled(function: Callable[Params, Result]) -> Callable[Params, Result]:
     """Return the function as machine code; `.py_func` of it is the plain one."""
     return numba.njit(cache=True)(function)
+
+
+def inlined(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Return the function as machine code that becomes part of every compiled function that calls it.
+
+    A call copies every array's description; a short function that takes many of them is dearer than its work.
+    """
+    return numba.njit(forceinline=True)(function)

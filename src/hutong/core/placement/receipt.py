@@ -1,13 +1,36 @@
-"""The receipt of a placement: all that the decision knew and all that it said, replayable bit for bit."""
+"""The receipt of a placement: all that the decision knew and all that it said, replayable bit for bit.
 
+What is stored is a ticket: which question of which page, at which step, and the answer. The page holds what
+the whole turn knew, once. Receipts of versions 1 to 3 held everything themselves; they are still read.
+"""
+
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from hutong.core.kernel.documents import decode, encode
+from hutong.core.kernel.errors import Broken
 from hutong.core.placement.decide import Decision, decide
+from hutong.core.placement.page import Grounds, Page, unseal, views_of
 from hutong.core.placement.request import Policy, PoolView, Request
 
-VERSION = 3
+VERSION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds."""
+
+    version: int
+    job: str
+    attempt: int
+    page: str
+    question: int
+    step: int
+    pool: int
+    cards: int
+    score_ppm: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +47,102 @@ class Receipt:
     decision: Decision
 
 
-def encode_receipt(receipt: Receipt) -> bytes:
-    """Return the canonical bytes that are stored."""
-    return encode(receipt)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stored receipt with its digest, decided again: `now` is what today's code says to the same inputs.
+
+    `differences` are in words where it says something else; empty if every bit is the same.
+    """
+
+    digest: str
+    now: Receipt
+    now_digest: str
+    differences: tuple[str, ...]
 
 
-def decode_receipt(data: bytes) -> Receipt:
-    """Return the receipt that was stored; raises Broken if it is of a shape we do not know."""
-    return decode(Receipt, data)
+def encode_ticket(ticket: Ticket, page: str = "") -> bytes:
+    """Return the canonical bytes that are stored; `page` stands in for a page that had no digest yet."""
+    fields = {name: getattr(ticket, name) for name in _NAMES}
+    fields["page"] = ticket.page or page
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def digest(receipt: Receipt) -> str:
-    """Return `sha256:<hex>` of the canonical bytes."""
-    return f"sha256:{sha256(encode_receipt(receipt)).hexdigest()}"
+_NAMES = tuple(sorted(Ticket.__slots__))
 
 
-def replay(receipt: Receipt) -> Receipt:
-    """Decide again from the receipt's own inputs; equal receipts mean an equal decision."""
-    return replace(receipt, decision=decide(receipt.request, receipt.pools, receipt.policy))
+def digest(data: bytes) -> str:
+    """Return `sha256:<hex>` of stored bytes."""
+    return f"sha256:{sha256(data).hexdigest()}"
 
 
-def differences(one: Receipt, other: Receipt) -> tuple[str, ...]:
-    """Return in words where two decisions differ; empty if they are the same."""
+def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
+    """Return a stored receipt; `fetch` gives a page or its grounds by digest. Broken if one is gone."""
+    version = _version(data)
+    if version < VERSION:
+        return _open_whole(data)
+    ticket = decode(Ticket, data)
+    page = unseal(Page, ticket.page, _fetched(fetch, ticket.page))
+    grounds = unseal(Grounds, page.grounds, _fetched(fetch, page.grounds))
+    question = page.questions[ticket.question]
+    pools = views_of(grounds, page, ticket.step, question.request.run_ms)
+    decision = decide(question.request, pools, question.policy)
+    choice = decision.choice
+    now = replace(
+        ticket,
+        pool=decision.chosen,
+        cards=choice.cards if choice else 0,
+        score_ppm=choice.score_ppm if choice else 0,
+    )
+    receipt = Receipt(
+        ticket.version,
+        ticket.job,
+        ticket.attempt,
+        page.at_ms,
+        question.policy,
+        question.request,
+        pools,
+        decision,
+    )
+    return Opened(digest(data), receipt, digest(encode_ticket(now)), _told(ticket, now, pools))
+
+
+def _fetched(fetch: Callable[[str], bytes | None], name: str) -> bytes:
+    found = fetch(name)
+    if found is None:
+        raise Broken(f"{name} is gone, on which a receipt rests")
+    return found
+
+
+def _version(data: bytes) -> int:
+    try:
+        return int(json.loads(data)["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Broken(f"not a receipt: {error}") from error
+
+
+def _told(before: Ticket, now: Ticket, pools: tuple[PoolView, ...]) -> tuple[str, ...]:
     found = []
-    if one.decision.chosen != other.decision.chosen:
-        found.append(f"chosen: {one.decision.choice} became {other.decision.choice}")
-    pairs = zip(one.decision.rows, other.decision.rows, strict=True)
-    found += [f"{a.site}/{a.pool}: {a} became {b}" for a, b in pairs if a != b]
+    if before.pool != now.pool:
+        found.append(f"chosen: {_name(before.pool, pools)} became {_name(now.pool, pools)}")
+    for name in ("cards", "score_ppm"):
+        one, other = getattr(before, name), getattr(now, name)
+        if one != other:
+            found.append(f"{name}: {one} became {other}")
     return tuple(found)
+
+
+def _name(pool: int, pools: tuple[PoolView, ...]) -> str:
+    return f"{pools[pool].site}/{pools[pool].pool}" if pool >= 0 else "no pool"
+
+
+def _open_whole(data: bytes) -> Opened:
+    """Return a receipt of versions 1 to 3, which repeats every pool and what was said of it."""
+    before = decode(Receipt, data)
+    now = replace(before, decision=decide(before.request, before.pools, before.policy))
+    found = []
+    if before.decision.chosen != now.decision.chosen:
+        names = (_name(each.decision.chosen, before.pools) for each in (before, now))
+        found.append("chosen: {} became {}".format(*names))
+    pairs = zip(before.decision.rows, now.decision.rows, strict=True)
+    found += [f"{a.site}/{a.pool}: {a} became {b}" for a, b in pairs if a != b]
+    return Opened(digest(data), now, digest(encode(now)), tuple(found))

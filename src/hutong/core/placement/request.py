@@ -7,7 +7,7 @@ from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.work.spec import Ask, JobSpec, JobType
 
-_HORIZON_MS = 24 * HOUR_MS
+HORIZON_MS = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour."""
+    """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
+
+    `avoid` names sites that are taken only where no other can: those that broke an earlier attempt.
+    """
 
     nodes: int
     asks: tuple[Ask, ...]
@@ -36,6 +39,7 @@ class Request:
     allow: tuple[str, ...]
     deny: tuple[str, ...]
     max_hourly_cost_micro: int | None
+    avoid: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,18 @@ class Closing:
     from_ms: int
     until_ms: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Cards kept for a job that came first and is expected to start in `in_ms` (at `from_ms`, UTC).
+
+    A later job may have them if it ends before; `spare` cards beside them are free for longer.
+    """
+
+    in_ms: int
+    from_ms: int
+    spare: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +89,10 @@ class PoolView:
     reachable: bool
     closing: Closing | None = field(default=None, metadata=LATE)
     trouble: str = field(default="", metadata=LATE)
+    kept: Kept | None = field(default=None, metadata=LATE)
 
 
-def request_of(spec: JobSpec, service_horizon_ms: int = _HORIZON_MS) -> Request:
+def request_of(spec: JobSpec, service_horizon_ms: int = HORIZON_MS, avoid: tuple[str, ...] = ()) -> Request:
     """Return what a spec asks of a pool. A service without an end is judged over a day."""
     run_ms = spec.max_duration_s * 1000
     if spec.type is JobType.SERVICE and not run_ms:
@@ -92,12 +109,13 @@ def request_of(spec: JobSpec, service_horizon_ms: int = _HORIZON_MS) -> Request:
         allow=wish.allow,
         deny=wish.deny,
         max_hourly_cost_micro=wish.max_hourly_cost_micro,
+        avoid=avoid,
     )
 
 
 def mean_green_ppm(site: Site, start_ms: int, run_ms: int) -> int:
     """Return the time-weighted mean green share of a site over a run, looking at most a day ahead."""
-    end_ms = start_ms + max(1, min(run_ms, _HORIZON_MS))
+    end_ms = start_ms + max(1, min(run_ms, HORIZON_MS))
     weighted = sum(
         part_ms * site.supply.green_ppm[hour // HOUR_MS % 24]
         for hour, part_ms in hour_slices(start_ms, end_ms)
@@ -113,35 +131,42 @@ def closing_of(site: Site, now_ms: int) -> Closing | None:
     return Closing(max(0, found.from_ms - now_ms), found.from_ms, found.until_ms, found.reason)
 
 
+def cards_free(pool: Pool, cards_in_use: int, state: PoolState | None) -> int:
+    """Return the free cards of a pool: as declared, less what its centre says is down or held by others."""
+    there = min(pool.cards, state.cards_up) - state.cards_elsewhere if state else pool.cards
+    return there - cards_in_use
+
+
 def view_pool(
     site: Site,
     pool: Pool,
-    cards_in_use: int,
+    free: int,
     green_ppm: int,
-    state: PoolState | None = None,
+    wait_s: int = 0,
     closing: Closing | None = None,
     *,
     reachable: bool,
     trouble: str = "",
+    kept: Kept | None = None,
 ) -> PoolView:
-    """Return a pool as it stands now: as declared, less what its centre says is down or held by others."""
-    there = min(pool.cards, state.cards_up) - state.cards_elsewhere if state else pool.cards
+    """Return a pool as it stands now."""
     return PoolView(
         site=site.id,
         pool=pool.id,
         accelerator=pool.accelerator,
         nodes=pool.nodes,
         cards_per_node=pool.cards_per_node,
-        cards_free=there - cards_in_use,
+        cards_free=free,
         cpus_per_node=pool.cpus_per_node,
         memory_bytes_per_node=pool.memory_bytes_per_node,
         price_micro_per_card_hour=pool.price_micro_per_card_hour,
         pue_milli=pool.pue_milli,
         distance_km=site.distance_km,
         green_ppm=green_ppm,
-        wait_s=state.wait_s if state else 0,
+        wait_s=wait_s,
         admission=site.admission,
         reachable=reachable,
         closing=closing,
         trouble=trouble,
+        kept=kept,
     )

@@ -1,8 +1,9 @@
 """Facts: what happened to a job, append-only, with a gapless sequence per job. State is their fold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.ids import AttemptKey, JobId
 from hutong.core.work.states import AttemptState, Category, JobState
 
@@ -65,7 +66,7 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An attempt was planned: where, at what price, with which hold. The receipt says why."""
+    """An attempt was planned: where, at what price, how long at most (0: no end). The receipt says why."""
 
     kind: ClassVar[str] = "placed"
     attempt: int
@@ -77,6 +78,7 @@ class Placed:
     price_micro_per_card_hour: int
     pue_milli: int
     tdp_w: int
+    run_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,13 @@ class Attempt:
     missing: str = ""
     checkpoint_coming: bool = False
     checkpoint: str = ""
+    run_ms: int = 0
+
+    @property
+    def until_ms(self) -> int | None:
+        """When the attempt is expected to end, by its walltime; None if it has none."""
+        began_ms = self.started_seen_ms or self.dispatched_ms or self.placed_ms
+        return began_ms + self.run_ms if self.run_ms else None
 
     @property
     def over(self) -> bool:
@@ -257,10 +264,12 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         pue_milli=event.pue_milli,
         tdp_w=event.tdp_w,
         placed_ms=at_ms,
+        run_ms=event.run_ms,
     )
     attempts = (*job.attempts, attempt)
-    placed = replace(job, attempts=attempts, state=JobState.PLACED, retry_ms=0)
-    return replace(placed, waiting_code="", waiting_text="")
+    return replace(
+        job, attempts=attempts, state=JobState.PLACED, retry_ms=0, waiting_code="", waiting_text=""
+    )
 
 
 @_on.register

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import NotFound
-from hutong.core.placement.receipt import Receipt, decode_receipt, differences, digest, replay
+from hutong.core.placement.receipt import Opened, open_receipt
 from hutong.core.work.fold import Attempt
 from hutong.server.api.access import Here, OfJob
 from hutong.server.api.shapes.receipts import receipt_shape
@@ -28,18 +28,20 @@ def get_receipt(here: Here, row: Readable, attempt: AttemptNumber = None) -> w.R
 @router.post("/replay")
 def replay_receipt(here: Here, row: Readable, attempt: AttemptNumber = None) -> w.Replay:
     """Decide again from the receipt's own inputs, with the code that runs now, and compare."""
-    stored = _stored(here, row, attempt)
-    again = replay(stored)
-    found = differences(stored, again)
-    before, after = digest(stored), digest(again)
-    return w.Replay(same=before == after, digest=before, replayed_digest=after, differences=found)
+    opened = _stored(here, row, attempt)
+    return w.Replay(
+        same=opened.digest == opened.now_digest,
+        digest=opened.digest,
+        replayed_digest=opened.now_digest,
+        differences=opened.differences,
+    )
 
 
-def _stored(here: Services, row: JobRow, number: int | None) -> Receipt:
+def _stored(here: Services, row: JobRow, number: int | None) -> Opened:
     data = here.store.receipt(row.job.key(attempt_of(row, number)))
     if data is None:
         raise NotFound("not_found", "this attempt has no receipt")
-    return decode_receipt(data)
+    return open_receipt(data, here.store.page)
 
 
 def attempt_of(row: JobRow, number: int | None) -> Attempt:

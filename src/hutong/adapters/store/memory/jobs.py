@@ -20,6 +20,7 @@ class MemoryJobs(Shelf):
         super().__init__()
         self._wishes: dict[tuple[str, str], tuple[JobId, str]] = {}
         self._receipts: dict[AttemptKey, bytes] = {}
+        self._pages: dict[str, bytes] = {}
 
     def submit(self, wishes: Sequence[NewJob], now_ms: int) -> tuple[Submission, ...]:
         """Write each wish with its first fact, unless its idempotency key is known."""
@@ -82,3 +83,8 @@ class MemoryJobs(Shelf):
         """Return the stored receipt of an attempt."""
         with self._lock:
             return self._receipts.get(key)
+
+    def page(self, digest: str) -> bytes | None:
+        """Return what receipts rest on, by its digest."""
+        with self._lock:
+            return self._pages.get(digest)

@@ -1,6 +1,7 @@
 """The memory twin, put together, with what the loop reads and writes."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_site, encode
@@ -10,10 +11,12 @@ from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.core.book.money import Posting, overrun_account
-from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outcome, PoolUse, Snapshot
+from hutong.core.book.shares import decayed, names
+from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outcome, PoolUse, Running, Snapshot
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.kernel.errors import Conflict
-from hutong.core.kernel.ids import AttemptKey
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.work.fold import Attempt
 
 
 class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
@@ -23,6 +26,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         super().__init__()
         self._lease: tuple[str, int, int] | None = None
         self._last_order = 0
+        self._served: dict[str, tuple[int, int]] = {}
 
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
@@ -47,9 +51,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             queue = _share_out([row for row in queue if row.job.id not in looked], queue, limits.queue)
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
-            for kept in active:
-                if kept.row.job.live:
-                    held[kept.row.job.live.site, kept.row.job.live.pool] += kept.row.job.live.cards
+            projects = sorted({row.project for row in (*due, *queue)})
+            owners = self._owners(projects)
+            live = [(kept.row.job.live, kept.row.job.id) for kept in active if kept.row.job.live]
+            for attempt, _ in live:
+                held[attempt.site, attempt.pool] += attempt.cards
             sites = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
             return Snapshot(
                 now_ms=now_ms,
@@ -58,6 +64,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 sites=tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in sites),
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
+                running=tuple(_ends_first(live, limits.running)) if queue else (),
+                served={
+                    name: self._served_by(name, now_ms) for name in names(owners) if name in self._served
+                },
+                institutions=owners,
                 lots={row.project: self.lots(row.project) for row in (*due, *queue)},
                 debts={
                     row.project: -owed.posted
@@ -72,7 +83,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 absences={key: self._absences[key][1] for key in keys if key in self._absences},
             )
 
-    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:  # noqa: ARG002
+    def apply(self, outcome: Outcome, epoch: int, now_ms: int) -> Applied:
         """Write each job's part whose guard holds. Raises Conflict if the lease has another epoch,
 
         or if a hold does not fit its lot any more; then nothing was written.
@@ -95,10 +106,23 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             for each in fresh:
                 encode(each.after)
             self._book(out)
+            used = rules.card_ms_by_project(postings)
+            for name, card_ms in rules.served(used, self._owners(used)).items():
+                self._served[name] = (self._served_by(name, now_ms) + card_ms, now_ms)
             self._receipts.update(bodies)
+            if bodies:
+                self._pages.update(outcome.pages)
             for each in fresh:
                 self._settle(each)
             return Applied(len(fresh), tuple(each.job for each in stale))
+
+    def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
+        docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}
+        return {each: rules.institution_of(doc.text if doc else None) for each, doc in docs.items()}
+
+    def _served_by(self, name: str, now_ms: int) -> int:
+        card_ms, at_ms = self._served.get(name, (0, now_ms))
+        return decayed(card_ms, now_ms - at_ms)
 
     def _settle(self, each: JobOutcome) -> None:
         self._facts[each.job].extend(each.facts)
@@ -146,3 +170,17 @@ def _share_out(waiting: list[JobRow], everything: list[JobRow], limit: int) -> l
     ordered = sorted(waiting, key=rules.queue_order)
     shown = [row for name in projects for row in [r for r in ordered if r.project == name][:share]]
     return sorted(shown, key=rules.queue_order)[:limit]
+
+
+def _ends_first(live: Sequence[tuple[Attempt, JobId]], most: int) -> Iterator[Running]:
+    """Yield the attempts of each pool that are expected to end first, so many."""
+    ends = sorted(
+        (each.site, each.pool, each.until_ms, job, each.cards)
+        for each, job in live
+        if each.until_ms is not None
+    )
+    places: Counter[tuple[str, str]] = Counter()
+    for site, pool, until_ms, _, cards in ends:
+        places[site, pool] += 1
+        if places[site, pool] <= most:
+            yield Running(site, pool, cards, until_ms)

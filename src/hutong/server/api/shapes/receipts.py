@@ -3,16 +3,18 @@
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
-from hutong.core.placement.decide import PARTS, Decision, Row, cards_asked, expected_wait_s, weights_of
-from hutong.core.placement.receipt import Receipt, digest
+from hutong.core.placement.decide import Decision, Row, cards_asked
+from hutong.core.placement.judge import PARTS, expected_wait_s, weights_of
+from hutong.core.placement.receipt import Opened
 from hutong.core.placement.request import Policy, PoolView, Request
 from hutong.server.api.shapes.times import percent
 from hutong.wire import receipts as w
 from hutong.wire.base import rfc3339
 
 
-def receipt_shape(receipt: Receipt) -> w.Receipt:
+def receipt_shape(opened: Opened) -> w.Receipt:
     """Return a receipt as shown; `inputs` is all that the decision knew."""
+    receipt = opened.now
     inputs = to_document({"policy": receipt.policy, "request": receipt.request, "pools": receipt.pools})
     if not isinstance(inputs, dict):
         raise Broken("the inputs of a receipt are a document")
@@ -24,7 +26,7 @@ def receipt_shape(receipt: Receipt) -> w.Receipt:
         policy=receipt.policy.name,
         chosen=f"{choice.site}/{choice.pool}" if choice else "",
         alternatives=alternatives(receipt.decision, receipt.pools, receipt.request, receipt.policy),
-        digest=digest(receipt),
+        digest=opened.digest,
         inputs=inputs,
     )
 

@@ -1,0 +1,244 @@
+"""The queue of one turn as arrays: waiting jobs in lanes and pools as they stand, for a scheduling pass."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hutong.core.book.shares import of_institution, of_project
+from hutong.core.control.desk import Desk
+from hutong.core.control.draft import Draft
+from hutong.core.control.rules import Rules
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.quantities import HOUR_MS, hour_slices
+from hutong.core.placement import board, kernel
+from hutong.core.placement import columns as c
+from hutong.core.placement.board import Account, Class, Shelf, make_board
+from hutong.core.placement.columns import Order
+from hutong.core.placement.compiled import Ints
+from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
+from hutong.core.placement.words import WhyNot, explain
+from hutong.core.work.fold import Job
+from hutong.core.work.states import Category
+
+# How near a pool is to saying yes, by refusal: first what only needs time.
+_NEARNESS = np.full(len(Refusal), 4, np.int64)
+_NEARNESS[[Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING]] = (
+    0, 0, 1, 2, 3,
+)  # fmt: skip
+_KEEPING = [c.RESERVED_FROM, c.SHUT]
+_THEIRS = frozenset({Category.INFRA, Category.LOST})
+
+
+class Queue:
+    """Waiting jobs, in the order of their keys, and the pools that they wait for.
+
+    Jobs that ask for the same by the same policy are one question, judged once.
+    """
+
+    def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, desk: Desk) -> None:
+        self.drafts = drafts
+        self.page = page
+        self.takes: list[tuple[int, int, int]] = []
+        self.kept: list[tuple[int, int, int, int]] = []
+        self.free = list(page.free)
+        self.views = views_of(grounds, page, 0, HOUR_MS)
+        self.questions: list[Question] = []
+        self.judged: list[Judged] = []
+        self._grounds = grounds
+        self._table = table_of(self.views)
+        self._by_name = np.array(
+            sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
+            np.int64,
+        )
+        self._green: dict[int, Ints] = {}
+        self._reasons: dict[int, tuple[str, str]] = {}
+        self.question_of = self._ask(desk.rules)
+        self._arrays = self._arrange(desk)
+
+    def _ask(self, rules: Rules) -> list[int]:
+        """Return the question of each job."""
+        known: dict[Question, int] = {}
+        asked = []
+        for draft in self.drafts:
+            spec = draft.row.spec
+            request = request_of(spec, avoid=broken_by(draft.job))
+            question = Question(request, rules.policy(spec.wish.objective))
+            at = known.setdefault(question, len(known))
+            if at == len(self.questions):
+                self.questions.append(question)
+                green = self._green_ppm(request.run_ms)
+                self.judged.append(judge(request, question.policy, self._table, green))
+            asked.append(at)
+        return asked
+
+    def _green_ppm(self, run_ms: int) -> Ints:
+        """Return the mean green share of every pool over a run; `request.mean_green_ppm` of all at once."""
+        found = self._green.get(run_ms)
+        if found is None:
+            end_ms = self.page.at_ms + max(1, min(run_ms, HORIZON_MS))
+            weights = np.zeros(24, np.int64)
+            for hour, part_ms in hour_slices(self.page.at_ms, end_ms):
+                weights[hour // HOUR_MS % 24] += part_ms
+            by_site = [np.array(site.supply.green_ppm, np.int64) @ weights for site in self._grounds.sites]
+            pools = [len(site.pools) for site in self._grounds.sites]
+            found = np.repeat(np.array(by_site, np.int64), pools) // (end_ms - self.page.at_ms)
+            self._green[run_ms] = found
+        return found
+
+    def _arrange(self, desk: Desk) -> c.Arrays:
+        projects = {project: at for at, project in enumerate(sorted({d.row.project for d in self.drafts}))}
+        accounts, first = _accounts(tuple(projects), desk)
+        lanes = [
+            (question, first + projects[draft.row.project])
+            for draft, question in zip(self.drafts, self.question_of, strict=True)
+        ]
+        lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
+        held = _held(desk, self.views)
+        waiting = len(self.drafts)
+        arrays = make_board(
+            board.Rules(Order.SHARE, desk.rules.backfill),
+            self._shelves(),
+            [
+                Class(
+                    question.request.nodes, judged.per_node, judged.base,
+                    question.policy.fit, max(1, sum(weights_of(question.policy))),
+                )
+                for question, judged in zip(self.questions, self.judged, strict=True)
+            ],
+            list(lane_of),
+            accounts,
+            jobs=waiting + len(held),
+            running=waiting + len(held),
+            order=self._by_name,
+        )  # fmt: skip
+        run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
+        rows = arrays.jobs[:waiting]
+        rows[:, c.CLASS] = self.question_of
+        rows[:, c.EXPECTED] = run_ms[self.question_of]
+        rows[:, c.KEY] = np.arange(waiting)
+        rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
+        kernel.enqueue_all(arrays, waiting)
+        kernel.occupy(arrays, waiting, held[:, 0], held[:, 1], held[:, 2])
+        return arrays
+
+    def _shelves(self) -> list[Shelf]:
+        at_ms = self.page.at_ms
+        return [
+            Shelf(
+                view.cards_free,
+                is_open=self._table.state[at] == Refusal.NONE,
+                closes_ms=c.NEVER if view.closing is None else at_ms + view.closing.in_ms,
+            )
+            for at, view in enumerate(self.views)
+        ]
+
+    def starts(self) -> Iterator[tuple[int, int]]:
+        """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
+        arrays, at_ms = self._arrays, self.page.at_ms
+        kernel.begin(arrays)
+        before, waits = arrays.pools[:, _KEEPING].copy(), 0
+        while (job := kernel.next_start(arrays, at_ms)) >= 0:
+            pool = int(arrays.jobs[job, c.POOL])
+            if arrays.state[c.WAITS] > waits:
+                waits = int(arrays.state[c.WAITS])
+                self._note_kept(before, job, pool)
+            step = len(self.takes)
+            self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
+            yield job, pool
+            if len(self.takes) > step:
+                self.free[pool] -= self.takes[step][1]
+
+    def _note_kept(self, before: Ints, job: int, pool: int) -> None:
+        """Note what was kept or shut on the way to a placement, as it was before it."""
+        pools, step = self._arrays.pools, len(self.takes)
+        now = pools[:, _KEEPING]
+        for at in np.flatnonzero((now != before).any(axis=1)).tolist():
+            from_ms, spare = int(pools[at, c.RESERVED_FROM]), int(pools[at, c.SPARE])
+            if at == pool and self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED]) > from_ms:
+                spare += self.cards(job, pool)
+            shut = bool(pools[at, c.SHUT])
+            self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
+        before[:] = now
+
+    def take_back(self, job: int) -> None:
+        """Throw the last placement away."""
+        kernel.undo(self._arrays, job)
+        self.takes.pop()
+
+    def cards(self, job: int, pool: int) -> int:
+        """Return the cards that a job takes in a pool."""
+        question = self.question_of[job]
+        return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
+
+    def score_ppm(self, job: int, pool: int) -> int:
+        """Return the score of the placement that was yielded last."""
+        question = self.question_of[job]
+        judged, policy = self.judged[question], self.questions[question].policy
+        fit = c.PPM * self.cards(job, pool) // self.free[pool]
+        weighted = int(judged.base[pool]) + policy.fit * fit
+        return weighted // max(1, sum(weights_of(policy))) + int(judged.penalty[pool])
+
+    def why_not(self, job: int) -> tuple[str, str]:
+        """Return a code and a sentence for a job that no pool takes now: the nearest of them, and its reason.
+
+        Jobs that ask the same get the same answer, as of the first of them.
+        """
+        question = self.question_of[job]
+        if question not in self._reasons:
+            self._reasons[question] = self._explain(question)
+        return self._reasons[question]
+
+    def _explain(self, question: int) -> tuple[str, str]:
+        if not self.views:
+            return "no_site", "no site is registered"
+        nearness = _NEARNESS[self.judged[question].refusal[self._by_name]]
+        at = int(self._by_name[int(np.argmin(nearness))])
+        why = self._words(self.questions[question].request, question, at)
+        view = self.views[at]
+        code = "never" if (self.judged[question].per_node == 0).all() else why.code
+        return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
+
+    def _words(self, request: Request, question: int, at: int) -> WhyNot:
+        judged = self.judged[question]
+        refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
+        free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
+        if refusal is Refusal.BUSY and int(judged.asked[at]) * request.nodes <= free:
+            refusal = Refusal.KEPT
+        kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
+        view = replace(self.views[at], cards_free=free, kept=kept)
+        return explain(request, view, int(judged.asked[at]), refusal)
+
+
+def broken_by(job: Job) -> tuple[str, ...]:
+    """Return the sites that broke an earlier attempt of a job."""
+    return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
+
+
+def _accounts(projects: Sequence[ProjectId], desk: Desk) -> tuple[list[Account], int]:
+    """Return institutions and then projects with what they have used, and the index of the first project.
+
+    All have equal shares: of the platform among institutions, of an institution among its projects.
+    """
+    shot = desk.snapshot
+    owners = [shot.institutions.get(project, "") for project in projects]
+    above = {owner: at for at, owner in enumerate(sorted({owner for owner in owners if owner}))}
+    accounts = [Account(used=shot.served.get(of_institution(owner), 0) // 1000) for owner in above]
+    accounts += [
+        Account(parent=above.get(owner, -1), used=shot.served.get(of_project(project), 0) // 1000)
+        for project, owner in zip(projects, owners, strict=True)
+    ]
+    return accounts, len(above)
+
+
+def _held(desk: Desk, views: Sequence[PoolView]) -> Ints:
+    """Return (pool, cards, until) of the running jobs that the snapshot shows, by the index of their pool."""
+    at = {(view.site, view.pool): index for index, view in enumerate(views)}
+    rows = [
+        (at[each.site, each.pool], each.cards, each.until_ms)
+        for each in desk.snapshot.running
+        if (each.site, each.pool) in at
+    ]
+    return np.array(rows, np.int64).reshape(len(rows), 3)

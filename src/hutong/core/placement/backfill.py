@@ -1,0 +1,70 @@
+"""Reservations of the scheduling pass: when a job that cannot start now is expected to, and in which pool."""
+
+from hutong.core.placement import columns as c
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import compiled
+
+
+@compiled
+def reserve(a: Arrays, job: int, now: int) -> None:
+    """Reserve the earliest expected start of a job that cannot start now, in a pool with no reservation yet.
+
+    The start in a pool is when enough running jobs will have ended, each when it was expected to, or now if
+    it is overdue.
+    """
+    lane_class = a.jobs[job, c.CLASS]
+    best, best_at, best_spare = -1, c.NEVER, 0
+    for place in range(a.candidates.shape[1]):
+        pool = a.candidates[lane_class, place]
+        if pool < 0:
+            break
+        if a.pools[pool, c.OPEN] == 0 or a.pools[pool, c.RESERVED_FROM] != c.NEVER:
+            continue
+        need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
+        at, spare = earliest(a, pool, need, now)
+        if at < best_at and at + a.jobs[job, c.EXPECTED] <= a.pools[pool, c.CLOSES]:
+            best, best_at, best_spare = pool, at, spare
+    if best >= 0:
+        a.pools[best, c.RESERVED_FROM] = best_at
+        a.pools[best, c.SPARE] = best_spare
+
+
+@compiled
+def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
+    """Return when so many cards of a pool are expected to be free, and how many more will be then.
+
+    A weighted quickselect (Hoare, 1961) over the ends of the jobs that run there; NEVER if too few.
+    Where the cards are free and their nodes do not suffice, the first end counts.
+    """
+    found, job = 0, a.pools[pool, c.RUNS]
+    while job >= 0:
+        a.ends[found, 0], a.ends[found, 1] = max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS]
+        found += 1
+        job = a.jobs[job, c.NEXT]
+    free, low, high = int(a.pools[pool, c.FREE]), 0, found
+    while low < high:
+        pivot = a.ends[(low + high) // 2, 0]
+        below, same = low, low  # [low, below) earlier than the pivot, [below, same) equal, the rest later
+        cards_below = cards_same = 0
+        for at in range(low, high):
+            end, cards = a.ends[at, 0], a.ends[at, 1]
+            if end > pivot:
+                continue
+            a.ends[at, 0], a.ends[at, 1] = a.ends[same, 0], a.ends[same, 1]
+            if end == pivot:
+                a.ends[same, 0], a.ends[same, 1] = end, cards
+                cards_same += cards
+            else:
+                a.ends[same, 0], a.ends[same, 1] = a.ends[below, 0], a.ends[below, 1]
+                a.ends[below, 0], a.ends[below, 1] = end, cards
+                cards_below += cards
+                below += 1
+            same += 1
+        if free + cards_below >= need and below > low:
+            high = below
+        elif free + cards_below + cards_same >= need:
+            return int(pivot), free + cards_below + cards_same - need
+        else:
+            free += cards_below + cards_same
+            low = same
+    return c.NEVER, 0

@@ -1,0 +1,220 @@
+"""The arrays of a scheduling pass, built from names and numbers; the pass itself is in `kernel`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hutong.core.kernel.errors import Broken
+from hutong.core.placement import columns as c
+from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.core.placement.compiled import Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a pass goes.
+
+    `order` says which waiting job is first, `backfill` what one that waits means for the others. `whole`: a
+    pass looks at everything, also where nothing happened since the last; needed where time alone, or what
+    happens elsewhere, may let a job start (usage that decays, limits of accounts, overdue jobs).
+    """
+
+    order: Order = Order.KEY
+    backfill: Backfill = Backfill.EASY
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Cards of one pool. `nodes` has the free cards of each node, or is None where nobody knows them."""
+
+    free: int
+    nodes: Ints | None = None
+    is_open: bool = True
+    closes_ms: int = c.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """Jobs that ask for the same: nodes, and for each pool the cards a node (0: never) and a fixed score.
+
+    A score is (base + `fit_weight` x fit) / `weights`, see `judge`.
+    """
+
+    nodes: int
+    per_node: Ints
+    base: Ints
+    fit_weight: int = 1
+    weights: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is charged: a share in thousandths, what it used (card-seconds), and how many cards it may hold.
+
+    `parent` is an index of an account that comes before, or -1. `used` decays outside, between passes.
+    """
+
+    share: int = 1000
+    parent: int = -1
+    used: int = 0
+    cards_held: int = 0
+    cards_limit: int = c.NEVER
+
+
+def make_board(
+    rules: Rules,
+    shelves: Sequence[Shelf],
+    classes: Sequence[Class],
+    lanes: Sequence[tuple[int, int]],
+    accounts: Sequence[Account],
+    *,
+    jobs: int,
+    running: int,
+    gang: int = 0,
+    order: Ints | None = None,
+) -> Arrays:
+    """Return the arrays for so many jobs, of which `running` may run at once, each on up to `gang` nodes.
+
+    `lanes` are pairs of class and account; lanes that share pools stand together, unless rules are `whole`.
+    `order` names the pools in the order in which ties are broken; as they are given, if left out.
+    """
+    levels, bits, node_free, pools = _shelve(shelves)
+    candidates = _candidates(classes, np.arange(len(shelves)) if order is None else order)
+    groups, members = _group(pools, candidates, lanes, whole=rules.whole)
+    state = np.zeros(c.STATE_ENTRIES, np.int64)
+    state[[c.ORDER, c.BACKFILL]] = rules.order, rules.backfill
+    state[c.WHOLE] = rules.whole
+    holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
+    holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
+    return Arrays(
+        pools=pools,
+        levels=levels,
+        bits=bits,
+        node_free=node_free,
+        classes=np.array([(each.nodes, each.fit_weight, each.weights) for each in classes], np.int64).reshape(
+            len(classes), c.CLASS_COLUMNS
+        ),
+        per_node=_stack([each.per_node for each in classes], len(shelves)),
+        base=_stack([each.base for each in classes], len(shelves)),
+        candidates=candidates,
+        jobs=np.full((jobs, c.JOB_COLUMNS), -1, np.int64),
+        lanes=_lanes(lanes),
+        groups=groups,
+        members=members,
+        accounts=_accounts(accounts),
+        ends=np.zeros((running, 2), np.int64),
+        holds=holds,
+        state=state,
+    )
+
+
+def _holds(node_free: Ints, running: int, gang: int) -> int:
+    """Return how many (job, node) pairs there can be: no more than cards, nor than jobs times nodes."""
+    return min(int(node_free.sum()), running * max(1, gang)) + 1 if len(node_free) else 1
+
+
+def _stack(rows: Sequence[Ints], columns: int) -> Ints:
+    return np.array(rows, np.int64).reshape(len(rows), columns)
+
+
+def _shelve(shelves: Sequence[Shelf]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return levels, bits, node_free and pools."""
+    pools = np.zeros((len(shelves), c.POOL_COLUMNS), np.int64)
+    most = max((int(shelf.nodes.max(initial=0)) for shelf in shelves if shelf.nodes is not None), default=0)
+    levels = np.zeros((len(shelves), most + 1), np.int64)
+    nodes, words = 0, 0
+    free = [np.zeros(0, np.int64)]
+    for row, shelf in enumerate(shelves):
+        pools[row, [c.FREE, c.OPEN, c.CLOSES]] = shelf.free, shelf.is_open, shelf.closes_ms
+        pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS]] = -1
+        if shelf.nodes is None:
+            continue
+        of_node = shelf.nodes.astype(np.int64)
+        if of_node.sum() != shelf.free:
+            raise Broken(f"the nodes have {of_node.sum()} cards free, their pool {shelf.free}")
+        a_level = -(-len(of_node) // c.WORD_BITS)
+        pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.WORDS]] = nodes, words, a_level
+        levels[row] = np.bincount(of_node, minlength=most + 1)
+        free.append(of_node)
+        nodes, words = nodes + len(of_node), words + (most + 1) * a_level
+    bits = np.zeros(words, np.int64)
+    node_free = np.concatenate(free)
+    for row in np.flatnonzero(pools[:, c.FIRST_WORD] >= 0).tolist():
+        places = np.arange(levels[row].sum())
+        of_node = node_free[pools[row, c.FIRST_NODE] + places]
+        at = pools[row, c.FIRST_WORD] + of_node * pools[row, c.WORDS] + places // c.WORD_BITS
+        np.bitwise_or.at(bits, at, np.int64(1) << (places % c.WORD_BITS))
+    return levels, bits, node_free, pools
+
+
+def _candidates(classes: Sequence[Class], order: Ints) -> Ints:
+    found = [order[each.per_node[order] > 0] for each in classes]
+    table = np.full((len(classes), max([1, *map(len, found)])), -1, np.int64)
+    for row, which in enumerate(found):
+        table[row, : len(which)] = which
+    return table
+
+
+def group_pools(candidates: Ints, pools: int) -> Ints:
+    """Return for each pool the smallest pool that it shares a class with, over any number of steps."""
+    root = list(range(pools))
+
+    def find(pool: int) -> int:
+        while root[pool] != pool:
+            root[pool] = root[root[pool]]
+            pool = root[pool]
+        return pool
+
+    for row in candidates.tolist():
+        able = [find(pool) for pool in row if pool >= 0]
+        for pool in able:
+            root[pool] = min(able)
+    return np.array([find(pool) for pool in range(pools)], np.int64)
+
+
+def _group(
+    pools: Ints, candidates: Ints, lanes: Sequence[tuple[int, int]], *, whole: bool
+) -> tuple[Ints, Ints]:
+    """Return groups and members, and write each pool's group into `pools`."""
+    if whole:
+        groups = np.array([[0, len(pools), 0, len(lanes), 1]], np.int64)
+        return groups, np.arange(len(pools), dtype=np.int64)
+    roots, group_of = np.unique(group_pools(candidates, len(pools)), return_inverse=True)
+    pools[:, c.GROUP] = group_of
+    members = np.argsort(group_of, kind="stable").astype(np.int64)
+    groups = np.zeros((len(roots), c.GROUP_COLUMNS), np.int64)
+    groups[:, c.AFTER_POOL] = np.cumsum(np.bincount(group_of, minlength=len(roots)))
+    groups[1:, c.FIRST_POOL] = groups[:-1, c.AFTER_POOL]
+    of_lane = np.array([group_of[candidates[lane_class, 0]] for lane_class, _ in lanes], np.int64)
+    if (np.diff(of_lane) < 0).any():
+        raise Broken("lanes are not in the order of their groups")
+    groups[:, c.FIRST_LANE] = np.searchsorted(of_lane, np.arange(len(roots)), side="left")
+    groups[:, c.AFTER_LANE] = np.searchsorted(of_lane, np.arange(len(roots)), side="right")
+    return groups, members
+
+
+def _lanes(lanes: Sequence[tuple[int, int]]) -> Ints:
+    table = np.full((max(1, len(lanes)), c.LANE_COLUMNS), -1, np.int64)
+    if lanes:
+        table[:, [c.LANE_CLASS, c.ACCOUNT]] = lanes
+    return table
+
+
+def _accounts(accounts: Sequence[Account]) -> Ints:
+    table = np.zeros((max(1, len(accounts)), c.ACCOUNT_COLUMNS), np.int64)
+    table[:, c.PARENT], table[:, c.SHARE] = -1, 1000
+    for row, each in enumerate(accounts):
+        if each.share < 1 or not -1 <= each.parent < row:
+            raise Broken(f"account {row} has share {each.share} and parent {each.parent}")
+        columns = (
+            each.parent,
+            each.share,
+            each.used,
+            1000 * each.used // each.share,
+            each.cards_held,
+            each.cards_limit,
+        )
+        table[row] = columns
+    return table

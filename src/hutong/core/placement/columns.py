@@ -1,0 +1,88 @@
+"""The columns of the arrays that a scheduling pass works on; every entry is an int64.
+
+Rows are dense indexes: pools, nodes, classes (jobs that ask for the same), lanes (waiting jobs of one class
+and one account, in order), accounts (a project or its institution), jobs. Times are milliseconds.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from hutong.core.placement.compiled import Ints
+
+NEVER = 1 << 62
+"""A time that does not come."""
+
+PPM = 1_000_000
+WORD_BITS = 32
+
+# Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
+# waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
+# jobs that run there, in no order.
+FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, POOL_COLUMNS = (
+    range(12)
+)
+# Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
+# HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
+CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
+# Columns of `classes`: nodes asked for, the weight of a tight fit in a score, the sum of all weights.
+GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)
+# Columns of `lanes`. CURSOR and BEFORE are of one pass: the job to look at, and the one before it. The first
+# `LIVE` entries of column ALIVE name the lanes that still have something to look at.
+LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, LANE_COLUMNS = range(8)
+# Columns of `groups`: pools and lanes that have to do with each other, as ranges of `members` and of lanes.
+# TOUCHED is set by what may let a job start: in a group that is not, a pass would find nothing.
+FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6)
+# Columns of `accounts`. A limit of cards is NEVER where there is none; NORMALISED is usage by share.
+PARENT, SHARE, USAGE, NORMALISED, CARDS_HELD, CARDS_LIMIT, ACCOUNT_COLUMNS = range(7)
+# Columns of `holds`: which nodes a job has, as chains.
+HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
+# Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
+# WAITS counts the jobs of a pass for which something was kept or shut.
+ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, STATE_ENTRIES = range(7)
+
+
+class Order(IntEnum):
+    """What decides between waiting jobs: their key alone, or first how little their account has used."""
+
+    KEY = 0
+    SHARE = 1
+
+
+class Backfill(IntEnum):
+    """What a job that cannot start means for those after it.
+
+    NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane gets a reservation,
+    one in each pool, and later ones may start where they do not delay it (Lifka, 1995). GREEDY: nothing.
+    """
+
+    NONE = 0
+    EASY = 1
+    GREEDY = 2
+
+
+class Arrays(NamedTuple):
+    """All that a pass knows. `levels[p, f]` is how many nodes of pool p have f cards free; `bits` are sets of
+    those nodes, one bit a node; both only for pools whose nodes are known (FIRST_WORD >= 0).
+
+    `per_node[c, p]` is how many cards a node a class takes in a pool, 0 where it can never run; `base[c, p]`
+    the part of a score that free cards do not change, times the weights; `candidates[c]` the pools with
+    `per_node` > 0 in the order in which ties are broken, then -1. `members` are pools, group by group.
+    `ends` is room to sort in: (time, cards) of as many jobs as may run at once.
+    """
+
+    pools: Ints
+    levels: Ints
+    bits: Ints
+    node_free: Ints
+    classes: Ints
+    per_node: Ints
+    base: Ints
+    candidates: Ints
+    jobs: Ints
+    lanes: Ints
+    groups: Ints
+    members: Ints
+    accounts: Ints
+    ends: Ints
+    holds: Ints
+    state: Ints

@@ -1,0 +1,228 @@
+"""Judging all pools for one request at once: what can never run it where, and the parts of a score.
+
+| part | value in ppm, higher is better |
+|---|---|
+| fit | cards asked for / cards free: a tight fit leaves large blocks to large jobs (best fit) |
+| price | the lowest cost of an hour in a pool that could ever run it / this pool's |
+| wait | 60 s / (60 s + wait that the centre's own queue adds, + 600 s where it cannot start jobs) |
+| distance | h / (h + kilometres), h by latency class; an offline job does not care |
+| green | mean green share of the supply over the expected run |
+
+Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Nothing is known yet of the
+speed of a job on a chip, and no part pretends to know it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from hutong.core.capacity.sites import Admission
+from hutong.core.placement.columns import NEVER, PPM
+from hutong.core.placement.compiled import Ints
+from hutong.core.placement.request import Policy, PoolView, Request
+
+PARTS = ("fit", "price", "wait", "distance", "green")
+PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
+_ORDERED_MAX = 64
+_WAIT_SCALE_S = 60
+# A start that fails is given up after ten minutes. Such a centre is no worse than slow: were it refused, no
+# start could show that it is well again.
+_TROUBLE_S = 600
+_HALF_KM = {"interactive": 50, "standard": 300, "batch": 2000}
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Refusal(IntEnum):
+    """What keeps a pool from running a request, the lasting reasons first; the first that holds is told."""
+
+    NONE = 0
+    OTHER_CHIP = 1
+    DENIED = 2
+    NOT_LISTED = 3
+    NODE_TOO_SMALL = 4
+    TOO_FEW_NODES = 5
+    MEMORY = 6
+    CPUS = 7
+    TOO_DEAR = 8
+    DRAINING = 9
+    UNREACHABLE = 10
+    MAINTENANCE = 11
+    BUSY = 12
+    KEPT = 13
+
+
+LASTING = Refusal.TOO_DEAR
+"""The last of the reasons that no waiting will change while pools and request stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The pools of one moment as parallel arrays, in the order of the views; `chips` numbers the models."""
+
+    sites: tuple[str, ...]
+    site: Ints
+    chips: dict[str, int]
+    chip: Ints
+    nodes: Ints
+    cards_per_node: Ints
+    memory_bytes: Ints
+    cpus: Ints
+    price_micro: Ints
+    wait_s: Ints
+    distance_km: Ints
+    free: Ints
+    state: Ints
+    closes_in_ms: Ints
+    kept_in_ms: Ints
+    spare: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request against every pool.
+
+    `refusal` holds all but `BUSY` and `KEPT`; `per_node` is 0 where a lasting reason stands, `asked` the
+    cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum, less
+    the penalty times the sum of the weights.
+    """
+
+    refusal: Ints
+    per_node: Ints
+    asked: Ints
+    parts: Ints
+    penalty: Ints
+    base: Ints
+
+
+def table_of(views: tuple[PoolView, ...]) -> Table:
+    """Return the views as arrays."""
+    names = tuple(sorted({view.site for view in views}))
+    at = {name: index for index, name in enumerate(names)}
+    chips = {name: index for index, name in enumerate(sorted({view.accelerator for view in views}))}
+    rows = np.array(
+        [
+            (
+                at[view.site], chips[view.accelerator], view.nodes, view.cards_per_node,
+                view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
+                expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
+                NEVER if view.closing is None else view.closing.in_ms,
+                NEVER if view.kept is None else view.kept.in_ms,
+                0 if view.kept is None else view.kept.spare,
+            )
+            for view in views
+        ],
+        np.int64,
+    ).reshape(len(views), 14)  # fmt: skip
+    columns = np.ascontiguousarray(rows.T)
+    return Table(names, columns[0], chips, *columns[1:])
+
+
+def _state(view: PoolView) -> int:
+    if view.admission is not Admission.ACTIVE:
+        return Refusal.DRAINING
+    return Refusal.NONE if view.reachable else Refusal.UNREACHABLE
+
+
+def expected_wait_s(view: PoolView) -> int:
+    """Return the seconds that a pool with free cards is expected to make a job wait."""
+    return view.wait_s + (_TROUBLE_S if view.trouble else 0)
+
+
+def weights_of(policy: Policy) -> tuple[int, ...]:
+    """Return the weights in the order of PARTS."""
+    return (policy.fit, policy.price, policy.wait, policy.distance, policy.green)
+
+
+def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Judged:
+    """Judge every pool, free cards left aside. `green_ppm` is each pool's mean over the expected run."""
+    asked, refusal = refuse(request, table)
+    able = (refusal == Refusal.NONE) | (refusal > LASTING)
+    cost = asked * request.nodes * table.price_micro
+    half_km = _HALF_KM.get(request.latency_class)
+    parts = np.stack(
+        [
+            _price(cost, able),
+            PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + table.wait_s),
+            PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
+            green_ppm,
+        ]
+    )
+    weights = np.array(weights_of(policy)[1:], np.int64)
+    penalty = _rank(request, table) if request.ordered else np.zeros(len(cost), np.int64)
+    if request.avoid:
+        penalty = penalty + _ORDERED_MAX * _named(request.avoid, table)
+    penalty = penalty * PENALTY
+    base = weights @ parts - penalty * max(1, sum(weights_of(policy)))
+    return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base)
+
+
+def refuse(request: Request, table: Table) -> tuple[Ints, Ints]:
+    """Return the cards a node that the request takes of each pool, and the first reason there that it cannot.
+
+    `BUSY` and `KEPT` are left aside. A pool of another chip is judged as if the first ask named it: that is
+    the change that would help.
+    """
+    first = request.asks[0].cards_per_node if request.asks else 1
+    cards = np.full(len(table.chips), first, np.int64)
+    known = np.zeros(len(table.chips), np.bool_)
+    for ask in reversed(request.asks):
+        chip = table.chips.get(ask.accelerator)
+        if chip is not None:
+            cards[chip], known[chip] = ask.cards_per_node, True
+    asked = cards[table.chip]
+    return asked, _refusals(request, table, asked, known[table.chip])
+
+
+def _rank(request: Request, table: Table) -> Ints:
+    """Return which ask names each pool's chip, the first 0; 0 also where none does."""
+    rank = np.zeros(len(table.chips), np.int64)
+    for place, ask in reversed(list(enumerate(request.asks))):
+        chip = table.chips.get(ask.accelerator)
+        if chip is not None:
+            rank[chip] = place
+    return rank[table.chip]
+
+
+def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
+    """Return the first reason of each pool, free cards left aside: the weakest are written first."""
+    refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, Refusal.NONE)
+    refusal = np.where(table.state > 0, table.state, refusal)
+    if request.max_hourly_cost_micro is not None:
+        cost = asked * request.nodes * table.price_micro
+        refusal[cost > request.max_hourly_cost_micro] = Refusal.TOO_DEAR
+    refusal[(table.cpus > 0) & (table.cpus < request.cpus)] = Refusal.CPUS
+    refusal[(table.memory_bytes > 0) & (table.memory_bytes < request.memory_bytes)] = Refusal.MEMORY
+    refusal[table.nodes < request.nodes] = Refusal.TOO_FEW_NODES
+    refusal[table.cards_per_node < asked] = Refusal.NODE_TOO_SMALL
+    if request.allow:
+        refusal[~_named(request.allow, table)] = Refusal.NOT_LISTED
+    if request.deny:
+        refusal[_named(request.deny, table)] = Refusal.DENIED
+    refusal[~known] = Refusal.OTHER_CHIP
+    return refusal.astype(np.int64)
+
+
+def _price(cost: Ints, able: Mask) -> Ints:
+    """Return the lowest cost of a pool that could ever run it, by each pool's; what costs nothing has all."""
+    cheapest = cost[able].min() if able.any() else 0
+    return np.where(cost > cheapest, PPM * cheapest // np.maximum(cost, 1), PPM)
+
+
+def _named(patterns: tuple[str, ...], table: Table) -> Mask:
+    return _matching(patterns, table.sites)[table.site]
+
+
+@lru_cache(maxsize=1024)
+def _matching(patterns: tuple[str, ...], sites: tuple[str, ...]) -> Mask:
+    return np.array([matches(site, patterns) for site in sites], np.bool_)
+
+
+def matches(site: str, patterns: tuple[str, ...]) -> bool:
+    """True if a pattern names the site; a trailing `*` stands for any ending."""
+    return any(
+        site.startswith(pattern[:-1]) if pattern.endswith("*") else site == pattern for pattern in patterns
+    )

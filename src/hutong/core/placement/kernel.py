@@ -1,0 +1,376 @@
+"""The scheduling pass: which waiting job starts next, and where; the same machine code live and simulated.
+
+A pass looks at lanes in order, places what fits, and stops at nothing that was placed: the caller may throw a
+placement away (`undo`) and go on. Everything is integers, and every tie is broken by an index, so a pass is a
+function of its arrays. `columns` names them.
+"""
+
+import numpy as np
+
+from hutong.core.placement import columns as c
+from hutong.core.placement.backfill import reserve
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import Ints, compiled, inlined
+
+
+@inlined
+def move_node(a: Arrays, pool: int, node: int, free: int) -> None:
+    """Give a node another number of free cards."""
+    before = a.node_free[node]
+    place = node - a.pools[pool, c.FIRST_NODE]
+    word, bit = place // c.WORD_BITS, np.int64(1) << (place % c.WORD_BITS)
+    first, words = a.pools[pool, c.FIRST_WORD], a.pools[pool, c.WORDS]
+    a.bits[first + before * words + word] &= ~bit
+    a.bits[first + free * words + word] |= bit
+    a.levels[pool, before] -= 1
+    a.levels[pool, free] += 1
+    a.node_free[node] = free
+
+
+@inlined
+def first_node(a: Arrays, pool: int, free: int) -> int:
+    """Return the first node of a pool with exactly so many cards free; there must be one."""
+    words = a.pools[pool, c.WORDS]
+    at = a.pools[pool, c.FIRST_WORD] + free * words
+    word = 0
+    while a.bits[at + word] == 0:
+        word += 1
+    rest, bit = a.bits[at + word], 0
+    while rest & 0xFF == 0:
+        rest >>= 8
+        bit += 8
+    while rest & 1 == 0:
+        rest >>= 1
+        bit += 1
+    return int(a.pools[pool, c.FIRST_NODE]) + word * c.WORD_BITS + bit
+
+
+@inlined
+def fits(a: Arrays, pool: int, nodes: int, cards: int) -> bool:
+    """True if so many nodes of the pool have so many cards free each; by its total if nodes are unknown."""
+    if a.pools[pool, c.FREE] < nodes * cards:
+        return False
+    if a.pools[pool, c.FIRST_WORD] < 0:
+        return True
+    found = 0
+    for free in range(cards, a.levels.shape[1]):
+        found += a.levels[pool, free]
+        if found >= nodes:
+            return True
+    return False
+
+
+@inlined
+def choose(a: Arrays, job: int, now: int) -> int:
+    """Return the pool with the best score that can start a job now, or -1; a tie goes to the first pool.
+
+    A score is (base + fit weight x cards asked / cards free, in ppm) / sum of the weights, rounded down.
+    """
+    lane_class = a.jobs[job, c.CLASS]
+    nodes, until = a.classes[lane_class, c.GANG], now + a.jobs[job, c.EXPECTED]
+    fit_weight, weights = a.classes[lane_class, c.FIT_WEIGHT], a.classes[lane_class, c.WEIGHTS]
+    best, best_score = -1, -c.NEVER
+    for place in range(a.candidates.shape[1]):
+        pool = a.candidates[lane_class, place]
+        if pool < 0:
+            break
+        cards = a.per_node[lane_class, pool]
+        need, free = nodes * cards, a.pools[pool, c.FREE]
+        if (
+            need > free
+            or a.pools[pool, c.OPEN] == 0
+            or a.pools[pool, c.SHUT] != 0
+            or until > a.pools[pool, c.CLOSES]
+        ):
+            continue
+        if until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]:
+            continue
+        score = (a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)) // weights
+        if score > best_score and fits(a, pool, nodes, cards):
+            best, best_score = pool, score
+    return best
+
+
+@inlined
+def take(a: Arrays, job: int, pool: int) -> None:
+    """Give a job its cards: the fullest nodes that suffice (best fit), of those the first."""
+    nodes, cards = a.classes[a.jobs[job, c.CLASS], c.GANG], a.per_node[a.jobs[job, c.CLASS], pool]
+    a.pools[pool, c.FREE] -= nodes * cards
+    a.jobs[job, c.HELD] = -1
+    if a.pools[pool, c.FIRST_WORD] < 0:
+        return
+    free = cards
+    while nodes > 0:
+        while a.levels[pool, free] == 0:
+            free += 1
+        node = first_node(a, pool, free)
+        move_node(a, pool, node, free - cards)
+        hold = a.state[c.HOLD_FREE]
+        a.state[c.HOLD_FREE] = a.holds[hold, c.HOLD_NEXT]
+        a.holds[hold, c.HOLD_NODE] = node
+        a.holds[hold, c.HOLD_NEXT] = a.jobs[job, c.HELD]
+        a.jobs[job, c.HELD] = hold
+        nodes -= 1
+
+
+@inlined
+def charge(a: Arrays, account: int, cards: int, usage: int) -> None:
+    """Count cards and usage to an account and to those above it (negative: take them back)."""
+    while account >= 0:
+        a.accounts[account, c.CARDS_HELD] += cards
+        a.accounts[account, c.USAGE] += usage
+        a.accounts[account, c.NORMALISED] = (
+            1000 * a.accounts[account, c.USAGE] // a.accounts[account, c.SHARE]
+        )
+        account = a.accounts[account, c.PARENT]
+
+
+@inlined
+def start(a: Arrays, job: int, pool: int, now: int) -> None:
+    """Start a job in a pool: its cards, its place among those that run, its account."""
+    lane_class = a.jobs[job, c.CLASS]
+    need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
+    until = now + a.jobs[job, c.EXPECTED]
+    if until > a.pools[pool, c.RESERVED_FROM]:
+        a.pools[pool, c.SPARE] -= need
+    take(a, job, pool)
+    head = a.pools[pool, c.RUNS]
+    if head >= 0:
+        a.jobs[head, c.PRIOR] = job
+    a.jobs[job, c.NEXT], a.jobs[job, c.PRIOR], a.pools[pool, c.RUNS] = head, -1, job
+    a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
+    a.jobs[job, c.POOL] = pool
+    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], need, need * (a.jobs[job, c.EXPECTED] // 1000))
+
+
+@compiled
+def release(a: Arrays, job: int) -> None:
+    """Take a running job's cards back; its usage stays with its account."""
+    pool = a.jobs[job, c.POOL]
+    lane_class = a.jobs[job, c.CLASS]
+    cards = a.per_node[lane_class, pool]
+    need = a.classes[lane_class, c.GANG] * cards
+    a.pools[pool, c.FREE] += need
+    hold = a.jobs[job, c.HELD]
+    while hold >= 0:
+        node = a.holds[hold, c.HOLD_NODE]
+        move_node(a, pool, node, a.node_free[node] + cards)
+        following = a.holds[hold, c.HOLD_NEXT]
+        a.holds[hold, c.HOLD_NEXT] = a.state[c.HOLD_FREE]
+        a.state[c.HOLD_FREE] = hold
+        hold = following
+    prior, following = a.jobs[job, c.PRIOR], a.jobs[job, c.NEXT]
+    if prior >= 0:
+        a.jobs[prior, c.NEXT] = following
+    else:
+        a.pools[pool, c.RUNS] = following
+    if following >= 0:
+        a.jobs[following, c.PRIOR] = prior
+    a.jobs[job, c.POOL] = -1
+    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], -need, 0)
+    a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
+
+
+@compiled
+def undo(a: Arrays, job: int) -> None:
+    """Take back a placement of this pass that the caller could not use; the job is out of its lane."""
+    pool, lane_class = a.jobs[job, c.POOL], a.jobs[job, c.CLASS]
+    need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
+    if a.jobs[job, c.UNTIL] > a.pools[pool, c.RESERVED_FROM]:
+        a.pools[pool, c.SPARE] += need
+    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], 0, -need * (a.jobs[job, c.EXPECTED] // 1000))
+    release(a, job)
+
+
+@compiled
+def enqueue(a: Arrays, job: int) -> None:
+    """Put a job into its lane, by its key; equal keys in the order in which they come."""
+    lane, key = a.jobs[job, c.LANE], a.jobs[job, c.KEY]
+    before, at = -1, a.lanes[lane, c.HEAD]
+    if at >= 0 and a.jobs[a.lanes[lane, c.TAIL], c.KEY] <= key:
+        before, at = a.lanes[lane, c.TAIL], -1
+    while at >= 0 and a.jobs[at, c.KEY] <= key:
+        before, at = at, a.jobs[at, c.NEXT]
+    a.jobs[job, c.NEXT] = at
+    a.jobs[job, c.POOL] = -1
+    if at < 0:
+        a.lanes[lane, c.TAIL] = job
+    if before < 0:
+        a.lanes[lane, c.HEAD] = job
+    else:
+        a.jobs[before, c.NEXT] = job
+    if before < 0 or a.state[c.BACKFILL] != 0:  # else the job before it waits, and so will this one
+        first = a.candidates[a.jobs[job, c.CLASS], 0]
+        a.groups[a.pools[first, c.GROUP], c.TOUCHED] = 1
+
+
+@compiled
+def enqueue_all(a: Arrays, jobs: int) -> None:
+    """Put the first so many jobs into their lanes."""
+    for job in range(jobs):
+        enqueue(a, job)
+
+
+@inlined
+def begin(a: Arrays) -> None:
+    """Begin a pass: every lane of a touched group at its head, none of their pools shut or reserved."""
+    live = 0
+    for group in range(a.groups.shape[0]):
+        if a.groups[group, c.TOUCHED] == 0 and a.state[c.WHOLE] == 0:
+            continue
+        a.groups[group, c.TOUCHED] = 0
+        for member in range(a.groups[group, c.FIRST_POOL], a.groups[group, c.AFTER_POOL]):
+            pool = a.members[member]
+            a.pools[pool, c.SHUT] = 0
+            a.pools[pool, c.RESERVED_FROM] = c.NEVER
+            a.pools[pool, c.SPARE] = 0
+        for lane in range(a.groups[group, c.FIRST_LANE], a.groups[group, c.AFTER_LANE]):
+            if a.lanes[lane, c.HEAD] >= 0:
+                a.lanes[lane, c.CURSOR] = a.lanes[lane, c.HEAD]
+                a.lanes[lane, c.BEFORE] = -1
+                a.lanes[live, c.ALIVE] = lane
+                live += 1
+    a.state[c.LIVE] = live
+    a.state[c.WAITS] = 0
+
+
+@inlined
+def pick(a: Arrays) -> int:
+    """Return the place of the lane whose job is next in order, -1 when all have been seen. Keys differ."""
+    best, best_above, best_own, best_key = -1, c.NEVER, c.NEVER, c.NEVER
+    by_share = a.state[c.ORDER] != 0
+    above = own = 0
+    for place in range(a.state[c.LIVE]):
+        lane = a.lanes[place, c.ALIVE]
+        key = int(a.jobs[a.lanes[lane, c.CURSOR], c.KEY])
+        if by_share:
+            account = a.lanes[lane, c.ACCOUNT]
+            own = int(a.accounts[account, c.NORMALISED])
+            parent = a.accounts[account, c.PARENT]
+            above = int(a.accounts[parent, c.NORMALISED]) if parent >= 0 else own
+        if (above, own, key) < (best_above, best_own, best_key):
+            best, best_above, best_own, best_key = place, above, own, key
+    return best
+
+
+@inlined
+def move_on(a: Arrays, place: int, lane: int, job: int) -> None:
+    """Look next at this job of a lane; at none of it any more, if there is none (-1)."""
+    a.lanes[lane, c.CURSOR] = job
+    if job < 0:
+        last = a.state[c.LIVE] - 1
+        a.state[c.LIVE] = last
+        a.lanes[place, c.ALIVE] = a.lanes[last, c.ALIVE]
+
+
+@inlined
+def over_limit(a: Arrays, lane: int) -> bool:
+    """True if the least that the lane's jobs ask for would put an account above its limit of cards."""
+    lane_class = a.lanes[lane, c.LANE_CLASS]
+    least = c.NEVER
+    for place in range(a.candidates.shape[1]):
+        pool = a.candidates[lane_class, place]
+        if pool < 0:
+            break
+        least = min(least, a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool])
+    account = a.lanes[lane, c.ACCOUNT]
+    while account >= 0:
+        if a.accounts[account, c.CARDS_HELD] + least > a.accounts[account, c.CARDS_LIMIT]:
+            return True
+        account = a.accounts[account, c.PARENT]
+    return False
+
+
+@inlined
+def any_room(a: Arrays, lane_class: int) -> bool:
+    """True if some pool has the cards for a class now, reservations left aside."""
+    for place in range(a.candidates.shape[1]):
+        pool = a.candidates[lane_class, place]
+        if pool < 0:
+            return False
+        usable = a.pools[pool, c.OPEN] != 0 and a.pools[pool, c.SHUT] == 0
+        if usable and fits(a, pool, a.classes[lane_class, c.GANG], a.per_node[lane_class, pool]):
+            return True
+    return False
+
+
+@inlined
+def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
+    """A job cannot start: do what the back-fill rule says, and go on to the next of its lane."""
+    lane_class = a.lanes[lane, c.LANE_CLASS]
+    if a.state[c.BACKFILL] == 0:
+        for each in range(a.candidates.shape[1]):
+            pool = a.candidates[lane_class, each]
+            if pool < 0:
+                break
+            a.pools[pool, c.SHUT] = 1
+        a.state[c.WAITS] += 1
+        move_on(a, place, lane, -1)
+        return
+    if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0:
+        a.state[c.WAITS] += 1
+        reserve(a, job, now)
+    if any_room(a, lane_class):
+        a.lanes[lane, c.BEFORE] = job
+        move_on(a, place, lane, a.jobs[job, c.NEXT])
+    else:
+        move_on(a, place, lane, -1)
+
+
+@compiled
+def next_start(a: Arrays, now: int) -> int:
+    """Start the next job that can be, and return it; -1 when the pass is over."""
+    while True:
+        place = pick(a)
+        if place < 0:
+            return -1
+        lane = a.lanes[place, c.ALIVE]
+        job = int(a.lanes[lane, c.CURSOR])
+        if over_limit(a, lane):
+            move_on(a, place, lane, -1)
+            continue
+        pool = choose(a, job, now)
+        if pool < 0:
+            pass_over(a, place, lane, job, now)
+            continue
+        following = a.jobs[job, c.NEXT]
+        if a.lanes[lane, c.BEFORE] < 0:
+            a.lanes[lane, c.HEAD] = following
+        else:
+            a.jobs[a.lanes[lane, c.BEFORE], c.NEXT] = following
+        if following < 0:
+            a.lanes[lane, c.TAIL] = a.lanes[lane, c.BEFORE]
+        move_on(a, place, lane, following)
+        start(a, job, pool, now)
+        return job
+
+
+@compiled
+def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints) -> None:
+    """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free."""
+    for place in range(len(where)):
+        job, pool = first + place, where[place]
+        a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = cards[place], until[place]
+        a.jobs[job, c.NEXT] = a.pools[pool, c.RUNS]
+        a.pools[pool, c.RUNS] = job
+
+
+@compiled
+def turn(a: Arrays, now: int, ended: int, first: int, after: int, started: Ints) -> int:
+    """Take one turn: a job that ended (or -1), the jobs from `first` to before `after` that came, one pass.
+
+    Writes (job, pool) of what starts into `started` and returns how many; when it is full there may be more.
+    """
+    if ended >= 0:
+        release(a, ended)
+    for job in range(first, after):
+        enqueue(a, job)
+    begin(a)
+    found = 0
+    while found < len(started):
+        job = next_start(a, now)
+        if job < 0:
+            break
+        started[found, 0], started[found, 1] = job, a.jobs[job, c.POOL]
+        found += 1
+    return found

@@ -1,0 +1,133 @@
+"""What one turn's placements rest on, kept once a turn: the pools as they stood, and what was taken in order.
+
+A receipt names the page and a step in it; from both, and the sites as they were declared, every pool can be
+seen as the decision saw it.
+"""
+
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeVar
+
+from hutong.core.capacity.sites import Site
+from hutong.core.kernel.documents import decode, encode
+from hutong.core.kernel.errors import Broken
+from hutong.core.placement.request import (
+    Kept,
+    Policy,
+    PoolView,
+    Request,
+    closing_of,
+    mean_green_ppm,
+    view_pool,
+)
+
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """The sites as they were declared, in the order of their ids; it seldom changes."""
+
+    sites: tuple[Site, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked for, and by which policy the answers were weighed; many jobs ask the same."""
+
+    request: Request
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The pools at one moment: `reachable` and `trouble` by site, `free` and `wait_s` by pool of each site.
+
+    `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
+    the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
+    kept for a job that waits.
+    """
+
+    at_ms: int
+    grounds: str
+    reachable: tuple[bool, ...]
+    trouble: tuple[str, ...]
+    free: tuple[int, ...]
+    wait_s: tuple[int, ...]
+    questions: tuple[Question, ...] = ()
+    takes: tuple[tuple[int, int, int], ...] = ()
+    kept: tuple[tuple[int, int, int, int], ...] = ()
+
+
+def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
+    """Return every pool as it stood after so many takes, for a run of that length."""
+    taken = [0] * len(page.free)
+    for where, cards, _ in page.takes[:step]:
+        taken[where] += cards
+    kept = _kept(page, step)
+    found: list[PoolView] = []
+    for place, site in enumerate(grounds.sites):
+        green_ppm = mean_green_ppm(site, page.at_ms, run_ms)
+        closing = closing_of(site, page.at_ms)
+        for pool in site.pools:
+            at = len(found)
+            found.append(
+                view_pool(
+                    site,
+                    pool,
+                    page.free[at] - taken[at],
+                    green_ppm,
+                    page.wait_s[at],
+                    closing,
+                    reachable=page.reachable[place],
+                    trouble=page.trouble[place],
+                    kept=kept.get(at),
+                )
+            )
+    return tuple(found)
+
+
+def _kept(page: Page, step: int) -> dict[int, Kept]:
+    """Return what is kept in each pool at a step, less what later jobs that run beyond it have taken."""
+    found = {}
+    for since, pool, from_ms, spare in page.kept:
+        if since > step:
+            continue
+        beyond = (
+            cards
+            for where, cards, question in page.takes[since:step]
+            if where == pool and page.at_ms + page.questions[question].request.run_ms > from_ms
+        )
+        found[pool] = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
+    return found
+
+
+def seal(value: Grounds | Page) -> tuple[str, bytes]:
+    """Return `sha256:<hex>` of the canonical document, and the document, packed."""
+    document = encode(value)
+    return f"sha256:{sha256(document).hexdigest()}", zlib.compress(document, 1)
+
+
+def seal_grounds(grounds: Grounds) -> tuple[str, bytes]:
+    """Return the grounds sealed; those of the turn before are remembered, for they are mostly the same."""
+    known = _SEALED.get(tuple(map(id, grounds.sites)))
+    if known is None:
+        known = (grounds, seal(grounds))  # keeps the sites, so that nothing else gets their ids
+        _SEALED.clear()
+        _SEALED[tuple(map(id, grounds.sites))] = known
+    return known[1]
+
+
+_SEALED: dict[tuple[int, ...], tuple[Grounds, tuple[str, bytes]]] = {}
+
+
+def unseal(kind: type[Shape], digest: str, packed: bytes) -> Shape:
+    """Return what was sealed; raises Broken if it is not what the digest says."""
+    try:
+        document = zlib.decompress(packed)
+    except zlib.error as error:
+        raise Broken(f"{digest} cannot be unpacked: {error}") from error
+    if f"sha256:{sha256(document).hexdigest()}" != digest:
+        raise Broken(f"{digest} does not hold what it says")
+    return decode(kind, document)

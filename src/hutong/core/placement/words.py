@@ -1,0 +1,106 @@
+"""Why not: what keeps a pool from running a request, in words, and the smallest change that would help."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hutong.core.capacity.sites import Admission
+from hutong.core.kernel.money import format_micro
+from hutong.core.placement.judge import Refusal
+from hutong.core.placement.request import Closing, Kept, PoolView, Request
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """What keeps a pool from taking a request, and the smallest change that would help."""
+
+    code: str
+    text: str
+    change: str
+
+
+def explain(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> WhyNot:
+    """Return the words for a refusal; `asked` are the cards a node that the request takes there."""
+    match refusal:
+        case Refusal.OTHER_CHIP:
+            wanted = " or ".join(ask.accelerator for ask in request.asks)
+            text = f"has {pool.accelerator}, asked for {wanted}"
+            return WhyNot("other_chip", text, f"add {pool.accelerator} to resources.accelerators")
+        case Refusal.DENIED:
+            change = f"take {pool.site} off placement.sites.deny"
+            return WhyNot("not_allowed", "placement.sites.deny names it", change)
+        case Refusal.NOT_LISTED:
+            change = f"add {pool.site} to placement.sites.allow, or leave the list out"
+            return WhyNot("not_allowed", "is not in placement.sites.allow", change)
+        case Refusal.DRAINING:
+            inactive = pool.admission is Admission.INACTIVE
+            text = "takes no new work" if inactive else "is being drained"
+            return WhyNot("draining", text, "wait until its operator opens it again, or allow another site")
+        case Refusal.UNREACHABLE:
+            return WhyNot("unreachable", "has not called for a while", "wait until it is back")
+        case Refusal.MAINTENANCE if pool.closing is not None:
+            return _closing(pool.closing)
+        case Refusal.KEPT if pool.kept is not None:
+            return _kept(pool, pool.kept, asked * request.nodes)
+        case Refusal.KEPT:
+            text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
+            return WhyNot("kept", text, "wait for its turn")
+        case Refusal.BUSY:
+            return _busy(pool, asked * request.nodes)
+        case _:
+            return _too_much(request, pool, asked, refusal)
+
+
+def _too_much(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> WhyNot:
+    """Return the words where the request asks for more than the pool has."""
+    match refusal:
+        case Refusal.NODE_TOO_SMALL:
+            change = f"ask for at most {pool.cards_per_node} {pool.accelerator} a node"
+            return WhyNot("node_too_small", f"{pool.cards_per_node} cards a node, needs {asked}", change)
+        case Refusal.TOO_FEW_NODES:
+            text = f"{pool.nodes} nodes, needs {request.nodes}"
+            return WhyNot("too_few_nodes", text, f"num_nodes: {pool.nodes} or fewer")
+        case Refusal.MEMORY:
+            have = pool.memory_bytes_per_node // 10**9
+            return WhyNot("memory", f"{have} GB a node", f"resources.memory: {have} or less")
+        case Refusal.CPUS:
+            change = f"resources.cpus: {pool.cpus_per_node} or fewer"
+            return WhyNot("cpus", f"{pool.cpus_per_node} cores a node", change)
+        case _:
+            cost = format_micro(asked * request.nodes * pool.price_micro_per_card_hour, 2)
+            change = f"resources.max_hourly_cost: {cost} or more"
+            return WhyNot("too_dear", f"costs {cost} yuan an hour", change)
+
+
+def _busy(pool: PoolView, need: int) -> WhyNot:
+    free = max(0, pool.cards_free)
+    change = f"wait until {need} cards are free"
+    if free:
+        change = f"ask for at most {free} of its cards now, or {change}"
+    return WhyNot("busy", f"{free} of {pool.nodes * pool.cards_per_node} cards free, needs {need}", change)
+
+
+def _kept(pool: PoolView, kept: Kept, need: int) -> WhyNot:
+    text = (
+        f"{pool.cards_free} cards free, but kept for a job that came first and is expected to start at "
+        f"{_moment(kept.from_ms)}"
+    )
+    change = f"wait until {need} cards are free"
+    if kept.in_ms >= 60_000:
+        change = f"max_duration: {kept.in_ms // 60_000}m or less fits before it, or {change}"
+    if kept.spare > 0:
+        change = f"ask for at most {kept.spare} of its cards now, or {change}"
+    return WhyNot("kept", text, change)
+
+
+def _closing(closing: Closing) -> WhyNot:
+    """Say when the pool is closed, and how short a job would have to be."""
+    until, fits_min = _moment(closing.until_ms), closing.in_ms // 60_000
+    text = f"maintenance from {_moment(closing.from_ms)} until {until}: {closing.reason}"
+    change = f"wait until {until}"
+    if fits_min:
+        change = f"max_duration: {fits_min}m or less fits before it, or {change}"
+    return WhyNot("maintenance", text, change)
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,80 @@
+"""A trace run through the scheduling pass in machine code from end to end, for sweeps of many runs.
+
+The same pass as live and in `sim.world`, inside a loop that does nothing else; tests compare the two, action
+by action.
+"""
+
+import numpy as np
+
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.kernel import release, turn
+from hutong.sim.trace import Trace
+from hutong.sim.world import Run
+
+
+def run(trace: Trace, board: Arrays) -> Run:
+    """Run the world to its end, as `sim.world.run` does."""
+    start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
+    _run(board, trace.submit_s, trace.run_s, start_s, pool)
+    return Run(start_s, pool)
+
+
+@compiled
+def _run(a: Arrays, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints) -> None:
+    room = len(a.ends)
+    ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
+    started = np.empty((room, 2), np.int64)
+    running = arrived = 0
+    while running or arrived < len(submit_s):
+        now = submit_s[arrived] if arrived < len(submit_s) else ends[0]
+        if running and ends[0] < now:
+            now = ends[0]
+        before = arrived
+        while arrived < len(submit_s) and submit_s[arrived] == now:
+            arrived += 1
+        while running and ends[0] == now:
+            ended = jobs[0]
+            running -= 1
+            pop(ends, jobs, running)
+            if running and ends[0] == now:
+                release(a, ended)
+            else:
+                found = turn(a, now * 1000, ended, before, arrived, started)
+                before = -1
+        if before >= 0:
+            found = turn(a, now * 1000, -1, before, arrived, started)
+        for each in range(found):
+            job = started[each, 0]
+            start_s[job], pool[job] = now, started[each, 1]
+            push(ends, jobs, running, now + run_s[job], job)
+            running += 1
+
+
+@compiled
+def push(ends: Ints, jobs: Ints, size: int, end: int, job: int) -> None:
+    """Put an end into a heap of so many, the earliest first, then the smaller job."""
+    at = size
+    while at > 0:
+        above = (at - 1) // 2
+        if (ends[above], jobs[above]) <= (end, job):
+            break
+        ends[at], jobs[at] = ends[above], jobs[above]
+        at = above
+    ends[at], jobs[at] = end, job
+
+
+@compiled
+def pop(ends: Ints, jobs: Ints, size: int) -> None:
+    """Take the earliest end out of a heap; so many are left."""
+    end, job = ends[size], jobs[size]
+    at = 0
+    while 2 * at + 1 < size:
+        below = 2 * at + 1
+        if below + 1 < size and (ends[below + 1], jobs[below + 1]) < (ends[below], jobs[below]):
+            below += 1
+        if (end, job) <= (ends[below], jobs[below]):
+            break
+        ends[at], jobs[at] = ends[below], jobs[below]
+        at = below
+    ends[at], jobs[at] = end, job

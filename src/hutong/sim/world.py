@@ -1,0 +1,168 @@
+"""A trace run through the live scheduling pass by a clock that jumps from one fact to the next.
+
+`run` is the reference: a loop that can be read, over a heap of future facts. `sim.fused` does the same in
+machine code, for sweeps; both call the same pass, and give the same starts in the same pools.
+"""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+import numpy as np
+
+from hutong.core.kernel.errors import Refused
+from hutong.core.placement import columns as c
+from hutong.core.placement import kernel
+from hutong.core.placement.board import Account, Class, Rules, Shelf, make_board
+from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.core.placement.compiled import Ints
+from hutong.sim.trace import Trace
+
+
+class Queueing(Enum):
+    """Which waiting job is first: the oldest, the shortest (as expected), or the least served group's."""
+
+    FIFO = "fifo"
+    SJF = "sjf"
+    FAIR = "fair"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Pools of equal nodes: how many, and with how many cards each."""
+
+    names: tuple[str, ...]
+    nodes: tuple[int, ...]
+    cards_per_node: tuple[int, ...]
+
+    @property
+    def cards(self) -> int:
+        """All cards."""
+        return sum(nodes * cards for nodes, cards in zip(self.nodes, self.cards_per_node, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of each job of a trace: when it started (seconds, -1: never) and in which pool."""
+
+    start_s: Ints
+    pool: Ints
+
+    @property
+    def digest(self) -> str:
+        """A hash of every action: equal runs placed the same jobs at the same times in the same pools."""
+        return sha256(self.start_s.tobytes() + self.pool.tobytes()).hexdigest()
+
+
+def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
+    """Return pools of equal nodes, by name."""
+    names = tuple(sorted(nodes))
+    return Cluster(names, tuple(nodes[name] for name in names), (cards_per_node,) * len(names))
+
+
+def pooled(cluster: Cluster) -> Cluster:
+    """Return all nodes as one pool; they must be alike."""
+    if len(set(cluster.cards_per_node)) != 1:
+        raise Refused("cluster", "nodes with unlike numbers of cards cannot be one pool")
+    return Cluster(("all",), (sum(cluster.nodes),), cluster.cards_per_node[:1])
+
+
+def prepare(
+    trace: Trace,
+    cluster: Cluster,
+    queueing: Queueing,
+    backfill: Backfill,
+    *,
+    isolated: bool,
+    expected_s: Ints | None = None,
+) -> Arrays:
+    """Return the arrays of a world in which nothing has happened yet.
+
+    Jobs with more cards than a node has take whole nodes. `isolated`: a group may use only the pool of its
+    name. `expected_s` is what the scheduler believes of each length; the true one if not given. Raises
+    Refused if a job fits in no pool that it may use.
+    """
+    gang, per_node = _shape(trace, cluster)
+    home = _homes(trace, cluster) if isolated else np.full(len(trace), -1, np.int64)
+    accounts = np.maximum(trace.group, 0) if queueing is Queueing.FAIR else np.zeros(len(trace), np.int64)
+    kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
+    lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
+    classes = [_class(cluster, *map(int, kind)) for kind in kinds]
+    order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
+    expected = trace.run_s if expected_s is None else expected_s
+    overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
+    board = make_board(
+        Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
+        [
+            Shelf(count * cards, np.full(count, cards, np.int64))
+            for count, cards in zip(cluster.nodes, cluster.cards_per_node, strict=True)
+        ],
+        classes,
+        [(int(row[0]), int(row[1])) for row in lanes],
+        [Account()] * (int(accounts.max(initial=0)) + 1),
+        jobs=len(trace),
+        running=min(len(trace), cluster.cards) + 1,
+        gang=int(gang.max(initial=1)),
+    )
+    board.jobs[:, c.CLASS] = class_of.ravel()
+    board.jobs[:, c.LANE] = lane_of.ravel()
+    board.jobs[:, c.EXPECTED] = expected * 1000
+    board.jobs[:, c.KEY] = np.arange(len(trace))
+    if queueing is Queueing.SJF:
+        board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
+    return board
+
+
+def _shape(trace: Trace, cluster: Cluster) -> tuple[Ints, Ints]:
+    """Return nodes and cards a node of each job; a job wider than a node becomes whole nodes."""
+    width = max(cluster.cards_per_node)
+    wide = (trace.nodes == 1) & (trace.cards_per_node > width)
+    gang = np.where(wide, -(-trace.cards_per_node // width), trace.nodes)
+    return gang, np.where(wide, width, trace.cards_per_node)
+
+
+def _homes(trace: Trace, cluster: Cluster) -> Ints:
+    missing = sorted(set(trace.groups) - set(cluster.names))
+    if missing or not trace.groups:
+        raise Refused("cluster", f"no pool is called {', '.join(missing) or 'as the groups of the trace'}")
+    at = {name: index for index, name in enumerate(cluster.names)}
+    return np.array([at[name] for name in trace.groups], np.int64)[trace.group]
+
+
+def _class(cluster: Cluster, home: int, gang: int, per_node: int) -> Class:
+    able = np.array(
+        [
+            per_node if cards >= per_node and nodes >= gang and home in {-1, index} else 0
+            for index, (nodes, cards) in enumerate(zip(cluster.nodes, cluster.cards_per_node, strict=True))
+        ],
+        np.int64,
+    )
+    if not able.any():
+        raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
+    return Class(gang, able, np.zeros(len(able), np.int64))
+
+
+def run(trace: Trace, board: Arrays) -> Run:
+    """Run the world to its end: for every moment, the facts of that moment, then one pass."""
+    start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
+    submit_s, run_s = [*trace.submit_s.tolist(), c.NEVER], trace.run_s.tolist()
+    started = np.empty((len(board.ends), 2), np.int64)
+    ends: list[tuple[int, int]] = []
+    arrived, count = 0, len(trace)
+    while ends or arrived < count:
+        now_s = min(submit_s[arrived], ends[0][0]) if ends else submit_s[arrived]
+        ended, before = -1, arrived
+        while ends and ends[0][0] == now_s:
+            if ended >= 0:
+                kernel.release(board, ended)
+            ended = heapq.heappop(ends)[1]
+        while submit_s[arrived] == now_s:
+            arrived += 1
+        found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
+        if found:
+            for job, where in started[:found].tolist():
+                start_s[job], pool[job] = now_s, where
+                heapq.heappush(ends, (now_s + run_s[job], job))
+    return Run(start_s, pool)

@@ -1,0 +1,121 @@
+"""The scheduling rules once more, as plainly as can be: slow, small, sharing nothing with the fast ones.
+
+It knows pools of equal nodes, best fit into nodes, and three rules for what a waiting job means for others.
+"""
+
+from dataclasses import dataclass, field
+
+NEVER = 1 << 62
+
+
+@dataclass
+class Job:
+    number: int
+    submit_s: int
+    run_s: int
+    expected_s: int
+    nodes: int
+    cards: int
+    pools: tuple[int, ...]
+    rank: tuple[int, ...]
+    group: int = 0
+    pool: int = -1
+    start_s: int = -1
+    on: list[int] = field(default_factory=list)
+
+
+class Plain:
+    """A world of pools, each a list of nodes with their free cards."""
+
+    def __init__(self, pools: list[list[int]], backfill: str, *, fair: bool) -> None:
+        self.pools = pools
+        self.backfill = backfill
+        self.fair = fair
+        self.used: dict[int, int] = {}
+        self.running: list[Job] = []
+        self.queue: list[Job] = []
+
+    def run(self, jobs: list[Job]) -> None:
+        coming = list(jobs)
+        while coming or self.running:
+            times = [job.submit_s for job in coming[:1]] + [job.start_s + job.run_s for job in self.running]
+            now = min(times)
+            for job in [each for each in self.running if each.start_s + each.run_s == now]:
+                self.running.remove(job)
+                for node in job.on:
+                    self.pools[job.pool][node] += job.cards
+            while coming and coming[0].submit_s == now:
+                self.queue.append(coming.pop(0))
+            self.turn(now)
+
+    def turn(self, now: int) -> None:
+        shut: set[int] = set()
+        reserved: dict[int, tuple[int, int]] = {}
+        left, waits = list(self.queue), set()
+        while left:
+            job = min(left, key=lambda each: ((self.used.get(each.group, 0) if self.fair else 0), each.rank))
+            left.remove(job)
+            pool = self.choose(job, now, shut, reserved)
+            if pool is not None:
+                self.start(job, pool, now, reserved)
+            elif self.backfill == "none":
+                shut |= set(job.pools)
+            elif self.backfill == "easy" and self.lane(job) not in waits:
+                waits.add(self.lane(job))
+                self.reserve(job, now, reserved)
+
+    def lane(self, job: Job) -> object:
+        """Return what jobs have in common that ask the same for the same group."""
+        return (job.pools, job.nodes, job.cards, job.group if self.fair else 0)
+
+    def room(self, job: Job, pool: int) -> list[int] | None:
+        """Return the nodes that the job would get: the fullest that suffice, of those the first."""
+        nodes = self.pools[pool]
+        able = sorted((free, at) for at, free in enumerate(nodes) if free >= job.cards)
+        return [at for _, at in able[: job.nodes]] if len(able) >= job.nodes else None
+
+    def choose(self, job: Job, now: int, shut: set[int], reserved: dict[int, tuple[int, int]]) -> int | None:
+        best, best_score = None, -1
+        need = job.nodes * job.cards
+        for pool in job.pools:
+            if pool in shut or self.room(job, pool) is None:
+                continue
+            from_s, spare = reserved.get(pool, (NEVER, 0))
+            if now + job.expected_s > from_s and need > spare:
+                continue
+            score = 1_000_000 * need // sum(self.pools[pool])
+            if score > best_score:
+                best, best_score = pool, score
+        return best
+
+    def start(self, job: Job, pool: int, now: int, reserved: dict[int, tuple[int, int]]) -> None:
+        job.on = self.room(job, pool) or []
+        for node in job.on:
+            self.pools[pool][node] -= job.cards
+        job.pool, job.start_s = pool, now
+        self.queue.remove(job)
+        self.running.append(job)
+        self.used[job.group] = self.used.get(job.group, 0) + job.nodes * job.cards * job.expected_s
+        if pool in reserved and now + job.expected_s > reserved[pool][0]:
+            reserved[pool] = (reserved[pool][0], reserved[pool][1] - job.nodes * job.cards)
+
+    def reserve(self, job: Job, now: int, reserved: dict[int, tuple[int, int]]) -> None:
+        need, offers = job.nodes * job.cards, []
+        for pool in job.pools:
+            if pool in reserved:
+                continue
+            free = sum(self.pools[pool])
+            for end in sorted(
+                {max(now, each.start_s + each.expected_s) for each in self.running if each.pool == pool}
+            ):
+                then = free + sum(
+                    each.nodes * each.cards
+                    for each in self.running
+                    if each.pool == pool and max(now, each.start_s + each.expected_s) <= end
+                )
+                if then >= need:
+                    offers.append((end, pool, then - need))
+                    break
+        if offers:
+            end, pool, spare = min(offers)
+            reserved[pool] = (end, spare)
