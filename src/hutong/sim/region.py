@@ -1,0 +1,253 @@
+"""Space and time together: sites with their own green supply, and jobs that may choose where and when.
+
+Green power of a site-hour serves its own load first; what is beyond comes from the grid, at the grid's
+factor (marginal accounting). A choice adds up, over the hours that a job is expected to run, what it would
+add to the grid's part of each site, given the load that is expected there: from what runs, for how long it
+has run, and what is planned. Nobody knows a length; load to come is weighted with the survival curves of
+`green.learn`. The green supply of the hours to come is taken as known. Starts only, no pauses; once
+started, a job keeps its cards. Capacity is enforced by what really runs, in steps of `STEP_S`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hutong.core.placement.compiled import Ints, compiled
+from hutong.sim.green import HOUR_S, Learnt, Work
+
+STEP_S = 300
+IN_ORDER, BEST_PLACE = range(2)
+_ALIVE = 1_000_000
+_NEVER = 1 << 60
+# Hours of expected load that are kept: more than any wait and curve together.
+_RING = 256
+# So many steps without a start after the last arrival, and what is left can never be placed.
+_PATIENCE = 500 * HOUR_S // STEP_S
+
+
+@dataclass(frozen=True)
+class Region:
+    """Sites in the order of their latency: cards, PUE in thousandths, grid in mg/kWh, green watts by the
+    hour.
+
+    `green_w` has one row a site and repeats after its end; a card draws `card_w`.
+    """
+
+    names: tuple[str, ...]
+    cards: Ints
+    pue_milli: Ints
+    mg_per_kwh: Ints
+    green_w: Ints
+    card_w: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Carbon in kg, green share, energy by site, mean wait in hours; pinned jobs that waited, jobs left."""
+
+    carbon_kg: float
+    green: float
+    energy_kwh: tuple[float, ...]
+    wait_h: float
+    violations: int
+    unplaced: int
+
+
+def run_region(
+    work: Work,
+    region: Region,
+    learnt: Learnt,
+    pinned: npt.NDArray[np.bool_],
+    policy: int,
+    *,
+    price: int = 0,
+    near: int = 2,
+    spare: int = 0,
+) -> Outcome:
+    """Return what a policy comes to.
+
+    `pinned` jobs need one of the first `near` sites, at once. IN_ORDER takes the first site with room;
+    BEST_PLACE the site and start of least marginal carbon within each job's wait. `price` is what an hour
+    of a *job's* wait has to save, in mg of CO2: wide jobs wait for less a card. `learnt` counts in hours.
+    """
+    wait = np.where(pinned, 0, work.wait // HOUR_S).astype(np.int64)
+    start, site = _run(
+        work.arrival, work.length, work.cards, work.queue, wait, pinned.astype(np.int64), learnt.curves,
+        learnt.row, learnt.steps, region.cards, region.pue_milli, region.mg_per_kwh, region.green_w,
+        region.card_w, policy, price, near, spare,
+    )  # fmt: skip
+    placed = site >= 0
+    hours = int((start + work.length).max()) // HOUR_S + 1
+    loads = _card_seconds(start, work.length, work.cards, site, len(region.cards), hours)
+    # Floats from here on: sums of a report, not of a decision.
+    energy = loads / HOUR_S * region.card_w * region.pue_milli[:, None] / 1000 / 1000
+    supply = np.take(region.green_w, np.arange(hours) % region.green_w.shape[1], axis=1) / 1000
+    green = np.minimum(energy, supply)
+    carbon = ((energy - green) * region.mg_per_kwh[:, None]).sum() / 1e6
+    waited = start - work.arrival
+    return Outcome(
+        float(carbon),
+        float(green.sum() / energy.sum()),
+        tuple(float(each) for each in energy.sum(axis=1)),
+        float(waited[placed].mean()) / HOUR_S,
+        int((pinned & placed & ((waited > 0) | (site >= near))).sum()),
+        int((~placed).sum()),
+    )
+
+
+@compiled
+def _card_seconds(start: Ints, length: Ints, cards: Ints, site: Ints, sites: int, hours: int) -> Ints:
+    loads = np.zeros((sites, hours), np.int64)
+    for job in range(len(start)):
+        at, end = start[job], start[job] + length[job]
+        while site[job] >= 0 and at < end:
+            border = min(end, (at // HOUR_S + 1) * HOUR_S)
+            loads[site[job], at // HOUR_S] += cards[job] * (border - at)
+            at = border
+    return loads
+
+
+@compiled
+def _expect(plan: Ints, hour: int, curve: Ints, age: int, cards: int) -> None:
+    """Add a job's expected load to the hours from one on, in ppm of a card; it has run for `age` hours."""
+    if age >= len(curve) - 1 or curve[age] <= 0:
+        # Longer than anything that is known: it runs now, and that is all to be said.
+        plan[hour % _RING] += cards * _ALIVE
+        return
+    for r in range(age, len(curve) - 1):
+        plan[(hour + r - age) % _RING] += cards * (curve[r] + curve[r + 1]) // 2 * _ALIVE // curve[age]
+
+
+@compiled
+def _marginal(
+    plan: Ints, green_w: Ints, hour: int, count: int, cards: int, card_mw: int, rate: int, into: Ints
+) -> None:
+    """Fill the carbon in mg that so many more cards add in each of the hours from one on, whole hours."""
+    for r in range(count):
+        have = plan[(hour + r) % _RING] // 1000 * card_mw // 1_000_000
+        free = max(0, green_w[(hour + r) % len(green_w)] - have)
+        into[r] = max(0, cards * card_mw // 1000 - free) * rate // 1000
+
+
+@compiled
+def _choose(
+    plans: Ints, green_w: Ints, room: Ints, spare: Ints, capacity: Ints, pue: Ints, factor: Ints, card_w: int,
+    hour: int, wait: int, cards: int, curve: Ints, price: int, sites: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Return site and hours to wait of least expected carbon and price; site -1 where none has room."""
+    most = len(curve) - 1
+    best, where, when = _NEVER, -1, 0
+    each = np.empty(wait + most, np.int64)
+    for site in range(sites):
+        _marginal(
+            plans[site], green_w[site], hour, wait + most, cards, card_w * pue[site], factor[site], each
+        )
+        for delay in range(wait + 1):
+            planned = plans[site, (hour + delay) % _RING] // _ALIVE
+            free = room[site] if delay == 0 else capacity[site] - planned
+            if free - spare[site] < cards:
+                continue
+            cost: int = price * delay
+            for r in range(most):
+                cost += each[delay + r] * (curve[r] + curve[r + 1]) // (2 * _ALIVE)
+                if cost >= best:
+                    break
+            if cost < best:
+                best, where, when = cost, site, delay
+    return where, when
+
+
+@compiled
+def _foresee(
+    plans: Ints, hour: int, running: Ints, active: int, start: Ints, length: Ints, site: Ints, waiting: Ints,
+    held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints, steps: Ints,
+) -> int:  # fmt: skip
+    """Make the expected load anew from what runs, how long it has, and what is planned; count what runs."""
+    plans[:] = 0
+    kept = 0
+    for index in range(active):
+        job = running[index]
+        if start[job] + length[job] <= hour * HOUR_S:
+            continue
+        curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
+        _expect(plans[site[job]], hour, curve, (hour * HOUR_S - start[job]) // HOUR_S, cards[job])
+        running[kept] = job
+        kept += 1
+    for index in range(held):
+        job = waiting[index]
+        if place[job] >= 0 and due[job] > hour:
+            curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
+            _expect(plans[place[job]], due[job], curve, 0, cards[job])
+    return kept
+
+
+@compiled
+def _run(
+    arrival: Ints, length: Ints, cards: Ints, queue: Ints, wait: Ints, pinned: Ints, curves: Ints, row: Ints,
+    steps: Ints, capacity: Ints, pue: Ints, factor: Ints, green_w: Ints, card_w: int, policy: int, price: int,
+    near: int, spare: int,
+) -> tuple[Ints, Ints]:  # fmt: skip
+    """Return start and site of each job (-1: never placed): step by step, what is due or new is placed."""
+    count, sites = len(arrival), len(capacity)
+    start, site = np.zeros(count, np.int64), np.full(count, -1, np.int64)
+    room, none, kept_free = capacity.copy(), np.zeros(sites, np.int64), np.zeros(sites, np.int64)
+    kept_free[:near] = spare
+    plans = np.zeros((sites, _RING), np.int64)
+    due, place = np.zeros(count, np.int64), np.full(count, -1, np.int64)
+    waiting, running = np.empty(count, np.int64), np.empty(count, np.int64)
+    # Cards that come back, by step: a ring longer than any job.
+    back = np.zeros((sites, int(length.max()) // STEP_S + 2), np.int64)
+    held, active, arrived, step, stuck = 0, 0, 0, arrival[0] // STEP_S, 0
+    while (arrived < count or held > 0) and stuck < _PATIENCE:
+        now, hour, slot = step * STEP_S, step * STEP_S // HOUR_S, step % back.shape[1]
+        for s in range(sites):
+            room[s] += back[s, slot]
+            back[s, slot] = 0
+        if now % HOUR_S == 0:
+            active = _foresee(
+                plans, hour, running, active, start, length, site, waiting, held, due, place, cards, curves,
+                row, queue, steps,
+            )  # fmt: skip
+        kept = 0
+        while arrived < count and arrival[arrived] < now + STEP_S:
+            waiting[held], due[arrived] = arrived, hour
+            held, arrived = held + 1, arrived + 1
+        for index in range(held):
+            job = waiting[index]
+            where, delay = -1, due[job] - hour
+            if delay <= 0:
+                # New, or its planned start has come: what is known by now decides.
+                where, delay = _first_with_room(room, cards[job], near if pinned[job] else sites), 0
+                if policy == BEST_PLACE:
+                    left = max(0, wait[job] - (now - arrival[job] + HOUR_S - 1) // HOUR_S)
+                    where, delay = _choose(
+                        plans, green_w, room, none if pinned[job] else kept_free, capacity, pue, factor,
+                        card_w, hour, left, cards[job],
+                        curves[row[job], queue[job], : steps[queue[job]] + 1], price,
+                        near if pinned[job] else sites,
+                    )  # fmt: skip
+                if where >= 0:
+                    curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
+                    _expect(plans[where], hour + delay, curve, 0, cards[job])
+                place[job], due[job] = where, hour + delay
+            if where >= 0 and delay == 0:
+                site[job], start[job] = where, max(arrival[job], now)
+                room[where] -= cards[job]
+                back[where, ((start[job] + length[job] - 1) // STEP_S + 1) % back.shape[1]] += cards[job]
+                running[active] = job
+                active += 1
+                continue
+            waiting[kept] = job
+            kept += 1
+        stuck = stuck + 1 if kept == held and arrived == count else 0
+        held, step = kept, step + 1
+    return start, site
+
+
+@compiled
+def _first_with_room(room: Ints, cards: int, sites: int) -> int:
+    for site in range(sites):
+        if room[site] >= cards:
+            return site
+    return -1
