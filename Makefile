@@ -22,6 +22,7 @@ $(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
 	@$(PIP) install --require-hashes -r requirements/platform.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(BIN)/python scripts/fetch_assets.py
+	@$(BIN)/python scripts/compile_placement.py
 	@touch $@
 
 $(PAYLOAD)/.ready: requirements/payload.txt
@@ -84,6 +85,17 @@ faults: setup ray system kubernetes  ## try every engine's faults on real ones, 
 bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s (bench.engines measures the engines)
 	$(BIN)/python -m bench.control $(ARGS)
 
+parity: setup  ## compare the simulator with what peers published: Lucid, FGD, GAIA (DATA=folder of the traces)
+	$(BIN)/python -m bench.simulator --quick --check $(DATA:%=--data %)
+	$(BIN)/python -m bench.fragmentation --check $(DATA:%=--data %)
+	$(BIN)/python -m bench.green --quick $(DATA:%=--data %)
+
+tables: setup  ## the same traces under our policies beside every published figure, with intervals
+	$(BIN)/python -m bench.simulator $(DATA:%=--data %)
+	$(BIN)/python -m bench.fragmentation $(DATA:%=--data %)
+	$(BIN)/python -m bench.green $(DATA:%=--data %)
+	$(BIN)/python -m bench.bth $(DATA:%=--data %)
+
 wheel: setup  ## build the wheel, page assets and data included
 	$(PIP) wheel --no-deps --no-build-isolation -w dist .
 
@@ -94,4 +106,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter kubernetes system demo up check test beds kill faults bench wheel lock clean
+.PHONY: help setup payload ray jupyter kubernetes system demo up check test beds kill faults bench parity tables wheel lock clean
