@@ -108,7 +108,9 @@ def main() -> None:
         if found != (peer.completion_s, peer.wait_s, peer.p999_s):
             wrong.append(f"{name}: {found}, published {(peer.completion_s, peer.wait_s, peer.p999_s)}")
     guessing(trace, cluster)
+    pooling(trace, cluster, "week1")
     if not chosen.quick:
+        pooling(*philly(folder, "oct2017"), "oct2017")
         for month, plan in ((philly(folder, "oct2017"), True), (philly(folder, "oct2017"), False)):
             whole = month[1] if plan else pooled(month[1])
             kind = "isolated" if plan else "pooled"
@@ -128,6 +130,25 @@ def main() -> None:
         sys.exit("\n".join(wrong))
     if chosen.check:
         print("FIFO and SJF are what Lucid's simulator printed, to the last digit", file=sys.stderr)
+
+
+def pooling(trace: Trace, cluster: Cluster, part: str) -> None:
+    """Print what one pool gives under the live rules, no length known, beside virtual clusters of their own.
+
+    `worst_member` is the mean completion of the virtual cluster that gains least, pooled by isolated.
+    """
+    alone = fused.run(prepare(trace, cluster, Queueing.FIFO, Backfill.NONE, isolated=True))
+    ready = prepare(trace, pooled(cluster), Queueing.FAIR, Backfill.EASY, isolated=False)
+    before = alone.start_s + trace.run_s - trace.submit_s
+    found = world.run(ready, Predictor())
+    after = found.start_s + trace.run_s - trace.submit_s
+    members = (trace.group == each for each in range(len(trace.groups)))
+    worst = max(float(after[mine].mean() / before[mine].mean()) for mine in members)
+    own = "the same jobs in virtual clusters of their own, first come first served"
+    told(
+        f"philly_{part}_pooled_fair_completion", float(after.mean()), "s", own, round(float(before.mean()), 1)
+    )
+    told(f"philly_{part}_pooled_fair_worst_member", worst, "ratio", own, 1.0)
 
 
 def guessing(trace: Trace, cluster: Cluster) -> None:

@@ -210,10 +210,11 @@ class _Minds:
 
     def guess(self, job: int) -> None:
         """A job comes."""
-        expected_s = self._predictor.guess_s(self._of(job))
-        self._jobs[job, c.EXPECTED] = expected_s * 1000
+        likely_s, most_s = self._predictor.guess_s(self._of(job), 50, 80)
+        # A reservation breaks where a job runs on, so it is given more than the likely length.
+        self._jobs[job, c.EXPECTED] = most_s * 1000
         if self._shortest_first:
-            self._jobs[job, c.KEY] = expected_s * len(self._run_s) + job
+            self._jobs[job, c.KEY] = likely_s * len(self._run_s) + job
 
     def learn(self, job: int) -> None:
         """A job has ended."""
