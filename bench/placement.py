@@ -19,7 +19,7 @@ from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
-from hutong.core.placement.board import Account, Class, Shelf, make_board
+from hutong.core.placement.board import Account, Class, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
@@ -46,13 +46,14 @@ def told(name: str, value: float, unit: str, baseline: str = "", against: float 
 def world(sites: int, nodes: int, jobs: int, *, shapes: int = 6) -> Arrays:
     """Return sites of four kinds of nodes with 8 cards, and jobs of one card to four whole nodes."""
     per_pool = nodes // len(CHIPS)
-    shelves = [Shelf(per_pool * 8, np.full(per_pool, 8, np.int64)) for _ in range(sites * len(CHIPS))]
+    count = sites * len(CHIPS)
+    shelves = shelves_of([np.full(per_pool, 8, np.int64)] * count)
     random = np.random.default_rng(1)
     classes = []
     for chip in range(len(CHIPS)):
         for gang, cards in ((1, 1), (1, 2), (1, 4), (1, 8), (2, 8), (4, 8))[:shapes]:
-            able = np.where(np.arange(len(shelves)) % len(CHIPS) == chip, cards, 0)
-            base = random.integers(0, 3_000_000, len(shelves))
+            able = np.where(np.arange(count) % len(CHIPS) == chip, cards, 0)
+            base = random.integers(0, 3_000_000, count)
             classes.append(Class(gang, able, base, fit_weight=1, weights=4))
     arrays = make_board(
         board.Rules(Order.KEY, Backfill.NONE),

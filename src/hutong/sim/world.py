@@ -6,7 +6,7 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement import columns as c
 from hutong.core.placement import kernel
-from hutong.core.placement.board import Account, Class, Rules, Shelf, make_board
+from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.placement.compiled import Ints
 from hutong.sim.predict import Predictor
@@ -110,10 +110,7 @@ def prepare(
     overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
-        [
-            Shelf(count * cards, np.full(count, cards, np.int64) if by_node else None)
-            for count, cards in zip(cluster.nodes, cluster.cards_per_node, strict=True)
-        ],
+        _shelves(cluster, by_node=by_node),
         classes,
         [(int(row[0]), int(row[1])) for row in lanes],
         [Account()] * (int(accounts.max(initial=0)) + 1),
@@ -128,6 +125,12 @@ def prepare(
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing)
+
+
+def _shelves(cluster: Cluster, *, by_node: bool) -> Shelves:
+    sizes = zip(cluster.nodes, cluster.cards_per_node, strict=True)
+    shelves = shelves_of([np.full(count, cards, np.int64) for count, cards in sizes])
+    return shelves if by_node else replace(shelves, nodes=None)
 
 
 def _shape(trace: Trace, cluster: Cluster) -> tuple[Ints, Ints]:

@@ -13,7 +13,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
-from hutong.core.placement.board import Account, Class, Shelf, make_board
+from hutong.core.placement.board import Account, Class, Shelves, make_board
 from hutong.core.placement.columns import Order
 from hutong.core.placement.compiled import Ints
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
@@ -137,16 +137,13 @@ class Queue:
             class_of.append(at)
         return classes, class_of
 
-    def _shelves(self) -> list[Shelf]:
-        at_ms = self.page.at_ms
-        return [
-            Shelf(
-                view.cards_free,
-                is_open=self._table.state[at] == Refusal.NONE,
-                closes_ms=c.NEVER if view.closing is None else at_ms + view.closing.in_ms,
-            )
-            for at, view in enumerate(self.views)
-        ]
+    def _shelves(self) -> Shelves:
+        closes_in_ms, at_ms = self._table.closes_in_ms, self.page.at_ms
+        return Shelves(
+            self._table.free,
+            (self._table.state == 0).astype(np.int64),
+            np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
+        )
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""

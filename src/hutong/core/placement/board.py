@@ -26,13 +26,22 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Cards of one pool. `nodes` has the free cards of each node, or is None where nobody knows them."""
+class Shelves:
+    """The cards of all pools: how many are free, whether each takes jobs, when it closes (NEVER if not).
 
-    free: int
-    nodes: Ints | None = None
-    is_open: bool = True
-    closes_ms: int = c.NEVER
+    `nodes` has the free cards of each node of each pool, or is None where nobody knows them.
+    """
+
+    free: Ints
+    is_open: Ints
+    closes_ms: Ints
+    nodes: tuple[Ints, ...] | None = None
+
+
+def shelves_of(nodes: Sequence[Ints]) -> Shelves:
+    """Return pools whose nodes have so many cards free each; they are open and stay so."""
+    free = np.array([int(each.sum()) for each in nodes], np.int64)
+    return Shelves(free, np.ones_like(free), np.full_like(free, c.NEVER), tuple(nodes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Account:
 
 def make_board(
     rules: Rules,
-    shelves: Sequence[Shelf],
+    shelves: Shelves,
     classes: Sequence[Class],
     lanes: Sequence[tuple[int, int]],
     accounts: Sequence[Account],
@@ -81,7 +90,7 @@ def make_board(
     `order` names the pools in the order in which ties are broken; as they are given, if left out.
     """
     levels, bits, node_free, pools = _shelve(shelves)
-    candidates = _candidates(classes, np.arange(len(shelves)) if order is None else order)
+    candidates = _candidates(classes, np.arange(len(pools)) if order is None else order)
     groups, members = _group(pools, candidates, lanes, whole=rules.whole)
     state = np.zeros(c.STATE_ENTRIES, np.int64)
     state[[c.ORDER, c.BACKFILL]] = rules.order, rules.backfill
@@ -96,8 +105,8 @@ def make_board(
         classes=np.array([(each.nodes, each.fit_weight, each.weights) for each in classes], np.int64).reshape(
             len(classes), c.CLASS_COLUMNS
         ),
-        per_node=_stack([each.per_node for each in classes], len(shelves)),
-        base=_stack([each.base for each in classes], len(shelves)),
+        per_node=_stack([each.per_node for each in classes], len(pools)),
+        base=_stack([each.base for each in classes], len(pools)),
         candidates=candidates,
         jobs=np.full((jobs, c.JOB_COLUMNS), -1, np.int64),
         lanes=_lanes(lanes),
@@ -119,34 +128,29 @@ def _stack(rows: Sequence[Ints], columns: int) -> Ints:
     return np.array(rows, np.int64).reshape(len(rows), columns)
 
 
-def _shelve(shelves: Sequence[Shelf]) -> tuple[Ints, Ints, Ints, Ints]:
+def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     """Return levels, bits, node_free and pools."""
-    pools = np.zeros((len(shelves), c.POOL_COLUMNS), np.int64)
-    most = max((int(shelf.nodes.max(initial=0)) for shelf in shelves if shelf.nodes is not None), default=0)
-    levels = np.zeros((len(shelves), most + 1), np.int64)
+    count = len(shelves.free)
+    pools = np.zeros((count, c.POOL_COLUMNS), np.int64)
+    pools[:, c.FREE], pools[:, c.OPEN], pools[:, c.CLOSES] = shelves.free, shelves.is_open, shelves.closes_ms
+    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS]] = -1
+    if shelves.nodes is None:
+        none = np.zeros(0, np.int64)
+        return np.zeros((count, 1), np.int64), none, none, pools
+    most = max((int(each.max(initial=0)) for each in shelves.nodes), default=0)
+    levels = np.zeros((count, most + 1), np.int64)
     nodes, words = 0, 0
-    free = [np.zeros(0, np.int64)]
-    for row, shelf in enumerate(shelves):
-        pools[row, [c.FREE, c.OPEN, c.CLOSES]] = shelf.free, shelf.is_open, shelf.closes_ms
-        pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS]] = -1
-        if shelf.nodes is None:
-            continue
-        of_node = shelf.nodes.astype(np.int64)
-        if of_node.sum() != shelf.free:
-            raise Broken(f"the nodes have {of_node.sum()} cards free, their pool {shelf.free}")
+    for row, of_node in enumerate(shelves.nodes):
         a_level = -(-len(of_node) // c.WORD_BITS)
         pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.WORDS]] = nodes, words, a_level
         levels[row] = np.bincount(of_node, minlength=most + 1)
-        free.append(of_node)
         nodes, words = nodes + len(of_node), words + (most + 1) * a_level
     bits = np.zeros(words, np.int64)
-    node_free = np.concatenate(free)
-    for row in np.flatnonzero(pools[:, c.FIRST_WORD] >= 0).tolist():
-        places = np.arange(levels[row].sum())
-        of_node = node_free[pools[row, c.FIRST_NODE] + places]
+    for row, of_node in enumerate(shelves.nodes):
+        places = np.arange(len(of_node))
         at = pools[row, c.FIRST_WORD] + of_node * pools[row, c.WORDS] + places // c.WORD_BITS
         np.bitwise_or.at(bits, at, np.int64(1) << (places % c.WORD_BITS))
-    return levels, bits, node_free, pools
+    return levels, bits, np.concatenate([np.zeros(0, np.int64), *shelves.nodes]), pools
 
 
 def _candidates(classes: Sequence[Class], order: Ints) -> Ints:
