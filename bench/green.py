@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.lengths import spread_prior, survival
 from hutong.core.placement.pausing import best_pauses
 from hutong.core.placement.shifting import LOWEST_WINDOW, best_start, prefix_sums, smoothed

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.shifting import LOWEST_WINDOW, RULES, prefix_sums
 from hutong.sim import gaia, green
 from hutong.sim.importers.grid import columns_of, disturb, read_signal

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim import green, region
 from hutong.sim.green import HOUR_S, Work
 

@@ -12,7 +12,7 @@ import numpy as np
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
 from hutong.core.placement.request import Policy, Request, mean_green_ppm, view_pool
 from hutong.core.work.spec import Ask

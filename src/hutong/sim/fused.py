@@ -6,8 +6,9 @@ by action.
 
 import numpy as np
 
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.kernel import release, turn
 from hutong.sim.world import Run, World
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.shifting import lowest_slot, prefix_sums, used
 from hutong.sim.trace import Trace
 

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.lengths import JOB, mean, quantile, spread_prior, survival
 from hutong.core.placement.pausing import best_pauses, segments
 from hutong.core.placement.shifting import best_starts, prefix_sums, used

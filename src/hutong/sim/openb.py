@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.node_scores import NodePolicy
 from hutong.core.placement.nodes import NodePlacer, Nodes, PodTypes
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 
 _COLUMNS = ("submit_s", "run_s", "limit_s", "nodes", "cards_per_node", "group", "user", "chip")
 

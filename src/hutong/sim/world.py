@@ -14,9 +14,9 @@ import numpy as np
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement import columns as c
 from hutong.core.placement import kernel
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
-from hutong.core.placement.compiled import Ints
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.placement import node_scores, nodes
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.fragmentation import (
     CARD,
     S_WEIGHT,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hutong.core.capacity.sites import Supply
 from hutong.core.energy.account import energy_of
 from hutong.core.placement import lengths, pausing, shifting
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.lengths import ALIVE, JOB
 from hutong.core.placement.pausing import best_pauses, known_length, segments
 from hutong.core.placement.shifting import best_start, best_starts, latest_start, prefix_sums, used

@@ -4,24 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hutong.core.book.money import HoldChange
-from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.queue import Queue
+from hutong.core.control.terms import in_debt, plan_attempt, short_of_money
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import JobId, attempt_key
-from hutong.core.kernel.money import MICRO, format_micro
-from hutong.core.ledger.rating import rate_cards
-from hutong.core.placement.decide import Decision
 from hutong.core.placement.page import Grounds, seal, seal_grounds
 from hutong.core.placement.receipt import VERSION, Ticket, encode_ticket
-from hutong.core.placement.request import PoolView
 from hutong.core.work.facts import Placed, Waiting
 from hutong.core.work.fold import Attempt
-from hutong.core.work.spec import JobSpec
-
-_FEN = MICRO // 100
 
 
 def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> tuple[tuple[str, bytes], ...]:
@@ -112,25 +105,6 @@ def _keep(
     return (ground, sealed)
 
 
-def plan_attempt(
-    earlier: tuple[Attempt, ...], view: PoolView, cards: int, spec: JobSpec, now_ms: int
-) -> Attempt:
-    """Return the attempt that a decision amounts to."""
-    return Attempt(
-        number=len(earlier) + 1,
-        site=view.site,
-        pool=view.pool,
-        accelerator=view.accelerator,
-        nodes=spec.num_nodes,
-        cards=cards,
-        price_micro_per_card_hour=view.price_micro_per_card_hour,
-        pue_milli=view.pue_milli,
-        tdp_w=ACCELERATORS[view.accelerator].tdp_w if view.accelerator in ACCELERATORS else 0,
-        placed_ms=now_ms,
-        run_ms=spec.max_duration_s * 1000,
-    )
-
-
 def _fact(attempt: Attempt) -> Placed:
     return Placed(
         attempt=attempt.number,
@@ -144,35 +118,6 @@ def _fact(attempt: Attempt) -> Placed:
         tdp_w=attempt.tdp_w,
         run_ms=attempt.run_ms,
     )
-
-
-def explain(decision: Decision) -> tuple[str, str]:
-    """Return a code and a sentence for a request that no pool takes now."""
-    nearest = decision.nearest
-    if nearest is None or nearest.why_not is None:
-        return "no_site", "no site is registered"
-    why = nearest.why_not
-    code = "never" if decision.never else why.code
-    return code, f"nearest is {nearest.site}/{nearest.pool}: {why.text}; {why.change}"
-
-
-def short_of_money(amount_micro: int, available_micro: int) -> tuple[str, str]:
-    """Return a code and a sentence for a project that cannot hold what a job may cost."""
-    need, have = format_micro(amount_micro, 2), format_micro(available_micro, 2)
-    text = f"{need} yuan must be held before the start, {have} available; shorten max_duration or add money"
-    return "no_funds", text
-
-
-def in_debt(owed_micro: int) -> tuple[str, str]:
-    """Return a code and a sentence for a project that gets nothing placed because it owes money."""
-    owed = format_micro(-(-owed_micro // _FEN) * _FEN, 2)
-    return "debt", f"the project owes {owed} yuan for use beyond its money; an award or a top-up pays it back"
-
-
-def worst_case_micro(spec: JobSpec, attempt: Attempt) -> int:
-    """Return what a run until walltime would cost; of a service without an end, a day."""
-    run_s = spec.max_duration_s or 86_400
-    return rate_cards(attempt.cards * run_s * 1000, attempt.price_micro_per_card_hour)
 
 
 def _wait(draft: Draft, code: str, text: str) -> None:

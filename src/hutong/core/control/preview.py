@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.control.placing import explain, in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.control.rules import Rules
+from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import views_of
@@ -45,7 +45,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     never = decision.never
     chosen = decision.choice
     likely = decision.chosen if chosen else _cheapest(decision, pools)
-    code, text = ("", "") if chosen else explain(decision)
+    code, text = ("", "") if chosen else _explain(decision)
     if barred and not never:
         code, text = in_debt(owed_micro)
     if likely is None:
@@ -57,6 +57,16 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)
     return Preview(decision, pools, policy, code, text, worst, fundable=fundable, never=never)
+
+
+def _explain(decision: Decision) -> tuple[str, str]:
+    """Return a code and a sentence for a request that no pool takes now."""
+    nearest = decision.nearest
+    if nearest is None or nearest.why_not is None:
+        return "no_site", "no site is registered"
+    why = nearest.why_not
+    code = "never" if decision.never else why.code
+    return code, f"nearest is {nearest.site}/{nearest.pool}: {why.text}; {why.change}"
 
 
 def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:

@@ -13,9 +13,9 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Shelves, make_board
 from hutong.core.placement.columns import Order
-from hutong.core.placement.compiled import Ints
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of

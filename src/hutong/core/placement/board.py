@@ -7,8 +7,8 @@ import numpy as np
 
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays, Backfill, Order
-from hutong.core.placement.compiled import Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ and one account, in order), accounts (a project or its institution), jobs. Times
 from enum import IntEnum
 from typing import NamedTuple
 
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 
 NEVER = 1 << 62
 """A time that does not come."""

@@ -11,13 +11,9 @@ from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 
 import numba
-import numpy as np
-import numpy.typing as npt
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
-
-Ints = npt.NDArray[np.int64]
 
 
 def _cache_folder() -> str:

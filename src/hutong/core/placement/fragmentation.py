@@ -20,7 +20,8 @@ from functools import cache
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 
 CARD_MILLI = 1000
 MAX_CARDS = 8

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.capacity.sites import Admission
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
-from hutong.core.placement.compiled import Ints
 from hutong.core.placement.request import Policy, PoolView, Request
 
 PARTS = ("fit", "price", "wait", "distance", "green")

@@ -8,9 +8,10 @@ function of its arrays. `columns` names them.
 import numpy as np
 
 from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import Ints, compiled, inlined
+from hutong.core.placement.compiled import compiled, inlined
 
 
 @inlined

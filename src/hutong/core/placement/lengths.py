@@ -7,7 +7,8 @@ stands for what is known before any job has ended; a few jobs of weight are soon
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 
 ALIVE = 1_000_000
 # Counts are in thousandths of a job, so that a prior can spread one job over many quanta.

@@ -9,7 +9,8 @@ over, `random` draws. `fgd` and `hutong` take the node that loses least, by the 
 
 from enum import IntEnum
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.fragmentation import (
     CARD,
     CARD_MILLI,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hutong.core.kernel.errors import Broken, Refused
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.fragmentation import (
     CARD,
     CARD_MILLI,

@@ -10,7 +10,8 @@ pause.
 import numpy as np
 import numpy.typing as npt
 
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 from hutong.core.placement.shifting import used
 
 Flags = npt.NDArray[np.bool_]

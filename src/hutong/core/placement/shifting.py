@@ -16,7 +16,8 @@ than expected.
 import numpy as np
 
 from hutong.core.capacity.sites import Supply
-from hutong.core.placement.compiled import Ints, compiled
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.compiled import compiled
 
 START_NOW, LOWEST_SLOT, LOWEST_WINDOW, SAVING_PER_DELAY, BELOW_THRESHOLD = range(5)
 RULES = ("start now", "lowest slot", "lowest window", "saving per delay", "below threshold")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim.importers.table import read_table, refuse, rounded
 
 _DISTURBANCE_LEAST = 1

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim.trace import Trace, make_trace
 
 Mask = npt.NDArray[np.bool_]

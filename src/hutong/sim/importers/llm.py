@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim.importers.table import Floats, read_table, read_text, refuse, rounded
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")

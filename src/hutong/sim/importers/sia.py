@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim.importers.imported import Imported, Sieve, finish
 from hutong.sim.importers.table import Floats, Table, read_table, read_text, refuse, rounded, split_table
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 from hutong.sim.importers.imported import Imported, Sieve, finish
 from hutong.sim.importers.table import Floats, Table, read_text, refuse, rounded
 

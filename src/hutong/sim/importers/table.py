@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.compiled import Ints
+from hutong.core.placement.arrays import Ints
 
 Floats = npt.NDArray[np.float64]
 
