@@ -3,7 +3,7 @@
 | part | value in ppm, higher is better |
 |---|---|
 | fit | cards asked for / cards free: a tight fit leaves large blocks to large jobs (best fit) |
-| price | the lowest cost of an hour in a pool that could ever run it / this pool's |
+| price | the lowest cost of an hour in a pool that is open to it, busy or not / this pool's |
 | wait | 60 s / (60 s + wait that the centre's own queue adds, + 600 s where it cannot start jobs) |
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
@@ -145,7 +145,7 @@ def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Ju
     half_km = _HALF_KM.get(request.latency_class)
     parts = np.stack(
         [
-            _price(cost, able),
+            _price(cost, refusal == Refusal.NONE),
             PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + table.wait_s),
             PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
             green_ppm,
@@ -206,9 +206,9 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     return refusal.astype(np.int64)
 
 
-def _price(cost: Ints, able: Mask) -> Ints:
-    """Return the lowest cost of a pool that could ever run it, by each pool's; what costs nothing has all."""
-    cheapest = cost[able].min() if able.any() else 0
+def _price(cost: Ints, is_open: Mask) -> Ints:
+    """Return the lowest cost in a pool that is open to it, busy or not, by each pool's; no cost has all."""
+    cheapest = cost[is_open].min() if is_open.any() else 0
     return np.where(cost > cheapest, PPM * cheapest // np.maximum(cost, 1), PPM)
 
 
