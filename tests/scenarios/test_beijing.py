@@ -65,6 +65,7 @@ def test_each_centre_has_one_status() -> None:
         planned = site.id in SOURCES["status"]["planned"]
         assert ("planned" in site.name_en) == planned
         assert not planned or [pool.nodes for pool in site.pools] == [1]
+        assert (site.admission == "inactive") == planned
 
 
 @by_site

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hutong.core.capacity.accelerators import ACCELERATORS
-from hutong.core.capacity.sites import Pool, Site
+from hutong.core.capacity.sites import Admission, Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
@@ -53,8 +53,9 @@ class Footprint:
 
 
 def city_of(sites: Sequence[Site]) -> City:
-    """Return the pools of some sites."""
-    found = [(site, pool) for site in sites for pool in site.pools]
+    """Return the pools of those sites that take work."""
+    is_open = [site for site in sites if site.admission is Admission.ACTIVE]
+    found = [(site, pool) for site in is_open for pool in site.pools]
     return City(tuple(sorted(found, key=lambda each: (each[0].id, each[1].id))))
 
 

@@ -33,7 +33,10 @@ class Supply(Shape):
 
 
 class NewSite(Shape):
-    """A centre as its operator declares it. `declared_only`: its cards are declared, not seen."""
+    """A centre as its operator declares it. `declared_only`: its cards are declared, not seen.
+
+    `admission`: `inactive` for a centre that is planned and takes no work yet.
+    """
 
     id: Slug
     name_zh: Annotated[str, Field(min_length=1, max_length=200)]
@@ -45,6 +48,7 @@ class NewSite(Shape):
     supply: Supply
     declared_only: bool = False
     service_host: Annotated[str, Field(max_length=255)] = "127.0.0.1"
+    admission: Literal["active", "drain", "inactive"] = "active"
 
 
 class PoolUse(Shape):

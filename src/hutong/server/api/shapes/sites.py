@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hutong.core.capacity.accelerators import find_accelerator
-from hutong.core.capacity.sites import Maintenance, Pool, PoolState, Site, SiteStatus, Supply
+from hutong.core.capacity.sites import Admission, Maintenance, Pool, PoolState, Site, SiteStatus, Supply
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.money import parse_micro
@@ -35,6 +35,7 @@ def read_site(new: w.NewSite) -> Site:
         supply=supply,
         declared_only=new.declared_only,
         service_host=new.service_host,
+        admission=Admission(new.admission),
     )
 
 
