@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from bench.green import HOUR_S, Row, find_data, print_rows, timed
+from bench.data import find_traces
+from bench.green import HOUR_S, Row, print_rows, timed
 
 from hutong.sim import green, region
 from hutong.sim.importers import read
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without the bound")
     args = parser.parse_args()
     print(__doc__.split("\n\n")[0], __doc__.split("\n\n")[1], sep="\n\n", end="\n\n")
-    print_rows([rows(*load(find_data(args.data)), quick=args.quick)])
+    print_rows([rows(*load(find_traces(args.data, "carbon")), quick=args.quick)])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ difference where that is wider (the order of the nodes alone moves `gpu_packing`
 import argparse
 import csv
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+from bench.data import find_traces
 from rich.console import Console
 from rich.table import Table
 
@@ -189,27 +189,12 @@ def _row(name: str, value: float, unit: str, baseline: str, other: float) -> dic
     }  # fmt: skip
 
 
-def find_data(given: Path | None) -> Path:
-    """Return the folder of the openb files: as given, else HUTONG_DATA, else beside the checkout."""
-    here = Path(__file__).resolve().parent.parent
-    places = [given] if given else [Path(p) for p in (os.environ.get("HUTONG_DATA", ""),) if p]
-    places = places or [here.parent / "shared" / "data"]
-    for place in places:
-        for folder in (place, place / "openb", place / "traces" / "openb"):
-            if (folder / "fgd_published.csv").is_file():
-                return folder
-    raise Refused(
-        "no_data",
-        f"no openb files in {places[0]}: give --data DIR or HUTONG_DATA, see the docstring of this bench",
-    )
-
-
 def main() -> int:
     """Run what the arguments ask for; 1 if parity was to be checked and is not there, 2 without data."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.fragmentation", description="openb beside FGD's table"
     )
-    parser.add_argument("--data", type=Path, help="folder of the openb files (default: HUTONG_DATA)")
+    parser.add_argument("--data", type=Path, help="folder of the data (default: HUTONG_DATA)")
     parser.add_argument("--quick", action="store_true", help="two workloads, three seeds: ends within 50 s")
     parser.add_argument("--workloads", default="", help="comma-separated, default all published ones")
     parser.add_argument("--policies", default="", help="comma-separated, default all")
@@ -221,7 +206,7 @@ def main() -> int:
     console = Console(stderr=True)
     console.width = max(console.width, 110)  # seven columns need them, in a pipe too
     try:
-        folder = find_data(args.data)
+        folder = find_traces(args.data, "openb")
         policies = [NodePolicy[name.upper()] for name in args.policies.split(",") if name] or list(NodePolicy)
         published = read_published(folder / "fgd_published.csv")
         names = [name for name in args.workloads.split(",") if name]

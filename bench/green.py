@@ -17,7 +17,6 @@ Carbon is over that of starting at once. Data: the directory of `--data`, else H
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from bench.data import find_traces
 
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.lengths import spread_prior, survival
@@ -88,15 +88,6 @@ class Data:
     signals: dict[str, Ints]
 
 
-def find_data(given: str | None) -> Path:
-    """Return the directory of data, or leave with what is missing."""
-    default = Path(__file__).parents[2] / "shared" / "data"
-    root = Path(given or os.environ.get("HUTONG_DATA") or default) / "traces" / "carbon"
-    if not root.is_dir():
-        sys.exit(f"no {root}; give --data DIR or set HUTONG_DATA: DIR/traces/carbon/pai_1k.csv and the like")
-    return root
-
-
 def load(root: Path) -> Data:
     """Read jobs and grids."""
     signals = {zone: read_signal(root / "ci_2022_hourly.csv.gz", zone) for zone in ZONES}
@@ -105,7 +96,7 @@ def load(root: Path) -> Data:
 
 def check_parity(given: str | None = None) -> dict[str, bool]:
     """Return for each of GAIA's values whether ours agrees with it to the sixth decimal: for `make parity`."""
-    root = find_data(given)
+    root = find_traces(given, "carbon")
     signal = read_signal(root / "ci_2022_hourly.csv.gz", "AU-SA")
     return {
         name: same for name, (_, _, same) in gaia.parity(read(root / "pai_1k.csv", unit="s"), signal).items()
@@ -282,7 +273,7 @@ def main() -> None:
     parser.add_argument("--data", help="directory with traces/carbon (default: HUTONG_DATA)")
     parser.add_argument("--quick", action="store_true", help="fewer weeks, one grid")
     args = parser.parse_args()
-    data = load(find_data(args.data))
+    data = load(find_traces(args.data, "carbon"))
     parts = (
         gaia_rows(data), week_rows(data), start_rows(data, 2000 if args.quick else 500), error_rows(data), call_rows(data),
         year_rows(data, ZONES[:1] if args.quick else ZONES),

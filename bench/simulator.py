@@ -6,11 +6,12 @@ that Lucid's and AccaSim's own simulators printed for the same traces and exits 
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.data import find_traces
 
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
@@ -83,15 +84,13 @@ def philly(folder: Path, name: str) -> tuple[Trace, Cluster]:
 def main() -> None:
     """Print every row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HUTONG_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, help="folder of the data (default: HUTONG_DATA)")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument(
         "--check", action="store_true", help="exit 1 if a figure differs from what was published"
     )
     chosen = parser.parse_args()
-    folder = chosen.data / "traces"
-    if not folder.is_dir():
-        sys.exit(f"no traces in {folder}; give the folder of the data by --data or HUTONG_DATA")
+    folder = find_traces(chosen.data)
     wrong = []
     trace, cluster = philly(folder, "week1")
     for name, queueing in (("fifo", Queueing.FIFO), ("sjf", Queueing.SJF)):
