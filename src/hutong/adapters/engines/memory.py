@@ -141,9 +141,8 @@ class MemoryEngine:
         """Return every attempt as the clock has it now."""
         seen = [self._seen(key, run) for key, run in self._runs.items()]
         for key, mark in self._marks.items():
-            outcome = _STOPPED.get(mark.category, AttemptState.CANCELLED)
-            ended = Ended(mark.attempt, outcome, mark.category, mark.reason, 0, mark.at_ms, 0)
-            seen.append(Seen(key, outcome, key, ended=ended))
+            ended = _never_ran(mark)
+            seen.append(Seen(key, ended.outcome, key, ended=ended))
         for key in self._asked_again:
             ended = self._tombs[key]
             seen.append(Seen(key, ended.outcome, key, ended.started_ms, ended=ended))
@@ -183,12 +182,17 @@ class MemoryEngine:
 
     def forget(self, key: AttemptKey) -> None:
         """Keep of an ended attempt nothing but its end."""
-        found = {each.key: each for each in self.observe()}.get(key)
-        if found is not None and found.ended is not None:
-            self._tombs[key] = found.ended
+        if key in self._runs:
+            ended = self._ended(self._runs[key])
+        elif key in self._marks:
+            ended = _never_ran(self._marks[key])
+        else:
+            ended = None
+        if ended is not None:
+            self._tombs[key] = ended
             self._runs.pop(key, None)
             self._marks.pop(key, None)
-            self._asked_again.discard(key)
+        self._asked_again.discard(key)
 
     def crash(self, key: AttemptKey) -> None:
         """Have the attempt end now as if its node had died."""
@@ -248,6 +252,12 @@ class MemoryEngine:
         reason = f"rank {rank} exited with code {run.plays[rank].code}"
         others = len(run.plays) > 1
         return _killed(run, replace(base, reason=reason), run.started_ms + at_ms, grace_ms if others else 0)
+
+
+def _never_ran(mark: _Stop) -> Ended:
+    """Return the end of an attempt that was stopped before it came."""
+    outcome = _STOPPED.get(mark.category, AttemptState.CANCELLED)
+    return Ended(mark.attempt, outcome, mark.category, mark.reason, 0, mark.at_ms, 0)
 
 
 def _killed(run: _Run, base: Ended, at_ms: int, grace_ms: int) -> Ended:
