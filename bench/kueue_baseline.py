@@ -34,9 +34,10 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.postgres import Postgres
@@ -58,7 +59,7 @@ from hutong.core.work import facts as f
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish
 from hutong.core.work.states import JobState
 from hutong.server.bell import Bell
-from hutong.server.loop import Loop
+from hutong.server.loop import Clock, Loop
 
 COHORTS, QUEUES, QUOTA = 5, 6, 20
 MICRO = 1_000_000
@@ -130,9 +131,9 @@ def replay(share: int) -> Measured:
     return Measured(end / 1000, 100 * busy / (end * QUEUES * QUOTA), admission)  # all cohorts are alike
 
 
-def project_of(cohort: int, queue: int) -> ProjectId:
-    """Return the project that stands for a queue."""
-    return ProjectId(f"cohort-{cohort}-queue-{queue}")
+def project_of(cohort: int, queue: int, tenants: str) -> ProjectId:
+    """Return the project that stands for a queue, or for all queues of its cohort."""
+    return ProjectId(f"cohort-{cohort}-queue-{queue}" if tenants == "queue" else f"cohort-{cohort}")
 
 
 def site_of(cohort: int) -> SiteId:
@@ -148,14 +149,14 @@ def spec_of(each: Workload, cohort: int) -> JobSpec:
         num_nodes=1,
         resources=Resources((Ask("H100", each.cards),)),
         run=f"sleep {each.run_ms / 1000}",
-        max_duration_s=60,
+        max_duration_s=1,
         grace_s=0,
         priority=each.priority,
         wish=Wish(allow=(site_of(cohort),)),
     )
 
 
-def set_up(store: Store) -> None:
+def set_up(store: Store, tenants: str) -> None:
     """Register sites and projects, and give each project so much that nothing waits for money."""
     start_ms = now_ms()
     supply = Supply((500_000,) * 24, (500,) * 24, "invented", synthetic=True)
@@ -164,8 +165,7 @@ def set_up(store: Store) -> None:
         site = Site(site_of(cohort), "群", "cohort", "beijing", 10, "memory", (pool,), supply)
         store.put(Record("site", site.id, json.loads(encode(site))))
         store.report(site.id, [], None, start_ms)
-        for queue in range(QUEUES):
-            project = project_of(cohort, queue)
+        for project in {project_of(cohort, queue, tenants) for queue in range(QUEUES)}:
             store.put(Record("project", project, {"institution": site.id}))
             lot = Lot(LotId(f"award-{project}"), project, LotKind.AWARD, MICRO, 0, 2 * start_ms)
             amount = 10**6 * MICRO
@@ -189,13 +189,22 @@ class Log:
         """Return seconds since the generator began."""
         return time.perf_counter() - self.begin_s
 
+    def measured(self, total_s: float) -> Measured:
+        """Return the figures of a run that took so long."""
+        admission: dict[str, list[float]] = {each.name: [] for each in CLASSES}
+        busy = 0.0
+        for job, each in self.workload.items():
+            admission[each.name].append(self.admitted_s[job] - self.due_s[job])
+            busy += each.cards * each.run_ms / 1000
+        return Measured(total_s, 100 * busy / (total_s * COHORTS * QUEUES * QUOTA), admission)
 
-def generate(store: Store, log: Log, share: int, stop: threading.Event) -> None:
+
+def generate(store: Store, log: Log, setting: "Setting", stop: threading.Event) -> None:
     """Submit what is due, all that is due at once in one call, as the API's door does."""
     specs = {(each.name, cohort): spec_of(each, cohort) for each in CLASSES for cohort in range(COHORTS)}
     plan: dict[int, list[tuple[Workload, int, int]]] = defaultdict(list)
     for each in CLASSES:
-        for number in range(each.count // share):
+        for number in range(each.count // setting.share):
             plan[(number + 1) * each.every_ms] += [
                 (each, c, q) for c in range(COHORTS) for q in range(QUEUES)
             ]
@@ -208,7 +217,7 @@ def generate(store: Store, log: Log, share: int, stop: threading.Event) -> None:
             job = JobId(ulid(at_ms, os.urandom(10)))
             log.due_s[job], log.workload[job] = due_ms / 1000, each
             spec = specs[each.name, cohort]
-            wishes.append(NewJob(job, project_of(cohort, queue), spec, "bench", "sha256:0"))
+            wishes.append(NewJob(job, project_of(cohort, queue, setting.tenants), spec, "bench", "sha256:0"))
         store.submit(wishes, at_ms)
         log.late_s = max(log.late_s, log.now_s() - due_ms / 1000)
 
@@ -281,7 +290,7 @@ class Centre:
             heapq.heappop(self._ends)
 
 
-def work(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
+def serve(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
     """Let some centres work until told to stop."""
     took = -1
     while not stop.is_set():
@@ -295,60 +304,118 @@ def work(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
         bell.wait(pulse, max(0, left_ms) / 1000)
 
 
-def run(store: Store, share: int, limits: Limits, groups: int, bell_s: float, profile: str) -> Measured:
-    """Run the scenario (a `share`-th of it) and check that every workload went the whole way."""
-    set_up(store)
+class Timed(Loop):
+    """The real loop, with a stop-watch on its turns."""
+
+    def __init__(self, store: Store, rules: Rules, clock: Clock, holder: str, limits: Limits) -> None:
+        super().__init__(store, rules, clock, holder, limits)
+        self.times_s: list[float] = []
+
+    def step(self) -> int:
+        """Take one turn."""
+        begin = time.perf_counter()
+        written = super().step()
+        self.times_s.append(time.perf_counter() - begin)
+        return written
+
+    def told(self, total_s: float) -> dict[str, float]:
+        """Return how many turns there were and how long they took."""
+        busy_s = sum(self.times_s)
+        return {
+            "count": len(self.times_s),
+            "mean_ms": round(1000 * mean(self.times_s), 1),
+            "most_ms": round(1000 * max(self.times_s), 1),
+            "busy_percent": round(100 * busy_s / total_s, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How the scenario is run: a `share`-th of it, and by which of our rules."""
+
+    share: int
+    tenants: str
+    backfill: Backfill
+    queue: int
+    groups: int
+    bell_s: float
+    profile: str
+
+
+def run(store: Store, setting: Setting) -> Measured:
+    """Run the scenario and check that every workload went the whole way."""
+    set_up(store, setting.tenants)
     log = Log()
-    stop, failed = threading.Event(), []
-    loop = Loop(store, Rules(backfill=Backfill.GREEDY), now_ms, "bench", limits)
-    turns = [0]
-    bell = Bell(store.pulse, bell_s)
+    stop = threading.Event()
+    failed: list[BaseException] = []
+    cpu_s: dict[str, float] = defaultdict(float)
+    loop = Timed(store, Rules(backfill=setting.backfill), now_ms, "bench", Limits(queue=setting.queue))
+    bell = Bell(store.pulse, setting.bell_s)
     centres = [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
 
-    def lead() -> None:
-        profiler = cProfile.Profile()
-        if profile:
-            profiler.enable()
-        loop.run(stop)
-        if profile:
-            profiler.disable()
-            profiler.dump_stats(profile)
-
-    def guarded(work: object, *args: object) -> threading.Thread:
+    def thread(name: str, work: Callable[[], None]) -> threading.Thread:
         def body() -> None:
             try:
-                work(*args)  # type: ignore[operator]
+                work()
             except BaseException as error:
                 failed.append(error)
                 stop.set()
                 raise
+            cpu_s[name] += round(time.thread_time(), 1)
 
-        return threading.Thread(target=body)
+        return threading.Thread(target=body, name=name)
 
-    threads = [guarded(lead), guarded(generate, store, log, share, stop)]
-    threads += [guarded(work, centres[at::groups], bell, stop) for at in range(groups)]
+    threads = [
+        thread("loop", lambda: lead(loop, stop, setting.profile)),
+        thread("generator", lambda: generate(store, log, setting, stop)),
+    ]
+    for at in range(setting.groups):
+        theirs = centres[at :: setting.groups]
+        threads.append(thread("sites", partial(serve, theirs, bell, stop)))
     gc.collect()
     gc.freeze()
     log.begin_s = time.perf_counter()
-    for thread in threads:
-        thread.start()
+    for each in threads:
+        each.start()
     try:
-        total_s = wait(store, log, share, stop)
+        total_s = wait(store, log, setting.share, stop)
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        for each in threads:
+            each.join()
         bell.close()
     if failed:
         raise failed[0]
     check(store, log)
-    admission: dict[str, list[float]] = {each.name: [] for each in CLASSES}
-    busy = 0.0
-    for job, each in log.workload.items():
-        admission[each.name].append(log.admitted_s[job] - log.due_s[job])
-        busy += each.cards * each.run_ms / 1000
-    note("generator", latest_s=round(log.late_s, 3), turns=turns[0])
-    return Measured(total_s, 100 * busy / (total_s * COHORTS * QUEUES * QUOTA), admission)
+    note("generator", latest_s=round(log.late_s, 3))
+    note("turns", **loop.told(total_s), cpu_s=dict(cpu_s))
+    return log.measured(total_s)
+
+
+def lead(loop: Loop, stop: threading.Event, profile: str) -> None:
+    """Run the loop, under a profiler if that is asked for."""
+    if not profile:
+        loop.run(stop)
+        return
+    profiler = cProfile.Profile(time.thread_time)  # of this thread alone, whoever else runs
+    profiler.runcall(loop.run, stop)
+    profiler.dump_stats(profile)
+
+
+def warm_up() -> None:
+    """Have compiled what a pass compiles: not part of what is measured."""
+    store = open_store("memory:")
+    set_up(store, "cohort")
+    each = CLASSES[-1]
+    wishes = [
+        NewJob(JobId(ulid(n, bytes(10))), project_of(0, 0, "cohort"), spec_of(each, 0), "bench", "")
+        for n in range(2 * QUEUES)
+    ]
+    store.submit(wishes, now_ms())
+    for backfill in (Backfill.GREEDY, Backfill.EASY):
+        turns = Loop(store, Rules(backfill=backfill), now_ms, "bench")
+        turns.step()
+        turns.step()
 
 
 def wait(store: Store, log: Log, share: int, stop: threading.Event) -> float:
@@ -456,17 +523,28 @@ def main() -> None:
     parser.add_argument(
         "--profile", default="", metavar="FILE", help="write cProfile data of the loop's thread"
     )
+    parser.add_argument(
+        "--tenants", choices=["queue", "cohort"], default="queue", help="what a project stands for"
+    )
+    parser.add_argument("--backfill", choices=["greedy", "easy"], default="greedy")
     told = parser.parse_args()
     configure_logs("WARNING")
     sys.setswitchinterval(0.0005)  # threads stand for processes here: none waits long for another's Python
-    share = 10 if told.quick else 1
-    note("load", average=os.getloadavg(), cores=os.cpu_count())
-    floor = replay(share)
     memory = told.store == "memory"
+    setting = Setting(
+        share=10 if told.quick else 1,
+        tenants=told.tenants,
+        backfill=Backfill[told.backfill.upper()],
+        queue=told.queue,
+        groups=1 if memory else COHORTS,
+        bell_s=0.001 if memory else 0.005,
+        profile=told.profile,
+    )
+    note("load", average=os.getloadavg(), cores=os.cpu_count())
+    floor = replay(setting.share)
+    warm_up()
     with opened(told.store) as store:
-        limits = Limits(queue=told.queue)
-        groups, bell_s = (1, 0.001) if memory else (COHORTS, 0.005)
-        live = run(store, share, limits, groups, bell_s, told.profile)
+        live = run(store, setting)
     show(live, floor, whole=not told.quick)
 
 

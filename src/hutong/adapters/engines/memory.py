@@ -73,6 +73,7 @@ class _Run:
     port: int
     stopped: "_Stop | None" = None
     crashed_ms: int = -1
+    ends: list[Ended] = field(default_factory=list)  # what could end it, once asked; empty: ask again
 
     @property
     def started_ms(self) -> int:
@@ -136,6 +137,7 @@ class MemoryEngine:
                 self._marks.setdefault(key, mark)
         elif run.stopped is None and self._ended(run) is None:
             run.stopped = mark
+            run.ends = []
 
     def observe(self) -> tuple[Seen, ...]:
         """Return every attempt as the clock has it now."""
@@ -199,6 +201,7 @@ class MemoryEngine:
         run = self._runs[key]
         if self._ended(run) is None:
             run.crashed_ms = self.clock()
+            run.ends = []
 
     def lose(self, key: AttemptKey) -> None:
         """Have the engine know nothing of an attempt, as after the loss of its disk."""
@@ -216,7 +219,8 @@ class MemoryEngine:
     def _ended(self, run: _Run) -> Ended | None:
         """Return the earliest of all that could have ended the attempt by now, once it is past."""
         now = self.clock()
-        ends = [each for each in self._ends(run) if each.ended_ms <= now]
+        run.ends = run.ends or self._ends(run)
+        ends = [each for each in run.ends if each.ended_ms <= now]
         return min(ends, key=lambda each: each.ended_ms) if ends else None
 
     def _ends(self, run: _Run) -> list[Ended]:
