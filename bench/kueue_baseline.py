@@ -249,7 +249,7 @@ class Centre:
             if each.spec is None:
                 raise RuntimeError(f"nothing is stopped in this scenario, yet {each.key} is")
             self._log.admitted_s[each.job.id] = self._log.now_s()
-            receipt = self._engine.submit(Order(each.key, each.project, each.job.id, each.attempt, each.spec))
+            receipt = self._engine.submit(Order(each.key, each.job.id, each.project, each.attempt, each.spec))
             began_ms = now_ms()
             self._cards[each.key] = each.attempt.cards
             self._jobs[each.key] = (each.job.id, each.attempt.number)
@@ -374,6 +374,7 @@ def run(store: Store, setting: Setting) -> Measured:
         threads.append(thread("sites", partial(serve, theirs, bell, stop)))
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 1000)  # the whole book lies in this heap: no walk over all of it on the way
     log.begin_s = time.perf_counter()
     for each in threads:
         each.start()
