@@ -520,7 +520,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the workloads; within 50 s")
     parser.add_argument("--store", choices=["memory", "sqlite", "postgres"], default="memory")
-    parser.add_argument("--queue", type=int, default=Limits().queue, help="queued jobs a turn sees")
+    parser.add_argument("--queue", type=int, default=120, help="queued jobs that a turn sees (`Limits.queue`)")
     parser.add_argument(
         "--profile", default="", metavar="FILE", help="write cProfile data of the loop's thread"
     )
