@@ -19,7 +19,8 @@ log = structlog.get_logger(__name__)
 LEASE_MS = 10_000
 RENEW_MS = 3_000
 IDLE_S = 1.0
-_POLL_S = 0.01
+_POLL_S = 0.001
+_POLL_MOST_S = 0.01
 
 
 class Clock(Protocol):
@@ -85,9 +86,10 @@ class Loop:
             raise
         except Exception as error:  # noqa: BLE001 - told, and narrowed down to the job that caused it
             return self._apply_halves(outcome, now_ms, error)
+        bound = log.bind()  # once, not for every fact
         for row in outcome.jobs:
             for fact in row.facts:
-                log.debug("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
+                bound.debug("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
         log.info("turn", jobs=applied.written, facts=sum(len(row.facts) for row in outcome.jobs))
         if applied.stale:
             log.info("stale", jobs=len(applied.stale))
@@ -150,10 +152,12 @@ class Loop:
             return -1
 
     def _wait(self, pulse: int, stop: threading.Event) -> None:
-        deadline = time.monotonic() + IDLE_S
-        while time.monotonic() < deadline and not stop.wait(_POLL_S):
+        """Wait for a change: ask often at first, when the next is near, and then ever less often."""
+        deadline, pause_s = time.monotonic() + IDLE_S, _POLL_S
+        while time.monotonic() < deadline and not stop.wait(pause_s):
             if self._pulse() != pulse:
                 return
+            pause_s = min(2 * pause_s, _POLL_MOST_S)
 
 
 def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event) -> None:

@@ -73,6 +73,7 @@ class _Run:
     port: int
     stopped: "_Stop | None" = None
     crashed_ms: int = -1
+    ends: list[Ended] = field(default_factory=list)  # what could end it, once asked; empty: ask again
 
     @property
     def started_ms(self) -> int:
@@ -136,14 +137,14 @@ class MemoryEngine:
                 self._marks.setdefault(key, mark)
         elif run.stopped is None and self._ended(run) is None:
             run.stopped = mark
+            run.ends = []
 
     def observe(self) -> tuple[Seen, ...]:
         """Return every attempt as the clock has it now."""
         seen = [self._seen(key, run) for key, run in self._runs.items()]
         for key, mark in self._marks.items():
-            outcome = _STOPPED.get(mark.category, AttemptState.CANCELLED)
-            ended = Ended(mark.attempt, outcome, mark.category, mark.reason, 0, mark.at_ms, 0)
-            seen.append(Seen(key, outcome, key, ended=ended))
+            ended = _never_ran(mark)
+            seen.append(Seen(key, ended.outcome, key, ended=ended))
         for key in self._asked_again:
             ended = self._tombs[key]
             seen.append(Seen(key, ended.outcome, key, ended.started_ms, ended=ended))
@@ -183,18 +184,24 @@ class MemoryEngine:
 
     def forget(self, key: AttemptKey) -> None:
         """Keep of an ended attempt nothing but its end."""
-        found = {each.key: each for each in self.observe()}.get(key)
-        if found is not None and found.ended is not None:
-            self._tombs[key] = found.ended
+        if key in self._runs:
+            ended = self._ended(self._runs[key])
+        elif key in self._marks:
+            ended = _never_ran(self._marks[key])
+        else:
+            ended = None
+        if ended is not None:
+            self._tombs[key] = ended
             self._runs.pop(key, None)
             self._marks.pop(key, None)
-            self._asked_again.discard(key)
+        self._asked_again.discard(key)
 
     def crash(self, key: AttemptKey) -> None:
         """Have the attempt end now as if its node had died."""
         run = self._runs[key]
         if self._ended(run) is None:
             run.crashed_ms = self.clock()
+            run.ends = []
 
     def lose(self, key: AttemptKey) -> None:
         """Have the engine know nothing of an attempt, as after the loss of its disk."""
@@ -212,7 +219,8 @@ class MemoryEngine:
     def _ended(self, run: _Run) -> Ended | None:
         """Return the earliest of all that could have ended the attempt by now, once it is past."""
         now = self.clock()
-        ends = [each for each in self._ends(run) if each.ended_ms <= now]
+        run.ends = run.ends or self._ends(run)
+        ends = [each for each in run.ends if each.ended_ms <= now]
         return min(ends, key=lambda each: each.ended_ms) if ends else None
 
     def _ends(self, run: _Run) -> list[Ended]:
@@ -248,6 +256,12 @@ class MemoryEngine:
         reason = f"rank {rank} exited with code {run.plays[rank].code}"
         others = len(run.plays) > 1
         return _killed(run, replace(base, reason=reason), run.started_ms + at_ms, grace_ms if others else 0)
+
+
+def _never_ran(mark: _Stop) -> Ended:
+    """Return the end of an attempt that was stopped before it came."""
+    outcome = _STOPPED.get(mark.category, AttemptState.CANCELLED)
+    return Ended(mark.attempt, outcome, mark.category, mark.reason, 0, mark.at_ms, 0)
 
 
 def _killed(run: _Run, base: Ended, at_ms: int, grace_ms: int) -> Ended:

@@ -61,16 +61,20 @@ class Queue:
     def _ask(self, rules: Rules) -> list[int]:
         """Return the question of each job."""
         known: dict[Question, int] = {}
+        by_spec: dict[tuple[int, tuple[str, ...]], int] = {}  # a spec that many jobs share is read once
         asked = []
         for draft in self.drafts:
             spec = draft.row.spec
-            request = request_of(spec, avoid=broken_by(draft.job))
-            question = Question(request, rules.policy(spec.wish.objective))
-            at = known.setdefault(question, len(known))
-            if at == len(self.questions):
-                self.questions.append(question)
-                green = self._green_ppm(request.run_ms)
-                self.judged.append(judge(request, question.policy, self._table, green))
+            avoid = broken_by(draft.job)
+            at = by_spec.get((id(spec), avoid), -1)
+            if at < 0:
+                request = request_of(spec, avoid=avoid)
+                question = Question(request, rules.policy(spec.wish.objective))
+                at = by_spec[id(spec), avoid] = known.setdefault(question, len(known))
+                if at == len(self.questions):
+                    self.questions.append(question)
+                    green = self._green_ppm(request.run_ms)
+                    self.judged.append(judge(request, question.policy, self._table, green))
             asked.append(at)
         return asked
 

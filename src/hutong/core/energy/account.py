@@ -38,11 +38,12 @@ def energy_of(supply: Supply, cards: int, tdp_w: int, pue_milli: int, start_ms: 
     # W x ms x milli = microjoule
     micro_j_per_ms = cards * tdp_w * pue_milli
     days, rest_ms = divmod(run_ms, DAY_MS)
-    weights = [days * HOUR_MS] * 24
+    green = days * HOUR_MS * sum(supply.green_ppm) if days else 0
+    carbon = days * HOUR_MS * sum(supply.grams_per_kwh) if days else 0
     for hour, part_ms in hour_slices(start_ms, start_ms + rest_ms):
-        weights[hour // HOUR_MS % 24] += part_ms
+        green += part_ms * supply.green_ppm[hour // HOUR_MS % 24]
+        carbon += part_ms * supply.grams_per_kwh[hour // HOUR_MS % 24]
     micro_j = micro_j_per_ms * run_ms
-    green = micro_j_per_ms * sum(w * s for w, s in zip(weights, supply.green_ppm, strict=True))
-    carbon = micro_j_per_ms * sum(w * s for w, s in zip(weights, supply.grams_per_kwh, strict=True))
+    green, carbon = micro_j_per_ms * green, micro_j_per_ms * carbon
     # 1 kWh = 3.6e12 microjoule; g x 1000 = mg
     return Energy(micro_j // 10**6, green // 10**12, carbon // 3_600_000_000)

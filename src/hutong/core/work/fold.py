@@ -5,9 +5,10 @@ from outside (late, twice, out of order) is sieved by `advances` before it becom
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import singledispatch
 
+from hutong.core.kernel.changes import changed
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, JobId, attempt_key
 from hutong.core.work import facts as f
@@ -164,9 +165,9 @@ def apply(job: Job, fact: f.Fact) -> Job:
         raise Broken(f"fact {fact.seq} of {fact.job} cannot follow {job.seq} of {job.id}")
     if job.final and not isinstance(fact.event, f.Collected):
         raise Broken(f"{job.id} is {job.state}; nothing follows, yet came {fact.event!r}")
-    changed = _on(fact.event, job, fact.at_ms)
-    moved = changed.state is not job.state
-    return replace(changed, seq=fact.seq, changed_ms=fact.at_ms if moved else job.changed_ms)
+    after = _on(fact.event, job, fact.at_ms)
+    moved = after.state is not job.state
+    return changed(after, seq=fact.seq, changed_ms=fact.at_ms if moved else job.changed_ms)
 
 
 def advances(job: Job, event: f.AgentEvent) -> bool:
@@ -200,7 +201,7 @@ def _require(ok: bool, job: Job, event: object) -> None:
 
 def _with(job: Job, attempt: Attempt, state: JobState | None = None) -> Job:
     attempts = (*job.attempts[: attempt.number - 1], attempt, *job.attempts[attempt.number :])
-    return replace(job, attempts=attempts, state=state or job.state)
+    return changed(job, attempts=attempts, state=state or job.state)
 
 
 def _live(job: Job, number: int, event: object) -> Attempt:
@@ -214,7 +215,7 @@ def _live(job: Job, number: int, event: object) -> Attempt:
 def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     if not event.reason:
         _require(job.state is JobState.ACCEPTED, job, event)
-        return replace(job, state=JobState.QUEUED, queued_ms=at_ms)
+        return changed(job, state=JobState.QUEUED, queued_ms=at_ms)
     _require(job.state is JobState.FINISHING, job, event)
     counts = dict(job.restarts)
     counts[event.category] = counts.get(event.category, 0) + 1
@@ -222,31 +223,31 @@ def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     _require(event.wait_ms >= 0, job, event)
     ready_ms = at_ms + event.wait_ms
     retry_ms = ready_ms if event.wait_ms else 0
-    return replace(job, state=JobState.QUEUED, queued_ms=ready_ms, retry_ms=retry_ms, restarts=restarts)
+    return changed(job, state=JobState.QUEUED, queued_ms=ready_ms, retry_ms=retry_ms, restarts=restarts)
 
 
 @_on.register
 def _(event: f.Waiting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(job.state is JobState.QUEUED, job, event)
-    return replace(job, waiting_code=event.code, waiting_text=event.text)
+    return changed(job, waiting_code=event.code, waiting_text=event.text)
 
 
 @_on.register
 def _(event: f.HoldAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(job.state in {JobState.ACCEPTED, JobState.QUEUED}, job, event)
-    return replace(job, state=JobState.HELD, hold_asked=True)
+    return changed(job, state=JobState.HELD, hold_asked=True)
 
 
 @_on.register
 def _(event: f.Released, job: Job, at_ms: int) -> Job:
     _require(job.state is JobState.HELD, job, event)
-    return replace(job, state=JobState.QUEUED, hold_asked=False, queued_ms=job.queued_ms or at_ms)
+    return changed(job, state=JobState.QUEUED, hold_asked=False, queued_ms=job.queued_ms or at_ms)
 
 
 @_on.register
 def _(event: f.CancelAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(not job.cancel_by, job, event)
-    return replace(job, cancel_by=event.by, cancel_reason=event.reason)
+    return changed(job, cancel_by=event.by, cancel_reason=event.reason)
 
 
 @_on.register
@@ -267,7 +268,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         run_ms=event.run_ms,
     )
     attempts = (*job.attempts, attempt)
-    return replace(
+    return changed(
         job, attempts=attempts, state=JobState.PLACED, retry_ms=0, waiting_code="", waiting_text=""
     )
 
@@ -275,7 +276,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
 @_on.register
 def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
-    stopped = replace(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
+    stopped = changed(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
     return _with(job, stopped)
 
 
@@ -283,14 +284,14 @@ def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
 def _(event: f.Dispatched, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     _require(live.state is AttemptState.PLANNED, job, event)
-    moved = replace(live, state=AttemptState.SUBMITTING, dispatched_ms=at_ms)
+    moved = changed(live, state=AttemptState.SUBMITTING, dispatched_ms=at_ms)
     return _with(job, moved, JobState.DISPATCHED)
 
 
 @_on.register
 def _(event: f.Accepted, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     live = _live(job, event.attempt, event)
-    moved = replace(live, external_id=event.external_id, adopted=event.adopted)
+    moved = changed(live, external_id=event.external_id, adopted=event.adopted)
     return _forward(job, moved, AttemptState.PENDING, event)
 
 
@@ -302,20 +303,20 @@ def _(event: f.Starting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
 @_on.register
 def _(event: f.Started, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
-    moved = replace(live, started_ms=event.started_ms, started_seen_ms=at_ms, port=event.port)
+    moved = changed(live, started_ms=event.started_ms, started_seen_ms=at_ms, port=event.port)
     return _forward(job, moved, AttemptState.RUNNING, event)
 
 
 def _forward(job: Job, attempt: Attempt, state: AttemptState, event: object) -> Job:
     _require(_ORDER[attempt.state] < _ORDER[state], job, event)
-    return _with(job, replace(attempt, state=state), JOB_STATE_OF[state])
+    return _with(job, changed(attempt, state=state), JOB_STATE_OF[state])
 
 
 @_on.register
 def _(event: f.Ended, job: Job, at_ms: int) -> Job:
     _require(job.state in AT_SITE and event.outcome in ENDED, job, event)
     live = _live(job, event.attempt, event)
-    ended = replace(
+    ended = changed(
         live,
         state=event.outcome,
         category=event.category,
@@ -336,7 +337,7 @@ def _(event: f.Metered, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     attempt = job.attempts[event.attempt - 1]
     grows = event.card_ms >= attempt.metered_card_ms and event.charge_micro >= attempt.charge_micro
     _require(grows and not attempt.settled and event.final == attempt.over, job, event)
-    metered = replace(
+    metered = changed(
         attempt,
         metered_upto_ms=event.upto_ms,
         metered_card_ms=event.card_ms,
@@ -351,7 +352,7 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(0 < event.attempt <= len(job.attempts), job, event)
     attempt = job.attempts[event.attempt - 1]
     _require(attempt.over and not attempt.collected, job, event)
-    kept = replace(
+    kept = changed(
         attempt,
         collected=True,
         outputs=event.outputs,
@@ -365,4 +366,4 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
 @_on.register
 def _(event: f.Finished, job: Job, at_ms: int) -> Job:
     _require(event.state in FINAL and job.live is None, job, event)
-    return replace(job, state=event.state, reason=event.reason, finished_ms=at_ms)
+    return changed(job, state=event.state, reason=event.reason, finished_ms=at_ms)

@@ -1,16 +1,16 @@
 """What all parts of the memory twin share: the lock, the bell, and the rows of jobs."""
 
 import threading
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hutong.adapters.store import rules
 from hutong.core.book.snapshot import Absence, JobRow
-from hutong.core.kernel.ids import AttemptKey, JobId
+from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
 from hutong.core.work.fold import Job
-from hutong.core.work.states import JobState
 
 
 @dataclass(slots=True)
@@ -54,36 +54,69 @@ class Locked:
 
 
 class Shelf(Locked):
-    """The state of jobs and sites. `_active` names the jobs that a turn may have to see."""
+    """The state of jobs and sites, with what a turn may have to see kept apart from what is over.
+
+    `_asking` are the jobs that ask for a look, by when; `_alive` those with a live attempt; `_waiting` are
+    the queues of all projects that have one, each in order.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._jobs: dict[JobId, Kept] = {}
-        self._active: set[JobId] = set()
+        self._asking: dict[JobId, int] = {}
+        self._alive: set[JobId] = set()
+        self._waiting: dict[ProjectId, list[tuple[int, int, str]]] = {}
         self._facts: dict[JobId, list[Fact]] = {}
         self._orders: dict[int, Order] = {}
+        self._orders_of: dict[AttemptKey, dict[str, Order]] = {}
         self._absences: dict[AttemptKey, tuple[str, Absence]] = {}
         self._watches: dict[AttemptKey, tuple[str, int]] = {}
 
     def _save(self, row: JobRow, due_ms: int | None) -> None:
         job = row.job
+        before = self._jobs.get(job.id)
+        if before is not None and rules.in_queue(before.row.job, before.due_ms):
+            self._leave(before.row)
         self._jobs[job.id] = Kept(row, due_ms)
-        if due_ms is not None or job.live or job.state is JobState.QUEUED:
-            self._active.add(job.id)
+        if rules.in_queue(job, due_ms):
+            insort(self._waiting.setdefault(row.project, []), rules.queue_order(row))
+        if due_ms is None:
+            self._asking.pop(job.id, None)
         else:
-            self._active.discard(job.id)
+            self._asking[job.id] = due_ms
+        if job.live:
+            self._alive.add(job.id)
+        else:
+            self._alive.discard(job.id)
+
+    def _leave(self, row: JobRow) -> None:
+        queue = self._waiting[row.project]
+        del queue[bisect_left(queue, rules.queue_order(row))]
+        if not queue:
+            del self._waiting[row.project]
 
     def _move(self, after: Job, due_ms: int | None) -> None:
         row = self._jobs[after.id].row
         self._save(JobRow(after, row.spec, row.project), due_ms)
 
     def _live(self, site: str) -> list[Job]:
-        found = (self._jobs[name].row.job for name in self._active)
+        found = (self._jobs[name].row.job for name in self._alive)
         return [job for job in found if job.live and job.live.site == site]
 
+    def _open(self, order: Order) -> None:
+        self._orders[order.id] = order
+        self._orders_of.setdefault(order.key, {})[order.kind] = order
+
+    def _close(self, key: AttemptKey, kind: str) -> None:
+        orders = self._orders_of.get(key, {})
+        if kind in orders:
+            del self._orders[orders.pop(kind).id]
+        if not orders:
+            self._orders_of.pop(key, None)
+
     def _forget(self, key: AttemptKey) -> None:
-        for order in [each for each in self._orders.values() if each.key == key]:
-            del self._orders[order.id]
+        for kind in tuple(self._orders_of.get(key, ())):
+            self._close(key, kind)
         self._absences.pop(key, None)
         self._watches.pop(key, None)
 

@@ -74,17 +74,17 @@ class MemorySites(Shelf):
             for name, job in news.jobs.items():
                 self._move(job, rules.sooner(self._jobs[name].due_ms, now_ms))
             for key in news.started:
-                for order in [each for each in self._orders.values() if each.key == key]:
-                    if order.kind == "start":
-                        del self._orders[order.id]
+                self._close(key, "start")
             for key in news.ended:
                 self._forget(key)
             self._note_seen(site, now_ms)
             orphans: tuple[AttemptKey, ...] = ()
             if sighting is not None:
                 self._note_sighting(site, sighting, now_ms)
-                everything = {name: kept.row.job for name, kept in self._jobs.items()}
-                orphans = rules.find_orphans(sighting.live, everything)
+                named = {name for key in sighting.live if (name := rules.job_of(key)) in self._jobs}
+                orphans = rules.find_orphans(
+                    sighting.live, {name: self._jobs[name].row.job for name in named if name}
+                )
             return Reported(len(news.facts), news.repeats, orphans)
 
     def _note_seen(self, site: SiteId, now_ms: int) -> None:

@@ -1,7 +1,8 @@
 """The memory twin, put together, with what the loop reads and writes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import islice
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_site, encode
@@ -42,18 +43,15 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
     def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
         """Return what one turn may know; its cost does not depend on finished jobs."""
         with self._lock:
-            active = [self._jobs[name] for name in sorted(self._active)]
-            asking = [(kept.due_ms, kept.row) for kept in active if kept.due_ms is not None]
-            asking = [each for each in asking if each[0] <= now_ms]
-            due = [row for _, row in sorted(asking, key=lambda each: each[0])][: limits.due]
-            looked = {row.job.id for row in due}
-            queue = [kept.row for kept in active if rules.in_queue(kept.row.job, kept.due_ms)]
-            queue = _share_out([row for row in queue if row.job.id not in looked], queue, limits.queue)
+            asking = sorted((due_ms, name) for name, due_ms in self._asking.items() if due_ms <= now_ms)
+            due = [self._jobs[name].row for _, name in asking[: limits.due]]
+            queue = self._heads({row.job.id for row in due}, limits.queue)
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
             projects = sorted({row.project for row in (*due, *queue)})
             owners = self._owners(projects)
-            live = [(kept.row.job.live, kept.row.job.id) for kept in active if kept.row.job.live]
+            jobs = (self._jobs[name].row.job for name in self._alive)
+            live = [(job.live, job.id) for job in jobs if job.live]
             for attempt, _ in live:
                 held[attempt.site, attempt.pool] += attempt.cards
             sites = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
@@ -69,11 +67,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                     name: self._served_by(name, now_ms) for name in names(owners) if name in self._served
                 },
                 institutions=owners,
-                lots={row.project: self.lots(row.project) for row in (*due, *queue)},
+                lots={project: self.lots(project) for project in projects},
                 debts={
-                    row.project: -owed.posted
-                    for row in (*due, *queue)
-                    if (owed := self._accounts.get(overrun_account(row.project))) and owed.posted < 0
+                    project: -owed.posted
+                    for project in projects
+                    if (owed := self._accounts.get(overrun_account(project))) and owed.posted < 0
                 },
                 holds={
                     AttemptKey(key): self._holds[key].as_change(key).parts
@@ -116,6 +114,16 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 self._settle(each)
             return Applied(len(fresh), tuple(each.job for each in stale))
 
+    def _heads(self, looked: Set[JobId], limit: int) -> list[JobRow]:
+        """Return the head of the queue, of every project its share, without those that are looked at."""
+        projects = sorted(self._waiting)[: rules.QUEUES_MAX]
+        share = rules.queue_share(limit, len(projects))
+        shown: list[tuple[int, int, str]] = []
+        for project in projects:
+            unseen = (place for place in self._waiting[project] if place[2] not in looked)
+            shown += islice(unseen, share)
+        return [self._jobs[JobId(name)].row for _, _, name in sorted(shown)[:limit]]
+
     def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
         docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}
         return {each: rules.institution_of(doc.text if doc else None) for each, doc in docs.items()}
@@ -127,21 +135,22 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
     def _settle(self, each: JobOutcome) -> None:
         self._facts[each.job].extend(each.facts)
         self._move(each.after, each.due_ms)
-        stopped = {command.key for command in each.commands if command.kind == "stop"}
-        for order in [order for order in self._orders.values() if order.kind == "start"]:
-            if order.key in stopped or (order.key in each.withdraw and order.taken_ms is None):
-                del self._orders[order.id]
+        for command in each.commands:
+            if command.kind == "stop":
+                self._close(command.key, "start")
+        for key in each.withdraw:
+            start = self._orders_of.get(key, {}).get("start")
+            if start is not None and start.taken_ms is None:
+                self._close(key, "start")
         for command in each.commands:
             self._command(command)
         for key in rules.ended_keys(each):
             self._forget(key)
 
     def _command(self, command: Command) -> None:
-        named = {(order.key, order.kind) for order in self._orders.values()}
-        if (command.key, command.kind) not in named:
+        if command.kind not in self._orders_of.get(command.key, {}):
             self._last_order += 1
-            order = Order(self._last_order, command.site, command.key, command.kind)
-            self._orders[order.id] = order
+            self._open(Order(self._last_order, command.site, command.key, command.kind))
 
     def check_ledger(self) -> LedgerCheck:
         """Recompute every balance from entries, every hold from changes, every job's charge from usage."""
@@ -161,15 +170,6 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 faults.append(rules.stray_fault(strays))
             legs = sum(len(txn.entries) for txn in self._txns.values())
             return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(faults[: rules.FAULTS_MAX]))
-
-
-def _share_out(waiting: list[JobRow], everything: list[JobRow], limit: int) -> list[JobRow]:
-    """Return the head of the queue, of every project its share."""
-    projects = sorted({row.project for row in everything})[: rules.QUEUES_MAX]
-    share = rules.queue_share(limit, len(projects))
-    ordered = sorted(waiting, key=rules.queue_order)
-    shown = [row for name in projects for row in [r for r in ordered if r.project == name][:share]]
-    return sorted(shown, key=rules.queue_order)[:limit]
 
 
 def _ends_first(live: Sequence[tuple[Attempt, JobId]], most: int) -> Iterator[Running]:
