@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hutong.core.capacity.sites import Supply
 from hutong.core.energy.account import energy_of
-from hutong.core.placement import lengths, pausing, shifting
+from hutong.core.placement import lengths, shifting
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.lengths import ALIVE, JOB
 from hutong.core.placement.pausing import best_pauses, known_length, segments
@@ -265,9 +265,3 @@ KERNELS: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
 def test_compiled_equals_plain(kernel: Callable[..., Any], given: tuple[Any, ...]) -> None:
     plain = kernel.py_func  # type: ignore[attr-defined]
     assert np.array_equal(kernel(*given), plain(*given))
-
-
-def test_a_kernel_is_compiled_for_one_kind_of_arguments() -> None:
-    best_starts(SIGNAL, SUMS, SLOT, 2, SIGNAL, SIGNAL, SIGNAL + 9, SIGNAL)
-    for kernel in (shifting.used, best_start, best_pauses, segments, pausing.best_pauses):
-        assert len(kernel.signatures) == 1  # type: ignore[attr-defined]
