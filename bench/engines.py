@@ -112,11 +112,12 @@ def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
         show(f"agent_idle_cpu_{live}", percent, "%", "goal", 1, 1 / max(percent, 0.01))
 
 
-def ray_rows(centres: Centres, quick: bool) -> None:
-    """Measure on Ray."""
+def ray_rows(centres: Centres, quick: bool, *, alone: bool) -> None:
+    """Measure on Ray; `alone` where Slurm was not measured before."""
     count = 4 if quick else 20
     with RayCluster(nodes=1, resources={"h100": 8}) as cluster, centres.client() as client:
-        client.sites.set_admission(SITE, "inactive")
+        if not alone:
+            client.sites.set_admission(SITE, "inactive")
         engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python), "poll_s": 0.3}
         centres.add(RAY_SITE, "H100", "9", engine, {"p": {"per_card": {"h100": 1}}})
         rate = finish_rate(client, TRIVIAL, count)
@@ -126,7 +127,7 @@ def ray_rows(centres: Centres, quick: bool) -> None:
             for _ in range(count)
         ]
         over = {"SUCCEEDED", "FAILED", "STOPPED"}
-        names = {each["submission_id"] for each in ids}
+        names = {each.json()["submission_id"] for each in ids}
         while (
             sum(j["submission_id"] in names and j["status"] in over for j in cluster.get("/api/jobs/"))
             < count
@@ -140,16 +141,19 @@ def main() -> int:
     """Print all rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few jobs and no Ray: ends within 50 s")
-    quick = parser.parse_args().quick
+    parser.add_argument("--ray", action="store_true", help="Ray's row only")
+    chosen = parser.parse_args()
+    quick = chosen.quick
     nodes = [Nodes(count=3, cpus=4, gres="gpu:h100:400")]  # 12 jobs at once; the others wait in Slurm
     with (
         tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder,
         SlurmCluster("bench", nodes=nodes) as cluster,
         Centres(Path(folder)) as centres,
     ):
-        slurm_rows(centres, cluster, quick)
+        if not chosen.ray:
+            slurm_rows(centres, cluster, quick)
         if not quick:
-            ray_rows(centres, quick)
+            ray_rows(centres, quick, alone=chosen.ray)
     return 0
 
 
