@@ -126,14 +126,18 @@ def _whole(page: Callable[[ProjectId, str, str, int], tuple[Row, ...]]) -> list[
 
 
 def charged_once(store: Store, jobs: list[JobId]) -> None:
-    """Assert that each job has one attempt, and the ledger what its site measured, once."""
+    """Assert that one attempt of each job ran, and that the ledger has what its site measured, once."""
     usage, txns = _whole(store.usage), _whole(store.txns)
     for name in jobs:
         row = store.job(name)
         assert row is not None
         assert row.job.state is JobState.SUCCEEDED
-        (attempt,) = row.job.attempts
-        key = attempt_key(name, 1)
+        *before, attempt = row.job.attempts
+        assert [each.ran_ms for each in before] == [0] * len(before), "given up before its start"
+        assert {each.key for each in usage if each.key.startswith(f"{attempt_key(name, 1)[:-1]}")} == {
+            attempt_key(name, attempt.number)
+        }
+        key = attempt_key(name, attempt.number)
         used = [each for each in usage if each.key == key]
         assert attempt.ran_ms > 0
         assert sum(each.quantity for each in used) == attempt.metered_card_ms == attempt.ran_ms
