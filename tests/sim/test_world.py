@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
 from hutong.sim.measures import interval, jain, measure
 from hutong.sim.predict import Predictor
+from hutong.sim.report import write_report
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
 from hutong.sim.world import Cluster, cluster_of, pooled, prepare
@@ -135,16 +137,49 @@ def test_first_come_first_served_keeps_the_order_within_a_pool(
 def test_back_fill_by_true_lengths_never_delays_the_first_that_waits(
     rows: list[tuple[int, int, int, int, str]],
 ) -> None:
-    """With exact lengths and one node a pool, EASY starts the first in line no later than without."""
-    rows = [(at, run, 0, min(cards, WIDTH), group) for at, run, _, cards, group in rows]
+    """With exact lengths and one node, the first that must wait starts no later than without back-fill."""
+    rows = [(at, run, 0, min(cards, WIDTH), "a") for at, run, _, cards, _ in rows]
     trace, expected = traced(rows)
-    cluster = cluster_of({"a": 1, "b": 1}, WIDTH)
-    ends = []
-    for backfill in (Backfill.NONE, Backfill.EASY):
+    cluster = cluster_of({"a": 1}, WIDTH)
+
+    def starts(backfill: Backfill) -> list[int]:
         scene = prepare(trace, cluster, Queueing.FIFO, backfill, isolated=True, expected_s=expected)
-        found = fused.run(scene)
-        ends.append(int(found.start_s[np.lexsort((np.arange(len(trace)), trace.submit_s))][0]))
-    assert ends[1] <= ends[0]
+        return list(fused.run(scene).start_s.tolist())
+
+    strict, easy = starts(Backfill.NONE), starts(Backfill.EASY)
+    waiting = [at for at, start_s in enumerate(strict) if start_s > trace.submit_s[at]]
+    if waiting:
+        assert easy[waiting[0]] <= strict[waiting[0]]
+
+
+def test_without_a_reservation_a_wide_job_is_passed_by_for_as_long_as_narrow_ones_come() -> None:
+    """What the reservation is for: the same jobs under greedy back-fill."""
+    narrow = [(at, 10, 0, 2, "a") for at in range(0, 60, 5)]
+    trace, expected = traced([*narrow, (1, 10, 0, 4, "a")])
+    wide = int(np.flatnonzero(trace.cards == 4)[0])
+    cluster = cluster_of({"a": 1}, WIDTH)
+    found = {
+        backfill: fused.run(
+            prepare(trace, cluster, Queueing.FIFO, backfill, isolated=True, expected_s=expected)
+        ).start_s[wide]
+        for backfill in (Backfill.EASY, Backfill.GREEDY)
+    }
+    assert found == {Backfill.EASY: 10, Backfill.GREEDY: 65}
+
+
+def test_a_report_is_one_page_that_escapes_names_and_says_what_cannot_be_written(tmp_path: Path) -> None:
+    trace, expected = traced([(0, 5, 0, 4, "a"), (0, 5, 0, 8, "b")])
+    trace = replace(trace, name="<script>alert(1)</script>")
+    scene = prepare(trace, CLUSTER, Queueing.FIFO, Backfill.EASY, isolated=True, expected_s=expected)
+    found = fused.run(scene)
+    row = ("fifo & easy", measure(trace, found, CLUSTER.cards), found)
+    write_report(tmp_path / "report.html", trace, CLUSTER, [row])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "fifo &amp; easy" in page
+    assert page.count("<polyline") == 3
+    with pytest.raises(Refused, match="cannot be written: No such file"):
+        write_report(tmp_path / "nowhere" / "report.html", trace, CLUSTER, [row])
 
 
 def test_what_fits_nowhere_is_refused_before_the_run() -> None:
