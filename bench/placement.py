@@ -5,11 +5,11 @@ same pools, pool by pool and job by job: what one would write first.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 
 import numpy as np
+from bench.rows import told
 
 from hutong.core.book.money import Lot, LotKind
 from hutong.core.book.snapshot import JobRow, Snapshot
@@ -28,19 +28,6 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 NOW_MS = 1_800_000_000_000
 MICRO = 1_000_000
 CHIPS = ("H100", "Ascend910B", "MLU370", "A800")
-
-
-def told(name: str, value: float, unit: str, baseline: str = "", against: float | None = None) -> None:
-    """Print one row."""
-    ratio = round(value / against, 4) if against else None
-    row = {
-        "name": name,
-        "value": round(value, 1),
-        "unit": unit,
-        "baseline": baseline,
-        "baseline_value": against,
-    }
-    print(json.dumps({**row, "ratio": ratio}), flush=True)
 
 
 def world(sites: int, nodes: int, jobs: int, *, shapes: int = 6) -> Arrays:

@@ -1,17 +1,17 @@
 """How fast a trace is simulated by the live policy code, and whether it comes to what others published.
 
 `python -m bench.simulator [--data DIR] [--quick] [--check]` prints JSON lines. `--check` compares the figures with those
-that Lucid's and AccaSim's own simulators printed for the same traces and exits 1 if one differs.
+that Lucid's own simulator printed for the same trace and exits 1 if one differs.
 """
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import find_traces
+from bench.rows import told
 
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
@@ -41,19 +41,6 @@ LUCID = {
     "sjf": Published("Lucid simulator, SJF with known lengths", 29_211.0, 22_142.9, 253_814, 23),
 }
 TIRESIAS = Published("Lucid simulator, Tiresias (preemptive)", 36_558.5, 29_486.6, 238_243, 47)
-
-
-def told(name: str, value: float, unit: str, baseline: str = "", against: float | None = None) -> None:
-    """Print one row."""
-    ratio = round(value / against, 4) if against else None
-    row = {
-        "name": name,
-        "value": round(value, 2),
-        "unit": unit,
-        "baseline": baseline,
-        "baseline_value": against,
-    }
-    print(json.dumps({**row, "ratio": ratio}), flush=True)
 
 
 def timed(
