@@ -289,6 +289,30 @@ def test_a_receipt_that_is_there_already_leaves_no_trace_either(store: Store) ->
     assert len(store.facts(job_id(2), 0, 10)) == 2
 
 
+def test_pages_are_kept_with_the_receipts_that_rest_on_them_and_once(store: Store) -> None:
+    pages = (("sha256:ground", b"sites"), ("sha256:page", b"pools"))
+    for n in (1, 2):
+        queue(store, n, 100)
+    stale = replace(placing(store, 1, 200), seq=0)
+    with pytest.raises(Broken):
+        store.apply(Outcome((stale,), pages=pages), epoch_of(store), 200)
+    assert store.page("sha256:page") is None
+    store.apply(Outcome((placing(store, 1, 200),), pages=pages), epoch_of(store), 200)
+    again = (pages[0], ("sha256:later", b"pools, later"))
+    store.apply(Outcome((placing(store, 2, 300),), pages=again), epoch_of(store), 300)
+    kept = [store.page(f"sha256:{name}") for name in ("ground", "page", "later", "none")]
+    assert kept == [b"sites", b"pools", b"pools, later", None]
+
+
+def test_a_page_is_not_kept_for_a_turn_whose_placements_came_too_late(store: Store) -> None:
+    queue(store, 1, 100)
+    late = placing(store, 1, 200)
+    store.ask(job_id(1), f.CancelAsked("ann"), 150)
+    done = store.apply(Outcome((late,), pages=(("sha256:page", b"pools"),)), epoch_of(store), 200)
+    assert done.stale == (job_id(1),)
+    assert store.page("sha256:page") is None
+
+
 def test_a_withdrawn_start_is_never_taken(store: Store) -> None:
     place(store, 1, 100)
     over = ended(outcome=AttemptState.WITHDRAWN)
