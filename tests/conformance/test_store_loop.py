@@ -30,7 +30,8 @@ from book_samples import (
 )
 
 from hutong.core.book.money import HoldPart, Posting
-from hutong.core.book.snapshot import Command, Limits, Outcome, PoolUse
+from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
+from hutong.core.book.snapshot import Command, Limits, Outcome, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict
@@ -287,6 +288,37 @@ def test_a_receipt_that_is_there_already_leaves_no_trace_either(store: Store) ->
         store.apply(Outcome((wrong,)), epoch_of(store), 200)
     assert store.receipt(key_of(1)) == b'{"why":"fits"}'
     assert len(store.facts(job_id(2), 0, 10)) == 2
+
+
+def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: Store) -> None:
+    for n, minutes in ((1, 30), (2, 10), (3, 20), (4, 0)):
+        queue(store, n, 100)
+        begun = replace(placed(), run_ms=60_000 * minutes)
+        turn(store, 200, decide(store, n, 200, begun, commands=(Command(key_of(n), EAST, "start"),)))
+    assert store.snapshot(300, Limits()).running == ()
+    queue(store, 5, 300)
+    ends = [200 + 60_000 * minutes for minutes in (10, 20, 30)]
+    found = store.snapshot(400, Limits())
+    assert found.running == tuple(Running(EAST, "h100", 16, until_ms) for until_ms in ends)
+    assert found.use == (PoolUse(EAST, "h100", 64),), "what has no walltime holds its cards all the same"
+    assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == ends[:2]
+
+
+def test_use_counts_for_its_project_and_institution_and_is_forgotten_by_halves(store: Store) -> None:
+    store.put(Record("project", P, {"institution": "uni"}, "uni"))
+    fund(store, "a1", 1000)
+    place(store, 1, 100, posting=Posting(holds=(hold(key_of(1), ("a1", 600)),)))
+    queue(store, 2, 100)
+    assert store.snapshot(200, Limits()).served == {}
+    for step in (1, 2):
+        txn, used = charge(key_of(1), "a1", 10, step)
+        posting = Posting((txn,), usage=(used,))
+        turn(store, 1000, decide(store, 1, 1000, f.StopSent(1, Category.USER, "enough"), posting=posting))
+    found = store.snapshot(1000, Limits())
+    assert found.institutions == {P: "uni"}
+    assert found.served == {of_project(P): 7200, of_institution("uni"): 7200}
+    later = store.snapshot(1000 + HALF_LIFE_MS, Limits())
+    assert later.served == {of_project(P): 3600, of_institution("uni"): 3600}
 
 
 def test_pages_are_kept_with_the_receipts_that_rest_on_them_and_once(store: Store) -> None:
