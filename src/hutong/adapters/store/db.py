@@ -12,6 +12,7 @@ from hutong.core.kernel.errors import Conflict, Later, Refused
 
 T = TypeVar("T")
 Upsert = sqlite.Insert | postgresql.Insert
+HeadOf = Callable[[sa.ColumnElement[str]], "sa.Select[*tuple[object, ...]]"]
 TRIES = 3
 CHUNK = 500
 
@@ -66,6 +67,14 @@ class Database(ABC):
     @abstractmethod
     def upsert(self, table: sa.Table) -> Upsert:
         """Return an insert of that table that can say what to do with a row that is there."""
+
+    def of_each(
+        self, connection: sa.Connection, head_of: HeadOf, values: Sequence[str]
+    ) -> Iterator[sa.RowMapping]:
+        """Yield the rows of `head_of` each value, in the order of the values; it bounds its rows itself."""
+        query = head_of(sa.bindparam("each", type_=sa.Text()))
+        for value in values:
+            yield from connection.execute(query, {"each": value}).mappings()
 
     @abstractmethod
     def lock_schema(self, connection: sa.Connection) -> None:

@@ -1,12 +1,14 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_site
-from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.db import Database, HeadOf, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
 from hutong.adapters.store.tables import (
@@ -109,7 +111,7 @@ class Loop:
     def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
         """Return what one turn may know; its cost does not depend on finished jobs."""
         with self._db.read() as connection:
-            due, queue = _heads(connection, now_ms, limits)
+            due, queue = _heads(self._db, connection, now_ms, limits)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
             owners = _institutions(connection, projects)
@@ -256,21 +258,27 @@ def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[Pr
 
 
 def _heads(
-    connection: sa.Connection, now_ms: int, limits: Limits
+    db: Database, connection: sa.Connection, now_ms: int, limits: Limits
 ) -> tuple[tuple[JobRow, ...], tuple[JobRow, ...]]:
     asking = sa.select(*COLUMNS).where(jobs.c.due_ms.is_not(None), jobs.c.due_ms <= now_ms)
     asking = asking.order_by(jobs.c.due_ms, jobs.c.id).limit(limits.due)
     due = [job_row(row) for row in connection.execute(asking).mappings()]
     names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
-    projects = connection.execute(_WAITING_PROJECTS).scalars().all()
+    projects = [str(name) for name in connection.scalars(_WAITING_PROJECTS)]
     share = rules.queue_share(limits.queue, len(projects))
-    waiting = sa.select(*COLUMNS).where(_IN_QUEUE, jobs.c.project == sa.bindparam("whose"))
-    waiting = waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(share + len(names))
+    heads = _heads_of(share + len(names))
     queue: list[JobRow] = []
-    for project in projects:
-        rows = connection.execute(waiting, {"whose": project}).mappings()
+    for _, rows in groupby(db.of_each(connection, heads, projects), itemgetter("project")):
         queue += [job_row(row) for row in rows if row["id"] not in names][:share]
     return tuple(due), tuple(sorted(queue, key=rules.queue_order)[: limits.queue])
+
+
+def _heads_of(most: int) -> HeadOf:
+    def heads_of(project: sa.ColumnElement[str]) -> sa.Select[*tuple[object, ...]]:
+        waiting = sa.select(*COLUMNS).where(_IN_QUEUE, jobs.c.project == project)
+        return waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(most)
+
+    return heads_of
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:
