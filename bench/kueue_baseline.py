@@ -68,6 +68,9 @@ from hutong.server.loop import Clock, Loop
 COHORTS, QUEUES, QUOTA = 5, 6, 20
 MICRO = 1_000_000
 SIGHTING_EVERY_MS = 5000
+PAUSE_S = (
+    0.01  # after a wake, as an agent's long poll has it: what is written at about the same time is one answer
+)
 GIVE_UP_S = 300.0
 
 
@@ -306,6 +309,7 @@ def serve(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
         took = pulse
         left_ms = min(centre.next_ms() for centre in centres) - now_ms()
         bell.wait(pulse, max(0, left_ms) / 1000)
+        stop.wait(PAUSE_S)
 
 
 class Timed(Loop):

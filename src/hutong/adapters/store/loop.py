@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_site
-from hutong.adapters.store.db import Database, HeadOf, many, rows_in
+from hutong.adapters.store.db import Database, HeadOf, chunks, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
 from hutong.adapters.store.tables import (
@@ -49,15 +49,20 @@ _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _WITHDRAW = commands.delete().where(
     commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
 )
-CLOSE_START = commands.delete().where(commands.c.key == _NAME, commands.c.kind == "start")
-_FORGET = tuple(table.delete().where(table.c.key == _NAME) for table in (commands, absences, watches))
+_OF_ATTEMPTS = (commands, absences, watches)
+
+
+def close_starts(connection: sa.Connection, keys: Sequence[AttemptKey]) -> None:
+    """Drop the start commands of attempts: they had their effect, or must not have it any more."""
+    for some in chunks(keys):
+        connection.execute(commands.delete().where(commands.c.key.in_(some), commands.c.kind == "start"))
 
 
 def forget(connection: sa.Connection, keys: Sequence[AttemptKey]) -> None:
     """Drop commands, absences and watches of attempts that are over."""
-    rows: list[dict[str, object]] = [{"name": key} for key in keys]
-    for statement in _FORGET:
-        many(connection, statement, rows)
+    for some in chunks(keys):
+        for table in _OF_ATTEMPTS:
+            connection.execute(table.delete().where(table.c.key.in_(some)))
 
 
 def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
@@ -164,7 +169,7 @@ class Loop:
         many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
         commanded = [command for each in fresh for command in each.commands]
-        many(connection, CLOSE_START, [{"name": each.key} for each in commanded if each.kind == "stop"])
+        close_starts(connection, [each.key for each in commanded if each.kind == "stop"])
         many(
             connection,
             self._db.upsert(commands).on_conflict_do_nothing(index_elements=["key", "kind"]),

@@ -9,7 +9,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
-from hutong.adapters.store.loop import CLOSE_START, forget, read_statuses
+from hutong.adapters.store.loop import close_starts, forget, read_statuses
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
 from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
@@ -72,7 +72,7 @@ class Sites:
                 saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
             ]
             many(connection, SAVE, changed)
-            many(connection, CLOSE_START, [{"name": key} for key in news.started])
+            close_starts(connection, news.started)
             forget(connection, news.ended)
             self._note_seen(connection, site, now_ms)
             if sighting is not None:
