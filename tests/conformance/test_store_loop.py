@@ -29,12 +29,13 @@ from book_samples import (
     wish,
 )
 
+from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
-from hutong.core.book.snapshot import Command, Limits, Outcome, PoolUse, Running
+from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
 from hutong.core.capacity.sites import Pool, Site, Supply
-from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.kernel.ids import LotId, PoolId, SiteId
 from hutong.core.work import facts as f
 from hutong.core.work.states import AttemptState, Category, JobState
@@ -214,6 +215,26 @@ def test_a_snapshot_has_the_debts_of_the_projects_that_occur(store: Store) -> No
     fund(store, "a1", 100)
     assert store.post(Posting((repayment("r", "a1", 70),)))
     assert store.snapshot(200, Limits()).debts == {}
+
+
+def test_a_snapshot_has_quotas_and_where_there_are_any_what_each_project_holds(store: Store) -> None:
+    for project, owner in ((P, "uni"), (Q, "lab")):
+        store.put(Record("project", project, {"id": project, "institution": owner, "title": ""}, owner))
+    run(store, 1, 100)
+    queue(store, 2, 100, Q)
+    bare = store.snapshot(0, Limits())
+    assert (bare.quotas, bare.holdings, bare.institutions) == ((), (), {Q: "lab"})
+    quota = Quota("institution", "uni", 2000, (Allotment("H100", 8, None, 2),))
+    store.put(Record("quota", quota.id, asdict(quota)))
+    shot = store.snapshot(0, Limits())
+    assert shot.quotas == (quota,)
+    assert shot.institutions == {P: "uni", Q: "lab"}
+    (use,) = shot.use
+    assert shot.holdings == (Holding(P, use.site, use.pool, use.cards),)
+    with pytest.raises(Refused):
+        store.put(Record("quota", "institution/lab", asdict(quota)))
+    store.remove("quota", quota.id)
+    assert store.snapshot(0, Limits()) == bare
 
 
 def test_finished_jobs_are_in_no_snapshot(store: Store) -> None:

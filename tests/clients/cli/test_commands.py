@@ -127,6 +127,25 @@ def test_a_key_is_shown_once(house: Any) -> None:
     assert house.run("key", "revoke", token, "--json").code == 0
 
 
+def test_an_operator_promises_cards_and_a_user_does_not(house: Any) -> None:
+    def set_(*words: str) -> Any:
+        return house.run("quota", "set", "institution/uni", *words, "--json", admin=True)
+
+    assert json.loads(set_("H100", "--nominal", "64", "--borrow", "32").out)["share_milli"] == 1000
+    made = json.loads(set_("H100", "--lend", "8", "--share", "1.5").out)
+    assert made["share_milli"] == 1500
+    assert made["allotments"] == [{"accelerator": "H100", "nominal": 64, "borrow": 32, "lend": 8}]
+    assert json.loads(set_("H100", "--borrow", "any").out)["allotments"][0]["borrow"] is None
+    shown = house.run("quota", "list", admin=True).out
+    assert "institution/uni" in shown
+    assert "any" in shown
+    assert set_("H100", "--lend", "many").code == 2
+    assert house.run("quota", "set", "uni", admin=True).code == 2
+    assert house.run("quota", "list").code != 0, "a user sets none and sees none"
+    assert house.run("quota", "remove", "institution/uni", admin=True).code == 0
+    assert json.loads(house.run("quota", "list", "--json", admin=True).out) == []
+
+
 def test_an_operator_opens_what_a_user_needs(house: Any) -> None:
     made = house.run(
         "institution", "create", "lab", "--kind", "research", "--zh", "所", "--en", "Lab", admin=True

@@ -41,6 +41,7 @@ def a_request(dice: random.Random) -> Request:
         memory_bytes=dice.choice([0, 5 * 10**11]), run_ms=dice.randint(1, 2 * 10**7), latency_class="batch",
         allow=dice.choice([(), (), ("bj",), ("z*",)]), deny=dice.choice([(), (), ("tj",), ("t*", "bj")]),
         max_hourly_cost_micro=dice.choice([None, 10**6, 10**8]),
+        barred=dice.choice([(), (), tuple(CHIPS[:1])]),
     )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def test_for_a_thousand_refused_jobs_the_smallest_change_helps_and_no_smaller_on
     assert kinds == {
         "accelerators", "allow", "deny", "cards_per_node", "num_nodes", "memory", "cpus", "max_hourly_cost",
         "max_duration", "wait:open", "wait:reach", "wait:cards", "wait:maintenance",
+        "wait:quota",
     }  # fmt: skip
 
 

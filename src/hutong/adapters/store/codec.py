@@ -6,6 +6,7 @@ from typing import get_args
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from hutong.core.accounts.quotas import Quota
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.work.facts import Event
@@ -15,6 +16,7 @@ from hutong.core.work.spec import JobSpec
 _JOB = TypeAdapter(Job)
 _SPEC = TypeAdapter(JobSpec)
 _SITE = TypeAdapter(Site)
+_QUOTA = TypeAdapter(Quota)
 _CLASSES: tuple[type[Event], ...] = get_args(Event)
 _EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
 
@@ -48,6 +50,15 @@ def decode_doc(text: str) -> dict[str, object]:
     if not isinstance(doc, dict):
         raise Broken("a document of the registry is an object")
     return doc
+
+
+@lru_cache(maxsize=4096)
+def decode_quota(text: str) -> Quota:
+    """Return a quota from its registry document."""
+    try:
+        return _QUOTA.validate_json(text)
+    except ValidationError as error:
+        raise Refused("bad_quota", f"this document does not describe a quota: {error}") from error
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from operator import itemgetter
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.codec import decode_site
+from hutong.adapters.store.codec import decode_quota, decode_site
 from hutong.adapters.store.db import Database, HeadOf, chunks, many, rows_in
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
@@ -30,6 +30,7 @@ from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
     Absence,
+    Holding,
     JobOutcome,
     JobRow,
     Limits,
@@ -119,7 +120,9 @@ class Loop:
             due, queue = _heads(self._db, connection, now_ms, limits)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
-            owners = _institutions(connection, projects)
+            quotas = tuple(decode_quota(doc) for doc in connection.execute(_QUOTAS).scalars())
+            held = _holdings(connection) if quotas else ()
+            owners = _institutions(connection, sorted({*projects, *(each.project for each in held)}))
             return Snapshot(
                 now_ms=now_ms,
                 due=due,
@@ -131,7 +134,9 @@ class Loop:
                     for row in connection.execute(_USE).mappings()
                 ),
                 running=_running(connection, limits.running) if queue else (),
-                served=_served(connection, names(owners), now_ms),
+                served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
+                quotas=quotas,
+                holdings=held,
                 institutions=owners,
                 lots=read_lots(connection, projects),
                 debts=read_debts(connection, projects),
@@ -220,6 +225,18 @@ def _waiting_projects() -> sa.Select[tuple[str]]:
 
 _WAITING_PROJECTS = _waiting_projects()
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
+_QUOTAS = (
+    sa.select(registry.c.doc)
+    .where(registry.c.kind == rules.QUOTA)
+    .order_by(registry.c.id)
+    .limit(rules.QUOTAS_MAX)
+)
+_HELD = (
+    sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
+    .where(jobs.c.site.is_not(None))
+    .group_by(jobs.c.project, jobs.c.site, jobs.c.pool)
+    .order_by(jobs.c.project, jobs.c.site, jobs.c.pool)
+)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))
@@ -247,6 +264,13 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     return tuple(
         Running(row["site"], row["pool"], row["cards"], row["until_ms"])
         for row in connection.execute(query).mappings()
+    )
+
+
+def _holdings(connection: sa.Connection) -> tuple[Holding, ...]:
+    return tuple(
+        Holding(ProjectId(row["project"]), row["site"], row["pool"], int(row["cards"]))
+        for row in connection.execute(_HELD).mappings()
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.adapters.store.codec import decode_doc, decode_site, encode
+from hutong.adapters.store.codec import decode_doc, decode_quota, decode_site, encode
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Outcome
@@ -36,6 +36,8 @@ SEEN_EVERY_MS = 1000
 AHEAD_MS = 60_000
 QUEUES_MAX = 400
 SITE = "site"
+QUOTA = "quota"
+QUOTAS_MAX = 10_000
 PROJECT = "project"
 
 
@@ -240,6 +242,8 @@ def check_record(record: Record) -> str:
     text = encode(record.doc)
     if record.kind == SITE and decode_site(text).id != record.id:
         raise Refused("bad_site", f"the document of site {record.id} names another site")
+    if record.kind == QUOTA and decode_quota(text).id != record.id:
+        raise Refused("bad_quota", f"the document of quota {record.id} names another account")
     return text
 
 

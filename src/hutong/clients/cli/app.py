@@ -11,6 +11,7 @@ from hutong.clients.cli import (
     job_commands,
     model_commands,
     money_commands,
+    quota_commands,
     reach_commands,
     run_commands,
     site_commands,
@@ -66,6 +67,7 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        quota_commands,
     ):
         part.add_to(app)
     return app

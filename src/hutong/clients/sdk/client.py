@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, sites
+from hutong.clients.sdk import accounts, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -146,6 +146,14 @@ class AsyncLedger(accounts.LedgerVerbs, AsyncGroup):
     """The ledger as a whole."""
 
 
+class Quotas(quotas.QuotaVerbs, Group):
+    """What institutions and projects are promised."""
+
+
+class AsyncQuotas(quotas.QuotaVerbs, AsyncGroup):
+    """What institutions and projects are promised."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -198,6 +206,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         self.ledger = Ledger(self)
+        self.quotas = Quotas(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -236,6 +245,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.secrets = AsyncSecrets(self)
         self.tokens = AsyncTokens(self)
         self.ledger = AsyncLedger(self)
+        self.quotas = AsyncQuotas(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

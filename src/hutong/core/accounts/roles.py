@@ -27,9 +27,9 @@ PERMISSIONS = MappingProxyType(
         Role.OPERATOR: frozenset(
             {
                 "institution.write", "institution.read", "person.write", "person.read",
-                "project.write", "project.read", "award.write", "voucher.write", "site.write",
-                "site.read", "ledger.verify", "bill.read", "job.read", "job.cancel",
-                "model.read", "deployment.read",
+                "project.write", "project.read", "quota.write", "quota.read",
+                "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
+                "job.read", "job.cancel", "model.read", "deployment.read",
             }
         ),
         Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write"},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -24,6 +25,16 @@ class JobRow:
 class PoolUse:
     """Cards of a pool that attempts hold right now, by the platform's own book."""
 
+    site: str
+    pool: str
+    cards: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Cards of a pool that a project's attempts hold right now."""
+
+    project: ProjectId
     site: str
     pool: str
     cards: int
@@ -63,8 +74,9 @@ class Snapshot:
 
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
-    `institutions` says whose those projects are; `served` what projects and institutions have used lately, in
-    card-milliseconds that decay, by the names of `shares`.
+    `quotas` are all that there are, and only where there are any, `holdings` what each project holds.
+    `institutions` says whose those projects are, and those that hold something; `served` what projects and
+    institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
     """
 
     now_ms: int
@@ -75,6 +87,8 @@ class Snapshot:
     use: tuple[PoolUse, ...] = ()
     running: tuple[Running, ...] = ()
     served: Mapping[str, int] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
+    holdings: tuple[Holding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)
     lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
     debts: Mapping[ProjectId, int] = field(default_factory=dict)

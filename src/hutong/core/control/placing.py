@@ -47,7 +47,18 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         answers.append(
             (
                 draft,
-                Ticket(VERSION, draft.job.id, attempt.number, "", question, step, pool, cards, score_ppm),
+                Ticket(
+                    VERSION,
+                    draft.job.id,
+                    attempt.number,
+                    "",
+                    question,
+                    step,
+                    pool,
+                    cards,
+                    score_ppm,
+                    queue.barred,
+                ),
             )
         )
     for job, draft in enumerate(able):

@@ -5,19 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from hutong.core.book.shares import of_institution, of_project
+from hutong.core.control.accounts import Accounts
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.rules import Rules
-from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.board import Account, Class, Shelves, make_board
+from hutong.core.placement.board import Class, Shelves, make_board
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.quotas import bars_of
 from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -35,7 +35,8 @@ _THEIRS = frozenset({Category.INFRA, Category.LOST})
 class Queue:
     """Waiting jobs, in the order of their keys, and the pools that they wait for.
 
-    Jobs that ask for the same by the same policy are one question, judged once.
+    Jobs that ask for the same by the same policy are one question, judged once. `barred` are the
+    accelerators that the quotas of the job that was yielded last left it none of.
     """
 
     def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, desk: Desk) -> None:
@@ -43,6 +44,7 @@ class Queue:
         self.page = page
         self.takes: list[tuple[int, int, int]] = []
         self.kept: list[tuple[int, int, int, int]] = []
+        self.barred: tuple[str, ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
@@ -55,7 +57,9 @@ class Queue:
         )
         self._green: dict[int, Ints] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
+        self._bars: Ints | None = None
         self.question_of = self._ask(desk.rules)
+        self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
         self._arrays = self._arrange(desk)
 
     def _ask(self, rules: Rules) -> list[int]:
@@ -93,11 +97,9 @@ class Queue:
         return found
 
     def _arrange(self, desk: Desk) -> c.Arrays:
-        projects = {project: at for at, project in enumerate(sorted({d.row.project for d in self.drafts}))}
-        accounts, first = _accounts(tuple(projects), desk)
         classes, class_of = self._classes()
         lanes = [
-            (class_of[question], first + projects[draft.row.project])
+            (class_of[question], self._accounts.projects[draft.row.project])
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
@@ -108,10 +110,11 @@ class Queue:
             self._shelves(),
             classes,
             list(lane_of),
-            accounts,
+            self._accounts.rows,
             jobs=waiting + len(held),
             running=waiting + len(held),
             order=self._by_name,
+            flavours=self._accounts.flavours(self.views),
         )
         run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
         rows = arrays.jobs[:waiting]
@@ -159,6 +162,7 @@ class Queue:
             if arrays.state[c.WAITS] > waits:
                 waits = int(arrays.state[c.WAITS])
                 self._note_kept(before, job, pool)
+            self.barred = self._accounts.chips_of(int(arrays.state[c.BARS]), self.views)
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
             yield job, pool
@@ -198,12 +202,28 @@ class Queue:
     def why_not(self, job: int) -> tuple[str, str]:
         """Return a code and a sentence for a job that no pool takes now: the nearest of them, and its reason.
 
-        Jobs that ask the same get the same answer, as of the first of them.
+        Jobs that ask the same get the same answer, as of the first of them; one that a quota keeps waiting
+        is told so.
         """
         question = self.question_of[job]
+        chips = self._barred_all(job)
+        if chips:
+            return self._accounts.told(self.drafts[job].row.project, chips)
         if question not in self._reasons:
             self._reasons[question] = self._explain(question)
         return self._reasons[question]
+
+    def _barred_all(self, job: int) -> tuple[str, ...]:
+        """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
+        if not self._arrays.state[c.QUOTAS]:
+            return ()
+        if self._bars is None:
+            self._bars = np.zeros(len(self._arrays.lanes), np.int64)
+            bars_of(self._arrays, np.arange(len(self._bars)), self._bars)
+        able = self.judged[self.question_of[job]].per_node > 0
+        asked = [view for view, is_able in zip(self.views, able.tolist(), strict=True) if is_able]
+        barred = self._accounts.chips_of(int(self._bars[self._arrays.jobs[job, c.LANE]]), asked)
+        return barred if barred and len(barred) == len({view.accelerator for view in asked}) else ()
 
     def _explain(self, question: int) -> tuple[str, str]:
         if not self.views:
@@ -229,22 +249,6 @@ class Queue:
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
     return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
-
-
-def _accounts(projects: Sequence[ProjectId], desk: Desk) -> tuple[list[Account], int]:
-    """Return institutions and then projects with what they have used, and the index of the first project.
-
-    All have equal shares: of the platform among institutions, of an institution among its projects.
-    """
-    shot = desk.snapshot
-    owners = [shot.institutions.get(project, "") for project in projects]
-    above = {owner: at for at, owner in enumerate(sorted({owner for owner in owners if owner}))}
-    accounts = [Account(used=shot.served.get(of_institution(owner), 0) // 1000) for owner in above]
-    accounts += [
-        Account(parent=above.get(owner, -1), used=shot.served.get(of_project(project), 0) // 1000)
-        for project, owner in zip(projects, owners, strict=True)
-    ]
-    return accounts, len(above)
 
 
 def _held(desk: Desk, views: Sequence[PoolView]) -> Ints:

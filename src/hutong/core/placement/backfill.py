@@ -20,6 +20,8 @@ def reserve(a: Arrays, job: int, now: int) -> None:
             break
         if a.pools[pool, c.OPEN] == 0 or a.pools[pool, c.RESERVED_FROM] != c.NEVER:
             continue
+        if (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0:
+            continue
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
         at, spare = earliest(a, pool, need, now)
         if at < best_at and at + a.jobs[job, c.EXPECTED] <= a.pools[pool, c.CLOSES]:

@@ -59,8 +59,18 @@ class Class:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Cards of a flavour: held now, promised, the most (NEVER without limit), kept free while not needed."""
+
+    held: int = 0
+    nominal: int = 0
+    ceiling: int = c.NEVER
+    kept_back: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Who is charged: a share in thousandths, what it used (card-seconds), and how many cards it may hold.
+    """Who is charged: a share in thousandths, what it used (card-seconds), its bounds by flavour.
 
     `parent` is an index of an account that comes before, or -1. `used` decays outside, between passes.
     """
@@ -68,8 +78,7 @@ class Account:
     share: int = 1000
     parent: int = -1
     used: int = 0
-    cards_held: int = 0
-    cards_limit: int = c.NEVER
+    bounds: tuple[tuple[int, Bounds], ...] = ()
 
 
 def make_board(
@@ -83,11 +92,13 @@ def make_board(
     running: int,
     gang: int = 0,
     order: Ints | None = None,
+    flavours: Ints | None = None,
 ) -> Arrays:
     """Return the arrays for so many jobs, of which `running` may run at once, each on up to `gang` nodes.
 
     `lanes` are pairs of class and account; lanes that share pools stand together, unless rules are `whole`.
-    `order` names the pools in the order in which ties are broken; as they are given, if left out.
+    `order` names the pools in the order in which ties are broken; as they are given, if left out. `flavours`
+    is the flavour of each pool, from 1; left out where there are no quotas.
     """
     levels, bits, node_free, pools = _shelve(shelves)
     candidates = _candidates(classes, np.arange(len(pools)) if order is None else order)
@@ -95,6 +106,9 @@ def make_board(
     state = np.zeros(c.STATE_ENTRIES, np.int64)
     state[[c.ORDER, c.BACKFILL]] = rules.order, rules.backfill
     state[c.WHOLE] = rules.whole
+    state[c.QUOTAS] = flavours is not None
+    count = 1 if flavours is None else 1 + max([int(flavours.max(initial=1)), *_bounded(accounts)])
+    pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -113,6 +127,9 @@ def make_board(
         groups=groups,
         members=members,
         accounts=_accounts(accounts),
+        quotas=_quotas(accounts, count),
+        flavours=np.zeros((count, c.FLAVOUR_COLUMNS), np.int64),
+        least=_least(classes, pools[:, c.FLAVOUR], count),
         ends=np.zeros((running, 2), np.int64),
         holds=holds,
         state=state,
@@ -212,13 +229,28 @@ def _accounts(accounts: Sequence[Account]) -> Ints:
     for row, each in enumerate(accounts):
         if each.share < 1 or not -1 <= each.parent < row:
             raise Broken(f"account {row} has share {each.share} and parent {each.parent}")
-        columns = (
-            each.parent,
-            each.share,
-            each.used,
-            1000 * each.used // each.share,
-            each.cards_held,
-            each.cards_limit,
-        )
-        table[row] = columns
+        table[row] = each.parent, each.share, each.used, 1000 * each.used // each.share
+    return table
+
+
+def _bounded(accounts: Sequence[Account]) -> list[int]:
+    return [flavour for each in accounts for flavour, _ in each.bounds]
+
+
+def _quotas(accounts: Sequence[Account], flavours: int) -> Ints:
+    table = np.zeros((max(1, len(accounts)), flavours, c.QUOTA_COLUMNS), np.int64)
+    table[:, :, c.CEILING] = c.NEVER
+    for row, each in enumerate(accounts):
+        for flavour, bounds in each.bounds:
+            table[row, flavour] = bounds.held, bounds.nominal, bounds.ceiling, bounds.kept_back
+    return table
+
+
+def _least(classes: Sequence[Class], flavour_of: Ints, flavours: int) -> Ints:
+    table = np.full((len(classes), flavours), c.NEVER, np.int64)
+    if flavours > 1:
+        for row, each in enumerate(classes):
+            able = each.per_node > 0
+            np.minimum.at(table[row], flavour_of[able], each.nodes * each.per_node[able])
+            table[row, 0] = table[row].min()
     return table

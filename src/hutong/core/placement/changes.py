@@ -17,7 +17,7 @@ class Change:
     """One change of a request. `field` is a field of the job file, or `wait`; `value` is what it becomes.
 
     Units: cards, nodes and cores as counts, `memory` bytes, `max_hourly_cost` micro-yuan, `max_duration` ms;
-    `wait` names what for: `open`, `reach`, `maintenance`, `cards`.
+    `wait` names what for: `open`, `reach`, `maintenance`, `quota`, `cards`.
     """
 
     field: str
@@ -38,6 +38,8 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
         found.append(Change("wait", "open"))
     if not pool.reachable:
         found.append(Change("wait", "reach"))
+    if pool.accelerator in request.barred:
+        found.append(Change("wait", "quota"))
     if wait:
         found.append(Change("wait", "cards"))
         pool = replace(pool, kept=None)  # who waits for the cards waits for that too
@@ -131,17 +133,20 @@ def apply(changes: tuple[Change, ...], request: Request, pool: PoolView) -> tupl
             case Change("max_duration", int(run_ms)):
                 request = replace(request, run_ms=run_ms)
             case Change("wait", what):
-                pool = _waited(str(what), pool)
+                request, pool = _waited(str(what), request, pool)
     return request, pool
 
 
-def _waited(what: str, pool: PoolView) -> PoolView:
+def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolView]:
     match what:
         case "open":
-            return replace(pool, admission=Admission.ACTIVE)
+            return request, replace(pool, admission=Admission.ACTIVE)
         case "reach":
-            return replace(pool, reachable=True)
+            return request, replace(pool, reachable=True)
         case "maintenance":
-            return replace(pool, closing=None)
+            return request, replace(pool, closing=None)
+        case "quota":
+            barred = tuple(chip for chip in request.barred if chip != pool.accelerator)
+            return replace(request, barred=barred), pool
         case _:
-            return replace(pool, cards_free=pool.nodes * pool.cards_per_node, kept=None)
+            return request, replace(pool, cards_free=pool.nodes * pool.cards_per_node, kept=None)

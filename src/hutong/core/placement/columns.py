@@ -18,9 +18,11 @@ WORD_BITS = 64
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
 # jobs that run there, in no order.
-FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, POOL_COLUMNS = (
-    range(12)
-)
+# FLAVOUR is the quota that its cards count to.
+(
+    FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
+    POOL_COLUMNS,
+) = range(13)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
@@ -32,13 +34,18 @@ LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, LANE_COLUMNS = range(8)
 # Columns of `groups`: pools and lanes that have to do with each other, as ranges of `members` and of lanes.
 # TOUCHED is set by what may let a job start: in a group that is not, a pass would find nothing.
 FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6)
-# Columns of `accounts`. A limit of cards is NEVER where there is none; NORMALISED is usage by share.
-PARENT, SHARE, USAGE, NORMALISED, CARDS_HELD, CARDS_LIMIT, ACCOUNT_COLUMNS = range(7)
+# Columns of `accounts`; NORMALISED is usage by share.
+PARENT, SHARE, USAGE, NORMALISED, ACCOUNT_COLUMNS = range(5)
+# Columns of `quotas`: cards held now, promised, the most (NEVER without limit), kept free while not needed.
+CARDS_HELD, NOMINAL, CEILING, KEPT_BACK, QUOTA_COLUMNS = range(5)
+# Columns of `flavours`, of one moment of a pass: free cards of all its pools, and how many are kept back.
+FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
-# WAITS counts the jobs of a pass for which something was kept or shut.
-ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, STATE_ENTRIES = range(7)
+# WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
+# are then the flavours that the job that was placed last might not have.
+ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, STATE_ENTRIES = range(9)
 
 
 class Order(IntEnum):
@@ -67,6 +74,8 @@ class Arrays(NamedTuple):
     `per_node[c, p]` is how many cards a node a class takes in a pool, 0 where it can never run; `base[c, p]`
     the part of a score that free cards do not change, times the weights; `candidates[c]` the pools with
     `per_node` > 0 in the order in which ties are broken, then -1. `members` are pools, group by group.
+    `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
+    of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
     `ends` is room to sort in: (time, cards) of as many jobs as may run at once.
     """
 
@@ -83,6 +92,9 @@ class Arrays(NamedTuple):
     groups: Ints
     members: Ints
     accounts: Ints
+    quotas: Ints
+    flavours: Ints
+    least: Ints
     ends: Ints
     holds: Ints
     state: Ints

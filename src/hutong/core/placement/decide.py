@@ -55,7 +55,7 @@ class Decision:
     def nearest(self) -> Row | None:
         """The refused pool that is nearest to saying yes: first what only needs time."""
         refused = [row for row in self.rows if row.why_not is not None]
-        order = {"busy": 0, "kept": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
+        order = {"busy": 0, "kept": 0, "quota": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
         return min(
             refused,
             key=lambda row: (order.get(row.why_not.code if row.why_not else "", 4), row.site, row.pool),

@@ -51,8 +51,9 @@ class Refusal(IntEnum):
     DRAINING = 9
     UNREACHABLE = 10
     MAINTENANCE = 11
-    BUSY = 12
-    KEPT = 13
+    QUOTA = 12
+    BUSY = 13
+    KEPT = 14
 
 
 LASTING = Refusal.TOO_DEAR
@@ -189,7 +190,8 @@ def _rank(request: Request, table: Table) -> Ints:
 
 def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     """Return the first reason of each pool, free cards left aside: the weakest are written first."""
-    refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, Refusal.NONE)
+    refusal = np.where(_barred(request, table), Refusal.QUOTA, Refusal.NONE)
+    refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, refusal)
     refusal = np.where(table.state > 0, table.state, refusal)
     if request.max_hourly_cost_micro is not None:
         cost = asked * request.nodes * table.price_micro
@@ -204,6 +206,11 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
         refusal[_named(request.deny, table)] = Refusal.DENIED
     refusal[~known] = Refusal.OTHER_CHIP
     return refusal.astype(np.int64)
+
+
+def _barred(request: Request, table: Table) -> Mask:
+    chips = [table.chips[each] for each in request.barred if each in table.chips]
+    return np.isin(table.chip, chips)
 
 
 def _price(cost: Ints, is_open: Mask) -> Ints:

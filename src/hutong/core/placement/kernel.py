@@ -12,6 +12,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.quotas import all_barred, barred, borrows, count_held, tally
 
 
 @inlined
@@ -82,6 +83,7 @@ def choose(a: Arrays, job: int, now: int) -> int:
             or a.pools[pool, c.OPEN] == 0
             or a.pools[pool, c.SHUT] != 0
             or until > a.pools[pool, c.CLOSES]
+            or (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0
         ):
             continue
         if until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]:
@@ -115,10 +117,9 @@ def take(a: Arrays, job: int, pool: int) -> None:
 
 
 @inlined
-def charge(a: Arrays, account: int, cards: int, usage: int) -> None:
-    """Count cards and usage to an account and to those above it (negative: take them back)."""
+def charge(a: Arrays, account: int, usage: int) -> None:
+    """Count usage to an account and to those above it (negative: take it back)."""
     while account >= 0:
-        a.accounts[account, c.CARDS_HELD] += cards
         a.accounts[account, c.USAGE] += usage
         a.accounts[account, c.NORMALISED] = (
             1000 * a.accounts[account, c.USAGE] // a.accounts[account, c.SHARE]
@@ -141,7 +142,11 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     a.jobs[job, c.NEXT], a.jobs[job, c.PRIOR], a.pools[pool, c.RUNS] = head, -1, job
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
     a.jobs[job, c.POOL] = pool
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], need, need * (a.jobs[job, c.EXPECTED] // 1000))
+    account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
+    charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
+    if a.state[c.QUOTAS] != 0:
+        count_held(a, account, pool, need)
+        tally(a)
 
 
 @compiled
@@ -168,7 +173,8 @@ def release(a: Arrays, job: int) -> None:
     if following >= 0:
         a.jobs[following, c.PRIOR] = prior
     a.jobs[job, c.POOL] = -1
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], -need, 0)
+    if a.state[c.QUOTAS] != 0:
+        count_held(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], pool, -need)
     a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
 
 
@@ -179,8 +185,10 @@ def undo(a: Arrays, job: int) -> None:
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
     if a.jobs[job, c.UNTIL] > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] += need
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], 0, -need * (a.jobs[job, c.EXPECTED] // 1000))
+    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], -need * (a.jobs[job, c.EXPECTED] // 1000))
     release(a, job)
+    if a.state[c.QUOTAS] != 0:
+        tally(a)
 
 
 @compiled
@@ -233,12 +241,17 @@ def begin(a: Arrays) -> None:
                 live += 1
     a.state[c.LIVE] = live
     a.state[c.WAITS] = 0
+    if a.state[c.QUOTAS] != 0:
+        tally(a)
 
 
 @inlined
 def pick(a: Arrays) -> int:
-    """Return the place of the lane whose job is next in order, -1 when all have been seen. Keys differ."""
-    best, best_above, best_own, best_key = -1, c.NEVER, c.NEVER, c.NEVER
+    """Return the place of the lane whose job is next in order, -1 when all have been seen. Keys differ.
+
+    Who is within a quota comes before all who borrow.
+    """
+    best, best_late, best_above, best_own, best_key = -1, 1, c.NEVER, c.NEVER, c.NEVER
     by_share = a.state[c.ORDER] != 0
     above = own = 0
     for place in range(a.state[c.LIVE]):
@@ -249,8 +262,9 @@ def pick(a: Arrays) -> int:
             own = int(a.accounts[account, c.NORMALISED])
             parent = a.accounts[account, c.PARENT]
             above = int(a.accounts[parent, c.NORMALISED]) if parent >= 0 else own
-        if (above, own, key) < (best_above, best_own, best_key):
-            best, best_above, best_own, best_key = place, above, own, key
+        late = int(a.state[c.QUOTAS] != 0 and borrows(a, lane))
+        if (late, above, own, key) < (best_late, best_above, best_own, best_key):
+            best, best_late, best_above, best_own, best_key = place, late, above, own, key
     return best
 
 
@@ -265,24 +279,6 @@ def move_on(a: Arrays, place: int, lane: int, job: int) -> None:
 
 
 @inlined
-def over_limit(a: Arrays, lane: int) -> bool:
-    """True if the least that the lane's jobs ask for would put an account above its limit of cards."""
-    lane_class = a.lanes[lane, c.LANE_CLASS]
-    least = c.NEVER
-    for place in range(a.candidates.shape[1]):
-        pool = a.candidates[lane_class, place]
-        if pool < 0:
-            break
-        least = min(least, a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool])
-    account = a.lanes[lane, c.ACCOUNT]
-    while account >= 0:
-        if a.accounts[account, c.CARDS_HELD] + least > a.accounts[account, c.CARDS_LIMIT]:
-            return True
-        account = a.accounts[account, c.PARENT]
-    return False
-
-
-@inlined
 def any_room(a: Arrays, lane_class: int) -> bool:
     """True if some pool has the cards for a class now, reservations left aside."""
     for place in range(a.candidates.shape[1]):
@@ -290,6 +286,7 @@ def any_room(a: Arrays, lane_class: int) -> bool:
         if pool < 0:
             return False
         usable = a.pools[pool, c.OPEN] != 0 and a.pools[pool, c.SHUT] == 0
+        usable = usable and (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 == 0
         if usable and fits(a, pool, a.classes[lane_class, c.GANG], a.per_node[lane_class, pool]):
             return True
     return False
@@ -327,7 +324,9 @@ def next_start(a: Arrays, now: int) -> int:
             return -1
         lane = a.lanes[place, c.ALIVE]
         job = int(a.lanes[lane, c.CURSOR])
-        if over_limit(a, lane):
+        if a.state[c.QUOTAS] != 0:
+            a.state[c.BARS] = barred(a, lane)
+        if a.state[c.BARS] != 0 and all_barred(a, lane):
             move_on(a, place, lane, -1)
             continue
         pool = choose(a, job, now)

@@ -6,10 +6,10 @@ the whole turn knew, once. Receipts of versions 1 to 3 held everything themselve
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from hutong.core.kernel.documents import decode, encode
+from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import Grounds, Page, unseal, views_of
@@ -20,7 +20,10 @@ VERSION = 4
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds."""
+    """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds.
+
+    `barred` are the accelerators that the quotas of its accounts left it none of at that step.
+    """
 
     version: int
     job: str
@@ -31,6 +34,7 @@ class Ticket:
     pool: int
     cards: int
     score_ppm: int
+    barred: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,9 @@ class Opened:
 
 def encode_ticket(ticket: Ticket, page: str = "") -> bytes:
     """Return the canonical bytes that are stored; `page` stands in for a page that had no digest yet."""
-    fields = {name: getattr(ticket, name) for name in _NAMES}
-    fields["page"] = ticket.page or page
-    return json.dumps(fields, separators=(",", ":")).encode()
+    told = {name: getattr(ticket, name) for name in _NAMES if name != "barred" or ticket.barred}
+    told["page"] = ticket.page or page
+    return json.dumps(told, separators=(",", ":")).encode()
 
 
 _NAMES = tuple(sorted(Ticket.__slots__))
@@ -84,8 +88,9 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
     page = unseal(Page, ticket.page, _fetched(fetch, ticket.page))
     grounds = unseal(Grounds, page.grounds, _fetched(fetch, page.grounds))
     question = page.questions[ticket.question]
-    pools = views_of(grounds, page, ticket.step, question.request.run_ms)
-    decision = decide(question.request, pools, question.policy)
+    request = replace(question.request, barred=ticket.barred)
+    pools = views_of(grounds, page, ticket.step, request.run_ms)
+    decision = decide(request, pools, question.policy)
     choice = decision.choice
     now = replace(
         ticket,
@@ -99,7 +104,7 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
         ticket.attempt,
         page.at_ms,
         question.policy,
-        question.request,
+        request,
         pools,
         decision,
     )

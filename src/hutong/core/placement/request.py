@@ -26,7 +26,8 @@ class Policy:
 class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
-    `avoid` names sites that are taken only where no other can: those that broke an earlier attempt.
+    `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
+    are accelerators of which its project or institution may not have more now.
     """
 
     nodes: int
@@ -40,6 +41,7 @@ class Request:
     deny: tuple[str, ...]
     max_hourly_cost_micro: int | None
     avoid: tuple[str, ...] = field(default=(), metadata=LATE)
+    barred: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ _WAITS = {
     "open": "wait until it is opened again",
     "reach": "wait until it is back",
     "maintenance": "wait until its maintenance is over",
+    "quota": "wait for the quota",
     "cards": "wait for cards",
 }
 
@@ -83,6 +84,9 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
             return WhyNot("unreachable", "has not called for a while", "wait until it is back")
         case Refusal.MAINTENANCE if pool.closing is not None:
             return _closing(pool.closing)
+        case Refusal.QUOTA:
+            text = f"its project or institution may not have more {pool.accelerator} now (quota)"
+            return WhyNot("quota", text, "wait until some of its own jobs end, or more are free")
         case Refusal.KEPT if pool.kept is not None:
             return _kept(pool, pool.kept, asked * request.nodes)
         case Refusal.KEPT:

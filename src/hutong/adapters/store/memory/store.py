@@ -5,15 +5,26 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import islice
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.codec import decode_site, encode
+from hutong.adapters.store.codec import decode_quota, decode_site, encode
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.ledger import MemoryLedger
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order
 from hutong.adapters.store.memory.sites import MemorySites
+from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Posting, overrun_account
 from hutong.core.book.shares import decayed, names
-from hutong.core.book.snapshot import Command, JobOutcome, JobRow, Limits, Outcome, PoolUse, Running, Snapshot
+from hutong.core.book.snapshot import (
+    Command,
+    Holding,
+    JobOutcome,
+    JobRow,
+    Limits,
+    Outcome,
+    PoolUse,
+    Running,
+    Snapshot,
+)
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -49,9 +60,12 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
             projects = sorted({row.project for row in (*due, *queue)})
-            owners = self._owners(projects)
-            jobs = (self._jobs[name].row.job for name in self._alive)
-            live = [(job.live, job.id) for job in jobs if job.live]
+            rows = (self._jobs[name].row for name in self._alive)
+            running = [(row, attempt) for row in rows if (attempt := row.job.live)]
+            live = [(attempt, row.job.id) for row, attempt in running]
+            quotas = self._quotas()
+            holdings = _holdings(running) if quotas else ()
+            owners = self._owners(sorted({*projects, *(each.project for each in holdings)}))
             for attempt, _ in live:
                 held[attempt.site, attempt.pool] += attempt.cards
             sites = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
@@ -64,8 +78,12 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
                 running=tuple(_ends_first(live, limits.running)) if queue else (),
                 served={
-                    name: self._served_by(name, now_ms) for name in names(owners) if name in self._served
+                    name: self._served_by(name, now_ms)
+                    for name in names({each: owners[each] for each in projects})
+                    if name in self._served
                 },
+                quotas=quotas,
+                holdings=holdings,
                 institutions=owners,
                 lots={project: self.lots(project) for project in projects},
                 debts={
@@ -124,6 +142,10 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             shown += islice(unseen, share)
         return [self._jobs[JobId(name)].row for _, _, name in sorted(shown)[:limit]]
 
+    def _quotas(self) -> tuple[Quota, ...]:
+        ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]
+        return tuple(decode_quota(self._documents[rules.QUOTA, id_].text) for id_ in ids)
+
     def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
         docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}
         return {each: rules.institution_of(doc.text if doc else None) for each, doc in docs.items()}
@@ -170,6 +192,14 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 faults.append(rules.stray_fault(strays))
             legs = sum(len(txn.entries) for txn in self._txns.values())
             return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(faults[: rules.FAULTS_MAX]))
+
+
+def _holdings(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[Holding, ...]:
+    """Return what each project holds of each pool, in the order of their names."""
+    held: Counter[tuple[ProjectId, str, str]] = Counter()
+    for row, attempt in running:
+        held[row.project, attempt.site, attempt.pool] += attempt.cards
+    return tuple(Holding(*name, cards) for name, cards in sorted(held.items()))
 
 
 def _ends_first(live: Sequence[tuple[Attempt, JobId]], most: int) -> Iterator[Running]:
