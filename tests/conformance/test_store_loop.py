@@ -325,6 +325,28 @@ def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: S
     assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == ends[:2]
 
 
+def test_a_snapshot_knows_who_may_be_stopped_and_what_is_being_freed(store: Store) -> None:
+    begun = replace(placed(), preemptible=True)
+    for n in range(1, 20):
+        queue(store, n, 100 + n)
+        site = WEST if n == 19 else EAST
+        there = replace(begun, site=site, preemptible=n != 18)
+        start = (Command(key_of(n), site, "start"),)
+        turn(store, 200, decide(store, n, 200 + n, there, f.Dispatched(1), commands=start))
+    assert store.snapshot(300, Limits()).may_give_way == (), "nobody waits"
+    queue(store, 30, 300)
+    found = store.snapshot(400, Limits())
+    assert [row.job.id for row in found.may_give_way] == [job_id(n) for n in (*range(2, 18), 19)]
+    assert found.clearing == ()
+    few = store.snapshot(400, Limits(may_give_way=2)).may_give_way
+    assert [row.job.id for row in few] == [job_id(17), job_id(19)], "of each pool the one that began last"
+    for n, category in ((17, Category.PREEMPTED), (16, Category.USER)):
+        turn(store, 500, decide(store, n, 500, f.StopSent(1, category, "x")))
+    later = store.snapshot(600, Limits())
+    assert [row.job.id for row in later.may_give_way] == [job_id(n) for n in (*range(1, 16), 19)]
+    assert later.clearing == (PoolUse(EAST, "h100", 16),)
+
+
 def test_use_counts_for_its_project_and_institution_and_is_forgotten_by_halves(store: Store) -> None:
     store.put(Record("project", P, {"institution": "uni"}, "uni"))
     fund(store, "a1", 1000)

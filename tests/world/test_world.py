@@ -85,15 +85,18 @@ class World(RuleBasedStateMachine):
         nodes=st.integers(1, 2),
         restarts=st.integers(0, 1),
         walltime=st.sampled_from([30, 600]),
+        preemptible=st.booleans(),
     )
-    def submit(self, script: str, cards: int, nodes: int, restarts: int, walltime: int) -> None:
+    def submit(
+        self, script: str, cards: int, nodes: int, restarts: int, walltime: int, preemptible: bool
+    ) -> None:
         if len(self.jobs) >= 12:
             return
         job = JobId(ulid(self.clock(), len(self.jobs).to_bytes(10, "big")))
         asks = (Ask("H100", cards), Ask("Ascend910B", cards))
         spec = JobSpec(
             "x", JobType.TASK, nodes, Resources(asks), script, max_duration_s=walltime, grace_s=1,
-            retry=Retry(restarts, (75,)),
+            retry=Retry(restarts, (75,)), preemptible=preemptible,
         )  # fmt: skip
         wish = NewJob(job, LAB, spec, "ada", "sha256:0", f"key-{len(self.jobs)}", "sha256:1")
         (first,) = self.store.submit([wish], self.clock())
@@ -225,6 +228,12 @@ class World(RuleBasedStateMachine):
         assert all(use.cards <= 8 for use in shot.use)
 
     @invariant()
+    def only_preemptible_jobs_make_room(self) -> None:
+        for row in self.store.jobs(JobQuery(limit=50)):
+            for attempt in row.job.attempts:
+                assert row.spec.preemptible or attempt.stop_category is not Category.PREEMPTED
+
+    @invariant()
     def the_ledger_holds(self) -> None:
         assert self.store.check_ledger().faults == ()
 
@@ -285,7 +294,7 @@ def test_a_site_whose_disk_stays_full_keeps_no_job() -> None:
     for _ in range(20):  # only bj is in reach
         world.clock.now_ms += 5_000
         bj.step()
-    world.submit(script="true", cards=1, nodes=1, restarts=0, walltime=30)
+    world.submit(script="true", cards=1, nodes=1, restarts=0, walltime=30, preemptible=False)
     (job,) = world.jobs
     for _ in range(6):
         world.clock.now_ms += 5_000
@@ -316,6 +325,32 @@ def test_a_site_whose_disk_stays_full_keeps_no_job() -> None:
         world.clock.now_ms += 5_000
         bj.step()
     assert not bj.engine.started
+    world.teardown()
+
+
+def test_a_preemptible_job_makes_room_and_goes_on_when_there_is_some() -> None:
+    world = World()
+    world.begin()
+
+    def step(times: int) -> None:
+        for _ in range(times):
+            world.clock.now_ms += 5_000
+            for actor in (world.loops[0], *world.centres):
+                actor.step()
+
+    for _ in range(2):  # both centres full
+        world.submit(script="sleep 4000", cards=4, nodes=2, restarts=0, walltime=600, preemptible=True)
+    step(4)
+    world.submit(script="sleep 40", cards=4, nodes=1, restarts=0, walltime=600, preemptible=False)
+    step(30)
+    rows = {row.job.id: row.job for row in world.store.jobs(JobQuery(limit=50))}
+    first, second, urgent = (rows[job] for job in world.jobs)
+    assert urgent.state is JobState.SUCCEEDED
+    stopped = [job for job in (first, second) if job.attempts[0].category is Category.PREEMPTED]
+    assert len(stopped) == 1, "one is enough"
+    assert stopped[0].attempts[0].state is AttemptState.PREEMPTED
+    assert stopped[0].live is not None, "it runs again"
+    assert len(stopped[0].attempts) == 2
     world.teardown()
 
 

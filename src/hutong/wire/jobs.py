@@ -112,6 +112,7 @@ class Job(Shape):
     reason: str
     by: str
     priority: int
+    preemptible: bool = False
     num_nodes: int
     accelerators: tuple[str, ...]
     submitted: Time

@@ -262,7 +262,11 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ({"resources": {"memory": "32B"}}, "/resources/memory", "like 64"),
         ({"resources": {"memory": math.nan}}, "/resources/memory", "like 64"),
         ({"resources": {"memory": "4x"}}, "/resources/memory", "like 64"),
-        ({"resources": {"use_spot": True}}, "/resources/use_spot", "no spot class"),
+        (
+            {"resources": {"any_of": [{"accelerators": "H100", "use_spot": True}]}},
+            "/resources/any_of/0/use_spot",
+            "cannot be preemptible by itself",
+        ),
         ({"resources": {"infra": "aws/us-east-1"}}, "/resources/infra", "placement.sites"),
         ({"resources": {"disk_size": 500}}, "/resources/disk_size", "leave it out"),
         ({"resources": {"max_hourly_cost": -1}}, "/resources/max_hourly_cost", "above 0"),

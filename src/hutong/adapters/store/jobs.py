@@ -28,6 +28,7 @@ _GUARDED = (
     "attempt",
     "dispatched_ms",
     "until_ms",
+    "gives_way",
     "job",
 )
 SAVE = (
@@ -53,6 +54,7 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_attempt": live.number if live else None,
         "new_dispatched_ms": live.dispatched_ms if live else None,
         "new_until_ms": live.until_ms if live else None,
+        "new_gives_way": rules.gives_way(live),
         "new_job": encode(job),
     }
 

@@ -134,6 +134,8 @@ class Loop:
                     for row in connection.execute(_USE).mappings()
                 ),
                 running=_running(connection, limits.running) if queue else (),
+                may_give_way=_may_give_way(connection, limits.may_give_way) if queue else (),
+                clearing=_clearing(connection) if queue else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 quotas=quotas,
                 holdings=held,
@@ -255,6 +257,42 @@ _ENDS = (
     .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
     .subquery()
 )
+
+
+# Literals, and the condition of the index as it stands there: else no database uses a partial one.
+_WAY = (
+    sa.select(jobs.c.id)
+    .add_columns(
+        sa.func.row_number()
+        .over(
+            partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.dispatched_ms.desc(), jobs.c.id.desc())
+        )
+        .label("place")
+    )
+    .where(sa.text("gives_way > 0 AND gives_way = 1"))
+    .subquery()
+)
+_CLEARING = (
+    sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
+    .where(sa.text("gives_way > 0 AND gives_way = 2"))
+    .group_by(jobs.c.site, jobs.c.pool)
+    .order_by(jobs.c.site, jobs.c.pool)
+)
+
+
+def _may_give_way(connection: sa.Connection, most: int) -> tuple[JobRow, ...]:
+    """Return, of each pool, the jobs that may be stopped and began last."""
+    query = sa.select(_WAY.c.id).where(_WAY.c.place <= rules.WAY_MAX).order_by(_WAY.c.place, _WAY.c.id)
+    ids = [str(name) for name in connection.scalars(query.limit(most))]
+    rows = (job_row(row) for row in rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids))
+    return tuple(sorted(rows, key=lambda row: row.job.id))
+
+
+def _clearing(connection: sa.Connection) -> tuple[PoolUse, ...]:
+    return tuple(
+        PoolUse(row["site"], row["pool"], int(row["cards"]))
+        for row in connection.execute(_CLEARING).mappings()
+    )
 
 
 def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:

@@ -38,6 +38,7 @@ QUEUES_MAX = 400
 SITE = "site"
 QUOTA = "quota"
 QUOTAS_MAX = 10_000
+WAY_MAX = 16
 PROJECT = "project"
 
 
@@ -139,6 +140,13 @@ def served(used: Mapping[ProjectId, int], owners: Mapping[ProjectId, str]) -> di
         if owners.get(project):
             counted[of_institution(owners[project])] += card_ms
     return dict(counted)
+
+
+def gives_way(live: Attempt | None) -> int:
+    """Return 1 for an attempt that may be stopped to make room for another, 2 while it is, else 0."""
+    if live is None:
+        return 0
+    return 2 if live.making_room else int(live.gives_way)
 
 
 def institution_of(text: str | None) -> str:

@@ -38,7 +38,8 @@ def show_job(job: Job, screen: Console) -> None:
         screen.print(f"reason: {job.reason}", soft_wrap=True)
     cards = ", ".join(job.accelerators) or "no accelerator"
     asked = f"{job.num_nodes} node(s), {cards} on each"
-    screen.print(f"project {job.project}, by {job.by}; {asked}; priority {job.priority}")
+    may_stop = ", preemptible" if job.preemptible else ""
+    screen.print(f"project {job.project}, by {job.by}; {asked}; priority {job.priority}{may_stop}")
     finished = f", finished {local(job.finished)}" if job.finished else ""
     screen.print(f"submitted {local(job.submitted)}{finished}; charge {money(job.charge)}")
     conditions = job.conditions

@@ -61,11 +61,15 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one snapshot may hold; `running` is for each pool, those that end first."""
+    """How much one snapshot may hold; `running` is for each pool, those that end first.
+
+    `may_give_way` is for all pools together, of each at most 16 and those that began last.
+    """
 
     due: int = 1000
     queue: int = 1000
     running: int = 256
+    may_give_way: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Snapshot:
 
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
+    `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `quotas` are all that there are, and only where there are any, `holdings` what each project holds.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
     institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
@@ -86,6 +91,8 @@ class Snapshot:
     statuses: Mapping[str, SiteStatus]
     use: tuple[PoolUse, ...] = ()
     running: tuple[Running, ...] = ()
+    may_give_way: tuple[JobRow, ...] = ()
+    clearing: tuple[PoolUse, ...] = ()
     served: Mapping[str, int] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()

@@ -59,6 +59,16 @@ class Accounts:
         chips = {view.accelerator for view in views}
         return tuple(sorted(chip for chip in chips if bars >> self._flavour.get(chip, _UNNAMED) & 1))
 
+    def beyond(self, project: ProjectId, chip: str) -> bool:
+        """True if a project's institution holds more of an accelerator than it is promised, and of all."""
+        owner = self._owners.get(project, "")
+        quota = self._quotas.get(f"{INSTITUTION}/{owner}", _NONE)
+        promised = {each.accelerator: each.nominal for each in quota.allotments}
+        return all(
+            self._held[INSTITUTION, owner, each] > promised.get(each, 0)
+            for each in (ANY, chip if chip in self._flavour else "")
+        )
+
     def told(self, project: ProjectId, chips: Sequence[str]) -> tuple[str, str]:
         """Return a code and a sentence for a job that its quotas keep waiting, whatever it asked for."""
         owner = self._owners.get(project, "")

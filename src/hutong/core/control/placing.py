@@ -1,12 +1,13 @@
 """Placing queued jobs: where each starts, the money held for it, its receipt; or why it waits."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hutong.core.book.money import HoldChange
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
+from hutong.core.control.preemption import make_room
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money
 from hutong.core.kernel.errors import Broken
@@ -17,8 +18,16 @@ from hutong.core.work.facts import Placed, Waiting
 from hutong.core.work.fold import Attempt
 
 
-def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> tuple[tuple[str, bytes], ...]:
-    """Place queued jobs, in the order of their keys, as far as pools and money are there; return the pages.
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What placing the queue led to beside the facts of its jobs: pages, and running jobs to be stopped."""
+
+    pages: tuple[tuple[str, bytes], ...] = ()
+    stopped: tuple[Draft, ...] = ()
+
+
+def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> Placing:
+    """Place queued jobs, in the order of their keys, as far as pools and money are there, and make room.
 
     A job that cannot be placed is told why not, if that is news. A project in debt gets nothing placed; one
     that pays its debt back in this turn, nothing yet. What breaks about one job must not keep the others
@@ -26,7 +35,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
     """
     able = [draft for draft in drafts if not _barred(draft)]
     if not able:
-        return ()
+        return Placing()
     queue = Queue(able, desk.grounds, desk.page(), desk)
     answers: list[tuple[Draft, Ticket]] = []
     placed: set[int] = set()
@@ -61,10 +70,10 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
                 ),
             )
         )
-    for job, draft in enumerate(able):
-        if job not in placed:
-            _wait(draft, *queue.why_not(job))
-    return _keep(queue, desk.grounds, answers)
+    left = [job for job in range(len(able)) if job not in placed]
+    for job in left:
+        _wait(able[job], *queue.why_not(job))
+    return Placing(_keep(queue, desk.grounds, answers), tuple(make_room(left, queue, desk)))
 
 
 def _barred(draft: Draft) -> bool:
@@ -128,6 +137,7 @@ def _fact(attempt: Attempt) -> Placed:
         pue_milli=attempt.pue_milli,
         tdp_w=attempt.tdp_w,
         run_ms=attempt.run_ms,
+        preemptible=attempt.preemptible,
     )
 
 

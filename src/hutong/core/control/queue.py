@@ -9,6 +9,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.rules import Rules
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
@@ -17,7 +18,7 @@ from hutong.core.placement.board import Class, Shelves, make_board
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
-from hutong.core.placement.quotas import bars_of
+from hutong.core.placement.quotas import bars_of, borrows
 from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -181,6 +182,34 @@ class Queue:
             self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
         before[:] = now
 
+    def in_line(self, jobs: Sequence[int]) -> list[int]:
+        """Return waiting jobs in the order in which the pass, as it stands, would look at them."""
+        return sorted(jobs, key=self._rank)
+
+    def _rank(self, job: int) -> tuple[bool, int, int, int]:
+        arrays = self._arrays
+        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
+        own, above = int(arrays.accounts[account, c.NORMALISED]), int(arrays.accounts[account, c.PARENT])
+        first = int(arrays.accounts[above, c.NORMALISED]) if above >= 0 else own
+        return self.borrows(job), first, own, job
+
+    def beyond(self, project: ProjectId, chip: str) -> bool:
+        """True if a project's institution holds more of an accelerator than it is promised."""
+        return self._accounts.beyond(project, chip)
+
+    def borrows(self, job: int) -> bool:
+        """True if a job would be beyond what its institution is promised, wherever it went."""
+        arrays = self._arrays
+        return bool(arrays.state[c.QUOTAS]) and borrows(arrays, int(arrays.jobs[job, c.LANE]))
+
+    def pools_for(self, job: int) -> list[int]:
+        """Return the pools that could take a job if cards were free, the better ones first."""
+        judged = self.judged[self.question_of[job]]
+        able = np.flatnonzero((judged.refusal == Refusal.NONE) & (judged.per_node > 0)).tolist()
+        bars = set(self._barred_now(job))
+        able = [pool for pool in able if self.views[pool].accelerator not in bars]
+        return sorted(able, key=lambda pool: (-int(judged.base[pool]), pool))
+
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
         kernel.undo(self._arrays, job)
@@ -215,15 +244,22 @@ class Queue:
 
     def _barred_all(self, job: int) -> tuple[str, ...]:
         """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
+        barred = self._barred_now(job)
+        asked = {view.accelerator for view in self._asked(job)}
+        return barred if barred and len(barred) == len(asked) else ()
+
+    def _barred_now(self, job: int) -> tuple[str, ...]:
+        """Return the accelerators among those that a job asks for of which quotas now leave it none."""
         if not self._arrays.state[c.QUOTAS]:
             return ()
         if self._bars is None:
             self._bars = np.zeros(len(self._arrays.lanes), np.int64)
             bars_of(self._arrays, np.arange(len(self._bars)), self._bars)
+        return self._accounts.chips_of(int(self._bars[self._arrays.jobs[job, c.LANE]]), self._asked(job))
+
+    def _asked(self, job: int) -> list[PoolView]:
         able = self.judged[self.question_of[job]].per_node > 0
-        asked = [view for view, is_able in zip(self.views, able.tolist(), strict=True) if is_able]
-        barred = self._accounts.chips_of(int(self._bars[self._arrays.jobs[job, c.LANE]]), asked)
-        return barred if barred and len(barred) == len({view.accelerator for view in asked}) else ()
+        return [view for view, is_able in zip(self.views, able.tolist(), strict=True) if is_able]
 
     def _explain(self, question: int) -> tuple[str, str]:
         if not self.views:

@@ -26,6 +26,7 @@ def plan_attempt(
         tdp_w=ACCELERATORS[view.accelerator].tdp_w if view.accelerator in ACCELERATORS else 0,
         placed_ms=now_ms,
         run_ms=spec.max_duration_s * 1000,
+        preemptible=spec.preemptible,
     )
 
 

@@ -35,11 +35,12 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
         for draft in drafts
         if draft.job.state is JobState.QUEUED and not draft.backs_off and draft.job.id not in broken
     ]
-    pages = place_all(sorted(waiting, key=in_line), desk, broken)
+    placing = place_all(sorted(waiting, key=in_line), desk, broken)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
     written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
-    return Outcome(written, tuple(broken.items()), repayments, pages)
+    stopped = tuple(draft.outcome() for draft in placing.stopped)
+    return Outcome(written + stopped, tuple(broken.items()), repayments, placing.pages)
 
 
 def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, str]) -> None:

@@ -38,32 +38,49 @@ def tally(a: Arrays) -> None:
 
 
 @compiled
-def refuses(a: Arrays, account: int, flavour: int, need: int) -> bool:
-    """True if an account may not hold so many more cards of a flavour.
+def root_of(a: Arrays, account: int) -> int:
+    """Return the account at the top: an institution, or a project without one."""
+    while a.accounts[account, c.PARENT] >= 0:
+        account = a.accounts[account, c.PARENT]
+    return account
 
-    Either it would have more than it or one above it may, or it would borrow what is kept back for others.
-    """
+
+@compiled
+def over(a: Arrays, account: int, flavour: int, need: int) -> bool:
+    """True if with so many more cards of a flavour an account, or one above it, had more than it may."""
     while account >= 0:
-        held = a.quotas[account, flavour, c.CARDS_HELD]
-        if held + need > a.quotas[account, flavour, c.CEILING]:
+        if a.quotas[account, flavour, c.CARDS_HELD] + need > a.quotas[account, flavour, c.CEILING]:
             return True
-        above = a.accounts[account, c.PARENT]
-        if above < 0 and held + need > a.quotas[account, flavour, c.NOMINAL]:
-            own = max(0, a.quotas[account, flavour, c.KEPT_BACK] - held)
-            left = a.flavours[flavour, c.FLAVOUR_FREE] - need
-            if left < a.flavours[flavour, c.FLAVOUR_KEPT] - own:
-                return True
-        account = above
+        account = a.accounts[account, c.PARENT]
     return False
 
 
 @compiled
+def within(a: Arrays, root: int, flavour: int, need: int) -> bool:
+    """True if with so many more cards of a flavour an institution had no more than it is promised."""
+    return bool(a.quotas[root, flavour, c.CARDS_HELD] + need <= a.quotas[root, flavour, c.NOMINAL])
+
+
+@compiled
+def kept_from(a: Arrays, root: int, flavour: int, need: int) -> bool:
+    """True if so many cards of a flavour cannot be taken without what is kept back for others."""
+    own = max(0, a.quotas[root, flavour, c.KEPT_BACK] - a.quotas[root, flavour, c.CARDS_HELD])
+    others = a.flavours[flavour, c.FLAVOUR_KEPT] - own
+    return bool(others > 0 and a.flavours[flavour, c.FLAVOUR_FREE] - need < others)
+
+
+@compiled
 def barred(a: Arrays, lane: int) -> int:
-    """Return the flavours that a lane's jobs may not have now, as bits; all that they ask for: it waits."""
+    """Return the flavours that a lane's jobs may not have now, as bits."""
     lane_class, account, found = a.lanes[lane, c.LANE_CLASS], a.lanes[lane, c.ACCOUNT], 0
+    root = root_of(a, account)
     for flavour in range(1, a.flavours.shape[0]):
         need = a.least[lane_class, flavour]
-        if need < c.NEVER and (refuses(a, account, 0, need) or refuses(a, account, flavour, need)):
+        if need == c.NEVER:
+            continue
+        promised = within(a, root, 0, need) or within(a, root, flavour, need)
+        kept = kept_from(a, root, 0, need) or kept_from(a, root, flavour, need)
+        if over(a, account, 0, need) or over(a, account, flavour, need) or (kept and not promised):
             found |= 1 << flavour
     return found
 
@@ -71,14 +88,10 @@ def barred(a: Arrays, lane: int) -> int:
 @compiled
 def borrows(a: Arrays, lane: int) -> bool:
     """True if the next job of a lane would be beyond what its institution is promised, wherever it went."""
-    root = a.lanes[lane, c.ACCOUNT]
-    while a.accounts[root, c.PARENT] >= 0:
-        root = a.accounts[root, c.PARENT]
+    root = root_of(a, a.lanes[lane, c.ACCOUNT])
     for flavour in range(a.flavours.shape[0]):
         need = a.least[a.lanes[lane, c.LANE_CLASS], flavour]
-        if need < c.NEVER and (
-            a.quotas[root, flavour, c.CARDS_HELD] + need <= a.quotas[root, flavour, c.NOMINAL]
-        ):
+        if need < c.NEVER and within(a, root, flavour, need):
             return False
     return True
 

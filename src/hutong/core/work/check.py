@@ -74,6 +74,7 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
         network=top.flag("network"),
         priority=top.whole("priority", -1000, 1000, needs.priority),
         retry=needs.retry,
+        preemptible=top.flag("preemptible") or needs.preemptible,
         wish=_read_wish(top, needs.max_hourly_cost_micro, kind),
     )
     faults.settle()

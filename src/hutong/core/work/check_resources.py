@@ -41,12 +41,12 @@ class Needs:
     priority: int = 0
     max_hourly_cost_micro: int | None = None
     retry: Retry = field(default_factory=Retry)
+    preemptible: bool = False
 
 
 def read_needs(top: Table, known: Catalogue) -> Needs:
     """Return the needs of each node from the `resources` block of a job."""
     table = top.table("resources", w.RESOURCES)
-    _refuse_spot(table)
     cpus, memory_bytes = _read_cpus(table), _read_memory(table)
     asks, ordered = _read_asks(table, known)
     if not asks:
@@ -61,12 +61,14 @@ def read_needs(top: Table, known: Catalogue) -> Needs:
         table.whole("priority", -1000, 1000, 0),
         _read_cost(table),
         _read_retry(table),
+        preemptible=table.flag("use_spot"),
     )
 
 
 def _refuse_spot(table: Table) -> None:
     if table.flag("use_spot"):
-        table.faults.add(table.at("use_spot"), "there is no spot class yet", "leave it out or write false")
+        hint = "preemptible: true for the whole job"
+        table.faults.add(table.at("use_spot"), "an alternative cannot be preemptible by itself", hint)
 
 
 def _read_cpus(table: Table) -> int:

@@ -13,7 +13,8 @@ _INNER = "leave it out: SkyPilot writes it for itself"
 
 _TOP = (
     "name", "type", "num_nodes", "nodes", "resources", "envs", "secrets", "workdir", "inputs", "outputs",
-    "ports", "setup", "run", "max_duration", "grace", "network", "priority", "placement",
+    "ports", "setup", "run", "max_duration", "grace", "network", "priority", "preemptible",
+    "placement",
 )  # fmt: skip
 _RESOURCES = (
     "accelerators", "cpus", "memory", "any_of", "ordered", "use_spot", "ports", "priority",
@@ -49,7 +50,6 @@ TOP = Vocabulary(
         "execution": _ONE_FILE,
         "project": "the project is named beside the file when the job is submitted",
         "queue": "there is one queue: use priority",
-        "preemptible": "jobs are not preempted yet: leave it out",
         "commands": f"put the lines in run, as one text; or {_DSTACK}",
         **dict.fromkeys(("python", "files", "repos", "retry", "working_dir", "port"), _DSTACK),
         **dict.fromkeys(

@@ -66,7 +66,10 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An attempt was planned: where, at what price, how long at most (0: no end). The receipt says why."""
+    """An attempt was planned: where, at what price, how long at most (0: no end). The receipt says why.
+
+    One that is `preemptible` may be stopped to make room for another.
+    """
 
     kind: ClassVar[str] = "placed"
     attempt: int
@@ -79,6 +82,7 @@ class Placed:
     pue_milli: int
     tdp_w: int
     run_ms: int = field(default=0, metadata=LATE)
+    preemptible: bool = field(default=False, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

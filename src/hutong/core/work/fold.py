@@ -22,6 +22,8 @@ from hutong.core.work.states import (
     JobState,
 )
 
+_STOPPING_MS = 120_000  # about what a stop takes: its way to the site, the usual grace, a report
+
 _ORDER = {state: rank for rank, state in enumerate(JOB_STATE_OF)}
 
 
@@ -66,12 +68,25 @@ class Attempt:
     checkpoint_coming: bool = False
     checkpoint: str = ""
     run_ms: int = 0
+    preemptible: bool = False
 
     @property
     def until_ms(self) -> int | None:
-        """When the attempt is expected to end, by its walltime; None if it has none."""
+        """When the attempt is expected to end, by its walltime (None without one); soon, if it is stopped."""
+        if self.stop_sent_ms:
+            return self.stop_sent_ms + _STOPPING_MS
         began_ms = self.started_seen_ms or self.dispatched_ms or self.placed_ms
         return began_ms + self.run_ms if self.run_ms else None
+
+    @property
+    def gives_way(self) -> bool:
+        """True while it might be stopped to make room for another."""
+        return self.preemptible and not self.stop_sent_ms and not self.over
+
+    @property
+    def making_room(self) -> bool:
+        """True from when it is stopped for another until it has ended."""
+        return self.stop_category is Category.PREEMPTED and not self.over
 
     @property
     def over(self) -> bool:
@@ -266,6 +281,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         tdp_w=event.tdp_w,
         placed_ms=at_ms,
         run_ms=event.run_ms,
+        preemptible=event.preemptible,
     )
     attempts = (*job.attempts, attempt)
     return changed(

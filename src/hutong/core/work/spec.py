@@ -79,7 +79,8 @@ class JobSpec:
     """A job as accepted. Secrets appear by name only; their values travel with the start command.
 
     `outputs` is a folder under the job's work folder whose files are kept, by content, when an attempt ends.
-    `network` says whether the job may reach anything beyond itself; services always may.
+    `network` says whether the job may reach anything beyond itself; services always may. A `preemptible` job
+    may be stopped to make room for another, and goes back to the queue.
     """
 
     name: str
@@ -101,3 +102,4 @@ class JobSpec:
     wish: Wish = field(default_factory=Wish)
     images: tuple[tuple[str, str], ...] = ()
     deployment: str = ""
+    preemptible: bool = field(default=False, metadata=LATE)

@@ -77,6 +77,8 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
                 running=tuple(_ends_first(live, limits.running)) if queue else (),
+                may_give_way=_may_give_way(running, limits.may_give_way) if queue else (),
+                clearing=_clearing(running) if queue else (),
                 served={
                     name: self._served_by(name, now_ms)
                     for name in names({each: owners[each] for each in projects})
@@ -200,6 +202,31 @@ def _holdings(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[Holding, ...]:
     for row, attempt in running:
         held[row.project, attempt.site, attempt.pool] += attempt.cards
     return tuple(Holding(*name, cards) for name, cards in sorted(held.items()))
+
+
+def _may_give_way(running: Iterable[tuple[JobRow, Attempt]], most: int) -> tuple[JobRow, ...]:
+    """Return, of each pool, the jobs that may be stopped and began last."""
+    by_pool: dict[tuple[str, str], list[tuple[int, JobId, JobRow]]] = {}
+    for row, attempt in running:
+        if attempt.gives_way:
+            by_pool.setdefault((attempt.site, attempt.pool), []).append(
+                (attempt.dispatched_ms, row.job.id, row)
+            )
+    shown = []
+    for found in by_pool.values():
+        found.sort(key=lambda each: each[:2], reverse=True)
+        shown += [(place, name, row) for place, (_, name, row) in enumerate(found[: rules.WAY_MAX])]
+    first = sorted(shown, key=lambda each: each[:2])[:most]
+    return tuple(sorted((row for _, _, row in first), key=lambda row: row.job.id))
+
+
+def _clearing(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[PoolUse, ...]:
+    """Return the cards of each pool that are being freed to make room."""
+    cards: Counter[tuple[str, str]] = Counter()
+    for _, attempt in running:
+        if attempt.making_room:
+            cards[attempt.site, attempt.pool] += attempt.cards
+    return tuple(PoolUse(*name, count) for name, count in sorted(cards.items()))
 
 
 def _ends_first(live: Sequence[tuple[Attempt, JobId]], most: int) -> Iterator[Running]:

@@ -56,6 +56,7 @@ def _job_fields(
         "reason": job.reason,
         "by": job.by,
         "priority": spec.priority,
+        "preemptible": spec.preemptible,
         "num_nodes": spec.num_nodes,
         "accelerators": asks(spec),
         "submitted": rfc3339(job.submitted_ms),

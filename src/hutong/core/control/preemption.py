@@ -1,0 +1,163 @@
+"""Making room: which running jobs are stopped for one that waits, with the least work lost.
+
+Only what its owner declared `preemptible` is ever stopped. Such a job gives way
+to any job that is not preemptible;
+to a preemptible one of a larger priority of its own project;
+to a preemptible one within what its institution is promised, if its own institution is beyond its promise.
+
+What is lost is taken as the cards times the time since the attempt began, or, of a job that has left a
+checkpoint before, times its grace at most: it saves again when it is told to stop. A job that was stopped
+often is left alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hutong.core.book.snapshot import JobRow
+from hutong.core.control.desk import Desk
+from hutong.core.control.draft import Draft
+from hutong.core.control.metering import hold_target_micro
+from hutong.core.control.queue import Queue
+from hutong.core.control.terms import plan_attempt
+from hutong.core.work.facts import StopSent
+from hutong.core.work.fold import Attempt
+from hutong.core.work.states import Category
+
+WAITERS_MAX = 32
+"""For how many waiting jobs a turn looks for room."""
+
+STOPS_MAX = 4
+"""How often a job is stopped to make room for others."""
+
+REASON = "makes room for a job that goes before it"
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A running job that may be stopped, and what would be lost: card-milliseconds."""
+
+    row: JobRow
+    attempt: Attempt
+    lost_card_ms: int
+    beyond: bool
+
+
+def make_room(waiting: Sequence[int], queue: Queue, desk: Desk) -> list[Draft]:
+    """Stop what must be stopped so that waiting jobs, the first in line first, can start; return what is.
+
+    A job for which enough is free or being freed already waits for that. Nothing is stopped for a job that
+    could not be paid for, or not without stopping more than is there.
+    """
+    by_pool = _victims(queue, desk)
+    if not by_pool:
+        return []
+    room = _Room(queue, desk)
+    stopped: list[Draft] = []
+    for job in queue.in_line(waiting)[:WAITERS_MAX]:
+        if not _payable(queue, desk, job):
+            continue
+        found = room.best(job, by_pool)
+        for victim in found:
+            stopped.append(_stop(victim, desk))
+            by_pool[victim.attempt.site, victim.attempt.pool].remove(victim)
+    return stopped
+
+
+class _Room:
+    """Cards of each pool that are free or being freed, less what the jobs so far count on."""
+
+    def __init__(self, queue: Queue, desk: Desk) -> None:
+        self._queue = queue
+        clearing = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
+        self._left = [
+            free + clearing.get((view.site, view.pool), 0)
+            for free, view in zip(queue.free, queue.views, strict=True)
+        ]
+
+    def best(self, job: int, by_pool: dict[tuple[str, str], list[Victim]]) -> list[Victim]:
+        """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
+        best: tuple[int, int, list[Victim]] | None = None
+        for pool in self._queue.pools_for(job):
+            need = self._queue.cards(job, pool) - self._left[pool]
+            if need <= 0:
+                self._left[pool] -= self._queue.cards(job, pool)
+                return []
+            view = self._queue.views[pool]
+            able = [each for each in by_pool.get((view.site, view.pool), ()) if self._yields(job, each)]
+            chosen = _least_loss(able, need)
+            lost = sum(each.lost_card_ms for each in chosen)
+            if chosen and (best is None or lost < best[0]):
+                best = (lost, pool, chosen)
+        if best is None:
+            return []
+        _, pool, chosen = best
+        self._left[pool] += sum(each.attempt.cards for each in chosen) - self._queue.cards(job, pool)
+        return chosen
+
+    def _yields(self, job: int, victim: Victim) -> bool:
+        waiter = self._queue.drafts[job].row
+        if not waiter.spec.preemptible:
+            return True
+        if waiter.project == victim.row.project:
+            return waiter.spec.priority > victim.row.spec.priority
+        return victim.beyond and not self._queue.borrows(job)
+
+
+def _least_loss(able: Sequence[Victim], need: int) -> list[Victim]:
+    """Return victims with so many cards between them: the cheapest by card first, and none in vain."""
+    chosen: list[Victim] = []
+    cards = 0
+    for victim in sorted(able, key=lambda each: (each.lost_card_ms // each.attempt.cards, each.row.job.id)):
+        if cards >= need:
+            break
+        chosen.append(victim)
+        cards += victim.attempt.cards
+    if cards < need:
+        return []
+    for victim in sorted(chosen, key=lambda each: -each.lost_card_ms):
+        if cards - victim.attempt.cards >= need:
+            chosen.remove(victim)
+            cards -= victim.attempt.cards
+    return chosen
+
+
+def _victims(queue: Queue, desk: Desk) -> dict[tuple[str, str], list[Victim]]:
+    found: dict[tuple[str, str], list[Victim]] = defaultdict(list)
+    decided = {row.job.id for row in desk.snapshot.due}  # a job has one part in an outcome
+    for row in desk.snapshot.may_give_way:
+        attempt = row.job.live
+        if attempt is None or not attempt.gives_way or row.job.cancel_by or row.job.id in decided:
+            continue
+        if row.job.restarts_of(Category.PREEMPTED) >= STOPS_MAX:
+            continue
+        lost = attempt.cards * _lost_ms(row, attempt, desk.now_ms)
+        beyond = queue.beyond(row.project, attempt.accelerator)
+        found[attempt.site, attempt.pool].append(Victim(row, attempt, lost, beyond))
+    return found
+
+
+def _lost_ms(row: JobRow, attempt: Attempt, now_ms: int) -> int:
+    began_ms = attempt.started_seen_ms or attempt.dispatched_ms or now_ms
+    ran_ms = max(0, now_ms - began_ms)
+    saves = any(earlier.checkpoint for earlier in row.job.attempts)
+    return min(ran_ms, row.spec.grace_s * 1000) if saves else ran_ms
+
+
+def _payable(queue: Queue, desk: Desk, job: int) -> bool:
+    """True if the money for some pool that a job could run in can be held now."""
+    draft = queue.drafts[job]
+    for pool in queue.pools_for(job)[:1]:
+        cards = queue.cards(job, pool)
+        attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+        amount = hold_target_micro(draft.row.spec, attempt, 0, desk.rules.hold_ms)
+        return desk.plan_hold(draft.row.project, amount) is not None
+    return False
+
+
+def _stop(victim: Victim, desk: Desk) -> Draft:
+    draft = Draft(victim.row, desk)
+    draft.add(StopSent(victim.attempt.number, Category.PREEMPTED, REASON))
+    draft.command(draft.job.key(victim.attempt), victim.attempt.site, "stop")
+    draft.due_ms = desk.now_ms  # what it was due for before is looked at by the next turn
+    return draft
