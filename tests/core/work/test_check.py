@@ -95,6 +95,7 @@ def test_a_whole_job_is_read() -> None:
                 "latency_class": "offline",
                 "sites": {"allow": ["bj-*"], "deny": ["bj-old"]},
                 "start_before": "2h",
+                "defer": "90m",
                 "on_centre_loss": "wait",
             },
         },
@@ -111,6 +112,7 @@ def test_a_whole_job_is_read() -> None:
         120,
     )
     assert spec.retry == Retry(3, (33, 75))
+    assert spec.wish.defer_s == 5400
     assert (spec.wish.allow, spec.wish.deny, spec.wish.start_before_s) == (("bj-*",), ("bj-old",), 7200)
     assert spec.wish.max_hourly_cost_micro == 120_000_000
     assert spec.wish.objective == "greenest"
@@ -360,6 +362,7 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ),
         ({"placement": {"centres": {"deny": [1]}}}, "/placement/centres/deny/0", "any ending"),
         ({"placement": {"start_before": 0}}, "/placement/start_before", "between 1s"),
+        ({"placement": {"defer": "31d"}}, "/placement/defer", "between 0s"),
     ],
 )
 def test_a_fault_is_named_by_place_with_what_would_be_right(

@@ -1,10 +1,12 @@
 """The turn's working papers: cards and money still free after what this turn has already decided."""
 
 from dataclasses import replace
+from functools import cached_property
 
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.capacity.sites import Site
+from hutong.core.control.deferral import Outlook
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
@@ -39,6 +41,11 @@ class Desk:
     def site(self, site: str) -> Site | None:
         """Return a site of the registry."""
         return self._sites.get(site)
+
+    @cached_property
+    def outlook(self) -> Outlook:
+        """The hours to come, as they look when it is asked for the first time."""
+        return Outlook(self.grounds, self.page())
 
     def page(self) -> Page:
         """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from hutong.core.book.snapshot import Absence
+from hutong.core.control.deferral import Later, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.retries import back_off_ms, judge
@@ -24,8 +25,22 @@ def advance(draft: Draft) -> None:
 
 
 def _accepted(draft: Draft) -> None:
-    if not _cancel_waiting(draft):
-        draft.add(Queued())
+    if _cancel_waiting(draft):
+        return
+    later = _later(draft)
+    draft.add(Queued(wait_ms=later.start_ms - draft.desk.now_ms if later else 0))
+    if later:
+        draft.add(Waiting("greener", later.text))
+
+
+def _later(draft: Draft) -> Later | None:
+    """Return when a job that may be deferred had better start; None for now."""
+    desk, spec = draft.desk, draft.row.spec
+    latest = latest_ms(spec, draft.job.submitted_ms)
+    if latest <= desk.now_ms or desk.blind:
+        return None
+    policy = desk.rules.policy(spec.wish.objective)
+    return desk.outlook.best_start(spec, policy, spec.max_duration_s * 1000, latest)
 
 
 def _held(draft: Draft) -> None:

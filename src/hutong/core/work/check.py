@@ -238,5 +238,6 @@ def _read_wish(top: Table, max_hourly_cost_micro: int | None, kind: JobType) -> 
         allow=allow,
         deny=deny,
         start_before_s=start_before_s or None,
+        defer_s=table.seconds("defer", 0, MOST_DURATION_S, 0),
         max_hourly_cost_micro=max_hourly_cost_micro,
     )

@@ -21,7 +21,8 @@ class Submitted:
 class Queued:
     """Admitted, or back in the queue: `reason` is empty the first time.
 
-    `wait_ms` is the back-off that comes first: so long after this fact the job stands in the queue.
+    `wait_ms` is what comes first, a back-off or hours that are not green: so long after this fact the job
+    stands in the queue.
     """
 
     kind: ClassVar[str] = "queued"

@@ -230,11 +230,12 @@ def _live(job: Job, number: int, event: object) -> Attempt:
 def _(event: f.Queued, job: Job, at_ms: int) -> Job:
     if not event.reason:
         _require(job.state is JobState.ACCEPTED, job, event)
-        return changed(job, state=JobState.QUEUED, queued_ms=at_ms)
-    _require(job.state is JobState.FINISHING, job, event)
-    counts = dict(job.restarts)
-    counts[event.category] = counts.get(event.category, 0) + 1
-    restarts = tuple(sorted(counts.items()))
+        restarts = job.restarts
+    else:
+        _require(job.state is JobState.FINISHING, job, event)
+        counts = dict(job.restarts)
+        counts[event.category] = counts.get(event.category, 0) + 1
+        restarts = tuple(sorted(counts.items()))
     _require(event.wait_ms >= 0, job, event)
     ready_ms = at_ms + event.wait_ms
     retry_ms = ready_ms if event.wait_ms else 0

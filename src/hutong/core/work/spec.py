@@ -47,7 +47,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Where the user would like the job to run; it narrows the choice and never widens it."""
+    """Where the user would like the job to run; it narrows the choice and never widens it.
+
+    A job may start up to `defer_s` after its submission where later hours suit its objective better.
+    """
 
     objective: str = "balanced"
     latency_class: str = "batch"
@@ -55,6 +58,7 @@ class Wish:
     deny: tuple[str, ...] = ()
     start_before_s: int | None = None
     max_hourly_cost_micro: int | None = None
+    defer_s: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
