@@ -40,7 +40,7 @@ class City:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What the jobs of a run cost and used, by the figures of the pools that they ran in.
+    """What the jobs of a run cost and used, also for work that was undone, by the pools that they ran in.
 
     Energy is cards x the model's TDP x PUE x time, the model of `core.energy.account`; carbon is by the hour
     of the day of each site's supply, location-based.
@@ -75,12 +75,14 @@ def scores_of(city: City, policy: Policy, latency_class: str = "batch") -> Score
 def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
     """Return what a run cost; its clock began at `start_ms`, UTC."""
     cost = energy = carbon = green = 0.0
+    held = run.attempts
     for at, (site, pool) in enumerate(city.pools):
-        here = run.pool == at
-        cards, ran_s = trace.cards[here], trace.run_s[here]
+        here = held.pool == at
+        cards, began_s = trace.cards[held.job[here]], held.start_s[here]
+        ran_s = held.end_s[here] - began_s
         tdp_w = ACCELERATORS[pool.accelerator].tdp_w if pool.accelerator in ACCELERATORS else 0
         watts = cards * tdp_w * pool.pue_milli / 1000
-        hours = seconds_by_hour(run.start_s[here] + start_ms // 1000, ran_s)
+        hours = seconds_by_hour(began_s + start_ms // 1000, ran_s)
         kwh = (watts @ hours) / 3.6e6
         cost += float((cards * ran_s).sum()) / 3600 * pool.price_micro_per_card_hour / 1e6
         energy += float(kwh.sum())

@@ -14,11 +14,11 @@ from hutong.sim.world import Run, World
 
 
 def run(world: World) -> Run:
-    """Run the world to its end, as `sim.world.run` does with known lengths."""
+    """Run the world to its end, as `sim.world.run` does with known lengths and without outages."""
     trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
     _run(world.board, trace.submit_s, trace.run_s, start_s, pool)
-    return Run(start_s, pool)
+    return Run(start_s, pool, np.where(start_s < 0, -1, start_s + trace.run_s))
 
 
 @compiled

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
+from hutong.sim import faults
 from hutong.sim.measures import Measures
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run
@@ -33,7 +34,7 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
     at = np.linspace(0, end_s, _POINTS)
     used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
     waits = [(name, waiting(trace, run, at)) for name, _, run in runs]
-    spread = [(name, _quantiles(run.start_s - trace.submit_s)) for name, _, run in runs]
+    spread = [(name, _quantiles(run.waited_s(trace.submit_s))) for name, _, run in runs]
     head = "".join(
         f"<th>{each}</th>" for each in ("rules", "completion s", "wait s", "p99 s", "used", "Jain")
     )
@@ -60,12 +61,15 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
 
 def in_use(trace: Trace, run: Run, at: Floats) -> Floats:
     """Return how many cards are in use at each moment."""
-    return _level(run.start_s, run.start_s + trace.run_s, trace.cards, at)
+    held = run.attempts
+    return _level(held.start_s, held.end_s, trace.cards[held.job], at)
 
 
 def waiting(trace: Trace, run: Run, at: Floats) -> Floats:
     """Return how many jobs wait at each moment."""
-    return _level(trace.submit_s, run.start_s, np.ones(len(trace), np.int64), at)
+    held, cut = run.attempts, run.cut
+    begin = np.concatenate([trace.submit_s, cut[:, faults.END]])
+    return _level(begin, held.start_s, np.ones(len(begin), np.int64), at)
 
 
 def _level(

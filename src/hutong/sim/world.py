@@ -5,9 +5,10 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 """
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from hutong.core.placement import kernel
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.sim import faults
+from hutong.sim.faults import Absences, Outage
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
@@ -36,17 +39,56 @@ class Cluster:
         return sum(nodes * cards for nodes, cards in zip(self.nodes, self.cards_per_node, strict=True))
 
 
+class Attempts(NamedTuple):
+    """Every time that a job of a run held cards, one entry each, in no order; seconds."""
+
+    job: Ints
+    pool: Ints
+    start_s: Ints
+    end_s: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of each job of a trace: when it started (seconds, -1: never) and in which pool."""
+    """What became of each job of a trace: its last attempt's start, end and pool.
+
+    Times are seconds, -1: never. `cut` has a row for each attempt that a fault cut short, in order of time;
+    its columns are named in `sim.faults`.
+    """
 
     start_s: Ints
     pool: Ints
+    finish_s: Ints
+    cut: Ints = field(default_factory=lambda: np.zeros((0, faults.CUT_COLUMNS), np.int64))
 
     @property
     def digest(self) -> str:
         """A hash of every action: equal runs placed the same jobs at the same times in the same pools."""
-        return sha256(self.start_s.tobytes() + self.pool.tobytes()).hexdigest()
+        return sha256(self.start_s.tobytes() + self.pool.tobytes() + self.cut.tobytes()).hexdigest()
+
+    @property
+    def restarts(self) -> Ints:
+        """How often each job was cut short."""
+        return np.bincount(self.cut[:, faults.JOB], minlength=len(self.start_s)).astype(np.int64)
+
+    @property
+    def attempts(self) -> Attempts:
+        """All attempts, those that were cut short first."""
+        ran = np.flatnonzero(self.start_s >= 0)
+        last = (ran, self.pool[ran], self.start_s[ran], self.finish_s[ran])
+        cut = self.cut[:, [faults.JOB, faults.POOL, faults.START, faults.END]].T
+        return Attempts(*(np.concatenate(pair) for pair in zip(cut, last, strict=True)))
+
+    def lost_card_s(self, cards: Ints) -> int:
+        """Return the card-seconds of work that had to be done again; `cards` are those of each job."""
+        return int((self.cut[:, faults.LOST] * cards[self.cut[:, faults.JOB]]).sum())
+
+    def waited_s(self, submit_s: Ints) -> Ints:
+        """Return how long each job was in the queue, before its first start and between attempts."""
+        held = np.zeros(len(self.start_s), np.int64)
+        np.add.at(held, self.cut[:, faults.JOB], self.cut[:, faults.END] - self.cut[:, faults.START])
+        found: Ints = self.start_s - submit_s - held
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +204,18 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
 
 
-def run(world: World, predictor: Predictor | None = None) -> Run:
+def run(
+    world: World,
+    predictor: Predictor | None = None,
+    outages: Sequence[Outage] = (),
+    checkpoint_s: int = 0,
+) -> Run:
     """Run the world to its end: for every moment, the facts of that moment, then one pass.
 
     With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
-    place among the shortest, is guessed when it is submitted.
+    place among the shortest, is guessed when it is submitted. What an outage kills goes back to its place in
+    the queue, with the work since its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job
+    for which nodes never come back does not end. Raises Refused for an outage that does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
@@ -175,8 +224,10 @@ def run(world: World, predictor: Predictor | None = None) -> Run:
     ends: list[tuple[int, int]] = []
     arrived, count = 0, len(trace)
     minds = _Minds(world, predictor) if predictor else None
-    while ends or arrived < count:
-        now_s = min(submit_s[arrived], ends[0][0]) if ends else submit_s[arrived]
+    absences = Absences(board, run_s, outages, checkpoint_s)
+    fault_s = absences.next_s
+    while ends or arrived < count or fault_s < c.NEVER:
+        now_s = min(submit_s[arrived], fault_s, ends[0][0]) if ends else min(submit_s[arrived], fault_s)
         ended, before = -1, arrived
         while ends and ends[0][0] == now_s:
             if ended >= 0:
@@ -188,12 +239,21 @@ def run(world: World, predictor: Predictor | None = None) -> Run:
             if minds:
                 minds.guess(arrived)
             arrived += 1
+        if fault_s == now_s:
+            if ended >= 0:
+                kernel.release(board, ended)
+                ended = -1
+            killed = set(absences.advance(now_s, start_s, pool))
+            ends = [each for each in ends if each[1] not in killed]
+            heapq.heapify(ends)
+            fault_s = absences.next_s
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
             for job, where in started[:found].tolist():
                 start_s[job], pool[job] = now_s, where
                 heapq.heappush(ends, (now_s + run_s[job], job))
-    return Run(start_s, pool)
+    finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
+    return Run(start_s, pool, finish_s, absences.cut)
 
 
 class _Minds:
