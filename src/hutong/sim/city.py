@@ -14,12 +14,10 @@ from hutong.core.capacity.sites import Admission, Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
-from hutong.core.placement.request import Policy, Request, mean_green_ppm, view_pool
+from hutong.core.placement.request import Policy, Request, view_pool
 from hutong.core.work.spec import Ask
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run, Scores
-
-_DAY_MS = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +57,25 @@ def city_of(sites: Sequence[Site]) -> City:
     return City(tuple(sorted(found, key=lambda each: (each[0].id, each[1].id))))
 
 
-def scores_of(city: City, policy: Policy, latency_class: str = "batch") -> Scores:
-    """Return what the policy says of each pool; supply is taken as its mean over a day."""
-    views = tuple(
-        view_pool(site, pool, pool.cards, mean_green_ppm(site, 0, _DAY_MS), reachable=True)
-        for site, pool in city.pools
-    )
+def green_by_hour(city: City) -> Ints:
+    """Return the green share of each pool's supply in ppm: 24 hours, UTC, x pools."""
+    return np.array([site.supply.green_ppm for site, _ in city.pools], np.int64).T
+
+
+def scores_of(
+    city: City, policy: Policy, latency_class: str = "batch", green_ppm: Ints | None = None
+) -> Scores:
+    """Return what the policy says of each pool, hour by hour.
+
+    `green_ppm` is the green share that it sees, hours x pools; the true one if not given. The trace's clock
+    begins at midnight, UTC.
+    """
+    views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
     asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
     request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
-    green = np.array([view.green_ppm for view in views], np.int64)
-    judged = judge(request, policy, table_of(views), green)
-    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))))
+    judged = judge(request, policy, table_of(views), np.zeros(len(views), np.int64))
+    seen = green_by_hour(city) if green_ppm is None else green_ppm
+    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))), seen, policy.green)
 
 
 def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:

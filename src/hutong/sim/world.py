@@ -24,6 +24,8 @@ from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
 
+_HOUR_S, _DAY_S = 3600, 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -93,20 +95,32 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Jobs to come, and pools in which nothing has happened yet; a run uses it up."""
+    """Jobs to come, and pools in which nothing has happened yet; a run uses it up.
+
+    `hourly` is what `base` of the board becomes from hour to hour, again from its first row after the last;
+    without rows it stays as it is.
+    """
 
     trace: Trace
     board: Arrays
     queueing: Queueing
+    hourly: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts."""
+    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts.
+
+    `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
+    what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
+    run. Without rows nothing changes by the hour.
+    """
 
     base: Ints
     fit_weight: int
     weights: int
+    green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    green_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -149,6 +163,7 @@ def prepare(
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
+    hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), len(kinds))
     overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
@@ -166,7 +181,29 @@ def prepare(
     board.jobs[:, c.KEY] = np.arange(len(trace))
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing)
+    return World(trace, board, queueing, hourly)
+
+
+def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: int) -> Ints:
+    """Return hours x classes x pools: the base of each class, by the hour.
+
+    Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
+    """
+    table = np.empty((len(scores.green_ppm), classes, len(scores.base)), np.int64)
+    for row in range(classes if len(table) else 0):
+        mean_s = int(seconds[class_of == row].mean())
+        table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
+    return table
+
+
+def mean_ahead(green_ppm: Ints, length_s: int) -> Ints:
+    """Return each hour's mean share over so many seconds from its begin; after the last row the first."""
+    whole, rest = divmod(max(1, length_s), _HOUR_S)
+    ahead = np.concatenate([green_ppm] * (1 + -(-(whole + 1) // len(green_ppm))))
+    sums = np.concatenate([np.zeros((1, ahead.shape[1]), np.int64), np.cumsum(ahead, axis=0)])
+    hours = np.arange(len(green_ppm))
+    found: Ints = _HOUR_S * (sums[hours + whole] - sums[hours]) + rest * ahead[hours + whole]
+    return found // max(1, length_s)
 
 
 def _shelves(cluster: Cluster, *, by_node: bool) -> Shelves:
@@ -226,6 +263,7 @@ def run(
     minds = _Minds(world, predictor) if predictor else None
     absences = Absences(board, run_s, outages, checkpoint_s)
     fault_s = absences.next_s
+    hour_s = 0 if len(world.hourly) else c.NEVER
     while ends or arrived < count or fault_s < c.NEVER:
         now_s = min(submit_s[arrived], fault_s, ends[0][0]) if ends else min(submit_s[arrived], fault_s)
         ended, before = -1, arrived
@@ -247,6 +285,9 @@ def run(
             ends = [each for each in ends if each[1] not in killed]
             heapq.heapify(ends)
             fault_s = absences.next_s
+        if now_s >= hour_s:
+            board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
+            hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
             for job, where in started[:found].tolist():
