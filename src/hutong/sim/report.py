@@ -10,6 +10,7 @@ import numpy.typing as npt
 from hutong.core.kernel.errors import Refused
 from hutong.sim import faults
 from hutong.sim.measures import Measures
+from hutong.sim.seeds import Summary, figure_rows
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run
 
@@ -20,16 +21,18 @@ Floats = npt.NDArray[np.float64]
 Row = tuple[str, Measures, Run]
 
 
-def write_report(path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> None:
+def write_report(
+    path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()
+) -> None:
     """Write the report; raises Refused if the file cannot be written."""
     try:
-        path.write_text(report(trace, cluster, runs), encoding="utf-8")
+        path.write_text(report(trace, cluster, runs, seeds), encoding="utf-8")
     except OSError as error:
         raise Refused("simulation", f"{path} cannot be written: {error.strerror}") from error
 
 
-def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
-    """Return the page."""
+def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()) -> str:
+    """Return the page; `seeds` sum up many runs of each rules, of which `runs` has the first."""
     end_s = max(of.makespan_s for _, of, _ in runs)
     at = np.linspace(0, end_s, _POINTS)
     used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
@@ -52,11 +55,33 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
         "td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}</style>"
         f"<h1>{escape(trace.name)}</h1><p>{len(trace):,} jobs, {cluster.cards:,} cards in "
         f"{len(cluster.names)} pools. {escape(trace.source)}</p><table><tr>{head}</tr>{body}</table>"
+        f"{_over_seeds(seeds)}"
         f"<h2>Cards in use</h2>{_plot(used, days, '100 %')}"
         f"<h2>Jobs waiting</h2>{_plot(waits, days, f'{max(line.max() for _, line in waits):,.0f}')}"
         f"<h2>Waits, from the shortest to the longest (log)</h2>"
         f"{_plot(spread, 'all jobs', '10^7 s')}</html>"
     )
+
+
+def _over_seeds(seeds: Sequence[Summary]) -> str:
+    if not seeds:
+        return ""
+    means = figure_rows([(each.rules, {**each.measures, **each.footprint}) for each in seeds])
+    count = len(seeds[0].digests)
+    page = (
+        f"<h2>Over {count} seeds: means [95 % interval]</h2>{_table([each.rules for each in seeds], means)}"
+    )
+    if len(seeds) > 1:
+        gains = figure_rows([(each.rules, each.against_first) for each in seeds[1:]])
+        page += f"<h2>Less {escape(seeds[0].rules)}, seed by seed</h2>"
+        page += _table([each.rules for each in seeds[1:]], gains)
+    return f"{page}<p>The first table and the plots are of seed 1.</p>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(each)}</th>" for each in ("", *heads))
+    body = "".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def in_use(trace: Trace, run: Run, at: Floats) -> Floats:
