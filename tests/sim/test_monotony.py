@@ -1,4 +1,4 @@
-"""Whether more nodes can make anybody wait longer: not in a strict queue of whole nodes; with back-fill, yes."""
+"""Whether more nodes can delay anybody: never in a strict queue of whole nodes; with back-fill, yes."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -21,7 +21,7 @@ JOB, POOL, START, END, LOST, CUT_COLUMNS = range(6)
 NEVER_S = c.NEVER // 1000
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Outage:
     """So many nodes of a pool are away in `[from_s, to_s)`, in seconds of the trace's clock.
 

@@ -77,7 +77,7 @@ def figure_rows(columns: Sequence[tuple[str, Mapping[str, Estimate]]]) -> list[l
 
 
 def _words(of: Estimate, scale: float, decimals: int) -> str:
-    mean, low, high = (f"{value * scale:,.{decimals}f}" for value in (of.mean, of.low, of.high))
+    mean, low, high = (f"{value * scale:z,.{decimals}f}" for value in (of.mean, of.low, of.high))
     return f"{mean} [{low}, {high}]"
 
 
