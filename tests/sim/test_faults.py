@@ -86,7 +86,7 @@ def test_no_card_is_given_twice_nor_while_away_and_all_work_is_done(
     lost_s = np.bincount(found.cut[:, JOB], found.cut[:, LOST], len(trace))
     assert (ran_s - lost_s).tolist() == trace.run_s.tolist(), "what counts in the end is the whole length"
     assert (found.waited_s(trace.submit_s) >= 0).all()
-    for pool, nodes in enumerate(CLUSTER.nodes):
+    for pool in range(len(CLUSTER.nodes)):
         changes: dict[int, int] = defaultdict(int)
         for job, where, start, end in zip(*held, strict=True):
             if where == pool and start < end:
@@ -96,14 +96,21 @@ def test_no_card_is_given_twice_nor_while_away_and_all_work_is_done(
         in_use_now = 0
         for now in moments:
             in_use_now += changes[now]
-            gone = {
-                (each.first + at) % nodes
-                for each in away
-                for at in range(each.nodes)
-                if each.pool == pool and each.from_s <= now < each.to_s
-            }
-            assert in_use_now <= (nodes - len(gone)) * WIDTH
-    assert scene.board.pools[:, 0].tolist() == [nodes * WIDTH for nodes in CLUSTER.nodes]
+            assert in_use_now <= there(away, pool, now) * WIDTH
+        end_s = int(found.finish_s.max())
+        assert scene.board.pools[pool, 0] == there(away, pool, end_s) * WIDTH, "all are given back"
+
+
+def there(away: list[Outage], pool: int, now_s: int) -> int:
+    """Return how many nodes of a pool are up."""
+    nodes = CLUSTER.nodes[pool]
+    gone = {
+        (each.first + at) % nodes
+        for each in away
+        for at in range(each.nodes)
+        if each.pool == pool and each.from_s <= now_s < each.to_s
+    }
+    return nodes - len(gone)
 
 
 @settings(max_examples=40, deadline=None)

@@ -50,6 +50,7 @@ class Absences:
         self._checkpoint_s = checkpoint_s
         self._capacity = board.node_free.copy()
         self._pool_of = np.repeat(np.arange(len(board.pools)), _sizes(board)) if outages else board.node_free
+        self._nothing = np.zeros_like(board.node_free)
         self._depth = np.zeros(len(board.node_free), np.int64)
         self._found = np.empty(len(board.ends), np.int64)
         self._changes = sorted(_changes(board, outages), key=lambda each: each[0])
@@ -68,20 +69,25 @@ class Absences:
         `start_s` and `pool` tell where jobs run; those of the killed become -1. All ends up to now must have
         been released.
         """
-        was_away = self._depth > 0
+        changes = []
         while self.next_s == now_s:
-            _, nodes, by = self._changes[self._at]
-            self._depth[nodes] += by
+            changes.append(self._changes[self._at])
             self._at += 1
             self.next_s = self._changes[self._at][0] if self._at < len(self._changes) else c.NEVER
-        is_away = self._depth > 0
-        gone, back = np.flatnonzero(is_away & ~was_away), np.flatnonzero(was_away & ~is_away)
+        touched = (
+            changes[0][1] if len(changes) == 1 else np.unique(np.concatenate([each[1] for each in changes]))
+        )
+        was_away = self._depth[touched] > 0
+        for _, nodes, by in changes:
+            self._depth[nodes] += by
+        is_away = self._depth[touched] > 0
+        gone, back = touched[is_away & ~was_away], touched[was_away & ~is_away]
         killed: list[int] = []
-        if len(gone):
+        if (self._board.node_free[gone] < self._capacity[gone]).any():
             killed = sorted(self._found[: _jobs_on(self._board, self._depth, self._found)].tolist())
         for job in killed:
             self._kill(job, now_s, start_s, pool)
-        _resize(self._board, gone, self._pool_of, np.zeros_like(self._capacity))
+        _resize(self._board, gone, self._pool_of, self._nothing)
         _resize(self._board, back, self._pool_of, self._capacity)
         return killed
 

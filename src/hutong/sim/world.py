@@ -259,12 +259,12 @@ def run(
     submit_s, run_s = [*trace.submit_s.tolist(), c.NEVER], trace.run_s.tolist()
     started = np.empty((len(board.ends), 2), np.int64)
     ends: list[tuple[int, int]] = []
-    arrived, count = 0, len(trace)
+    arrived, going, count = 0, 0, len(trace)
     minds = _Minds(world, predictor) if predictor else None
     absences = Absences(board, run_s, outages, checkpoint_s)
     fault_s = absences.next_s
     hour_s = 0 if len(world.hourly) else c.NEVER
-    while ends or arrived < count or fault_s < c.NEVER:
+    while ends or arrived < count or (going < count and fault_s < c.NEVER):
         now_s = min(submit_s[arrived], fault_s, ends[0][0]) if ends else min(submit_s[arrived], fault_s)
         ended, before = -1, arrived
         while ends and ends[0][0] == now_s:
@@ -282,19 +282,27 @@ def run(
                 kernel.release(board, ended)
                 ended = -1
             killed = set(absences.advance(now_s, start_s, pool))
-            ends = [each for each in ends if each[1] not in killed]
-            heapq.heapify(ends)
+            going -= len(killed)
+            ends = _without(ends, killed) if killed else ends
             fault_s = absences.next_s
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
+            going += found
             for job, where in started[:found].tolist():
                 start_s[job], pool[job] = now_s, where
                 heapq.heappush(ends, (now_s + run_s[job], job))
     finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
     return Run(start_s, pool, finish_s, absences.cut)
+
+
+def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, int]]:
+    """Return a heap of ends without those of some jobs."""
+    left = [each for each in ends if each[1] not in killed]
+    heapq.heapify(left)
+    return left
 
 
 class _Minds:
