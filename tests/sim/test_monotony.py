@@ -67,3 +67,21 @@ def test_with_back_fill_a_fourth_node_makes_three_jobs_take_longer() -> None:
 
     assert starts_and_end(3) == ([0, 1, 0], 3)
     assert starts_and_end(4) == ([0, 0, 1], 4)
+
+
+def test_a_strict_queue_is_not_safe_from_it_over_two_pools_nor_with_parts_of_nodes() -> None:
+    """Best fit decides where a job goes, and a node more may lead it where a later one would fit."""
+    gangs = make_trace(
+        "two pools", "found by search", submit_s=[0, 1, 1, 2, 3], run_s=[3, 4, 5, 5, 4],
+        nodes=[2, 2, 2, 1, 3], cards_per_node=[8] * 5,
+    )  # fmt: skip
+    parts = make_trace(
+        "parts", "found by search", submit_s=[0, 3, 5, 6, 6, 7, 7], run_s=[10, 6, 10, 2, 11, 5, 5],
+        cards_per_node=[6, 4, 4, 8, 2, 2, 8],
+    )  # fmt: skip
+    found = []
+    for trace, few, many in ((gangs, {"a": 3, "b": 3}, {"a": 4, "b": 3}), (parts, {"a": 2}, {"a": 3})):
+        for nodes in (few, many):
+            scene = prepare(trace, cluster_of(nodes, 8), Queueing.FIFO, Backfill.NONE, isolated=False)
+            found.append(int(fused.run(scene).start_s[-1]))
+    assert found == [5, 6, 12, 13]
