@@ -186,6 +186,13 @@ def run(*words: str | Path) -> tuple[int, str]:
     return done.exit_code, done.stdout + done.stderr
 
 
+def test_the_help_has_all_options_in_their_places() -> None:
+    code, said = run("--help")
+    assert code == 0
+    wrong, many = said.index("What goes wrong"), said.index("Many runs")
+    assert wrong < said.index("--outage") < said.index("--forecast-error") < many < said.index("--seeds")
+
+
 def test_outages_and_failures_on_the_command_line(trace_file: Path) -> None:
     calm = json.loads(run("demo", "--trace", trace_file, "--order", "fifo", "--json")[1])
     words = ["--outage", "Tianjin@1d..2d", "--outage", "shangzhuang@12h..13h=50%", "--node-mtbf", "2d"]

@@ -35,10 +35,11 @@ _WORLD = "What goes wrong"
 _MANY = "Many runs"
 _Outages = Annotated[
     list[str] | None,
-    typer.Option("--outage", help="SITE[/POOL]@FROM..TO[=SHARE that stays].", rich_help_panel=_WORLD),
+    typer.Option("--outage", help="Nodes away; tianjin@36h..60h=0.9: 90 % stay.", rich_help_panel=_WORLD),
 ]
 _NodeMtbf = Annotated[
-    str, typer.Option("--node-mtbf", help="Each node fails once in so long.", rich_help_panel=_WORLD)
+    str,
+    typer.Option("--node-mtbf", help="Each node fails once in so long; 0s: never.", rich_help_panel=_WORLD),
 ]
 _NodeMttr = Annotated[str, typer.Option("--node-mttr", help="And is away for.", rich_help_panel=_WORLD)]
 _SiteMtbf = Annotated[
@@ -46,12 +47,19 @@ _SiteMtbf = Annotated[
 ]
 _SiteMttr = Annotated[str, typer.Option("--site-mttr", help="And is away for.", rich_help_panel=_WORLD)]
 _Checkpoint = Annotated[
-    str, typer.Option("--checkpoint", help="Killed jobs go on from the last.", rich_help_panel=_WORLD)
+    str,
+    typer.Option(
+        "--checkpoint", help="One each so long; 0s: killed jobs begin anew.", rich_help_panel=_WORLD
+    ),
 ]
 _Error = Annotated[
     float,
     typer.Option(
-        "--forecast-error", min=0, max=100, help="Percent of the green share.", rich_help_panel=_WORLD
+        "--forecast-error",
+        min=0,
+        max=100,
+        help="Percent of the green share that a policy sees.",
+        rich_help_panel=_WORLD,
     ),
 ]
 _Seeds = Annotated[

@@ -15,6 +15,7 @@ from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run
 
 _WIDTH, _HEIGHT, _POINTS = 860, 200, 400
+_HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "Jain", "restarts", "lost card-h")
 _COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6593", "#b08900", "#444444")
 
 Floats = npt.NDArray[np.float64]
@@ -38,12 +39,11 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[
     used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
     waits = [(name, waiting(trace, run, at)) for name, _, run in runs]
     spread = [(name, _quantiles(run.waited_s(trace.submit_s))) for name, _, run in runs]
-    head = "".join(
-        f"<th>{each}</th>" for each in ("rules", "completion s", "wait s", "p99 s", "used", "Jain")
-    )
+    head = "".join(f"<th>{each}</th>" for each in _HEADS)
     body = "".join(
         f"<tr><td>{escape(name)}</td><td>{of.completion_mean_s:,.0f}</td><td>{of.wait_mean_s:,.0f}</td>"
-        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td></tr>"
+        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td>"
+        f"<td>{of.restarts:,}</td><td>{of.lost_card_s / 3600:,.0f}</td></tr>"
         for name, of, _ in runs
     )
     days = f"{end_s / 86_400:.1f} days"

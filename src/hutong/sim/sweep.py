@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from importlib.metadata import version
 from multiprocessing import get_context
 from threading import Timer
 
@@ -55,10 +56,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """A hash of everything that decides what comes out."""
+        """A hash of everything that decides what comes out, Hutong's version included."""
         columns = b"".join(getattr(self.trace, each).tobytes() for each in COLUMNS)
         names = (self.trace.name, self.trace.groups, self.ground, self.rules, self.cases)
-        rest = (*names, self.isolated, self.warm_up_s, self.conditions, self.keep_run)
+        rest = (version("hutong"), *names, self.isolated, self.warm_up_s, self.conditions, self.keep_run)
         return sha256(columns + repr(rest).encode()).hexdigest()
 
 
