@@ -3,7 +3,10 @@
 It knows pools of equal nodes, best fit into nodes, and three rules for what a waiting job means for others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from hutong.sim.faults import Outage
 
 NEVER = 1 << 62
 
@@ -21,6 +24,7 @@ class Job:
     group: int = 0
     pool: int = -1
     start_s: int = -1
+    cut: int = 0
     on: list[int] = field(default_factory=list)
 
 
@@ -34,19 +38,48 @@ class Plain:
         self.used: dict[int, int] = {}
         self.running: list[Job] = []
         self.queue: list[Job] = []
+        self.away: set[tuple[int, int]] = set()
 
-    def run(self, jobs: list[Job]) -> None:
+    def run(self, jobs: list[Job], outages: Sequence[Outage] = (), checkpoint_s: int = 0) -> None:
         coming = list(jobs)
-        while coming or self.running:
+        moments = sorted({time for each in outages for time in (each.from_s, each.to_s)})
+        while coming or self.running or moments:
             times = [job.submit_s for job in coming[:1]] + [job.start_s + job.run_s for job in self.running]
-            now = min(times)
+            now = min(times + moments[:1])
             for job in [each for each in self.running if each.start_s + each.run_s == now]:
-                self.running.remove(job)
-                for node in job.on:
-                    self.pools[job.pool][node] += job.cards
+                self.leave(job)
+            if moments and moments[0] == now:
+                moments.pop(0)
+                self.break_down(now, outages, checkpoint_s)
             while coming and coming[0].submit_s == now:
                 self.queue.append(coming.pop(0))
             self.turn(now)
+
+    def leave(self, job: Job) -> None:
+        self.running.remove(job)
+        for node in job.on:
+            self.pools[job.pool][node] += job.cards
+
+    def break_down(self, now: int, outages: Sequence[Outage], checkpoint_s: int) -> None:
+        self.away = {
+            (each.pool, (each.first + at) % len(self.pools[each.pool]))
+            for each in outages
+            for at in range(each.nodes)
+            if each.from_s <= now < each.to_s
+        }
+        for job in [each for each in self.running if any((each.pool, at) in self.away for at in each.on)]:
+            self.leave(job)
+            ran_s, unit = now - job.start_s, job.nodes * job.cards
+            saved_s = ran_s - ran_s % checkpoint_s if checkpoint_s else 0
+            self.used[job.group] += unit * (ran_s - job.expected_s)
+            job.run_s -= saved_s
+            job.expected_s = max(0, job.expected_s - saved_s)
+            job.start_s, job.pool, job.cut = -1, -1, job.cut + 1
+            self.queue.append(job)
+
+    def up(self, pool: int) -> list[int]:
+        """Return the free cards of each node of a pool; none on a node that is away."""
+        return [0 if (pool, at) in self.away else free for at, free in enumerate(self.pools[pool])]
 
     def turn(self, now: int) -> None:
         shut: set[int] = set()
@@ -70,7 +103,7 @@ class Plain:
 
     def room(self, job: Job, pool: int) -> list[int] | None:
         """Return the nodes that the job would get: the fullest that suffice, of those the first."""
-        nodes = self.pools[pool]
+        nodes = self.up(pool)
         able = sorted((free, at) for at, free in enumerate(nodes) if free >= job.cards)
         return [at for _, at in able[: job.nodes]] if len(able) >= job.nodes else None
 
@@ -83,7 +116,7 @@ class Plain:
             from_s, spare = reserved.get(pool, (NEVER, 0))
             if now + job.expected_s > from_s and need > spare:
                 continue
-            score = 1_000_000 * need // sum(self.pools[pool])
+            score = 1_000_000 * need // sum(self.up(pool))
             if score > best_score:
                 best, best_score = pool, score
         return best
@@ -104,7 +137,7 @@ class Plain:
         for pool in job.pools:
             if pool in reserved:
                 continue
-            free = sum(self.pools[pool])
+            free = sum(self.up(pool))
             for end in sorted(
                 {max(now, each.start_s + each.expected_s) for each in self.running if each.pool == pool}
             ):

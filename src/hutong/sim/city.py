@@ -14,12 +14,10 @@ from hutong.core.capacity.sites import Admission, Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
-from hutong.core.placement.request import Policy, Request, mean_green_ppm, view_pool
+from hutong.core.placement.request import Policy, Request, view_pool
 from hutong.core.work.spec import Ask
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run, Scores
-
-_DAY_MS = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class City:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What the jobs of a run cost and used, by the figures of the pools that they ran in.
+    """What the jobs of a run cost and used, also for work that was undone, by the pools that they ran in.
 
     Energy is cards x the model's TDP x PUE x time, the model of `core.energy.account`; carbon is by the hour
     of the day of each site's supply, location-based.
@@ -59,28 +57,38 @@ def city_of(sites: Sequence[Site]) -> City:
     return City(tuple(sorted(found, key=lambda each: (each[0].id, each[1].id))))
 
 
-def scores_of(city: City, policy: Policy, latency_class: str = "batch") -> Scores:
-    """Return what the policy says of each pool; supply is taken as its mean over a day."""
-    views = tuple(
-        view_pool(site, pool, pool.cards, mean_green_ppm(site, 0, _DAY_MS), reachable=True)
-        for site, pool in city.pools
-    )
+def green_by_hour(city: City) -> Ints:
+    """Return the green share of each pool's supply in ppm: 24 hours, UTC, x pools."""
+    return np.array([site.supply.green_ppm for site, _ in city.pools], np.int64).T
+
+
+def scores_of(
+    city: City, policy: Policy, latency_class: str = "batch", green_ppm: Ints | None = None
+) -> Scores:
+    """Return what the policy says of each pool, hour by hour.
+
+    `green_ppm` is the green share that it sees, hours x pools; the true one if not given. The trace's clock
+    begins at midnight, UTC.
+    """
+    views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
     asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
     request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
-    green = np.array([view.green_ppm for view in views], np.int64)
-    judged = judge(request, policy, table_of(views), green)
-    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))))
+    judged = judge(request, policy, table_of(views), np.zeros(len(views), np.int64))
+    seen = green_by_hour(city) if green_ppm is None else green_ppm
+    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))), seen, policy.green)
 
 
 def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
     """Return what a run cost; its clock began at `start_ms`, UTC."""
     cost = energy = carbon = green = 0.0
+    held = run.attempts
     for at, (site, pool) in enumerate(city.pools):
-        here = run.pool == at
-        cards, ran_s = trace.cards[here], trace.run_s[here]
+        here = held.pool == at
+        cards, began_s = trace.cards[held.job[here]], held.start_s[here]
+        ran_s = held.end_s[here] - began_s
         tdp_w = ACCELERATORS[pool.accelerator].tdp_w if pool.accelerator in ACCELERATORS else 0
         watts = cards * tdp_w * pool.pue_milli / 1000
-        hours = seconds_by_hour(run.start_s[here] + start_ms // 1000, ran_s)
+        hours = seconds_by_hour(began_s + start_ms // 1000, ran_s)
         kwh = (watts @ hours) / 3.6e6
         cost += float((cards * ran_s).sum()) / 3600 * pool.price_micro_per_card_hour / 1e6
         energy += float(kwh.sum())

@@ -1,6 +1,7 @@
 """`hutong simulate`: a trace through the live placement, under one or more rules, side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,66 @@ from hutong.sim.rules import BackfillName, Lengths, Queueing, Rules
 if TYPE_CHECKING:
     from hutong.core.capacity.sites import Site
     from hutong.core.placement.request import Policy
+    from hutong.sim.compare import Ground
+    from hutong.sim.conditions import Conditions
+    from hutong.sim.sweep import Plan, Spreader
 
 Sites = Callable[[str], "Sequence[Site]"]
 Policies = Callable[[], "Mapping[str, Policy]"]
+
+
+class On(StrEnum):
+    """Where many runs are made."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
+    SLURM = "slurm"
+
+
+_WORLD = "What goes wrong"
+_MANY = "Many runs"
+_Outages = Annotated[
+    list[str] | None,
+    typer.Option("--outage", help="Nodes away; tianjin@36h..60h=0.9: 90 % stay.", rich_help_panel=_WORLD),
+]
+_NodeMtbf = Annotated[
+    str,
+    typer.Option("--node-mtbf", help="Each node fails once in so long; 0s: never.", rich_help_panel=_WORLD),
+]
+_NodeMttr = Annotated[str, typer.Option("--node-mttr", help="And is away for.", rich_help_panel=_WORLD)]
+_SiteMtbf = Annotated[
+    str, typer.Option("--site-mtbf", help="Each site is lost once in so long.", rich_help_panel=_WORLD)
+]
+_SiteMttr = Annotated[str, typer.Option("--site-mttr", help="And is away for.", rich_help_panel=_WORLD)]
+_Checkpoint = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint", help="One each so long; 0s: killed jobs begin anew.", rich_help_panel=_WORLD
+    ),
+]
+_Error = Annotated[
+    float,
+    typer.Option(
+        "--forecast-error",
+        min=0,
+        max=100,
+        help="Percent of the green share that a policy sees.",
+        rich_help_panel=_WORLD,
+    ),
+]
+_Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, help="So many runs of each, with intervals.", rich_help_panel=_MANY)
+]
+_Resample = Annotated[
+    bool, typer.Option("--resample", help="Each seed draws the trace's days anew.", rich_help_panel=_MANY)
+]
+_Processes = Annotated[
+    int, typer.Option("--processes", min=0, help="0: as many as cores.", rich_help_panel=_MANY)
+]
+_On = Annotated[On, typer.Option("--on", help="Where the runs are made.", rich_help_panel=_MANY)]
+_Work = Annotated[
+    Path | None, typer.Option("--work", help="Slurm: a folder all nodes see.", rich_help_panel=_MANY)
+]
 
 
 def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
@@ -37,6 +95,18 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         policy: Annotated[list[str] | None, typer.Option("--policy", help="Give several.")] = None,
         isolated: Annotated[bool, typer.Option("--isolated", help="Each group in its own pool.")] = False,
         warm_up: Annotated[str, typer.Option("--warm-up", help="Count only jobs after, as 1d.")] = "0s",
+        outage: _Outages = None,
+        node_mtbf: _NodeMtbf = "0s",
+        node_mttr: _NodeMttr = "4h",
+        site_mtbf: _SiteMtbf = "0s",
+        site_mttr: _SiteMttr = "4h",
+        checkpoint: _Checkpoint = "0s",
+        forecast_error: _Error = 0,
+        seeds: _Seeds = 1,
+        resample: _Resample = False,
+        processes: _Processes = 0,
+        on: _On = On.PROCESSES,
+        work: _Work = None,
         out: Annotated[Path | None, typer.Option("--out", help="Write a report here, HTML.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     ) -> None:
@@ -44,34 +114,106 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
 
         Example: hutong simulate demo --trace philly.csv --policy cheapest --policy greenest
         """
-        from hutong.sim import compare
         from hutong.sim.importers import read
-        from hutong.sim.report import write_report
+        from hutong.sim.sweep import Plan, cases_of
 
-        warm_up_s = parse_seconds(warm_up)
-        if trace is None or warm_up_s is None:
-            raise Refused("simulation", "give a file of jobs by --trace, and --warm-up as 90s, 12h or 1d")
-        jobs = read(trace, kind or None)
-        by_file = bool(nodes) or Path(scenario).is_file()
-        if by_file and policy:
-            raise Refused(
-                "simulation", "--policy weighs the centres of a scenario; these pools have no prices"
-            )
-        if by_file:
-            ground = compare.ground_of(scenario, nodes, cards, isolated=isolated)
-        else:
-            ground = compare.ground_of_sites(sites(scenario))
-        found = compare.compare(
-            jobs,
-            ground,
-            Rules(tuple(order or (Queueing.FIFO, Queueing.FAIR)), backfill, lengths),
-            () if by_file else _named(policy or ["balanced"], policies()),
-            isolated=isolated,
-            warm_up_s=warm_up_s,
+        if trace is None:
+            raise Refused("simulation", "give a file of jobs by --trace")
+        ground, by_file = _ground(scenario, nodes, cards, isolated, sites)
+        if by_file and (policy or forecast_error):
+            raise Refused("simulation", "policies and forecasts are of a scenario's centres; give one")
+        conditions = _conditions(
+            ground, outage or (), resample, forecast_error,
+            node=(node_mtbf, node_mttr), site=(site_mtbf, site_mttr), checkpoint=checkpoint,
+        )  # fmt: skip
+        chosen = () if by_file else _named(policy or ["balanced"], policies())
+        rules = Rules(tuple(order or (Queueing.FIFO, Queueing.FAIR)), backfill, lengths)
+        plan = Plan(
+            read(trace, kind or None), ground, rules, cases_of(rules, chosen, seeds), isolated=isolated,
+            warm_up_s=_seconds("--warm-up", warm_up), conditions=conditions, keep_run=out is not None,
+        )  # fmt: skip
+        _check_seeds(plan, seeds)
+        _make(plan, _spreader(on, processes, work), seeds, out, as_json=as_json)
+
+
+def _ground(scenario: str, nodes: int, cards: int, isolated: bool, sites: Sites) -> "tuple[Ground, bool]":
+    """Return where jobs run, and whether that is without the centres of a scenario."""
+    from hutong.sim.compare import ground_of, ground_of_sites
+
+    if nodes or Path(scenario).is_file():
+        return ground_of(scenario, nodes, cards, isolated=isolated), True
+    return ground_of_sites(sites(scenario)), False
+
+
+def _conditions(
+    ground: "Ground",
+    outages: Sequence[str],
+    resample: bool,
+    error_percent: float,
+    *,
+    node: tuple[str, str],
+    site: tuple[str, str],
+    checkpoint: str,
+) -> "Conditions":
+    from hutong.sim.conditions import Conditions, Often, parse_outage
+
+    told = [each for text in outages for each in parse_outage(text, ground.cluster, ground.regions)]
+    return Conditions(
+        tuple(told),
+        Often(_seconds("--node-mtbf", node[0]), _seconds("--node-mttr", node[1])),
+        Often(_seconds("--site-mtbf", site[0]), _seconds("--site-mttr", site[1])),
+        _seconds("--checkpoint", checkpoint),
+        round(error_percent * 10_000),
+        resample,
+    )
+
+
+def _check_seeds(plan: "Plan", seeds: int) -> None:
+    away, nodes = plan.conditions.outages, plan.ground.cluster.nodes
+    if seeds > 1 and not (plan.conditions.by_chance or any(each.nodes < nodes[each.pool] for each in away)):
+        raise Refused(
+            "simulation",
+            "all seeds would do the same: add --node-mtbf, --site-mtbf, --forecast-error or --resample",
         )
-        if out:
-            write_report(out, jobs, ground.cluster, [(each.rules, each.measures, each.run) for each in found])
-        compare.show(jobs, ground, found, as_json=as_json)
+
+
+def _seconds(option: str, text: str) -> int:
+    found = parse_seconds(text)
+    if found is None:
+        raise Refused("simulation", f"{option} is a time as 90s, 12h or 1d, and not {text!r}")
+    return found
+
+
+def _spreader(on: On, processes: int, work: Path | None) -> "Spreader":
+    from hutong.sim.sweep import on_processes
+
+    if on is On.RAY:
+        from hutong.sim.on_ray import on_ray
+
+        return on_ray
+    if on is On.SLURM:
+        from hutong.sim.on_slurm import on_slurm
+
+        if work is None:
+            raise Refused("simulation", "--on slurm needs --work, a folder that all nodes see")
+        return on_slurm(work)
+    return on_processes(processes)
+
+
+def _make(plan: "Plan", spreader: "Spreader", seeds: int, out: Path | None, *, as_json: bool) -> None:
+    from hutong.sim.chance import resampled
+    from hutong.sim.report import write_report
+    from hutong.sim.seeds import summarise
+    from hutong.sim.showing import show
+    from hutong.sim.sweep import sweep
+
+    found = sweep(plan, spreader, quiet=as_json)
+    summaries = summarise(found, seeds)
+    if out:
+        runs = [(each.rules, each.measures, each.run) for each in found[::seeds] if each.run]
+        first = resampled(plan.trace, 1) if plan.conditions.resample else plan.trace
+        write_report(out, first, plan.ground.cluster, runs, summaries if seeds > 1 else ())
+    show(plan, found, summaries, as_json=as_json)
 
 
 def _named(names: Sequence[str], known: "Mapping[str, Policy]") -> "list[Policy]":

@@ -12,25 +12,30 @@ from hutong.core.placement.compiled import compiled
 from hutong.core.placement.kernel import release, turn
 from hutong.sim.world import Run, World
 
+HOUR_S = 3600
+
 
 def run(world: World) -> Run:
-    """Run the world to its end, as `sim.world.run` does with known lengths."""
+    """Run the world to its end, as `sim.world.run` does with known lengths and without outages."""
     trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
-    _run(world.board, trace.submit_s, trace.run_s, start_s, pool)
-    return Run(start_s, pool)
+    _run(world.board, world.hourly, trace.submit_s, trace.run_s, start_s, pool)
+    return Run(start_s, pool, np.where(start_s < 0, -1, start_s + trace.run_s))
 
 
 @compiled
-def _run(a: Arrays, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints) -> None:
+def _run(a: Arrays, hourly: Ints, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints) -> None:
     room = len(a.ends)
     ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
     started = np.empty((room, 2), np.int64)
-    running = arrived = 0
+    running = arrived = hour_s = 0
     while running or arrived < len(submit_s):
         now = submit_s[arrived] if arrived < len(submit_s) else ends[0]
         if running and ends[0] < now:
             now = ends[0]
+        if now >= hour_s and len(hourly):
+            a.base[:] = hourly[now // HOUR_S % len(hourly)]
+            hour_s = now // HOUR_S * HOUR_S + HOUR_S
         before = arrived
         while arrived < len(submit_s) and submit_s[arrived] == now:
             arrived += 1

@@ -20,10 +20,11 @@ Floats = npt.NDArray[np.float64]
 class Measures:
     """Figures of a run, in seconds unless the name says otherwise; each over the jobs that were counted.
 
-    `completion_mean_s` is from submission to end. `slowdown_mean` is bounded: (wait + run) / max(run, 10 s),
-    at least 1 (Feitelson and Rudolph, 1998). `used` is the share of all card-seconds from the first
-    submission to the last end. `jain` is Jain's index over the groups' mean slowdowns (Jain, 1984): 1 means
-    that all fare alike, 1/n that one bears everything.
+    `completion_mean_s` is from submission to end; a wait is all the time in the queue, also before a second
+    start. `slowdown_mean` is bounded: completion / max(run, 10 s), at least 1 (Feitelson and Rudolph, 1998).
+    `used` is the share of all card-seconds, from the first submission to the last end, that jobs held, and
+    `lost_card_s` how many of these were for work that an outage undid, over all jobs. `jain` is Jain's index
+    over the groups' mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
     """
 
     jobs: int
@@ -37,35 +38,43 @@ class Measures:
     used: float
     makespan_s: int
     jain: float
+    restarts: int
+    lost_card_s: int
 
 
 def measure(trace: Trace, run: Run, cards: int, *, warm_up_s: int = 0) -> Measures:
     """Return the figures of a run on so many cards; jobs submitted in the warm-up are run and not counted.
 
-    Raises Refused if no job is left to count, or if one never started.
+    Raises Refused if no job is left to count, or if one never started or never ended.
     """
     if (run.start_s < 0).any():
-        raise Refused("simulation", f"{int((run.start_s < 0).sum())} jobs never started")
+        raise Refused(
+            "simulation", f"{int((run.start_s < 0).sum())} jobs never started, or were killed and never again"
+        )
     counted = trace.submit_s >= warm_up_s
     if not counted.any():
         raise Refused("simulation", f"no job was submitted after {warm_up_s} s of warm-up")
-    wait = (run.start_s - trace.submit_s)[counted]
-    ran = trace.run_s[counted]
-    slowdown = np.maximum(1.0, (wait + ran) / np.maximum(ran, SHORT_S))
-    makespan = int((run.start_s + trace.run_s).max())
+    wait = run.waited_s(trace.submit_s)[counted]
+    completion = (run.finish_s - trace.submit_s)[counted]
+    slowdown = np.maximum(1.0, completion / np.maximum(trace.run_s[counted], SHORT_S))
+    makespan = int(run.finish_s.max())
+    held = run.attempts
+    held_card_s = int(((held.end_s - held.start_s) * trace.cards[held.job]).sum())
     p50, p90, p99, p999 = (float(each) for each in np.percentile(wait, [50, 90, 99, 99.9]))
     return Measures(
         jobs=int(counted.sum()),
-        completion_mean_s=float((wait + ran).mean()),
+        completion_mean_s=float(completion.mean()),
         wait_mean_s=float(wait.mean()),
         wait_p50_s=p50,
         wait_p90_s=p90,
         wait_p99_s=p99,
         wait_p999_s=p999,
         slowdown_mean=float(slowdown.mean()),
-        used=float((trace.run_s * trace.cards).sum() / max(1, makespan * cards)),
+        used=held_card_s / max(1, makespan * cards),
         makespan_s=makespan,
         jain=jain(by_group(trace.group[counted], slowdown)),
+        restarts=int(run.restarts[counted].sum()),
+        lost_card_s=run.lost_card_s(trace.cards),
     )
 
 

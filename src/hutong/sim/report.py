@@ -8,38 +8,42 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
+from hutong.sim import faults
 from hutong.sim.measures import Measures
+from hutong.sim.seeds import Summary, figure_rows
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run
 
 _WIDTH, _HEIGHT, _POINTS = 860, 200, 400
+_HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "Jain", "restarts", "lost card-h")
 _COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6593", "#b08900", "#444444")
 
 Floats = npt.NDArray[np.float64]
 Row = tuple[str, Measures, Run]
 
 
-def write_report(path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> None:
+def write_report(
+    path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()
+) -> None:
     """Write the report; raises Refused if the file cannot be written."""
     try:
-        path.write_text(report(trace, cluster, runs), encoding="utf-8")
+        path.write_text(report(trace, cluster, runs, seeds), encoding="utf-8")
     except OSError as error:
         raise Refused("simulation", f"{path} cannot be written: {error.strerror}") from error
 
 
-def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
-    """Return the page."""
+def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()) -> str:
+    """Return the page; `seeds` sum up many runs of each rules, of which `runs` has the first."""
     end_s = max(of.makespan_s for _, of, _ in runs)
     at = np.linspace(0, end_s, _POINTS)
     used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
     waits = [(name, waiting(trace, run, at)) for name, _, run in runs]
-    spread = [(name, _quantiles(run.start_s - trace.submit_s)) for name, _, run in runs]
-    head = "".join(
-        f"<th>{each}</th>" for each in ("rules", "completion s", "wait s", "p99 s", "used", "Jain")
-    )
+    spread = [(name, _quantiles(run.waited_s(trace.submit_s))) for name, _, run in runs]
+    head = "".join(f"<th>{each}</th>" for each in _HEADS)
     body = "".join(
         f"<tr><td>{escape(name)}</td><td>{of.completion_mean_s:,.0f}</td><td>{of.wait_mean_s:,.0f}</td>"
-        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td></tr>"
+        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td>"
+        f"<td>{of.restarts:,}</td><td>{of.lost_card_s / 3600:,.0f}</td></tr>"
         for name, of, _ in runs
     )
     days = f"{end_s / 86_400:.1f} days"
@@ -51,6 +55,7 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
         "td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}</style>"
         f"<h1>{escape(trace.name)}</h1><p>{len(trace):,} jobs, {cluster.cards:,} cards in "
         f"{len(cluster.names)} pools. {escape(trace.source)}</p><table><tr>{head}</tr>{body}</table>"
+        f"{_over_seeds(seeds)}"
         f"<h2>Cards in use</h2>{_plot(used, days, '100 %')}"
         f"<h2>Jobs waiting</h2>{_plot(waits, days, f'{max(line.max() for _, line in waits):,.0f}')}"
         f"<h2>Waits, from the shortest to the longest (log)</h2>"
@@ -58,14 +63,38 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row]) -> str:
     )
 
 
+def _over_seeds(seeds: Sequence[Summary]) -> str:
+    if not seeds:
+        return ""
+    means = figure_rows([(each.rules, {**each.measures, **each.footprint}) for each in seeds])
+    count = len(seeds[0].digests)
+    page = (
+        f"<h2>Over {count} seeds: means [95 % interval]</h2>{_table([each.rules for each in seeds], means)}"
+    )
+    if len(seeds) > 1:
+        gains = figure_rows([(each.rules, each.against_first) for each in seeds[1:]])
+        page += f"<h2>Less {escape(seeds[0].rules)}, seed by seed</h2>"
+        page += _table([each.rules for each in seeds[1:]], gains)
+    return f"{page}<p>The first table and the plots are of seed 1.</p>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(each)}</th>" for each in ("", *heads))
+    body = "".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
 def in_use(trace: Trace, run: Run, at: Floats) -> Floats:
     """Return how many cards are in use at each moment."""
-    return _level(run.start_s, run.start_s + trace.run_s, trace.cards, at)
+    held = run.attempts
+    return _level(held.start_s, held.end_s, trace.cards[held.job], at)
 
 
 def waiting(trace: Trace, run: Run, at: Floats) -> Floats:
     """Return how many jobs wait at each moment."""
-    return _level(trace.submit_s, run.start_s, np.ones(len(trace), np.int64), at)
+    held, cut = run.attempts, run.cut
+    begin = np.concatenate([trace.submit_s, cut[:, faults.END]])
+    return _level(begin, held.start_s, np.ones(len(begin), np.int64), at)
 
 
 def _level(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.arrays import Ints
 
-_COLUMNS = ("submit_s", "run_s", "limit_s", "nodes", "cards_per_node", "group", "user", "chip")
+COLUMNS = ("submit_s", "run_s", "limit_s", "nodes", "cards_per_node", "group", "user", "chip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Trace:
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Trace":
         """Return the jobs that a mask or an index names; their clock goes on as it was."""
-        return replace(self, **{name: getattr(self, name)[which] for name in _COLUMNS})
+        return replace(self, **{name: getattr(self, name)[which] for name in COLUMNS})
 
 
 def make_trace(

@@ -5,9 +5,10 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 """
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,13 @@ from hutong.core.placement import kernel
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.sim import faults
+from hutong.sim.faults import Absences, Outage
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
+
+_HOUR_S, _DAY_S = 3600, 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +41,86 @@ class Cluster:
         return sum(nodes * cards for nodes, cards in zip(self.nodes, self.cards_per_node, strict=True))
 
 
+class Attempts(NamedTuple):
+    """Every time that a job of a run held cards, one entry each, in no order; seconds."""
+
+    job: Ints
+    pool: Ints
+    start_s: Ints
+    end_s: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of each job of a trace: when it started (seconds, -1: never) and in which pool."""
+    """What became of each job of a trace: its last attempt's start, end and pool.
+
+    Times are seconds, -1: never. `cut` has a row for each attempt that a fault cut short, in order of time;
+    its columns are named in `sim.faults`.
+    """
 
     start_s: Ints
     pool: Ints
+    finish_s: Ints
+    cut: Ints = field(default_factory=lambda: np.zeros((0, faults.CUT_COLUMNS), np.int64))
 
     @property
     def digest(self) -> str:
         """A hash of every action: equal runs placed the same jobs at the same times in the same pools."""
-        return sha256(self.start_s.tobytes() + self.pool.tobytes()).hexdigest()
+        return sha256(self.start_s.tobytes() + self.pool.tobytes() + self.cut.tobytes()).hexdigest()
+
+    @property
+    def restarts(self) -> Ints:
+        """How often each job was cut short."""
+        return np.bincount(self.cut[:, faults.JOB], minlength=len(self.start_s)).astype(np.int64)
+
+    @property
+    def attempts(self) -> Attempts:
+        """All attempts, those that were cut short first."""
+        ran = np.flatnonzero(self.start_s >= 0)
+        last = (ran, self.pool[ran], self.start_s[ran], self.finish_s[ran])
+        cut = self.cut[:, [faults.JOB, faults.POOL, faults.START, faults.END]].T
+        return Attempts(*(np.concatenate(pair) for pair in zip(cut, last, strict=True)))
+
+    def lost_card_s(self, cards: Ints) -> int:
+        """Return the card-seconds of work that had to be done again; `cards` are those of each job."""
+        return int((self.cut[:, faults.LOST] * cards[self.cut[:, faults.JOB]]).sum())
+
+    def waited_s(self, submit_s: Ints) -> Ints:
+        """Return how long each job was in the queue, before its first start and between attempts."""
+        held = np.zeros(len(self.start_s), np.int64)
+        np.add.at(held, self.cut[:, faults.JOB], self.cut[:, faults.END] - self.cut[:, faults.START])
+        found: Ints = self.start_s - submit_s - held
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Jobs to come, and pools in which nothing has happened yet; a run uses it up."""
+    """Jobs to come, and pools in which nothing has happened yet; a run uses it up.
+
+    `hourly` is what `base` of the board becomes from hour to hour, again from its first row after the last;
+    without rows it stays as it is.
+    """
 
     trace: Trace
     board: Arrays
     queueing: Queueing
+    hourly: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts."""
+    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts.
+
+    `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
+    what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
+    run. Without rows nothing changes by the hour.
+    """
 
     base: Ints
     fit_weight: int
     weights: int
+    green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    green_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -107,6 +163,7 @@ def prepare(
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
+    hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), len(kinds))
     overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
@@ -124,7 +181,29 @@ def prepare(
     board.jobs[:, c.KEY] = np.arange(len(trace))
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing)
+    return World(trace, board, queueing, hourly)
+
+
+def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: int) -> Ints:
+    """Return hours x classes x pools: the base of each class, by the hour.
+
+    Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
+    """
+    table = np.empty((len(scores.green_ppm), classes, len(scores.base)), np.int64)
+    for row in range(classes if len(table) else 0):
+        mean_s = int(seconds[class_of == row].mean())
+        table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
+    return table
+
+
+def mean_ahead(green_ppm: Ints, length_s: int) -> Ints:
+    """Return each hour's mean share over so many seconds from its begin; after the last row the first."""
+    whole, rest = divmod(max(1, length_s), _HOUR_S)
+    ahead = np.concatenate([green_ppm] * (1 + -(-(whole + 1) // len(green_ppm))))
+    sums = np.concatenate([np.zeros((1, ahead.shape[1]), np.int64), np.cumsum(ahead, axis=0)])
+    hours = np.arange(len(green_ppm))
+    found: Ints = _HOUR_S * (sums[hours + whole] - sums[hours]) + rest * ahead[hours + whole]
+    return found // max(1, length_s)
 
 
 def _shelves(cluster: Cluster, *, by_node: bool) -> Shelves:
@@ -162,21 +241,31 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
 
 
-def run(world: World, predictor: Predictor | None = None) -> Run:
+def run(
+    world: World,
+    predictor: Predictor | None = None,
+    outages: Sequence[Outage] = (),
+    checkpoint_s: int = 0,
+) -> Run:
     """Run the world to its end: for every moment, the facts of that moment, then one pass.
 
     With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
-    place among the shortest, is guessed when it is submitted.
+    place among the shortest, is guessed when it is submitted. What an outage kills goes back to its place in
+    the queue, with the work since its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job
+    for which nodes never come back does not end. Raises Refused for an outage that does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
     submit_s, run_s = [*trace.submit_s.tolist(), c.NEVER], trace.run_s.tolist()
     started = np.empty((len(board.ends), 2), np.int64)
     ends: list[tuple[int, int]] = []
-    arrived, count = 0, len(trace)
+    arrived, going, count = 0, 0, len(trace)
     minds = _Minds(world, predictor) if predictor else None
-    while ends or arrived < count:
-        now_s = min(submit_s[arrived], ends[0][0]) if ends else submit_s[arrived]
+    absences = Absences(board, run_s, outages, checkpoint_s)
+    fault_s = absences.next_s
+    hour_s = 0 if len(world.hourly) else c.NEVER
+    while ends or arrived < count or (going < count and fault_s < c.NEVER):
+        now_s = min(submit_s[arrived], fault_s, ends[0][0]) if ends else min(submit_s[arrived], fault_s)
         ended, before = -1, arrived
         while ends and ends[0][0] == now_s:
             if ended >= 0:
@@ -188,12 +277,32 @@ def run(world: World, predictor: Predictor | None = None) -> Run:
             if minds:
                 minds.guess(arrived)
             arrived += 1
+        if fault_s == now_s:
+            if ended >= 0:
+                kernel.release(board, ended)
+                ended = -1
+            killed = set(absences.advance(now_s, start_s, pool))
+            going -= len(killed)
+            ends = _without(ends, killed) if killed else ends
+            fault_s = absences.next_s
+        if now_s >= hour_s:
+            board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
+            hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
+            going += found
             for job, where in started[:found].tolist():
                 start_s[job], pool[job] = now_s, where
                 heapq.heappush(ends, (now_s + run_s[job], job))
-    return Run(start_s, pool)
+    finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
+    return Run(start_s, pool, finish_s, absences.cut)
+
+
+def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, int]]:
+    """Return a heap of ends without those of some jobs."""
+    left = [each for each in ends if each[1] not in killed]
+    heapq.heapify(left)
+    return left
 
 
 class _Minds:

@@ -1,0 +1,95 @@
+"""Simulated runs on the terminal: as a table for people, as one document for programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from hutong.clients.cli.terminal import rows_of, say, show_json, table
+from hutong.sim.city import Footprint
+from hutong.sim.compare import Result
+from hutong.sim.seeds import Estimate, Summary, figure_rows
+from hutong.sim.sweep import Plan
+
+
+def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, as_json: bool) -> None:
+    """Print the runs; those with several seeds by their means and intervals."""
+    seeds = len(summaries[0].digests)
+    if as_json:
+        show_json(document(plan, found, summaries))
+        return
+    trace, cards = plan.trace, plan.ground.cluster.cards
+    days = trace.span_s / 86_400
+    say(f"{trace.name}: {len(trace):,} jobs over {days:.1f} days, {cards:,} cards")
+    if seeds > 1:
+        say(f"means over {seeds} seeds, and their 95 % intervals by the bootstrap")
+        _show_rows([(each.rules, {**each.measures, **each.footprint}) for each in summaries])
+        if len(summaries) > 1:
+            say(f"less {summaries[0].rules}, seed by seed")
+            _show_rows([(each.rules, each.against_first) for each in summaries[1:]])
+        return
+    broken = ("restarts", "lost, card-h") if any(each.measures.restarts for each in found) else ()
+    made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "Jain", *broken)
+    rows_of(made, [_row(each)[: 8 + len(broken)] for each in found], "nothing ran")
+    if plan.ground.city is not None:
+        made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green")
+        rows_of(made, [_costs(each) for each in found], "nothing ran")
+
+
+def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) -> dict[str, object]:
+    """Return all runs as one document; of several seeds the means stand where one run's figures would."""
+    seeds = len(summaries[0].digests)
+    head = {
+        "trace": plan.trace.name,
+        "jobs": len(plan.trace),
+        "cards": plan.ground.cluster.cards,
+        "seeds": seeds,
+    }
+    if seeds == 1:
+        return head | {
+            "runs": [
+                {
+                    "rules": each.rules,
+                    "digest": each.digest,
+                    "measures": asdict(each.measures),
+                    "footprint": asdict(each.footprint) if each.footprint else None,
+                }
+                for each in found
+            ]
+        }
+    return head | {
+        "runs": [
+            {
+                "rules": each.rules,
+                "digests": each.digests,
+                "measures": {name: of.mean for name, of in each.measures.items()},
+                "footprint": {name: of.mean for name, of in each.footprint.items()} or None,
+                "intervals": {
+                    name: [of.low, of.high] for name, of in {**each.measures, **each.footprint}.items()
+                },
+                "against_first": {name: asdict(of) for name, of in each.against_first.items()},
+            }
+            for each in summaries
+        ]
+    }
+
+
+def _show_rows(columns: Sequence[tuple[str, Mapping[str, Estimate]]]) -> None:
+    made = table("", *(rules for rules, _ in columns))
+    rows_of(made, figure_rows(columns), "nothing ran")
+
+
+def _row(each: Result) -> tuple[str, ...]:
+    of = each.measures
+    times = (of.completion_mean_s, of.wait_mean_s, of.wait_p50_s, of.wait_p99_s)
+    return (
+        each.rules, *(f"{value:,.0f} s" for value in times),
+        f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.jain:.2f}",
+        f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}",
+    )  # fmt: skip
+
+
+def _costs(each: Result) -> tuple[str, ...]:
+    of = each.footprint or Footprint(0, 0, 0, 0)
+    return (
+        each.rules, f"{of.cost_yuan:,.0f}", f"{of.energy_kwh / 1000:,.1f}",
+        f"{of.carbon_kg / 1000:,.1f}", f"{of.green_share:.1%}",
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""A supply that differs from hour to hour: what a simulated policy sees of it, and what is accounted."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.kernel.ids import PoolId, SiteId
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.columns import Backfill
+from hutong.core.placement.request import Policy, mean_green_ppm
+from hutong.sim import fused, world
+from hutong.sim.chance import wrong_forecast
+from hutong.sim.city import City, city_of, footprint, green_by_hour, scores_of
+from hutong.sim.rules import Queueing
+from hutong.sim.trace import Trace, make_trace
+from hutong.sim.world import World, mean_ahead, prepare
+
+GREENEST = Policy("greenest", fit=1, price=1, wait=1, distance=1, green=20)
+HOUR_S = 3600
+
+
+def city(*supplies: list[int]) -> City:
+    """Return a site of 100 nodes for each supply; they differ in nothing else."""
+    return city_of(
+        [
+            Site(
+                SiteId(f"site-{number}"), "", "", "north", 10, "local",
+                (Pool(PoolId("main"), "H100", 100, 8, 10_000_000, 1200, "cuda"),),
+                Supply(tuple(supply), (500,) * 24, "a test"),
+            )
+            for number, supply in enumerate(supplies)
+        ]
+    )  # fmt: skip
+
+
+DAY_AND_NIGHT = city([900_000] * 12 + [100_000] * 12, [100_000] * 12 + [900_000] * 12)
+
+
+def hourly_jobs(run_s: int) -> Trace:
+    """Return a job an hour, for two days."""
+    hours = np.arange(48)
+    return make_trace("hours", "a test", submit_s=hours * HOUR_S, run_s=[run_s] * 48, cards_per_node=[8] * 48)
+
+
+def ready(trace: Trace, where: City, seen: np.ndarray | None = None) -> World:
+    scores = scores_of(where, GREENEST, green_ppm=seen)
+    return prepare(trace, where.cluster, Queueing.FIFO, Backfill.EASY, isolated=False, scores=scores)
+
+
+def test_jobs_go_where_the_hours_to_come_are_green() -> None:
+    short, long = hourly_jobs(600), hourly_jobs(6 * HOUR_S)
+    night = (np.arange(48) % 24 >= 12).astype(int)
+    assert world.run(ready(short, DAY_AND_NIGHT)).pool.tolist() == night.tolist()
+    found = world.run(ready(long, DAY_AND_NIGHT)).pool.tolist()
+    assert found[:9] == [0] * 9, "at 8 most of the next six hours are green in the first place"
+    assert found[10:21] == [1] * 11, "at 10 most of them are in the other"
+
+
+def test_the_machine_loop_sees_the_same_hours() -> None:
+    for trace in (hourly_jobs(600), hourly_jobs(5 * HOUR_S + 100)):
+        slow, fast = (loop(ready(trace, DAY_AND_NIGHT)) for loop in (world.run, fused.run))
+        assert slow.digest == fast.digest
+        assert set(slow.pool.tolist()) == {0, 1}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 1_000_000), min_size=24, max_size=24), st.integers(1, 86_400))
+def test_what_a_policy_sees_of_the_hours_is_what_the_live_turn_sees(supply: list[int], run_s: int) -> None:
+    where = city(supply)
+    ahead = mean_ahead(green_by_hour(where), run_s)
+    live = [mean_green_ppm(where.pools[0][0], hour * HOUR_MS, run_s * 1000) for hour in range(24)]
+    assert ahead[:, 0].tolist() == live
+
+
+def test_a_wrong_forecast_changes_where_jobs_go_and_never_what_is_accounted() -> None:
+    even = city([500_000] * 24, [510_000] * 24)
+    trace = hourly_jobs(600)
+    names = [site.id for site, _ in even.pools]
+    seen = wrong_forecast(green_by_hour(even), names, 200_000, seed=3)
+    right, wrong = world.run(ready(trace, even)), world.run(ready(trace, even, seen))
+    assert right.pool.tolist() == [1] * 48
+    assert set(wrong.pool.tolist()) == {0, 1}
+    told = footprint(even, trace, wrong, 0)
+    shares = np.where(wrong.pool == 1, 0.51, 0.5)
+    assert abs(told.green_share - shares.mean()) < 1e-9
+    assert fused.run(ready(trace, even, seen)).digest == wrong.digest
+
+
+def test_a_forecast_is_as_wrong_as_asked_for_by_site_and_the_same_by_seed() -> None:
+    green = np.full((24, 3), 400_000, np.int64)
+    seen = wrong_forecast(green, ["a", "a", "b"], 100_000, seed=1)
+    assert seen.shape == (28 * 24, 3)
+    assert (seen[:, 0] == seen[:, 1]).all()
+    assert (seen[:, 0] != seen[:, 2]).any()
+    errors = seen[:, [0, 2]] / 400_000 - 1
+    assert 0.08 < errors.std() < 0.12
+    assert np.corrcoef(errors[1:, 0], errors[:-1, 0])[0, 1] > 0.8, "it lasts for hours"
+    assert (wrong_forecast(green, ["a", "a", "b"], 100_000, seed=1) == seen).all()
+    assert (wrong_forecast(green, ["a", "a", "b"], 100_000, seed=2) != seen).any()
+    assert (wrong_forecast(green, ["a", "a", "b"], 0, seed=1) == 400_000).all()
+    bright = replace(DAY_AND_NIGHT.pools[0][0].supply, green_ppm=(990_000,) * 24)
+    much = wrong_forecast(np.array([bright.green_ppm]).T, ["a"], 900_000, seed=1)
+    assert (much.min(), much.max()) == (1, 1_000_000)
