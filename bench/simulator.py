@@ -15,10 +15,13 @@ from bench.rows import told
 
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
+from hutong.sim.compare import Ground
+from hutong.sim.conditions import Conditions, Often
 from hutong.sim.importers import read, read_vc_config
 from hutong.sim.measures import Measures, measure
 from hutong.sim.predict import Predictor
-from hutong.sim.rules import Queueing
+from hutong.sim.rules import BackfillName, Lengths, Queueing, Rules
+from hutong.sim.sweep import Plan, cases_of, on_processes, sweep
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, cluster_of, pooled, prepare
 
@@ -94,6 +97,8 @@ def main() -> None:
         if found != (peer.completion_s, peer.wait_s, peer.p999_s):
             wrong.append(f"{name}: {found}, published {(peer.completion_s, peer.wait_s, peer.p999_s)}")
     guessing(trace, cluster)
+    failing(trace, cluster)
+    sweeping(trace, cluster)
     pooling(trace, cluster, "week1")
     if not chosen.quick:
         pooling(*philly(folder, "oct2017"), "oct2017")
@@ -135,6 +140,40 @@ def pooling(trace: Trace, cluster: Cluster, part: str) -> None:
         f"philly_{part}_pooled_fair_completion", float(after.mean()), "s", own, round(float(before.mean()), 1)
     )
     told(f"philly_{part}_pooled_fair_worst_member", worst, "ratio", own, 1.0)
+
+
+def failing(trace: Trace, cluster: Cluster) -> None:
+    """Print the jobs a second where nodes fail, beside a world in which none does, the best of three runs."""
+    whole = pooled(cluster)
+    conditions = Conditions(node=Often(10 * 86_400, 14_400), checkpoint_s=3600)
+    rates = []
+    for outages in ([], conditions.drawn(trace, whole, 1)):
+        spent = []
+        for _ in range(3):
+            ready = prepare(trace, whole, Queueing.FIFO, Backfill.EASY, isolated=False)
+            began = time.process_time()
+            found = world.run(ready, None, outages, conditions.checkpoint_s)
+            spent.append(time.process_time() - began)
+        rates.append(len(trace) / min(spent))
+    told("jobs_per_s_philly_week1_failures", rates[1], "1/s", "the same without failures", round(rates[0]))
+    told("philly_week1_failures_restarts", int(found.restarts.sum()), "restarts")
+    told("philly_week1_failures_lost", found.lost_card_s(trace.cards) / 3600, "card-hours")
+
+
+def sweeping(trace: Trace, cluster: Cluster) -> None:
+    """Print the runs a minute of a sweep over 40 seeds, on all cores and on one; both must come to the same."""
+    rules = Rules((Queueing.FIFO,), BackfillName.EASY, Lengths.GUESSED)
+    conditions = Conditions(node=Often(10 * 86_400, 14_400), checkpoint_s=3600)
+    plan = Plan(trace, Ground(pooled(cluster)), rules, cases_of(rules, (), 40), conditions=conditions)
+    rates, digests = [], set()
+    for processes in (1, 0):
+        began = time.monotonic()
+        found = sweep(plan, on_processes(processes), quiet=True)
+        rates.append(60 * len(found) / (time.monotonic() - began))
+        digests.add(tuple(each.digest for each in found))
+    if len(digests) != 1:
+        raise RuntimeError("a sweep on one core and on all of them differ")
+    told("sweep_runs_per_min_philly_week1", rates[1], "1/min", "one core", round(rates[0]))
 
 
 def guessing(trace: Trace, cluster: Cluster) -> None:

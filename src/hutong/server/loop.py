@@ -13,6 +13,7 @@ from hutong.core.book.store import Applied, Store
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
+from hutong.server.forecaster import Forecaster
 
 log = structlog.get_logger(__name__)
 
@@ -161,5 +162,10 @@ class Loop:
 
 
 def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event) -> None:
-    """Run a contender for the lead until `stop` is set."""
-    Loop(store, rules, clock, holder).run(stop)
+    """Run a contender for the lead, with forecasts beside it, until `stop` is set."""
+    loop = Loop(store, rules, clock, holder)
+    forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
+    beside = threading.Thread(target=forecaster.run, args=(stop,), name="forecasts", daemon=True)
+    beside.start()
+    loop.run(stop)
+    beside.join(timeout=5)

@@ -159,7 +159,7 @@ def _requeue(a: Arrays, job: int, ran_s: int, saved_s: int) -> None:
     Its account pays for the time that it ran, not for what it was expected to run.
     """
     expected_s = a.jobs[job, c.EXPECTED] // 1000
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], 0, a.jobs[job, c.CARDS] * (ran_s - expected_s))
+    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.CARDS] * (ran_s - expected_s))
     release(a, job)
     a.jobs[job, c.EXPECTED] = max(0, expected_s - saved_s) * 1000
     enqueue(a, job)

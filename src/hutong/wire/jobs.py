@@ -101,6 +101,21 @@ class Conditions(Shape):
     moving: Moving | None = None
 
 
+class Forecast(Shape):
+    """What is expected of a job that waits, as of some moment.
+
+    `place` is its place in the line, from 1. Half of such jobs start by `likely`, nine tenths by `late`;
+    that rests on how `samples` earlier waits came out, and with 0 of them on walltimes alone. Neither is told
+    where a running job without an end holds what it waits for.
+    """
+
+    as_of: Time
+    place: int
+    likely: Time | None
+    late: Time | None
+    samples: int
+
+
 class Job(Shape):
     """A job as its facts tell it."""
 
@@ -124,9 +139,10 @@ class Job(Shape):
 
 
 class JobDetail(Job):
-    """A job with its spec, secrets by name only."""
+    """A job with its spec, secrets by name only; `forecast` is there while it waits and one was made."""
 
     spec: dict[str, Any]
+    forecast: Forecast | None = None
 
 
 class Fact(Shape):

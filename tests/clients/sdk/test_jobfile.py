@@ -347,7 +347,7 @@ SKYPILOT: list[tuple[str, str, list[tuple[int, str]]]] = [
         [(2, "/resources/cloud"), (3, "/resources/region")],
     ),
     ("infra", "resources:\n  infra: k8s/my-context\nrun: x\n", [(2, "/resources/infra")]),
-    ("spot", "resources:\n  accelerators: H100:8\n  use_spot: true\nrun: x\n", [(3, "/resources/use_spot")]),
+    ("spot", "resources:\n  accelerators: H100:8\n  use_spot: true\nrun: x\n", []),
     (
         "bucket mounts",
         "file_mounts:\n  /data:\n    source: s3://bucket\n    mode: MOUNT\nrun: ls /data\n",

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hutong.clients.cli.terminal import local, money, rows_of, short, size, state, table
-from hutong.wire.jobs import Fact, Job, Moving
+from hutong.wire.jobs import Fact, Forecast, Job, JobDetail, Moving
 
 
 def show_jobs(jobs: Iterable[Job]) -> None:
@@ -31,6 +31,17 @@ def where_of(job: Job) -> str:
     return job.attempts[-1].site if job.attempts else ""
 
 
+def expected(forecast: Forecast) -> str:
+    """Return when a waiting job is expected to start, in words."""
+    place = f"place {forecast.place} in line"
+    if forecast.likely is None or forecast.late is None:
+        return f"{place}; no telling when: what runs there has no end"
+    if not forecast.samples:
+        return f"{place}; starts by {local(forecast.late)} if what runs takes all the time that it asked for"
+    rest = f"9 of 10 such jobs by {local(forecast.late)}, as {forecast.samples} earlier waits came out"
+    return f"{place}; expected to start about {local(forecast.likely)}; {rest}"
+
+
 def show_job(job: Job, screen: Console) -> None:
     """Print one job with its attempts."""
     screen.print(Text.assemble((job.name or "(no name)", "bold"), "  ", state(job.state), f"  {job.id}"))
@@ -46,6 +57,8 @@ def show_job(job: Job, screen: Console) -> None:
     if conditions.waiting_text:
         when = f" (at {local(conditions.retry_at)})" if conditions.retry_at else ""
         screen.print(Text(f"waiting: {conditions.waiting_text}{when}", "yellow"), soft_wrap=True)
+    if isinstance(job, JobDetail) and job.forecast:
+        screen.print(Text(expected(job.forecast), "yellow"), soft_wrap=True)
     if conditions.moving:
         screen.print(Text(moving(conditions.moving), "cyan"))
     if conditions.cancel_asked_by:

@@ -20,6 +20,7 @@ from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weight
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows
 from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
+from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
 from hutong.core.work.states import Category
@@ -181,6 +182,15 @@ class Queue:
             shut = bool(pools[at, c.SHUT])
             self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
         before[:] = now
+
+    def starts_ms(self) -> list[int]:
+        """Return when each job would start if everything ran until its walltime, UTC ms; -1 for never.
+
+        Uses the queue up: nothing can be placed from it any more.
+        """
+        found = np.empty(len(self.drafts), np.int64)
+        roll(self._arrays, self.page.at_ms, len(self.drafts), found)
+        return [int(each) for each in found]
 
     def in_line(self, jobs: Sequence[int]) -> list[int]:
         """Return waiting jobs in the order in which the pass, as it stands, would look at them."""

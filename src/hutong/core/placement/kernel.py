@@ -128,6 +128,29 @@ def charge(a: Arrays, account: int, usage: int) -> None:
 
 
 @inlined
+def link(a: Arrays, job: int, pool: int) -> None:
+    """Put a job among those that run in a pool."""
+    head = a.pools[pool, c.RUNS]
+    if head >= 0:
+        a.jobs[head, c.PRIOR] = job
+    a.jobs[job, c.NEXT], a.jobs[job, c.PRIOR], a.jobs[job, c.POOL] = head, -1, pool
+    a.pools[pool, c.RUNS] = job
+
+
+@inlined
+def unlink(a: Arrays, job: int) -> None:
+    """Take a job from those that run in its pool."""
+    pool, prior, following = a.jobs[job, c.POOL], a.jobs[job, c.PRIOR], a.jobs[job, c.NEXT]
+    if prior >= 0:
+        a.jobs[prior, c.NEXT] = following
+    else:
+        a.pools[pool, c.RUNS] = following
+    if following >= 0:
+        a.jobs[following, c.PRIOR] = prior
+    a.jobs[job, c.POOL] = -1
+
+
+@inlined
 def start(a: Arrays, job: int, pool: int, now: int) -> None:
     """Start a job in a pool: its cards, its place among those that run, its account."""
     lane_class = a.jobs[job, c.CLASS]
@@ -136,12 +159,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     if until > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] -= need
     take(a, job, pool)
-    head = a.pools[pool, c.RUNS]
-    if head >= 0:
-        a.jobs[head, c.PRIOR] = job
-    a.jobs[job, c.NEXT], a.jobs[job, c.PRIOR], a.pools[pool, c.RUNS] = head, -1, job
+    link(a, job, pool)
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
-    a.jobs[job, c.POOL] = pool
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
     if a.state[c.QUOTAS] != 0:
@@ -165,14 +184,7 @@ def release(a: Arrays, job: int) -> None:
         a.holds[hold, c.HOLD_NEXT] = a.state[c.HOLD_FREE]
         a.state[c.HOLD_FREE] = hold
         hold = following
-    prior, following = a.jobs[job, c.PRIOR], a.jobs[job, c.NEXT]
-    if prior >= 0:
-        a.jobs[prior, c.NEXT] = following
-    else:
-        a.pools[pool, c.RUNS] = following
-    if following >= 0:
-        a.jobs[following, c.PRIOR] = prior
-    a.jobs[job, c.POOL] = -1
+    unlink(a, job)
     if a.state[c.QUOTAS] != 0:
         count_held(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], pool, -need)
     a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
@@ -351,8 +363,7 @@ def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints) -> None
     for place in range(len(where)):
         job, pool = first + place, where[place]
         a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = cards[place], until[place]
-        a.jobs[job, c.NEXT] = a.pools[pool, c.RUNS]
-        a.pools[pool, c.RUNS] = job
+        link(a, job, pool)
 
 
 @compiled

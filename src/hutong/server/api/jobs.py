@@ -12,7 +12,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
-from hutong.core.work.states import AttemptState
+from hutong.core.work.states import AttemptState, JobState
 from hutong.core.work.unparse import unparse
 from hutong.server.api.access import Allowed, Here, OfJob, principal_of, require, sees_all
 from hutong.server.api.once import IdempotencyKey, digest_of
@@ -20,6 +20,7 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.wishes import References, make_wish, read_spec, submit_one
+from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
 from hutong.server.pools import refuse_impossible
 from hutong.server.registry import read
@@ -121,7 +122,11 @@ def _detail(here: Services, row: JobRow) -> w.JobDetail:
     live = row.job.live
     record = here.store.get("site", live.site) if live is not None and live.port else None
     site = None if record is None else read(Site, record)
-    return job_detail(row, here.store.statuses(), site, here.clock(), here.rules.reach_ms, unparse(row.spec))
+    waits = row.job.state is JobState.QUEUED and not row.job.retry_ms
+    forecast = forecast_of(here.store, row.job.id, here.clock()) if waits else None
+    return job_detail(
+        row, here.store.statuses(), site, here.clock(), here.rules.reach_ms, unparse(row.spec), forecast
+    )
 
 
 @router.get("/{job}/facts")

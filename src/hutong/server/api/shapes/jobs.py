@@ -12,6 +12,7 @@ from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import JobState
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import thousandths, time_or_none
+from hutong.server.forecasts import Forecast
 from hutong.wire import jobs as w
 from hutong.wire.base import Money, rfc3339
 
@@ -31,10 +32,22 @@ def job_detail(
     now_ms: int,
     reach_ms: int,
     spec: Mapping[str, Any],
+    forecast: Forecast | None = None,
 ) -> w.JobDetail:
     """Return a job with its spec as a document; `site` is that of its live attempt, if it has one."""
     fields = _job_fields(row, statuses, site, now_ms, reach_ms, outputs=OUTPUTS_IN_DETAIL)
-    return w.JobDetail.model_validate({**fields, "spec": dict(spec)})
+    told = _forecast_shape(forecast) if forecast else None
+    return w.JobDetail.model_validate({**fields, "spec": dict(spec), "forecast": told})
+
+
+def _forecast_shape(forecast: Forecast) -> w.Forecast:
+    return w.Forecast(
+        as_of=rfc3339(forecast.as_of_ms),
+        place=forecast.place,
+        likely=time_or_none(forecast.likely_ms),
+        late=time_or_none(forecast.late_ms),
+        samples=forecast.samples,
+    )
 
 
 def _job_fields(
