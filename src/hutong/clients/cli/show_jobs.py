@@ -35,7 +35,7 @@ def expected(forecast: Forecast) -> str:
     """Return when a waiting job is expected to start, in words."""
     place = f"place {forecast.place} in line"
     if forecast.likely is None or forecast.late is None:
-        return f"{place}; no telling when: what runs there has no end"
+        return f"{place}; no telling when"
     if not forecast.samples:
         return f"{place}; starts by {local(forecast.late)} if what runs takes all the time that it asked for"
     rest = f"9 of 10 such jobs by {local(forecast.late)}, as {forecast.samples} earlier waits came out"
