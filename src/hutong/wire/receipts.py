@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hutong.wire.base import Shape, Time, Ulid
+from hutong.wire.base import Money, Shape, Time, Ulid
+from hutong.wire.money import EnergyShare
 
 
 class Part(Shape):
@@ -48,6 +49,28 @@ class Receipt(Shape):
     alternatives: tuple[Alternative, ...]
     digest: str
     inputs: dict[str, Any]
+
+
+class Course(Shape):
+    """Where a run goes and what it takes; `place` is empty where no pool takes it, and `why_not` says why."""
+
+    start: Time
+    policy: str
+    place: str
+    accelerator: str
+    cards: int
+    cost: Money
+    energy: EnergyShare
+    why_not: str = ""
+
+
+class WhatIf(Shape):
+    """A run of `ran_s` (`measured`, or else its walltime) as it was decided, and as it would be otherwise."""
+
+    ran_s: str
+    measured: bool
+    then: Course
+    instead: Course
 
 
 class Replay(Shape):

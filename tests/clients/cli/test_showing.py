@@ -1,6 +1,7 @@
 """What people see: amounts, progress, receipts and bills that read well in eighty columns."""
 
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,12 +9,13 @@ from rich.console import Console
 
 from hutong.clients.cli.bills import brief, plain
 from hutong.clients.cli.progress import Seen, View
-from hutong.clients.cli.receipts import show_check, show_receipt
+from hutong.clients.cli.receipts import moment_of, show_check, show_receipt
 from hutong.clients.cli.show_jobs import show_job
 from hutong.clients.cli.terminal import local, size, yuan
 from hutong.clients.cli.watch import LogLine
 from hutong.core.book.snapshot import JobRow
 from hutong.core.capacity.sites import Move, SiteStatus
+from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import JobId, ProjectId, SiteId, ulid
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
@@ -173,3 +175,14 @@ def test_a_check_of_a_project_in_debt_does_not_say_that_the_job_would_go() -> No
     text = shown(show_check, check)
     assert "would wait: the project owes 5.00 yuan" in text
     assert "would go" not in text
+
+
+def test_a_moment_is_a_time_of_the_day_or_a_whole_one() -> None:
+    began = "2026-11-29T03:30:00.000Z"
+    day = datetime.fromisoformat(began).astimezone()
+    noon = datetime.fromisoformat(moment_of("12:00", began))
+    assert noon.astimezone(day.tzinfo).strftime("%Y-%m-%d %H:%M") == day.strftime("%Y-%m-%d 12:00")
+    assert moment_of("2026-11-28T08:00+08:00", began) == "2026-11-28T00:00:00+00:00"
+    for wrong in ("29:00", "noon", "12:61"):
+        with pytest.raises(Refused):
+            moment_of(wrong, began)

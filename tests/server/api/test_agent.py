@@ -408,3 +408,22 @@ def test_the_agent_s_own_line_understands_the_door(
     assert link.put_log(key, 0, 0, b"hello\n", whole=True) == 6
     with pytest.raises(Refused):
         link.put_log(AttemptKey(key[:-1] + "9"), 0, 0, b"x", whole=False)
+
+
+def test_a_receipt_says_what_would_have_been_at_another_hour_and_by_another_policy(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    url = f"/v1/jobs/{job}/receipt/what-if"
+    walltime = get(platform, li, f"{url}?at=2026-11-29T04:00:00Z")
+    assert (walltime["measured"], walltime["ran_s"]) == (False, "3600")
+    end(centre, key)
+    centre.settle()
+    found = get(platform, li, f"{url}?policy=balanced&at=2026-11-29T04:00:00%2B08:00")
+    assert (found["measured"], found["ran_s"]) == (True, "36")
+    assert found["then"]["place"] == found["instead"]["place"] == "haidian/a100"
+    assert found["instead"]["start"] == "2026-11-28T20:00:00.000Z"
+    assert found["then"]["cost"] == found["instead"]["cost"] == {"amount": "0.144000", "currency": "CNY"}
+    assert found["then"]["energy"]["green_percent"] == "40"
+    for wrong in ("at=noon", "at=2026-11-29T04:00:00", "policy=kindest", "attempt=7"):
+        assert platform.http.get(f"{url}?{wrong}", headers=li).status_code in {404, 422}, wrong

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hutong.clients.cli import show_jobs as views
-from hutong.clients.cli.receipts import show_receipt, show_replay
+from hutong.clients.cli.receipts import moment_of, show_receipt, show_replay, show_what_if
 from hutong.clients.cli.session import JobArgument, Json, JsonLines, Limit, connect, find_job
 from hutong.clients.cli.terminal import console, say, show_json
 from hutong.core.kernel.errors import Problem, Refused
@@ -146,14 +146,22 @@ def receipt(
         bool, typer.Option("--replay", help="Decide again from its inputs and compare.")
     ] = False,
     attempt: Attempt = None,
+    at: Annotated[str, typer.Option("--at", help="What if then: 12:00 of that day, or a whole time.")] = "",
+    policy: Annotated[str, typer.Option("--policy", help="What if by another objective.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Show why a job went where it went, and why not elsewhere.
+    """Show why a job went where it went, and why not elsewhere; or where it would have gone otherwise.
 
-    Example: hutong receipt last --replay
+    Example: hutong receipt last --at 12:00
     """
     with connect() as client:
         name = find_job(client, job)
+        if at or policy:
+            began = client.jobs.receipt(name, attempt=attempt).at
+            moment = moment_of(at, began) if at else None
+            answer = client.jobs.what_if(name, attempt=attempt, at=moment, policy=policy or None)
+            show_json(answer) if as_json else show_what_if(answer, console())
+            return
         if replay:
             again = client.jobs.replay(name, attempt=attempt)
             show_json(again) if as_json else show_replay(again)

@@ -1,16 +1,20 @@
 """Receipts and checks for people: each pool with its score, or why not and the smallest change."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from hutong.clients.cli.terminal import money, say, table, yuan
+from hutong.clients.cli.terminal import local, money, say, table, yuan
+from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire.jobs import Check
-from hutong.wire.receipts import Alternative, Receipt, Replay
+from hutong.wire.receipts import Alternative, Course, Receipt, Replay, WhatIf
 
 PPM = 1_000_000
+_CLOCK = re.compile(r"[0-2]?[0-9]:[0-5][0-9]")
 
 
 def show_receipt(receipt: Receipt, screen: Console) -> None:
@@ -29,6 +33,44 @@ def show_replay(replay: Replay) -> None:
     say(Text("replayed from its own inputs: a different decision", style="bold red"))
     for difference in replay.differences:
         say(f"  {difference}")
+
+
+def moment_of(text: str, began: str) -> str:
+    """Return the moment that was typed as the wire has it: a time of the day of `began`, or a whole one.
+
+    Without an offset it is this machine's time. Raises Refused.
+    """
+    try:
+        if _CLOCK.fullmatch(text):
+            day = datetime.fromisoformat(began).astimezone()
+            hour, minute = map(int, text.split(":"))
+            return day.replace(hour=hour, minute=minute, second=0, microsecond=0).astimezone(UTC).isoformat()
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as err:
+        problem = Problem("--at", f"{text!r} is not a time", "12:00, or 2026-12-01T08:00")
+        raise Refused("bad_option", "nothing was asked", (problem,)) from err
+
+
+def show_what_if(found: WhatIf, screen: Console) -> None:
+    """Print a run as it was decided beside what it would have been."""
+    length = "it ran" if found.measured else "if it runs until its walltime,"
+    screen.print(f"{length} {found.ran_s} s; energy is modelled, and prices do not change with the hour\n")
+    grid = table("", "as decided", "otherwise")
+    for name, of in _COURSE:
+        grid.add_row(name, of(found.then), of(found.instead))
+    screen.print(grid)
+
+
+_COURSE: tuple[tuple[str, Callable[[Course], str]], ...] = (
+    ("start", lambda course: local(course.start)),
+    ("policy", lambda course: course.policy),
+    ("place", lambda course: course.place or f"none: {course.why_not}"),
+    ("cards", lambda course: f"{course.cards} x {course.accelerator}" if course.place else ""),
+    ("cost", lambda course: money(course.cost)),
+    ("energy", lambda course: f"{course.energy.kwh} kWh"),
+    ("green", lambda course: f"{course.energy.green_percent} %"),
+    ("CO2e", lambda course: f"{course.energy.co2e_g} g"),
+)
 
 
 def show_check(check: Check, screen: Console) -> None:

@@ -19,7 +19,7 @@ from hutong.clients.sdk.verbs import ListVerb, Verb
 from hutong.wire import jobs as j
 from hutong.wire.base import Page
 from hutong.wire.money import Bill
-from hutong.wire.receipts import Receipt, Replay
+from hutong.wire.receipts import Receipt, Replay, WhatIf
 
 
 def submit(project: str, spec: Mapping[str, Any], *, key: str = "") -> Call[j.Job]:
@@ -95,6 +95,14 @@ def replay(job: str, *, attempt: int | None = None) -> Call[Replay]:
     return Call(call.method, call.path, call.read, query_of(attempt=attempt))
 
 
+def what_if(
+    job: str, *, attempt: int | None = None, at: str | None = None, policy: str | None = None
+) -> Call[WhatIf]:
+    """Ask where the job would have gone at another moment (RFC 3339) or by another policy."""
+    query = query_of(attempt=attempt, at=at, policy=policy)
+    return Call("GET", path_of("jobs", job, "receipt", "what-if"), shape(WhatIf), query)
+
+
 def read_log(
     job: str, *, rank: int = 0, attempt: int | None = None, offset: int | None = None
 ) -> Call[bytes]:
@@ -151,6 +159,7 @@ class JobVerbs:
     hold = Verb(hold)
     release = Verb(release)
     receipt = Verb(receipt)
+    what_if = Verb(what_if)
     replay = Verb(replay)
     read_log = Verb(read_log)
     bill = Verb(bill)

@@ -16,6 +16,8 @@ from hutong.core.placement.page import Grounds, Page, unseal, views_of
 from hutong.core.placement.request import Policy, PoolView, Request
 
 VERSION = 4
+WHOLE = 3
+"""The last version whose receipts held everything themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,10 @@ def digest(data: bytes) -> str:
 
 def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
     """Return a stored receipt; `fetch` gives a page or its grounds by digest. Broken if one is gone."""
-    version = _version(data)
-    if version < VERSION:
+    version = version_of(data)
+    if version <= WHOLE:
         return _open_whole(data)
-    ticket = decode(Ticket, data)
-    page = unseal(Page, ticket.page, _fetched(fetch, ticket.page))
-    grounds = unseal(Grounds, page.grounds, _fetched(fetch, page.grounds))
+    ticket, page, grounds = unpack(data, fetch)
     question = page.questions[ticket.question]
     request = replace(question.request, barred=ticket.barred)
     pools = views_of(grounds, page, ticket.step, request.run_ms)
@@ -111,6 +111,13 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
     return Opened(digest(data), receipt, digest(encode_ticket(now)), _told(ticket, now, pools))
 
 
+def unpack(data: bytes, fetch: Callable[[str], bytes | None]) -> tuple[Ticket, Page, Grounds]:
+    """Return a stored ticket with its page and the grounds of that; Broken if one of them is gone."""
+    ticket = decode(Ticket, data)
+    page = unseal(Page, ticket.page, _fetched(fetch, ticket.page))
+    return ticket, page, unseal(Grounds, page.grounds, _fetched(fetch, page.grounds))
+
+
 def _fetched(fetch: Callable[[str], bytes | None], name: str) -> bytes:
     found = fetch(name)
     if found is None:
@@ -118,7 +125,8 @@ def _fetched(fetch: Callable[[str], bytes | None], name: str) -> bytes:
     return found
 
 
-def _version(data: bytes) -> int:
+def version_of(data: bytes) -> int:
+    """Return the version of a stored receipt; Broken if it is none."""
     try:
         return int(json.loads(data)["version"])
     except (ValueError, KeyError, TypeError) as error:
