@@ -21,7 +21,8 @@ floor is a replay of the same generator by priority in which nothing takes time 
 of its rangespec.yaml at ff69552e79; a later one has 6.7 s for large, and the same for the others.
 
 With `--tenants cohort` all queues of a cohort are one project: then priority counts across them, as in Kueue.
-Generator, loop and sites are threads of one process, so one core bears them all; with PostgreSQL too.
+Generator, loop and sites are threads of one process, so one core bears them all; with PostgreSQL the sites are a
+process of their own, as agents and API are.
 
 `python -m bench.kueue_baseline [--quick] [--store memory|sqlite|postgres] [--tenants queue|cohort] [--profile FILE]`
 """
@@ -31,6 +32,7 @@ import cProfile
 import gc
 import heapq
 import json
+import multiprocessing
 import os
 import shutil
 import sys
@@ -43,6 +45,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from tests.postgres import Postgres
 
@@ -68,9 +71,7 @@ from hutong.server.loop import Clock, Loop
 COHORTS, QUEUES, QUOTA = 5, 6, 20
 MICRO = 1_000_000
 SIGHTING_EVERY_MS = 5000
-PAUSE_S = (
-    0.01  # after a wake, as an agent's long poll has it: what is written at about the same time is one answer
-)
+PAUSE_S = 0.01  # after a wake, as an agent's long poll has it: what is written about then is one answer
 GIVE_UP_S = 300.0
 
 
@@ -92,6 +93,7 @@ CLASSES = (
     Workload("medium", 100, 500, 500, 100, 5, 76.8),
     Workload("large", 50, 1200, 1000, 200, 20, 16.5),
 )
+RUN_MS = {each.name: each.run_ms for each in CLASSES}
 PUBLISHED_S = 351.1
 KUEUE = "Kueue CI, published, pays for the Kubernetes API too"
 FLOOR = "zero-overhead replay of the same generator, same run"
@@ -260,8 +262,7 @@ class Centre:
             began_ms = now_ms()
             self._cards[each.key] = each.attempt.cards
             self._jobs[each.key] = (each.job.id, each.attempt.number)
-            run_ms = self._log.workload[each.job.id].run_ms
-            heapq.heappush(self._ends, (began_ms + run_ms, each.key))
+            heapq.heappush(self._ends, (began_ms + RUN_MS[each.spec.name], each.key))
             number = each.attempt.number
             reports.append(f.Report(each.key, f.Accepted(number, receipt.external_id, receipt.adopted)))
             reports.append(f.Report(each.key, f.Started(number, began_ms)))
@@ -297,7 +298,19 @@ class Centre:
             heapq.heappop(self._ends)
 
 
-def serve(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
+class Stop(Protocol):
+    """An event of a thread or of a process."""
+
+    def is_set(self) -> bool:
+        """Return whether to stop."""
+        ...
+
+    def wait(self, timeout: float | None = None, /) -> bool:
+        """Wait for it."""
+        ...
+
+
+def serve(centres: Sequence[Centre], bell: Bell, stop: Stop) -> None:
     """Let some centres work until told to stop."""
     took = -1
     while not stop.is_set():
@@ -310,6 +323,60 @@ def serve(centres: Sequence[Centre], bell: Bell, stop: threading.Event) -> None:
         left_ms = min(centre.next_ms() for centre in centres) - now_ms()
         bell.wait(pulse, max(0, left_ms) / 1000)
         stop.wait(PAUSE_S)
+
+
+class Apart:
+    """The sites in a process of their own, as they are where they report to PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        self._ended = context.Value("q", 0)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve_apart, args=(url, self._ended, self._stop, theirs))
+        self._process.start()
+        if self._pipe.recv() != "ready":
+            raise RuntimeError("the sites did not start")
+
+    def ended(self) -> int:
+        """Return how many jobs have ended; raises RuntimeError if the process has died."""
+        if not self._process.is_alive():
+            raise RuntimeError("the sites' process died")
+        return int(self._ended.value)
+
+    def close(self, log: Log) -> float:
+        """Stop the process, put what it noted into the log, and return its processor time, s."""
+        self._stop.set()
+        admitted, log.ended, peak, cpu_s = self._pipe.recv()
+        log.admitted_s = {job: at_s - log.begin_s for job, at_s in admitted.items()}
+        log.peak = Counter(peak)
+        self._process.join()
+        return float(cpu_s)
+
+
+def serve_apart(url: str, ended: Any, stop: Any, pipe: Any) -> None:  # noqa: ANN401 - of multiprocessing
+    """Be the sites until told to stop; times are those of the machine's one monotonic clock."""
+    configure_logs("WARNING")
+    store, log = open_store(url), Log()
+    bell = Bell(store.pulse, 0.005)
+    centres = [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
+    pipe.send("ready")
+    done = threading.Event()
+
+    def count() -> None:
+        while not done.wait(0.005):
+            ended.value = len(log.ended)
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        serve(centres, bell, stop)
+    finally:
+        done.set()
+        counting.join()
+        bell.close()
+        store.close()
+    pipe.send((log.admitted_s, log.ended, dict(log.peak), time.process_time()))
 
 
 class Timed(Loop):
@@ -345,21 +412,21 @@ class Setting:
     tenants: str
     backfill: Backfill
     queue: int
-    groups: int
     bell_s: float
     profile: str
 
 
-def run(store: Store, setting: Setting) -> Measured:
-    """Run the scenario and check that every workload went the whole way."""
+def run(store: Store, setting: Setting, url: str) -> Measured:
+    """Run the scenario and check that every workload went the whole way; with a URL, the sites apart."""
     set_up(store, setting.tenants)
+    apart = Apart(url) if url else None
     log = Log()
     stop = threading.Event()
     failed: list[BaseException] = []
     cpu_s: dict[str, float] = defaultdict(float)
     loop = Timed(store, Rules(backfill=setting.backfill), now_ms, "bench", Limits(queue=setting.queue))
     bell = Bell(store.pulse, setting.bell_s)
-    centres = [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
+    centres = [] if apart else [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
 
     def thread(name: str, work: Callable[[], None]) -> threading.Thread:
         def body() -> None:
@@ -377,9 +444,8 @@ def run(store: Store, setting: Setting) -> Measured:
         thread("loop", lambda: lead(loop, stop, setting.profile)),
         thread("generator", lambda: generate(store, log, setting, stop)),
     ]
-    for at in range(setting.groups):
-        theirs = centres[at :: setting.groups]
-        threads.append(thread("sites", partial(serve, theirs, bell, stop)))
+    if centres:
+        threads.append(thread("sites", partial(serve, centres, bell, stop)))
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)  # the whole book lies in this heap: no walk over all of it on the way
@@ -387,9 +453,12 @@ def run(store: Store, setting: Setting) -> Measured:
     for each in threads:
         each.start()
     try:
-        total_s = wait(store, log, setting.share, stop)
+        ended = apart.ended if apart else lambda: len(log.ended)
+        total_s = wait(store, log, setting.share, stop, ended)
     finally:
         stop.set()
+        if apart:
+            cpu_s["sites"] = round(apart.close(log), 1)
         for each in threads:
             each.join()
         bell.close()
@@ -427,12 +496,12 @@ def warm_up() -> None:
         turns.step()
 
 
-def wait(store: Store, log: Log, share: int, stop: threading.Event) -> float:
+def wait(store: Store, log: Log, share: int, stop: threading.Event, ended: Callable[[], int]) -> float:
     """Return when the last workload was over in the book, its charge settled."""
     count = COHORTS * QUEUES * sum(each.count // share for each in CLASSES)
-    while len(log.ended) < count and not stop.wait(0.005):
+    while ended() < count and not stop.wait(0.005):
         if log.now_s() > GIVE_UP_S:
-            raise TimeoutError(f"{len(log.ended)} of {count} ended in {GIVE_UP_S} s")
+            raise TimeoutError(f"{ended()} of {count} ended in {GIVE_UP_S} s")
     left = list(log.workload)
     while left and not stop.is_set():
         row = store.job(left[-1])
@@ -504,20 +573,21 @@ def show(live: Measured, floor: Measured, *, whole: bool) -> None:
 
 
 @contextmanager
-def opened(kind: str) -> Iterator[Store]:
-    """Yield an empty store; SQLite and PostgreSQL are durable."""
+def opened(kind: str) -> Iterator[tuple[Store, str]]:
+    """Yield an empty store, and the URL of one on a server; SQLite and PostgreSQL are durable."""
     if kind == "postgres":
         with Postgres(durable=True) as server:
-            store = open_store(server.new_database())
+            url = server.new_database()
+            store = open_store(url)
             try:
-                yield store
+                yield store, url
             finally:
                 store.close()
         return
     folder = Path(tempfile.mkdtemp(prefix="hutong-bench-"))
     store = open_store("memory:" if kind == "memory" else f"sqlite:///{folder / 'hutong.sqlite'}")
     try:
-        yield store
+        yield store, ""
     finally:
         store.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -547,15 +617,14 @@ def main() -> None:
         tenants=told.tenants,
         backfill=Backfill[told.backfill.upper()],
         queue=told.queue,
-        groups=1 if memory else COHORTS,
         bell_s=0.001 if memory else 0.005,
         profile=told.profile,
     )
     note("load", average=os.getloadavg(), cores=os.cpu_count())
     floor = replay(setting.share)
     warm_up()
-    with opened(told.store) as store:
-        live = run(store, setting)
+    with opened(told.store) as (store, url):
+        live = run(store, setting, url)
     show(live, floor, whole=not told.quick)
 
 
