@@ -20,6 +20,7 @@ from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 from hutong.sim import commands as sim_commands
+from hutong.sim.plan import commands as plan_commands
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
 if TYPE_CHECKING:
@@ -364,6 +365,7 @@ def _shipped_policies() -> "Mapping[str, Policy]":
 
 
 sim_commands.add_to(cli, _sites_of, _shipped_policies)
+plan_commands.add_to(cli, _sites_of, _shipped_policies, lambda name: data_folder("scenarios") / name)
 agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")
