@@ -31,6 +31,7 @@ from book_samples import (
 
 from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
@@ -38,6 +39,7 @@ from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.kernel.ids import LotId, PoolId, SiteId
 from hutong.core.work import facts as f
+from hutong.core.work.spec import Ask, Resources
 from hutong.core.work.states import AttemptState, Category, JobState
 
 
@@ -345,6 +347,25 @@ def test_a_snapshot_knows_who_may_be_stopped_and_what_is_being_freed(store: Stor
     later = store.snapshot(600, Limits())
     assert [row.job.id for row in later.may_give_way] == [job_id(n) for n in (*range(1, 16), 19)]
     assert later.clearing == (PoolUse(EAST, "h100", 16),)
+
+
+def test_whole_runs_are_added_up_by_workload_and_shown_for_the_queue_only(store: Store) -> None:
+    both = Resources((Ask("H100", 8), Ask("Ascend910B", 8)))
+    spec = replace(wish(5).spec, name="train", resources=both)
+    name = workload_of(P, spec)
+    assert name == f"{P}/train"
+    store.submit([replace(wish(5), spec=spec)], 100)
+    turn(store, 100, decide(store, 5, 100, f.Queued()))
+    for n, (chip, size) in enumerate((("H100", 1000), ("H100", 3000), ("Ascend910B", 500)), 1):
+        queue(store, n, 100)
+        turn(store, 200, replace(decide(store, n, 200, f.Waiting("busy", "x")), run=Run(name, chip, size)))
+    queue(store, 4, 100)
+    twice = [replace(decide(store, n, 300, f.Waiting("x", "y")), run=Run(name, "H100", 100)) for n in (3, 4)]
+    turn(store, 300, *twice)
+    assert store.snapshot(400, Limits()).runs == {name: (Runs("Ascend910B", 1, 500), Runs("H100", 4, 4200))}
+    late = 300 + KEPT_MS + 1
+    turn(store, late, replace(decide(store, 1, late, f.Waiting("z", "z")), run=Run("q/x", "H100", 1)))
+    assert store.snapshot(late, Limits()).runs == {}, "long ago, and forgotten"
 
 
 def test_use_counts_for_its_project_and_institution_and_is_forgotten_by_halves(store: Store) -> None:

@@ -19,6 +19,7 @@ class _Weights(BaseModel):
     wait: int = Field(ge=0, le=1000)
     distance: int = Field(ge=0, le=1000)
     green: int = Field(ge=0, le=1000)
+    speed: int = Field(default=0, ge=0, le=1000)
 
 
 class _Document(BaseModel):

@@ -263,6 +263,7 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ({"resources": {"memory": 0}}, "/resources/memory", "more than 0"),
         ({"resources": {"memory": "32B"}}, "/resources/memory", "like 64"),
         ({"resources": {"memory": math.nan}}, "/resources/memory", "like 64"),
+        ({"resources": {"memory": 10**400}}, "/resources/memory", "many digits"),
         ({"resources": {"memory": "4x"}}, "/resources/memory", "like 64"),
         (
             {"resources": {"any_of": [{"accelerators": "H100", "use_spot": True}]}},

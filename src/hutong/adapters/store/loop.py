@@ -23,10 +23,12 @@ from hutong.adapters.store.tables import (
     receipts,
     registry,
     shares,
+    speeds,
     statuses,
     watches,
 )
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
     Absence,
@@ -137,6 +139,7 @@ class Loop:
                 may_give_way=_may_give_way(connection, limits.may_give_way) if queue else (),
                 clearing=_clearing(connection) if queue else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
+                runs=_runs(connection, rules.workloads((*due, *queue))),
                 quotas=quotas,
                 holdings=held,
                 institutions=owners,
@@ -188,6 +191,9 @@ class Loop:
         forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
         bodies = [{"key": key, "body": body} for each in fresh for key, body in each.receipts]
         many(connection, receipts.insert(), bodies)
+        runs = rules.whole_runs(fresh)
+        if runs:
+            self._learn(connection, runs, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
@@ -205,6 +211,23 @@ class Loop:
         insert = self._db.upsert(shares)
         values = {name: insert.excluded[name] for name in ("card_ms", "at_ms")}
         many(connection, insert.on_conflict_do_update(index_elements=["name"], set_=values), rows)
+
+    def _learn(
+        self, connection: sa.Connection, runs: Mapping[tuple[str, str], list[Run]], now_ms: int
+    ) -> None:
+        """Note whole runs, and forget workloads that ran long ago; only the loop's leader writes it."""
+        known = _runs(connection, sorted({workload for workload, _ in runs}))
+        rows = []
+        for (workload, accelerator), some in sorted(runs.items()):
+            before = next((r for r in known.get(workload, ()) if r.accelerator == accelerator), None)
+            after = merged(before, some, accelerator)
+            row = {"workload": workload, "accelerator": accelerator, "at_ms": now_ms}
+            rows.append({**row, "runs": after.count, "sum_mn": after.sum_mn})
+        insert = self._db.upsert(speeds)
+        values = {name: insert.excluded[name] for name in ("runs", "sum_mn", "at_ms")}
+        names = ["workload", "accelerator"]
+        many(connection, insert.on_conflict_do_update(index_elements=names, set_=values), rows)
+        connection.execute(speeds.delete().where(speeds.c.at_ms < now_ms - KEPT_MS))
 
     def _keep(self, connection: sa.Connection, sealed: Sequence[tuple[str, bytes]]) -> None:
         """Keep pages that are not kept yet; the grounds of a page are mostly those of the one before."""
@@ -310,6 +333,13 @@ def _holdings(connection: sa.Connection) -> tuple[Holding, ...]:
         Holding(ProjectId(row["project"]), row["site"], row["pool"], int(row["cards"]))
         for row in connection.execute(_HELD).mappings()
     )
+
+
+def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:
+    found: dict[str, list[Runs]] = {}
+    for row in rows_in(connection, sa.select(speeds), speeds.c.workload, workloads):
+        found.setdefault(row["workload"], []).append(Runs(row["accelerator"], row["runs"], row["sum_mn"]))
+    return {name: tuple(sorted(runs, key=lambda each: each.accelerator)) for name, runs in found.items()}
 
 
 def _served(connection: sa.Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hutong.adapters.store.codec import decode_doc, decode_quota, decode_site, encode
 from hutong.core.book.money import Lot, LotKind, Posting
+from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Outcome
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
@@ -147,6 +148,20 @@ def gives_way(live: Attempt | None) -> int:
     if live is None:
         return 0
     return 2 if live.making_room else int(live.gives_way)
+
+
+def workloads(rows: Iterable[JobRow]) -> list[str]:
+    """Return the workloads of some jobs of which something may be known."""
+    return sorted({workload_of(row.project, row.spec) for row in rows} - {""})
+
+
+def whole_runs(outcomes: Iterable[JobOutcome]) -> dict[tuple[str, str], list[Run]]:
+    """Return the whole runs of some outcomes by workload and accelerator."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for each in outcomes:
+        if each.run is not None:
+            found.setdefault((each.run.workload, each.run.accelerator), []).append(each.run)
+    return found
 
 
 def institution_of(text: str | None) -> str:

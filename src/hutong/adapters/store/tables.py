@@ -108,6 +108,18 @@ shares = sa.Table(
     _int("at_ms"),
 )
 
+# How runs of the same work came out on each accelerator; see `core.book.runs`.
+speeds = sa.Table(
+    "speeds",
+    metadata,
+    _text("workload", key=True),
+    _text("accelerator", key=True),
+    _int("runs"),
+    _int("sum_mn"),
+    _int("at_ms"),
+    _index("ix_speeds_at_ms", "at_ms"),
+)
+
 pages = sa.Table(
     "pages",
     metadata,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn
+from hutong.core.book.runs import Run, Runs
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
@@ -79,6 +80,7 @@ class Snapshot:
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
+    `runs` are those of the workloads of the queue that may run on several accelerators.
     `quotas` are all that there are, and only where there are any, `holdings` what each project holds.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
     institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
@@ -94,6 +96,7 @@ class Snapshot:
     may_give_way: tuple[JobRow, ...] = ()
     clearing: tuple[PoolUse, ...] = ()
     served: Mapping[str, int] = field(default_factory=dict)
+    runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)
@@ -117,7 +120,8 @@ class JobOutcome:
     """What a turn decided about one job; applied whole, and only if the job's last fact is still `seq`.
 
     `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
-    `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON.
+    `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
+    there when a whole run has succeeded.
     """
 
     job: JobId
@@ -130,6 +134,7 @@ class JobOutcome:
     withdraw: tuple[AttemptKey, ...] = ()
     receipts: tuple[tuple[AttemptKey, bytes], ...] = ()
     posting: Posting = field(default_factory=Posting)
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, views_of
-from hutong.core.placement.request import HORIZON_MS, Policy, mean_green_ppm, request_of
+from hutong.core.placement.request import HORIZON_MS, Policy, Request, mean_green_ppm
 from hutong.core.work.spec import JobSpec
 
 HOUR_PRICE_PPM = 2_000
@@ -50,17 +50,17 @@ class Outlook:
         self._sites = grounds.sites
         self._green: dict[tuple[int, int], Ints] = {}
 
-    def best_start(self, spec: JobSpec, policy: Policy, expected_ms: int, latest_ms: int) -> Later | None:
+    def best_start(self, request: Request, policy: Policy, expected_ms: int, latest_ms: int) -> Later | None:
         """Return when a job had better start, up to `latest_ms`, or None if that is now.
 
         `expected_ms` is how long it is expected to run. A pool that is out of reach now is left aside.
         """
         best: tuple[int, int, int] | None = None
-        now = self._at(spec, policy, expected_ms, self._now_ms)
+        now = self._at(request, policy, expected_ms, self._now_ms)
         if now is None:
             return None
         for start_ms in self._starts(latest_ms):
-            then = self._at(spec, policy, expected_ms, start_ms)
+            then = self._at(request, policy, expected_ms, start_ms)
             if then is None:
                 continue
             score = then[0] - HOUR_PRICE_PPM * (start_ms - self._now_ms) // HOUR_MS
@@ -77,9 +77,10 @@ class Outlook:
         first = (self._now_ms // HOUR_MS + 1) * HOUR_MS
         return range(first, min(latest_ms, self._now_ms + HORIZON_MS) + 1, HOUR_MS)
 
-    def _at(self, spec: JobSpec, policy: Policy, expected_ms: int, start_ms: int) -> tuple[int, int] | None:
+    def _at(
+        self, request: Request, policy: Policy, expected_ms: int, start_ms: int
+    ) -> tuple[int, int] | None:
         """Return score and pool of the best pool for a start then, free cards left aside."""
-        request = request_of(spec)
         request = replace(request, run_ms=request.run_ms + start_ms - self._now_ms)
         judged = judge(request, policy, self._table, self._green_at(start_ms, expected_ms))
         able = np.flatnonzero(judged.refusal == Refusal.NONE)

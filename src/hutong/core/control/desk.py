@@ -4,7 +4,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
-from hutong.core.book.snapshot import Snapshot
+from hutong.core.book.runs import Runs, workload_of
+from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.rules import Rules
@@ -41,6 +42,10 @@ class Desk:
     def site(self, site: str) -> Site | None:
         """Return a site of the registry."""
         return self._sites.get(site)
+
+    def runs_of(self, row: JobRow) -> tuple[Runs, ...]:
+        """Return how runs of a job's workload came out on each accelerator, as far as that matters to it."""
+        return self.snapshot.runs.get(workload_of(row.project, row.spec), ())
 
     @cached_property
     def outlook(self) -> Outlook:

@@ -1,6 +1,7 @@
 """A job's part of a turn in the making: each fact is folded in at once, so the next step sees its effect."""
 
 from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord
+from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
 from hutong.core.control.desk import Desk
 from hutong.core.kernel.ids import AttemptKey
@@ -90,4 +91,14 @@ class Draft:
             withdraw=tuple(self._withdraw),
             receipts=tuple(self._receipts),
             posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
+            run=self._whole_run(),
         )
+
+    def _whole_run(self) -> Run | None:
+        """Return the run of a job that has now succeeded in one attempt; one that went on tells no length."""
+        if self.job.state is not JobState.SUCCEEDED or self.row.job.final or len(self.job.attempts) != 1:
+            return None
+        workload, attempt = workload_of(self.row.project, self.row.spec), self.job.attempts[0]
+        if not workload or not attempt.ran_ms:
+            return None
+        return Run(workload, attempt.accelerator, work_mn(attempt.cards, attempt.ran_ms))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
@@ -10,7 +11,7 @@ from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, wor
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import views_of
-from hutong.core.placement.request import Policy, PoolView, request_of
+from hutong.core.placement.request import Policy, PoolView, Request, request_of
 from hutong.core.work.spec import JobSpec
 
 
@@ -22,6 +23,7 @@ class Preview:
     ever take it; None if none could. `never` means that no registered pool could take the job even when idle.
     """
 
+    request: Request
     decision: Decision
     pools: tuple[PoolView, ...]
     policy: Policy
@@ -38,7 +40,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     desk.repay()
     owed_micro = desk.left_to_pay_micro(project)
     barred = owed_micro > rules.debt_limit_micro
-    request = request_of(spec)
+    request = request_of(spec, runs=snapshot.runs.get(workload_of(project, spec), ()))
     pools = views_of(desk.grounds, desk.page(), 0, request.run_ms)
     policy = rules.policy(spec.wish.objective)
     decision = decide(request, pools, policy)
@@ -49,14 +51,14 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     if barred and not never:
         code, text = in_debt(owed_micro)
     if likely is None:
-        return Preview(decision, pools, policy, code, text, None, fundable=False, never=never)
+        return Preview(request, decision, pools, policy, code, text, None, fundable=False, never=never)
     attempt = plan_attempt((), pools[likely], decision.rows[likely].cards, spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, rules.hold_ms)
     fundable = not barred and desk.plan_hold(project, amount) is not None
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)
-    return Preview(decision, pools, policy, code, text, worst, fundable=fundable, never=never)
+    return Preview(request, decision, pools, policy, code, text, worst, fundable=fundable, never=never)
 
 
 def _explain(decision: Decision) -> tuple[str, str]:

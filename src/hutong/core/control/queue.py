@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from hutong.core.book.runs import Runs
 from hutong.core.control.accounts import Accounts
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
-from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
@@ -60,23 +60,25 @@ class Queue:
         self._green: dict[int, Ints] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
         self._bars: Ints | None = None
-        self.question_of = self._ask(desk.rules)
+        self.question_of = self._ask(desk)
         self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
         self._arrays = self._arrange(desk)
 
-    def _ask(self, rules: Rules) -> list[int]:
+    def _ask(self, desk: Desk) -> list[int]:
         """Return the question of each job."""
         known: dict[Question, int] = {}
-        by_spec: dict[tuple[int, tuple[str, ...]], int] = {}  # a spec that many jobs share is read once
+        # A spec that many jobs share is read once.
+        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...]], int] = {}
         asked = []
         for draft in self.drafts:
             spec = draft.row.spec
             avoid = broken_by(draft.job)
-            at = by_spec.get((id(spec), avoid), -1)
+            runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
+            at = by_spec.get((id(spec), avoid, runs), -1)
             if at < 0:
-                request = request_of(spec, avoid=avoid)
-                question = Question(request, rules.policy(spec.wish.objective))
-                at = by_spec[id(spec), avoid] = known.setdefault(question, len(known))
+                request = request_of(spec, avoid=avoid, runs=runs)
+                question = Question(request, desk.rules.policy(spec.wish.objective))
+                at = by_spec[id(spec), avoid, runs] = known.setdefault(question, len(known))
                 if at == len(self.questions):
                     self.questions.append(question)
                     green = self._green_ppm(request.run_ms)

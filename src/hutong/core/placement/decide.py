@@ -22,7 +22,7 @@ NEVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pool as judged: `parts` in the order of PARTS; `score_ppm` is their weighted mean."""
+    """One pool as judged: `parts` in the order of PARTS, `speed` only if it counts; `score_ppm` the mean."""
 
     site: str
     pool: str
@@ -76,7 +76,7 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     weights = weights_of(policy)
     score = (found.base + policy.fit * fit) // max(1, sum(weights))
     rows = tuple(
-        _row(request, pools[i], found, i, Refusal(refusal[i]), int(fit[i]), int(score[i]))
+        _row(request, pools[i], found, i, Refusal(refusal[i]), int(fit[i]), int(score[i]), policy.speed)
         for i in range(len(pools))
     )
     best = min(
@@ -88,13 +88,22 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
 
 
 def _row(
-    request: Request, pool: PoolView, found: Judged, at: int, refusal: Refusal, fit: int, score: int
+    request: Request,
+    pool: PoolView,
+    found: Judged,
+    at: int,
+    refusal: Refusal,
+    fit: int,
+    score: int,
+    policy_speed: int,
 ) -> Row:
     cards = int(found.asked[at]) * request.nodes if refusal is not Refusal.OTHER_CHIP else 0
     if refusal is not Refusal.NONE:
         why = explain(request, pool, int(found.asked[at]), refusal)
         return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=False, why_not=why)
     parts = (fit, *map(int, found.parts[:, at]))
+    if not policy_speed:  # a part without weight is not told: receipts from before it keep their bits
+        parts = parts[:-1]
     score_ppm = score + int(found.penalty[at])
     return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=True, parts=parts, score_ppm=score_ppm)
 

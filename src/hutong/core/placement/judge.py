@@ -3,13 +3,14 @@
 | part | value in ppm, higher is better |
 |---|---|
 | fit | cards asked for / cards free: a tight fit leaves large blocks to large jobs (best fit) |
-| price | the lowest cost of an hour in a pool that is open to it, busy or not / this pool's |
+| price | the lowest cost of a unit of work in a pool that is open to it, busy or not / this pool's |
 | wait | 60 s / (60 s + wait that the centre's own queue adds, + 600 s where it cannot start jobs) |
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
+| speed | expected speed of all its cards here / the highest in a pool that is open to it |
 
-Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Nothing is known yet of the
-speed of a job on a chip, and no part pretends to know it.
+Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
+request brings along (`speeds`); without any, a card is as fast as another, and price is that of an hour.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
 from hutong.core.placement.request import Policy, PoolView, Request
 
-PARTS = ("fit", "price", "wait", "distance", "green")
+PARTS = ("fit", "price", "wait", "distance", "green", "speed")
 PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
 _ORDERED_MAX = 64
 _WAIT_SCALE_S = 60
@@ -135,21 +136,26 @@ def expected_wait_s(view: PoolView) -> int:
 
 def weights_of(policy: Policy) -> tuple[int, ...]:
     """Return the weights in the order of PARTS."""
-    return (policy.fit, policy.price, policy.wait, policy.distance, policy.green)
+    return (policy.fit, policy.price, policy.wait, policy.distance, policy.green, policy.speed)
 
 
 def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Judged:
     """Judge every pool, free cards left aside. `green_ppm` is each pool's mean over the expected run."""
     asked, refusal = refuse(request, table)
     able = (refusal == Refusal.NONE) | (refusal > LASTING)
+    is_open = (refusal == Refusal.NONE) | (refusal == Refusal.QUOTA)  # a pass learns of quotas later
+    power = asked * _card_ppm(request, table)
     cost = asked * request.nodes * table.price_micro
+    if request.speeds:
+        cost = PPM * cost // np.maximum(power, 1)
     half_km = _HALF_KM.get(request.latency_class)
     parts = np.stack(
         [
-            _price(cost, refusal == Refusal.NONE),
+            _price(cost, is_open),
             PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + table.wait_s),
             PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
             green_ppm,
+            _speed(power, is_open),
         ]
     )
     weights = np.array(weights_of(policy)[1:], np.int64)
@@ -217,6 +223,22 @@ def _price(cost: Ints, is_open: Mask) -> Ints:
     """Return the lowest cost in a pool that is open to it, busy or not, by each pool's; no cost has all."""
     cheapest = cost[is_open].min() if is_open.any() else 0
     return np.where(cost > cheapest, PPM * cheapest // np.maximum(cost, 1), PPM)
+
+
+def _card_ppm(request: Request, table: Table) -> Ints:
+    """Return the expected speed of one card of each pool, ppm of the fastest that the request names."""
+    found = np.full(len(table.chips), PPM, np.int64)
+    for each in request.speeds:
+        chip = table.chips.get(each.accelerator)
+        if chip is not None:
+            found[chip] = each.ppm
+    return found[table.chip]
+
+
+def _speed(power: Ints, is_open: Mask) -> Ints:
+    """Return each pool's speed by the highest in a pool that is open to it, at most 10^6."""
+    best = power[is_open].max() if is_open.any() else 0
+    return np.where(power < best, PPM * power // max(1, int(best)), PPM)
 
 
 def _named(patterns: tuple[str, ...], table: Table) -> Mask:

@@ -1,10 +1,13 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hutong.core.book.runs import Runs
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
+from hutong.core.placement.speeds import Speed, speeds_of
 from hutong.core.work.spec import Ask, JobSpec, JobType
 
 HORIZON_MS = 24 * HOUR_MS
@@ -20,6 +23,7 @@ class Policy:
     wait: int
     distance: int
     green: int
+    speed: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
-    are accelerators of which its project or institution may not have more now.
+    are accelerators of which its project or institution may not have more now. `speeds` are what is expected
+    of each accelerator that it asks for, if there are several.
     """
 
     nodes: int
@@ -42,6 +47,7 @@ class Request:
     max_hourly_cost_micro: int | None
     avoid: tuple[str, ...] = field(default=(), metadata=LATE)
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
+    speeds: tuple[Speed, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +100,16 @@ class PoolView:
     kept: Kept | None = field(default=None, metadata=LATE)
 
 
-def request_of(spec: JobSpec, service_horizon_ms: int = HORIZON_MS, avoid: tuple[str, ...] = ()) -> Request:
-    """Return what a spec asks of a pool. A service without an end is judged over a day."""
+def request_of(
+    spec: JobSpec,
+    service_horizon_ms: int = HORIZON_MS,
+    avoid: tuple[str, ...] = (),
+    runs: Sequence[Runs] = (),
+) -> Request:
+    """Return what a spec asks of a pool; `runs` are those of its workload.
+
+    A service without an end is judged over a day.
+    """
     run_ms = spec.max_duration_s * 1000
     if spec.type is JobType.SERVICE and not run_ms:
         run_ms = service_horizon_ms
@@ -112,6 +126,7 @@ def request_of(spec: JobSpec, service_horizon_ms: int = HORIZON_MS, avoid: tuple
         deny=wish.deny,
         max_hourly_cost_micro=wish.max_hourly_cost_micro,
         avoid=avoid,
+        speeds=speeds_of(needs.asks, runs),
     )
 
 

@@ -83,7 +83,8 @@ def _read_memory(table: Table) -> int:
     if value is None:
         return 0
     text = value.strip() if isinstance(value, str) else ""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole or (isinstance(value, float) and math.isfinite(value)):
         text = show(value)
     match = _SIZE.fullmatch(text) if text.isascii() else None
     size = parse_bytes(match[1] + (match[2] or "GB")) if match else None

@@ -13,6 +13,7 @@ from hutong.adapters.store.memory.shelf import Order
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Posting, overrun_account
+from hutong.core.book.runs import KEPT_MS, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
     Command,
@@ -39,6 +40,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         self._lease: tuple[str, int, int] | None = None
         self._last_order = 0
         self._served: dict[str, tuple[int, int]] = {}
+        self._speeds: dict[tuple[str, str], tuple[Runs, int]] = {}
 
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
@@ -84,6 +86,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                     for name in names({each: owners[each] for each in projects})
                     if name in self._served
                 },
+                runs={
+                    name: tuple(sorted(kept, key=lambda each: each.accelerator))
+                    for name in rules.workloads((*due, *queue))
+                    if (kept := [runs for (of, _), (runs, _) in self._speeds.items() if of == name])
+                },
                 quotas=quotas,
                 holdings=holdings,
                 institutions=owners,
@@ -127,6 +134,11 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             used = rules.card_ms_by_project(postings)
             for name, card_ms in rules.served(used, self._owners(used)).items():
                 self._served[name] = (self._served_by(name, now_ms) + card_ms, now_ms)
+            for (workload, accelerator), runs in rules.whole_runs(fresh).items():
+                before = self._speeds.get((workload, accelerator))
+                after = merged(before[0] if before else None, runs, accelerator)
+                self._speeds[workload, accelerator] = (after, now_ms)
+            self._speeds = {name: kept for name, kept in self._speeds.items() if kept[1] >= now_ms - KEPT_MS}
             self._receipts.update(bodies)
             if bodies:
                 self._pages.update(outcome.pages)

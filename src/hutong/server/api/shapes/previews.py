@@ -5,7 +5,6 @@ from dataclasses import replace
 from hutong.core.book.snapshot import Limits
 from hutong.core.control.preview import preview
 from hutong.core.kernel.ids import ProjectId
-from hutong.core.placement.request import request_of
 from hutong.core.work.spec import JobSpec
 from hutong.server.api.shapes.receipts import alternatives
 from hutong.server.debts import owed_micro
@@ -25,7 +24,7 @@ def check_shape(here: Services, spec: JobSpec, project: ProjectId) -> Check:
     return Check(
         choice=f"{choice.site}/{choice.pool}" if choice else "",
         reason=found.text,
-        alternatives=alternatives(found.decision, found.pools, request_of(spec), found.policy),
+        alternatives=alternatives(found.decision, found.pools, found.request, found.policy),
         worst_case=None if found.worst_case_micro is None else Money.of(found.worst_case_micro),
         fundable=found.fundable,
         policy=found.policy.name,

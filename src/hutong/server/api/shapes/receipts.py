@@ -60,6 +60,15 @@ def _alternative(
     )
 
 
+def _speed(request: Request, pool: PoolView) -> str:
+    """Return what a card of the pool is expected to do, and how that is known."""
+    for each in request.speeds:
+        if each.accelerator == pool.accelerator:
+            known = f"by {each.runs} runs" if each.runs else "by nameplate"
+            return f"{each.ppm / 1_000_000:.2f} a card {known}"
+    return "the only chip it asks for" if len(request.asks) < 2 else "no figure to compare"
+
+
 def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[w.Part, ...]:
     if not row.parts:
         return ()
@@ -71,8 +80,10 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
         "wait": f"{expected_wait_s(pool)} s{trouble}",
         "distance": f"{pool.distance_km} km",
         "green": f"{percent(pool.green_ppm)} % green supply",
+        "speed": _speed(request, pool),
     }
-    named = zip(PARTS, row.parts, weights_of(policy), strict=True)
+    known = len(row.parts)
+    named = zip(PARTS[:known], row.parts, weights_of(policy)[:known], strict=True)
     return tuple(
         w.Part(name=name, raw=raw[name], value_ppm=value, weight=weight)
         for name, value, weight in named
