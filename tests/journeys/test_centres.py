@@ -18,7 +18,7 @@ from hutong.wire.jobs import JobDetail
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centres")]
 
 CARDS = {"local": "MLU370", "slurm-b": "Ascend910B", "ray": "H20", "slurm-a": "H100"}
-SITES = tuple(CARDS)  # from the cheapest to the dearest
+SITES = tuple(CARDS)  # from the cheapest to the dearest, by work as by hour
 ANYWHERE: dict[str, Any] = {
     "name": "anywhere",
     "num_nodes": 2,
@@ -55,7 +55,7 @@ def centres(
 ) -> Iterator[Centres]:
     with Centres(tmp_path_factory.mktemp("centres")) as centres:
         centres.add("local", "MLU370", "1", {"kind": "local"})
-        centres.add_slurm("slurm-a", "H100", "9", nvidia.conf, "gpu:h100")
+        centres.add_slurm("slurm-a", "H100", "60", nvidia.conf, "gpu:h100")
         centres.add_slurm("slurm-b", "Ascend910B", "5", ascend.conf, "npu:910b")
         centres.add_ray("ray", "H20", "7", ray, "h800")
         yield centres

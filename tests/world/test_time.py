@@ -34,7 +34,7 @@ def passes(world: World, rounds: int, then: Callable[[], object], step_ms: int =
 
 
 def submit(world: World, script: str, walltime_s: int) -> JobId:
-    world.submit(script=script, cards=2, nodes=1, restarts=0, walltime=walltime_s)
+    world.submit(script=script, cards=2, nodes=1, restarts=0, walltime=walltime_s, preemptible=False)
     return world.jobs[-1]
 
 

@@ -28,9 +28,11 @@ def test_a_job_without_a_choice_has_no_speeds() -> None:
     assert speeds_of((Ask("H100", 8), Ask("CPU", 8)), []) == (), "a core has no figure to compare"
 
 
-def test_nameplates_count_less_a_standard_deviation() -> None:
+def test_nameplates_are_compared_as_they_are_and_count_less_beside_runs() -> None:
     found = ppm(speeds_of(BOTH, []))
     assert found["H100"] == 1_000_000
+    assert found["Ascend910B"] == round(1e6 * 313.2 / 989)
+    found = ppm(speeds_of(BOTH, [runs("H100", 5, 1)]))
     assert found["Ascend910B"] == round(1e6 * 313.2 / 989 * math.exp(-0.5))
 
 

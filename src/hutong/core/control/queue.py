@@ -190,9 +190,10 @@ class Queue:
 
         Uses the queue up: nothing can be placed from it any more.
         """
-        found = np.empty(len(self.drafts), np.int64)
-        roll(self._arrays, self.page.at_ms, len(self.drafts), found)
-        return [int(each) for each in found]
+        waiting, jobs = len(self.drafts), len(self._arrays.jobs)
+        found = np.empty(jobs, np.int64)
+        roll(self._arrays, self.page.at_ms, np.arange(waiting, jobs), waiting, found)
+        return [int(each) for each in found[:waiting]]
 
     def in_line(self, jobs: Sequence[int]) -> list[int]:
         """Return waiting jobs in the order in which the pass, as it stands, would look at them."""

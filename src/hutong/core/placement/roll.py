@@ -11,16 +11,16 @@ from hutong.core.placement.kernel import begin, next_start, release, unlink
 
 
 @compiled
-def roll(a: Arrays, now: int, waiting: int, starts: Ints) -> None:
-    """Write when each of the first so many jobs would start, -1 for never.
+def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) -> None:
+    """Write when each of so many waiting jobs would start, by job, -1 for never.
 
-    The other jobs run already (`kernel.occupy`); each ends at its UNTIL, or now if it is overdue, and each
-    job that starts after its EXPECTED. Nothing comes, and no pool opens. The arrays are used up.
+    Each job that runs ends at its UNTIL, or now if it is overdue, and each that starts after its EXPECTED.
+    Nothing comes, and no pool opens. The arrays are used up.
     """
     room = len(a.jobs)
     ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
     running = 0
-    for job in range(waiting, room):
+    for job in running_jobs:
         push(ends, jobs, running, max(a.jobs[job, c.UNTIL], now), job)
         running += 1
     starts[:] = -1
@@ -42,8 +42,8 @@ def roll(a: Arrays, now: int, waiting: int, starts: Ints) -> None:
             ended = jobs[0]
             running -= 1
             pop(ends, jobs, running)
-            if ended < waiting:
+            if a.jobs[ended, c.LANE] >= 0:
                 release(a, ended)
-            else:
+            else:  # it was there before the pass knew of it, see `occupy`
                 a.pools[a.jobs[ended, c.POOL], c.FREE] += a.jobs[ended, c.CARDS]
                 unlink(a, ended)

@@ -10,8 +10,9 @@ work is the same each time, so a smaller figure is a faster card. Speeds are rel
 
 r is the accelerator with most runs. Both are normal, so the posterior is their mean weighted by inverse
 variances (Gelman et al., Bayesian Data Analysis, section 2.5). The two spreads are assumed, not measured.
-What counts in a score is the posterior less one standard deviation, r's own speed being certain: no
-accelerator is chosen for a lucky run. An FP16 figure says little of a workload; a few runs outvote it.
+What counts in a score is the posterior less one standard deviation once r has runs, r's own speed being
+certain: no accelerator is chosen for a lucky run. While nothing has run, all are as doubtful, and nameplates
+alone are compared. An FP16 figure says little of a workload; a few runs outvote it.
 """
 
 import math
@@ -78,7 +79,7 @@ def _bound(chip: str, reference: str, figures: Mapping[str, float], runs: Mappin
         precision, mean = precision + weight, mean + weight * seen
     if not precision:  # one has runs only and the other a figure only: taken as equal, and unsure
         return -math.sqrt(_NAMEPLATE_VAR)
-    return mean / precision - math.sqrt(1 / precision)
+    return mean / precision - (math.sqrt(1 / precision) if reference in runs else 0.0)
 
 
 def _figure(model: str) -> float:
