@@ -29,13 +29,15 @@ def encode(shape: object) -> str:
         raise Refused("bad_value", f"this cannot be stored: {error}") from error
 
 
+@lru_cache(maxsize=4096)
 def decode_job(text: str) -> Job:
-    """Return the job that `encode` wrote."""
+    """Return the job that `encode` wrote; what waits is read in turn after turn, so it is remembered."""
     return _JOB.validate_json(text)
 
 
+@lru_cache(maxsize=4096)
 def decode_spec(text: str) -> JobSpec:
-    """Return the spec that `encode` wrote."""
+    """Return the spec that `encode` wrote; many jobs have the same."""
     return _SPEC.validate_json(text)
 
 

@@ -119,8 +119,6 @@ class PostgresDatabase(Database):
             max_overflow=24,
             pool_timeout=LOCK_WAIT_S,
         )
-        # Rows of one insert go in one statement, not in as many as there are rows.
-        self.writer.dialect.use_insertmanyvalues_wo_returning = True
         self.reader = self.writer.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
