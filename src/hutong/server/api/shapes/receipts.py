@@ -60,6 +60,16 @@ def _alternative(
     )
 
 
+def _price(request: Request, pool: PoolView, cards: int) -> str:
+    """Return what an hour costs, and what a fastest card's work of an hour does where speeds are known."""
+    hour = f"{format_micro(cards * pool.price_micro_per_card_hour, 2)} CNY an hour"
+    for each in request.speeds:
+        if each.accelerator == pool.accelerator:
+            work = format_micro(pool.price_micro_per_card_hour * 1_000_000 // each.ppm, 2)
+            return f"{hour}, {work} by work"
+    return hour
+
+
 def _speed(request: Request, pool: PoolView) -> str:
     """Return what a card of the pool is expected to do, and how that is known."""
     for each in request.speeds:
@@ -76,7 +86,7 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
     trouble = f", for it could not start its last job: {pool.trouble}" if pool.trouble else ""
     raw = {
         "fit": f"{cards} of {pool.cards_free} free cards",
-        "price": f"{format_micro(cards * pool.price_micro_per_card_hour, 2)} CNY an hour",
+        "price": _price(request, pool, cards),
         "wait": f"{expected_wait_s(pool)} s{trouble}",
         "distance": f"{pool.distance_km} km",
         "green": f"{percent(pool.green_ppm)} % green supply",
