@@ -3,8 +3,8 @@
 `python -m bench.forecasts [--data DIR] [--quick]` runs Philly through the live pass, first come first served with EASY.
 When a job comes and has to wait, the queue is run forward as the platform does it (`core.placement.roll`), by what the
 scheduler believes of each length: the four-fifths quantile of earlier jobs of the kind, for the trace has no walltimes.
-The forecast is corrected by how the waits before came out (`core.control.forecast.Record`); only waits that are over by
-then are learnt from. The rows say how many of the waits ended by the likely and by the late time; the baseline is what the
+The forecast is corrected by how the waits before came out (`core.control.forecast.Record`); waits that are not over by
+then count as far as they are known. The rows say how many of the waits ended by the likely and by the late time; the baseline is what the
 plan without correction covers.
 """
 
@@ -91,13 +91,19 @@ def cover(trace: Trace, world: World, every: int) -> dict[str, float]:
     """Return the parts of the waits that were over by the likely, by the late and by the planned time."""
     found = sorted(waits(world, Predictor(), every), key=lambda each: each.asked_s)
     record, pending = Record(), sorted(found, key=lambda each: each.started_s)
-    known = counted = likely = late = planned = 0
+    known = asked = counted = likely = late = planned = 0
+    waits_yet: list[Waited] = []
     for each in found:
         while known < len(pending) and pending[known].started_s <= each.asked_s:
             over = pending[known]
             record.learn(1000 * over.planned_s, 1000 * (over.started_s - over.asked_s))
             known += 1
-        told_ms = record.correct(1000 * each.planned_s)
+        while asked < len(found) and found[asked].asked_s < each.asked_s:
+            waits_yet.append(found[asked])
+            asked += 1
+        waits_yet = [one for one in waits_yet if one.started_s > each.asked_s]
+        still = [(1000 * one.planned_s, 1000 * (each.asked_s - one.asked_s)) for one in waits_yet]
+        told_ms = record.correct(1000 * each.planned_s, still)
         if told_ms.samples:
             true_ms = 1000 * (each.started_s - each.asked_s)
             counted += 1
@@ -118,7 +124,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the first week only")
     given = parser.parse_args()
     folder = find_traces(given.data)
-    for name, every in (("week1", 4),) if given.quick else (("week1", 1), ("oct", 4)):
+    for name, every in (("week1", 4),) if given.quick else (("week1", 1), ("oct2017", 4)):
         trace, cluster = philly(folder, name)
         world = prepare(trace, pooled(cluster), Queueing.FIFO, Backfill.EASY, isolated=False)
         found = cover(trace, world, every)

@@ -54,7 +54,9 @@ class Forecaster:
         self._learn(record, {row.job.id for row in snapshot.queue})
         self._track(plans, now_ms)
         if plans or not self._empty:
-            jobs = {plan.job: _row(plan, record, now_ms) for plan in plans}
+            still = [(planned_ms, now_ms - since_ms) for since_ms, planned_ms in self._tracked.values()]
+            corrections = f.Corrections(record, still)
+            jobs = {plan.job: _row(plan, corrections, now_ms) for plan in plans}
             doc = {"as_of_ms": now_ms, "jobs": jobs, "ratios": record.document()}
             self.store.put(Record(KIND, ID, doc))
         self._empty = not plans
@@ -83,8 +85,8 @@ class Forecaster:
                 self._tracked.setdefault(plan.job, (now_ms, plan.wait_ms))
 
 
-def _row(plan: f.Plan, record: f.Record, now_ms: int) -> list[int]:
+def _row(plan: f.Plan, corrections: f.Corrections, now_ms: int) -> list[int]:
     if plan.wait_ms is None:
         return [plan.place, 0, 0, 0]
-    waits = record.correct(plan.wait_ms)
+    waits = corrections.of(plan.wait_ms)
     return [plan.place, now_ms + waits.likely_ms, now_ms + waits.late_ms, waits.samples]

@@ -9,7 +9,7 @@ from tests.core.control.test_queue import MIN, NOW, placed, scene, site, waiting
 
 from hutong.core.book.snapshot import JobRow, PoolUse, Running, Snapshot
 from hutong.core.capacity.sites import Site, Supply
-from hutong.core.control.forecast import LEAST_RATIOS, MOST_RATIOS, Record, plan, record_of
+from hutong.core.control.forecast import LEAST_RATIOS, MOST_RATIOS, Record, plan, quantiles, record_of
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.placement.columns import Backfill
@@ -107,6 +107,18 @@ def test_corrected_waits_cover_what_they_say() -> None:
         record.learn(planned, true)
     assert 0.47 < likely / count < 0.53
     assert 0.88 < covered / count < 0.92
+
+
+def test_jobs_that_wait_yet_count_as_far_as_they_have_waited() -> None:
+    """In a queue that grows, the waits that are over are the short ones."""
+    assert quantiles([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], []) == (5, 9)
+    assert quantiles([1, 2, 3, 4], [9] * 6) == (9, 9), "most wait yet: no quantile is reached"
+    assert quantiles([2, 4, 6], [1, 1, 1]) == (4, 6), "who waits since a moment ago says nothing"
+    record = Record()
+    for _ in range(40):
+        record.learn(10_000, 5_000)
+    assert record.correct(10_000).late_ms == 5_000
+    assert record.correct(10_000, [(10_000, 30_000)] * 40).late_ms == 30_000
 
 
 def test_a_few_waits_correct_nothing_and_old_ones_are_forgotten() -> None:

@@ -4,12 +4,12 @@ Walltimes are mostly too long, new jobs come, and some go first: what the pass s
 each wait that it says is kept until the job starts, and the ratio of the true wait to it is remembered, by
 the size of the wait. The quantiles of those ratios correct the next ones: half of the jobs start by the
 likely time, nine tenths by the late one, whatever the reasons, as long as they stay the same. That is
-split conformal prediction (Vovk, Gammerman, Shafer, 2005) with relative residuals.
+split conformal prediction (Vovk, Gammerman, Shafer, 2005) with relative residuals. Jobs that wait yet are
+counted as far as they have waited, or else a growing queue would be told by the short waits alone.
 """
 
-from bisect import insort
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hutong.core.book.snapshot import Snapshot
@@ -25,6 +25,7 @@ LEAST_RATIOS = 20
 
 MOST_RATIOS = 500
 PPM = 1_000_000
+_EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +76,68 @@ class Record:
             kept = self.ratios.setdefault(_size(planned_ms), deque(maxlen=MOST_RATIOS))
             kept.append(PPM * max(0, true_ms) // planned_ms)
 
-    def correct(self, planned_ms: int) -> Waits:
-        """Return what a planned wait is likely to be; of waits of that size, or else of all."""
-        ratios = sorted(self.ratios.get(_size(planned_ms), ()))
-        if len(ratios) < LEAST_RATIOS:
-            ratios = []
-            for each in self.ratios.values():
-                for ratio in each:
-                    insort(ratios, ratio)
-        if len(ratios) < LEAST_RATIOS:
-            return Waits(planned_ms, planned_ms, 0)
-        count = len(ratios)
-        likely, late = (ratios[min(count - 1, -(-(count + 1) * tenths // 10) - 1)] for tenths in (5, 9))
-        return Waits(planned_ms * likely // PPM, planned_ms * late // PPM, count)
+    def correct(self, planned_ms: int, still: Sequence[tuple[int, int]] = ()) -> Waits:
+        """Return what one planned wait is likely to be; `Corrections` does it for many."""
+        return Corrections(self, still).of(planned_ms)
 
     def document(self) -> dict[str, list[int]]:
         """Return it as a document."""
         return {str(size): list(kept) for size, kept in sorted(self.ratios.items())}
+
+
+class Corrections:
+    """What planned waits are likely to be at one moment; quantiles are found once for each size of a wait.
+
+    `still` are (planned, so far) of jobs that wait yet, ms.
+    """
+
+    def __init__(self, record: Record, still: Sequence[tuple[int, int]]) -> None:
+        self._record = record
+        self._so_far: dict[int, list[int]] = defaultdict(list)
+        for planned_ms, past_ms in still:
+            if planned_ms > 0:
+                self._so_far[_size(planned_ms)].append(PPM * max(0, past_ms) // planned_ms)
+        self._known: dict[int, tuple[int, int, int] | None] = {}
+
+    def of(self, planned_ms: int) -> Waits:
+        """Return what a wait is likely to be, by waits of that size, or by all where there are too few."""
+        size = _size(planned_ms)
+        if size not in self._known:
+            self._known[size] = self._ratios(size)
+        found = self._known[size]
+        if found is None:
+            return Waits(planned_ms, planned_ms, 0)
+        likely, late, samples = found
+        return Waits(planned_ms * likely // PPM, planned_ms * late // PPM, samples)
+
+    def _ratios(self, size: int) -> tuple[int, int, int] | None:
+        over: list[int] = list(self._record.ratios.get(size, ()))
+        so_far = self._so_far.get(size, [])
+        if len(over) < LEAST_RATIOS:
+            over = [each for kept in self._record.ratios.values() for each in kept]
+            so_far = [each for kept in self._so_far.values() for each in kept]
+        if len(over) < LEAST_RATIOS:
+            return None
+        return (*quantiles(over, so_far), len(over))
+
+
+def quantiles(over: Sequence[int], so_far: Sequence[int]) -> tuple[int, int]:
+    """Return the median and the nine-tenths quantile of ratios, of which some are only known to be larger.
+
+    By the product-limit estimate (Kaplan and Meier, 1958); where it does not reach so far, the largest.
+    """
+    events = sorted([*((ratio, 0) for ratio in over), *((ratio, 1) for ratio in so_far)])
+    alive, at_risk, found = 1.0, len(events), []
+    targets = [0.5, 0.1]
+    for ratio, censored in events:
+        if not censored:
+            alive *= (at_risk - 1) / at_risk
+            while targets and alive <= targets[0] + _EPSILON:
+                found.append(ratio)
+                targets.pop(0)
+        at_risk -= 1
+    found += [events[-1][0]] * len(targets)
+    return found[0], found[1]
 
 
 def record_of(document: Mapping[str, object]) -> Record:
