@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from book_samples import P, charge, fund, key_of, overspend, place, wish
 from postgres import Postgres
 
+from hutong.adapters.store import loop
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.tables import IN_QUEUE, jobs, metadata
 from hutong.core.book.money import Posting
@@ -72,7 +73,29 @@ def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: s
 def test_a_turn_reads_the_queue_by_its_own_index(
     empty_url: str, engine: sa.Engine, query: sa.Select[Any]
 ) -> None:
-    migrate(empty_url)
+    text = plan_of(empty_url, engine, query)
+    assert "ix_jobs_queue" in text
+    assert "SORT" not in text.upper()
+    assert "TEMP B-TREE" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [(loop._USE, "ix_jobs_live"), (loop._HELD, "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
+     (sa.select(loop._WAY), "ix_jobs_way")],
+    ids=["use", "held", "clearing", "may give way"],
+)  # fmt: skip
+def test_a_turn_reads_what_runs_without_what_ever_ran(
+    empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
+) -> None:
+    text = plan_of(empty_url, engine, query)
+    assert index in text
+    assert "ix_jobs_project" not in text
+
+
+def plan_of(url: str, engine: sa.Engine, query: sa.Select[Any]) -> str:
+    """Return how the database would answer a query."""
+    migrate(url)
     with engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
         if not sqlite:
@@ -80,10 +103,7 @@ def test_a_turn_reads_the_queue_by_its_own_index(
         verb = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
         text = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(sa.text(f"{verb} {text}")).all()
-    text = " ".join(str(row) for row in plan)
-    assert "ix_jobs_queue" in text
-    assert "SORT" not in text.upper()
-    assert "TEMP B-TREE" not in text
+    return " ".join(str(row) for row in plan)
 
 
 def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:

@@ -256,11 +256,14 @@ _QUOTAS = (
     .order_by(registry.c.id)
     .limit(rules.QUOTAS_MAX)
 )
+# The concatenation keeps databases from grouping along an index of all jobs that there ever were.
+_OF_PROJECT = jobs.c.project.concat("")
 _HELD = (
-    sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
+    sa.select(_OF_PROJECT.label("project"), jobs.c.site, jobs.c.pool)
+    .add_columns(sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))
-    .group_by(jobs.c.project, jobs.c.site, jobs.c.pool)
-    .order_by(jobs.c.project, jobs.c.site, jobs.c.pool)
+    .group_by(_OF_PROJECT, jobs.c.site, jobs.c.pool)
+    .order_by(sa.text("project"), jobs.c.site, jobs.c.pool)
 )
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
