@@ -1,7 +1,7 @@
 """The accounts of a scheduling pass: institutions, projects, their shares, their use and their quotas."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
@@ -52,11 +52,8 @@ class Accounts:
             return None
         return np.array([self._flavour.get(view.accelerator, _UNNAMED) for view in views], np.int64)
 
-    def chips_of(self, bars: int, views: Sequence[PoolView]) -> tuple[str, ...]:
-        """Return the accelerators among these pools that the bits of a pass bar."""
-        if not bars:
-            return ()
-        chips = {view.accelerator for view in views}
+    def chips_of(self, bars: int, chips: Set[str]) -> tuple[str, ...]:
+        """Return those of these accelerators that the bits of a pass bar."""
         return tuple(sorted(chip for chip in chips if bars >> self._flavour.get(chip, _UNNAMED) & 1))
 
     def beyond(self, project: ProjectId, chip: str) -> bool:

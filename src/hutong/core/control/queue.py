@@ -60,6 +60,8 @@ class Queue:
         self._green: dict[int, Ints] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
         self._bars: Ints | None = None
+        self._chips = frozenset(view.accelerator for view in self.views)
+        self._chips_asked: dict[int, frozenset[str]] = {}
         self.question_of = self._ask(desk)
         self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
         self._arrays = self._arrange(desk)
@@ -166,7 +168,8 @@ class Queue:
             if arrays.state[c.WAITS] > waits:
                 waits = int(arrays.state[c.WAITS])
                 self._note_kept(before, job, pool)
-            self.barred = self._accounts.chips_of(int(arrays.state[c.BARS]), self.views)
+            bars = int(arrays.state[c.BARS])
+            self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
             yield job, pool
@@ -258,8 +261,7 @@ class Queue:
     def _barred_all(self, job: int) -> tuple[str, ...]:
         """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
         barred = self._barred_now(job)
-        asked = {view.accelerator for view in self._asked(job)}
-        return barred if barred and len(barred) == len(asked) else ()
+        return barred if barred and len(barred) == len(self._asked(job)) else ()
 
     def _barred_now(self, job: int) -> tuple[str, ...]:
         """Return the accelerators among those that a job asks for of which quotas now leave it none."""
@@ -268,11 +270,16 @@ class Queue:
         if self._bars is None:
             self._bars = np.zeros(len(self._arrays.lanes), np.int64)
             bars_of(self._arrays, np.arange(len(self._bars)), self._bars)
-        return self._accounts.chips_of(int(self._bars[self._arrays.jobs[job, c.LANE]]), self._asked(job))
+        bars = int(self._bars[self._arrays.jobs[job, c.LANE]])
+        return self._accounts.chips_of(bars, self._asked(job)) if bars else ()
 
-    def _asked(self, job: int) -> list[PoolView]:
-        able = self.judged[self.question_of[job]].per_node > 0
-        return [view for view, is_able in zip(self.views, able.tolist(), strict=True) if is_able]
+    def _asked(self, job: int) -> frozenset[str]:
+        """Return the accelerators of the pools that could ever run a job."""
+        question = self.question_of[job]
+        if question not in self._chips_asked:
+            able = np.flatnonzero(self.judged[question].per_node).tolist()
+            self._chips_asked[question] = frozenset(self.views[pool].accelerator for pool in able)
+        return self._chips_asked[question]
 
     def _explain(self, question: int) -> tuple[str, str]:
         if not self.views:
