@@ -12,6 +12,7 @@ from hutong.core.control import forecast as f
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import HutongError
 from hutong.core.kernel.ids import JobId
+from hutong.core.work.states import JobState
 from hutong.server.forecasts import ID, KIND
 
 log = structlog.get_logger(__name__)
@@ -69,15 +70,19 @@ class Forecaster:
         return self._record
 
     def _learn(self, record: f.Record, waiting: set[JobId]) -> None:
-        """Look at jobs that wait no more: those that were placed tell how long their wait was."""
+        """Look at jobs that wait no more: those that were placed tell how long their wait was.
+
+        One that is looked at just now, or beyond the queue's head, waits on.
+        """
         for name in [job for job in self._tracked if job not in waiting][:_ASKED_MAX]:
             since_ms, planned_ms = self._tracked.pop(name)
             row = self.store.job(name)
-            placed = (
-                [each.placed_ms for each in row.job.attempts if each.placed_ms >= since_ms] if row else []
-            )
-            if placed:
-                record.learn(planned_ms, min(placed) - since_ms)
+            placed = [each.placed_ms for each in row.job.attempts] if row else []
+            since = [placed_ms for placed_ms in placed if placed_ms >= since_ms]
+            if since:
+                record.learn(planned_ms, min(since) - since_ms)
+            elif row is not None and row.job.state is JobState.QUEUED:
+                self._tracked[name] = since_ms, planned_ms
 
     def _track(self, plans: Sequence[f.Plan], now_ms: int) -> None:
         for plan in plans:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from hutong.core.book.snapshot import Limits
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.server.forecaster import Forecaster
 from hutong.server.loop import Loop
@@ -45,6 +46,10 @@ def test_a_waiting_job_shows_its_place_and_start_and_the_record_learns(
     assert (second["place"], third["place"], second["samples"]) == (1, 2, 0)
     gap_ms = parse_rfc3339(third["late"]) - parse_rfc3339(second["late"])
     assert gap_ms == HOUR_MS, "each runs for an hour"
+    forecaster.limits = Limits(queue=1)
+    forecaster.step()
+    assert set(forecaster._tracked) == set(jobs[1:]), "who is beyond the head of the queue waits on"
+    forecaster.limits = Limits()
     platform.http.post(f"/v1/jobs/{jobs[0]}/cancel", json={}, headers=li)
     clock.ahead_ms += 60_000
     settle()

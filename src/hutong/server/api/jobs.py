@@ -122,10 +122,11 @@ def _detail(here: Services, row: JobRow) -> w.JobDetail:
     live = row.job.live
     record = here.store.get("site", live.site) if live is not None and live.port else None
     site = None if record is None else read(Site, record)
-    waits = row.job.state is JobState.QUEUED and not row.job.retry_ms
-    forecast = forecast_of(here.store, row.job.id, here.clock()) if waits else None
+    now_ms = here.clock()
+    in_line = row.job.state is JobState.QUEUED and row.job.retry_ms <= now_ms
+    forecast = forecast_of(here.store, row.job.id, now_ms) if in_line else None
     return job_detail(
-        row, here.store.statuses(), site, here.clock(), here.rules.reach_ms, unparse(row.spec), forecast
+        row, here.store.statuses(), site, now_ms, here.rules.reach_ms, unparse(row.spec), forecast
     )
 
 
