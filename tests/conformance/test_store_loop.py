@@ -363,6 +363,8 @@ def test_whole_runs_are_added_up_by_workload_and_shown_for_the_queue_only(store:
     twice = [replace(decide(store, n, 300, f.Waiting("x", "y")), run=Run(name, "H100", 100)) for n in (3, 4)]
     turn(store, 300, *twice)
     assert store.snapshot(400, Limits()).runs == {name: (Runs("Ascend910B", 1, 500), Runs("H100", 4, 4200))}
+    wanted = Limits(queue=0, due=0, workloads=(name, "", "q/none"))
+    assert store.snapshot(400, wanted).runs.keys() == {name}, "as a check of a job asks for it"
     late = 300 + KEPT_MS + 1
     turn(store, late, replace(decide(store, 1, late, f.Waiting("z", "z")), run=Run("q/x", "H100", 1)))
     assert store.snapshot(late, Limits()).runs == {}, "long ago, and forgotten"

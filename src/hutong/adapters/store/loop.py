@@ -139,7 +139,7 @@ class Loop:
                 may_give_way=_may_give_way(connection, limits.may_give_way) if queue else (),
                 clearing=_clearing(connection) if queue else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
-                runs=_runs(connection, rules.workloads((*due, *queue))),
+                runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 quotas=quotas,
                 holdings=held,
                 institutions=owners,

@@ -8,7 +8,7 @@ from hutong.adapters.store.codec import decode_doc, decode_quota, decode_site, e
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
-from hutong.core.book.snapshot import JobOutcome, JobRow, Outcome
+from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, split_key
@@ -150,9 +150,9 @@ def gives_way(live: Attempt | None) -> int:
     return 2 if live.making_room else int(live.gives_way)
 
 
-def workloads(rows: Iterable[JobRow]) -> list[str]:
-    """Return the workloads of some jobs of which something may be known."""
-    return sorted({workload_of(row.project, row.spec) for row in rows} - {""})
+def workloads(rows: Iterable[JobRow], limits: Limits) -> list[str]:
+    """Return the workloads of some jobs, and those that are wanted, of which something may be known."""
+    return sorted({*limits.workloads, *(workload_of(row.project, row.spec) for row in rows)} - {""})
 
 
 def whole_runs(outcomes: Iterable[JobOutcome]) -> dict[tuple[str, str], list[Run]]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hutong.core.work.check import DEFAULT_NAME
 from hutong.core.work.spec import JobSpec, JobType
 
 MOST_RUNS = 256
@@ -13,7 +14,6 @@ KEPT_MS = 180 * 86_400_000
 """How long the runs of a workload are kept after its last one."""
 
 _MILLI = 1000
-_UNNAMED = "job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ def workload_of(project: str, spec: JobSpec) -> str:
     Empty where nothing is to be learnt: there is no choice of accelerators, no name, or no end.
     """
     choice = len({ask.accelerator for ask in spec.resources.asks}) > 1
-    return f"{project}/{spec.name}" if choice and spec.name != _UNNAMED and spec.type is JobType.TASK else ""
+    return (
+        f"{project}/{spec.name}" if choice and spec.name != DEFAULT_NAME and spec.type is JobType.TASK else ""
+    )
 
 
 def work_mn(cards: int, ran_ms: int) -> int:

@@ -64,13 +64,15 @@ class Absence:
 class Limits:
     """How much one snapshot may hold; `running` is for each pool, those that end first.
 
-    `may_give_way` is for all pools together, of each at most 16 and those that began last.
+    `may_give_way` is for all pools together, of each at most 16 and those that began last. `workloads` are
+    those whose runs are wanted beside the ones of the queue.
     """
 
     due: int = 1000
     queue: int = 1000
     running: int = 256
     may_give_way: int = 256
+    workloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The memory twin, put together, with what the loop reads and writes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 from hutong.adapters.store import rules
@@ -13,7 +13,7 @@ from hutong.adapters.store.memory.shelf import Order
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Posting, overrun_account
-from hutong.core.book.runs import KEPT_MS, Runs, merged
+from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
     Command,
@@ -40,7 +40,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         self._lease: tuple[str, int, int] | None = None
         self._last_order = 0
         self._served: dict[str, tuple[int, int]] = {}
-        self._speeds: dict[tuple[str, str], tuple[Runs, int]] = {}
+        self._speeds: dict[str, dict[str, tuple[Runs, int]]] = {}
 
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
@@ -87,9 +87,9 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                     if name in self._served
                 },
                 runs={
-                    name: tuple(sorted(kept, key=lambda each: each.accelerator))
-                    for name in rules.workloads((*due, *queue))
-                    if (kept := [runs for (of, _), (runs, _) in self._speeds.items() if of == name])
+                    name: tuple(runs for _, (runs, _) in sorted(self._speeds[name].items()))
+                    for name in rules.workloads((*due, *queue), limits)
+                    if name in self._speeds
                 },
                 quotas=quotas,
                 holdings=holdings,
@@ -134,11 +134,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             used = rules.card_ms_by_project(postings)
             for name, card_ms in rules.served(used, self._owners(used)).items():
                 self._served[name] = (self._served_by(name, now_ms) + card_ms, now_ms)
-            for (workload, accelerator), runs in rules.whole_runs(fresh).items():
-                before = self._speeds.get((workload, accelerator))
-                after = merged(before[0] if before else None, runs, accelerator)
-                self._speeds[workload, accelerator] = (after, now_ms)
-            self._speeds = {name: kept for name, kept in self._speeds.items() if kept[1] >= now_ms - KEPT_MS}
+            self._learn(rules.whole_runs(fresh), now_ms)
             self._receipts.update(bodies)
             if bodies:
                 self._pages.update(outcome.pages)
@@ -155,6 +151,18 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             unseen = (place for place in self._waiting[project] if place[2] not in looked)
             shown += islice(unseen, share)
         return [self._jobs[JobId(name)].row for _, _, name in sorted(shown)[:limit]]
+
+    def _learn(self, runs: Mapping[tuple[str, str], Sequence[Run]], now_ms: int) -> None:
+        """Note whole runs, and forget what ran long ago."""
+        for (workload, accelerator), some in runs.items():
+            known = self._speeds.setdefault(workload, {})
+            before = known.get(accelerator)
+            known[accelerator] = (merged(before[0] if before else None, some, accelerator), now_ms)
+        for workload in [*self._speeds] if runs else ():
+            kept = {c: each for c, each in self._speeds[workload].items() if each[1] >= now_ms - KEPT_MS}
+            self._speeds[workload] = kept
+            if not kept:
+                del self._speeds[workload]
 
     def _quotas(self) -> tuple[Quota, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]

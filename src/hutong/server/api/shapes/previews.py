@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Limits
 from hutong.core.control.preview import preview
 from hutong.core.kernel.ids import ProjectId
@@ -16,7 +17,8 @@ from hutong.wire.jobs import Check
 def check_shape(here: Services, spec: JobSpec, project: ProjectId) -> Check:
     """Return what the loop would decide about this spec if it were the first in the queue."""
     now_ms = here.clock()
-    snapshot = here.store.snapshot(now_ms, Limits(due=0, queue=0))
+    limits = Limits(due=0, queue=0, workloads=(workload_of(project, spec),))
+    snapshot = here.store.snapshot(now_ms, limits)
     owed = owed_micro(here.store, project)
     snapshot = replace(snapshot, lots={project: here.store.lots(project)}, debts={project: owed})
     found = preview(snapshot, spec, project, here.rules)
