@@ -85,7 +85,9 @@ def finished(row: JobRow, outcome: AttemptState = AttemptState.SUCCEEDED, before
     for attempt in range(1, before + 2):
         last = attempt == before + 1
         state = outcome if last else AttemptState.PREEMPTED
-        category = Category.NONE if state is AttemptState.SUCCEEDED else Category.PREEMPTED
+        category = {AttemptState.PREEMPTED: Category.PREEMPTED, AttemptState.FAILED: Category.USER}.get(
+            state, Category.NONE
+        )
         events += [
             f.Placed(attempt, "two", "p0", "Ascend910B", 1, 8, 10**7, 1200, 350),
             f.Dispatched(attempt), f.Accepted(attempt, "x", adopted=False),
@@ -99,10 +101,10 @@ def finished(row: JobRow, outcome: AttemptState = AttemptState.SUCCEEDED, before
     return replace(row, job=fold(facts))
 
 
-def learnt(row: JobRow) -> Run | None:
+def learnt(row: JobRow, state: JobState = JobState.SUCCEEDED) -> Run | None:
     """Return what a turn learns when it finishes a job."""
     (done,) = turn(replace(scene(SITES, [row]), due=(row,), queue=()), RULES).jobs
-    assert done.after.state is JobState.SUCCEEDED
+    assert done.after.state is state
     return done.run
 
 
@@ -112,6 +114,7 @@ def test_a_whole_run_that_succeeded_is_learnt_from() -> None:
 
 def test_what_tells_no_length_is_not() -> None:
     assert learnt(finished(job(), before=1)) is None, "it went on from somewhere"
+    assert learnt(finished(job(), AttemptState.FAILED), JobState.FAILED) is None, "it broke off"
     assert learnt(finished(waiting(0, 8, 60))) is None, "there was no choice"
     assert learnt(finished(job(name="job"))) is None, "nobody named the work"
     assert workload_of("a", replace(job().spec, type=JobType.NOTEBOOK)) == ""

@@ -10,9 +10,8 @@ work is the same each time, so a smaller figure is a faster card. Speeds are rel
 
 r is the accelerator with most runs. Both are normal, so the posterior is their mean weighted by inverse
 variances (Gelman et al., Bayesian Data Analysis, section 2.5). The two spreads are assumed, not measured.
-What counts in a score is the posterior less one standard deviation once r has runs, r's own speed being
-certain: no accelerator is chosen for a lucky run. While nothing has run, all are as doubtful, and nameplates
-alone are compared. An FP16 figure says little of a workload; a few runs outvote it.
+What counts in a score is the posterior's mean: few runs move it little from the nameplate, so a lucky one
+chooses nothing by itself, and no chip is kept back for want of runs. Its standard deviation is shown.
 """
 
 import math
@@ -32,11 +31,15 @@ _LEAST_PPM = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The speed of a card that a decision goes by, the fastest asked for being 10^6, and on how many runs."""
+    """The speed of a card that a decision goes by, the fastest asked for being 10^6, and on how many runs.
+
+    `doubt_ppm` is one standard deviation beside the reference, as a part of the speed; 0 for the reference.
+    """
 
     accelerator: str
     ppm: int
     runs: int
+    doubt_ppm: int = 0
 
 
 def speeds_of(asks: Sequence[Ask], known: Sequence[Runs]) -> tuple[Speed, ...]:
@@ -52,22 +55,25 @@ def speeds_of(asks: Sequence[Ask], known: Sequence[Runs]) -> tuple[Speed, ...]:
     if any(not figures[chip] and chip not in runs for chip in chips):
         return ()
     reference = max(chips, key=lambda chip: (runs[chip].count if chip in runs else 0, figures[chip], chip))
-    logs = {chip: _bound(chip, reference, figures, runs) for chip in chips}
-    top = max(logs.values())
+    logs = {chip: _beside(chip, reference, figures, runs) for chip in chips}
+    top = max(mean for mean, _ in logs.values())
     return tuple(
         Speed(
             chip,
-            max(_LEAST_PPM, round(PPM * math.exp(logs[chip] - top))),
+            max(_LEAST_PPM, round(PPM * math.exp(mean - top))),
             runs[chip].count if chip in runs else 0,
+            round(PPM * math.expm1(doubt)),
         )
-        for chip in chips
+        for chip, (mean, doubt) in logs.items()
     )
 
 
-def _bound(chip: str, reference: str, figures: Mapping[str, float], runs: Mapping[str, Runs]) -> float:
-    """Return the log of a chip's speed relative to the reference's that it has at least, likely."""
+def _beside(
+    chip: str, reference: str, figures: Mapping[str, float], runs: Mapping[str, Runs]
+) -> tuple[float, float]:
+    """Return mean and standard deviation of the log of a chip's speed relative to the reference's."""
     if chip == reference:
-        return 0.0
+        return 0.0, 0.0
     precision = mean = 0.0
     if figures[chip] and figures[reference]:
         precision = 1 / _NAMEPLATE_VAR
@@ -78,8 +84,8 @@ def _bound(chip: str, reference: str, figures: Mapping[str, float], runs: Mappin
         seen = (theirs.sum_mn / theirs.count - mine.sum_mn / mine.count) / MILLI
         precision, mean = precision + weight, mean + weight * seen
     if not precision:  # one has runs only and the other a figure only: taken as equal, and unsure
-        return -math.sqrt(_NAMEPLATE_VAR)
-    return mean / precision - (math.sqrt(1 / precision) if reference in runs else 0.0)
+        return 0.0, math.sqrt(_NAMEPLATE_VAR)
+    return mean / precision, math.sqrt(1 / precision)
 
 
 def _figure(model: str) -> float:

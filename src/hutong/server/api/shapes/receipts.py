@@ -75,7 +75,8 @@ def _speed(request: Request, pool: PoolView) -> str:
     for each in request.speeds:
         if each.accelerator == pool.accelerator:
             known = f"by {each.runs} runs" if each.runs else "by nameplate"
-            return f"{each.ppm / 1_000_000:.2f} a card {known}"
+            doubt = f", give or take {each.doubt_ppm // 10_000} %," if each.doubt_ppm else ""
+            return f"{each.ppm / 1_000_000:.2f} a card{doubt} {known}"
     return "the only chip it asks for" if len(request.asks) < 2 else "no figure to compare"
 
 
