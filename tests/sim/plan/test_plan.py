@@ -14,8 +14,9 @@ from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.placement.request import Policy
 from hutong.sim.plan.file import PlanFile, read_plan
-from hutong.sim.plan.model import Found, cheapest, headroom, options_of, with_green
-from hutong.sim.plan.proof import demand, prove
+from hutong.sim.plan.headroom import headroom
+from hutong.sim.plan.model import Found, cheapest, options_of, with_green
+from hutong.sim.plan.proof import demand, prove, proved
 
 NODE_P = 8 * 0.989
 NODE_MW = 8 * 700 / 1e6
@@ -121,10 +122,20 @@ def test_what_cannot_be_done_says_what_is_short() -> None:
     found = cheapest(plan_of(regions=regions), [NEAR, FAR])
     assert not found.feasible
     assert found.stages[0].short_p == pytest.approx(4 * NODE_P)
+    assert found.stages[0].short_of == ("any",)
     assert {each.limit for each in found.prices} >= {"power in near", "power in far"}
+    assert {each.saves_million for each in found.prices} == {None}, "what is short has no price"
     grey = cheapest(with_green(plan_of(), 95), [NEAR, FAR])
     assert not grey.feasible
     assert grey.stages[0].ungreen_mw > 0
+
+
+def test_a_limit_below_what_stands_is_named() -> None:
+    regions = document()["regions"]
+    regions["near"]["most_mw"] = NODE_MW
+    with pytest.raises(Refused, match="below what stands") as caught:
+        cheapest(plan_of(regions=regions), [NEAR, FAR])
+    assert caught.value.problems[0].path == "/regions/near/most_mw"
 
 
 def test_phases_keep_what_was_built_and_the_market_gives_so_many_a_phase() -> None:
@@ -172,8 +183,32 @@ def test_proof_shows_what_an_outage_does() -> None:
     assert calm.scale == 1
     assert cut.wait_p90.mean > calm.wait_p90.mean
     assert cut.lost_card_h.mean > 0 == calm.lost_card_h.mean
+    with pytest.raises(Refused, match="begins after the 1 simulated days"):
+        prove(*asked, seeds=1, days=1, outages=("far@24h..40h",))
     with pytest.raises(Refused, match="no site, pool or region"):
         prove(*asked, seeds=1, days=1, outages=("nowhere@1h..2h",))
+
+
+def test_cards_are_planned_less_busy_until_waits_are_short_enough_and_else_it_is_told() -> None:
+    """Cards that are nearly always busy make jobs wait; the simulator says so, and more are planned."""
+    plan = plan_of(peak=4 * NODE_P, busy_percent=95, wait_p90_minutes=40)
+    first = prove(plan, [NEAR, FAR], (found := cheapest(plan, [NEAR, FAR])).options, found.stages[0], POLICY,
+                  seeds=2, days=3)  # fmt: skip
+    assert first.wait_p90.mean > 40, "or else this shows nothing"
+    done = proved(plan, [NEAR, FAR], POLICY, seeds=2, days=3)
+    assert done.plan.busy_percent < 95
+    assert sum(done.found.stages[0].nodes) > sum(found.stages[0].nodes)
+    assert done.proofs[0].wait_p90.mean < first.wait_p90.mean
+    strict = proved(plan.model_copy(update={"wait_p90_minutes": -1}), [NEAR, FAR], POLICY, seeds=1, days=1)
+    assert strict.late == ("one",)
+    assert strict.plan.busy_percent == 65, "three steps, and no more"
+
+
+def test_a_city_too_small_for_the_largest_jobs_is_run_with_those_that_fit() -> None:
+    assert demand(plan_of(), 20.0, 2, 1, most=16).cards.max() == 16
+    plan = plan_of(peak=1.5 * NODE_P)
+    found = cheapest(plan, [NEAR, FAR])
+    assert prove(plan, [NEAR, FAR], found.options, found.stages[0], POLICY, seeds=1, days=1).jobs > 0
 
 
 @pytest.mark.parametrize(

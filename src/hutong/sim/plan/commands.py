@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from hutong.core.capacity.sites import Site
     from hutong.core.placement.request import Policy
     from hutong.sim.plan.file import PlanFile
-    from hutong.sim.plan.model import Found
-    from hutong.sim.plan.proof import Figure, Proof
+    from hutong.sim.plan.model import Found, Price
+    from hutong.sim.plan.proof import Figure, Proof, Proved
 
 Sites = Callable[[str], "Sequence[Site]"]
 Policies = Callable[[], "Mapping[str, Policy]"]
 Folder = Callable[[str], Path]
 
-_ROUNDS = 4
 _FRONT = range(20, 81, 10)
 
 
@@ -82,15 +81,18 @@ class _Study:
     def run(self, outages: tuple[str, ...], checkpoint_s: int, *, front: bool) -> dict[str, Any]:
         """Plan, prove, ask; return everything as one document."""
         from hutong.sim.plan.model import cheapest
+        from hutong.sim.plan.proof import proved
 
         with self._progress("planning"):
-            plan, found, proofs = self._proved()
+            done = proved(self._plan, self._sites, self._policy, seeds=self._seeds, days=self._days)
+            plan, found, proofs = done.plan, done.found, list(done.proofs)
             sides = {each: cheapest(plan, self._sites, demand=each) for each in ("low", "high")}
         document = {
             "busy_percent": plan.busy_percent,
             "cost_million_yuan": found.cost_million,
             "gap": found.gap,
             "feasible": found.feasible,
+            "late": list(done.late),
             "range_million_yuan": {name: each.cost_million for name, each in sides.items()},
             "stages": [asdict(each) for each in found.stages],
             "options": [asdict(each) for each in found.options],
@@ -98,7 +100,7 @@ class _Study:
             "proof": [asdict(each) for each in proofs],
         }
         if not self._quiet:
-            self._show(plan, found, sides, proofs)
+            self._show(done, sides)
         document["breaks_first"] = self._breaks(plan, found)
         if outages:
             document["what_if"] = self._what_if(plan, found, proofs, outages, checkpoint_s)
@@ -114,29 +116,8 @@ class _Study:
         shown.add_task(text)
         return shown
 
-    def _proved(self) -> "tuple[PlanFile, Found, list[Proof]]":
-        """Return the plan with cards as busy as waits allow: less busy cards, until the simulator agrees."""
-        from hutong.sim.plan.model import cheapest
-        from hutong.sim.plan.proof import prove
-
-        plan = self._plan
-        for left in reversed(range(_ROUNDS)):
-            found = cheapest(plan, self._sites)
-            proofs = [
-                prove(
-                    plan, self._sites, found.options, stage, self._policy, seeds=self._seeds, days=self._days
-                )
-                for stage in found.stages
-            ]
-            late = [each for each in proofs if each.wait_p90.mean > plan.wait_p90_minutes]
-            if not late or not left:
-                break
-            plan = plan.model_copy(update={"busy_percent": plan.busy_percent - 10})
-        return plan, found, proofs
-
-    def _show(
-        self, plan: "PlanFile", found: "Found", sides: "dict[str, Found]", proofs: "list[Proof]"
-    ) -> None:
+    def _show(self, done: "Proved", sides: "dict[str, Found]") -> None:
+        plan, found, proofs = done.plan, done.found, done.proofs
         low, high = (sides[each].cost_million for each in ("low", "high"))
         say(
             f"cheapest plan: {found.cost_million:,.0f} million yuan, discounted ({low:,.0f} to {high:,.0f} "
@@ -144,13 +125,21 @@ class _Study:
             f"cards at most {plan.busy_percent:g} % busy"
         )
         if not found.feasible:
-            say("not all of it can be served: see the phases with a shortage")
+            say(
+                "not possible: not all work finds room, or not enough of it is green, within the limits below"
+            )
+        if done.late:
+            target = f"{plan.wait_p90_minutes:g} min"
+            say(
+                f"waits are too long in {', '.join(done.late)}: a tenth waits more than {target} all the same"
+            )
         made = table(
             "phase",
             "peak, P",
             "there, P",
             "in use, MW",
             "green",
+            "simulated",
             "build",
             "run",
             "wait p50",
@@ -160,7 +149,8 @@ class _Study:
         rows = [
             (
                 stage.name, f"{stage.peak_p:,.0f}", f"{stage.capacity_p:,.0f}", f"{stage.used_mw:.2f}",
-                f"{stage.green_percent:.0f} %", f"{stage.build_million:,.0f}",
+                f"{stage.green_percent:.0f} %", f"{proof.green_percent.mean:.0f} %",
+                f"{stage.build_million:,.0f}",
                 f"{stage.running_million:,.0f}", f"{proof.wait_p50.mean:.0f} min", _span(proof.wait_p90),
                 f"{stage.short_p:,.0f}" if stage.short_p >= 0.5 else "",
             )
@@ -174,15 +164,13 @@ class _Study:
             if count
         ]
         rows_of(table("phase", "nodes", "accelerator", "centre", "region"), added, "nothing is added")
-        priced = [
-            (each.phase, each.limit, f"{each.saves_million:,.2f} a {each.unit}") for each in found.prices[:8]
-        ]
+        priced = [(each.phase, each.limit, _worth(each)) for each in found.prices[:8]]
         rows_of(table("phase", "what binds", "worth, million yuan"), priced, "no limit binds")
         jobs, scales = [each.jobs for each in proofs], [each.scale for each in proofs]
         say(f"proof: {min(jobs):,} to {max(jobs):,} jobs a run, at scales up to 1:{max(scales):.0f}")
 
     def _breaks(self, plan: "PlanFile", found: "Found") -> list[dict[str, Any]]:
-        from hutong.sim.plan.model import HEADROOM_MOST, headroom
+        from hutong.sim.plan.headroom import MOST, headroom
 
         with self._progress("what breaks first"):
             heads = [headroom(found, plan, at) for at in range(len(found.stages))]
@@ -195,7 +183,7 @@ class _Study:
             rows = [
                 (
                     stage.name,
-                    f"x {factor:.2f}" if limits else f"more than x {HEADROOM_MOST:g}",
+                    f"x {factor:.2f}" if limits else f"more than x {MOST:g}",
                     ", ".join(limits),
                 )
                 for stage, (factor, limits) in pairs
@@ -260,6 +248,10 @@ class _Study:
             ]
             rows_of(table("green at least", "cost, million yuan", "green in the last phase"), rows, "nothing")
         return told
+
+
+def _worth(price: "Price") -> str:
+    return "" if price.saves_million is None else f"{price.saves_million:,.2f} a {price.unit}"
 
 
 def _span(figure: "Figure") -> str:

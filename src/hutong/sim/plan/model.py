@@ -9,12 +9,13 @@ Costs are discounted to the first phase: nodes when they are added, upkeep and e
 phase lasts. Energy is the cards' nameplate power times PUE for the hours that they are busy, as on bills.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Site
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Problem, Refused
 from hutong.sim.plan.file import PlanFile, Work
 from hutong.sim.plan.program import INFINITE, Program, Solved
 
@@ -25,8 +26,9 @@ SHORT_MILLION = 1_000.0
 """What an unserved P, or a MW that is not green, costs an hour of the day, 10^6 yuan: more than any plan."""
 
 MOST_S = 60.0
-HEADROOM_MOST = 16.0
 GAP = 0.002
+SMALL_P, SMALL_MW = 0.01, 0.001
+"""What is short by less is taken as served: solvers are right to a part in a million or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Option:
 class Stage:
     """What a plan does in one phase; P, MW and 10^6 yuan. `used_mw` is the mean of a day.
 
-    `short_p` is the work that finds no room, the mean of a day; `ungreen_mw` how much power would have to be
-    green and is not.
+    `short_p` is the work that finds no room, the mean of a day, and `short_of` its classes; `ungreen_mw` how
+    much power would have to be green and is not.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Stage:
     used_mw: float
     green_percent: float
     short_p: float
+    short_of: tuple[str, ...]
     ungreen_mw: float
     build_million: float
     running_million: float
@@ -76,12 +79,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A limit that binds in a phase, and what one more unit of it would save, 10^6 yuan, discounted."""
+    """A limit that binds in a phase, and what one more unit of it would save, 10^6 yuan, discounted.
+
+    Where something is short that is None: what it would save is the price of being short.
+    """
 
     phase: str
     limit: str
     unit: str
-    saves_million: float
+    saves_million: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Found:
     @property
     def feasible(self) -> bool:
         """True if all work is served and green enough."""
-        return all(each.short_p < 0.01 and each.ungreen_mw < 0.001 for each in self.stages)
+        return all(each.short_p < SMALL_P and each.ungreen_mw < SMALL_MW for each in self.stages)
 
 
 def options_of(sites: Sequence[Site], plan: PlanFile) -> tuple[Option, ...]:
@@ -115,12 +121,17 @@ def options_of(sites: Sequence[Site], plan: PlanFile) -> tuple[Option, ...]:
             if _figure(pool.accelerator)
         ]  # fmt: skip
         pue_milli = min((pool.pue_milli for pool in site.pools), default=1300)
+        names = {pool.id for pool in site.pools}
         found += [
-            _option(site, chip.lower(), chip, 0, 8, pue_milli, grows=True)
+            _option(site, _new_name(chip, names), chip, 0, 8, pue_milli, grows=True)
             for chip in adds
             if chip not in there
         ]
     return tuple(found)
+
+
+def _new_name(chip: str, taken: Set[str]) -> str:
+    return chip.lower() if chip.lower() not in taken else f"{chip.lower()}-new"
 
 
 def _figure(model: str) -> float:
@@ -150,13 +161,14 @@ class Model:
         self._work: dict[tuple[str, int, int, int], int] = {}
         self._short: dict[tuple[str, int, int], int] = {}
         self._ungreen: dict[int, int] = {}
-        self._rows: dict[int, tuple[str, str, str]] = {}
+        self._rows: dict[int, tuple[int, str, str]] = {}
         self._years = _years(plan)
         for phase in range(len(plan.phases)):
             self._add_phase(phase)
 
     def solve(self) -> Found:
-        """Return the cheapest plan; raises Refused where the solver finds none in its time."""
+        """Return the cheapest plan; raises Refused where there is none, or the solver finds none in time."""
+        self._refuse_what_stands()
         best = self._program.solve(whole=True, most_s=MOST_S, gap=GAP)
         priced = self._program.solve(whole=False, most_s=MOST_S, gap=GAP)
         if best is None or priced is None:
@@ -166,7 +178,21 @@ class Model:
             self._discount(phase) * (stage.build_million + stage.running_million)
             for phase, stage in enumerate(stages)
         )
-        return Found(self.options, stages, cost, best.gap, self._prices(priced))
+        found = Found(self.options, stages, cost, best.gap, self._prices(priced))
+        if found.feasible:
+            return found
+        return replace(found, prices=tuple(replace(each, saves_million=None) for each in found.prices))
+
+    def _refuse_what_stands(self) -> None:
+        """Refuse a limit that what stands already goes beyond: nothing is ever pulled down."""
+        problems = []
+        for region, limit in self.plan.regions.items():
+            drawn_mw = sum(each.nodes * each.mw_per_node for each in self.options if each.region == region)
+            if drawn_mw > limit.most_mw:
+                text = f"{drawn_mw:.2f} MW stand there already"
+                problems.append(Problem(f"/regions/{region}/most_mw", text, f"{drawn_mw:.2f} or more"))
+        if problems:
+            raise Refused("plan", "a limit is below what stands already", tuple(problems))
 
     def _discount(self, phase: int) -> float:
         began = (self.plan.phases[phase].begins - self.plan.phases[0].begins).days / _DAYS_A_YEAR
@@ -195,7 +221,7 @@ class Model:
             terms |= {self._nodes[at, phase - 1]: -1.0 for at in mine if phase}
             there = sum(self.options[at].nodes for at in mine) if not phase else 0
             row = self._program.row(-INFINITE, card.most_nodes_a_phase + there, terms)
-            self._rows[row] = (plan.phases[phase].name, f"{chip} nodes of a phase", "node")
+            self._rows[row] = (phase, f"{chip} nodes of a phase", "node")
 
     def _add_work(self, phase: int, work: Work) -> None:
         program, asked = self._program, self.peak_p[phase] * work.share
@@ -231,7 +257,6 @@ class Model:
 
     def _add_limits(self, phase: int) -> None:
         program, plan = self._program, self.plan
-        name = plan.phases[phase].name
         for at, option in enumerate(self.options):
             for hour in range(HOURS):
                 terms = {
@@ -248,7 +273,7 @@ class Model:
                 if option.region == region
             }
             row = program.row(-INFINITE, limit.most_mw, terms)
-            self._rows[row] = (name, f"power in {region}", "MW")
+            self._rows[row] = (phase, f"power in {region}", "MW")
         target = plan.phases[phase].green_percent / 100
         self._ungreen[phase] = program.variable(0, INFINITE, SHORT_MILLION)
         terms = {self._ungreen[phase]: 1.0}
@@ -257,7 +282,7 @@ class Model:
                 option = self.options[at]
                 terms[variable] = option.mw_per_p * (option.green[hour] - target)
         row = program.row(0, INFINITE, terms)
-        self._rows[row] = (name, "green share", "point")
+        self._rows[row] = (phase, "green share", "point")
 
     def _stage(self, found: Solved, phase: int) -> Stage:
         plan = self.plan
@@ -274,7 +299,10 @@ class Model:
                 used_p += work
                 used_mw += work * option.mw_per_p
                 green_mw += work * option.mw_per_p * option.green[hour]
-        short = sum(found.values[name] for (_, when, _), name in self._short.items() if when == phase)
+        short: dict[str, float] = defaultdict(float)
+        for (work_name, when, _), variable in self._short.items():
+            if when == phase:
+                short[work_name] += found.values[variable] / HOURS
         added = tuple(now - then for now, then in zip(nodes, before, strict=True))
         return Stage(
             name=plan.phases[phase].name,
@@ -286,7 +314,8 @@ class Model:
             used_p=used_p / HOURS,
             used_mw=used_mw / HOURS,
             green_percent=100 * green_mw / used_mw if used_mw else 0.0,
-            short_p=short / HOURS,
+            short_p=sum(short.values()),
+            short_of=tuple(sorted(name for name, size_p in short.items() if size_p > SMALL_P)),
             ungreen_mw=found.values[self._ungreen[phase]] / HOURS,
             build_million=self._build_million(added),
             running_million=self._running_million(found, phase, nodes),
@@ -318,16 +347,15 @@ class Model:
         for row, (phase, limit, unit) in self._rows.items():
             dual = found.duals[row]
             if unit == "point":  # a point more asks for a hundredth of the day's energy
-                at = [each.name for each in self.plan.phases].index(phase)
                 mwh = sum(
                     found.values[variable] * self.options[option].mw_per_p
                     for (_, option, when, _), variable in self._work.items()
-                    if when == at
+                    if when == phase
                 )
                 dual *= mwh / 100
             if abs(dual) > 1e-6:
-                prices.append(Price(phase, limit, unit, abs(dual)))
-        return tuple(sorted(prices, key=lambda each: -each.saves_million))
+                prices.append((-abs(dual), Price(self.plan.phases[phase].name, limit, unit, abs(dual))))
+        return tuple(price for _, price in sorted(prices, key=lambda each: each[0]))
 
 
 def _years(plan: PlanFile) -> list[float]:
@@ -346,36 +374,3 @@ def with_green(plan: PlanFile, percent: float) -> PlanFile:
     """Return the plan with another green share for every phase."""
     phases = tuple(each.model_copy(update={"green_percent": percent}) for each in plan.phases)
     return plan.model_copy(update={"phases": phases})
-
-
-def headroom(found: Found, plan: PlanFile, phase: int) -> tuple[float, tuple[str, ...]]:
-    """Return by which factor the work of a phase could grow with the nodes of the plan, and what breaks then.
-
-    Each limit that is full at that factor is named: the cards within reach of a class, or the green share.
-    """
-    stage = found.stages[phase]
-    fixed = tuple(
-        replace(option, nodes=nodes, grows=False)
-        for option, nodes in zip(found.options, stage.nodes, strict=True)
-    )
-    alone = plan.model_copy(update={"phases": (plan.phases[phase],)})
-    low, high = 0.0, HEADROOM_MOST
-    if Model(alone, fixed, [stage.peak_p * high]).solve().feasible:
-        return high, ()
-    for _ in range(12):
-        middle = (low + high) / 2
-        tried = Model(alone, fixed, [stage.peak_p * middle]).solve()
-        low, high = (middle, high) if tried.feasible else (low, middle)
-    broken = Model(alone, fixed, [stage.peak_p * high]).solve()
-    names = [f"cards within reach of {name}" for name in _short_of(alone, fixed, stage.peak_p * high)]
-    if broken.stages[0].ungreen_mw >= 0.001:
-        names.append("green share")
-    return low, tuple(names)
-
-
-def _short_of(plan: PlanFile, options: Sequence[Option], peak_p: float) -> list[str]:
-    model = Model(plan, options, [peak_p])
-    found = model._program.solve(whole=False, most_s=MOST_S, gap=GAP)
-    if found is None:
-        return []
-    return sorted({name for (name, _, _), at in model._short.items() if found.values[at] > 1e-6})

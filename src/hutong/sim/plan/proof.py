@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Pool, Site
+from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import PoolId
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
@@ -19,12 +21,14 @@ from hutong.sim.compare import Ground, Result, ground_of_sites, simulate
 from hutong.sim.conditions import Conditions, parse_outage
 from hutong.sim.measures import Floats, interval
 from hutong.sim.plan.file import PlanFile
-from hutong.sim.plan.model import Option, Stage
+from hutong.sim.plan.model import Found, Option, Stage, cheapest
 from hutong.sim.rules import Lengths, Queueing
 from hutong.sim.trace import Trace, make_trace
 
 CARDS_MOST = 4_000
 DAY_S = 86_400
+ROUNDS = 4
+_LESS_BUSY = 10
 # Shares of jobs by cards: mostly small ones, and most cards in the few large ones, as in published traces.
 _SIZES = ((1, 0.5), (2, 0.15), (4, 0.1), (8, 0.15), (16, 0.06), (32, 0.03), (64, 0.01))
 _MEDIAN_S, _SIGMA, _LEAST_S, _MOST_S = 3_600, 1.4, 60, 86_400
@@ -37,6 +41,20 @@ class Figure:
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A plan whose phases were run; `plan` has cards as busy as it came to."""
+
+    plan: PlanFile
+    found: Found
+    proofs: tuple["Proof", ...]
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """The phases that miss the target for waits."""
+        return tuple(each.phase for each in self.proofs if each.wait_p90.mean > self.plan.wait_p90_minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +71,31 @@ class Proof:
     lost_card_h: Figure
 
 
+def proved(plan: PlanFile, sites: Sequence[Site], policy: Policy, *, seeds: int, days: int) -> Proved:
+    """Return the cheapest plan whose waits the simulator finds short enough, with cards as busy as that lets.
+
+    Where they are too long, cards are planned ten points less busy, `ROUNDS` times in all; what is late then
+    is told by the last one. So is a plan in which something becomes short.
+    """
+    for left in reversed(range(ROUNDS)):
+        found = cheapest(plan, sites)
+        proofs = tuple(
+            prove(plan, sites, found.options, stage, policy, seeds=seeds, days=days) for stage in found.stages
+        )
+        done = Proved(plan, found, proofs)
+        if not done.late or not left or plan.busy_percent <= 2 * _LESS_BUSY:
+            break
+        plan = plan.model_copy(update={"busy_percent": plan.busy_percent - _LESS_BUSY})
+    return done
+
+
 def prove(
     plan: PlanFile, sites: Sequence[Site], options: Sequence[Option], stage: Stage, policy: Policy,
     *, seeds: int, days: int, outages: Sequence[str] = (), checkpoint_s: int = 0,
 ) -> Proof:  # fmt: skip
     """Run one phase with so many seeds, over so many days; outages as `hutong simulate --outage` has them.
 
-    Raises Refused for an outage that names no place.
+    Raises Refused for an outage that names no place, or begins when no jobs come any more.
     """
     built = built_sites(sites, options, stage)
     cards = sum(pool.cards for site in built for pool in site.pools)
@@ -69,9 +105,9 @@ def prove(
     found: list[Result] = []
     jobs = 0
     for seed in range(1, seeds + 1):
-        trace = demand(plan, busy * ground.cluster.cards, days, seed)
+        trace = demand(plan, busy * ground.cluster.cards, days, seed, most=_widest(ground))
         jobs += len(trace)
-        found.append(_run(trace, ground, policy, outages, checkpoint_s, seed))
+        found.append(_run(trace, ground, policy, outages, checkpoint_s, seed, days))
     return Proof(
         phase=stage.name,
         scale=scale,
@@ -85,9 +121,18 @@ def prove(
 
 
 def _run(
-    trace: Trace, ground: Ground, policy: Policy, outages: Sequence[str], checkpoint_s: int, seed: int
+    trace: Trace,
+    ground: Ground,
+    policy: Policy,
+    outages: Sequence[str],
+    checkpoint_s: int,
+    seed: int,
+    days: int,
 ) -> Result:
     cut = tuple(each for text in outages for each in parse_outage(text, ground.cluster, ground.regions))
+    if any(each.from_s >= days * DAY_S for each in cut):
+        text = f"an outage begins after the {days} simulated days: give --days, and no --quick"
+        raise Refused("outage", text)
     return simulate(
         trace, ground, Queueing.FIFO, Backfill.EASY, Lengths.LIMIT, policy=policy, warm_up_s=DAY_S // 4,
         conditions=Conditions(cut, checkpoint_s=checkpoint_s), seed=seed,
@@ -117,11 +162,17 @@ def _pool(site: Site, option: Option, nodes: int) -> Pool:
     there = site.pool(option.pool)
     if there is not None:
         return replace(there, nodes=nodes)
-    like = site.pools[0]
+    like = min(site.pools, key=lambda each: each.pue_milli)  # its PUE is that of `options_of`
     return replace(
         like, id=PoolId(option.pool), accelerator=option.accelerator, nodes=nodes,
-        cards_per_node=option.cards_per_node,
+        cards_per_node=option.cards_per_node, stack=ACCELERATORS[option.accelerator].stack,
     )  # fmt: skip
+
+
+def _widest(ground: Ground) -> int:
+    """Return how many cards a job may have: it runs in one pool."""
+    sizes = zip(ground.cluster.nodes, ground.cluster.cards_per_node, strict=True)
+    return max(nodes * min(8, cards) for nodes, cards in sizes)
 
 
 def _scaled(site: Site, scale: float) -> Site:
@@ -129,16 +180,20 @@ def _scaled(site: Site, scale: float) -> Site:
     return replace(site, pools=pools)
 
 
-def demand(plan: PlanFile, busy_cards: float, days: int, seed: int) -> Trace:
-    """Return jobs of so many days that keep so many cards busy on average, by the hours of the work."""
+def demand(plan: PlanFile, busy_cards: float, days: int, seed: int, most: int = 64) -> Trace:
+    """Return jobs of so many days that keep so many cards busy on average, by the hours of the work.
+
+    None has more than `most` cards.
+    """
     random = np.random.default_rng(seed)
-    sizes = np.array([size for size, _ in _SIZES])
-    weights = np.array([weight for _, weight in _SIZES])
+    sizes = np.array([size for size, _ in _SIZES if size <= most])
+    weights = np.array([weight for size, weight in _SIZES if size <= most])
+    weights /= weights.sum()
     wanted = busy_cards * days * DAY_S
     # Enough jobs for any draw: twice as many as the means ask for.
     mean_s = _MEDIAN_S * np.exp(_SIGMA**2 / 2)
     count = int(2 * wanted / (float(sizes @ weights) * mean_s)) + 100
-    cards = random.choice(sizes, count, p=weights / weights.sum())
+    cards = random.choice(sizes, count, p=weights)
     run_s = np.clip(random.lognormal(np.log(_MEDIAN_S), _SIGMA, count), _LEAST_S, _MOST_S).astype(np.int64)
     taken = int(np.searchsorted(np.cumsum(cards * run_s), wanted)) + 1
     cards, run_s = cards[:taken], run_s[:taken]
