@@ -16,6 +16,7 @@ from hutong.adapters.engines.slurm.nodes import (
     read_nodes,
     read_waits,
 )
+from hutong.adapters.engines.slurm.parse import Record
 from hutong.agent.habits import steady_ms
 from hutong.core.capacity.sites import PoolState
 from hutong.core.work.states import AttemptState
@@ -84,9 +85,16 @@ def test_a_real_cluster_tells_what_is_down_held_by_others_and_waited_for(tmp_pat
 
 @pytest.mark.slow
 def test_own_jobs_are_not_counted_as_others(tmp_path: Path, slurm_cluster: SlurmCluster) -> None:
+    slurm_cluster.wait_idle()  # what a test before this one started is another platform's, and may be ending yet
     with slurm_bench(tmp_path, slurm_cluster, "none") as bench:
         order = bench.order("sleep 600")
         bench.engine.submit(order)
         bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
         (state,) = bench.engine.capacity()
         assert state.cards_elsewhere == 0
+
+
+def test_nodes_that_start_up_for_a_job_are_its_own() -> None:
+    held = [Record("1", "n", state).holding for state in ("RUNNING", "COMPLETING", "CONFIGURING")]
+    assert held == [True] * 3
+    assert not any(Record("1", "n", state).holding for state in ("PENDING", "REQUEUED", "COMPLETED", "TIMEOUT"))

@@ -125,6 +125,7 @@ class SlurmEngine(FolderEngine):
         now = self._ticks()
         if now - self._capacity_ms >= _CAPACITY_MS:
             waits = self._transport.waits(self._clock() // 1000)
+            self._queue.poll(fresh=True)  # or what started since the last poll would count as others'
             nodes, default = self._transport.nodes(), self._transport.default_partition()
             self._capacity = pool_states(self._slurm.pools, nodes, waits, self._cards_running(), default)
             self._capacity_ms = now
@@ -134,7 +135,7 @@ class SlurmEngine(FolderEngine):
         """Return the cards that jobs of ours hold now, by pool."""
         held: dict[str, int] = {}
         for record in self._queue.records:
-            asked = {} if record.over or record.waiting else self._asked(AttemptKey(record.name))
+            asked = self._asked(AttemptKey(record.name)) if record.holding else {}
             if asked:
                 held[asked["pool"]] = held.get(asked["pool"], 0) + asked["cards"]
         return held

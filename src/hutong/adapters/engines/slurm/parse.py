@@ -59,6 +59,11 @@ class Record:
         return self.state in WAITING
 
     @property
+    def holding(self) -> bool:
+        """True if nodes are its own: also while they start up for it, and while they are cleaned after it."""
+        return not self.over and (not self.waiting or self.state == "CONFIGURING")
+
+    @property
     def hopeless(self) -> bool:
         """True if it waits for what does not come by itself."""
         return self.waiting and bool(_HOPELESS.search(self.reason))
