@@ -35,7 +35,7 @@ from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
-from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.capacity.sites import Booking, Pool, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.kernel.ids import LotId, PoolId, SiteId
 from hutong.core.work import facts as f
@@ -239,6 +239,22 @@ def test_a_snapshot_has_quotas_and_where_there_are_any_what_each_project_holds(s
     assert store.snapshot(0, Limits()) == bare
 
 
+def test_a_snapshot_has_what_each_project_holds_where_cards_are_booked(store: Store) -> None:
+    supply = Supply((0,) * 24, (500,) * 24, "invented", synthetic=True)
+    pool = Pool(PoolId("h100"), "H100", 4, 8, 18_000_000, 1250, "cuda")
+    site = Site(EAST, "东", "East", "huabei", 30, "local", (pool,), supply)
+    store.put(Record("site", EAST, asdict(site)))
+    run(store, 1, 100)
+    queue(store, 2, 100, Q)
+    assert store.snapshot(0, Limits()).holdings == ()
+    booking = Booking("b1", PoolId("h100"), 8, 1000, 2000, "project/physics", "an exam")
+    store.put(Record("site", EAST, asdict(replace(site, bookings=(booking,)))))
+    shot = store.snapshot(0, Limits())
+    assert shot.sites[0].bookings == (booking,)
+    (use,) = shot.use
+    assert shot.holdings == (Holding(P, use.site, use.pool, use.cards),)
+
+
 def test_finished_jobs_are_in_no_snapshot(store: Store) -> None:
     run(store, 1, 100)
     finish(store, 1, 200)
@@ -322,7 +338,7 @@ def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: S
     queue(store, 5, 300)
     ends = [200 + 60_000 * minutes for minutes in (10, 20, 30)]
     found = store.snapshot(400, Limits())
-    assert found.running == tuple(Running(EAST, "h100", 16, until_ms) for until_ms in ends)
+    assert found.running == tuple(Running(P, EAST, "h100", 16, until_ms) for until_ms in ends)
     assert found.use == (PoolUse(EAST, "h100", 64),), "what has no walltime holds its cards all the same"
     assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == ends[:2]
 

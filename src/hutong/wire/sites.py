@@ -83,8 +83,28 @@ class Maintenance(Shape):
     stop_jobs: bool = False
 
 
+class NewBooking(Shape):
+    """Cards of a pool that are kept for a project or an institution from `start` to `end`.
+
+    Until then others use them for what ends before. `holder` is `project/NAME` or `institution/NAME`.
+    """
+
+    pool: Slug
+    cards: Annotated[int, Field(ge=1, le=10_000_000)]
+    start: Time
+    end: Time
+    holder: Annotated[str, Field(pattern=r"^(project|institution)/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class Booking(NewBooking):
+    """A booking that goes on or is to come."""
+
+    id: str
+
+
 class Site(Shape):
-    """A centre with its present condition; `maintenance` goes on or is to come.
+    """A centre with its present condition; `maintenance` and `bookings` go on or are to come.
 
     `trouble`: why its last start failed, empty once one went well.
     """
@@ -105,6 +125,7 @@ class Site(Shape):
     supply_source: str
     supply_synthetic: bool
     maintenance: tuple[Maintenance, ...]
+    bookings: tuple[Booking, ...] = ()
     pools: tuple[PoolUse, ...]
 
 

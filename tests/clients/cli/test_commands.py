@@ -198,6 +198,26 @@ def test_a_maintenance_is_announced_shown_and_cancelled(house: Any) -> None:
     assert "no maintenance to come" in house.run(*words, "--cancel", admin=True).out
 
 
+def test_cards_are_booked_listed_and_given_back(house: Any) -> None:
+    project = "poems"
+    pool = json.loads(house.run("sites", "--json").out)[0]["pools"][0]["id"]
+    words = ("booking", "add", f"haidian/{pool}", "--cards", "2", "--for", f"project/{project}")
+    span = ("--from", "2100-01-01T08:00", "--until", "2100-01-01T20:00+00:00", "--reason", "exam")
+    (made,) = json.loads(house.run(*words, *span, "--json", admin=True).out)["bookings"]
+    assert (made["pool"], made["cards"], made["end"]) == (pool, 2, "2100-01-01T20:00:00.000Z")
+    shown = house.run("booking", "list", env={"COLUMNS": "200"}).out
+    assert made["id"] in shown
+    assert f"project/{project}" in shown
+    assert list(json.loads(house.run("booking", "list", "--json").out)) == ["haidian"]
+    assert house.run(*words, *span).code == 2, "a user may not"
+    for wrong in (("--from", "soon", "--until", "later"), ("--from", "2100-01-02T00:00", *span[2:])):
+        assert house.run(*words, *wrong, admin=True).code == 2
+    assert house.run("booking", "add", "haidian", *words[3:], *span, admin=True).code == 2
+    assert "any more" in house.run("booking", "remove", "haidian", made["id"], admin=True).out
+    assert house.run("booking", "remove", "haidian", made["id"], admin=True).code == 2
+    assert "no bookings" in house.run("booking", "list").out
+
+
 def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
     assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
     again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)

@@ -12,7 +12,10 @@ from hutong.core.capacity.sites import Site, Supply
 from hutong.core.control.forecast import LEAST_RATIOS, MOST_RATIOS, Record, plan, quantiles, record_of
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.columns import Backfill
+
+OTHER = ProjectId("other")
 
 
 def even(name: str, *cards: int) -> Site:
@@ -42,7 +45,7 @@ def lived(shot: Snapshot, rules: Rules) -> dict[str, int]:
             live = each.after.live
             if live is not None:
                 found[each.job] = now_ms - shot.now_ms
-                runs.append(Running(live.site, live.pool, live.cards, now_ms + live.run_ms))
+                runs.append(Running(OTHER, live.site, live.pool, live.cards, now_ms + live.run_ms))
         queue = [row for row in queue if row.job.id not in found]
         if not runs:
             break
@@ -61,7 +64,7 @@ def test_the_plan_is_what_turns_would_do_by_walltimes(
     asks: list[tuple[int, int, int]], held: list[tuple[int, int]], backfill: Backfill
 ) -> None:
     queue = [waiting(n, cards, minutes, num_nodes=nodes) for n, (cards, nodes, minutes) in enumerate(asks)]
-    runs = [Running("one", "p0", cards, NOW + minutes * MIN) for cards, minutes in held]
+    runs = [Running(OTHER, "one", "p0", cards, NOW + minutes * MIN) for cards, minutes in held]
     shot = at(scene((even("one", 32), even("two", 16)), queue), NOW, queue, runs)
     rules = Rules(backfill=backfill)
     expected = lived(shot, rules)

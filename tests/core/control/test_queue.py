@@ -18,6 +18,8 @@ from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish
 
+OTHER = ProjectId("other")
+
 NOW = 1_800_000_000_000
 MIN = 60_000
 CHIPS = ("H100", "Ascend910B")
@@ -125,7 +127,7 @@ def test_every_receipt_of_a_turn_replays_and_no_card_is_given_twice(
     pools = [(each.id, pool) for each in found for pool in each.pools]
     use = {(name, pool.id): data.draw(st.integers(0, pool.cards)) for name, pool in pools}
     running = tuple(
-        Running(name, pool, cards, NOW + data.draw(st.integers(-10, 300)) * MIN)
+        Running(OTHER, name, pool, cards, NOW + data.draw(st.integers(-10, 300)) * MIN)
         for (name, pool), cards in use.items()
         if cards
     )
@@ -158,7 +160,7 @@ def _states(found: tuple[Site, ...], data: st.DataObject) -> dict[str, SiteStatu
 
 
 def test_the_first_that_waits_has_cards_kept_and_only_what_ends_before_may_have_them() -> None:
-    busy = {"use": (PoolUse("bj", "p0", 8),), "running": (Running("bj", "p0", 8, NOW + 60 * MIN),)}
+    busy = {"use": (PoolUse("bj", "p0", 8),), "running": (Running(OTHER, "bj", "p0", 8, NOW + 60 * MIN),)}
     queue = [waiting(1, 8, 600, num_nodes=2), waiting(2, 4, 120, "b"), waiting(3, 4, 60, "c")]
     outcome = turn(scene((site("bj", 16),), queue, **busy), Rules())
     assert placed(outcome) == {3: "bj/p0"}

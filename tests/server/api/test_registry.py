@@ -97,6 +97,72 @@ def test_a_maintenance_that_makes_no_sense_is_refused(
     assert answer.json()["problems"][0]["path"] == path
 
 
+BOOKING = {
+    "pool": "h100", "cards": 3, "start": "2100-01-01T08:00:00Z", "end": "2100-01-01T20:00:00Z",
+    "holder": "institution/tsinghua",
+}  # fmt: skip
+
+
+def book(platform: Any, **change: Any) -> Any:
+    """Book as an operator."""
+    url = "/v1/sites/haidian/bookings"
+    return platform.http.post(url, json={**BOOKING, **change}, headers=platform.operator)
+
+
+def test_cards_are_booked_by_operators_seen_by_all_and_given_back(platform: Any, li: dict[str, str]) -> None:
+    url = "/v1/sites/haidian/bookings"
+    (pool,) = platform.http.get("/v1/sites/haidian", headers=li).json()["pools"]
+    assert platform.http.post(url, json=BOOKING, headers=li).status_code == 403
+    for cards in (3, 1, 1):  # a repeat changes nothing
+        answer = book(platform, pool=pool["id"], cards=cards)
+        assert answer.status_code == 200, answer.text
+    (made,) = platform.http.get("/v1/sites/haidian", headers=li).json()["bookings"]
+    assert {**BOOKING, "pool": pool["id"], "cards": 1, "reason": "", "id": made["id"]} == {
+        **made, "start": BOOKING["start"], "end": BOOKING["end"],
+    }  # fmt: skip
+    assert platform.http.delete(f"{url}/{made['id']}", headers=li).status_code == 403
+    assert platform.http.delete(f"{url}/{made['id']}", headers=platform.operator).json()["bookings"] == []
+    assert platform.http.delete(f"{url}/{made['id']}", headers=platform.operator).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"pool": "nowhere"}, "/pool"),
+        ({"cards": 10**6}, "/cards"),
+        ({"start": "tomorrow"}, "/start"),
+        ({"end": "2100-01-01T07:00:00Z"}, "/end"),
+        ({"start": "2000-01-01T00:00:00Z", "end": "2000-01-02T00:00:00Z"}, "/end"),
+        ({"end": "2102-01-01T00:00:00Z"}, "/end"),
+        ({"holder": "project/nobody"}, "/holder"),
+        ({"holder": "person/li"}, "/holder"),
+    ],
+)
+def test_a_booking_that_makes_no_sense_is_refused_by_field(
+    platform: Any, li: dict[str, str], change: dict[str, Any], path: str
+) -> None:
+    (pool,) = platform.http.get("/v1/sites/haidian", headers=li).json()["pools"]
+    answer = book(platform, **{"pool": pool["id"], **change})
+    assert answer.status_code in {400, 422}
+    assert answer.json()["problems"][0]["path"] == path
+
+
+def test_no_card_is_booked_twice(platform: Any, li: dict[str, str]) -> None:
+    (pool,) = platform.http.get("/v1/sites/haidian", headers=li).json()["pools"]
+    half = pool["cards"] // 2
+    assert book(platform, pool=pool["id"], cards=half).status_code == 200
+    noon = {"start": "2100-01-01T12:00:00Z", "end": "2100-01-01T23:00:00Z"}
+    assert book(platform, pool=pool["id"], cards=pool["cards"] - half, **noon).status_code == 200
+    late = {"start": "2100-01-01T20:00:00Z", "end": "2100-01-01T21:00:00Z"}
+    answer = book(platform, pool=pool["id"], cards=half + 1, **late)
+    assert answer.json()["problems"][0] == {
+        "path": "/cards",
+        "message": f"{pool['cards']} cards, of which {pool['cards'] - half} are booked already in that time",
+        "hint": f"{half} or fewer, or another time",
+    }
+    assert book(platform, pool=pool["id"], cards=half, **late).status_code == 200
+
+
 def test_an_agent_sees_its_own_site_and_does_not_thereby_call(platform: Any, li: dict[str, str]) -> None:
     made = platform.http.post("/v1/sites/haidian/tokens", headers=platform.operator).json()
     agent = {"Authorization": f"Bearer {made['secret']}"}

@@ -123,13 +123,14 @@ class Loop:
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
             quotas = tuple(decode_quota(doc) for doc in connection.execute(_QUOTAS).scalars())
-            held = _holdings(connection) if quotas else ()
+            sites = tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars())
+            held = _holdings(connection) if quotas or rules.any_booked(sites) else ()
             owners = _institutions(connection, sorted({*projects, *(each.project for each in held)}))
             return Snapshot(
                 now_ms=now_ms,
                 due=due,
                 queue=queue,
-                sites=tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars()),
+                sites=sites,
                 statuses=read_statuses(connection),
                 use=tuple(
                     PoolUse(row["site"], row["pool"], int(row["cards"]))
@@ -274,7 +275,7 @@ _USE = (
 
 
 _ENDS = (
-    sa.select(jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms)
+    sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
@@ -326,7 +327,7 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     query = sa.select(_ENDS).where(_ENDS.c.place <= most)
     query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
     return tuple(
-        Running(row["site"], row["pool"], row["cards"], row["until_ms"])
+        Running(ProjectId(row["project"]), row["site"], row["pool"], row["cards"], row["until_ms"])
         for row in connection.execute(query).mappings()
     )
 

@@ -10,6 +10,7 @@ from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
+from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, split_key
 from hutong.core.work import fold
@@ -41,6 +42,11 @@ QUOTA = "quota"
 QUOTAS_MAX = 10_000
 WAY_MAX = 16
 PROJECT = "project"
+
+
+def any_booked(sites: Iterable[Site]) -> bool:
+    """True if somebody has booked cards anywhere, now or in the past."""
+    return any(site.bookings for site in sites)
 
 
 def page(limit: int) -> int:

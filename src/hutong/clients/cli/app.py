@@ -7,6 +7,7 @@ import typer
 
 from hutong.clients.cli import (
     account_commands,
+    booking_commands,
     import_commands,
     job_commands,
     model_commands,
@@ -67,6 +68,7 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        booking_commands,
         quota_commands,
     ):
         part.add_to(app)

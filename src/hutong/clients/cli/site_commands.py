@@ -165,7 +165,7 @@ def maintain(
         raise Refused("bad_option", "nothing was changed", tuple(Problem(name, text) for name in wrong))
     window = None
     if not cancel:
-        first, last = _time("--from", start), _time("--until", end)
+        first, last = read_time("--from", start), read_time("--until", end)
         window = Maintenance(start=first, end=last, reason=reason[:200], stop_jobs=stop_jobs)
     with connect() as client:
         now = client.sites.add_maintenance(site, window) if window else client.sites.cancel_maintenance(site)
@@ -178,7 +178,7 @@ def maintain(
         say(f"{now.id} has no maintenance to come")
 
 
-def _time(option: str, text: str) -> str:
+def read_time(option: str, text: str) -> str:
     """Return a time as the wire has it; one without an offset is this machine's."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat()

@@ -38,6 +38,16 @@ def cancel_maintenance(site: str) -> Call[s.Site]:
     return Call("DELETE", path_of("sites", site, "maintenance"), shape(s.Site))
 
 
+def add_booking(site: str, booking: s.NewBooking) -> Call[s.Site]:
+    """Book cards of a pool ahead; one of the same pool, holder and span is replaced (operators)."""
+    return Call("POST", path_of("sites", site, "bookings"), shape(s.Site), body=document(booking))
+
+
+def remove_booking(site: str, booking: str) -> Call[s.Site]:
+    """Take a booking away (operators)."""
+    return Call("DELETE", path_of("sites", site, "bookings", booking), shape(s.Site))
+
+
 def create_site_token(site: str) -> Call[Token]:
     """Make a token for the centre's agent; the secret is shown in this answer only (operators)."""
     return post(path_of("sites", site, "tokens"), shape(Token))
@@ -52,4 +62,6 @@ class SiteVerbs:
     set_admission = Verb(set_admission)
     add_maintenance = Verb(add_maintenance)
     cancel_maintenance = Verb(cancel_maintenance)
+    add_booking = Verb(add_booking)
+    remove_booking = Verb(remove_booking)
     create_token = Verb(create_site_token)

@@ -45,6 +45,7 @@ class Holding:
 class Running:
     """Cards of a pool that are expected to be free again then, by the walltime of the job that holds them."""
 
+    project: ProjectId
     site: str
     pool: str
     cards: int
@@ -83,7 +84,8 @@ class Snapshot:
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators.
-    `quotas` are all that there are, and only where there are any, `holdings` what each project holds.
+    `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
+    holds.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
     institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
     """

@@ -64,6 +64,23 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Booking:
+    """Cards of a pool that are kept for a holder over a span of UTC milliseconds, `[from_ms, until_ms)`.
+
+    `holder` is `project/NAME` or `institution/NAME`. No other job is placed on them that may still run when
+    it begins; what runs all the same is left alone. Also called an advance reservation.
+    """
+
+    id: str
+    pool: PoolId
+    cards: int
+    from_ms: int
+    until_ms: int
+    holder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
 
@@ -79,6 +96,7 @@ class Site:
     declared_only: bool = False
     service_host: str = ""
     maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
+    bookings: tuple[Booking, ...] = field(default=(), metadata=LATE)
 
     def closing(self, now_ms: int) -> Maintenance | None:
         """Return the maintenance that goes on, or the next one."""

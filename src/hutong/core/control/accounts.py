@@ -46,6 +46,21 @@ class Accounts:
             for project, owner in zip(projects, waiting, strict=True)
         ]
 
+    def index_of(self, holder: str) -> int:
+        """Return the index of an account by `kind/name`, -1 for one that asks for nothing."""
+        kind, _, name = holder.partition("/")
+        if kind == PROJECT:
+            return self.projects.get(ProjectId(name), -1)
+        return self.institutions.index(name) if name in self.institutions else -1
+
+    def above(self, account: int) -> frozenset[int]:
+        """Return an account and those above it."""
+        found = []
+        while account >= 0:
+            found.append(account)
+            account = self.rows[account].parent
+        return frozenset(found)
+
     def flavours(self, views: Sequence[PoolView]) -> Ints | None:
         """Return the flavour of each pool, or None where nobody has a quota."""
         if not self._bounded:

@@ -67,6 +67,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
                     cards,
                     score_ppm,
                     queue.barred,
+                    queue.booked,
                 ),
             )
         )

@@ -79,7 +79,7 @@ class _Room:
         """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
         best: tuple[int, int, list[Victim]] | None = None
         for pool in self._queue.pools_for(job):
-            need = self._queue.cards(job, pool) - self._left[pool]
+            need = self._queue.cards(job, pool) + self._queue.withheld(job, pool) - self._left[pool]
             if need <= 0:
                 self._left[pool] -= self._queue.cards(job, pool)
                 return []

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Snapshot
+from hutong.core.control.bookings import beside, booked_of, holders_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.rules import Rules
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
-from hutong.core.placement.page import views_of
+from hutong.core.placement.page import booked, views_of
 from hutong.core.placement.request import Policy, PoolView, Request, request_of
 from hutong.core.work.spec import JobSpec
 
@@ -41,7 +42,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     owed_micro = desk.left_to_pay_micro(project)
     barred = owed_micro > rules.debt_limit_micro
     request = request_of(spec, runs=snapshot.runs.get(workload_of(project, spec), ()))
-    pools = views_of(desk.grounds, desk.page(), 0, request.run_ms)
+    pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
     policy = rules.policy(spec.wish.objective)
     decision = decide(request, pools, policy)
     never = decision.never
@@ -61,6 +62,18 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules)
     return Preview(request, decision, pools, policy, code, text, worst, fundable=fundable, never=never)
 
 
+def _beside_bookings(
+    snapshot: Snapshot, project: ProjectId, views: tuple[PoolView, ...]
+) -> tuple[PoolView, ...]:
+    """Return the pools with what bookings leave a project of them."""
+    mine = holders_of(project, snapshot.institutions)
+    found = booked_of(snapshot, views, lambda holder: 0 if holder in mine else -1)
+    if found is None:
+        return views
+    left = {pool: beside(found, pool, {0}, snapshot.now_ms) for pool in range(len(views))}
+    return booked(views, left)
+
+
 def _explain(decision: Decision) -> tuple[str, str]:
     """Return a code and a sentence for a request that no pool takes now."""
     nearest = decision.nearest
@@ -76,7 +89,8 @@ def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
     able = [
         index
         for index, row in enumerate(decision.rows)
-        if row.why_not is not None and row.why_not.code in {"busy", "maintenance", "unreachable", "draining"}
+        if row.why_not is not None
+        and row.why_not.code in {"busy", "booked", "maintenance", "unreachable", "draining"}
     ]
     return min(
         able,

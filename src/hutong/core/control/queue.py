@@ -7,6 +7,7 @@ import numpy as np
 
 from hutong.core.book.runs import Runs
 from hutong.core.control.accounts import Accounts
+from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.kernel.ids import ProjectId
@@ -14,12 +15,13 @@ from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.board import Class, Shelves, make_board
+from hutong.core.placement.board import Booked, Class, Shelves, make_board
+from hutong.core.placement.bookings import count_booked, withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows
-from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
+from hutong.core.placement.request import HORIZON_MS, Beside, Kept, PoolView, is_booked, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -38,7 +40,8 @@ class Queue:
     """Waiting jobs, in the order of their keys, and the pools that they wait for.
 
     Jobs that ask for the same by the same policy are one question, judged once. `barred` are the
-    accelerators that the quotas of the job that was yielded last left it none of.
+    accelerators that the quotas of the job that was yielded last left it none of, `booked` what bookings
+    left it, as a ticket has it.
     """
 
     def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, desk: Desk) -> None:
@@ -47,6 +50,7 @@ class Queue:
         self.takes: list[tuple[int, int, int]] = []
         self.kept: list[tuple[int, int, int, int]] = []
         self.barred: tuple[str, ...] = ()
+        self.booked: tuple[tuple[int, int, int, int], ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
@@ -58,7 +62,7 @@ class Queue:
             np.int64,
         )
         self._green: dict[int, Ints] = {}
-        self._reasons: dict[int, tuple[str, str]] = {}
+        self._reasons: dict[tuple[int, str], tuple[str, str]] = {}
         self._bars: Ints | None = None
         self._chips = frozenset(view.accelerator for view in self.views)
         self._chips_asked: dict[int, frozenset[str]] = {}
@@ -110,6 +114,7 @@ class Queue:
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
         held = _held(desk, self.views)
+        self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         waiting = len(self.drafts)
         arrays = make_board(
             board.Rules(Order.SHARE, desk.rules.backfill),
@@ -121,6 +126,7 @@ class Queue:
             running=waiting + len(held),
             order=self._by_name,
             flavours=self._accounts.flavours(self.views),
+            booked=self._booked,
         )
         run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
         rows = arrays.jobs[:waiting]
@@ -170,6 +176,8 @@ class Queue:
                 self._note_kept(before, job, pool)
             bars = int(arrays.state[c.BARS])
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
+            if self._booked is not None:
+                self.booked = self._booked_before(job, pool)
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
             yield job, pool
@@ -254,9 +262,11 @@ class Queue:
         chips = self._barred_all(job)
         if chips:
             return self._accounts.told(self.drafts[job].row.project, chips)
-        if question not in self._reasons:
-            self._reasons[question] = self._explain(question)
-        return self._reasons[question]
+        # Whose booking it is makes a difference between those who ask the same.
+        project = "" if self._booked is None else str(self.drafts[job].row.project)
+        if (question, project) not in self._reasons:
+            self._reasons[question, project] = self._explain(job, question)
+        return self._reasons[question, project]
 
     def _barred_all(self, job: int) -> tuple[str, ...]:
         """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
@@ -273,6 +283,37 @@ class Queue:
         bars = int(self._bars[self._arrays.jobs[job, c.LANE]])
         return self._accounts.chips_of(bars, self._asked(job)) if bars else ()
 
+    def withheld(self, job: int, pool: int) -> int:
+        """Return how many free cards of a pool a job may not have for what others have booked there."""
+        if self._booked is None:
+            return 0
+        account, at_ms = self._account(job), self.page.at_ms
+        until_ms = at_ms + int(self._arrays.jobs[job, c.EXPECTED])
+        return int(withheld(self._arrays, pool, account, at_ms, until_ms))
+
+    def _account(self, job: int) -> int:
+        return int(self._arrays.lanes[self._arrays.jobs[job, c.LANE], c.ACCOUNT])
+
+    def _beside(self, job: int, pool: int) -> tuple[Beside, ...]:
+        """Return what the bookings of a pool leave to a job now."""
+        if self._booked is None:
+            return ()
+        now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
+        return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms)
+
+    def _booked_before(self, job: int, pool: int) -> tuple[tuple[int, int, int, int], ...]:
+        """Return what bookings left a job of all pools before it was placed in this one."""
+        arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
+        until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
+        count_booked(arrays, pool, account, at_ms, until_ms, -cards)
+        found = tuple(
+            (at, each.from_ms, each.until_ms, each.spare)
+            for at in range(len(self.views))
+            for each in self._beside(job, at)
+        )
+        count_booked(arrays, pool, account, at_ms, until_ms, cards)
+        return found
+
     def _asked(self, job: int) -> frozenset[str]:
         """Return the accelerators of the pools that could ever run a job."""
         question = self.question_of[job]
@@ -281,24 +322,25 @@ class Queue:
             self._chips_asked[question] = frozenset(self.views[pool].accelerator for pool in able)
         return self._chips_asked[question]
 
-    def _explain(self, question: int) -> tuple[str, str]:
+    def _explain(self, job: int, question: int) -> tuple[str, str]:
         if not self.views:
             return "no_site", "no site is registered"
         nearness = _NEARNESS[self.judged[question].refusal[self._by_name]]
         at = int(self._by_name[int(np.argmin(nearness))])
-        why = self._words(self.questions[question].request, question, at)
+        why = self._words(job, question, at)
         view = self.views[at]
         code = "never" if (self.judged[question].per_node == 0).all() else why.code
         return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
 
-    def _words(self, request: Request, question: int, at: int) -> WhyNot:
-        judged = self.judged[question]
+    def _words(self, job: int, question: int, at: int) -> WhyNot:
+        judged, request = self.judged[question], self.questions[question].request
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
-        if refusal is Refusal.BUSY and int(judged.asked[at]) * request.nodes <= free:
-            refusal = Refusal.KEPT
         kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
-        view = replace(self.views[at], cards_free=free, kept=kept)
+        view = replace(self.views[at], cards_free=free, kept=kept, booked=self._beside(job, at))
+        need = int(judged.asked[at]) * request.nodes
+        if refusal is Refusal.BUSY and need <= free:
+            refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else Refusal.KEPT
         return explain(request, view, int(judged.asked[at]), refusal)
 
 

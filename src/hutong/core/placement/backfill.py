@@ -1,6 +1,7 @@
 """Reservations of the scheduling pass: when a job that cannot start now is expected to, and in which pool."""
 
 from hutong.core.placement import columns as c
+from hutong.core.placement.bookings import promised, spare
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 
@@ -23,9 +24,11 @@ def reserve(a: Arrays, job: int, now: int) -> None:
         if (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0:
             continue
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        at, spare = earliest(a, pool, need, now)
+        at, left = earliest(a, pool, need, now)
+        if at < c.NEVER and a.pools[pool, c.AFTER_BOOKING] != 0:
+            at, left = beside(a, pool, job, now, at, left, need)
         if at < best_at and at + a.jobs[job, c.EXPECTED] <= a.pools[pool, c.CLOSES]:
-            best, best_at, best_spare = pool, at, spare
+            best, best_at, best_spare = pool, at, left
     if best >= 0:
         a.pools[best, c.RESERVED_FROM] = best_at
         a.pools[best, c.SPARE] = best_spare
@@ -70,3 +73,23 @@ def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
             free += cards_below + cards_same
             low = same
     return c.NEVER, 0
+
+
+@compiled
+def beside(a: Arrays, pool: int, job: int, now: int, at: int, left: int, need: int) -> tuple[int, int]:
+    """Return when a job that could start at `at`, with `left` cards over, can start beside the bookings too.
+
+    And how many cards will then be left over. Bookings stand in the order in which they begin.
+    """
+    account, run = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.EXPECTED]
+    for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
+        begins, ends = a.bookings[each, c.BOOKED_FROM], a.bookings[each, c.BOOKED_UNTIL]
+        if begins >= at + run or ends <= at or need <= spare(a, pool, each, account, at):
+            continue
+        others = promised(a, pool, each, account, at, False)
+        then, over = earliest(a, pool, need + others, now)
+        if then < ends:
+            at, left = max(at, then), over + others
+        else:
+            at = ends
+    return at, left

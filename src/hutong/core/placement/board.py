@@ -45,6 +45,15 @@ def shelves_of(nodes: Sequence[Ints]) -> Shelves:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """Bookings: `rows` as `columns` names them; those of each pool stand from `first` to before `after`."""
+
+    rows: Ints
+    first: Ints
+    after: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Class:
     """Jobs that ask for the same: nodes, and for each pool the cards a node (0: never) and a fixed score.
 
@@ -93,6 +102,7 @@ def make_board(
     gang: int = 0,
     order: Ints | None = None,
     flavours: Ints | None = None,
+    booked: Booked | None = None,
 ) -> Arrays:
     """Return the arrays for so many jobs, of which `running` may run at once, each on up to `gang` nodes.
 
@@ -109,6 +119,8 @@ def make_board(
     state[c.QUOTAS] = flavours is not None
     count = 1 if flavours is None else 1 + max([int(flavours.max(initial=1)), *_bounded(accounts)])
     pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
+    if booked is not None:
+        pools[:, c.FIRST_BOOKING], pools[:, c.AFTER_BOOKING] = booked.first, booked.after
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -130,6 +142,7 @@ def make_board(
         quotas=_quotas(accounts, count),
         flavours=np.zeros((count, c.FLAVOUR_COLUMNS), np.int64),
         least=_least(classes, pools[:, c.FLAVOUR], count),
+        bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
         ends=np.zeros((running, 2), np.int64),
         holds=holds,
         state=state,

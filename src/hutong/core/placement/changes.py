@@ -42,7 +42,7 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
         found.append(Change("wait", "quota"))
     if wait:
         found.append(Change("wait", "cards"))
-        pool = replace(pool, kept=None)  # who waits for the cards waits for that too
+        pool = replace(pool, kept=None, booked=())  # who waits for the cards waits for that too
     return tuple(found) + _time(request, pool, cards * nodes)
 
 
@@ -70,6 +70,7 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     free = pool.cards_free
     if pool.kept is not None and pool.kept.in_ms <= 0:
         free = min(free, pool.kept.spare)
+    free = min([free, *(each.spare for each in pool.booked if each.in_ms <= 0)])
     if cards * nodes <= free:
         return cards, nodes, False
     if free >= nodes:
@@ -100,6 +101,7 @@ def _time(request: Request, pool: PoolView, cards: int) -> tuple[Change, ...]:
         found.append(Change("wait", "maintenance"))
     if pool.kept is not None and cards > pool.kept.spare:
         limits.append(pool.kept.in_ms)
+    limits += [each.in_ms for each in pool.booked if cards > each.spare]
     if min(limits) < request.run_ms:
         found.append(Change("max_duration", min(limits)))
     return tuple(found)
@@ -149,4 +151,4 @@ def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolV
             barred = tuple(chip for chip in request.barred if chip != pool.accelerator)
             return replace(request, barred=barred), pool
         case _:
-            return request, replace(pool, cards_free=pool.nodes * pool.cards_per_node, kept=None)
+            return request, replace(pool, cards_free=pool.nodes * pool.cards_per_node, kept=None, booked=())

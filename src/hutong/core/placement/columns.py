@@ -18,11 +18,12 @@ WORD_BITS = 64
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
 # jobs that run there, in no order.
-# FLAVOUR is the quota that its cards count to.
+# FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
+# AFTER_BOOKING (0: none).
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
-    POOL_COLUMNS,
-) = range(13)  # fmt: skip
+    FIRST_BOOKING, AFTER_BOOKING, POOL_COLUMNS,
+) = range(15)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
@@ -40,6 +41,10 @@ PARENT, SHARE, USAGE, NORMALISED, ACCOUNT_COLUMNS = range(5)
 CARDS_HELD, NOMINAL, CEILING, KEPT_BACK, QUOTA_COLUMNS = range(5)
 # Columns of `flavours`, of one moment of a pass: free cards of all its pools, and how many are kept back.
 FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
+# Columns of `bookings`: the account that booked (-1: one that asks for nothing), from when until when; how
+# many of the cards its jobs do not hold then (negative: they hold more); how many cards of the pool, booked
+# or not, are expected to be free when it begins.
+HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = range(6)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
@@ -76,6 +81,7 @@ class Arrays(NamedTuple):
     `per_node` > 0 in the order in which ties are broken, then -1. `members` are pools, group by group.
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
+    `bookings` stand together for each pool, in the order in which they begin.
     `ends` is room to sort in: (time, cards) of as many jobs as may run at once.
     """
 
@@ -95,6 +101,7 @@ class Arrays(NamedTuple):
     quotas: Ints
     flavours: Ints
     least: Ints
+    bookings: Ints
     ends: Ints
     holds: Ints
     state: Ints

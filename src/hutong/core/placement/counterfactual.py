@@ -1,7 +1,7 @@
 """What if: a past decision taken again for another moment or by another policy.
 
 The pools are those of the receipt, with the cards that were free; supply is that of the other hour. What was
-kept for others then is left aside, for at another time it would have been something else.
+kept or booked for others then is left aside, for at another time it would have been something else.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.decide import decide
-from hutong.core.placement.page import Grounds, Page, Question, views_of
-from hutong.core.placement.receipt import WHOLE, Ticket, unpack, version_of
+from hutong.core.placement.page import Grounds, Page, Question
+from hutong.core.placement.receipt import WHOLE, Ticket, unpack, version_of, views_for
 from hutong.core.placement.request import Policy, PoolView
 
 
@@ -51,14 +51,16 @@ def what_if(
         raise Refused("old_receipt", "this receipt is of a version that does not keep supply by the hour")
     ticket, page, grounds = unpack(data, fetch)
     question = page.questions[ticket.question]
-    moved = replace(page, at_ms=at_ms, kept=()) if at_ms is not None else page
+    moved, there = page, ticket
+    if at_ms is not None:
+        moved, there = replace(page, at_ms=at_ms, kept=()), replace(ticket, booked=())
     asked = Question(question.request, policy or question.policy)
-    return WhatIf(_decide(ticket, page, grounds, question), _decide(ticket, moved, grounds, asked), grounds)
+    return WhatIf(_decide(ticket, page, grounds, question), _decide(there, moved, grounds, asked), grounds)
 
 
 def _decide(ticket: Ticket, page: Page, grounds: Grounds, question: Question) -> Instead:
     request = replace(question.request, barred=ticket.barred)
-    pools = views_of(grounds, page, ticket.step, request.run_ms)
+    pools = views_for(ticket, page, grounds)
     found = decide(request, pools, question.policy)
     if found.choice is None:
         nearest = found.nearest

@@ -10,7 +10,7 @@ import numpy as np
 
 from hutong.core.placement.columns import PPM
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
-from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.request import Policy, PoolView, Request, is_booked
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
 
@@ -55,7 +55,15 @@ class Decision:
     def nearest(self) -> Row | None:
         """The refused pool that is nearest to saying yes: first what only needs time."""
         refused = [row for row in self.rows if row.why_not is not None]
-        order = {"busy": 0, "kept": 0, "quota": 0, "maintenance": 1, "unreachable": 2, "draining": 3}
+        order = {
+            "busy": 0,
+            "kept": 0,
+            "booked": 0,
+            "quota": 0,
+            "maintenance": 1,
+            "unreachable": 2,
+            "draining": 3,
+        }
         return min(
             refused,
             key=lambda row: (order.get(row.why_not.code if row.why_not else "", 4), row.site, row.pool),
@@ -70,6 +78,9 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     need = found.asked * request.nodes
     kept = (request.run_ms > table.kept_in_ms) & (need > table.spare)
     taken = np.where(need > table.free, Refusal.BUSY, np.where(kept, Refusal.KEPT, Refusal.NONE))
+    for i, pool in enumerate(pools):
+        if taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
+            taken[i] = Refusal.BOOKED
     refusal = np.where(found.refusal == Refusal.NONE, taken, found.refusal)
     eligible = refusal == Refusal.NONE
     fit = np.where(eligible, PPM * need // np.maximum(table.free, 1), 0)

@@ -55,6 +55,7 @@ class Refusal(IntEnum):
     QUOTA = 12
     BUSY = 13
     KEPT = 14
+    BOOKED = 15
 
 
 LASTING = Refusal.TOO_DEAR
@@ -87,9 +88,9 @@ class Table:
 class Judged:
     """A request against every pool.
 
-    `refusal` holds all but `BUSY` and `KEPT`; `per_node` is 0 where a lasting reason stands, `asked` the
-    cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum, less
-    the penalty times the sum of the weights.
+    `refusal` holds all but `BUSY` and those after it; `per_node` is 0 where a lasting reason stands, `asked`
+    the cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum,
+    less the penalty times the sum of the weights.
     """
 
     refusal: Ints
@@ -170,8 +171,8 @@ def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Ju
 def refuse(request: Request, table: Table) -> tuple[Ints, Ints]:
     """Return the cards a node that the request takes of each pool, and the first reason there that it cannot.
 
-    `BUSY` and `KEPT` are left aside. A pool of another chip is judged as if the first ask named it: that is
-    the change that would help.
+    `BUSY` and those after it are left aside. A pool of another chip is judged as if the first ask named it:
+    that is the change that would help.
     """
     first = request.asks[0].cards_per_node if request.asks else 1
     cards = np.full(len(table.chips), first, np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
+from hutong.core.placement.bookings import count_booked, room
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
 from hutong.core.placement.quotas import all_barred, barred, borrows, count_held, tally
@@ -69,6 +70,7 @@ def choose(a: Arrays, job: int, now: int) -> int:
     A score is (base + fit weight x cards asked / cards free, in ppm) / sum of the weights, rounded down.
     """
     lane_class = a.jobs[job, c.CLASS]
+    account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     nodes, until = a.classes[lane_class, c.GANG], now + a.jobs[job, c.EXPECTED]
     fit_weight, weights = a.classes[lane_class, c.FIT_WEIGHT], a.classes[lane_class, c.WEIGHTS]
     best, best_score = -1, -c.NEVER
@@ -87,6 +89,8 @@ def choose(a: Arrays, job: int, now: int) -> int:
         ):
             continue
         if until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]:
+            continue
+        if a.pools[pool, c.AFTER_BOOKING] != 0 and need > room(a, pool, account, now, until):
             continue
         score = (a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)) // weights
         if score > best_score and fits(a, pool, nodes, cards):
@@ -163,6 +167,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
+    if a.pools[pool, c.AFTER_BOOKING] != 0:
+        count_booked(a, pool, account, now, until, need)
     if a.state[c.QUOTAS] != 0:
         count_held(a, account, pool, need)
         tally(a)
@@ -197,7 +203,10 @@ def undo(a: Arrays, job: int) -> None:
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
     if a.jobs[job, c.UNTIL] > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] += need
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], -need * (a.jobs[job, c.EXPECTED] // 1000))
+    account, until = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.UNTIL]
+    charge(a, account, -need * (a.jobs[job, c.EXPECTED] // 1000))
+    if a.pools[pool, c.AFTER_BOOKING] != 0:
+        count_booked(a, pool, account, until - a.jobs[job, c.EXPECTED], until, -need)
     release(a, job)
     if a.state[c.QUOTAS] != 0:
         tally(a)

@@ -5,7 +5,8 @@ seen as the decision saw it.
 """
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.documents import decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
+    Beside,
     Kept,
     Policy,
     PoolView,
@@ -85,6 +87,14 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     kept=kept.get(at),
                 )
             )
+    return tuple(found)
+
+
+def booked(views: tuple[PoolView, ...], beside: Mapping[int, tuple[Beside, ...]]) -> tuple[PoolView, ...]:
+    """Return the pools with what bookings leave of them, by index."""
+    found = list(views)
+    for pool, each in beside.items():
+        found[pool] = replace(found[pool], booked=each)
     return tuple(found)
 
 

@@ -12,8 +12,8 @@ from hashlib import sha256
 from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.decide import Decision, decide
-from hutong.core.placement.page import Grounds, Page, unseal, views_of
-from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.page import Grounds, Page, booked, unseal, views_of
+from hutong.core.placement.request import Beside, Policy, PoolView, Request
 
 VERSION = 4
 WHOLE = 3
@@ -24,7 +24,8 @@ WHOLE = 3
 class Ticket:
     """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds.
 
-    `barred` are the accelerators that the quotas of its accounts left it none of at that step.
+    `barred` are the accelerators that the quotas of its accounts left it none of at that step; `booked` are
+    (pool, from_ms, until_ms, spare): what bookings left it of pools where there are any.
     """
 
     version: int
@@ -37,6 +38,7 @@ class Ticket:
     cards: int
     score_ppm: int
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
+    booked: tuple[tuple[int, int, int, int], ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,13 @@ class Opened:
 
 def encode_ticket(ticket: Ticket, page: str = "") -> bytes:
     """Return the canonical bytes that are stored; `page` stands in for a page that had no digest yet."""
-    told = {name: getattr(ticket, name) for name in _NAMES if name != "barred" or ticket.barred}
+    told = {name: getattr(ticket, name) for name in _NAMES if name not in _LATE or getattr(ticket, name)}
     told["page"] = ticket.page or page
     return json.dumps(told, separators=(",", ":")).encode()
 
 
 _NAMES = tuple(sorted(Ticket.__slots__))
+_LATE = frozenset({"barred", "booked"})
 
 
 def digest(data: bytes) -> str:
@@ -89,7 +92,7 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
     ticket, page, grounds = unpack(data, fetch)
     question = page.questions[ticket.question]
     request = replace(question.request, barred=ticket.barred)
-    pools = views_of(grounds, page, ticket.step, request.run_ms)
+    pools = views_for(ticket, page, grounds)
     decision = decide(request, pools, question.policy)
     choice = decision.choice
     now = replace(
@@ -109,6 +112,16 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
         decision,
     )
     return Opened(digest(data), receipt, digest(encode_ticket(now)), _told(ticket, now, pools))
+
+
+def views_for(ticket: Ticket, page: Page, grounds: Grounds) -> tuple[PoolView, ...]:
+    """Return every pool as the decision of a ticket saw it, in the moment of the page."""
+    run_ms = page.questions[ticket.question].request.run_ms
+    beside: dict[int, tuple[Beside, ...]] = {}
+    for pool, from_ms, until_ms, spare in ticket.booked:
+        each = Beside(max(0, from_ms - page.at_ms), from_ms, until_ms, spare)
+        beside[pool] = (*beside.get(pool, ()), each)
+    return booked(views_of(grounds, page, ticket.step, run_ms), beside)
 
 
 def unpack(data: bytes, fetch: Callable[[str], bytes | None]) -> tuple[Ticket, Page, Grounds]:

@@ -73,6 +73,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What a booking of a pool leaves to a request that would still run when it begins: `spare` cards.
+
+    It begins in `in_ms` (at `from_ms`, UTC; 0 if it has begun) and ends at `until_ms`.
+    """
+
+    in_ms: int
+    from_ms: int
+    until_ms: int
+    spare: int
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
@@ -98,6 +111,12 @@ class PoolView:
     closing: Closing | None = field(default=None, metadata=LATE)
     trouble: str = field(default="", metadata=LATE)
     kept: Kept | None = field(default=None, metadata=LATE)
+    booked: tuple[Beside, ...] = field(default=(), metadata=LATE)
+
+
+def is_booked(pool: PoolView, run_ms: int, need: int) -> bool:
+    """True if a run of that length may not have so many cards of a pool for what is booked there."""
+    return any(run_ms > each.in_ms and need > each.spare for each in pool.booked)
 
 
 def request_of(

@@ -4,10 +4,21 @@ import numpy as np
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
+from hutong.core.placement.bookings import count_booked
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release, unlink
+
+
+@compiled
+def _next(a: Arrays, end: int, now: int) -> int:
+    """Return when something changes next: a job ends, or a booking does."""
+    found = end
+    for each in range(a.bookings.shape[0]):
+        if a.bookings[each, c.BOOKED_UNTIL] > now:
+            found = min(found, a.bookings[each, c.BOOKED_UNTIL])
+    return int(found)
 
 
 @compiled
@@ -35,15 +46,19 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
             push(ends, jobs, running, now + a.jobs[job, c.EXPECTED], job)
             running += 1
             left -= 1
-        if running == 0:
+        now = _next(a, ends[0] if running > 0 else c.NEVER, now)
+        if now == c.NEVER:
             break
-        now = ends[0]
         while running > 0 and ends[0] == now:
             ended = jobs[0]
             running -= 1
             pop(ends, jobs, running)
-            if a.jobs[ended, c.LANE] >= 0:
+            pool, known = a.jobs[ended, c.POOL], a.jobs[ended, c.LANE] >= 0
+            if a.pools[pool, c.AFTER_BOOKING] != 0:
+                account = a.lanes[a.jobs[ended, c.LANE], c.ACCOUNT] if known else -1
+                count_booked(a, pool, account, now, now, -a.jobs[ended, c.CARDS])
+            if known:
                 release(a, ended)
             else:  # it was there before the pass knew of it, see `occupy`
-                a.pools[a.jobs[ended, c.POOL], c.FREE] += a.jobs[ended, c.CARDS]
+                a.pools[pool, c.FREE] += a.jobs[ended, c.CARDS]
                 unlink(a, ended)

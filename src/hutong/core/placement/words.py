@@ -92,6 +92,8 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.KEPT:
             text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
             return WhyNot("kept", text, "wait for its turn")
+        case Refusal.BOOKED:
+            return _booked(request, pool, asked * request.nodes)
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
@@ -138,6 +140,18 @@ def _kept(pool: PoolView, kept: Kept, need: int) -> WhyNot:
     if kept.spare > 0:
         change = f"ask for at most {kept.spare} of its cards now, or {change}"
     return WhyNot("kept", text, change)
+
+
+def _booked(request: Request, pool: PoolView, need: int) -> WhyNot:
+    binding = [each for each in pool.booked if request.run_ms > each.in_ms and need > each.spare]
+    first, least = binding[0], min(each.spare for each in binding)
+    span = f"from {_moment(first.from_ms)} until {_moment(first.until_ms)}"
+    change = f"wait until {_moment(max(each.until_ms for each in binding))}"
+    if first.in_ms >= 60_000:
+        change = f"max_duration: {first.in_ms // 60_000}m or less fits before it, or {change}"
+    if least > 0:
+        change = f"ask for at most {least} of its cards, or {change}"
+    return WhyNot("booked", f"{pool.cards_free} cards free, but booked for others {span}", change)
 
 
 def _closing(closing: Closing) -> WhyNot:

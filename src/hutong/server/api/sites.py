@@ -10,11 +10,12 @@ from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import Record
 from hutong.core.capacity.sites import Admission, Site, SiteStatus
-from hutong.core.kernel.errors import Conflict, NotFound
+from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.server.api.access import Allowed, Here
 from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.sessions import issue_token
+from hutong.server.api.shapes.bookings import add_booking, remove_booking
 from hutong.server.api.shapes.sites import add_maintenance, read_site, site_shape
 from hutong.server.registry import create, document, read
 from hutong.server.services import Services
@@ -94,6 +95,22 @@ def post_maintenance(here: Here, site: SiteName, body: w.Maintenance) -> w.Site:
 def delete_maintenance(here: Here, site: SiteName) -> w.Site:
     """Cancel every maintenance that goes on or is to come."""
     return _change(here, site, lambda found: replace(found, maintenance=()))
+
+
+@router.post("/{site}/bookings", dependencies=[Depends(Allowed("site.write"))])
+def post_booking(here: Here, site: SiteName, body: w.NewBooking) -> w.Site:
+    """Book cards of a pool ahead: others have them only for what ends before it begins."""
+    kind, _, name = body.holder.partition("/")
+    if here.store.get(kind, name) is None:
+        problem = Problem("/holder", f"there is no {kind} {name!r}", f"create the {kind} first")
+        raise Refused("unknown_reference", problem.message, (problem,))
+    return _change(here, site, lambda found: add_booking(found, body, here.clock()))
+
+
+@router.delete("/{site}/bookings/{booking}", dependencies=[Depends(Allowed("site.write"))])
+def delete_booking(here: Here, site: SiteName, booking: Annotated[str, Path(max_length=64)]) -> w.Site:
+    """Take a booking away; what runs on its cards goes on."""
+    return _change(here, site, lambda found: remove_booking(found, booking))
 
 
 def _change(here: Services, site: str, change: Callable[[Site], Site]) -> w.Site:

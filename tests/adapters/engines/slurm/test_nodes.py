@@ -85,7 +85,7 @@ def test_a_real_cluster_tells_what_is_down_held_by_others_and_waited_for(tmp_pat
 
 @pytest.mark.slow
 def test_own_jobs_are_not_counted_as_others(tmp_path: Path, slurm_cluster: SlurmCluster) -> None:
-    slurm_cluster.wait_idle()  # what a test before this one started is another platform's, and may be ending yet
+    slurm_cluster.wait_idle()  # what an earlier test started is another platform's, and may be ending yet
     with slurm_bench(tmp_path, slurm_cluster, "none") as bench:
         order = bench.order("sleep 600")
         bench.engine.submit(order)
@@ -97,4 +97,6 @@ def test_own_jobs_are_not_counted_as_others(tmp_path: Path, slurm_cluster: Slurm
 def test_nodes_that_start_up_for_a_job_are_its_own() -> None:
     held = [Record("1", "n", state).holding for state in ("RUNNING", "COMPLETING", "CONFIGURING")]
     assert held == [True] * 3
-    assert not any(Record("1", "n", state).holding for state in ("PENDING", "REQUEUED", "COMPLETED", "TIMEOUT"))
+    assert not any(
+        Record("1", "n", state).holding for state in ("PENDING", "REQUEUED", "COMPLETED", "TIMEOUT")
+    )

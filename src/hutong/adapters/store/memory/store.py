@@ -64,21 +64,21 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             projects = sorted({row.project for row in (*due, *queue)})
             rows = (self._jobs[name].row for name in self._alive)
             running = [(row, attempt) for row in rows if (attempt := row.job.live)]
-            live = [(attempt, row.job.id) for row, attempt in running]
             quotas = self._quotas()
-            holdings = _holdings(running) if quotas else ()
+            ids = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
+            sites = tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in ids)
+            holdings = _holdings(running) if quotas or rules.any_booked(sites) else ()
             owners = self._owners(sorted({*projects, *(each.project for each in holdings)}))
-            for attempt, _ in live:
+            for _, attempt in running:
                 held[attempt.site, attempt.pool] += attempt.cards
-            sites = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
             return Snapshot(
                 now_ms=now_ms,
                 due=tuple(due),
                 queue=tuple(queue),
-                sites=tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in sites),
+                sites=sites,
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
-                running=tuple(_ends_first(live, limits.running)) if queue else (),
+                running=tuple(_ends_first(running, limits.running)) if queue else (),
                 may_give_way=_may_give_way(running, limits.may_give_way) if queue else (),
                 clearing=_clearing(running) if queue else (),
                 served={
@@ -249,15 +249,15 @@ def _clearing(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[PoolUse, ...]:
     return tuple(PoolUse(*name, count) for name, count in sorted(cards.items()))
 
 
-def _ends_first(live: Sequence[tuple[Attempt, JobId]], most: int) -> Iterator[Running]:
+def _ends_first(running: Iterable[tuple[JobRow, Attempt]], most: int) -> Iterator[Running]:
     """Yield the attempts of each pool that are expected to end first, so many."""
     ends = sorted(
-        (each.site, each.pool, each.until_ms, job, each.cards)
-        for each, job in live
+        (each.site, each.pool, each.until_ms, row.job.id, each.cards, row.project)
+        for row, each in running
         if each.until_ms is not None
     )
     places: Counter[tuple[str, str]] = Counter()
-    for site, pool, until_ms, _, cards in ends:
+    for site, pool, until_ms, _, cards, project in ends:
         places[site, pool] += 1
         if places[site, pool] <= most:
-            yield Running(site, pool, cards, until_ms)
+            yield Running(project, site, pool, cards, until_ms)

@@ -1,0 +1,92 @@
+"""The bookings of a turn's pools, as rows for a scheduling pass and as what one job may have beside them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+
+import numpy as np
+
+from hutong.core.accounts.quotas import INSTITUTION, PROJECT
+from hutong.core.book.snapshot import Snapshot
+from hutong.core.capacity.sites import Booking
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.placement import columns as c
+from hutong.core.placement.board import Booked
+from hutong.core.placement.request import Beside, PoolView
+
+Place = tuple[str, str]
+
+
+def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[str], int]) -> Booked | None:
+    """Return the bookings that are not over, or None if there are none.
+
+    `views` are the pools as this turn finds them; `account_of` gives the index of an account by `kind/name`,
+    -1 for one that asks for nothing. What ends later than the snapshot shows is taken not to end.
+    """
+    by_pool = _by_pool(shot)
+    if not by_pool:
+        return None
+    held, running = _held(shot), _running(shot)
+    rows: list[tuple[int, ...]] = []
+    first, after = np.zeros(len(views), np.int64), np.zeros(len(views), np.int64)
+    for at, view in enumerate(views):
+        place = (view.site, view.pool)
+        if place not in by_pool:
+            continue
+        first[at] = len(rows)
+        for each in by_pool[place]:
+            until_then = [row for row in running[place] if row[1] <= each.from_ms > shot.now_ms]
+            own = held[each.holder, place] - sum(cards for who, _, cards in until_then if each.holder in who)
+            free_then = view.cards_free + sum(cards for _, _, cards in until_then)
+            account = account_of(each.holder)
+            rows.append((account, each.from_ms, each.until_ms, each.cards - own, free_then))
+        after[at] = len(rows)
+    return Booked(np.array(rows, np.int64).reshape(len(rows), c.BOOKING_COLUMNS), first, after)
+
+
+def beside(booked: Booked, pool: int, mine: Set[int], now_ms: int) -> tuple[Beside, ...]:
+    """Return what the bookings of a pool leave to jobs of these accounts, as a pass counts it (`spare`)."""
+    rows = booked.rows[int(booked.first[pool]) : int(booked.after[pool])].tolist()
+    found = []
+    for _, from_ms, until_ms, _, free_then in rows:
+        then_ms = max(from_ms, now_ms)
+        open_then = [row for row in rows if row[c.BOOKED_FROM] <= then_ms < row[c.BOOKED_UNTIL]]
+        own = sum(max(0, row[c.BOOKED_LEFT]) for row in open_then if row[c.HOLDER] in mine)
+        others = sum(max(0, row[c.BOOKED_LEFT]) for row in open_then if row[c.HOLDER] not in mine)
+        spare = max(free_then - others, own)
+        found.append(Beside(max(0, from_ms - now_ms), from_ms, until_ms, spare))
+    return tuple(found)
+
+
+def holders_of(project: ProjectId, institutions: Mapping[ProjectId, str]) -> tuple[str, ...]:
+    """Return by which names a project's jobs may use bookings."""
+    owner = institutions.get(project, "")
+    return (f"{PROJECT}/{project}", *((f"{INSTITUTION}/{owner}",) if owner else ()))
+
+
+def _by_pool(shot: Snapshot) -> dict[Place, list[Booking]]:
+    found: dict[Place, list[Booking]] = defaultdict(list)
+    for site in shot.sites:
+        for each in site.bookings:
+            if each.until_ms > shot.now_ms:
+                found[site.id, each.pool].append(each)
+    for bookings in found.values():
+        bookings.sort(key=lambda each: (each.from_ms, each.until_ms, each.id))
+    return found
+
+
+def _held(shot: Snapshot) -> Counter[tuple[str, Place]]:
+    """Return the cards that each holder has of each pool now."""
+    held: Counter[tuple[str, Place]] = Counter()
+    for each in shot.holdings:
+        for holder in holders_of(each.project, shot.institutions):
+            held[holder, (each.site, each.pool)] += each.cards
+    return held
+
+
+def _running(shot: Snapshot) -> dict[Place, list[tuple[tuple[str, ...], int, int]]]:
+    """Return (holders, until_ms, cards) of the running jobs of each pool."""
+    found: dict[Place, list[tuple[tuple[str, ...], int, int]]] = defaultdict(list)
+    for each in shot.running:
+        holders = holders_of(each.project, shot.institutions)
+        found[each.site, each.pool].append((holders, each.until_ms, each.cards))
+    return found

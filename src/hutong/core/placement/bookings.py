@@ -1,0 +1,72 @@
+"""Bookings in the scheduling pass: what others may have of a pool beside what somebody has booked there.
+
+A booking binds every job that would still run when it begins. How many cards such a job may have is what is
+expected to be free at that moment, less what is booked then and not held by those who booked it. Between two
+beginnings cards only become free, so those moments suffice. Nothing here is asked of pools without bookings.
+"""
+
+from hutong.core.placement import columns as c
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import compiled
+
+
+@compiled
+def is_of(a: Arrays, account: int, holder: int) -> bool:
+    """True if an account, or one above it, is that of the holder."""
+    while account >= 0:
+        if account == holder:
+            return True
+        account = a.accounts[account, c.PARENT]
+    return False
+
+
+@compiled
+def promised(a: Arrays, pool: int, booking: int, account: int, now: int, own: bool) -> int:
+    """Return what is booked and not held when a booking begins, by the account (`own`) or by others.
+
+    If it has begun: now.
+    """
+    found, at = 0, max(a.bookings[booking, c.BOOKED_FROM], now)
+    for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
+        is_open = a.bookings[each, c.BOOKED_FROM] <= at < a.bookings[each, c.BOOKED_UNTIL]
+        if is_open and is_of(a, account, a.bookings[each, c.HOLDER]) == own:
+            found += max(0, a.bookings[each, c.BOOKED_LEFT])
+    return int(found)
+
+
+@compiled
+def spare(a: Arrays, pool: int, booking: int, account: int, now: int) -> int:
+    """Return how many cards an account may have of a pool in a run that goes beyond a booking's beginning."""
+    others = promised(a, pool, booking, account, now, False)
+    own = promised(a, pool, booking, account, now, True)
+    return int(max(a.bookings[booking, c.FREE_THEN] - others, own))
+
+
+@compiled
+def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
+    """Return how many cards bookings leave an account for a run from now until then, or NEVER."""
+    found = c.NEVER
+    for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
+        if a.bookings[each, c.BOOKED_FROM] < until and now < a.bookings[each, c.BOOKED_UNTIL]:
+            found = min(found, spare(a, pool, each, account, now))
+    return int(found)
+
+
+@compiled
+def withheld(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
+    """Return the most that others have booked and do not hold at some moment of a run from now until then."""
+    found = 0
+    for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
+        if a.bookings[each, c.BOOKED_FROM] < until and now < a.bookings[each, c.BOOKED_UNTIL]:
+            found = max(found, promised(a, pool, each, account, now, False))
+    return int(found)
+
+
+@compiled
+def count_booked(a: Arrays, pool: int, account: int, now: int, until: int, cards: int) -> None:
+    """Count cards that an account takes of a pool from now until then (negative: given back)."""
+    for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
+        if a.bookings[each, c.BOOKED_FROM] < until and now < a.bookings[each, c.BOOKED_UNTIL]:
+            a.bookings[each, c.FREE_THEN] -= cards
+            if is_of(a, account, a.bookings[each, c.HOLDER]):
+                a.bookings[each, c.BOOKED_LEFT] -= cards
