@@ -181,6 +181,7 @@ class World:
             pool=Inline(),
             name="test",
             habits=Habits(**habits),  # type: ignore[arg-type]
+            offers=("shared/sets",),
             ticks=lambda: self.now,
         )
 
@@ -353,7 +354,7 @@ class Door:
         doc = ask.sighting
         seen = doc and Sighting(
             doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble,
-            moves=tuple(Move(**each.model_dump()) for each in doc.moves),
+            moves=tuple(Move(**each.model_dump()) for each in doc.moves), offers=doc.offers,
         )  # fmt: skip
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

@@ -68,13 +68,14 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         "bwrap",
         "no space",
         moves=(Move(key, "inputs", 3, 9),),
+        offers=("store/lab",),
     )
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
     assert [each.event for each in world.link.reports] == events
     assert link.report([Report(key, events[0])], None).repeats == 1
     status = world.store.statuses()["east"]
-    assert (status.isolation, status.trouble) == ("bwrap", "no space")
+    assert (status.isolation, status.trouble, status.offers) == ("bwrap", "no space", ("store/lab",))
     assert status.move(key) == Move(key, "inputs", 3, 9)
     world.turn()
     assert world.job(job).state is JobState.FAILED

@@ -179,14 +179,21 @@ def test_statuses_tell_the_last_call_and_the_last_observation(store: Store) -> N
 def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store) -> None:
     pools = (PoolState("h100", 24, 8, 600), PoolState("cpu", 100, 0))
     moves = (Move(key_of(1), "inputs", 10, 20),)
-    store.report(EAST, [], replace(sighting(3000), pools=pools, moves=moves), 3100)
+    assert store.statuses() == {}
+    store.take(EAST, 0, 10, 2900)
+    assert store.statuses()[EAST].offers is None
+    offers = ("shared/zh", "store/lab")
+    store.report(EAST, [], replace(sighting(3000), pools=pools, moves=moves, offers=offers), 3100)
+    assert store.statuses()[EAST].offers == offers
     assert store.statuses()[EAST].moves == moves
     assert store.statuses()[EAST].pools == pools
     assert store.snapshot(3200, Limits()).statuses[EAST].pool("h100") == pools[0]
     store.report(EAST, [], replace(sighting(2000), pools=()), 3300)
     assert store.statuses()[EAST].pools == pools, "a late sighting says nothing"
-    store.report(EAST, [], sighting(4000), 4100)
-    assert store.statuses()[EAST].pools == ()
+    store.report(EAST, [], replace(sighting(4000), offers=()), 4100)
+    assert (store.statuses()[EAST].pools, store.statuses()[EAST].offers) == ((), ())
+    store.report(EAST, [], sighting(5000), 5100)
+    assert store.statuses()[EAST].offers is None
 
 
 def test_an_empty_take_writes_at_most_once_a_second(store: Store) -> None:

@@ -50,6 +50,7 @@ class Agent:
         pool: Executor,
         name: str = "",
         habits: Habits | None = None,
+        offers: tuple[str, ...] | None = None,
         ticks: Callable[[], int] = steady_ms,
     ) -> None:
         self._site = site
@@ -61,6 +62,7 @@ class Agent:
         self._pool = pool
         self._name = name
         self._habits = habits or Habits()
+        self._offers = offers
         self._hands = Hands(site, engine, stager, self._habits, ticks)
         self._collector = Collector(link, engine)
         self._logs = LogShipper(link, engine)
@@ -206,7 +208,8 @@ class Agent:
             return None
         isolation = self._engine.abilities.isolation
         moves = moves_of(self._hands.moves, self._collector.progress)
-        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity(), moves)
+        told = (self._name, isolation, trouble, self._capacity(), moves, self._offers)
+        return Sighting(at_ms, known, live, *told)
 
     def _capacity(self) -> tuple[PoolState, ...]:
         """Return what the engine says of its pools, or what it said last."""

@@ -165,6 +165,7 @@ class HttpLink:
             trouble=sighting.trouble,
             pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
             moves=tuple(wire.MoveDoc(**asdict(each)) for each in sighting.moves),
+            offers=sighting.offers,
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))

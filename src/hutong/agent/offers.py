@@ -28,6 +28,13 @@ class Offers:
     most_files: int = 10_000
     most_bytes: int = 200 << 30
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the platform is told, in order: `shared/NAME` and `store/NAME`."""
+        return tuple(
+            sorted([*(f"store/{each}" for each in self.stores), *(f"shared/{each}" for each in self.shared)])
+        )
+
     def store(self, name: str) -> StoreOffer:
         """Return a store; raises Refused that says what the site has."""
         if name not in self.stores:

@@ -88,6 +88,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         pool=shipping,
         name=f"{socket.gethostname()}:{os.getpid()}",
         habits=config.habits,
+        offers=config.offers.names,
     )
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()

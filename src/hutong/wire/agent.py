@@ -291,6 +291,9 @@ class PoolStateDoc(Shape):
     wait_s: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
 
 
+Offer = Annotated[str, Field(pattern=r"^(store|shared)/[a-z0-9][a-z0-9-]{0,62}$")]
+
+
 class MoveDoc(Shape):
     """How far the bytes of an attempt are on their way: `inputs` to the site, or `results` from there."""
 
@@ -305,7 +308,7 @@ class SightingDoc(Shape):
 
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
     failed, empty once one went well; everybody who sees the site may read it. `moves` go on
-    now; who may see a job may see its own.
+    now; who may see a job may see its own. `offers` are stores and shared folders that jobs may name there.
     """
 
     at_ms: Number
@@ -316,6 +319,7 @@ class SightingDoc(Shape):
     trouble: Annotated[str, Field(max_length=200)] = ""
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
     moves: Annotated[tuple[MoveDoc, ...], Field(max_length=MOVES_AT_ONCE)] = ()
+    offers: Annotated[tuple[Offer, ...], Field(max_length=1_000)] | None = None
 
 
 class ReportIn(Shape):

@@ -106,7 +106,8 @@ class Booking(NewBooking):
 class Site(Shape):
     """A centre with its present condition; `maintenance` and `bookings` go on or are to come.
 
-    `trouble`: why its last start failed, empty once one went well.
+    `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
+    that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
     """
 
     id: Slug
@@ -121,6 +122,7 @@ class Site(Shape):
     last_seen: Time | None
     isolation: str
     trouble: str = ""
+    offers: tuple[str, ...] | None = None
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool

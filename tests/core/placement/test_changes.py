@@ -31,6 +31,7 @@ def a_pool(dice: random.Random) -> PoolView:
         reachable=dice.random() < 0.9,
         closing=dice.choice([None, None, Closing(0, 1, 2, "x"), Closing(dice.randint(1, 10**7), 1, 2, "x")]),
         kept=dice.choice([None, None, Kept(0, 1, 0), Kept(dice.randint(1, 10**7), 1, dice.randint(0, 4))]),
+        offers=dice.choice([None, None, (), ("shared/zh",), ("shared/zh", "store/lab")]),
         booked=tuple(
             Beside(dice.choice([0, dice.randint(1, 10**7)]), 1, 2, dice.randint(0, 8))
             for _ in range(dice.choice([0, 0, 1, 2]))
@@ -46,6 +47,7 @@ def a_request(dice: random.Random) -> Request:
         allow=dice.choice([(), (), ("bj",), ("z*",)]), deny=dice.choice([(), (), ("tj",), ("t*", "bj")]),
         max_hourly_cost_micro=dice.choice([None, 10**6, 10**8]),
         barred=dice.choice([(), (), tuple(CHIPS[:1])]),
+        data=dice.choice([(), (), ("store/lab",), ("shared/zh", "store/lab")]),
     )  # fmt: skip
 
 
@@ -80,13 +82,15 @@ def test_for_a_thousand_refused_jobs_the_smallest_change_helps_and_no_smaller_on
     assert kinds == {
         "accelerators", "allow", "deny", "cards_per_node", "num_nodes", "memory", "cpus", "max_hourly_cost",
         "max_duration", "wait:open", "wait:reach", "wait:cards", "wait:maintenance",
-        "wait:quota",
+        "wait:quota", "wait:data",
     }  # fmt: skip
 
 
 def test_what_is_placed_needs_no_change() -> None:
     dice = random.Random(1)
-    pool = replace(a_pool(dice), accelerator="H100", closing=None, kept=None, booked=(), reachable=True)
+    pool = replace(
+        a_pool(dice), accelerator="H100", closing=None, kept=None, booked=(), reachable=True, offers=None
+    )
     pool = replace(pool, admission=Admission.ACTIVE, cards_free=8, cpus_per_node=0, memory_bytes_per_node=0)
     request = Request(1, (Ask("H100", 1),), False, 0, 0, 1, "batch", (), (), None)
     assert needed(request, pool) == ()

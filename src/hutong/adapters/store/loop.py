@@ -80,6 +80,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             row["trouble"],
             tuple(PoolState(**each) for each in row["pools"]),
             tuple(Move(**each) for each in row["moves"]),
+            None if row["offers"] is None else tuple(row["offers"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
     }

@@ -157,6 +157,7 @@ class Sites:
                 trouble=sighting.trouble,
                 pools=[asdict(each) for each in sighting.pools],
                 moves=[asdict(each) for each in sighting.moves],
+                offers=None if sighting.offers is None else list(sighting.offers),
                 **told,
             )
         )

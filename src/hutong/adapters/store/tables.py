@@ -161,6 +161,7 @@ statuses = sa.Table(
     sa.Column("trouble", Text, nullable=False, server_default=""),
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("moves", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("offers", sa.JSON(none_as_null=True)),
 )
 
 absences = sa.Table(

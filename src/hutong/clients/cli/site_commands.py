@@ -43,6 +43,7 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
         notes = [f"out of reach since {local(site.last_seen)}" if site.last_seen else "not seen yet"]
     notes += ["declared"] if site.declared_only else []
     notes += [f"maintenance {local(each.start)} to {local(each.end)}" for each in site.maintenance[:1]]
+    notes += [f"offers {', '.join(each.replace('/', ' ') for each in site.offers)}"] if site.offers else []
     notes += [f"last start failed: {site.trouble}"] if site.trouble else []
     return [
         (

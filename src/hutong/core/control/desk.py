@@ -70,6 +70,7 @@ class Desk:
             trouble=tuple(status.trouble if status else "" for status in known),
             free=tuple(free),
             wait_s=tuple(wait_s),
+            offers=tuple(status.offers if status else None for status in known),
         )
 
     @property

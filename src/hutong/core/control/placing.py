@@ -118,6 +118,7 @@ def _keep(
         questions=tuple(queue.questions),
         takes=tuple(queue.takes),
         kept=tuple(queue.kept),
+        offers=queue.page.offers if any(each.request.data for each in queue.questions) else (),
     )
     sealed = seal(page)
     for draft, ticket in answers:

@@ -28,10 +28,10 @@ from hutong.core.work.fold import Job
 from hutong.core.work.states import Category
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
-_NEARNESS = np.full(len(Refusal), 4, np.int64)
-_NEARNESS[[Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING]] = (
-    0, 0, 1, 2, 3,
-)  # fmt: skip
+_NEARNESS = np.full(len(Refusal), 5, np.int64)
+_NEARNESS[
+    [Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING, Refusal.NO_DATA]
+] = (0, 0, 1, 2, 3, 4)
 _KEEPING = [c.RESERVED_FROM, c.SHUT]
 _THEIRS = frozenset({Category.INFRA, Category.LOST})
 
@@ -325,11 +325,13 @@ class Queue:
     def _explain(self, job: int, question: int) -> tuple[str, str]:
         if not self.views:
             return "no_site", "no site is registered"
-        nearness = _NEARNESS[self.judged[question].refusal[self._by_name]]
+        judged = self.judged[question]
+        nearness = _NEARNESS[judged.refusal[self._by_name]]
         at = int(self._by_name[int(np.argmin(nearness))])
         why = self._words(job, question, at)
         view = self.views[at]
-        code = "never" if (self.judged[question].per_node == 0).all() else why.code
+        hopeless = (judged.per_node == 0).all() and not (judged.refusal == Refusal.NO_DATA).any()
+        code = "never" if hopeless else why.code
         return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
 
     def _words(self, job: int, question: int, at: int) -> WhyNot:

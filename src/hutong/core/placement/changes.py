@@ -17,7 +17,7 @@ class Change:
     """One change of a request. `field` is a field of the job file, or `wait`; `value` is what it becomes.
 
     Units: cards, nodes and cores as counts, `memory` bytes, `max_hourly_cost` micro-yuan, `max_duration` ms;
-    `wait` names what for: `open`, `reach`, `maintenance`, `quota`, `cards`.
+    `wait` names what for: `data`, `open`, `reach`, `maintenance`, `quota`, `cards`.
     """
 
     field: str
@@ -34,6 +34,8 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
     if nodes != request.nodes:
         found.append(Change("num_nodes", nodes))
     found += _rest(request, pool, cards * nodes)
+    if pool.offers is not None and not set(request.data) <= set(pool.offers):
+        found.append(Change("wait", "data"))
     if pool.admission is not Admission.ACTIVE:
         found.append(Change("wait", "open"))
     if not pool.reachable:
@@ -141,6 +143,8 @@ def apply(changes: tuple[Change, ...], request: Request, pool: PoolView) -> tupl
 
 def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolView]:
     match what:
+        case "data":
+            return request, replace(pool, offers=None)
         case "open":
             return request, replace(pool, admission=Admission.ACTIVE)
         case "reach":

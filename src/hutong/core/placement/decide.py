@@ -63,10 +63,11 @@ class Decision:
             "maintenance": 1,
             "unreachable": 2,
             "draining": 3,
+            "no_data": 4,
         }
         return min(
             refused,
-            key=lambda row: (order.get(row.why_not.code if row.why_not else "", 4), row.site, row.pool),
+            key=lambda row: (order.get(row.why_not.code if row.why_not else "", 5), row.site, row.pool),
             default=None,
         )
 

@@ -13,7 +13,7 @@ Only `fit` changes while a turn gives cards away; the scheduling pass adds it. S
 request brings along (`speeds`); without any, a card is as fast as another, and price is that of an hour.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
@@ -49,22 +49,26 @@ class Refusal(IntEnum):
     MEMORY = 6
     CPUS = 7
     TOO_DEAR = 8
-    DRAINING = 9
-    UNREACHABLE = 10
-    MAINTENANCE = 11
-    QUOTA = 12
-    BUSY = 13
-    KEPT = 14
-    BOOKED = 15
+    NO_DATA = 9
+    DRAINING = 10
+    UNREACHABLE = 11
+    MAINTENANCE = 12
+    QUOTA = 13
+    BUSY = 14
+    KEPT = 15
+    BOOKED = 16
 
 
-LASTING = Refusal.TOO_DEAR
+LASTING = Refusal.NO_DATA
 """The last of the reasons that no waiting will change while pools and request stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The pools of one moment as parallel arrays, in the order of the views; `chips` numbers the models."""
+    """The pools of one moment as parallel arrays, in the order of the views.
+
+    `chips` numbers the models; `offers` are those of each view, or nothing where none has said.
+    """
 
     sites: tuple[str, ...]
     site: Ints
@@ -82,6 +86,7 @@ class Table:
     closes_in_ms: Ints
     kept_in_ms: Ints
     spare: Ints
+    offers: tuple[tuple[str, ...] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,9 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
         np.int64,
     ).reshape(len(views), 14)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
-    return Table(names, columns[0], chips, *columns[1:])
+    offers = tuple(view.offers for view in views)
+    table = Table(names, columns[0], chips, *columns[1:])
+    return replace(table, offers=offers) if any(each is not None for each in offers) else table
 
 
 def _state(view: PoolView) -> int:
@@ -200,6 +207,8 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     refusal = np.where(_barred(request, table), Refusal.QUOTA, Refusal.NONE)
     refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, refusal)
     refusal = np.where(table.state > 0, table.state, refusal)
+    if request.data and table.offers:
+        refusal[_without(request.data, table.offers)] = Refusal.NO_DATA
     if request.max_hourly_cost_micro is not None:
         cost = asked * request.nodes * table.price_micro
         refusal[cost > request.max_hourly_cost_micro] = Refusal.TOO_DEAR
@@ -213,6 +222,12 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
         refusal[_named(request.deny, table)] = Refusal.DENIED
     refusal[~known] = Refusal.OTHER_CHIP
     return refusal.astype(np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _without(data: tuple[str, ...], offers: tuple[tuple[str, ...] | None, ...]) -> Mask:
+    """Return where something of the data is not offered; a centre that has not said what it offers may."""
+    return np.array([each is not None and not set(data) <= set(each) for each in offers], np.bool_)
 
 
 def _barred(request: Request, table: Table) -> Mask:

@@ -6,12 +6,12 @@ seen as the decision saw it.
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeVar
 
 from hutong.core.capacity.sites import Site
-from hutong.core.kernel.documents import decode, encode
+from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
     Beside,
@@ -44,11 +44,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The pools at one moment: `reachable` and `trouble` by site, `free` and `wait_s` by pool of each site.
+    """The pools at one moment: `reachable`, `trouble`, `offers` by site; `free`, `wait_s` by pool of a site.
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
-    kept for a job that waits.
+    kept for a job that waits. `offers` is left out where no question asks for data.
     """
 
     at_ms: int
@@ -60,6 +60,7 @@ class Page:
     questions: tuple[Question, ...] = ()
     takes: tuple[tuple[int, int, int], ...] = ()
     kept: tuple[tuple[int, int, int, int], ...] = ()
+    offers: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -85,6 +86,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     reachable=page.reachable[place],
                     trouble=page.trouble[place],
                     kept=kept.get(at),
+                    offers=page.offers[place] if page.offers else None,
                 )
             )
     return tuple(found)

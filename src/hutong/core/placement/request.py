@@ -32,7 +32,8 @@ class Request:
 
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
     are accelerators of which its project or institution may not have more now. `speeds` are what is expected
-    of each accelerator that it asks for, if there are several.
+    of each accelerator that it asks for, if there are several. `data` names what it reads of what centres
+    offer: `store/NAME`, `shared/NAME`.
     """
 
     nodes: int
@@ -48,6 +49,7 @@ class Request:
     avoid: tuple[str, ...] = field(default=(), metadata=LATE)
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
     speeds: tuple[Speed, ...] = field(default=(), metadata=LATE)
+    data: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
-    the last job that it was given, empty if it could.
+    the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
+    centre, None where it has not said.
     """
 
     site: str
@@ -112,6 +115,7 @@ class PoolView:
     trouble: str = field(default="", metadata=LATE)
     kept: Kept | None = field(default=None, metadata=LATE)
     booked: tuple[Beside, ...] = field(default=(), metadata=LATE)
+    offers: tuple[str, ...] | None = field(default=None, metadata=LATE)
 
 
 def is_booked(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -146,6 +150,7 @@ def request_of(
         max_hourly_cost_micro=wish.max_hourly_cost_micro,
         avoid=avoid,
         speeds=speeds_of(needs.asks, runs),
+        data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
     )
 
 
@@ -184,6 +189,7 @@ def view_pool(
     reachable: bool,
     trouble: str = "",
     kept: Kept | None = None,
+    offers: tuple[str, ...] | None = None,
 ) -> PoolView:
     """Return a pool as it stands now."""
     return PoolView(
@@ -205,4 +211,5 @@ def view_pool(
         closing=closing,
         trouble=trouble,
         kept=kept,
+        offers=offers,
     )

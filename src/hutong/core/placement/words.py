@@ -56,6 +56,7 @@ def _told(change: Change, pool: PoolView) -> str:
 
 
 _WAITS = {
+    "data": "wait until its centre offers the data",
     "open": "wait until it is opened again",
     "reach": "wait until it is back",
     "maintenance": "wait until its maintenance is over",
@@ -76,14 +77,8 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.NOT_LISTED:
             change = f"add {pool.site} to placement.sites.allow, or leave the list out"
             return WhyNot("not_allowed", "is not in placement.sites.allow", change)
-        case Refusal.DRAINING:
-            inactive = pool.admission is Admission.INACTIVE
-            text = "takes no new work" if inactive else "is being drained"
-            return WhyNot("draining", text, "wait until its operator opens it again, or allow another site")
-        case Refusal.UNREACHABLE:
-            return WhyNot("unreachable", "has not called for a while", "wait until it is back")
-        case Refusal.MAINTENANCE if pool.closing is not None:
-            return _closing(pool.closing)
+        case Refusal.NO_DATA | Refusal.DRAINING | Refusal.UNREACHABLE | Refusal.MAINTENANCE:
+            return _centre(request, pool, refusal)
         case Refusal.QUOTA:
             text = f"its project or institution may not have more {pool.accelerator} now (quota)"
             return WhyNot("quota", text, "wait until some of its own jobs end, or more are free")
@@ -98,6 +93,25 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
             return _busy(pool, asked * request.nodes)
         case _:
             return _too_much(request, pool, asked, refusal)
+
+
+def _centre(request: Request, pool: PoolView, refusal: Refusal) -> WhyNot:
+    """Return the words where the centre as a whole does not take the request."""
+    match refusal:
+        case Refusal.NO_DATA:
+            missing = [each.replace("/", " ") for each in request.data if each not in (pool.offers or ())]
+            has = ", ".join(each.replace("/", " ") for each in pool.offers or ()) or "nothing"
+            text = f"its centre does not offer {' or '.join(missing)} (it offers {has})"
+            change = "ask its operator to offer it, or name what another centre offers"
+            return WhyNot("no_data", text, change)
+        case Refusal.MAINTENANCE if pool.closing is not None:
+            return _closing(pool.closing)
+        case Refusal.UNREACHABLE:
+            return WhyNot("unreachable", "has not called for a while", "wait until it is back")
+        case _:
+            inactive = pool.admission is Admission.INACTIVE
+            text = "takes no new work" if inactive else "is being drained"
+            return WhyNot("draining", text, "wait until its operator opens it again, or allow another site")
 
 
 def _too_much(request: Request, pool: PoolView, asked: int, refusal: Refusal) -> WhyNot:

@@ -77,6 +77,13 @@ class Input:
     store: str = field(default="", metadata=LATE)
     shared: str = field(default="", metadata=LATE)
 
+    @property
+    def offer(self) -> str:
+        """What a site must offer for it, `store/NAME` or `shared/NAME`; empty if the platform has it."""
+        if self.store:
+            return f"store/{self.store}"
+        return f"shared/{self.shared.partition('/')[0]}" if self.shared else ""
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:

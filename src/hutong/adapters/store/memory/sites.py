@@ -104,6 +104,7 @@ class MemorySites(Shelf):
             pools=sighting.pools,
             trouble=sighting.trouble,
             moves=sighting.moves,
+            offers=sighting.offers,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

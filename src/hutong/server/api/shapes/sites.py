@@ -103,6 +103,7 @@ def site_shape(
         last_seen=time_or_none(status.seen_ms) if status else None,
         isolation=status.isolation if status else "",
         trouble=status.trouble if status else "",
+        offers=status.offers if status else None,
         green_percent_now=percent(site.supply.green_ppm[hour]),
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
