@@ -42,6 +42,17 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonHolding:
+    """Cards of a pool that attempts of one person's jobs in a project hold right now."""
+
+    project: ProjectId
+    person: str
+    site: str
+    pool: str
+    cards: int
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """Cards of a pool that are expected to be free again then, by the walltime of the job that holds them."""
 
@@ -83,7 +94,8 @@ class Snapshot:
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators.
-    `quotas` are all that there are, and only where there are any, `holdings` what each project holds.
+    `quotas` are all that there are, and only where there are any, `holdings` what each project holds;
+    `person_holdings` what each person holds of the projects whose quota limits people, and of no others.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
     institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
     """
@@ -101,6 +113,7 @@ class Snapshot:
     runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
+    person_holdings: tuple[PersonHolding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)
     lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
     debts: Mapping[ProjectId, int] = field(default_factory=dict)

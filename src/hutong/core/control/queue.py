@@ -60,10 +60,13 @@ class Queue:
         self._green: dict[int, Ints] = {}
         self._reasons: dict[int, tuple[str, str]] = {}
         self._bars: Ints | None = None
+        self._quota_reasons: dict[int, tuple[str, str]] = {}
         self._chips = frozenset(view.accelerator for view in self.views)
         self._chips_asked: dict[int, frozenset[str]] = {}
         self.question_of = self._ask(desk)
-        self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
+        self._accounts = Accounts(
+            desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
+        )
         self._arrays = self._arrange(desk)
 
     def _ask(self, desk: Desk) -> list[int]:
@@ -105,7 +108,7 @@ class Queue:
     def _arrange(self, desk: Desk) -> c.Arrays:
         classes, class_of = self._classes()
         lanes = [
-            (class_of[question], self._accounts.projects[draft.row.project])
+            (class_of[question], self._accounts.of(draft.row.project, draft.job.by))
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
@@ -204,7 +207,7 @@ class Queue:
 
     def _rank(self, job: int) -> tuple[bool, int, int, int]:
         arrays = self._arrays
-        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
+        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.RANK])
         own, above = int(arrays.accounts[account, c.NORMALISED]), int(arrays.accounts[account, c.PARENT])
         first = int(arrays.accounts[above, c.NORMALISED]) if above >= 0 else own
         return self.borrows(job), first, own, job
@@ -253,10 +256,18 @@ class Queue:
         question = self.question_of[job]
         chips = self._barred_all(job)
         if chips:
-            return self._accounts.told(self.drafts[job].row.project, chips)
+            return self._told(int(self._arrays.jobs[job, c.LANE]), chips)
         if question not in self._reasons:
             self._reasons[question] = self._explain(question)
         return self._reasons[question]
+
+    def _told(self, lane: int, chips: tuple[str, ...]) -> tuple[str, str]:
+        """Return why a lane of which quotas bar all waits: the same for all of its jobs."""
+        if lane not in self._quota_reasons:
+            a = self._arrays
+            account, least = int(a.lanes[lane, c.ACCOUNT]), a.least[a.lanes[lane, c.LANE_CLASS]]
+            self._quota_reasons[lane] = self._accounts.told(account, chips, least, a.quotas)
+        return self._quota_reasons[lane]
 
     def _barred_all(self, job: int) -> tuple[str, ...]:
         """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
