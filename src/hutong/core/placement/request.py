@@ -31,8 +31,8 @@ class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
-    are accelerators of which its project or institution may not have more now. `speeds` are what is expected
-    of each accelerator that it asks for, if there are several.
+    are accelerators of which its person, project or institution may not have more now. `speeds` are what is
+    expected of each accelerator that it asks for, if there are several.
     """
 
     nodes: int
