@@ -18,7 +18,7 @@ from hutong.core.placement.board import Class, Shelves, make_board
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
-from hutong.core.placement.quotas import bars_of, borrows
+from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import HORIZON_MS, Kept, PoolView, Request, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
@@ -228,6 +228,14 @@ class Queue:
         bars = set(self._barred_now(job))
         able = [pool for pool in able if self.views[pool].accelerator not in bars]
         return sorted(able, key=lambda pool: (-int(judged.base[pool]), pool))
+
+    def count_on(self, job: int, pool: int) -> None:
+        """Count a job that waits for cards of a pool to its accounts, as if it had them already."""
+        arrays = self._arrays
+        if arrays.state[c.QUOTAS]:
+            account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
+            count_held(arrays, account, pool, self.cards(job, pool))
+            self._bars = None
 
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
