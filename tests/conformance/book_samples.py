@@ -44,9 +44,16 @@ def key_of(n: int, attempt: int = 1) -> AttemptKey:
     return attempt_key(job_id(n), attempt)
 
 
-def wish(n: int, project: ProjectId = P, key: str = "", digest: str = "d", priority: int = 0) -> NewJob:
+def wish(
+    n: int,
+    project: ProjectId = P,
+    key: str = "",
+    digest: str = "d",
+    priority: int = 0,
+    by: str = "ann",
+) -> NewJob:
     """Return the n-th wish."""
-    return NewJob(job_id(n), project, replace(SPEC, priority=priority), "ann", f"spec{n}", key, digest)
+    return NewJob(job_id(n), project, replace(SPEC, priority=priority), by, f"spec{n}", key, digest)
 
 
 def decide(store: Store, n: int, now_ms: int, *events: f.Event, **more: object) -> JobOutcome:
@@ -78,9 +85,11 @@ def turn(store: Store, now_ms: int, *outcomes: JobOutcome) -> None:
     assert (done.written, done.stale) == (len(outcomes), ())
 
 
-def queue(store: Store, n: int, now_ms: int, project: ProjectId = P, priority: int = 0) -> None:
+def queue(
+    store: Store, n: int, now_ms: int, project: ProjectId = P, priority: int = 0, by: str = "ann"
+) -> None:
     """Bring the n-th job into being and into the queue."""
-    store.submit([wish(n, project, priority=priority)], now_ms)
+    store.submit([wish(n, project, priority=priority, by=by)], now_ms)
     turn(store, now_ms, decide(store, n, now_ms, f.Queued()))
 
 
@@ -106,9 +115,17 @@ def placing(
     )
 
 
-def place(store: Store, n: int, now_ms: int, site: str = EAST, posting: Posting | None = None) -> None:
+def place(
+    store: Store,
+    n: int,
+    now_ms: int,
+    site: str = EAST,
+    posting: Posting | None = None,
+    project: ProjectId = P,
+    by: str = "ann",
+) -> None:
     """Queue and place the n-th job."""
-    queue(store, n, now_ms)
+    queue(store, n, now_ms, project, by=by)
     turn(store, now_ms, placing(store, n, now_ms, site, posting))
 
 

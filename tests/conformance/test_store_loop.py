@@ -33,11 +33,11 @@ from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
-from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PoolUse, Running
+from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PersonHolding, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
 from hutong.core.capacity.sites import Booking, Pool, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict, Refused
-from hutong.core.kernel.ids import LotId, PoolId, SiteId
+from hutong.core.kernel.ids import LotId, PoolId, ProjectId, SiteId
 from hutong.core.work import facts as f
 from hutong.core.work.spec import Ask, Resources
 from hutong.core.work.states import AttemptState, Category, JobState
@@ -253,6 +253,76 @@ def test_a_snapshot_has_what_each_project_holds_where_cards_are_booked(store: St
     assert shot.sites[0].bookings == (booking,)
     (use,) = shot.use
     assert shot.holdings == (Holding(P, use.site, use.pool, use.cards),)
+
+
+def limit_people(store: Store, project: ProjectId = P) -> Quota:
+    """Limit what each person of a project may hold."""
+    quota = Quota("project", project, 1000, (Allotment("H100", 0, each_person=32),))
+    store.put(Record("quota", quota.id, asdict(quota)))
+    return quota
+
+
+def test_a_snapshot_has_what_each_person_holds_of_the_projects_that_limit_people(store: Store) -> None:
+    for n, (site, project, who) in enumerate(
+        [(EAST, P, "bob"), (EAST, P, "ann"), (WEST, P, "ann"), (EAST, P, "ann"), (EAST, Q, "ann")], 1
+    ):
+        place(store, n, 100, site, project=project, by=who)
+    run(store, 6, 100)
+    queue(store, 7, 100, by="eve")
+    quota = Quota("project", P, 1000, (Allotment("H100", 0, borrow=64),))
+    store.put(Record("quota", quota.id, asdict(quota)))
+    plain = store.snapshot(200, Limits())
+    assert plain.person_holdings == (), "nobody is limited"
+    assert store.snapshot(200, Limits()).quotas == (quota,)
+    quota = limit_people(store)
+    shot = store.snapshot(200, Limits())
+    assert shot.quotas == (quota,)
+    assert shot.holdings == plain.holdings
+    assert shot.person_holdings == (
+        PersonHolding(P, "ann", EAST, "h100", 48),
+        PersonHolding(P, "ann", WEST, "h100", 16),
+        PersonHolding(P, "bob", EAST, "h100", 16),
+    )
+    finish(store, 6, 300)
+    assert store.snapshot(400, Limits()).person_holdings[0] == PersonHolding(P, "ann", EAST, "h100", 32)
+    limit_people(store, Q)
+    holdings = store.snapshot(400, Limits()).person_holdings
+    assert [(each.project, each.person) for each in holdings] == [
+        (P, "ann"),
+        (P, "ann"),
+        (P, "bob"),
+        (Q, "ann"),
+    ]
+
+
+def test_who_waits_for_much_hides_no_others_of_a_project_that_limits_people(store: Store) -> None:
+    for n in range(1, 7):
+        queue(store, n, 100 + n, priority=900)
+    queue(store, 7, 500, by="bob")
+    queue(store, 8, 400, by="bob")
+    queue(store, 9, 600, Q)
+    assert numbers(store, 6) == [1, 2, 3, 9], "a share of three for each project"
+    limit_people(store)
+    assert numbers(store, 8) == [1, 2, 8, 7, 9]
+    assert numbers(store, 4) == [1, 8, 9]
+    store.ask(job_id(1), f.CancelAsked("ann"), 650)
+    assert numbers(store, 4) == [2, 8, 9], "what is looked at takes no place"
+
+
+def test_where_a_project_has_more_people_than_places_those_who_hold_least_are_shown(store: Store) -> None:
+    place(store, 1, 100, by="ann")
+    for n, who in enumerate(("ann", "bob", "eve"), 2):
+        queue(store, n, 100 + n, by=who)
+    limit_people(store)
+    assert numbers(store, 2) == [3, 4]
+    assert numbers(store, 1) == [3]
+    assert numbers(store, 9) == [2, 3, 4]
+
+
+def numbers(store: Store, most: int) -> list[int]:
+    """Return which jobs a snapshot shows of the queue, by their numbers."""
+    order = [row.job.id for row in store.snapshot(700, Limits(queue=most)).queue]
+    return [next(n for n in range(1, 20) if job_id(n) == name) for name in order]
 
 
 def test_finished_jobs_are_in_no_snapshot(store: Store) -> None:

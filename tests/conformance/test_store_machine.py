@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hutong.adapters.store.open import open_store
+from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import REVENUE, Entry, HoldPart, Posting, Txn, overrun_account
 from hutong.core.book.snapshot import Command, JobOutcome, Limits, Outcome
 from hutong.core.book.store import Applied, JobQuery, Record, Sighting, Store, Taken
@@ -85,7 +86,8 @@ class Pair(RuleBasedStateMachine):
         answer = self.both(lambda store: store.lead("loop", 0, 10**9))
         assert answer == 1
         self.epoch = 1
-        self.both(lambda store: store.submit([wish(n, Q if n > 4 else P) for n in range(1, 6)], 900))
+        wishes = [wish(n, Q if n > 4 else P, by="ann" if n % 2 else "bob") for n in range(1, 6)]
+        self.both(lambda store: store.submit(wishes, 900))
 
     @rule(step=st.sampled_from([1, 10, 900, 3000]))
     def wait(self, step: int) -> None:
@@ -97,10 +99,18 @@ class Pair(RuleBasedStateMachine):
         key=st.sampled_from(["", "k1", "k2"]),
         digest=st.sampled_from(["d", "e"]),
         priority=st.integers(0, 1),
+        by=st.sampled_from(["ann", "bob"]),
     )
-    def submit(self, numbers: list[int], project: ProjectId, key: str, digest: str, priority: int) -> None:
-        wishes = [wish(n, project, key and f"{key}-{n % 3}", digest, priority) for n in numbers]
+    def submit(
+        self, numbers: list[int], project: ProjectId, key: str, digest: str, priority: int, by: str
+    ) -> None:
+        wishes = [wish(n, project, key and f"{key}-{n % 3}", digest, priority, by) for n in numbers]
         self.both(lambda store: store.submit(wishes, self.now))
+
+    @rule(project=st.sampled_from([P, Q]), most=st.none() | st.integers(0, 40))
+    def limit_people(self, project: ProjectId, most: int | None) -> None:
+        quota = Quota("project", project, 1000, (Allotment("H100", 0, each_person=most),))
+        self.both(lambda store: store.put(Record("quota", quota.id, asdict(quota))))
 
     @rule(n=JOBS, event=st.sampled_from([f.HoldAsked("ann"), f.Released("ann"), f.CancelAsked("ann")]))
     def ask(self, n: int, event: f.HoldAsked | f.Released | f.CancelAsked) -> None:

@@ -133,7 +133,7 @@ store.close()
 
 
 def start_writer(url: str, name: int, count: int) -> subprocess.Popen[str]:
-    here = str(Path(__file__).parent)
+    here = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, url, str(name), str(count)],
         env={**os.environ, "PYTHONPATH": here},

@@ -13,13 +13,15 @@ class Allotment(Shape):
     """Cards of one accelerator (`*`: of all together) that an account may hold at once.
 
     `nominal` are promised; `borrow` may be held beyond them while others leave them idle; of the nominal
-    cards that it leaves idle, others may hold `lend`. Left out, both are without limit.
+    cards that it leaves idle, others may hold `lend`. Left out, both are without limit. `each_person`, of a
+    project only, is the most that the jobs of any one person may hold in it; left out, it is without limit.
     """
 
     accelerator: Annotated[str, Field(min_length=1, max_length=64)]
     nominal: Cards = 0
     borrow: Cards | None = None
     lend: Cards | None = None
+    each_person: Cards | None = None
 
 
 class NewQuota(Shape):

@@ -1,5 +1,6 @@
 """Opening a store: migrations from empty, guards in the database itself, plain words for bad URLs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from book_samples import P, charge, fund, key_of, overspend, place, wish
+from book_samples import P, charge, finish, fund, key_of, overspend, place, queue, run, wish
 from postgres import Postgres
 
-from hutong.adapters.store import loop
+from hutong.adapters.store import heads, holdings, loop
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.tables import IN_QUEUE, jobs, metadata
 from hutong.core.book.money import Posting
@@ -55,35 +56,39 @@ def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: s
     assert "due_ms IS NOT NULL" in found["ix_jobs_due"]
     assert "QUEUED" in found["ix_jobs_queue"]
     assert "due_ms > queued_ms" in found["ix_jobs_queue"]
+    assert "due_ms > queued_ms" in found["ix_jobs_people"]
     assert "site IS NOT NULL" in found["ix_jobs_live"]
     assert "idempotency_key" in found["uq_jobs_wish"]
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "index"),
     [
-        sa.select(sa.func.min(jobs.c.project)).where(sa.text(IN_QUEUE), jobs.c.project > "a"),
-        sa.select(jobs.c.job)
-        .where(sa.text(IN_QUEUE), jobs.c.project == "a")
-        .order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id)
-        .limit(5),
+        (
+            sa.select(sa.func.min(jobs.c.project)).where(sa.text(IN_QUEUE), jobs.c.project > "a"),
+            "ix_jobs_(queue|people)",
+        ),
+        (heads.heads_of(5)(sa.literal("a")), "ix_jobs_queue"),
+        (heads.people_of(("a", "b")).order_by(None), "ix_jobs_people"),
+        (heads.heads_of(5)(sa.literal("a"), sa.literal("ann")), "ix_jobs_people"),
     ],
-    ids=["projects", "share"],
+    ids=["projects", "share", "people", "share of a person"],
 )
-def test_a_turn_reads_the_queue_by_its_own_index(
-    empty_url: str, engine: sa.Engine, query: sa.Select[Any]
+def test_a_turn_reads_the_queue_by_its_own_indexes(
+    empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
 ) -> None:
     text = plan_of(empty_url, engine, query)
-    assert "ix_jobs_queue" in text
+    assert re.search(index, text)
     assert "SORT" not in text.upper()
     assert "TEMP B-TREE" not in text
 
 
 @pytest.mark.parametrize(
     ("query", "index"),
-    [(loop._USE, "ix_jobs_live"), (loop._HELD, "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
+    [(loop._USE, "ix_jobs_live"), (holdings.HELD, "ix_jobs_live"),
+     (holdings.held_by_people(("p1", "p2")), "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
      (sa.select(loop._WAY), "ix_jobs_way")],
-    ids=["use", "held", "clearing", "may give way"],
+    ids=["use", "held", "held by people", "clearing", "may give way"],
 )  # fmt: skip
 def test_a_turn_reads_what_runs_without_what_ever_ran(
     empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
@@ -104,6 +109,26 @@ def plan_of(url: str, engine: sa.Engine, query: sa.Select[Any]) -> str:
         text = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(sa.text(f"{verb} {text}")).all()
     return " ".join(str(row) for row in plan)
+
+
+def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
+    empty_url: str, engine: sa.Engine
+) -> None:
+    store = open_store(empty_url)
+    place(store, 1, 100, by="bob")
+    queue(store, 2, 100, by="eve")
+    run(store, 3, 100)
+    finish(store, 3, 200)
+    store.close()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX ix_jobs_people"))
+        connection.execute(sa.text("ALTER TABLE jobs DROP COLUMN person"))
+        connection.execute(sa.text("ALTER TABLE statuses DROP COLUMN offers"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010'"))
+    migrate(empty_url)
+    with engine.connect() as connection:
+        people = connection.execute(sa.select(jobs.c.person).order_by(jobs.c.id)).scalars().all()
+    assert people == ["bob", "eve", ""]
 
 
 def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:

@@ -134,16 +134,36 @@ def test_an_operator_promises_cards_and_a_user_does_not(house: Any) -> None:
     assert json.loads(set_("H100", "--nominal", "64", "--borrow", "32").out)["share_milli"] == 1000
     made = json.loads(set_("H100", "--lend", "8", "--share", "1.5").out)
     assert made["share_milli"] == 1500
-    assert made["allotments"] == [{"accelerator": "H100", "nominal": 64, "borrow": 32, "lend": 8}]
+    allotment = {"accelerator": "H100", "nominal": 64, "borrow": 32, "lend": 8, "each_person": None}
+    assert made["allotments"] == [allotment]
     assert json.loads(set_("H100", "--borrow", "any").out)["allotments"][0]["borrow"] is None
     shown = house.run("quota", "list", admin=True).out
     assert "institution/uni" in shown
     assert "any" in shown
     assert set_("H100", "--lend", "many").code == 2
+    refused = set_("H100", "--each-person", "8")
+    assert refused.code == 2
+    assert "each_person" in refused.err
     assert house.run("quota", "set", "uni", admin=True).code == 2
     assert house.run("quota", "list").code != 0, "a user sets none and sees none"
     assert house.run("quota", "remove", "institution/uni", admin=True).code == 0
     assert json.loads(house.run("quota", "list", "--json", admin=True).out) == []
+
+
+def test_an_operator_limits_each_person_of_a_project(house: Any) -> None:
+    def set_(*words: str) -> Any:
+        return house.run("quota", "set", "project/poems", "H100", *words, "--json", admin=True)
+
+    (made,) = json.loads(set_("--each-person", "16").out)["allotments"]
+    assert (made["nominal"], made["borrow"], made["each_person"]) == (0, None, 16)
+    (more,) = json.loads(set_("--borrow", "64").out)["allotments"]
+    assert (more["borrow"], more["each_person"]) == (64, 16), "what is not given stays as it was"
+    shown = house.run("quota", "list", admin=True).out
+    assert "each person" in shown
+    assert "16" in shown
+    assert json.loads(set_("--each-person", "any").out)["allotments"][0]["each_person"] is None
+    assert set_("--each-person", "few").code == 2
+    assert house.run("quota", "remove", "project/poems", admin=True).code == 0
 
 
 def test_an_operator_opens_what_a_user_needs(house: Any) -> None:

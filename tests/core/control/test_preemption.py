@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.core.control.test_queue import MIN, NOW, placed, scene, site, waiting
 
 from hutong.core.accounts.quotas import Allotment, Quota
-from hutong.core.book.snapshot import Holding, JobRow, Outcome, PoolUse
+from hutong.core.book.snapshot import Holding, JobRow, Outcome, PersonHolding, PoolUse
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, ProjectId
@@ -106,6 +106,21 @@ def test_within_a_project_a_larger_priority_stops_a_smaller() -> None:
     assert stopped(outcome([first], [running(90, 8, 30, priority=5)])) == []
     other = waiting(0, 8, 60, "a", preemptible=True, priority=5)
     assert stopped(outcome([other], [running(90, 8, 30)])) == []
+
+
+def test_nothing_is_stopped_for_jobs_that_their_quota_would_still_keep_waiting() -> None:
+    queue = [waiting(n, 8, 60) for n in range(3)]
+    runs = [running(90 + n, 8, 30) for n in range(4)]
+    held = {
+        "holdings": (Holding(ProjectId("a"), "one", "p0", 8),),
+        "person_holdings": (PersonHolding(ProjectId("a"), "ada", "one", "p0", 8),),
+    }
+    assert len(stopped(outcome(queue, runs))) == 3
+    for limit in (Allotment("H100", 0, borrow=16), Allotment("H100", 0, each_person=16)):
+        quota = Quota("project", "a", 1000, (limit,))
+        assert len(stopped(outcome(queue, runs, quotas=(quota,), **held))) == 1
+    clearing = (PoolUse("one", "p0", 8),)
+    assert stopped(outcome(queue, runs, quotas=(quota,), clearing=clearing, **held)) == []
 
 
 def test_what_is_promised_is_taken_back_from_who_borrows() -> None:

@@ -12,7 +12,7 @@ from hutong.core.kernel.errors import Conflict, Later, Refused
 
 T = TypeVar("T")
 Upsert = sqlite.Insert | postgresql.Insert
-HeadOf = Callable[[sa.ColumnElement[str]], "sa.Select[*tuple[object, ...]]"]
+HeadOf = Callable[..., "sa.Select[*tuple[object, ...]]"]
 TRIES = 3
 CHUNK = 500
 
@@ -69,12 +69,15 @@ class Database(ABC):
         """Return an insert of that table that can say what to do with a row that is there."""
 
     def of_each(
-        self, connection: sa.Connection, head_of: HeadOf, values: Sequence[str]
+        self, connection: sa.Connection, head_of: HeadOf, keys: Sequence[tuple[str, ...]]
     ) -> Iterator[sa.RowMapping]:
-        """Yield the rows of `head_of` each value, in the order of the values; it bounds its rows itself."""
-        query = head_of(sa.bindparam("each", type_=sa.Text()))
-        for value in values:
-            yield from connection.execute(query, {"each": value}).mappings()
+        """Yield the rows of `head_of` each key, in the order of the keys; it bounds its rows itself."""
+        if not keys:
+            return
+        names = [f"key_{at}" for at in range(len(keys[0]))]
+        query = head_of(*(sa.bindparam(name, type_=sa.Text()) for name in names))
+        for key in keys:
+            yield from connection.execute(query, dict(zip(names, key, strict=True))).mappings()
 
     @abstractmethod
     def lock_schema(self, connection: sa.Connection) -> None:

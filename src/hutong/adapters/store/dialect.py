@@ -140,13 +140,18 @@ class PostgresDatabase(Database):
         return postgresql.insert(table)
 
     def of_each(
-        self, connection: sa.Connection, head_of: HeadOf, values: Sequence[str]
+        self, connection: sa.Connection, head_of: HeadOf, keys: Sequence[tuple[str, ...]]
     ) -> Iterator[sa.RowMapping]:
         """See `Database`; in one statement, for here each costs a way to the server and back."""
-        asked = sa.func.unnest(sa.literal(list(values), postgresql.ARRAY(sa.Text())))
-        each = asked.table_valued(sa.column("each", sa.Text()), with_ordinality="place", name="asked")
+        if not keys:
+            return
+        columns = [
+            sa.literal(list(column), postgresql.ARRAY(sa.Text())) for column in zip(*keys, strict=True)
+        ]
+        names = [sa.column(f"key_{at}", sa.Text()) for at in range(len(columns))]
+        each = sa.func.unnest(*columns).table_valued(*names, with_ordinality="place", name="asked")
         each = each.render_derived()
-        head = head_of(each.c.each).lateral("head")
+        head = head_of(*(each.c[name.name] for name in names)).lateral("head")
         query = sa.select(head).select_from(each.join(head, sa.true())).order_by(each.c.place)
         yield from connection.execute(query).mappings()
 

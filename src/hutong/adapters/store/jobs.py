@@ -29,6 +29,7 @@ _GUARDED = (
     "dispatched_ms",
     "until_ms",
     "gives_way",
+    "person",
     "job",
 )
 SAVE = (
@@ -55,6 +56,8 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_dispatched_ms": live.dispatched_ms if live else None,
         "new_until_ms": live.until_ms if live else None,
         "new_gives_way": rules.gives_way(live),
+        # Again each time: a server of the version before may have written the row without it.
+        "new_person": job.by,
         "new_job": encode(job),
     }
 
@@ -93,6 +96,7 @@ def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
         "queued_ms": 0,
         "finished_ms": 0,
         "due_ms": job.submitted_ms,
+        "person": job.by,
         "idempotency_key": wish.idempotency_key,
         "request_digest": wish.request_digest,
         "spec_digest": wish.spec_digest,

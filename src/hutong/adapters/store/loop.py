@@ -1,18 +1,17 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.codec import decode_quota, decode_site
-from hutong.adapters.store.db import Database, HeadOf, chunks, many, rows_in
+from hutong.adapters.store.codec import decode_site
+from hutong.adapters.store.db import Database, chunks, many, rows_in
+from hutong.adapters.store.heads import read_due, read_queue
+from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
 from hutong.adapters.store.tables import (
-    IN_QUEUE,
     absences,
     commands,
     facts,
@@ -32,7 +31,6 @@ from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
     Absence,
-    Holding,
     JobOutcome,
     JobRow,
     Limits,
@@ -44,10 +42,8 @@ from hutong.core.book.snapshot import (
 from hutong.core.book.store import Applied
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
-from hutong.core.work.states import JobState
 
 _LOOP = "loop"
-_IN_QUEUE = sa.text(IN_QUEUE)
 _NAME: sa.BindParameter[str] = sa.bindparam("name")
 _WITHDRAW = commands.delete().where(
     commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
@@ -120,12 +116,14 @@ class Loop:
     def snapshot(self, now_ms: int, limits: Limits) -> Snapshot:
         """Return what one turn may know; its cost does not depend on finished jobs."""
         with self._db.read() as connection:
-            due, queue = _heads(self._db, connection, now_ms, limits)
+            quotas = read_quotas(connection)
+            sites = tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars())
+            held = read_holdings(connection) if quotas or rules.any_booked(sites) else ()
+            of_people = read_person_holdings(connection, rules.limited(quotas))
+            due = read_due(connection, now_ms, limits)
+            queue = read_queue(self._db, connection, limits, due, rules.limited(quotas), of_people)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
-            quotas = tuple(decode_quota(doc) for doc in connection.execute(_QUOTAS).scalars())
-            sites = tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars())
-            held = _holdings(connection) if quotas or rules.any_booked(sites) else ()
             owners = _institutions(connection, sorted({*projects, *(each.project for each in held)}))
             return Snapshot(
                 now_ms=now_ms,
@@ -144,6 +142,7 @@ class Loop:
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 quotas=quotas,
                 holdings=held,
+                person_holdings=of_people,
                 institutions=owners,
                 lots=read_lots(connection, projects),
                 debts=read_debts(connection, projects),
@@ -241,32 +240,7 @@ class Loop:
         many(connection, self._db.upsert(pages).on_conflict_do_nothing(index_elements=["digest"]), rows)
 
 
-def _waiting_projects() -> sa.Select[tuple[str]]:
-    """Select the projects that have queued jobs, by stepping from one to the next in the queue's index."""
-    first = sa.select(sa.func.min(jobs.c.project).label("project")).where(_IN_QUEUE)
-    found = first.cte("found", recursive=True)
-    after = sa.select(sa.func.min(jobs.c.project)).where(_IN_QUEUE, jobs.c.project > found.c.project)
-    found = found.union_all(sa.select(after.scalar_subquery()).where(found.c.project.is_not(None)))
-    return sa.select(found.c.project).where(found.c.project.is_not(None)).limit(rules.QUEUES_MAX)
-
-
-_WAITING_PROJECTS = _waiting_projects()
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
-_QUOTAS = (
-    sa.select(registry.c.doc)
-    .where(registry.c.kind == rules.QUOTA)
-    .order_by(registry.c.id)
-    .limit(rules.QUOTAS_MAX)
-)
-# The concatenation keeps databases from grouping along an index of all jobs that there ever were.
-_OF_PROJECT = jobs.c.project.concat("")
-_HELD = (
-    sa.select(_OF_PROJECT.label("project"), jobs.c.site, jobs.c.pool)
-    .add_columns(sa.func.sum(jobs.c.cards).label("cards"))
-    .where(jobs.c.site.is_not(None))
-    .group_by(_OF_PROJECT, jobs.c.site, jobs.c.pool)
-    .order_by(sa.text("project"), jobs.c.site, jobs.c.pool)
-)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))
@@ -333,13 +307,6 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     )
 
 
-def _holdings(connection: sa.Connection) -> tuple[Holding, ...]:
-    return tuple(
-        Holding(ProjectId(row["project"]), row["site"], row["pool"], int(row["cards"]))
-        for row in connection.execute(_HELD).mappings()
-    )
-
-
 def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:
     found: dict[str, list[Runs]] = {}
     for row in rows_in(connection, sa.select(speeds), speeds.c.workload, workloads):
@@ -357,30 +324,6 @@ def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[Pr
     query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.PROJECT)
     docs = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, projects)}
     return {ProjectId(each): rules.institution_of(docs.get(each)) for each in projects}
-
-
-def _heads(
-    db: Database, connection: sa.Connection, now_ms: int, limits: Limits
-) -> tuple[tuple[JobRow, ...], tuple[JobRow, ...]]:
-    asking = sa.select(*COLUMNS).where(jobs.c.due_ms.is_not(None), jobs.c.due_ms <= now_ms)
-    asking = asking.order_by(jobs.c.due_ms, jobs.c.id).limit(limits.due)
-    due = [job_row(row) for row in connection.execute(asking).mappings()]
-    names = {row.job.id for row in due if row.job.state is JobState.QUEUED}
-    projects = [str(name) for name in connection.scalars(_WAITING_PROJECTS)]
-    share = rules.queue_share(limits.queue, len(projects))
-    heads = _heads_of(share + len(names))
-    queue: list[JobRow] = []
-    for _, rows in groupby(db.of_each(connection, heads, projects), itemgetter("project")):
-        queue += [job_row(row) for row in rows if row["id"] not in names][:share]
-    return tuple(due), tuple(sorted(queue, key=rules.queue_order)[: limits.queue])
-
-
-def _heads_of(most: int) -> HeadOf:
-    def heads_of(project: sa.ColumnElement[str]) -> sa.Select[*tuple[object, ...]]:
-        waiting = sa.select(*COLUMNS).where(_IN_QUEUE, jobs.c.project == project)
-        return waiting.order_by(jobs.c.priority.desc(), jobs.c.queued_ms, jobs.c.id).limit(most)
-
-    return heads_of
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hutong.adapters.store.codec import decode_doc, decode_quota, decode_site, encode
+from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
-from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome
+from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome, PersonHolding
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
@@ -37,6 +38,7 @@ SEEN_EVERY_MS = 1000
 # A moment this far ahead of now was written before our clock was set back: it counts for nothing.
 AHEAD_MS = 60_000
 QUEUES_MAX = 400
+PEOPLE_MAX = 1000
 SITE = "site"
 QUOTA = "quota"
 QUOTAS_MAX = 10_000
@@ -311,6 +313,31 @@ def in_queue(job: Job, due_ms: int | None) -> bool:
 def queue_share(limit: int, projects: int) -> int:
     """Return how many queued jobs of each project a snapshot shows, so that none hides the others."""
     return max(1, limit // max(1, projects))
+
+
+def limited(quotas: Iterable[Quota]) -> list[ProjectId]:
+    """Return the projects whose people are limited, in order."""
+    return sorted(ProjectId(quota.name) for quota in quotas if quota.limits_people)
+
+
+def held_by_person(holdings: Iterable[PersonHolding]) -> Counter[tuple[str, str]]:
+    """Return the cards that each (project, person) holds."""
+    held: Counter[tuple[str, str]] = Counter()
+    for each in holdings:
+        held[each.project, each.person] += each.cards
+    return held
+
+
+def people_shown(
+    share: int, project: str, people: Iterable[str], held: Mapping[tuple[str, str], int]
+) -> tuple[list[str], int]:
+    """Return of whom a snapshot shows queued jobs of a project that limits its people, and how many of each.
+
+    So nobody who is at a limit hides the others. Where there are more people than the project's share, those
+    who hold least are shown.
+    """
+    shown = sorted(people, key=lambda each: (held.get((project, each), 0), each))[:share]
+    return shown, max(1, share // max(1, len(shown)))
 
 
 def queue_order(row: JobRow) -> tuple[int, int, str]:

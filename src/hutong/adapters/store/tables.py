@@ -45,7 +45,8 @@ IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
 
 # `job` is a cache of the fold of the job's facts; the columns before it repeat what queries need.
 # site, pool, cards, attempt, dispatched_ms and until_ms are those of the live attempt, else null; gives_way
-# is 1 while that may be stopped to make room, 2 while it is being stopped for it.
+# is 1 while that may be stopped to make room, 2 while it is being stopped for it. person is who submitted the
+# job; empty where it was over before that was noted.
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -65,6 +66,7 @@ jobs = sa.Table(
     _int("dispatched_ms", null=True),
     _int("until_ms", null=True),
     sa.Column("gives_way", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("person", Text, nullable=False, server_default=""),
     _text("idempotency_key"),
     _text("request_digest"),
     _text("spec_digest"),
@@ -72,6 +74,7 @@ jobs = sa.Table(
     _text("spec"),
     _index("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
     _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
+    _index("ix_jobs_people", "project", "person", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
     _index("ix_jobs_live", "site", "pool", "until_ms", "cards", where="site IS NOT NULL"),
     _index("ix_jobs_way", "gives_way", "site", "pool", "dispatched_ms", "cards", where="gives_way > 0"),
     _index("ix_jobs_project", "project", "id"),

@@ -29,6 +29,10 @@ def set_quota(
     nominal: Annotated[int | None, typer.Option("--nominal", min=0, help="Cards promised.")] = None,
     borrow: Annotated[str | None, typer.Option("--borrow", help="Cards beyond them, or any.")] = None,
     lend: Annotated[str | None, typer.Option("--lend", help="Idle cards others may hold, or any.")] = None,
+    each_person: Annotated[
+        str | None,
+        typer.Option("--each-person", help="Cards that each person of a project may hold, or any."),
+    ] = None,
     share: Annotated[
         float | None, typer.Option("--share", min=0.001, help="Its share, 1 by default.")
     ] = None,
@@ -37,6 +41,7 @@ def set_quota(
     """Promise cards of an accelerator to an institution or a project, and bound what it may hold (operators).
 
     What is not given stays as it was. Example: hutong quota set institution/cau H100 --nominal 64 --borrow 32
+    Or, for each person of a project: hutong quota set project/vision H100 --each-person 16
     """
     kind, name = _named(whose)
     with connect() as client:
@@ -45,7 +50,7 @@ def set_quota(
         except NotFound:
             before = q.NewQuota()
         known = {each.accelerator: each for each in before.allotments}
-        if nominal is not None or borrow is not None or lend is not None:
+        if any(each is not None for each in (nominal, borrow, lend, each_person)):
             old = known.get(accelerator, q.Allotment(accelerator=accelerator))
             known[accelerator] = build(
                 q.Allotment,
@@ -53,6 +58,7 @@ def set_quota(
                 nominal=old.nominal if nominal is None else nominal,
                 borrow=_cards(borrow, old.borrow),
                 lend=_cards(lend, old.lend),
+                each_person=_cards(each_person, old.each_person),
             )
         share_milli = before.share_milli if share is None else round(share * 1000)
         wanted = build(q.NewQuota, share_milli=share_milli, allotments=tuple(known.values()))
@@ -97,17 +103,19 @@ def _show(found: list[q.Quota]) -> None:
         for each in found
         for cells in _cells(each)
     ]
-    rows_of(table("whose", "share", "accelerator", "nominal", "borrow", "lend"), rows, "no quotas")
+    columns = ("whose", "share", "accelerator", "nominal", "borrow", "lend", "each person")
+    rows_of(table(*columns), rows, "no quotas")
 
 
-def _cells(quota: q.Quota) -> list[tuple[str, str, str, str]]:
+def _cells(quota: q.Quota) -> list[tuple[str, ...]]:
     def told(cards: int | None) -> str:
         return _ALL if cards is None else str(cards)
 
-    cells = [
-        (each.accelerator, str(each.nominal), told(each.borrow), told(each.lend)) for each in quota.allotments
+    cells: list[tuple[str, ...]] = [
+        (each.accelerator, str(each.nominal), *map(told, (each.borrow, each.lend, each.each_person)))
+        for each in quota.allotments
     ]
-    return cells or [("*", "0", _ALL, _ALL)]
+    return cells or [("*", "0", _ALL, _ALL, _ALL)]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Quotas: what an institution is promised of a chip, may borrow beyond it, and lends while it is idle."""
+"""Quotas: what an institution is promised of a chip, may borrow and lends, and what each person may hold."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,15 @@ class Allotment:
 
     `nominal` are promised: whoever is within them is served before all who borrow. `borrow` is how many more
     it may hold while others leave them idle, `lend` how many of its idle nominal cards others may hold; None
-    is without limit. What is not lent is kept free for it.
+    is without limit. What is not lent is kept free for it. `each_person` is the most that the jobs of any
+    one person may hold of it in a project; None is without limit.
     """
 
     accelerator: str
     nominal: int
     borrow: int | None = None
     lend: int | None = None
+    each_person: int | None = None
 
     @property
     def ceiling(self) -> int | None:
@@ -50,3 +52,8 @@ class Quota:
     def id(self) -> str:
         """Its name in the registry."""
         return f"{self.kind}/{self.name}"
+
+    @property
+    def limits_people(self) -> bool:
+        """True if it says what each person of a project may hold."""
+        return self.kind == PROJECT and any(each.each_person is not None for each in self.allotments)

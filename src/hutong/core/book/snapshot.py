@@ -42,6 +42,17 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonHolding:
+    """Cards of a pool that attempts of one person's jobs in a project hold right now."""
+
+    project: ProjectId
+    person: str
+    site: str
+    pool: str
+    cards: int
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """Cards of a pool that are expected to be free again then, by the walltime of the job that holds them."""
 
@@ -85,7 +96,7 @@ class Snapshot:
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators.
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
-    holds.
+    holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
     institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
     """
@@ -103,6 +114,7 @@ class Snapshot:
     runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
+    person_holdings: tuple[PersonHolding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)
     lots: Mapping[ProjectId, tuple[Lot, ...]] = field(default_factory=dict)
     debts: Mapping[ProjectId, int] = field(default_factory=dict)

@@ -1,7 +1,10 @@
-"""The accounts of a scheduling pass: institutions, projects, their shares, their use and their quotas."""
+"""The accounts of a scheduling pass: institutions, projects, their shares, their use and their quotas.
+
+Where a quota limits what each person of a project may hold, they have accounts below it that only bound.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -16,42 +19,60 @@ from hutong.core.placement.request import PoolView
 
 _NONE = Quota("", "")
 _ALL, _UNNAMED = 0, 1
+_PERSON = "person"
+_Holder = tuple[str, str, str]
+"""A kind of account, its name, and an accelerator."""
 
 
 class Accounts:
-    """Institutions, then projects, in the order of the pass. A project without an institution stands alone.
+    """Institutions, projects, then people, in the order of the pass.
 
-    Institutions that are promised something are among them though they wait for nothing: it may be kept.
-    `projects` has the index of each project's account, `rows` the accounts by index.
+    A project without an institution stands alone. Institutions that are promised something are among them
+    though they wait for nothing: it may be kept. `rows` has the accounts by index; `waiting` are the
+    (project, person) for whom something waits.
     """
 
-    def __init__(self, shot: Snapshot, projects: Sequence[ProjectId], views: Sequence[PoolView]) -> None:
+    def __init__(
+        self, shot: Snapshot, waiting: Iterable[tuple[ProjectId, str]], views: Sequence[PoolView]
+    ) -> None:
+        everybody = sorted(set(waiting))
+        projects = sorted({project for project, _ in everybody})
         self._quotas = {quota.id: quota for quota in shot.quotas}
         self._owners = shot.institutions
-        waiting = [self._owners.get(project, "") for project in projects]
+        owners = [self._owners.get(project, "") for project in projects]
         promised = [quota.name for quota in shot.quotas if quota.kind == INSTITUTION and quota.allotments]
-        self.institutions = sorted({each for each in (*waiting, *promised) if each})
-        self.projects = {project: len(self.institutions) + at for at, project in enumerate(projects)}
+        institutions = sorted({each for each in (*owners, *promised) if each})
+        limited = {ProjectId(quota.name) for quota in shot.quotas if quota.limits_people}
+        people = [each for each in everybody if each[0] in limited]
+        self._projects = {project: at for at, project in enumerate(projects, len(institutions))}
+        self._people = {each: at for at, each in enumerate(people, len(institutions) + len(projects))}
         self._bounded = any(quota.allotments for quota in shot.quotas)
-        chips = sorted({each.accelerator for quota in shot.quotas for each in quota.allotments} - {ANY})
-        self._flavour = {chip: at for at, chip in enumerate(chips, _UNNAMED + 1)}
+        self._flavour = {chip: at for at, chip in enumerate(_chips(shot.quotas, views), _UNNAMED + 1)}
         self._held = self._add_up(shot, views)
-        above = {name: at for at, name in enumerate(self.institutions)}
+        above = {name: at for at, name in enumerate(institutions)}
         self.rows = [
             self._row(INSTITUTION, name, -1, shot.served.get(of_institution(name), 0))
-            for name in self.institutions
+            for name in institutions
         ]
         self.rows += [
             self._row(PROJECT, project, above.get(owner, -1), shot.served.get(of_project(project), 0))
-            for project, owner in zip(projects, waiting, strict=True)
+            for project, owner in zip(projects, owners, strict=True)
         ]
+        self.rows += [self._person(project, person) for project, person in people]
+        self._names = [
+            *(f"{INSTITUTION} {name}" for name in institutions),
+            *(f"{PROJECT} {name}" for name in projects),
+            *(person for _, person in people),
+        ]
+
+    def of(self, project: ProjectId, person: str) -> int:
+        """Return the account to which a job counts, by index: a person's where people are limited."""
+        return self._people.get((project, person), self._projects[project])
 
     def index_of(self, holder: str) -> int:
         """Return the index of an account by `kind/name`, -1 for one that asks for nothing."""
-        kind, _, name = holder.partition("/")
-        if kind == PROJECT:
-            return self.projects.get(ProjectId(name), -1)
-        return self.institutions.index(name) if name in self.institutions else -1
+        name = holder.replace("/", " ")
+        return self._names.index(name) if name in self._names else -1
 
     def above(self, account: int) -> frozenset[int]:
         """Return an account and those above it."""
@@ -81,44 +102,84 @@ class Accounts:
             for each in (ANY, chip if chip in self._flavour else "")
         )
 
-    def told(self, project: ProjectId, chips: Sequence[str]) -> tuple[str, str]:
-        """Return a code and a sentence for a job that its quotas keep waiting, whatever it asked for."""
-        owner = self._owners.get(project, "")
-        for kind, name in ((PROJECT, str(project)), (INSTITUTION, owner)):
-            quota = self._quotas.get(f"{kind}/{name}", _NONE)
-            for each in quota.allotments:
-                if each.ceiling is not None and each.accelerator in {ANY, *chips}:
-                    held = self._held[kind, name, each.accelerator]
-                    text = f"{kind} {name} holds {held} of at most {each.ceiling} {_cards(each)}"
-                    return "quota", f"{text}; wait until some of its own jobs end"
+    def told(self, account: int, chips: Sequence[str], least: Ints, quotas: Ints) -> tuple[str, str]:
+        """Return a code and a sentence for a job that its quotas keep waiting, whatever it asked for.
+
+        `least` are the fewest cards of each flavour that it takes, `quotas` the bounds as the pass left them:
+        the limit that is named is one that bars it now.
+        """
+        while account >= 0:
+            for chip in chips:
+                flavour = self._flavour.get(chip, _UNNAMED)
+                need = int(least[flavour])
+                for at, what in ((_ALL, "cards"), (flavour, chip)):
+                    held, most = int(quotas[account, at, c.CARDS_HELD]), int(quotas[account, at, c.CEILING])
+                    if held + need > most:
+                        return "quota", self._sentence(account, what, held, most, need)
+            account = self.rows[account].parent
         return "quota", f"free {' and '.join(chips)} are promised to others; wait until more are free"
+
+    def _sentence(self, account: int, what: str, held: int, most: int, need: int) -> str:
+        """Say whose limit it is, what is held now and needed, and the smallest change that would help."""
+        row = self.rows[account]
+        each = "" if row.ranks else f" that each person of {self._names[row.parent]} may hold"
+        text = f"{self._names[account]} holds {held} of at most {most} {what}{each}, needs {need}"
+        change = f"wait until {held + need - most} of them are given back"
+        if need > most:
+            change = f"ask for at most {most}" if most else "ask an operator for a higher limit"
+        elif held < most:
+            change = f"ask for at most {most - held} now, or {change}"
+        return f"{text}; {change}"
 
     def _row(self, kind: str, name: str, parent: int, served_ms: int) -> Account:
         quota = self._quotas.get(f"{kind}/{name}", _NONE)
         told = {each.accelerator: each for each in quota.allotments}
-        flavours = [(ANY, _ALL), ("", _UNNAMED), *self._flavour.items()] if self._bounded else []
-        bounds = tuple((flavour, self._bounds(kind, name, chip, told)) for chip, flavour in flavours)
+        bounds = tuple((at, self._bounds((kind, name, chip), told)) for chip, at in self._all_flavours())
         return Account(quota.share_milli, parent, served_ms // 1000, bounds)
 
-    def _bounds(self, kind: str, name: str, chip: str, told: Mapping[str, Allotment]) -> Bounds:
-        held, mine = self._held[kind, name, chip], told.get(chip)
+    def _person(self, project: ProjectId, person: str) -> Account:
+        most = {
+            each.accelerator: each.each_person for each in self._quotas[f"{PROJECT}/{project}"].allotments
+        }
+        bounds = []
+        for chip, at in self._all_flavours():
+            ceiling = most.get(chip)
+            held = self._held[_PERSON, f"{project}/{person}", chip]
+            bounds.append((at, Bounds(held, ceiling=c.NEVER if ceiling is None else ceiling)))
+        return Account(parent=self._projects[project], bounds=tuple(bounds), ranks=False)
+
+    def _all_flavours(self) -> Sequence[tuple[str, int]]:
+        return [(ANY, _ALL), ("", _UNNAMED), *self._flavour.items()] if self._bounded else []
+
+    def _bounds(self, holder: _Holder, told: Mapping[str, Allotment]) -> Bounds:
+        held, mine = self._held[holder], told.get(holder[-1])
         if mine is None:
             return Bounds(held)
         return Bounds(held, mine.nominal, c.NEVER if mine.ceiling is None else mine.ceiling, mine.kept_back)
 
-    def _add_up(self, shot: Snapshot, views: Sequence[PoolView]) -> Counter[tuple[str, str, str]]:
-        """Return the cards that each account holds: of all accelerators, and of each that a quota names."""
+    def _add_up(self, shot: Snapshot, views: Sequence[PoolView]) -> Counter[_Holder]:
+        """Return the cards that each account holds: of all accelerators, and of each that has a flavour."""
         chip_of = {(view.site, view.pool): view.accelerator for view in views}
-        held: Counter[tuple[str, str, str]] = Counter()
+        held: Counter[_Holder] = Counter()
+
+        def count(kind: str, name: str, site: str, pool: str, cards: int) -> None:
+            chip = chip_of.get((site, pool), "")
+            held[kind, name, ANY] += cards
+            held[kind, name, chip if chip in self._flavour else ""] += cards
+
         for each in shot.holdings:
-            chip = chip_of.get((each.site, each.pool), "")
-            flavour = chip if chip in self._flavour else ""
-            owner = self._owners.get(each.project, "")
-            for kind, name in ((PROJECT, str(each.project)), (INSTITUTION, owner)):
-                held[kind, name, ANY] += each.cards
-                held[kind, name, flavour] += each.cards
+            count(PROJECT, each.project, each.site, each.pool, each.cards)
+            count(INSTITUTION, self._owners.get(each.project, ""), each.site, each.pool, each.cards)
+        for mine in shot.person_holdings:
+            count(_PERSON, f"{mine.project}/{mine.person}", mine.site, mine.pool, mine.cards)
         return held
 
 
-def _cards(allotment: Allotment) -> str:
-    return "cards" if allotment.accelerator == ANY else allotment.accelerator
+def _chips(quotas: Sequence[Quota], views: Sequence[PoolView]) -> list[str]:
+    """Return the accelerators that have a flavour of their own: those that quotas name.
+
+    Where one names all together, all do: a job may take more cards of one than of another, and what it would
+    take of each must be known.
+    """
+    named = {each.accelerator for quota in quotas for each in quota.allotments}
+    return sorted((named | {view.accelerator for view in views} if ANY in named else named) - {ANY})

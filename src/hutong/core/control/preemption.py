@@ -81,7 +81,7 @@ class _Room:
         for pool in self._queue.pools_for(job):
             need = self._queue.cards(job, pool) + self._queue.withheld(job, pool) - self._left[pool]
             if need <= 0:
-                self._left[pool] -= self._queue.cards(job, pool)
+                self._take(job, pool)
                 return []
             view = self._queue.views[pool]
             able = [each for each in by_pool.get((view.site, view.pool), ()) if self._yields(job, each)]
@@ -92,8 +92,14 @@ class _Room:
         if best is None:
             return []
         _, pool, chosen = best
-        self._left[pool] += sum(each.attempt.cards for each in chosen) - self._queue.cards(job, pool)
+        self._left[pool] += sum(each.attempt.cards for each in chosen)
+        self._take(job, pool)
         return chosen
+
+    def _take(self, job: int, pool: int) -> None:
+        """Count a job as one that will have its cards, so that nothing is stopped for more than may start."""
+        self._left[pool] -= self._queue.cards(job, pool)
+        self._queue.count_on(job, pool)
 
     def _yields(self, job: int, victim: Victim) -> bool:
         waiter = self._queue.drafts[job].row

@@ -20,7 +20,7 @@ from hutong.core.placement.bookings import count_booked, withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
-from hutong.core.placement.quotas import bars_of, borrows
+from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import HORIZON_MS, Beside, Kept, PoolView, is_booked, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
@@ -64,10 +64,13 @@ class Queue:
         self._green: dict[int, Ints] = {}
         self._reasons: dict[tuple[int, str], tuple[str, str]] = {}
         self._bars: Ints | None = None
+        self._quota_reasons: dict[int, tuple[str, str]] = {}
         self._chips = frozenset(view.accelerator for view in self.views)
         self._chips_asked: dict[int, frozenset[str]] = {}
         self.question_of = self._ask(desk)
-        self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
+        self._accounts = Accounts(
+            desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
+        )
         self._arrays = self._arrange(desk)
 
     def _ask(self, desk: Desk) -> list[int]:
@@ -109,7 +112,7 @@ class Queue:
     def _arrange(self, desk: Desk) -> c.Arrays:
         classes, class_of = self._classes()
         lanes = [
-            (class_of[question], self._accounts.projects[draft.row.project])
+            (class_of[question], self._accounts.of(draft.row.project, draft.job.by))
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
@@ -212,7 +215,7 @@ class Queue:
 
     def _rank(self, job: int) -> tuple[bool, int, int, int]:
         arrays = self._arrays
-        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
+        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.RANK])
         own, above = int(arrays.accounts[account, c.NORMALISED]), int(arrays.accounts[account, c.PARENT])
         first = int(arrays.accounts[above, c.NORMALISED]) if above >= 0 else own
         return self.borrows(job), first, own, job
@@ -233,6 +236,14 @@ class Queue:
         bars = set(self._barred_now(job))
         able = [pool for pool in able if self.views[pool].accelerator not in bars]
         return sorted(able, key=lambda pool: (-int(judged.base[pool]), pool))
+
+    def count_on(self, job: int, pool: int) -> None:
+        """Count a job that waits for cards of a pool to its accounts, as if it had them already."""
+        arrays = self._arrays
+        if arrays.state[c.QUOTAS]:
+            account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
+            count_held(arrays, account, pool, self.cards(job, pool))
+            self._bars = None
 
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
@@ -261,12 +272,20 @@ class Queue:
         question = self.question_of[job]
         chips = self._barred_all(job)
         if chips:
-            return self._accounts.told(self.drafts[job].row.project, chips)
+            return self._told(int(self._arrays.jobs[job, c.LANE]), chips)
         # Whose booking it is makes a difference between those who ask the same.
         project = "" if self._booked is None else str(self.drafts[job].row.project)
         if (question, project) not in self._reasons:
             self._reasons[question, project] = self._explain(job, question)
         return self._reasons[question, project]
+
+    def _told(self, lane: int, chips: tuple[str, ...]) -> tuple[str, str]:
+        """Return why a lane of which quotas bar all waits: the same for all of its jobs."""
+        if lane not in self._quota_reasons:
+            a = self._arrays
+            account, least = int(a.lanes[lane, c.ACCOUNT]), a.least[a.lanes[lane, c.LANE_CLASS]]
+            self._quota_reasons[lane] = self._accounts.told(account, chips, least, a.quotas)
+        return self._quota_reasons[lane]
 
     def _barred_all(self, job: int) -> tuple[str, ...]:
         """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""

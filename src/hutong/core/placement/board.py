@@ -81,13 +81,15 @@ class Bounds:
 class Account:
     """Who is charged: a share in thousandths, what it used (card-seconds), its bounds by flavour.
 
-    `parent` is an index of an account that comes before, or -1. `used` decays outside, between passes.
+    `parent` is an index of an account that comes before, or -1. `used` decays outside, between passes. One
+    that does not `rank` only bounds: its jobs stand in line as those of its parent.
     """
 
     share: int = 1000
     parent: int = -1
     used: int = 0
     bounds: tuple[tuple[int, Bounds], ...] = ()
+    ranks: bool = True
 
 
 def make_board(
@@ -135,7 +137,7 @@ def make_board(
         base=_stack([each.base for each in classes], len(pools)),
         candidates=candidates,
         jobs=np.full((jobs, c.JOB_COLUMNS), -1, np.int64),
-        lanes=_lanes(lanes),
+        lanes=_lanes(lanes, accounts),
         groups=groups,
         members=members,
         accounts=_accounts(accounts),
@@ -229,10 +231,15 @@ def _group(
     return groups, members
 
 
-def _lanes(lanes: Sequence[tuple[int, int]]) -> Ints:
+def _lanes(lanes: Sequence[tuple[int, int]], accounts: Sequence[Account]) -> Ints:
     table = np.full((max(1, len(lanes)), c.LANE_COLUMNS), -1, np.int64)
     if lanes:
+        ranks = [at if each.ranks else each.parent for at, each in enumerate(accounts)]
+        ranked = [(lane_class, ranks[account]) for lane_class, account in lanes]
+        first = {lane: at for at, lane in reversed(list(enumerate(ranked)))}
         table[:, [c.LANE_CLASS, c.ACCOUNT]] = lanes
+        table[:, c.RANK] = [rank for _, rank in ranked]
+        table[:, c.FIRST] = [first[lane] for lane in ranked]
     return table
 
 
@@ -240,7 +247,7 @@ def _accounts(accounts: Sequence[Account]) -> Ints:
     table = np.zeros((max(1, len(accounts)), c.ACCOUNT_COLUMNS), np.int64)
     table[:, c.PARENT], table[:, c.SHARE] = -1, 1000
     for row, each in enumerate(accounts):
-        if each.share < 1 or not -1 <= each.parent < row:
+        if each.share < 1 or not -1 <= each.parent < row or (each.parent < 0 and not each.ranks):
             raise Broken(f"account {row} has share {each.share} and parent {each.parent}")
         table[row] = each.parent, each.share, each.used, 1000 * each.used // each.share
     return table

@@ -1,7 +1,8 @@
 """The columns of the arrays that a scheduling pass works on; every entry is an int64.
 
 Rows are dense indexes: pools, nodes, classes (jobs that ask for the same), lanes (waiting jobs of one class
-and one account, in order), accounts (a project or its institution), jobs. Times are milliseconds.
+and one account, in order), accounts (a person in a project, a project or its institution), jobs. Times are
+milliseconds.
 """
 
 from enum import IntEnum
@@ -30,8 +31,10 @@ CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS =
 # Columns of `classes`: nodes asked for, the weight of a tight fit in a score, the sum of all weights.
 GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)
 # Columns of `lanes`. CURSOR and BEFORE are of one pass: the job to look at, and the one before it. The first
-# `LIVE` entries of column ALIVE name the lanes that still have something to look at.
-LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, LANE_COLUMNS = range(8)
+# `LIVE` entries of column ALIVE name the lanes that still have something to look at. RANK is the account
+# whose use says when it is a lane's turn, FIRST the first lane of the same class and rank; the jobs of all
+# of those get one reservation between them, and RESERVED of the first is 1 once they have it in a pass.
+LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, RANK, FIRST, RESERVED, LANE_COLUMNS = range(11)
 # Columns of `groups`: pools and lanes that have to do with each other, as ranges of `members` and of lanes.
 # TOUCHED is set by what may let a job start: in a group that is not, a pass would find nothing.
 FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6)
@@ -63,8 +66,9 @@ class Order(IntEnum):
 class Backfill(IntEnum):
     """What a job that cannot start means for those after it.
 
-    NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane gets a reservation,
-    one in each pool, and later ones may start where they do not delay it (Lifka, 1995). GREEDY: nothing.
+    NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane (of each project's,
+    where its people have lanes of their own) gets a reservation, one in each pool, and later ones may start
+    where they do not delay it (Lifka, 1995). GREEDY: nothing.
     """
 
     NONE = 0

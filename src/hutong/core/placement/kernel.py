@@ -256,6 +256,7 @@ def begin(a: Arrays) -> None:
             a.pools[pool, c.SPARE] = 0
         for lane in range(a.groups[group, c.FIRST_LANE], a.groups[group, c.AFTER_LANE]):
             if a.lanes[lane, c.HEAD] >= 0:
+                a.lanes[a.lanes[lane, c.FIRST], c.RESERVED] = 0
                 a.lanes[lane, c.CURSOR] = a.lanes[lane, c.HEAD]
                 a.lanes[lane, c.BEFORE] = -1
                 a.lanes[live, c.ALIVE] = lane
@@ -279,7 +280,7 @@ def pick(a: Arrays) -> int:
         lane = a.lanes[place, c.ALIVE]
         key = int(a.jobs[a.lanes[lane, c.CURSOR], c.KEY])
         if by_share:
-            account = a.lanes[lane, c.ACCOUNT]
+            account = a.lanes[lane, c.RANK]
             own = int(a.accounts[account, c.NORMALISED])
             parent = a.accounts[account, c.PARENT]
             above = int(a.accounts[parent, c.NORMALISED]) if parent >= 0 else own
@@ -326,7 +327,9 @@ def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
         a.state[c.WAITS] += 1
         move_on(a, place, lane, -1)
         return
-    if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0:
+    first = a.lanes[lane, c.FIRST]
+    if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0 and a.lanes[first, c.RESERVED] == 0:
+        a.lanes[first, c.RESERVED] = 1
         a.state[c.WAITS] += 1
         reserve(a, job, now)
     if any_room(a, lane_class):

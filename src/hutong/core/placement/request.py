@@ -31,9 +31,9 @@ class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
-    are accelerators of which its project or institution may not have more now. `speeds` are what is expected
-    of each accelerator that it asks for, if there are several. `data` names what it reads of what centres
-    offer: `store/NAME`, `shared/NAME`.
+    are accelerators of which its person, project or institution may not have more now. `speeds` are what is
+    expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
+    centres offer: `store/NAME`, `shared/NAME`.
     """
 
     nodes: int

@@ -80,7 +80,7 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.NO_DATA | Refusal.DRAINING | Refusal.UNREACHABLE | Refusal.MAINTENANCE:
             return _centre(request, pool, refusal)
         case Refusal.QUOTA:
-            text = f"its project or institution may not have more {pool.accelerator} now (quota)"
+            text = f"its person, project or institution may not have more {pool.accelerator} now (quota)"
             return WhyNot("quota", text, "wait until some of its own jobs end, or more are free")
         case Refusal.KEPT if pool.kept is not None:
             return _kept(pool, pool.kept, asked * request.nodes)

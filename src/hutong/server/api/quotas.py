@@ -1,4 +1,7 @@
-"""Quotas: what institutions and projects are promised of the city's cards, and the most they may hold."""
+"""Quotas: what institutions and projects are promised of the city's cards, and the most they may hold.
+
+A project's may also say what each of its people may hold.
+"""
 
 from collections import Counter
 from typing import Annotated, Literal
@@ -43,11 +46,12 @@ def put_quota(here: Here, kind: Kind, name: Annotated[Slug, Path()], body: w.New
     if here.store.get(kind, name) is None:
         problem = Problem("/name", f"there is no {kind} {name!r}", f"create the {kind} first")
         raise Refused("unknown_reference", f"there is no {kind} {name!r}", (problem,))
-    problems = tuple(_problems(body))
+    problems = tuple(_problems(kind, body))
     if problems:
         raise Refused("bad_quota", "that quota cannot be set", problems)
     allotments = (
-        q.Allotment(each.accelerator, each.nominal, each.borrow, each.lend) for each in body.allotments
+        q.Allotment(each.accelerator, each.nominal, each.borrow, each.lend, each.each_person)
+        for each in body.allotments
     )
     quota = q.Quota(kind, name, body.share_milli, tuple(allotments))
     here.store.put(Record("quota", quota.id, document(quota)))
@@ -63,7 +67,7 @@ def delete_quota(here: Here, kind: Kind, name: Annotated[Slug, Path()]) -> None:
     here.bell.ring()
 
 
-def _problems(body: w.NewQuota) -> list[Problem]:
+def _problems(kind: Kind, body: w.NewQuota) -> list[Problem]:
     found = []
     times = Counter(each.accelerator for each in body.allotments)
     for at, each in enumerate(body.allotments):
@@ -77,6 +81,11 @@ def _problems(body: w.NewQuota) -> list[Problem]:
             found.append(
                 Problem(f"/allotments/{at}/lend", "more is lent than is nominal", f"{each.nominal} or less")
             )
+        if each.each_person is not None and kind != q.PROJECT:
+            text = "only a project says what each person may hold"
+            found.append(
+                Problem(f"/allotments/{at}/each_person", text, "leave it out, or set it for its projects")
+            )
     return found
 
 
@@ -88,7 +97,11 @@ def _shape(quota: q.Quota) -> w.Quota:
         share_milli=quota.share_milli,
         allotments=tuple(
             w.Allotment(
-                accelerator=each.accelerator, nominal=each.nominal, borrow=each.borrow, lend=each.lend
+                accelerator=each.accelerator,
+                nominal=each.nominal,
+                borrow=each.borrow,
+                lend=each.lend,
+                each_person=each.each_person,
             )
             for each in quota.allotments
         ),

@@ -12,6 +12,9 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
 from hutong.core.work.fold import Job
 
+Place = tuple[int, int, str]
+"""The place of a job in a queue, see `rules.queue_order`."""
+
 
 @dataclass(slots=True)
 class Kept:
@@ -57,7 +60,7 @@ class Shelf(Locked):
     """The state of jobs and sites, with what a turn may have to see kept apart from what is over.
 
     `_asking` are the jobs that ask for a look, by when; `_alive` those with a live attempt; `_waiting` are
-    the queues of all projects that have one, each in order.
+    the queues of all projects that have one, each in order, and `_waiting_of` those of their people.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,8 @@ class Shelf(Locked):
         self._jobs: dict[JobId, Kept] = {}
         self._asking: dict[JobId, int] = {}
         self._alive: set[JobId] = set()
-        self._waiting: dict[ProjectId, list[tuple[int, int, str]]] = {}
+        self._waiting: dict[ProjectId, list[Place]] = {}
+        self._waiting_of: dict[ProjectId, dict[str, list[Place]]] = {}
         self._facts: dict[JobId, list[Fact]] = {}
         self._orders: dict[int, Order] = {}
         self._orders_of: dict[AttemptKey, dict[str, Order]] = {}
@@ -79,7 +83,8 @@ class Shelf(Locked):
             self._leave(before.row)
         self._jobs[job.id] = Kept(row, due_ms)
         if rules.in_queue(job, due_ms):
-            insort(self._waiting.setdefault(row.project, []), rules.queue_order(row))
+            for queue in self._queues(row):
+                insort(queue, rules.queue_order(row))
         if due_ms is None:
             self._asking.pop(job.id, None)
         else:
@@ -89,11 +94,18 @@ class Shelf(Locked):
         else:
             self._alive.discard(job.id)
 
+    def _queues(self, row: JobRow) -> tuple[list[Place], list[Place]]:
+        """Return the queue of a job's project, and that of its person in it."""
+        of_people = self._waiting_of.setdefault(row.project, {})
+        return self._waiting.setdefault(row.project, []), of_people.setdefault(row.job.by, [])
+
     def _leave(self, row: JobRow) -> None:
-        queue = self._waiting[row.project]
-        del queue[bisect_left(queue, rules.queue_order(row))]
-        if not queue:
-            del self._waiting[row.project]
+        for queue in self._queues(row):
+            del queue[bisect_left(queue, rules.queue_order(row))]
+        if not self._waiting_of[row.project][row.job.by]:
+            del self._waiting_of[row.project][row.job.by]
+        if not self._waiting[row.project]:
+            del self._waiting[row.project], self._waiting_of[row.project]
 
     def _move(self, after: Job, due_ms: int | None) -> None:
         row = self._jobs[after.id].row

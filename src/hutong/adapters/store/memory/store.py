@@ -9,7 +9,7 @@ from hutong.adapters.store.codec import decode_quota, decode_site, encode
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.ledger import MemoryLedger
 from hutong.adapters.store.memory.registry import MemoryRegistry
-from hutong.adapters.store.memory.shelf import Order
+from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Posting, overrun_account
@@ -22,6 +22,7 @@ from hutong.core.book.snapshot import (
     JobRow,
     Limits,
     Outcome,
+    PersonHolding,
     PoolUse,
     Running,
     Snapshot,
@@ -58,16 +59,17 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         with self._lock:
             asking = sorted((due_ms, name) for name, due_ms in self._asking.items() if due_ms <= now_ms)
             due = [self._jobs[name].row for _, name in asking[: limits.due]]
-            queue = self._heads({row.job.id for row in due}, limits.queue)
             keys = {key for row in due for key in rules.open_keys(row.job)}
             held: Counter[tuple[str, str]] = Counter()
-            projects = sorted({row.project for row in (*due, *queue)})
             rows = (self._jobs[name].row for name in self._alive)
             running = [(row, attempt) for row in rows if (attempt := row.job.live)]
             quotas = self._quotas()
             ids = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
             sites = tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in ids)
             holdings = _holdings(running) if quotas or rules.any_booked(sites) else ()
+            of_people = _person_holdings(running, rules.limited(quotas))
+            queue = self._heads({row.job.id for row in due}, limits.queue, rules.limited(quotas), of_people)
+            projects = sorted({row.project for row in (*due, *queue)})
             owners = self._owners(sorted({*projects, *(each.project for each in holdings)}))
             for _, attempt in running:
                 held[attempt.site, attempt.pool] += attempt.cards
@@ -93,6 +95,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 },
                 quotas=quotas,
                 holdings=holdings,
+                person_holdings=of_people,
                 institutions=owners,
                 lots={project: self.lots(project) for project in projects},
                 debts={
@@ -142,14 +145,22 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 self._settle(each)
             return Applied(len(fresh), tuple(each.job for each in stale))
 
-    def _heads(self, looked: Set[JobId], limit: int) -> list[JobRow]:
+    def _heads(
+        self, looked: Set[JobId], limit: int, limited: Iterable[ProjectId], holdings: Iterable[PersonHolding]
+    ) -> list[JobRow]:
         """Return the head of the queue, of every project its share, without those that are looked at."""
+        apart, held = frozenset(limited), rules.held_by_person(holdings)
         projects = sorted(self._waiting)[: rules.QUEUES_MAX]
         share = rules.queue_share(limit, len(projects))
-        shown: list[tuple[int, int, str]] = []
+        shown: list[Place] = []
         for project in projects:
-            unseen = (place for place in self._waiting[project] if place[2] not in looked)
-            shown += islice(unseen, share)
+            queues, part = [self._waiting[project]], share
+            if project in apart:
+                of_people = self._waiting_of[project]
+                people, part = rules.people_shown(share, project, sorted(of_people)[: rules.PEOPLE_MAX], held)
+                queues = [of_people[person] for person in people]
+            for queue in queues:
+                shown += islice((place for place in queue if place[2] not in looked), part)
         return [self._jobs[JobId(name)].row for _, _, name in sorted(shown)[:limit]]
 
     def _learn(self, runs: Mapping[tuple[str, str], Sequence[Run]], now_ms: int) -> None:
@@ -222,6 +233,18 @@ def _holdings(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[Holding, ...]:
     for row, attempt in running:
         held[row.project, attempt.site, attempt.pool] += attempt.cards
     return tuple(Holding(*name, cards) for name, cards in sorted(held.items()))
+
+
+def _person_holdings(
+    running: Iterable[tuple[JobRow, Attempt]], projects: Sequence[ProjectId]
+) -> tuple[PersonHolding, ...]:
+    """Return what each person of these projects holds of each pool, in the order of their names."""
+    limited = frozenset(projects)
+    held: Counter[tuple[ProjectId, str, str, str]] = Counter()
+    for row, attempt in running:
+        if row.project in limited:
+            held[row.project, row.job.by, attempt.site, attempt.pool] += attempt.cards
+    return tuple(PersonHolding(*name, cards) for name, cards in sorted(held.items()))
 
 
 def _may_give_way(running: Iterable[tuple[JobRow, Attempt]], most: int) -> tuple[JobRow, ...]:
