@@ -6,12 +6,12 @@ seen as the decision saw it.
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeVar
 
 from hutong.core.capacity.sites import Site
-from hutong.core.kernel.documents import decode, encode
+from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
     Beside,
@@ -20,7 +20,8 @@ from hutong.core.placement.request import (
     PoolView,
     Request,
     closing_of,
-    mean_green_ppm,
+    day_parts,
+    mean_over,
     view_pool,
 )
 
@@ -48,7 +49,8 @@ class Page:
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
-    kept for a job that waits.
+    kept for a job that waits. `tdp_w` is the nameplate power of each accelerator as it was known then: what
+    is put right in the catalogue later changes no receipt. Pages from before leave it to the catalogue.
     """
 
     at_ms: int
@@ -60,6 +62,7 @@ class Page:
     questions: tuple[Question, ...] = ()
     takes: tuple[tuple[int, int, int], ...] = ()
     kept: tuple[tuple[int, int, int, int], ...] = ()
+    tdp_w: tuple[tuple[str, int], ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -67,10 +70,12 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
     taken = [0] * len(page.free)
     for where, cards, _ in page.takes[:step]:
         taken[where] += cards
-    kept = _kept(page, step)
+    kept, tdp_w = _kept(page, step), dict(page.tdp_w)
+    parts = day_parts(page.at_ms, run_ms)
     found: list[PoolView] = []
     for place, site in enumerate(grounds.sites):
-        green_ppm = mean_green_ppm(site, page.at_ms, run_ms)
+        green_ppm = mean_over(site.supply.green_ppm, parts)
+        co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, parts)
         closing = closing_of(site, page.at_ms)
         for pool in site.pools:
             at = len(found)
@@ -85,6 +90,8 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     reachable=page.reachable[place],
                     trouble=page.trouble[place],
                     kept=kept.get(at),
+                    tdp_w=tdp_w.get(pool.accelerator),
+                    co2_mg_per_kwh=co2_mg_per_kwh,
                 )
             )
     return tuple(found)
