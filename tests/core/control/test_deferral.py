@@ -114,7 +114,7 @@ def clean_at(*hours: int, name: str = "one", grams: int = 100, green: int = 0, *
 def test_by_carbon_alone_a_job_waits_for_the_hour_with_the_least() -> None:
     found = decided(fresh(12, "cleanest"), clean_at(5, 9, grams=300))
     assert found.after.queued_ms == NOW + 5 * HOUR_MS
-    text = "waits for greener hours: 0 % green at one then, 0 % now, 50 % less CO2"
+    text = "waits for greener hours: 0 % green at one then, 0 % now, 50 % less CO2e"
     assert found.after.waiting_text == text
     found = decided(fresh(12, "cleanest"), clean_at(9), clean_at(5, grams=300, name="two"))
     assert found.after.queued_ms == NOW + 9 * HOUR_MS, "the least counts, wherever it is"
@@ -131,7 +131,7 @@ def test_a_clean_grid_does_not_make_up_for_a_card_that_takes_longer() -> None:
     assert decided(row, here, there).after.live is not None, "450 g x 1.58 is more than 600 g"
     found = decided(row, here, clean_at(5, grams=200, name="two", chip="Ascend910B"))
     assert found.after.queued_ms == NOW + 5 * HOUR_MS
-    assert found.after.waiting_text.endswith("at two then, 0 % now, 47 % less CO2")
+    assert found.after.waiting_text.endswith("at two then, 0 % now, 47 % less CO2e")
 
 
 def test_greener_can_mean_more_carbon_and_is_said() -> None:
@@ -143,7 +143,7 @@ def test_greener_can_mean_more_carbon_and_is_said() -> None:
     place = replace(dirty, supply=replace(dirty.supply, green_ppm=tuple(green)))
     shot = replace(scene((place,), [row]), due=(row,), queue=())
     (found,) = turn(shot, Rules(policies=policies)).jobs
-    assert found.after.waiting_text.endswith("100 % green at one then, 0 % now, 50 % more CO2")
+    assert found.after.waiting_text.endswith("100 % green at one then, 0 % now, 50 % more CO2e")
 
 
 def test_where_the_power_of_its_cards_is_unknown_no_hour_is_cleaner() -> None:
@@ -163,7 +163,7 @@ def test_no_job_waits_for_more_carbon(grams: list[int], hours: int, minutes: int
             for start_ms in (NOW, found.after.queued_ms)
         )
         assert then < now
-        assert found.after.waiting_text.endswith("less CO2")
+        assert found.after.waiting_text.endswith("less CO2e")
 
 
 @settings(max_examples=200, deadline=None)

@@ -78,7 +78,7 @@ def test_it_is_cards_times_power_times_pue_times_intensity() -> None:
     assert [row.parts[-1] for row in decision.rows] == [PPM * 2184 // 3360, PPM]
     assert [row.score_ppm for row in decision.rows] == [650_000, PPM]
     assert decision.chosen == 1
-    assert told(BOTH, H100, ASCEND) == ["2184 g CO2 an hour", "3360 g CO2 an hour"]
+    assert told(BOTH, H100, ASCEND) == ["2184 g CO2e an hour", "3360 g CO2e an hour"]
 
 
 def test_where_speeds_are_known_it_is_that_of_the_work() -> None:
@@ -88,14 +88,14 @@ def test_where_speeds_are_known_it_is_that_of_the_work() -> None:
     assert [row.parts[-1] for row in decision.rows] == [PPM, PPM * 420 // 546]
     assert decision.chosen == 0
     assert told(request, H100, ASCEND) == [
-        "3360 g CO2 an hour, 420 by work",
-        "2184 g CO2 an hour, 546 by work",
+        "3360 g CO2e an hour, 420 by work",
+        "2184 g CO2e an hour, 546 by work",
     ]
 
 
 def test_few_grams_have_a_tenth() -> None:
     core = replace(POOL, accelerator="CPU", tdp_w=10, pue_milli=1150, co2_mg_per_kwh=160_000)
-    assert told(replace(REQUEST, nodes=1, asks=(Ask("CPU", 8),)), core) == ["14.7 g CO2 an hour"]
+    assert told(replace(REQUEST, nodes=1, asks=(Ask("CPU", 8),)), core) == ["14.7 g CO2e an hour"]
 
 
 @given(

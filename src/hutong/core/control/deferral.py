@@ -32,7 +32,7 @@ LEAST_GAIN_PPM = 20_000
 class Later:
     """A start that suits a job better than now: when, at which centre, its green share then and now.
 
-    `co2_ppm` is how much less CO2 its work is expected to emit than now (negative: more), None where its
+    `co2_ppm` is how much less CO2e its work is expected to emit than now (negative: more), None where its
     policy does not weigh that, or nobody knows.
     """
 
@@ -49,7 +49,7 @@ class Later:
         said = f"waits for greener hours: {then} % green at {self.site} then, {now} % now"
         if self.co2_ppm is None:
             return said
-        return f"{said}, {abs(self.co2_ppm) // 10_000} % {'less' if self.co2_ppm >= 0 else 'more'} CO2"
+        return f"{said}, {abs(self.co2_ppm) // 10_000} % {'less' if self.co2_ppm >= 0 else 'more'} CO2e"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
 | speed | expected speed of all its cards here / the highest in a pool that is open to it |
-| carbon | the least CO2 of a unit of work in a pool that is open to it, busy or not / this pool's |
+| carbon | the least CO2e of a unit of work in a pool that is open to it, busy or not / this pool's |
 
 Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
-request brings along (`speeds`); without any, a card is as fast as another, and price and CO2 are those of an
-hour. CO2 is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean over
-the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
+request brings along (`speeds`); without any, a card is as fast as another, and price and CO2e are those of
+an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean
+over the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
 """
 
 from dataclasses import dataclass
@@ -184,7 +184,7 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
 
 
 def emission(card_mw: Ints, co2_mg_per_kwh: Ints, cards: Ints | int, card_ppm: Ints | None) -> Ints:
-    """Return the CO2 of an hour of so many cards, or of the work of a fastest card's hour; -1 for unknown.
+    """Return the CO2e of an hour of so many cards, or of the work of a fastest card's hour; -1 for unknown.
 
     In mg, but for the nodes: they are as many everywhere. By work the number of cards does not count either.
     10^5 cards a node of 2 kW at a PUE of 5 and 5000 g/kWh come to 5 x 10^18, here and in `carbon_ppm`.

@@ -81,11 +81,11 @@ def _speed(request: Request, pool: PoolView) -> str:
 
 
 def _carbon(request: Request, pool: PoolView, cards: int) -> str:
-    """Return the CO2 of an hour, and that of a fastest card's work of an hour where speeds are known."""
+    """Return the CO2e of an hour, and that of a fastest card's work of an hour where speeds are known."""
     if not pool.tdp_w:
         return f"the power of {pool.accelerator} is not known"
     of_card = pool.tdp_w * pool.pue_milli * pool.co2_mg_per_kwh  # nanograms an hour
-    hour = f"{_grams(cards * of_card)} g CO2 an hour"
+    hour = f"{_grams(cards * of_card)} g CO2e an hour"
     for each in request.speeds:
         if each.accelerator == pool.accelerator:
             return f"{hour}, {_grams(of_card * 1_000_000 // each.ppm)} by work"
