@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hutong.config import data_folder
+from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import Refused
 from hutong.server.policies import load_policies, load_rules
 
@@ -13,6 +14,9 @@ def test_the_four_objectives_of_a_job_file_ship() -> None:
     rules = load_rules(data_folder("policies"))
     assert set(rules.policies) == {"balanced", "cheapest", "greenest", "fastest"}
     assert rules.policy("greenest").green > rules.policy("greenest").price
+    weighed = {name: policy.carbon for name, policy in rules.policies.items()}
+    assert weighed["greenest"] > weighed["balanced"] > weighed["cheapest"] == weighed["fastest"] == 0
+    assert Rules().policies["balanced"] == rules.policy("balanced"), "the built-in one is the one that ships"
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.ahead import Hours
 from hutong.core.placement.columns import Backfill
-from hutong.core.placement.request import Policy, mean_green_ppm
+from hutong.core.placement.judge import judge, table_of
+from hutong.core.placement.request import Policy, Request, day_parts, mean_over, view_pool
+from hutong.core.work.spec import Ask
 from hutong.sim import fused, world
-from hutong.sim.chance import wrong_forecast
-from hutong.sim.city import City, city_of, footprint, green_by_hour, scores_of
+from hutong.sim.chance import wrong_carbon, wrong_forecast
+from hutong.sim.city import City, city_of, co2_by_hour, footprint, green_by_hour, scores_of
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
-from hutong.sim.world import World, mean_ahead, prepare
+from hutong.sim.world import Scores, World, mean_ahead, prepare
 
 GREENEST = Policy("greenest", fit=1, price=1, wait=1, distance=1, green=20)
 HOUR_S = 3600
@@ -71,8 +74,73 @@ def test_the_machine_loop_sees_the_same_hours() -> None:
 def test_what_a_policy_sees_of_the_hours_is_what_the_live_turn_sees(supply: list[int], run_s: int) -> None:
     where = city(supply)
     ahead = mean_ahead(green_by_hour(where), run_s)
-    live = [mean_green_ppm(where.pools[0][0], hour * HOUR_MS, run_s * 1000) for hour in range(24)]
+    live = [mean_over(supply, day_parts(hour * HOUR_MS, run_s * 1000)) for hour in range(24)]
     assert ahead[:, 0].tolist() == live
+
+
+MIXED = (("H100", 1200), ("Ascend910B", 1350), ("MLU370", 1150), ("X9", 1100))
+CLEAN = Policy("clean", fit=1, price=2, wait=1, distance=1, green=3, speed=2, carbon=7)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 5000), min_size=24, max_size=24), min_size=4, max_size=4),
+    st.integers(1, 90_000),
+    st.integers(1, 8),
+)
+def test_every_part_of_a_score_is_what_the_live_turn_would_say(
+    grams: list[list[int]], run_s: int, cards: int
+) -> None:
+    """The bases of the simulator are those of `judge` for the live request, hour by hour, to the bit."""
+    sites = [
+        replace(
+            each,
+            pools=(replace(each.pools[0], accelerator=chip, pue_milli=pue_milli),),
+            supply=replace(each.supply, grams_per_kwh=tuple(emits)),
+        )
+        for (chip, pue_milli), emits, (each, _) in zip(
+            MIXED, grams, city(*[[250_000 + 1000 * at] * 24 for at in range(4)]).pools, strict=True
+        )
+    ]
+    where = city_of(sites)
+    trace = make_trace("one", "a test", submit_s=[0], run_s=[run_s], cards_per_node=[cards])
+    found = prepare(
+        trace, where.cluster, Queueing.FIFO, Backfill.EASY, isolated=False, scores=scores_of(where, CLEAN)
+    )
+    views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in where.pools)
+    asks = tuple(Ask(chip, cards) for chip in sorted(chip for chip, _ in MIXED))
+    request = Request(1, asks, False, 0, 0, run_s * 1000, "batch", (), (), None)
+    hours = Hours([site for site, _ in where.pools])
+    for hour in range(24):
+        live = judge(request, CLEAN, table_of(views), hours.over(hour * HOUR_MS, run_s * 1000))
+        assert found.hourly[hour, 0].tolist() == live.base.tolist()
+
+
+def test_jobs_go_where_the_work_emits_least_and_a_wrong_forecast_errs_in_that_too() -> None:
+    two = [
+        replace(each, supply=replace(each.supply, grams_per_kwh=tuple(grams)))
+        for (each, _), grams in zip(
+            city([500_000] * 24, [500_000] * 24).pools, ([100] * 12 + [900] * 12, [500] * 24), strict=True
+        )
+    ]
+    where, trace = city_of(two), hourly_jobs(600)
+    policy = replace(GREENEST, carbon=10)
+    night = (np.arange(48) % 24 >= 12).astype(int)
+
+    def start(scores: Scores) -> World:
+        return prepare(trace, where.cluster, Queueing.FIFO, Backfill.EASY, isolated=False, scores=scores)
+
+    right = world.run(start(scores_of(where, policy)))
+    assert right.pool.tolist() == night.tolist()
+    assert fused.run(start(scores_of(where, policy))).digest == right.digest
+    names = [site.id for site, _ in where.pools]
+    seen = wrong_carbon(co2_by_hour(where), names, 900_000, seed=3)
+    assert seen.shape == (28 * 24, 2)
+    green = np.tile(green_by_hour(where), (28, 1))
+    wrong = world.run(start(scores_of(where, policy, green_ppm=green, co2_mg_per_kwh=seen)))
+    assert wrong.pool.tolist() != night.tolist()
+    emitted = [footprint(where, trace, each, 0).carbon_kg for each in (right, wrong)]
+    assert emitted[0] < emitted[1], "what is accounted is the true supply"
 
 
 def test_a_wrong_forecast_changes_where_jobs_go_and_never_what_is_accounted() -> None:

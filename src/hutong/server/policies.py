@@ -20,6 +20,7 @@ class _Weights(BaseModel):
     distance: int = Field(ge=0, le=1000)
     green: int = Field(ge=0, le=1000)
     speed: int = Field(default=0, ge=0, le=1000)
+    carbon: int = Field(default=0, ge=0, le=1000)
 
 
 class _Document(BaseModel):

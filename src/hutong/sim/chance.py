@@ -19,7 +19,7 @@ from hutong.sim.trace import Trace
 DAY_S = 86_400
 _FORECAST_DAYS = 28
 _FORECAST_MEMORY = 0.9
-_NODES, _SITES, _DAYS, _FORECAST, _PLACES = range(5)
+_NODES, _SITES, _DAYS, _FORECAST, _PLACES, _CARBON = range(6)
 
 
 def node_failures(nodes: Sequence[int], until_s: int, mtbf_s: int, mttr_s: int, seed: int) -> list[Outage]:
@@ -100,8 +100,17 @@ def wrong_forecast(green_ppm: Ints, sites: Sequence[str], error_ppm: int, seed: 
     of the share, and last for hours: those of neighbouring hours are correlated by 0.9. Pools of one site
     share them.
     """
-    true = np.tile(green_ppm, (_FORECAST_DAYS, 1))
-    seeds = {site: (seed, _FORECAST, place) for place, site in enumerate(dict.fromkeys(sites))}
+    return np.minimum(_disturbed(green_ppm, sites, error_ppm, (seed, _FORECAST)), PPM)
+
+
+def wrong_carbon(co2_mg_per_kwh: Ints, sites: Sequence[str], error_ppm: int, seed: int) -> Ints:
+    """Return the carbon intensity likewise; its errors are as large, and not those of the green share."""
+    return _disturbed(co2_mg_per_kwh, sites, error_ppm, (seed, _CARBON))
+
+
+def _disturbed(by_hour: Ints, sites: Sequence[str], error_ppm: int, seed: tuple[int, int]) -> Ints:
+    true = np.tile(by_hour, (_FORECAST_DAYS, 1))
+    seeds = {site: (*seed, place) for place, site in enumerate(dict.fromkeys(sites))}
     columns = [
         disturb(
             true[:, pool],
@@ -111,4 +120,4 @@ def wrong_forecast(green_ppm: Ints, sites: Sequence[str], error_ppm: int, seed: 
         )
         for pool, site in enumerate(sites)
     ]
-    return np.minimum(np.stack(columns, axis=1), PPM)
+    return np.stack(columns, axis=1)

@@ -5,13 +5,14 @@ trace; what differs between centres is price, distance, supply and how the nodes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Admission, Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
 from hutong.core.placement.request import Policy, Request, view_pool
@@ -62,20 +63,40 @@ def green_by_hour(city: City) -> Ints:
     return np.array([site.supply.green_ppm for site, _ in city.pools], np.int64).T
 
 
+def co2_by_hour(city: City) -> Ints:
+    """Return the carbon intensity of each pool's supply in mg/kWh: 24 hours, UTC, x pools."""
+    return np.array([site.supply.mg_per_kwh for site, _ in city.pools], np.int64).T
+
+
 def scores_of(
-    city: City, policy: Policy, latency_class: str = "batch", green_ppm: Ints | None = None
+    city: City,
+    policy: Policy,
+    latency_class: str = "batch",
+    green_ppm: Ints | None = None,
+    co2_mg_per_kwh: Ints | None = None,
 ) -> Scores:
     """Return what the policy says of each pool, hour by hour.
 
-    `green_ppm` is the green share that it sees, hours x pools; the true one if not given. The trace's clock
-    begins at midnight, UTC.
+    `green_ppm` and `co2_mg_per_kwh` are the green share and the carbon intensity that it sees, hours x pools;
+    the true ones if not given. The trace's clock begins at midnight, UTC.
     """
     views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
     asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
     request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
-    judged = judge(request, policy, table_of(views), np.zeros(len(views), np.int64))
-    seen = green_by_hour(city) if green_ppm is None else green_ppm
-    return Scores(judged.base, policy.fit, max(1, sum(weights_of(policy))), seen, policy.green)
+    table = table_of(views)
+    steady = replace(policy, green=0, carbon=0)  # what is due to these comes by the hour
+    green = green_by_hour(city) if green_ppm is None else green_ppm
+    co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
+    return Scores(
+        judge(request, steady, table, ahead_of(views)).base,
+        policy.fit,
+        max(1, sum(weights_of(policy))),
+        green,
+        policy.green,
+        np.tile(co2, (len(green) // len(co2), 1)),
+        table.card_mw,
+        policy.carbon,
+    )
 
 
 def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
@@ -86,8 +107,7 @@ def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
         here = held.pool == at
         cards, began_s = trace.cards[held.job[here]], held.start_s[here]
         ran_s = held.end_s[here] - began_s
-        tdp_w = ACCELERATORS[pool.accelerator].tdp_w if pool.accelerator in ACCELERATORS else 0
-        watts = cards * tdp_w * pool.pue_milli / 1000
+        watts = cards * tdp_w_of(pool.accelerator) * pool.pue_milli / 1000
         hours = seconds_by_hour(began_s + start_ms // 1000, ran_s)
         kwh = (watts @ hours) / 3.6e6
         cost += float((cards * ran_s).sum()) / 3600 * pool.price_micro_per_card_hour / 1e6

@@ -9,8 +9,8 @@ from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
 from hutong.sim import fused, world
-from hutong.sim.chance import resampled, wrong_forecast
-from hutong.sim.city import City, Footprint, city_of, footprint, green_by_hour, scores_of
+from hutong.sim.chance import resampled, wrong_carbon, wrong_forecast
+from hutong.sim.city import City, Footprint, city_of, co2_by_hour, footprint, green_by_hour, scores_of
 from hutong.sim.conditions import Conditions
 from hutong.sim.importers import read_vc_config
 from hutong.sim.measures import Measures, measure
@@ -105,7 +105,12 @@ def _scores(city: City | None, policy: Policy | None, error_ppm: int, seed: int)
     if not error_ppm:
         return scores_of(city, policy)
     sites = [site.id for site, _ in city.pools]
-    return scores_of(city, policy, green_ppm=wrong_forecast(green_by_hour(city), sites, error_ppm, seed))
+    return scores_of(
+        city,
+        policy,
+        green_ppm=wrong_forecast(green_by_hour(city), sites, error_ppm, seed),
+        co2_mg_per_kwh=wrong_carbon(co2_by_hour(city), sites, error_ppm, seed),
+    )
 
 
 def ground_of(trace_file: str, nodes: int, cards: int, *, isolated: bool) -> Ground:

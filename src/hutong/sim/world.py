@@ -18,6 +18,7 @@ from hutong.core.placement import kernel
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.core.placement.judge import carbon_ppm, emission, least_of
 from hutong.sim import faults
 from hutong.sim.faults import Absences, Outage
 from hutong.sim.predict import Predictor
@@ -113,7 +114,8 @@ class Scores:
 
     `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
     what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
-    run. Without rows nothing changes by the hour.
+    run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
+    not 0; `card_mw` is the power of a card of each pool at the meter.
     """
 
     base: Ints
@@ -121,6 +123,9 @@ class Scores:
     weights: int
     green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     green_weight: int = 0
+    co2_mg_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    card_mw: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    carbon_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -163,7 +168,7 @@ def prepare(
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
-    hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), len(kinds))
+    hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
     overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
@@ -184,24 +189,33 @@ def prepare(
     return World(trace, board, queueing, hourly)
 
 
-def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: int) -> Ints:
+def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Class]) -> Ints:
     """Return hours x classes x pools: the base of each class, by the hour.
 
     Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
     """
-    table = np.empty((len(scores.green_ppm), classes, len(scores.base)), np.int64)
-    for row in range(classes if len(table) else 0):
+    table = np.empty((len(scores.green_ppm), len(classes), len(scores.base)), np.int64)
+    for row, each in enumerate(classes if len(table) else ()):
         mean_s = int(seconds[class_of == row].mean())
         table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
+        if scores.carbon_weight:
+            table[:, row] += scores.carbon_weight * _carbon(scores, each.per_node, mean_s)
     return table
 
 
-def mean_ahead(green_ppm: Ints, length_s: int) -> Ints:
-    """Return each hour's mean share over so many seconds from its begin; after the last row the first."""
+def _carbon(scores: Scores, per_node: Ints, length_s: int) -> Ints:
+    """Return hours x pools: the part carbon of a class's jobs, as `judge` has it."""
+    by_hour = mean_ahead(scores.co2_mg_per_kwh, length_s)
+    co2 = emission(scores.card_mw, by_hour, int(per_node.max()), None)
+    return np.stack([carbon_ppm(row, least_of(row, per_node > 0)) for row in co2])
+
+
+def mean_ahead(by_hour: Ints, length_s: int) -> Ints:
+    """Return each hour's mean over so many seconds from its begin, by pool; after the last row the first."""
     whole, rest = divmod(max(1, length_s), _HOUR_S)
-    ahead = np.concatenate([green_ppm] * (1 + -(-(whole + 1) // len(green_ppm))))
+    ahead = np.concatenate([by_hour] * (1 + -(-(whole + 1) // len(by_hour))))
     sums = np.concatenate([np.zeros((1, ahead.shape[1]), np.int64), np.cumsum(ahead, axis=0)])
-    hours = np.arange(len(green_ppm))
+    hours = np.arange(len(by_hour))
     found: Ints = _HOUR_S * (sums[hours + whole] - sums[hours]) + rest * ahead[hours + whole]
     return found // max(1, length_s)
 

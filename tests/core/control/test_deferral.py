@@ -12,16 +12,17 @@ from hutong.core.capacity.sites import Maintenance, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.quantities import HOUR_MS
-from hutong.core.placement.request import Policy
+from hutong.core.placement.request import Policy, day_parts, mean_over
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
-from hutong.core.work.spec import Wish
+from hutong.core.work.spec import Ask, Resources, Wish
 from hutong.core.work.states import JobState
 
 HOUR = NOW // HOUR_MS % 24
 POLICIES = {
     "balanced": Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3),
     "fastest": Policy("fastest", fit=1, price=0, wait=3, distance=1, green=0),
+    "cleanest": Policy("cleanest", fit=1, price=1, wait=1, distance=1, green=0, carbon=3),
 }
 
 
@@ -99,6 +100,70 @@ def test_no_job_waits_for_a_place_that_will_be_closed() -> None:
         green_at(5), maintenance=(Maintenance(NOW + 5 * HOUR_MS, NOW + 7 * HOUR_MS, "cooling", False),)
     )
     assert decided(fresh(12), closed).after.live is not None
+
+
+def clean_at(*hours: int, name: str = "one", grams: int = 100, green: int = 0, **changes: object) -> Site:
+    """Return a site that emits so little at these hours from now, and 600 g/kWh otherwise."""
+    emits = [600] * 24
+    for hour in hours:
+        emits[(HOUR + hour) % 24] = grams
+    supply = Supply((green,) * 24, tuple(emits), "a test")
+    return replace(site(name, 64, **changes), supply=supply)  # type: ignore[arg-type]
+
+
+def test_by_carbon_alone_a_job_waits_for_the_hour_with_the_least() -> None:
+    found = decided(fresh(12, "cleanest"), clean_at(5, 9, grams=300))
+    assert found.after.queued_ms == NOW + 5 * HOUR_MS
+    text = "waits for greener hours: 0 % green at one then, 0 % now, 50 % less CO2e"
+    assert found.after.waiting_text == text
+    found = decided(fresh(12, "cleanest"), clean_at(9), clean_at(5, grams=300, name="two"))
+    assert found.after.queued_ms == NOW + 9 * HOUR_MS, "the least counts, wherever it is"
+    assert decided(fresh(12, "balanced"), clean_at(5)).after.live is not None, "its policy does not weigh it"
+    assert decided(fresh(12, "cleanest"), clean_at(0, 5)).after.live is not None, "it is as clean now"
+
+
+def test_a_clean_grid_does_not_make_up_for_a_card_that_takes_longer() -> None:
+    """By nameplate an Ascend 910B needs 3.2 times an H100's time at half its power: 1.6 times its energy."""
+    both = Resources((Ask("H100", 8), Ask("Ascend910B", 8)))
+    row = fresh(12, "cleanest")
+    row = replace(row, spec=replace(row.spec, resources=both))
+    here, there = clean_at(), clean_at(5, grams=450, name="two", chip="Ascend910B")
+    assert decided(row, here, there).after.live is not None, "450 g x 1.58 is more than 600 g"
+    found = decided(row, here, clean_at(5, grams=200, name="two", chip="Ascend910B"))
+    assert found.after.queued_ms == NOW + 5 * HOUR_MS
+    assert found.after.waiting_text.endswith("at two then, 0 % now, 47 % less CO2e")
+
+
+def test_greener_can_mean_more_carbon_and_is_said() -> None:
+    policies = {"balanced": Policy("balanced", fit=1, price=0, wait=0, distance=0, green=9, carbon=1)}
+    row = fresh(12)
+    dirty = clean_at(5, grams=900)
+    green = [0] * 24
+    green[(HOUR + 5) % 24] = 1_000_000
+    place = replace(dirty, supply=replace(dirty.supply, green_ppm=tuple(green)))
+    shot = replace(scene((place,), [row]), due=(row,), queue=())
+    (found,) = turn(shot, Rules(policies=policies)).jobs
+    assert found.after.waiting_text.endswith("100 % green at one then, 0 % now, 50 % more CO2e")
+
+
+def test_where_the_power_of_its_cards_is_unknown_no_hour_is_cleaner() -> None:
+    row = fresh(12, "cleanest")
+    row = replace(row, spec=replace(row.spec, resources=Resources((Ask("X9", 8),))))
+    assert decided(row, clean_at(5, chip="X9")).after.live is not None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 5000), min_size=24, max_size=24), st.integers(1, 48), st.integers(1, 600))
+def test_no_job_waits_for_more_carbon(grams: list[int], hours: int, minutes: int) -> None:
+    place = replace(site("one", 64), supply=Supply((0,) * 24, tuple(grams), "a test"))
+    found = decided(fresh(hours, "cleanest", minutes), place)
+    if found.after.live is None:
+        now, then = (
+            mean_over(place.supply.mg_per_kwh, day_parts(start_ms, minutes * 60_000))
+            for start_ms in (NOW, found.after.queued_ms)
+        )
+        assert then < now
+        assert found.after.waiting_text.endswith("less CO2e")
 
 
 @settings(max_examples=200, deadline=None)

@@ -82,6 +82,12 @@ def find_accelerator(name: str) -> Accelerator | None:
     return ACCELERATORS[model] if model else None
 
 
+def tdp_w_of(model: str) -> int:
+    """Return the nameplate power of a card of a model, 0 where the catalogue does not know it."""
+    card = ACCELERATORS.get(model)
+    return card.tdp_w if card else 0
+
+
 def model_of(name: str) -> str | None:
     """Return the catalogue's model for a name, or None if it is unknown."""
     return _NAMES.get(name.strip().casefold())

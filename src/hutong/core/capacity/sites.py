@@ -28,6 +28,11 @@ class Supply:
     source: str
     synthetic: bool = False
 
+    @property
+    def mg_per_kwh(self) -> tuple[int, ...]:
+        """The carbon intensity in mg: means over hours are not cut to whole grams."""
+        return tuple(1000 * grams for grams in self.grams_per_kwh)
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

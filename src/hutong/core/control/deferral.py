@@ -1,8 +1,10 @@
 """Deferrable jobs: whether a later hour suits a job better than now, by the weights of its own policy.
 
-Every hour until the job must start is judged as if it were now: the same pools, the green share that
-their supply is expected to have over the job's run, and a price for each hour of waiting. Supply is told by
-the hour of the day, so a day ahead is all that there is to look at.
+Every hour until the job must start is judged as if it were now: the same pools, the green share and the
+carbon that their supply is expected to have over the job's run, and a price for each hour of waiting. Supply
+is told by the hour of the day, so a day ahead is all that there is to look at. The part carbon compares pools
+with the least of one moment; here that is the least of all these hours, or one site alone would be as clean
+at any of them.
 """
 
 from collections.abc import Sequence
@@ -11,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.ahead import Hours
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.judge import Refusal, judge, table_of, weights_of
+from hutong.core.placement.columns import PPM
+from hutong.core.placement.judge import Judged, Refusal, base_against, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, views_of
-from hutong.core.placement.request import HORIZON_MS, Policy, Request, mean_green_ppm
+from hutong.core.placement.request import HORIZON_MS, Policy, Request
 from hutong.core.work.spec import JobSpec
 
 HOUR_PRICE_PPM = 2_000
@@ -26,18 +30,35 @@ LEAST_GAIN_PPM = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A start that suits a job better than now: when, at which centre, and its green share then and now."""
+    """A start that suits a job better than now: when, at which centre, its green share then and now.
+
+    `co2_ppm` is how much less CO2e its work is expected to emit than now (negative: more), None where its
+    policy does not weigh that, or nobody knows.
+    """
 
     start_ms: int
     site: str
     green_ppm: int
     green_now_ppm: int
+    co2_ppm: int | None = None
 
     @property
     def text(self) -> str:
         """Say so in a sentence."""
         then, now = self.green_ppm // 10_000, self.green_now_ppm // 10_000
-        return f"waits for greener hours: {then} % green at {self.site} then, {now} % now"
+        said = f"waits for greener hours: {then} % green at {self.site} then, {now} % now"
+        if self.co2_ppm is None:
+            return said
+        return f"{said}, {abs(self.co2_ppm) // 10_000} % {'less' if self.co2_ppm >= 0 else 'more'} CO2e"
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """The pools as judged for a start at that time, and which of them may take the job then."""
+
+    start_ms: int
+    judged: Judged
+    able: Ints
 
 
 class Outlook:
@@ -47,55 +68,59 @@ class Outlook:
         self._now_ms = page.at_ms
         self._views = views_of(grounds, page, 0, HOUR_MS)
         self._table = table_of(self._views)
-        self._sites = grounds.sites
-        self._green: dict[tuple[int, int], Ints] = {}
+        self._hours = Hours(grounds.sites)
 
     def best_start(self, request: Request, policy: Policy, expected_ms: int, latest_ms: int) -> Later | None:
         """Return when a job had better start, up to `latest_ms`, or None if that is now.
 
         `expected_ms` is how long it is expected to run. A pool that is out of reach now is left aside.
         """
-        best: tuple[int, int, int] | None = None
-        now = self._at(request, policy, expected_ms, self._now_ms)
-        if now is None:
+        first = self._at(request, policy, expected_ms, self._now_ms)
+        if first is None:
             return None
-        for start_ms in self._starts(latest_ms):
-            then = self._at(request, policy, expected_ms, start_ms)
-            if then is None:
-                continue
-            score = then[0] - HOUR_PRICE_PPM * (start_ms - self._now_ms) // HOUR_MS
+        later = (self._at(request, policy, expected_ms, start_ms) for start_ms in self._starts(latest_ms))
+        hours = [first, *(each for each in later if each is not None)]
+        least = min((each.judged.co2_least for each in hours if each.judged.co2_least >= 0), default=-1)
+        now = _best(first, policy, least)
+        best: tuple[int, int, _Hour] | None = None
+        for hour in hours[1:]:
+            found, pool = _best(hour, policy, least)
+            score = found - HOUR_PRICE_PPM * (hour.start_ms - self._now_ms) // HOUR_MS
             if score >= now[0] + LEAST_GAIN_PPM and (best is None or score > best[0]):
-                best = (score, start_ms, then[1])
+                best = (score, pool, hour)
         if best is None:
             return None
-        _, start_ms, pool = best
-        then_ppm = int(self._green_at(start_ms, expected_ms)[pool])
-        now_ppm = int(self._green_at(self._now_ms, expected_ms)[now[1]])
-        return Later(start_ms, self._views[pool].site, then_ppm, now_ppm)
+        _, pool, hour = best
+        return Later(
+            hour.start_ms,
+            self._views[pool].site,
+            int(self._hours.over(hour.start_ms, expected_ms).green_ppm[pool]),
+            int(self._hours.over(self._now_ms, expected_ms).green_ppm[now[1]]),
+            _saved_ppm(int(hour.judged.co2[pool]), int(first.judged.co2[now[1]])) if policy.carbon else None,
+        )
 
     def _starts(self, latest_ms: int) -> Sequence[int]:
         first = (self._now_ms // HOUR_MS + 1) * HOUR_MS
         return range(first, min(latest_ms, self._now_ms + HORIZON_MS) + 1, HOUR_MS)
 
-    def _at(
-        self, request: Request, policy: Policy, expected_ms: int, start_ms: int
-    ) -> tuple[int, int] | None:
-        """Return score and pool of the best pool for a start then, free cards left aside."""
+    def _at(self, request: Request, policy: Policy, expected_ms: int, start_ms: int) -> _Hour | None:
+        """Return the pools as judged for a start then, free cards left aside; None if none may take it."""
         request = replace(request, run_ms=request.run_ms + start_ms - self._now_ms)
-        judged = judge(request, policy, self._table, self._green_at(start_ms, expected_ms))
+        judged = judge(request, policy, self._table, self._hours.over(start_ms, expected_ms))
         able = np.flatnonzero(judged.refusal == Refusal.NONE)
-        if not len(able):
-            return None
-        pool = int(able[int(np.argmax(judged.base[able]))])
-        return int(judged.base[pool]) // max(1, sum(weights_of(policy))), pool
+        return _Hour(start_ms, judged, able) if len(able) else None
 
-    def _green_at(self, start_ms: int, run_ms: int) -> Ints:
-        found = self._green.get((start_ms, run_ms))
-        if found is None:
-            by_site = [mean_green_ppm(site, start_ms, run_ms) for site in self._sites]
-            found = np.repeat(np.array(by_site, np.int64), [len(site.pools) for site in self._sites])
-            self._green[start_ms, run_ms] = found
-        return found
+
+def _best(hour: _Hour, policy: Policy, least: int) -> tuple[int, int]:
+    """Return score and pool of the best pool of an hour, by the least emission of all hours."""
+    base = base_against(hour.judged, policy, least)
+    pool = int(hour.able[int(np.argmax(base[hour.able]))])
+    return int(base[pool]) // max(1, sum(weights_of(policy))), pool
+
+
+def _saved_ppm(then: int, now: int) -> int | None:
+    """Return how much less an emission is than another, None where one is unknown or nothing is emitted."""
+    return PPM - PPM * then // now if then >= 0 and now > 0 else None
 
 
 def latest_ms(spec: JobSpec, submitted_ms: int) -> int:

@@ -6,6 +6,7 @@ from functools import cached_property
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
+from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.rules import Rules
@@ -62,6 +63,7 @@ class Desk:
                 state = status.pool(pool.id) if status else None
                 free.append(cards_free(pool, self.cards_used(site.id, pool.id), state))
                 wait_s.append(state.wait_s if state else 0)
+        chips = sorted({pool.accelerator for site in sites for pool in site.pools})
         known = [statuses.get(site.id) for site in sites]
         return Page(
             at_ms=self.now_ms,
@@ -71,6 +73,7 @@ class Desk:
             free=tuple(free),
             wait_s=tuple(wait_s),
             offers=tuple(status.offers if status else None for status in known),
+            tdp_w=tuple((chip, tdp_w_of(chip)) for chip in chips),
         )
 
     @property

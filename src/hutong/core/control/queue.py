@@ -11,9 +11,10 @@ from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.kernel.ids import ProjectId
-from hutong.core.kernel.quantities import HOUR_MS, hour_slices
+from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
+from hutong.core.placement.ahead import Hours
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked, Class, Shelves, make_board
 from hutong.core.placement.bookings import count_booked, withheld
@@ -21,7 +22,7 @@ from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import HORIZON_MS, Beside, Kept, PoolView, is_booked, request_of
+from hutong.core.placement.request import Beside, Kept, PoolView, is_booked, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -55,13 +56,12 @@ class Queue:
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
         self.judged: list[Judged] = []
-        self._grounds = grounds
+        self._hours = Hours(grounds.sites)
         self._table = table_of(self.views)
         self._by_name = np.array(
             sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
             np.int64,
         )
-        self._green: dict[int, Ints] = {}
         self._reasons: dict[tuple[int, str], tuple[str, str]] = {}
         self._bars: Ints | None = None
         self._quota_reasons: dict[int, tuple[str, str]] = {}
@@ -90,24 +90,10 @@ class Queue:
                 at = by_spec[id(spec), avoid, runs] = known.setdefault(question, len(known))
                 if at == len(self.questions):
                     self.questions.append(question)
-                    green = self._green_ppm(request.run_ms)
-                    self.judged.append(judge(request, question.policy, self._table, green))
+                    ahead = self._hours.over(self.page.at_ms, request.run_ms)
+                    self.judged.append(judge(request, question.policy, self._table, ahead))
             asked.append(at)
         return asked
-
-    def _green_ppm(self, run_ms: int) -> Ints:
-        """Return the mean green share of every pool over a run; `request.mean_green_ppm` of all at once."""
-        found = self._green.get(run_ms)
-        if found is None:
-            end_ms = self.page.at_ms + max(1, min(run_ms, HORIZON_MS))
-            weights = np.zeros(24, np.int64)
-            for hour, part_ms in hour_slices(self.page.at_ms, end_ms):
-                weights[hour // HOUR_MS % 24] += part_ms
-            by_site = [np.array(site.supply.green_ppm, np.int64) @ weights for site in self._grounds.sites]
-            pools = [len(site.pools) for site in self._grounds.sites]
-            found = np.repeat(np.array(by_site, np.int64), pools) // (end_ms - self.page.at_ms)
-            self._green[run_ms] = found
-        return found
 
     def _arrange(self, desk: Desk) -> c.Arrays:
         classes, class_of = self._classes()

@@ -1,6 +1,5 @@
 """On what terms a job is placed: the attempt, its cost, and what a project is told that cannot pay."""
 
-from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.kernel.money import MICRO, format_micro
 from hutong.core.ledger.rating import rate_cards
 from hutong.core.placement.request import PoolView
@@ -23,7 +22,7 @@ def plan_attempt(
         cards=cards,
         price_micro_per_card_hour=view.price_micro_per_card_hour,
         pue_milli=view.pue_milli,
-        tdp_w=ACCELERATORS[view.accelerator].tdp_w if view.accelerator in ACCELERATORS else 0,
+        tdp_w=view.tdp_w,
         placed_ms=now_ms,
         run_ms=spec.max_duration_s * 1000,
         preemptible=spec.preemptible,

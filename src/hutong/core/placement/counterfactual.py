@@ -7,7 +7,6 @@ kept or booked for others then is left aside, for at another time it would have 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.decide import decide
 from hutong.core.placement.page import Grounds, Page, Question
@@ -71,8 +70,7 @@ def _decide(ticket: Ticket, page: Page, grounds: Grounds, question: Question) ->
 
 
 def _chosen(at_ms: int, policy: str, pool: PoolView, cards: int) -> Instead:
-    card = ACCELERATORS.get(pool.accelerator)
     return Instead(
         at_ms, policy, f"{pool.site}/{pool.pool}", pool.accelerator, cards, pool.price_micro_per_card_hour,
-        pool.pue_milli, card.tdp_w if card else 0, "",
+        pool.pue_milli, pool.tdp_w, "",
     )  # fmt: skip

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.columns import PPM
-from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.request import Policy, PoolView, Request, is_booked
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
@@ -22,7 +23,7 @@ NEVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pool as judged: `parts` in the order of PARTS, `speed` only if it counts; `score_ppm` the mean."""
+    """One pool as judged: `parts` in the order of PARTS, late ones only if they count."""
 
     site: str
     pool: str
@@ -75,7 +76,7 @@ class Decision:
 def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Decision:
     """Judge every pool and choose the eligible one with the best score; ties go to the smaller name."""
     table = table_of(pools)
-    found = judge(request, policy, table, np.array([pool.green_ppm for pool in pools], np.int64))
+    found = judge(request, policy, table, ahead_of(pools))
     need = found.asked * request.nodes
     kept = (request.run_ms > table.kept_in_ms) & (need > table.spare)
     taken = np.where(need > table.free, Refusal.BUSY, np.where(kept, Refusal.KEPT, Refusal.NONE))
@@ -86,9 +87,10 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     eligible = refusal == Refusal.NONE
     fit = np.where(eligible, PPM * need // np.maximum(table.free, 1), 0)
     weights = weights_of(policy)
+    told = _told(policy)
     score = (found.base + policy.fit * fit) // max(1, sum(weights))
     rows = tuple(
-        _row(request, pools[i], found, i, Refusal(refusal[i]), int(fit[i]), int(score[i]), policy.speed)
+        _row(request, pools[i], found, i, Refusal(refusal[i]), int(fit[i]), int(score[i]), told)
         for i in range(len(pools))
     )
     best = min(
@@ -107,17 +109,22 @@ def _row(
     refusal: Refusal,
     fit: int,
     score: int,
-    policy_speed: int,
+    told: int,
 ) -> Row:
     cards = int(found.asked[at]) * request.nodes if refusal is not Refusal.OTHER_CHIP else 0
     if refusal is not Refusal.NONE:
         why = explain(request, pool, int(found.asked[at]), refusal)
         return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=False, why_not=why)
-    parts = (fit, *map(int, found.parts[:, at]))
-    if not policy_speed:  # a part without weight is not told: receipts from before it keep their bits
-        parts = parts[:-1]
+    parts = (fit, *map(int, found.parts[:, at]))[:told]
     score_ppm = score + int(found.penalty[at])
     return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=True, parts=parts, score_ppm=score_ppm)
+
+
+def _told(policy: Policy) -> int:
+    """Return how many parts a row tells: `speed` and `carbon` came later, and without weight are left out at
+    the end, so that receipts from before them keep their bits.
+    """
+    return len(PARTS) if policy.carbon else len(PARTS) - 1 if policy.speed else len(PARTS) - 2
 
 
 def refuse(request: Request, pool: PoolView, policy: Policy) -> WhyNot | None:

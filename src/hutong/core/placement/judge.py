@@ -8,9 +8,12 @@
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
 | speed | expected speed of all its cards here / the highest in a pool that is open to it |
+| carbon | the least CO2e of a unit of work in a pool that is open to it, busy or not / this pool's |
 
 Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
-request brings along (`speeds`); without any, a card is as fast as another, and price is that of an hour.
+request brings along (`speeds`); without any, a card is as fast as another, and price and CO2e are those of
+an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean
+over the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
 """
 
 from dataclasses import dataclass, replace
@@ -21,11 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.capacity.sites import Admission
+from hutong.core.placement.ahead import Ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
 from hutong.core.placement.request import Policy, PoolView, Request
 
-PARTS = ("fit", "price", "wait", "distance", "green", "speed")
+PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon")
 PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
 _ORDERED_MAX = 64
 _WAIT_SCALE_S = 60
@@ -65,9 +69,10 @@ LASTING = Refusal.NO_DATA
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The pools of one moment as parallel arrays, in the order of the views.
+    """The pools of one moment as parallel arrays, in the order of the views; `chips` numbers the models.
 
-    `chips` numbers the models; `offers` are those of each view, or nothing where none has said.
+    `card_mw` is the power of a card at the meter, TDP x PUE, in milliwatts; 0 where nobody knows it. `offers`
+    are those of each view, or nothing where none has said.
     """
 
     sites: tuple[str, ...]
@@ -86,6 +91,7 @@ class Table:
     closes_in_ms: Ints
     kept_in_ms: Ints
     spare: Ints
+    card_mw: Ints
     offers: tuple[tuple[str, ...] | None, ...] = ()
 
 
@@ -95,7 +101,7 @@ class Judged:
 
     `refusal` holds all but `BUSY` and those after it; `per_node` is 0 where a lasting reason stands, `asked`
     the cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum,
-    less the penalty times the sum of the weights.
+    less the penalty times the sum of the weights. `co2` is what the part carbon compares, see `emission`.
     """
 
     refusal: Ints
@@ -104,6 +110,8 @@ class Judged:
     parts: Ints
     penalty: Ints
     base: Ints
+    co2: Ints
+    co2_least: int
 
 
 def table_of(views: tuple[PoolView, ...]) -> Table:
@@ -119,12 +127,12 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
                 NEVER if view.kept is None else view.kept.in_ms,
-                0 if view.kept is None else view.kept.spare,
+                0 if view.kept is None else view.kept.spare, view.tdp_w * view.pue_milli,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 14)  # fmt: skip
+    ).reshape(len(views), 15)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
     table = Table(names, columns[0], chips, *columns[1:])
@@ -144,26 +152,31 @@ def expected_wait_s(view: PoolView) -> int:
 
 def weights_of(policy: Policy) -> tuple[int, ...]:
     """Return the weights in the order of PARTS."""
-    return (policy.fit, policy.price, policy.wait, policy.distance, policy.green, policy.speed)
+    near = (policy.fit, policy.price, policy.wait, policy.distance)
+    return (*near, policy.green, policy.speed, policy.carbon)
 
 
-def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Judged:
-    """Judge every pool, free cards left aside. `green_ppm` is each pool's mean over the expected run."""
+def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judged:
+    """Judge every pool, free cards left aside. `ahead` is each pool's supply over the expected run."""
     asked, refusal = refuse(request, table)
     able = (refusal == Refusal.NONE) | (refusal > LASTING)
     is_open = (refusal == Refusal.NONE) | (refusal == Refusal.QUOTA)  # a pass learns of quotas later
-    power = asked * _card_ppm(request, table)
+    card_ppm = _card_ppm(request, table)
+    power = asked * card_ppm
     cost = asked * request.nodes * table.price_micro
     if request.speeds:
         cost = PPM * cost // np.maximum(power, 1)
+    co2 = emission(table.card_mw, ahead.co2_mg_per_kwh, asked, card_ppm if request.speeds else None)
+    co2_least = least_of(co2, is_open)
     half_km = _HALF_KM.get(request.latency_class)
     parts = np.stack(
         [
             _price(cost, is_open),
             PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + table.wait_s),
             PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
-            green_ppm,
+            ahead.green_ppm,
             _speed(power, is_open),
+            carbon_ppm(co2, co2_least),
         ]
     )
     weights = np.array(weights_of(policy)[1:], np.int64)
@@ -172,7 +185,35 @@ def judge(request: Request, policy: Policy, table: Table, green_ppm: Ints) -> Ju
         penalty = penalty + _ORDERED_MAX * _named(request.avoid, table)
     penalty = penalty * PENALTY
     base = weights @ parts - penalty * max(1, sum(weights_of(policy)))
-    return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base)
+    return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base, co2, co2_least)
+
+
+def emission(card_mw: Ints, co2_mg_per_kwh: Ints, cards: Ints | int, card_ppm: Ints | None) -> Ints:
+    """Return the CO2e of an hour of so many cards, or of the work of a fastest card's hour; -1 for unknown.
+
+    In mg, but for the nodes: they are as many everywhere. By work the number of cards does not count either.
+    10^5 cards a node of 2 kW at a PUE of 5 and 5000 g/kWh come to 5 x 10^18, here and in `carbon_ppm`.
+    """
+    of_card = card_mw * co2_mg_per_kwh  # mW x mg/kWh: 10^-6 mg/h
+    found = cards * of_card // PPM if card_ppm is None else of_card // card_ppm
+    return np.where(card_mw > 0, found, -1)
+
+
+def least_of(co2: Ints, is_open: Mask) -> int:
+    """Return the least that is known of pools that are open, -1 where nothing is."""
+    known = co2[is_open & (co2 >= 0)]
+    return int(known.min()) if len(known) else -1
+
+
+def carbon_ppm(co2: Ints, least: int) -> Ints:
+    """Return the least emission by each pool's, at most 10^6; 0 where it is unknown."""
+    return np.where(co2 > least, PPM * max(0, least) // np.maximum(co2, 1), PPM) * (co2 >= 0)
+
+
+def base_against(judged: Judged, policy: Policy, least: int) -> Ints:
+    """Return `base` with another least in the part carbon, as where several hours are compared."""
+    found: Ints = judged.base + policy.carbon * (carbon_ppm(judged.co2, least) - judged.parts[-1])
+    return found
 
 
 def refuse(request: Request, table: Table) -> tuple[Ints, Ints]:

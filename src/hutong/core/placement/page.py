@@ -20,7 +20,8 @@ from hutong.core.placement.request import (
     PoolView,
     Request,
     closing_of,
-    mean_green_ppm,
+    day_parts,
+    mean_over,
     view_pool,
 )
 
@@ -48,7 +49,9 @@ class Page:
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
-    kept for a job that waits. `offers` is left out where no question asks for data.
+    kept for a job that waits. `offers` is left out where no question asks for data. `tdp_w` is the nameplate
+    power of each accelerator as it was known then: what is put right in the catalogue later changes no
+    receipt. Pages from before leave it to the catalogue.
     """
 
     at_ms: int
@@ -61,6 +64,7 @@ class Page:
     takes: tuple[tuple[int, int, int], ...] = ()
     kept: tuple[tuple[int, int, int, int], ...] = ()
     offers: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=LATE)
+    tdp_w: tuple[tuple[str, int], ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -68,10 +72,12 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
     taken = [0] * len(page.free)
     for where, cards, _ in page.takes[:step]:
         taken[where] += cards
-    kept = _kept(page, step)
+    kept, tdp_w = _kept(page, step), dict(page.tdp_w)
+    parts = day_parts(page.at_ms, run_ms)
     found: list[PoolView] = []
     for place, site in enumerate(grounds.sites):
-        green_ppm = mean_green_ppm(site, page.at_ms, run_ms)
+        green_ppm = mean_over(site.supply.green_ppm, parts)
+        co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, parts)
         closing = closing_of(site, page.at_ms)
         for pool in site.pools:
             at = len(found)
@@ -87,6 +93,8 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     trouble=page.trouble[place],
                     kept=kept.get(at),
                     offers=page.offers[place] if page.offers else None,
+                    tdp_w=tdp_w.get(pool.accelerator),
+                    co2_mg_per_kwh=co2_mg_per_kwh,
                 )
             )
     return tuple(found)

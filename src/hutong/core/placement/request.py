@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hutong.core.book.runs import Runs
+from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
@@ -24,6 +25,7 @@ class Policy:
     distance: int
     green: int
     speed: int = field(default=0, metadata=LATE)
+    carbon: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Beside:
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
+    So is `co2_mg_per_kwh`, location-based; `tdp_w` is the nameplate power of a card, 0 where it is unknown.
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said.
@@ -116,6 +119,8 @@ class PoolView:
     kept: Kept | None = field(default=None, metadata=LATE)
     booked: tuple[Beside, ...] = field(default=(), metadata=LATE)
     offers: tuple[str, ...] | None = field(default=None, metadata=LATE)
+    tdp_w: int = field(default=0, metadata=LATE)
+    co2_mg_per_kwh: int = field(default=0, metadata=LATE)
 
 
 def is_booked(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -154,14 +159,17 @@ def request_of(
     )
 
 
-def mean_green_ppm(site: Site, start_ms: int, run_ms: int) -> int:
-    """Return the time-weighted mean green share of a site over a run, looking at most a day ahead."""
-    end_ms = start_ms + max(1, min(run_ms, HORIZON_MS))
-    weighted = sum(
-        part_ms * site.supply.green_ppm[hour // HOUR_MS % 24]
-        for hour, part_ms in hour_slices(start_ms, end_ms)
-    )
-    return weighted // (end_ms - start_ms)
+def day_parts(start_ms: int, run_ms: int) -> tuple[int, ...]:
+    """Return the ms of a run in each of the 24 hours of the day (UTC), looking at most a day ahead."""
+    parts = [0] * 24
+    for hour, part_ms in hour_slices(start_ms, start_ms + max(1, min(run_ms, HORIZON_MS))):
+        parts[hour // HOUR_MS % 24] += part_ms
+    return tuple(parts)
+
+
+def mean_over(by_hour: Sequence[int], parts: Sequence[int]) -> int:
+    """Return the mean of what is told by the hour of the day, by the time in each hour."""
+    return sum(each * part for each, part in zip(by_hour, parts, strict=True)) // sum(parts)
 
 
 def closing_of(site: Site, now_ms: int) -> Closing | None:
@@ -190,8 +198,10 @@ def view_pool(
     trouble: str = "",
     kept: Kept | None = None,
     offers: tuple[str, ...] | None = None,
+    tdp_w: int | None = None,
+    co2_mg_per_kwh: int = 0,
 ) -> PoolView:
-    """Return a pool as it stands now."""
+    """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
         site=site.id,
         pool=pool.id,
@@ -212,4 +222,6 @@ def view_pool(
         trouble=trouble,
         kept=kept,
         offers=offers,
+        tdp_w=tdp_w_of(pool.accelerator) if tdp_w is None else tdp_w,
+        co2_mg_per_kwh=co2_mg_per_kwh,
     )

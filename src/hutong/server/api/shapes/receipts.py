@@ -80,6 +80,24 @@ def _speed(request: Request, pool: PoolView) -> str:
     return "the only chip it asks for" if len(request.asks) < 2 else "no figure to compare"
 
 
+def _carbon(request: Request, pool: PoolView, cards: int) -> str:
+    """Return the CO2e of an hour, and that of a fastest card's work of an hour where speeds are known."""
+    if not pool.tdp_w:
+        return f"the power of {pool.accelerator} is not known"
+    of_card = pool.tdp_w * pool.pue_milli * pool.co2_mg_per_kwh  # nanograms an hour
+    hour = f"{_grams(cards * of_card)} g CO2e an hour"
+    for each in request.speeds:
+        if each.accelerator == pool.accelerator:
+            return f"{hour}, {_grams(of_card * 1_000_000 // each.ppm)} by work"
+    return hour
+
+
+def _grams(nanograms: int) -> str:
+    """Return grams, with a tenth where they are few."""
+    grams = nanograms / 10**9
+    return f"{grams:.0f}" if grams >= 100 else f"{grams:.1f}"
+
+
 def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[w.Part, ...]:
     if not row.parts:
         return ()
@@ -92,6 +110,7 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
         "distance": f"{pool.distance_km} km",
         "green": f"{percent(pool.green_ppm)} % green supply",
         "speed": _speed(request, pool),
+        "carbon": _carbon(request, pool, cards),
     }
     known = len(row.parts)
     named = zip(PARTS[:known], row.parts, weights_of(policy)[:known], strict=True)
