@@ -249,6 +249,7 @@ def test_a_snapshot_has_what_each_project_holds_where_cards_are_booked(store: St
     assert store.snapshot(0, Limits()).holdings == ()
     booking = Booking("b1", PoolId("h100"), 8, 1000, 2000, "project/physics", "an exam")
     store.put(Record("site", EAST, asdict(replace(site, bookings=(booking,)))))
+    assert store.snapshot(2000, Limits()).holdings == (), "it is over"
     shot = store.snapshot(0, Limits())
     assert shot.sites[0].bookings == (booking,)
     (use,) = shot.use

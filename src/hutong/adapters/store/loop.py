@@ -118,7 +118,7 @@ class Loop:
         with self._db.read() as connection:
             quotas = read_quotas(connection)
             sites = tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars())
-            held = read_holdings(connection) if quotas or rules.any_booked(sites) else ()
+            held = read_holdings(connection) if quotas or rules.any_booked(sites, now_ms) else ()
             of_people = read_person_holdings(connection, rules.limited(quotas))
             due = read_due(connection, now_ms, limits)
             queue = read_queue(self._db, connection, limits, due, rules.limited(quotas), of_people)

@@ -46,9 +46,9 @@ WAY_MAX = 16
 PROJECT = "project"
 
 
-def any_booked(sites: Iterable[Site]) -> bool:
-    """True if somebody has booked cards anywhere, now or in the past."""
-    return any(site.bookings for site in sites)
+def any_booked(sites: Iterable[Site], now_ms: int) -> bool:
+    """True if somebody has booked cards anywhere, now or for later."""
+    return any(each.until_ms > now_ms for site in sites for each in site.bookings)
 
 
 def page(limit: int) -> int:

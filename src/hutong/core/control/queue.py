@@ -307,14 +307,19 @@ class Queue:
         return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms)
 
     def _booked_before(self, job: int, pool: int) -> tuple[tuple[int, int, int, int], ...]:
-        """Return what bookings left a job of all pools before it was placed in this one."""
+        """Return what bookings left a job of the pools that they kept it from, before it was placed here."""
         arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
         until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
         count_booked(arrays, pool, account, at_ms, until_ms, -cards)
+        judged, nodes = (
+            self.judged[self.question_of[job]],
+            self.questions[self.question_of[job]].request.nodes,
+        )
         found = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
-            for at in range(len(self.views))
+            for at in np.flatnonzero(self._arrays.pools[:, c.AFTER_BOOKING]).tolist()
             for each in self._beside(job, at)
+            if each.from_ms < until_ms and int(judged.asked[at]) * nodes > each.spare
         )
         count_booked(arrays, pool, account, at_ms, until_ms, cards)
         return found

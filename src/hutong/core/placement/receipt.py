@@ -25,7 +25,7 @@ class Ticket:
     """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds.
 
     `barred` are the accelerators that the quotas of its accounts left it none of at that step; `booked` are
-    (pool, from_ms, until_ms, spare): what bookings left it of pools where there are any.
+    (pool, from_ms, until_ms, spare): what bookings left it of pools from which they kept it.
     """
 
     version: int

@@ -66,7 +66,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             quotas = self._quotas()
             ids = sorted(id_ for kind, id_ in self._documents if kind == rules.SITE)
             sites = tuple(decode_site(self._documents[rules.SITE, id_].text) for id_ in ids)
-            holdings = _holdings(running) if quotas or rules.any_booked(sites) else ()
+            holdings = _holdings(running) if quotas or rules.any_booked(sites, now_ms) else ()
             of_people = _person_holdings(running, rules.limited(quotas))
             queue = self._heads({row.job.id for row in due}, limits.queue, rules.limited(quotas), of_people)
             projects = sorted({row.project for row in (*due, *queue)})

@@ -11,7 +11,7 @@ from hutong.server.api.shapes.times import read_time
 from hutong.wire import sites as w
 from hutong.wire.base import rfc3339
 
-AT_MOST = 200
+AT_MOST = 100
 LONGEST_MS = 366 * DAY_MS
 
 
