@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.control.test_queue import MIN, NOW, placed, receipts, scene, site, waiting, why
 
+from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.snapshot import Holding, JobRow, Outcome, PoolUse, Running, Snapshot
 from hutong.core.capacity.sites import Booking, Site
 from hutong.core.control.bookings import holders_of
@@ -15,7 +16,7 @@ from hutong.core.control.forecast import plan
 from hutong.core.control.preview import preview
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
-from hutong.core.kernel.ids import PoolId, ProjectId
+from hutong.core.kernel.ids import JobId, PoolId, ProjectId
 from hutong.core.placement.columns import Backfill
 
 VISION = "project/vision"
@@ -83,6 +84,16 @@ def test_who_booked_has_the_cards_then_and_no_more_than_it_booked() -> None:
     assert placed(decide(moment(sites, queue))) == {1: "bj/p0"}
     held = [Running(ProjectId("vision"), "bj", "p0", 12, NOW + 100 * MIN)]
     assert placed(decide(moment(sites, [waiting(5, 4, 500), *queue], held))) == {5: "bj/p0"}
+
+
+def test_people_with_a_limit_use_what_their_project_booked() -> None:
+    sites = (site("bj", 16, bookings=(booking(16, -10, 240),)),)
+    mine = [waiting(n, 8, 100, "vision") for n in range(2)]
+    mine.append(replace(mine[1], job=replace(mine[1].job, id=JobId("01J" + "9".zfill(23)), by="bo")))
+    quota = Quota("project", "vision", 1000, (Allotment("H100", 0, each_person=8),))
+    outcome = decide(replace(moment(sites, [waiting(5, 8, 100), *mine]), quotas=(quota,)))
+    assert placed(outcome) == {0: "bj/p0", 9: "bj/p0"}
+    assert why(outcome, 1)[0] == "quota"
 
 
 def test_an_institution_books_for_its_projects() -> None:

@@ -19,6 +19,7 @@ from hutong.core.placement.request import PoolView
 
 _NONE = Quota("", "")
 _ALL, _UNNAMED = 0, 1
+_CHIPS_MAX = 60  # what is barred is told by the bits of one integer
 _PERSON = "person"
 _Holder = tuple[str, str, str]
 """A kind of account, its name, and an accelerator."""
@@ -178,8 +179,10 @@ class Accounts:
 def _chips(quotas: Sequence[Quota], views: Sequence[PoolView]) -> list[str]:
     """Return the accelerators that have a flavour of their own: those that quotas name.
 
-    Where one names all together, all do: a job may take more cards of one than of another, and what it would
-    take of each must be known.
+    Where one names all together, all do, as far as there is room: a job may take more cards of one than of
+    another, and what it would take of each must be known.
     """
-    named = {each.accelerator for quota in quotas for each in quota.allotments}
-    return sorted((named | {view.accelerator for view in views} if ANY in named else named) - {ANY})
+    allotted = {each.accelerator for quota in quotas for each in quota.allotments}
+    named = allotted - {ANY}
+    others = {view.accelerator for view in views} - named if ANY in allotted else ()
+    return [*sorted(named), *sorted(others)][:_CHIPS_MAX]
