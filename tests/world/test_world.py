@@ -8,6 +8,8 @@ is closed.
 
 import shutil
 import tempfile
+from collections import Counter
+from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ from hutong.core.book.money import (
 )
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import JobQuery, NewJob, Record
-from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.capacity.sites import Booking, Pool, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Conflict
@@ -41,6 +43,7 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
 from hutong.core.work.states import AttemptState, Category, JobState
 from hutong.server.debts import open_lot, owed_micro
 from hutong.server.loop import Loop
+from hutong.server.registry import document, read
 
 LAB = ProjectId("lab")
 T0 = 1_800_000_000_000
@@ -116,13 +119,21 @@ class World(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def loop_turns(self, which: int) -> None:
-        """Take a turn; while the project owes money, nothing of it is placed."""
+        """Take a turn; while the project owes money, nothing of it is placed, and never on booked cards."""
         owed, before = owed_micro(self.store, LAB), self.placements()
         self.loops[which].step()
-        assert not owed or self.placements() == before
+        after = self.placements()
+        assert not owed or after == before
+        shot = self.store.snapshot(self.clock(), Limits(0, 0))
+        used = {use.site: use.cards for use in shot.use}
+        for site in shot.sites:
+            booked = sum(b.cards for b in site.bookings if b.from_ms <= self.clock() < b.until_ms)
+            assert after[site.id] == before[site.id] or used[site.id] + booked <= 8
 
-    def placements(self) -> int:
-        return sum(len(row.job.attempts) for row in self.store.jobs(JobQuery(limit=50)))
+    def placements(self) -> Counter[str]:
+        """Return how many attempts each site has had."""
+        rows = self.store.jobs(JobQuery(limit=50))
+        return Counter(attempt.site for row in rows for attempt in row.job.attempts)
 
     @rule(micro=st.integers(1, 50 * YUAN))
     def a_request_costs_more_than_it_held(self, micro: int) -> None:
@@ -188,6 +199,17 @@ class World(RuleBasedStateMachine):
         running = self.centres[which].running()
         if running:
             self.centres[which].engine.lose(data.draw(st.sampled_from(running)))
+
+    @rule(which=st.integers(0, 1), cards=st.integers(0, 8), start_s=st.integers(-60, 600))
+    def cards_are_booked(self, which: int, cards: int, start_s: int) -> None:
+        """Book for somebody who never comes, or give back what was booked (0 cards)."""
+        record = self.store.get("site", self.centres[which].site)
+        assert record is not None
+        found, start_ms = read(Site, record), self.clock() + start_s * 1000
+        span = (start_ms, start_ms + 300_000)
+        made = Booking("b", found.pools[0].id, cards, *span, "project/other", "an exam") if cards else None
+        changed = replace(found, bookings=(made,) if made else ())
+        self.store.put(replace(record, doc=document(changed)))
 
     @rule(which=st.integers(0, 1), full=st.booleans())
     def a_disk_fills_or_is_freed(self, which: int, full: bool) -> None:
