@@ -409,7 +409,7 @@ def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: S
     queue(store, 5, 300)
     ends = [200 + 60_000 * minutes for minutes in (10, 20, 30)]
     found = store.snapshot(400, Limits())
-    assert found.running == tuple(Running(P, EAST, "h100", 16, until_ms) for until_ms in ends)
+    assert found.running == tuple(Running(P, EAST, "h100", 16, until_ms, "ann") for until_ms in ends)
     assert found.use == (PoolUse(EAST, "h100", 64),), "what has no walltime holds its cards all the same"
     assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == ends[:2]
 

@@ -1,13 +1,15 @@
 """Forecasts: the plan is what would happen by walltimes, and corrected waits cover what they say."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.control.test_queue import MIN, NOW, placed, scene, site, waiting
 
-from hutong.core.book.snapshot import JobRow, PoolUse, Running, Snapshot
+from hutong.core.accounts.quotas import ANY, Allotment, Quota
+from hutong.core.book.snapshot import Holding, JobRow, PersonHolding, PoolUse, Running, Snapshot
 from hutong.core.capacity.sites import Site, Supply
 from hutong.core.control.forecast import LEAST_RATIOS, MOST_RATIOS, Record, plan, quantiles, record_of
 from hutong.core.control.rules import Rules
@@ -26,12 +28,19 @@ def even(name: str, *cards: int) -> Site:
 def at(shot: Snapshot, now_ms: int, queue: list[JobRow], runs: list[Running]) -> Snapshot:
     """Return the snapshot as it is at a later moment."""
     use: dict[tuple[str, str], int] = {}
+    held: Counter[tuple[ProjectId, str, str, str]] = Counter()
     for each in runs:
         use[each.site, each.pool] = use.get((each.site, each.pool), 0) + each.cards
+        held[each.project, each.person, each.site, each.pool] += each.cards
+    by_project: Counter[tuple[ProjectId, str, str]] = Counter()
+    for (project, _, place, pool), cards in held.items():
+        by_project[project, place, pool] += cards
     statuses = {name: replace(status, seen_ms=now_ms) for name, status in shot.statuses.items()}
     return replace(
         shot, now_ms=now_ms, queue=tuple(queue), running=tuple(runs), statuses=statuses,
         use=tuple(PoolUse(*name, cards) for name, cards in use.items()),
+        holdings=tuple(Holding(*name, cards) for name, cards in by_project.items()),
+        person_holdings=tuple(PersonHolding(*name, cards) for name, cards in held.items()),
     )  # fmt: skip
 
 
@@ -45,7 +54,8 @@ def lived(shot: Snapshot, rules: Rules) -> dict[str, int]:
             live = each.after.live
             if live is not None:
                 found[each.job] = now_ms - shot.now_ms
-                runs.append(Running(OTHER, live.site, live.pool, live.cards, now_ms + live.run_ms))
+                until_ms = now_ms + live.run_ms
+                runs.append(Running(each.project, live.site, live.pool, live.cards, until_ms, "ada"))
         queue = [row for row in queue if row.job.id not in found]
         if not runs:
             break
@@ -138,3 +148,45 @@ def test_a_few_waits_correct_nothing_and_old_ones_are_forgotten() -> None:
     again = record_of(record.document())
     assert again.correct(10_000) == record.correct(10_000)
     assert again.document() == record.document()
+
+
+limits = st.lists(
+    st.tuples(st.sampled_from(["H100", ANY]), st.integers(0, 16), st.integers(0, 16), st.integers(0, 8)),
+    max_size=2,
+    unique_by=lambda each: each[0],
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 8), st.integers(1, 3), st.integers(1, 600)), min_size=1, max_size=10),
+    st.lists(st.tuples(st.integers(1, 8), st.integers(1, 300), st.sampled_from(["a", "b"])), max_size=4),
+    limits,
+    limits,
+    st.none() | st.integers(0, 24),
+)
+def test_the_plan_knows_when_quotas_let_a_job_start(
+    asks: list[tuple[int, int, int]],
+    held: list[tuple[int, int, str]],
+    mine: list[tuple[str, int, int, int]],
+    theirs: list[tuple[str, int, int, int]],
+    each_person: int | None,
+) -> None:
+    owners = {ProjectId("a"): "uni", ProjectId("b"): "lab"}
+    people = tuple(Allotment("H100", 0, each_person=most) for most in [each_person] if most is not None)
+    quotas = (
+        Quota("institution", "uni", 1000, tuple(Allotment(c, n, b, min(n, k)) for c, n, b, k in mine)),
+        Quota("institution", "lab", 1000, tuple(Allotment(c, n, b, min(n, k)) for c, n, b, k in theirs)),
+        Quota("project", "a", 1000, people),
+    )
+    queue = [waiting(n, cards, minutes, num_nodes=nodes) for n, (cards, nodes, minutes) in enumerate(asks)]
+    runs = [
+        Running(ProjectId(who), "one", "p0", cards, NOW + minutes * MIN, "ada")
+        for cards, minutes, who in held
+    ]
+    shot = scene((even("one", 32), even("two", 16)), queue, quotas=quotas, institutions=owners)
+    shot = at(shot, NOW, queue, runs)
+    expected = lived(shot, Rules())
+    assert {each.job: each.wait_ms for each in plan(shot, Rules())} == {
+        row.job.id: expected.get(row.job.id) for row in queue
+    }

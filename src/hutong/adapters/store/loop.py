@@ -250,7 +250,7 @@ _USE = (
 
 
 _ENDS = (
-    sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms)
+    sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms, jobs.c.person)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
@@ -302,7 +302,7 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     query = sa.select(_ENDS).where(_ENDS.c.place <= most)
     query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
     return tuple(
-        Running(ProjectId(row["project"]), row["site"], row["pool"], row["cards"], row["until_ms"])
+        Running(*(row[name] for name in ("project", "site", "pool", "cards", "until_ms", "person")))
         for row in connection.execute(query).mappings()
     )
 

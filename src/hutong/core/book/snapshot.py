@@ -61,6 +61,7 @@ class Running:
     pool: str
     cards: int
     until_ms: int
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)

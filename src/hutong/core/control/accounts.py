@@ -65,15 +65,20 @@ class Accounts:
             *(f"{PROJECT} {name}" for name in projects),
             *(person for _, person in people),
         ]
+        self._at = {name: at for at, name in enumerate(self._names[: len(institutions) + len(projects)])}
 
     def of(self, project: ProjectId, person: str) -> int:
         """Return the account to which a job counts, by index: a person's where people are limited."""
         return self._people.get((project, person), self._projects[project])
 
+    def of_running(self, project: ProjectId, person: str) -> int:
+        """Return the nearest account, of those of the pass, to which a running job counts; -1 for none."""
+        known = self._people.get((project, person), self._projects.get(project, -1))
+        return known if known >= 0 else self.index_of(f"{INSTITUTION}/{self._owners.get(project, '')}")
+
     def index_of(self, holder: str) -> int:
         """Return the index of an account by `kind/name`, -1 for one that asks for nothing."""
-        name = holder.replace("/", " ")
-        return self._names.index(name) if name in self._names else -1
+        return self._at.get(holder.replace("/", " "), -1)
 
     def above(self, account: int) -> frozenset[int]:
         """Return an account and those above it."""

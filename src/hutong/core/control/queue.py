@@ -22,7 +22,7 @@ from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, Kept, PoolView, is_booked, request_of
+from hutong.core.placement.request import Beside, Kept, is_booked, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -102,7 +102,7 @@ class Queue:
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
-        held = _held(desk, self.views)
+        held = self._held(desk)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         waiting = len(self.drafts)
         arrays = make_board(
@@ -124,8 +124,19 @@ class Queue:
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
         kernel.enqueue_all(arrays, waiting)
-        kernel.occupy(arrays, waiting, held[:, 0], held[:, 1], held[:, 2])
+        kernel.occupy(arrays, waiting, *held.T)
         return arrays
+
+    def _held(self, desk: Desk) -> Ints:
+        """Return (pool, cards, until, account) of the running jobs that the snapshot shows, by index."""
+        at = {(view.site, view.pool): index for index, view in enumerate(self.views)}
+        account_of = self._accounts.of_running
+        rows = [
+            (at[each.site, each.pool], each.cards, each.until_ms, account_of(each.project, each.person))
+            for each in desk.snapshot.running
+            if (each.site, each.pool) in at
+        ]
+        return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 4))
 
     def _classes(self) -> tuple[list[Class], list[int]]:
         """Return the classes of the pass, and each question's: those that no pool can tell apart are one."""
@@ -359,14 +370,3 @@ class Queue:
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
     return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
-
-
-def _held(desk: Desk, views: Sequence[PoolView]) -> Ints:
-    """Return (pool, cards, until) of the running jobs that the snapshot shows, by the index of their pool."""
-    at = {(view.site, view.pool): index for index, view in enumerate(views)}
-    rows = [
-        (at[each.site, each.pool], each.cards, each.until_ms)
-        for each in desk.snapshot.running
-        if (each.site, each.pool) in at
-    ]
-    return np.array(rows, np.int64).reshape(len(rows), 3)

@@ -27,6 +27,7 @@ WORD_BITS = 64
 ) = range(15)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
+# KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
 CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
 # Columns of `classes`: nodes asked for, the weight of a tight fit in a score, the sum of all weights.
 GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)

@@ -370,11 +370,12 @@ def next_start(a: Arrays, now: int) -> int:
 
 
 @compiled
-def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints) -> None:
+def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints, accounts: Ints) -> None:
     """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free."""
     for place in range(len(where)):
         job, pool = first + place, where[place]
         a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = cards[place], until[place]
+        a.jobs[job, c.KEY] = accounts[place]
         link(a, job, pool)
 
 

@@ -9,6 +9,7 @@ from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release, unlink
+from hutong.core.placement.quotas import count_held
 
 
 @compiled
@@ -54,11 +55,13 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
             running -= 1
             pop(ends, jobs, running)
             pool, known = a.jobs[ended, c.POOL], a.jobs[ended, c.LANE] >= 0
+            account = a.lanes[a.jobs[ended, c.LANE], c.ACCOUNT] if known else a.jobs[ended, c.KEY]
             if a.pools[pool, c.AFTER_BOOKING] != 0:
-                account = a.lanes[a.jobs[ended, c.LANE], c.ACCOUNT] if known else -1
                 count_booked(a, pool, account, now, now, -a.jobs[ended, c.CARDS])
             if known:
                 release(a, ended)
             else:  # it was there before the pass knew of it, see `occupy`
                 a.pools[pool, c.FREE] += a.jobs[ended, c.CARDS]
+                if a.state[c.QUOTAS] != 0:
+                    count_held(a, account, pool, -a.jobs[ended, c.CARDS])
                 unlink(a, ended)

@@ -275,12 +275,12 @@ def _clearing(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[PoolUse, ...]:
 def _ends_first(running: Iterable[tuple[JobRow, Attempt]], most: int) -> Iterator[Running]:
     """Yield the attempts of each pool that are expected to end first, so many."""
     ends = sorted(
-        (each.site, each.pool, each.until_ms, row.job.id, each.cards, row.project)
+        (each.site, each.pool, each.until_ms, row.job.id, each.cards, row)
         for row, each in running
         if each.until_ms is not None
     )
     places: Counter[tuple[str, str]] = Counter()
-    for site, pool, until_ms, _, cards, project in ends:
+    for site, pool, until_ms, _, cards, row in ends:
         places[site, pool] += 1
         if places[site, pool] <= most:
-            yield Running(project, site, pool, cards, until_ms)
+            yield Running(row.project, site, pool, cards, until_ms, row.job.by)
