@@ -71,6 +71,11 @@ class Accounts:
         """Return the account to which a job counts, by index: a person's where people are limited."""
         return self._people.get((project, person), self._projects[project])
 
+    @property
+    def roots(self) -> list[int]:
+        """The accounts that have none above them."""
+        return [at for at, row in enumerate(self.rows) if row.parent < 0]
+
     def of_running(self, project: ProjectId, person: str) -> int:
         """Return the nearest account, of those of the pass, to which a running job counts; -1 for none."""
         known = self._people.get((project, person), self._projects.get(project, -1))

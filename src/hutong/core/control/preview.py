@@ -1,9 +1,10 @@
 """What would happen to a job now, and why not: the live decision, with nothing written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Snapshot
+from hutong.core.control.bars import bars_for
 from hutong.core.control.bookings import beside, booked_of, holders_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
@@ -35,27 +36,29 @@ class Preview:
     never: bool
 
 
-def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules) -> Preview:
-    """Return what `turn` would decide about this spec if it were the first in the queue."""
+def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules, person: str = "") -> Preview:
+    """Return what `turn` would decide about this spec of a person's if it were the first in the queue."""
     desk = Desk(snapshot, rules)
     desk.repay()
     owed_micro = desk.left_to_pay_micro(project)
-    barred = owed_micro > rules.debt_limit_micro
+    in_arrears = owed_micro > rules.debt_limit_micro
     request = request_of(spec, runs=snapshot.runs.get(workload_of(project, spec), ()))
     pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
     policy = rules.policy(spec.wish.objective)
+    bars = bars_for(snapshot, project, person, request, pools)
+    request = replace(request, barred=bars.chips)
     decision = decide(request, pools, policy)
     never = decision.never
     chosen = decision.choice
     likely = decision.chosen if chosen else _cheapest(decision, pools)
-    code, text = ("", "") if chosen else _explain(decision)
-    if barred and not never:
+    code, text = ("", "") if chosen else bars.told or _explain(decision)
+    if in_arrears and not never:
         code, text = in_debt(owed_micro)
     if likely is None:
         return Preview(request, decision, pools, policy, code, text, None, fundable=False, never=never)
     attempt = plan_attempt((), pools[likely], decision.rows[likely].cards, spec, desk.now_ms)
     amount = hold_target_micro(spec, attempt, 0, rules.hold_ms)
-    fundable = not barred and desk.plan_hold(project, amount) is not None
+    fundable = not in_arrears and desk.plan_hold(project, amount) is not None
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)
@@ -90,7 +93,7 @@ def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
         index
         for index, row in enumerate(decision.rows)
         if row.why_not is not None
-        and row.why_not.code in {"busy", "booked", "maintenance", "unreachable", "draining"}
+        and row.why_not.code in {"busy", "booked", "quota", "maintenance", "unreachable", "draining"}
     ]
     return min(
         able,

@@ -62,7 +62,7 @@ class Queue:
             sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
             np.int64,
         )
-        self._reasons: dict[tuple[int, str], tuple[str, str]] = {}
+        self._reasons: dict[tuple[int, str, tuple[str, ...]], tuple[str, str]] = {}
         self._bars: Ints | None = None
         self._quota_reasons: dict[int, tuple[str, str]] = {}
         self._chips = frozenset(view.accelerator for view in self.views)
@@ -267,14 +267,14 @@ class Queue:
         is told so.
         """
         question = self.question_of[job]
-        chips = self._barred_all(job)
-        if chips:
-            return self._told(int(self._arrays.jobs[job, c.LANE]), chips)
-        # Whose booking it is makes a difference between those who ask the same.
-        project = "" if self._booked is None else str(self.drafts[job].row.project)
-        if (question, project) not in self._reasons:
-            self._reasons[question, project] = self._explain(job, question)
-        return self._reasons[question, project]
+        barred = self._barred_now(job)
+        if barred and len(barred) == len(self._asked(job)):
+            return self._told(int(self._arrays.jobs[job, c.LANE]), barred)
+        # Whose booking it is makes a difference between those who ask the same, and so do quotas.
+        key = (question, "" if self._booked is None else str(self.drafts[job].row.project), barred)
+        if key not in self._reasons:
+            self._reasons[key] = self._explain(job, question, barred)
+        return self._reasons[key]
 
     def _told(self, lane: int, chips: tuple[str, ...]) -> tuple[str, str]:
         """Return why a lane of which quotas bar all waits: the same for all of its jobs."""
@@ -283,11 +283,6 @@ class Queue:
             account, least = int(a.lanes[lane, c.ACCOUNT]), a.least[a.lanes[lane, c.LANE_CLASS]]
             self._quota_reasons[lane] = self._accounts.told(account, chips, least, a.quotas)
         return self._quota_reasons[lane]
-
-    def _barred_all(self, job: int) -> tuple[str, ...]:
-        """Return the accelerators that a job asks for if quotas leave it none of any, else nothing."""
-        barred = self._barred_now(job)
-        return barred if barred and len(barred) == len(self._asked(job)) else ()
 
     def _barred_now(self, job: int) -> tuple[str, ...]:
         """Return the accelerators among those that a job asks for of which quotas now leave it none."""
@@ -322,15 +317,13 @@ class Queue:
         arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
         until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
         count_booked(arrays, pool, account, at_ms, until_ms, -cards)
-        judged, nodes = (
-            self.judged[self.question_of[job]],
-            self.questions[self.question_of[job]].request.nodes,
-        )
+        question = self.question_of[job]
+        need = self.judged[question].asked * self.questions[question].request.nodes
         found = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
             for at in np.flatnonzero(self._arrays.pools[:, c.AFTER_BOOKING]).tolist()
             for each in self._beside(job, at)
-            if each.from_ms < until_ms and int(judged.asked[at]) * nodes > each.spare
+            if each.from_ms < until_ms and int(need[at]) > each.spare
         )
         count_booked(arrays, pool, account, at_ms, until_ms, cards)
         return found
@@ -343,26 +336,28 @@ class Queue:
             self._chips_asked[question] = frozenset(self.views[pool].accelerator for pool in able)
         return self._chips_asked[question]
 
-    def _explain(self, job: int, question: int) -> tuple[str, str]:
+    def _explain(self, job: int, question: int, barred: tuple[str, ...]) -> tuple[str, str]:
         if not self.views:
             return "no_site", "no site is registered"
         judged = self.judged[question]
         nearness = _NEARNESS[judged.refusal[self._by_name]]
         at = int(self._by_name[int(np.argmin(nearness))])
-        why = self._words(job, question, at)
+        why = self._words(job, question, at, barred)
         view = self.views[at]
         hopeless = (judged.per_node == 0).all() and not (judged.refusal == Refusal.NO_DATA).any()
         code = "never" if hopeless else why.code
         return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
 
-    def _words(self, job: int, question: int, at: int) -> WhyNot:
-        judged, request = self.judged[question], self.questions[question].request
+    def _words(self, job: int, question: int, at: int, barred: tuple[str, ...]) -> WhyNot:
+        judged, request = self.judged[question], replace(self.questions[question].request, barred=barred)
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
         kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
         view = replace(self.views[at], cards_free=free, kept=kept, booked=self._beside(job, at))
         need = int(judged.asked[at]) * request.nodes
-        if refusal is Refusal.BUSY and need <= free:
+        if refusal is Refusal.BUSY and view.accelerator in barred:
+            refusal = Refusal.QUOTA
+        elif refusal is Refusal.BUSY and need <= free:
             refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else Refusal.KEPT
         return explain(request, view, int(judged.asked[at]), refusal)
 

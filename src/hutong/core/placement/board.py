@@ -119,7 +119,8 @@ def make_board(
     state[[c.ORDER, c.BACKFILL]] = rules.order, rules.backfill
     state[c.WHOLE] = rules.whole
     state[c.QUOTAS] = flavours is not None
-    count = 1 if flavours is None else 1 + max([int(flavours.max(initial=1)), *_bounded(accounts)])
+    quotas = quota_table(accounts, flavours)
+    count = quotas.shape[1]
     pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
     if booked is not None:
         pools[:, c.FIRST_BOOKING], pools[:, c.AFTER_BOOKING] = booked.first, booked.after
@@ -141,7 +142,7 @@ def make_board(
         groups=groups,
         members=members,
         accounts=_accounts(accounts),
-        quotas=_quotas(accounts, count),
+        quotas=quotas,
         flavours=np.zeros((count, c.FLAVOUR_COLUMNS), np.int64),
         least=_least(classes, pools[:, c.FLAVOUR], count),
         bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
@@ -257,8 +258,10 @@ def _bounded(accounts: Sequence[Account]) -> list[int]:
     return [flavour for each in accounts for flavour, _ in each.bounds]
 
 
-def _quotas(accounts: Sequence[Account], flavours: int) -> Ints:
-    table = np.zeros((max(1, len(accounts)), flavours, c.QUOTA_COLUMNS), np.int64)
+def quota_table(accounts: Sequence[Account], flavours: Ints | None) -> Ints:
+    """Return the quotas of accounts by flavour; `flavours` is that of each pool, None without quotas."""
+    count = 1 if flavours is None else 1 + max([int(flavours.max(initial=1)), *_bounded(accounts)])
+    table = np.zeros((max(1, len(accounts)), count, c.QUOTA_COLUMNS), np.int64)
     table[:, :, c.CEILING] = c.NEVER
     for row, each in enumerate(accounts):
         for flavour, bounds in each.bounds:

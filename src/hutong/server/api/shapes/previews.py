@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hutong.core.accounts.registry import Project
 from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Limits
 from hutong.core.control.preview import preview
@@ -9,19 +10,23 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.spec import JobSpec
 from hutong.server.api.shapes.receipts import alternatives
 from hutong.server.debts import owed_micro
+from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire.base import Money
 from hutong.wire.jobs import Check
 
 
-def check_shape(here: Services, spec: JobSpec, project: ProjectId) -> Check:
-    """Return what the loop would decide about this spec if it were the first in the queue."""
+def check_shape(here: Services, spec: JobSpec, project: ProjectId, person: str) -> Check:
+    """Return what the loop would decide about this spec of a person's if it were the first in the queue."""
     now_ms = here.clock()
     limits = Limits(due=0, queue=0, workloads=(workload_of(project, spec),))
     snapshot = here.store.snapshot(now_ms, limits)
     owed = owed_micro(here.store, project)
     snapshot = replace(snapshot, lots={project: here.store.lots(project)}, debts={project: owed})
-    found = preview(snapshot, spec, project, here.rules)
+    record = here.store.get("project", project)
+    owners = {project: read(Project, record).institution} if record else {}
+    snapshot = replace(snapshot, institutions={**snapshot.institutions, **owners})
+    found = preview(snapshot, spec, project, here.rules, person)
     choice = found.decision.choice
     return Check(
         choice=f"{choice.site}/{choice.pool}" if choice else "",
