@@ -81,6 +81,25 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerLimit:
+    """The most power that the platform's jobs may draw at a site from `from_ms` to before `until_ms`, UTC.
+
+    0 stands for no end. No job is placed that may still run when it begins, unless what is expected
+    to run then leaves room for it; what runs all the same is left alone.
+    """
+
+    id: str
+    limit_kw: int
+    from_ms: int
+    until_ms: int
+    reason: str
+
+    def is_over(self, now_ms: int) -> bool:
+        """True if it holds no more."""
+        return 0 < self.until_ms <= now_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
 
@@ -97,6 +116,7 @@ class Site:
     service_host: str = ""
     maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
     bookings: tuple[Booking, ...] = field(default=(), metadata=LATE)
+    power_limits: tuple[PowerLimit, ...] = field(default=(), metadata=LATE)
 
     def closing(self, now_ms: int) -> Maintenance | None:
         """Return the maintenance that goes on, or the next one."""

@@ -69,19 +69,20 @@ class _Room:
 
     def __init__(self, queue: Queue, desk: Desk) -> None:
         self._queue = queue
-        clearing = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
-        self._left = [
-            free + clearing.get((view.site, view.pool), 0)
-            for free, view in zip(queue.free, queue.views, strict=True)
-        ]
+        self._now_ms = desk.now_ms
+        cards = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
+        clearing = {at: cards.get((view.site, view.pool), 0) for at, view in enumerate(queue.views)}
+        self._left = [free + clearing[at] for at, free in enumerate(queue.free)]
+        self._power = queue.power(clearing)
 
     def best(self, job: int, by_pool: dict[tuple[str, str], list[Victim]]) -> list[Victim]:
         """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
         best: tuple[int, int, list[Victim]] | None = None
         for pool in self._queue.pools_for(job):
             need = self._queue.cards(job, pool) + self._queue.withheld(job, pool) - self._left[pool]
+            need = max(need, self._lack(job, pool))
             if need <= 0:
-                self._left[pool] -= self._queue.cards(job, pool)
+                self._take(job, pool, 0)
                 return []
             view = self._queue.views[pool]
             able = [each for each in by_pool.get((view.site, view.pool), ()) if self._yields(job, each)]
@@ -92,8 +93,21 @@ class _Room:
         if best is None:
             return []
         _, pool, chosen = best
-        self._left[pool] += sum(each.attempt.cards for each in chosen) - self._queue.cards(job, pool)
+        self._take(job, pool, sum(each.attempt.cards for each in chosen))
         return chosen
+
+    def _lack(self, job: int, pool: int) -> int:
+        """Return how many cards must be freed for the power that a job would draw."""
+        if self._power is None:
+            return 0
+        cards, until_ms = self._queue.cards(job, pool), self._queue.until_ms(job)
+        return self._power.lack(pool, cards, self._now_ms, until_ms)
+
+    def _take(self, job: int, pool: int, freed: int) -> None:
+        cards = self._queue.cards(job, pool)
+        self._left[pool] += freed - cards
+        if self._power is not None:
+            self._power.take(pool, cards, freed)
 
     def _yields(self, job: int, victim: Victim) -> bool:
         waiter = self._queue.drafts[job].row

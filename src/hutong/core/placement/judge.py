@@ -56,6 +56,7 @@ class Refusal(IntEnum):
     BUSY = 13
     KEPT = 14
     BOOKED = 15
+    POWER = 16
 
 
 LASTING = Refusal.TOO_DEAR

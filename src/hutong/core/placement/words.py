@@ -92,8 +92,9 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.KEPT:
             text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
             return WhyNot("kept", text, "wait for its turn")
-        case Refusal.BOOKED:
-            return _booked(request, pool, asked * request.nodes)
+        case Refusal.BOOKED | Refusal.POWER:
+            say = _booked if refusal is Refusal.BOOKED else _power
+            return say(request, pool, asked * request.nodes)
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
@@ -152,6 +153,23 @@ def _booked(request: Request, pool: PoolView, need: int) -> WhyNot:
     if least > 0:
         change = f"ask for at most {least} of its cards, or {change}"
     return WhyNot("booked", f"{pool.cards_free} cards free, but booked for others {span}", change)
+
+
+def _power(request: Request, pool: PoolView, need: int) -> WhyNot:
+    binding = [each for each in pool.capped if request.run_ms > each.in_ms and need > each.spare]
+    first, least = binding[0], min(each.spare for each in binding)
+    end = f" until {_moment(first.until_ms)}" if first.until_ms else ""
+    span = f"from {_moment(first.from_ms)}{end}" if first.in_ms or end else "now"
+    text = f"the centre's power is limited to {first.limit_kw} kW {span}: at most {least} cards more"
+    if not first.limit_kw:
+        text = f"the centre's power is kept for a job that came first {span}: at most {least} cards beside it"
+    ends = [each.until_ms for each in binding]
+    change = f"wait until {_moment(max(ends))}" if all(ends) else "wait until others of its jobs end"
+    if first.in_ms >= 60_000:
+        change = f"max_duration: {first.in_ms // 60_000}m or less fits before it, or {change}"
+    if least > 0:
+        change = f"ask for at most {least} of its cards, or {change}"
+    return WhyNot("power", f"{pool.cards_free} cards free, but {text}", change)
 
 
 def _closing(closing: Closing) -> WhyNot:
