@@ -145,6 +145,32 @@ def test_power_that_is_being_freed_is_waited_for() -> None:
     assert stopped(preempting(queue, victims, 32, sites=(home,), clearing=clearing)) == [10]
 
 
+def test_where_a_limit_asks_for_it_the_least_is_stopped_until_it_holds() -> None:
+    def stops(power: Sequence[PowerLimit], full: int, *cards: int, **changes: object) -> list[int]:
+        home = site("one", 64, power_limits=tuple(power))
+        victims = [running(10 + n, many, 5 + n) for n, many in enumerate(cards)]
+        return stopped(preempting([], victims, full, sites=(home,), **changes))
+
+    due = replace(limit(20, -1, 60), stop_jobs=True)  # 23 cards
+    assert stops([due], 32, 8, 8, 8) == [10, 11], "nine have to go; those that began last lost least"
+    assert stops([due], 32, 16, 8) == [10], "nobody in vain"
+    assert stops([due], 64, 8, 8) == [10, 11], "as far as it goes"
+    assert stops([due], 23, 8, 8) == []
+    assert stops([due], 32, 8, 8, clearing=(PoolUse("one", "p0", 8),)) == [10], "one is on its way out"
+    assert stops([replace(due, stop_jobs=False)], 32, 8, 8) == []
+    assert stops([replace(due, from_ms=NOW + 1)], 32, 8, 8) == []
+    assert stops([replace(due, until_ms=NOW)], 32, 8, 8) == []
+    assert stops([replace(due, limit_kw=25), limit(1)], 32, 8, 8) == [10], "of those that ask, the tightest"
+    assert stops([replace(limit(20), stop_jobs=True)], 32, 8, 8, 8) == [10, 11]
+
+
+def test_who_is_stopped_for_power_is_not_stopped_for_room_too() -> None:
+    home = site("one", 64, power_limits=(replace(limit(27), stop_jobs=True),))  # 32 cards
+    victims = [running(10 + n, 8, 5 + n) for n in range(4)]
+    done = preempting([waiting(1, 8, 600)], victims, 40, sites=(home,))
+    assert stopped(done) == [10, 11], "eight for the limit, and eight for the job that waits"
+
+
 asked = st.lists(
     st.tuples(st.integers(1, 8), st.integers(1, 3), st.integers(1, 400), st.integers(0, 90)),
     min_size=1,

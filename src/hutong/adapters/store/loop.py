@@ -125,6 +125,7 @@ class Loop:
             quotas = tuple(decode_quota(doc) for doc in connection.execute(_QUOTAS).scalars())
             sites = tuple(decode_site(doc) for doc in connection.execute(_SITES).scalars())
             held = _holdings(connection) if quotas or rules.any_booked(sites) else ()
+            stops = bool(queue) or rules.any_shed(sites, now_ms)
             owners = _institutions(connection, sorted({*projects, *(each.project for each in held)}))
             return Snapshot(
                 now_ms=now_ms,
@@ -137,8 +138,8 @@ class Loop:
                     for row in connection.execute(_USE).mappings()
                 ),
                 running=_running(connection, limits.running) if queue else (),
-                may_give_way=_may_give_way(connection, limits.may_give_way) if queue else (),
-                clearing=_clearing(connection) if queue else (),
+                may_give_way=_may_give_way(connection, limits.may_give_way) if stops else (),
+                clearing=_clearing(connection) if stops else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 quotas=quotas,

@@ -19,7 +19,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Caps
 from hutong.core.placement.request import Cap, PoolView
 
-_MILLIWATTS = 1_000_000
+MILLIWATTS = 1_000_000
 """In a kilowatt."""
 
 
@@ -53,7 +53,7 @@ def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
         first[members] = len(rows)
         for each in by_site[site]:
             drawn = sum(_cards(desk, views[at], each, ends) * int(draw[at]) for at in members)
-            left = each.limit_kw * _MILLIWATTS - drawn
+            left = each.limit_kw * MILLIWATTS - drawn
             rows.append((each.from_ms, each.until_ms or c.NEVER, left))
             limit_kw.append(each.limit_kw)
         rows += [(c.NEVER, each.until_ms or c.NEVER, 0) for each in by_site[site]]
