@@ -63,7 +63,7 @@ def test_a_standing_limit_is_of_the_whole_centre_and_of_no_other() -> None:
     assert sorted(placed(outcome).values()) == ["bj/p0", "bj/p0", "tj/p0", "tj/p0"]
     code, text = why(outcome, 5)
     assert code == "power"
-    assert "the centre's power is limited to 7 kW now: at most 0 cards more; wait until others" in text
+    assert "the centre's power is limited to 7 kW now: at most 0 cards more; wait until other jobs" in text
 
 
 def test_a_card_that_the_catalogue_does_not_know_draws_nothing_as_in_metering() -> None:
@@ -94,6 +94,14 @@ def test_the_first_that_waits_for_power_is_not_overtaken_by_small_ones_without_e
     assert "power is kept for a job that came first from 2027-01-15 09:00 UTC: at most 1 cards beside" in text
     assert "ask for at most 1 of its cards, or max_duration: 60m or less fits before it" in text
     assert set(placed(decide(moment(sites, [first, waiting(2, 2, 60, "c")], runs)))) == {2}
+
+
+def test_power_is_kept_in_an_idle_pool_too() -> None:
+    sites = (site("bj", 64, power_limits=(limit(10), limit(5, -60, 60))),)  # 11 cards, and 5 for an hour
+    first = waiting(1, 8, 600)
+    for cards, minutes, begins in ((3, 600, True), (4, 600, False), (4, 60, True)):
+        outcome = decide(moment(sites, [first, waiting(2, cards, minutes, "c")]))
+        assert set(placed(outcome)) == ({2} if begins else set())
 
 
 def test_what_could_not_be_paid_for_draws_nothing() -> None:

@@ -19,16 +19,23 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Caps
 from hutong.core.placement.request import Cap, PoolView
 
+Left = tuple[int, int, int, int, int]
+"""What a limit leaves of a pool, as a ticket has it: pool, from_ms, until_ms, cards, kW."""
+
 MILLIWATTS = 1_000_000
 """In a kilowatt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """Limits that are not over: `caps` for a pass, and the kilowatts of each row, 0 where it keeps."""
+    """Limits that are not over: `caps` for a pass, and the kilowatts of each row, 0 where it keeps.
+
+    `pairs` are (pool, row) of all limits of all pools.
+    """
 
     caps: Caps
-    limit_kw: tuple[int, ...]
+    limit_kw: Ints
+    pairs: Ints
 
 
 def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
@@ -60,19 +67,28 @@ def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
         limit_kw += [0] * len(by_site[site])
         after[members] = len(rows)
     table = np.array(rows, np.int64).reshape(len(rows), c.LIMIT_COLUMNS)
-    return Limited(Caps(table, first, after, draw), tuple(limit_kw))
+    pairs = [(at, row) for at in range(len(views)) for row in range(int(first[at]), int(after[at]))]
+    return Limited(
+        Caps(table, first, after, draw),
+        np.array(limit_kw, np.int64),
+        np.array(pairs, np.int64).reshape(len(pairs), 2),
+    )
+
+
+def left_of_all(limited: Limited, rows: Ints, pairs: Ints | None = None) -> tuple[Left, ...]:
+    """Return what limits leave of all pools (or of some), as a pass has counted them (`within_limits`)."""
+    pool, row = (limited.pairs if pairs is None else pairs).T
+    from_ms, until_ms, left = rows[row].T
+    spare = np.maximum(0, left // limited.caps.draw[pool])
+    ends_ms = np.where(until_ms == c.NEVER, 0, until_ms)
+    found = np.stack([pool, from_ms, ends_ms, spare, limited.limit_kw[row]], axis=1)
+    return tuple(map(tuple, found[from_ms < c.NEVER].tolist()))
 
 
 def caps_left(limited: Limited, rows: Ints, pool: int, now_ms: int) -> tuple[Cap, ...]:
-    """Return what limits leave of a pool, by rows as a pass has counted them (`within_limits`)."""
-    caps, found = limited.caps, []
-    for at in range(int(caps.first[pool]), int(caps.after[pool])):
-        from_ms, until_ms, left = rows[at].tolist()
-        if from_ms < c.NEVER:
-            ends_ms = 0 if until_ms == c.NEVER else until_ms
-            spare = max(0, left // int(caps.draw[pool]))
-            found.append(Cap(max(0, from_ms - now_ms), from_ms, ends_ms, spare, limited.limit_kw[at]))
-    return tuple(found)
+    """Return what limits leave of one pool."""
+    found = left_of_all(limited, rows, limited.pairs[limited.pairs[:, 0] == pool])
+    return tuple(Cap(max(0, each[1] - now_ms), *each[1:]) for each in found)
 
 
 class Spoken:

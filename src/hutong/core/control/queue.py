@@ -10,7 +10,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
-from hutong.core.control.power import Spoken, caps_left, limited_of
+from hutong.core.control.power import Left, Spoken, caps_left, left_of_all, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
@@ -62,7 +62,7 @@ class Queue:
         self.kept: list[tuple[int, int, int, int]] = []
         self.barred: tuple[str, ...] = ()
         self.booked: tuple[tuple[int, int, int, int], ...] = ()
-        self.capped: tuple[tuple[int, int, int, int, int], ...] = ()
+        self.capped: tuple[Left, ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
@@ -148,6 +148,7 @@ class Queue:
         rows[:, c.EXPECTED] = run_ms[self.question_of]
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
+        self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
         kernel.enqueue_all(arrays, waiting)
         kernel.occupy(arrays, waiting, held[:, 0], held[:, 1], held[:, 2])
         return arrays
@@ -190,7 +191,7 @@ class Queue:
                 self._note_kept(before, job, pool)
             bars = int(arrays.state[c.BARS])
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
-            if self._booked is not None or self._limited is not None:
+            if self._ahead:
                 self._note_ahead(job, pool)
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
@@ -333,12 +334,11 @@ class Queue:
     def _note_ahead(self, job: int, pool: int) -> None:
         """Note what bookings and limits left a job of all pools before it was placed in this one."""
         arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
-        until_ms, cards, pools = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool), range(len(self.views))
+        until_ms, cards, pools = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool), self._ahead
         count_ahead(arrays, pool, account, at_ms, until_ms, -cards)
         beside = ((at, each) for at in pools for each in self._beside(job, at))
-        caps = ((at, each) for at in pools for each in self._capped(at))
         self.booked = tuple((at, e.from_ms, e.until_ms, e.spare) for at, e in beside)
-        self.capped = tuple((at, e.from_ms, e.until_ms, e.spare, e.limit_kw) for at, e in caps)
+        self.capped = left_of_all(self._limited, arrays.limits) if self._limited else ()
         count_ahead(arrays, pool, account, at_ms, until_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:

@@ -26,15 +26,7 @@ def reserve(a: Arrays, job: int, now: int) -> None:
         if (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0:
             continue
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        at, left = earliest(a, pool, need, now)
-        if at < c.NEVER and a.pools[pool, c.AFTER_BOOKING] != 0:
-            at, left = beside(a, pool, job, now, at, left, need)
-        if at < c.NEVER and a.pools[pool, c.AFTER_LIMIT] != 0:
-            clear = past_limits(a, pool, need, now, at, a.jobs[job, c.EXPECTED])
-            if clear > at and clear < c.NEVER and a.pools[pool, c.AFTER_BOOKING] != 0:
-                at, left = beside(a, pool, job, now, clear, left, need)
-            else:
-                at = clear
+        at, left = first_start(a, pool, job, need, now)
         if at < best_at and at + a.jobs[job, c.EXPECTED] <= a.pools[pool, c.CLOSES]:
             best, best_at, best_spare = pool, at, left
     if best >= 0:
@@ -46,10 +38,33 @@ def reserve(a: Arrays, job: int, now: int) -> None:
 
 
 @compiled
+def first_start(a: Arrays, pool: int, job: int, need: int, now: int) -> tuple[int, int]:
+    """Return when a job that cannot start now is expected to in a pool, and how many cards will be left over.
+
+    NEVER if never. Where the cards are free it is for bookings or limits that it cannot, or for what is kept
+    of a limit for another job: then nobody knows. Where nodes are known, it is for them, and the first end
+    counts.
+    """
+    ahead = a.pools[pool, c.AHEAD] != 0
+    barred = ahead and a.pools[pool, c.FIRST_WORD] < 0 and a.pools[pool, c.FREE] >= need
+    if barred:
+        at, left = now, int(a.pools[pool, c.FREE]) - need
+    else:
+        at, left = earliest(a, pool, need, now)
+    if not ahead or at == c.NEVER:
+        return at, left
+    at, left = beside(a, pool, job, now, at, left, need)
+    clear = past_limits(a, pool, need, now, at, a.jobs[job, c.EXPECTED])
+    if at < clear < c.NEVER:
+        return beside(a, pool, job, now, clear, left, need)
+    return c.NEVER if barred and clear == now else clear, left
+
+
+@compiled
 def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     """Return when so many cards of a pool are expected to be free, and how many more will be then.
 
-    NEVER if too few. Where the cards are free and their nodes do not suffice, the first end counts.
+    NEVER if too few.
     """
     found, job = 0, a.pools[pool, c.RUNS]
     while job >= 0:
