@@ -75,20 +75,30 @@ def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
     )
 
 
-def left_of_all(limited: Limited, rows: Ints, pairs: Ints | None = None) -> tuple[Left, ...]:
-    """Return what limits leave of all pools (or of some), as a pass has counted them (`within_limits`)."""
-    pool, row = (limited.pairs if pairs is None else pairs).T
-    from_ms, until_ms, left = rows[row].T
-    spare = np.maximum(0, left // limited.caps.draw[pool])
-    ends_ms = np.where(until_ms == c.NEVER, 0, until_ms)
-    found = np.stack([pool, from_ms, ends_ms, spare, limited.limit_kw[row]], axis=1)
-    return tuple(map(tuple, found[from_ms < c.NEVER].tolist()))
+def binding(limited: Limited, rows: Ints, free: Ints, until_ms: int) -> tuple[Left, ...]:
+    """Return what limits leave of all pools to a run until then, those left out that leave all free cards.
+
+    What is left out can refuse nothing that the free cards do not.
+    """
+    left = _left(limited, rows, limited.pairs)
+    return tuple(map(tuple, left[(left[:, 1] < until_ms) & (left[:, 3] < free[left[:, 0]])].tolist()))
 
 
 def caps_left(limited: Limited, rows: Ints, pool: int, now_ms: int) -> tuple[Cap, ...]:
     """Return what limits leave of one pool."""
-    found = left_of_all(limited, rows, limited.pairs[limited.pairs[:, 0] == pool])
+    found = _left(limited, rows, limited.pairs[limited.pairs[:, 0] == pool]).tolist()
     return tuple(Cap(max(0, each[1] - now_ms), *each[1:]) for each in found)
+
+
+def _left(limited: Limited, rows: Ints, pairs: Ints) -> Ints:
+    """Return what limits leave of pools, as a pass has counted them (`within_limits`), a `Left` a row."""
+    pool, row = pairs.T
+    from_ms, until_ms, left = rows[row].T
+    spare = np.maximum(0, left // limited.caps.draw[pool])
+    ends_ms = np.where(until_ms == c.NEVER, 0, until_ms)
+    found: Ints = np.stack([pool, from_ms, ends_ms, spare, limited.limit_kw[row]], axis=1)
+    live: Ints = found[from_ms < c.NEVER]
+    return live
 
 
 class Spoken:

@@ -10,7 +10,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
-from hutong.core.control.power import Left, Spoken, caps_left, left_of_all, limited_of
+from hutong.core.control.power import Left, Spoken, binding, caps_left, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
@@ -26,7 +26,6 @@ from hutong.core.placement.quotas import bars_of, borrows
 from hutong.core.placement.request import (
     HORIZON_MS,
     Beside,
-    Cap,
     Kept,
     PoolView,
     is_booked,
@@ -314,12 +313,6 @@ class Queue:
         now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
         return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms)
 
-    def _capped(self, pool: int) -> tuple[Cap, ...]:
-        """Return what limits of power leave of a pool now."""
-        if self._limited is None:
-            return ()
-        return caps_left(self._limited, self._arrays.limits, pool, self.page.at_ms)
-
     def power(self, clearing: Mapping[int, int]) -> Spoken | None:
         """Return the power of this moment for those for which room is made, None where nothing limits it.
 
@@ -338,7 +331,10 @@ class Queue:
         count_ahead(arrays, pool, account, at_ms, until_ms, -cards)
         beside = ((at, each) for at in pools for each in self._beside(job, at))
         self.booked = tuple((at, e.from_ms, e.until_ms, e.spare) for at, e in beside)
-        self.capped = left_of_all(self._limited, arrays.limits) if self._limited else ()
+        if self._limited is not None:
+            free = arrays.pools[:, c.FREE].copy()
+            free[pool] += cards
+            self.capped = binding(self._limited, arrays.limits, free, until_ms)
         count_ahead(arrays, pool, account, at_ms, until_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:
@@ -364,13 +360,9 @@ class Queue:
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
         kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
-        view = replace(
-            self.views[at],
-            cards_free=free,
-            kept=kept,
-            booked=self._beside(job, at),
-            capped=self._capped(at),
-        )
+        caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
+        view = replace(self.views[at], cards_free=free, kept=kept)
+        view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and need <= free:
             power = Refusal.POWER if is_capped(view, request.run_ms, need) else Refusal.KEPT

@@ -25,8 +25,8 @@ class Ticket:
     """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds.
 
     `barred` are the accelerators that the quotas of its accounts left it none of at that step; `booked` are
-    (pool, from_ms, until_ms, spare): what bookings left it of pools where there are any. So are `capped`,
-    with the limit in kW, for limits of power.
+    (pool, from_ms, until_ms, spare): what bookings left it of pools where there are any. `capped` are the
+    same of limits of power, with the kW, where one left it less than what was free.
     """
 
     version: int
