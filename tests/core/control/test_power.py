@@ -1,6 +1,6 @@
 """Limits of a centre's power: what they leave is never exceeded, is told, and receipts replay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -197,16 +197,22 @@ limits = st.lists(spans, min_size=1, max_size=3).map(
 
 
 def moments(
-    sites: tuple[Site, ...], queue: Sequence[JobRow], comes: dict[str, int], rules: Rules, stop: bool
+    sites: tuple[Site, ...],
+    queue: Sequence[JobRow],
+    comes: Mapping[str, int],
+    rules: Rules,
+    *,
+    stop: bool,
+    runs: Sequence[Running] = (),
+    served: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[int, list[Running], set[int]]]:
     """Yield (time, what runs, what was placed) of turns at every moment at which something changes."""
-    runs: list[Running] = []
-    left, now_ms = list(queue), NOW
+    runs, left, now_ms = list(runs), list(queue), NOW
     settled = {at for each in sites for p in each.power_limits for at in (p.from_ms, p.until_ms) if at > NOW}
     settled |= {at for each in sites for b in each.bookings for at in (b.from_ms, b.until_ms) if at > NOW}
     while True:
         there = [row for row in left if comes.get(row.job.id, NOW) <= now_ms]
-        outcome = decide(moment(sites, there, runs, now_ms), rules)
+        outcome = decide(replace(moment(sites, there, runs, now_ms), served=served or {}), rules)
         gone = set(placed(outcome))
         runs += begun(outcome, now_ms)
         left = [row for row in left if int(row.job.id[3:]) not in gone]
@@ -262,3 +268,34 @@ def test_without_money_nothing_is_left_counted(
     outcome = turn(replace(shot, lots={ProjectId("a"): shot.lots[ProjectId("a")]}), Rules(backfill=backfill))
     assert outcome.broken == ()
     assert all(opened.differences == () for opened in receipts(outcome))
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(1, 8),
+    st.integers(30, 400),
+    limits,
+    st.lists(st.tuples(st.integers(1, 12), st.integers(1, 300), st.sampled_from(["p0", "p1"])), max_size=4),
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 400), st.integers(0, 200)), max_size=12),
+)
+def test_who_comes_later_does_not_delay_the_first_that_waits_for_power(
+    cards: int,
+    minutes: int,
+    power: tuple[PowerLimit, ...],
+    before: list[tuple[int, int, str]],
+    later: list[tuple[int, int, int]],
+) -> None:
+    sites = (site("bj", 64, 64, power_limits=power),)
+    runs = [Running(OTHER, "bj", pool, many, NOW + length * MIN) for many, length, pool in before]
+    first = waiting(0, cards, minutes)
+    (alone,) = plan(moment(sites, [first], runs), Rules())
+    if alone.wait_ms is None:
+        return
+    small = [waiting(n, many, length, "b") for n, (many, length, _) in enumerate(later, 1)]
+    comes = {row.job.id: NOW + at * MIN for row, (*_, at) in zip(small, later, strict=True)}
+    used = {"project/b": 10**12}  # so that the first stays the first
+    for now_ms, _, gone in moments(sites, [first, *small], comes, Rules(), stop=True, runs=runs, served=used):
+        if 0 in gone:
+            assert now_ms - NOW <= alone.wait_ms
+            return
+    raise AssertionError("it never started")
