@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.control.test_bookings import begun, booking, decide, moment
@@ -16,7 +18,11 @@ from hutong.core.control.forecast import plan
 from hutong.core.control.preview import preview
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
+from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import PoolId, ProjectId
+from hutong.core.placement import columns as c
+from hutong.core.placement.board import Caps, make_board, shelves_of
+from hutong.core.placement.board import Rules as Pass
 from hutong.core.placement.columns import Backfill
 
 OTHER = ProjectId("b")
@@ -102,6 +108,23 @@ def test_power_is_kept_in_an_idle_pool_too() -> None:
     for cards, minutes, begins in ((3, 600, True), (4, 600, False), (4, 60, True)):
         outcome = decide(moment(sites, [first, waiting(2, cards, minutes, "c")]))
         assert set(placed(outcome)) == ({2} if begins else set())
+
+
+def test_the_tightest_limit_is_told_and_a_length_that_fits_before_all() -> None:
+    sites = (site("bj", 64, power_limits=(limit(10, 30, 90), limit(7, 60, 120))),)
+    _, text = why(decide(moment(sites, [waiting(1, 8, 600, num_nodes=2)])), 1)
+    assert "limited to 7 kW from 2027-01-15 09:00 UTC until 2027-01-15 10:00 UTC: at most 8 cards" in text
+    assert "max_duration: 30m or less fits before it, or wait until 2027-01-15 10:00 UTC" in text
+
+
+def test_a_pass_that_looks_at_groups_of_pools_alone_takes_no_limits() -> None:
+    rows = np.zeros((2, c.LIMIT_COLUMNS), np.int64)
+    one, two = np.array([0], np.int64), np.array([2], np.int64)
+    with pytest.raises(Broken, match="nothing else in common"):
+        make_board(
+            Pass(whole=False), shelves_of([np.array([8], np.int64)]), [], [], [], jobs=1, running=1,
+            caps=Caps(rows, one, two, two),
+        )  # fmt: skip
 
 
 def test_what_could_not_be_paid_for_draws_nothing() -> None:

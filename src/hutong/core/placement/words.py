@@ -157,16 +157,17 @@ def _booked(request: Request, pool: PoolView, need: int) -> WhyNot:
 
 def _power(request: Request, pool: PoolView, need: int) -> WhyNot:
     binding = [each for each in pool.capped if request.run_ms > each.in_ms and need > each.spare]
-    first, least = binding[0], min(each.spare for each in binding)
-    span = f" from {_moment(first.from_ms)}" if first.from_ms else ""
-    span += f" until {_moment(first.until_ms)}" if first.until_ms else ""
-    text = f"the centre's power is limited to {first.limit_kw} kW{span or ' now'}: at most {least} cards more"
-    if not first.limit_kw:
+    tight, soon_ms = min(binding, key=lambda each: each.spare), min(each.in_ms for each in binding)
+    least = tight.spare
+    span = f" from {_moment(tight.from_ms)}" if tight.from_ms else ""
+    span += f" until {_moment(tight.until_ms)}" if tight.until_ms else ""
+    text = f"the centre's power is limited to {tight.limit_kw} kW{span or ' now'}: at most {least} cards more"
+    if not tight.limit_kw:
         text = f"the centre's power is kept for a job that came first{span}: at most {least} cards beside it"
     ends = [each.until_ms for each in binding]
     change = f"wait until {_moment(max(ends))}" if all(ends) else "wait until other jobs of the centre end"
-    if first.in_ms >= 60_000:
-        change = f"max_duration: {first.in_ms // 60_000}m or less fits before it, or {change}"
+    if soon_ms >= 60_000:
+        change = f"max_duration: {soon_ms // 60_000}m or less fits before it, or {change}"
     if least > 0:
         change = f"ask for at most {least} of its cards, or {change}"
     return WhyNot("power", f"{pool.cards_free} cards free, but {text}", change)
