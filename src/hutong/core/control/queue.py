@@ -15,7 +15,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
-from hutong.core.placement.ahead import count_ahead
+from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked, Class, Shelves, make_board
 from hutong.core.placement.bookings import withheld

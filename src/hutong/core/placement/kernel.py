@@ -8,7 +8,7 @@ function of its arrays. `columns` names them.
 import numpy as np
 
 from hutong.core.placement import columns as c
-from hutong.core.placement.ahead import count_ahead, room
+from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
 from hutong.core.placement.columns import Arrays

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hutong.core.placement import columns as c
-from hutong.core.placement.ahead import count_ahead
+from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
