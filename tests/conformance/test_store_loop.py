@@ -35,7 +35,7 @@ from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PersonHolding, PoolUse, Running
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
-from hutong.core.capacity.sites import Booking, Pool, Site, Supply
+from hutong.core.capacity.sites import Booking, Pool, PowerLimit, Site, Supply
 from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.kernel.ids import LotId, PoolId, ProjectId, SiteId
 from hutong.core.work import facts as f
@@ -434,6 +434,25 @@ def test_a_snapshot_knows_who_may_be_stopped_and_what_is_being_freed(store: Stor
     later = store.snapshot(600, Limits())
     assert [row.job.id for row in later.may_give_way] == [job_id(n) for n in (*range(1, 16), 19)]
     assert later.clearing == (PoolUse(EAST, "h100", 16),)
+
+
+def test_a_snapshot_knows_who_may_be_stopped_while_a_limit_of_power_asks_for_it(store: Store) -> None:
+    supply = Supply((0,) * 24, (500,) * 24, "invented", synthetic=True)
+    pool = Pool(PoolId("h100"), "H100", 4, 8, 18_000_000, 1250, "cuda")
+    site = Site(EAST, "东", "East", "huabei", 30, "local", (pool,), supply)
+    for n in (1, 2):
+        queue(store, n, 100)
+        begun = replace(placed(), preemptible=True)
+        start = (Command(key_of(n), EAST, "start"),)
+        turn(store, 200, decide(store, n, 200, begun, f.Dispatched(1), commands=start))
+    turn(store, 500, decide(store, 2, 500, f.StopSent(1, Category.PREEMPTED, "x")))
+    limit = PowerLimit("l1", 20, 1000, 2000, "demand response", stop_jobs=True)
+    for limits, at_ms, known in (((limit,), 999, 0), ((limit,), 1000, 1), ((limit,), 2000, 0), ((), 1000, 0)):
+        store.put(Record("site", EAST, asdict(replace(site, power_limits=limits))))
+        shot = store.snapshot(at_ms, Limits())
+        assert shot.sites[0].power_limits == limits
+        assert [row.job.id for row in shot.may_give_way] == [job_id(1)] * known
+        assert len(shot.clearing) == known
 
 
 def test_whole_runs_are_added_up_by_workload_and_shown_for_the_queue_only(store: Store) -> None:

@@ -103,11 +103,33 @@ class Booking(NewBooking):
     id: str
 
 
+class NewPowerLimit(Shape):
+    """The most power that jobs may draw at a centre from `start` to `end`, both of which may be left out.
+
+    A card draws its model's nameplate power times the PUE of its pool, as in metering. No job is placed that
+    may still run when it begins unless that leaves room for it. `stop_jobs`: preemptible jobs are stopped
+    when it begins until it holds.
+    """
+
+    limit_kw: Annotated[int, Field(ge=1, le=10_000_000)]
+    start: Time | None = None
+    end: Time | None = None
+    reason: Annotated[str, Field(max_length=200)] = ""
+    stop_jobs: bool = False
+
+
+class PowerLimit(NewPowerLimit):
+    """A limit that holds or is to come."""
+
+    id: str
+
+
 class Site(Shape):
-    """A centre with its present condition; `maintenance` and `bookings` go on or are to come.
+    """A centre with its present condition; `maintenance`, `bookings`, `power_limits` go on or are to come.
 
     `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
+    `power_kw`: what its jobs are taken to draw now.
     """
 
     id: Slug
@@ -128,6 +150,8 @@ class Site(Shape):
     supply_synthetic: bool
     maintenance: tuple[Maintenance, ...]
     bookings: tuple[Booking, ...] = ()
+    power_limits: tuple[PowerLimit, ...] = ()
+    power_kw: str = "0"
     pools: tuple[PoolUse, ...]
 
 

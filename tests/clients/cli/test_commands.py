@@ -238,6 +238,37 @@ def test_cards_are_booked_listed_and_given_back(house: Any) -> None:
     assert "no bookings" in house.run("booking", "list").out
 
 
+def test_a_centres_power_is_limited_shown_and_the_limit_taken_away(house: Any) -> None:
+    words = ("site", "power", "haidian")
+    span = ("--from", "2100-01-01T18:00", "--until", "2100-01-01T20:00+00:00", "--reason", "demand response")
+    (made,) = json.loads(house.run(*words, "--limit-kw", "800", *span, "--json", admin=True).out)[
+        "power_limits"
+    ]
+    assert (made["limit_kw"], made["end"], made["stop_jobs"]) == (800, "2100-01-01T20:00:00.000Z", False)
+    wide = {"COLUMNS": "200"}
+    shown = house.run(*words, "--limit-kw", "1200", "--stop-jobs", admin=True, env=wide).out
+    assert "at once" in shown
+    assert "for good" in shown
+    assert "stops jobs" in shown
+    assert "draw 0 kW now" in shown
+    assert made["id"] in house.run(*words, env=wide).out, "everybody sees it"
+    notes = house.run("sites", env=wide).out
+    assert "power at most 1200 kW" in notes
+    assert "power at most 800 kW from" in notes
+    assert house.run(*words, "--limit-kw", "800").code == 2, "a user may not"
+    for wrong in (
+        ("--reason", "x"),
+        ("--limit-kw", "5", "--remove", "x"),
+        ("--limit-kw", "5", "--from", "soon"),
+    ):
+        assert house.run(*words, *wrong, admin=True).code == 2
+    left = json.loads(house.run(*words, "--remove", made["id"], "--json", admin=True).out)["power_limits"]
+    assert [each["limit_kw"] for each in left] == [1200]
+    assert house.run(*words, "--remove", made["id"], admin=True).code == 2
+    house.run(*words, "--remove", left[0]["id"], admin=True)
+    assert "no limit of its power" in house.run(*words).out
+
+
 def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
     assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
     again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)

@@ -150,6 +150,23 @@ def test_facts_stream_until_the_job_is_over(world: Any, li: TestClient) -> None:
     assert told.endswith("event: end\ndata: {}\n\n")
 
 
+def test_limits_of_power_are_shown_in_both_languages(world: Any, li: TestClient) -> None:
+    site = world.call("/v1/sites", verb="GET")["items"][0]["id"]
+    world.call(f"/v1/sites/{site}/power-limits", {"limit_kw": 1200})
+    window = {"start": "2100-01-01T10:00:00Z", "end": "2100-01-01T12:00:00Z", "reason": "需求响应"}
+    made = world.call(f"/v1/sites/{site}/power-limits", {"limit_kw": 800, **window})["power_limits"]
+    page = li.get("/sites").text
+    assert "不超过 1200 kW；当前作业用电" in page
+    assert "不超过 800 kW" in page
+    assert "· 需求响应" in page
+    english = li.get("/sites", headers={"Accept-Language": "en"}).text
+    assert "at most 1200 kW; jobs draw" in english
+    assert "2100-01-01" in english
+    for each in made:
+        world.call(f"/v1/sites/{site}/power-limits/{each['id']}", verb="DELETE")
+    assert "1200 kW" not in li.get("/sites").text
+
+
 def test_sites_show_chips_prices_and_reach(world: Any, li: TestClient) -> None:
     page = li.get("/sites").text
     for text in ("海淀算力中心", "Ascend910B", "¥6.40", "1.12", "78.0 %", "在线", "申报"):

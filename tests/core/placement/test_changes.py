@@ -6,7 +6,7 @@ from dataclasses import replace
 from hutong.core.capacity.sites import Admission
 from hutong.core.placement.changes import Change, apply, needed
 from hutong.core.placement.decide import decide
-from hutong.core.placement.request import Beside, Closing, Kept, Policy, PoolView, Request
+from hutong.core.placement.request import Beside, Cap, Closing, Kept, Policy, PoolView, Request
 from hutong.core.work.spec import Ask
 
 POLICY = Policy("p", fit=1, price=3, wait=2, distance=1, green=3)
@@ -34,6 +34,10 @@ def a_pool(dice: random.Random) -> PoolView:
         offers=dice.choice([None, None, (), ("shared/zh",), ("shared/zh", "store/lab")]),
         booked=tuple(
             Beside(dice.choice([0, dice.randint(1, 10**7)]), 1, 2, dice.randint(0, 8))
+            for _ in range(dice.choice([0, 0, 1, 2]))
+        ),
+        capped=tuple(
+            Cap(dice.choice([0, dice.randint(1, 10**7)]), 1, dice.choice([0, 2]), dice.randint(0, 8), 5)
             for _ in range(dice.choice([0, 0, 1, 2]))
         ),
     )  # fmt: skip
@@ -89,9 +93,16 @@ def test_for_a_thousand_refused_jobs_the_smallest_change_helps_and_no_smaller_on
 def test_what_is_placed_needs_no_change() -> None:
     dice = random.Random(1)
     pool = replace(
-        a_pool(dice), accelerator="H100", closing=None, kept=None, booked=(), reachable=True, offers=None
+        a_pool(dice), accelerator="H100", closing=None, kept=None, booked=(), capped=(), offers=None
     )
-    pool = replace(pool, admission=Admission.ACTIVE, cards_free=8, cpus_per_node=0, memory_bytes_per_node=0)
+    pool = replace(
+        pool,
+        reachable=True,
+        admission=Admission.ACTIVE,
+        cards_free=8,
+        cpus_per_node=0,
+        memory_bytes_per_node=0,
+    )
     request = Request(1, (Ask("H100", 1),), False, 0, 0, 1, "batch", (), (), None)
     assert needed(request, pool) == ()
 

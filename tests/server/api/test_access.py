@@ -14,8 +14,8 @@ from hutong.server.api.app import ROUTERS, _open, routes_of
 NOBODYS = "01JD0000000000000000000000"
 VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
-    "token": NOBODYS, "name": "NAME", "booking": "b1", "kind": "project", "version": "1", "path": "a.txt",
-    "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
+    "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
+    "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
 }  # fmt: skip
 ROUTES = [
     (method, route.path_format, rules_of(route.dependant)[0])

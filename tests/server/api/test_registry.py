@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.kernel.ids import PoolId, SiteId
+from hutong.server.api.shapes.power import drawn_kw
 from hutong.server.services import bootstrap
 
 PROJECT = {"id": "physics", "institution": "tsinghua", "title": "Physics", "owner": "li"}
@@ -161,6 +164,76 @@ def test_no_card_is_booked_twice(platform: Any, li: dict[str, str]) -> None:
         "hint": f"{half} or fewer, or another time",
     }
     assert book(platform, pool=pool["id"], cards=half, **late).status_code == 200
+
+
+def limit_power(platform: Any, **body: Any) -> Any:
+    """Limit a centre's power as an operator."""
+    url = "/v1/sites/haidian/power-limits"
+    return platform.http.post(url, json={"limit_kw": 800, **body}, headers=platform.operator)
+
+
+def test_power_is_limited_by_operators_seen_by_all_and_the_limit_taken_away(
+    platform: Any, li: dict[str, str]
+) -> None:
+    url = "/v1/sites/haidian/power-limits"
+    assert platform.http.post(url, json={"limit_kw": 800}, headers=li).status_code == 403
+    span = {"start": "2100-01-01T18:00:00.000Z", "end": "2100-01-01T20:00:00.000Z"}
+    for kw in (900, 800, 800):  # a repeat changes nothing
+        answer = limit_power(platform, limit_kw=kw, reason="demand response", stop_jobs=True, **span)
+        assert answer.status_code == 200, answer.text
+    assert limit_power(platform, limit_kw=1200).status_code == 200
+    seen = platform.http.get("/v1/sites/haidian", headers=li).json()
+    standing, window = seen["power_limits"]
+    assert standing == {
+        "id": standing["id"], "limit_kw": 1200, "start": None, "end": None, "reason": "", "stop_jobs": False,
+    }  # fmt: skip
+    assert window == {
+        "id": window["id"], "limit_kw": 800, **span, "reason": "demand response", "stop_jobs": True,
+    }  # fmt: skip
+    assert seen["power_kw"] == "0"
+    assert platform.http.delete(f"{url}/{window['id']}", headers=li).status_code == 403
+    left = platform.http.delete(f"{url}/{window['id']}", headers=platform.operator).json()["power_limits"]
+    assert left == [standing]
+    assert platform.http.delete(f"{url}/{window['id']}", headers=platform.operator).status_code == 404
+
+
+@pytest.mark.usefixtures("li")
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"limit_kw": 0}, "/limit_kw"),
+        ({"limit_kw": 10**9}, "/limit_kw"),
+        ({"start": "tomorrow"}, "/start"),
+        ({"end": "tomorrow"}, "/end"),
+        ({"end": "2000-01-02T00:00:00Z"}, "/end"),
+        ({"start": "2100-01-02T00:00:00Z", "end": "2100-01-01T00:00:00Z"}, "/end"),
+        ({"reason": "x" * 201}, "/reason"),
+    ],
+)
+def test_a_limit_of_power_that_makes_no_sense_is_refused_by_field(
+    platform: Any, change: dict[str, Any], path: str
+) -> None:
+    answer = limit_power(platform, **change)
+    assert answer.status_code in {400, 422}
+    assert answer.json()["problems"][0]["path"] == path
+
+
+@pytest.mark.usefixtures("li")
+def test_a_centre_has_a_bounded_number_of_limits(platform: Any) -> None:
+    for year in range(2100, 2150):
+        assert limit_power(platform, start=f"{year}-01-01T00:00:00Z").status_code == 200
+    answer = limit_power(platform)
+    assert answer.json()["problems"][0]["path"] == "/start"
+
+
+def test_what_a_centres_jobs_draw_is_told_by_nameplate_and_pue() -> None:
+    pools = (
+        Pool(PoolId("a"), "H100", 1, 8, 1, 1250, "cuda"),
+        Pool(PoolId("b"), "Odd", 1, 8, 1, 1250, "cuda"),  # what the catalogue does not know draws nothing
+    )
+    site = Site(SiteId("s"), "", "s", "r", 1, "local", pools, Supply((0,) * 24, (0,) * 24, "x"))
+    assert drawn_kw(site, {"a": 3, "b": 8}) == "2.625"
+    assert drawn_kw(site, {}) == "0"
 
 
 def test_an_agent_sees_its_own_site_and_does_not_thereby_call(platform: Any, li: dict[str, str]) -> None:

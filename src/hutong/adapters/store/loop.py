@@ -124,6 +124,7 @@ class Loop:
             queue = read_queue(self._db, connection, limits, due, rules.limited(quotas), of_people)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
+            stops = bool(queue) or rules.any_shed(sites, now_ms)
             owners = _institutions(connection, sorted({*projects, *(each.project for each in held)}))
             return Snapshot(
                 now_ms=now_ms,
@@ -136,8 +137,8 @@ class Loop:
                     for row in connection.execute(_USE).mappings()
                 ),
                 running=_running(connection, limits.running) if queue else (),
-                may_give_way=_may_give_way(connection, limits.may_give_way) if queue else (),
-                clearing=_clearing(connection) if queue else (),
+                may_give_way=_may_give_way(connection, limits.may_give_way) if stops else (),
+                clearing=_clearing(connection) if stops else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 quotas=quotas,

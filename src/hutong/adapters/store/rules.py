@@ -51,6 +51,11 @@ def any_booked(sites: Iterable[Site], now_ms: int) -> bool:
     return any(each.until_ms > now_ms for site in sites for each in site.bookings)
 
 
+def any_shed(sites: Iterable[Site], now_ms: int) -> bool:
+    """True if jobs may have to be stopped somewhere for a limit of power."""
+    return any(site.stops_for_power(now_ms) for site in sites)
+
+
 def page(limit: int) -> int:
     """Return a page size between 0 and the largest one."""
     return max(0, min(limit, PAGE_MAX))

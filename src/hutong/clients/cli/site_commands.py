@@ -9,10 +9,11 @@ import yaml
 from pydantic import ValidationError
 from rich.text import Text
 
+from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.wire.sites import Maintenance, NewSite, PoolUse, Site
+from hutong.wire.sites import Maintenance, NewPowerLimit, NewSite, PoolUse, PowerLimit, Site
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The centre's id.", show_default=False)]
 MOST_BYTES = 1 << 20
@@ -44,6 +45,7 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
     notes += ["declared"] if site.declared_only else []
     notes += [f"maintenance {local(each.start)} to {local(each.end)}" for each in site.maintenance[:1]]
     notes += [f"offers {', '.join(each.replace('/', ' ') for each in site.offers)}"] if site.offers else []
+    notes += [_limit_note(each) for each in site.power_limits[:2]]
     notes += [f"last start failed: {site.trouble}"] if site.trouble else []
     return [
         (
@@ -53,6 +55,11 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
         )
         for index, pool in enumerate(site.pools)
     ]  # fmt: skip
+
+
+def _limit_note(each: PowerLimit) -> str:
+    since = f" from {local(each.start)}" if each.start else ""
+    return f"power at most {each.limit_kw} kW{since}{f' until {local(each.end)}' if each.end else ''}"
 
 
 def _pool_notes(pool: PoolUse) -> list[str]:
@@ -179,6 +186,64 @@ def maintain(
         say(f"{now.id} has no maintenance to come")
 
 
+def power(
+    site: SiteArgument,
+    limit_kw: Annotated[int, typer.Option("--limit-kw", min=0, help="The most that jobs may draw.")] = 0,
+    start: Annotated[str, typer.Option("--from", help="When it begins; at once if left out.")] = "",
+    end: Annotated[str, typer.Option("--until", help="When it is over; never if left out.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What for; everybody sees it.")] = "",
+    stop_jobs: Annotated[
+        bool, typer.Option("--stop-jobs", help="Stop preemptible jobs then until it holds.")
+    ] = False,
+    remove: Annotated[str, typer.Option("--remove", metavar="ID", help="Take this limit away.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Limit a centre's power (operators), take a limit away, or show what there is.
+
+    Example: hutong site power beijing-a --limit-kw 800 --from 2026-12-01T18:00 --until 2026-12-01T20:00 \
+--reason "demand response"
+    """
+    told = {"--from": start, "--until": end, "--reason": reason, "--stop-jobs": stop_jobs}
+    wrong = [name for name, value in told.items() if value and not limit_kw]
+    wrong += ["--remove"] if remove and limit_kw else []
+    if wrong:
+        text = "does not go with --limit-kw" if remove and limit_kw else "goes with --limit-kw only"
+        raise Refused("bad_option", "nothing was changed", tuple(Problem(name, text) for name in wrong))
+    with connect() as client:
+        if limit_kw:
+            now = client.sites.add_power_limit(
+                site, _limit_of(limit_kw, start, end, reason, stop_jobs=stop_jobs)
+            )
+        else:
+            now = client.sites.remove_power_limit(site, remove) if remove else client.sites.get(site)
+    show_json(now) if as_json else _show_limits(now)
+
+
+def _limit_of(limit_kw: int, start: str, end: str, reason: str, *, stop_jobs: bool) -> NewPowerLimit:
+    first = read_time("--from", start) if start else None
+    last = read_time("--until", end) if end else None
+    wanted: NewPowerLimit = build(
+        NewPowerLimit, limit_kw=limit_kw, start=first, end=last, reason=reason, stop_jobs=stop_jobs
+    )
+    return wanted
+
+
+def _show_limits(site: Site) -> None:
+    rows = [
+        (
+            each.id,
+            str(each.limit_kw),
+            local(each.start) if each.start else "at once",
+            local(each.end) if each.end else "for good",
+            "stops jobs" if each.stop_jobs else "",
+            each.reason,
+        )
+        for each in site.power_limits
+    ]
+    rows_of(table("id", ">kW", "from", "until", "", ""), rows, f"{site.id} has no limit of its power")
+    say(f"its jobs draw {site.power_kw} kW now, by nameplate and PUE")
+
+
 def read_time(option: str, text: str) -> str:
     """Return a time as the wire has it; one without an offset is this machine's."""
     try:
@@ -192,6 +257,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Centres")(sites)
     group = typer.Typer(help="Enter and run centres (operators).", no_args_is_help=True)
-    for verb in (add, token, drain, maintain):
+    for verb in (add, token, drain, maintain, power):
         group.command()(verb)
     app.add_typer(group, name="site", rich_help_panel="Centres")

@@ -48,6 +48,16 @@ def remove_booking(site: str, booking: str) -> Call[s.Site]:
     return Call("DELETE", path_of("sites", site, "bookings", booking), shape(s.Site))
 
 
+def add_power_limit(site: str, limit: s.NewPowerLimit) -> Call[s.Site]:
+    """Limit a centre's power; a limit of the same span is replaced (operators)."""
+    return Call("POST", path_of("sites", site, "power-limits"), shape(s.Site), body=document(limit))
+
+
+def remove_power_limit(site: str, limit: str) -> Call[s.Site]:
+    """Take a limit of a centre's power away (operators)."""
+    return Call("DELETE", path_of("sites", site, "power-limits", limit), shape(s.Site))
+
+
 def create_site_token(site: str) -> Call[Token]:
     """Make a token for the centre's agent; the secret is shown in this answer only (operators)."""
     return post(path_of("sites", site, "tokens"), shape(Token))
@@ -64,4 +74,6 @@ class SiteVerbs:
     cancel_maintenance = Verb(cancel_maintenance)
     add_booking = Verb(add_booking)
     remove_booking = Verb(remove_booking)
+    add_power_limit = Verb(add_power_limit)
+    remove_power_limit = Verb(remove_power_limit)
     create_token = Verb(create_site_token)

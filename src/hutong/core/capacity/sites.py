@@ -86,6 +86,31 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerLimit:
+    """The most power that the platform's jobs may draw at a site from `from_ms` to before `until_ms`, UTC.
+
+    0 stands for no end. No job is placed that may still run when it begins, unless what is expected
+    to run then leaves room for it. With `stop_jobs`, preemptible jobs are stopped when it begins, until it
+    holds; without, what runs all the same is left alone.
+    """
+
+    id: str
+    limit_kw: int
+    from_ms: int
+    until_ms: int
+    reason: str
+    stop_jobs: bool = False
+
+    def stops(self, now_ms: int) -> bool:
+        """True if it holds and jobs are stopped for it."""
+        return self.stop_jobs and self.from_ms <= now_ms and not self.is_over(now_ms)
+
+    def is_over(self, now_ms: int) -> bool:
+        """True if it holds no more."""
+        return 0 < self.until_ms <= now_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
 
@@ -102,11 +127,16 @@ class Site:
     service_host: str = ""
     maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
     bookings: tuple[Booking, ...] = field(default=(), metadata=LATE)
+    power_limits: tuple[PowerLimit, ...] = field(default=(), metadata=LATE)
 
     def closing(self, now_ms: int) -> Maintenance | None:
         """Return the maintenance that goes on, or the next one."""
         left = (each for each in self.maintenance if each.until_ms > now_ms)
         return min(left, key=lambda each: (each.from_ms, each.until_ms), default=None)
+
+    def stops_for_power(self, now_ms: int) -> bool:
+        """True if a limit of its power holds for which jobs are stopped."""
+        return any(each.stops(now_ms) for each in self.power_limits)
 
     def pool(self, pool: str) -> Pool | None:
         """Return the pool of that id, if the site has it."""

@@ -10,14 +10,17 @@ from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.rules import Rules
-from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.placement.page import Grounds, Page
 from hutong.core.placement.request import cards_free
 
 
 class Desk:
-    """Free cards and money of one snapshot, drawn down as jobs are decided one after another."""
+    """Free cards and money of one snapshot, drawn down as jobs are decided one after another.
+
+    `stopped` are the jobs that this turn stops for others: site, pool and cards.
+    """
 
     def __init__(self, snapshot: Snapshot, rules: Rules) -> None:
         self.snapshot = snapshot
@@ -28,6 +31,7 @@ class Desk:
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
+        self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
     def reachable(self, site: str) -> bool:

@@ -68,6 +68,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
                     score_ppm,
                     queue.barred,
                     queue.booked,
+                    queue.capped,
                 ),
             )
         )

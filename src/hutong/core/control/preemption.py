@@ -10,8 +10,8 @@ checkpoint before, times its grace at most: it saves again when it is told to st
 often is left alone.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hutong.core.book.snapshot import JobRow
@@ -20,6 +20,7 @@ from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import plan_attempt
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import StopSent
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import Category
@@ -49,7 +50,7 @@ def make_room(waiting: Sequence[int], queue: Queue, desk: Desk) -> list[Draft]:
     A job for which enough is free or being freed already waits for that. Nothing is stopped for a job that
     could not be paid for, or not without stopping more than is there.
     """
-    by_pool = _victims(queue, desk)
+    by_pool = victims_of(desk, queue.beyond)
     if not by_pool:
         return []
     room = _Room(queue, desk)
@@ -59,7 +60,7 @@ def make_room(waiting: Sequence[int], queue: Queue, desk: Desk) -> list[Draft]:
             continue
         found = room.best(job, by_pool)
         for victim in found:
-            stopped.append(_stop(victim, desk))
+            stopped.append(stop(victim, desk, REASON))
             by_pool[victim.attempt.site, victim.attempt.pool].remove(victim)
     return stopped
 
@@ -69,37 +70,49 @@ class _Room:
 
     def __init__(self, queue: Queue, desk: Desk) -> None:
         self._queue = queue
-        clearing = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
-        self._left = [
-            free + clearing.get((view.site, view.pool), 0)
-            for free, view in zip(queue.free, queue.views, strict=True)
-        ]
+        self._now_ms = desk.now_ms
+        cards = Counter({(each.site, each.pool): each.cards for each in desk.snapshot.clearing})
+        for site, pool, freed in desk.stopped.values():
+            cards[site, pool] += freed
+        clearing = {at: cards[view.site, view.pool] for at, view in enumerate(queue.views)}
+        self._left = [free + clearing[at] for at, free in enumerate(queue.free)]
+        self._power = queue.power(clearing)
 
     def best(self, job: int, by_pool: dict[tuple[str, str], list[Victim]]) -> list[Victim]:
         """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
         best: tuple[int, int, list[Victim]] | None = None
         for pool in self._queue.pools_for(job):
             need = self._queue.cards(job, pool) + self._queue.withheld(job, pool) - self._left[pool]
+            need = max(need, self._lack(job, pool))
             if need <= 0:
-                self._take(job, pool)
+                self._take(job, pool, 0)
                 return []
             view = self._queue.views[pool]
             able = [each for each in by_pool.get((view.site, view.pool), ()) if self._yields(job, each)]
-            chosen = _least_loss(able, need)
+            chosen = least_loss(able, need, _cards)
             lost = sum(each.lost_card_ms for each in chosen)
             if chosen and (best is None or lost < best[0]):
                 best = (lost, pool, chosen)
         if best is None:
             return []
         _, pool, chosen = best
-        self._left[pool] += sum(each.attempt.cards for each in chosen)
-        self._take(job, pool)
+        self._take(job, pool, sum(each.attempt.cards for each in chosen))
         return chosen
 
-    def _take(self, job: int, pool: int) -> None:
+    def _lack(self, job: int, pool: int) -> int:
+        """Return how many cards must be freed for the power that a job would draw."""
+        if self._power is None:
+            return 0
+        cards, until_ms = self._queue.cards(job, pool), self._queue.until_ms(job)
+        return self._power.lack(pool, cards, self._now_ms, until_ms)
+
+    def _take(self, job: int, pool: int, freed: int) -> None:
         """Count a job as one that will have its cards, so that nothing is stopped for more than may start."""
-        self._left[pool] -= self._queue.cards(job, pool)
+        cards = self._queue.cards(job, pool)
+        self._left[pool] += freed - cards
         self._queue.count_on(job, pool)
+        if self._power is not None:
+            self._power.take(pool, cards, freed)
 
     def _yields(self, job: int, victim: Victim) -> bool:
         waiter = self._queue.drafts[job].row
@@ -110,27 +123,39 @@ class _Room:
         return victim.beyond and not self._queue.borrows(job)
 
 
-def _least_loss(able: Sequence[Victim], need: int) -> list[Victim]:
-    """Return victims with so many cards between them: the cheapest by card first, and none in vain."""
+def least_loss(able: Sequence[Victim], need: int, amount: Callable[[Victim], int]) -> list[Victim]:
+    """Return victims with so much between them: the cheapest by amount first, and none in vain."""
     chosen: list[Victim] = []
-    cards = 0
-    for victim in sorted(able, key=lambda each: (each.lost_card_ms // each.attempt.cards, each.row.job.id)):
-        if cards >= need:
+    found = 0
+    for victim in sorted(able, key=lambda each: (each.lost_card_ms // amount(each), each.row.job.id)):
+        if found >= need:
             break
         chosen.append(victim)
-        cards += victim.attempt.cards
-    if cards < need:
+        found += amount(victim)
+    if found < need:
         return []
     for victim in sorted(chosen, key=lambda each: -each.lost_card_ms):
-        if cards - victim.attempt.cards >= need:
+        if found - amount(victim) >= need:
             chosen.remove(victim)
-            cards -= victim.attempt.cards
+            found -= amount(victim)
     return chosen
 
 
-def _victims(queue: Queue, desk: Desk) -> dict[tuple[str, str], list[Victim]]:
+def _cards(victim: Victim) -> int:
+    return victim.attempt.cards
+
+
+def _within(_project: ProjectId, _chip: str) -> bool:
+    return False
+
+
+def victims_of(
+    desk: Desk, beyond: Callable[[ProjectId, str], bool] = _within
+) -> dict[tuple[str, str], list[Victim]]:
+    """Return the jobs that this turn may stop, by pool; `beyond` says whose institution has too much."""
     found: dict[tuple[str, str], list[Victim]] = defaultdict(list)
-    decided = {row.job.id for row in desk.snapshot.due}  # a job has one part in an outcome
+    # A job has one part in an outcome.
+    decided = {*desk.stopped, *(row.job.id for row in desk.snapshot.due)}
     for row in desk.snapshot.may_give_way:
         attempt = row.job.live
         if attempt is None or not attempt.gives_way or row.job.cancel_by or row.job.id in decided:
@@ -138,8 +163,8 @@ def _victims(queue: Queue, desk: Desk) -> dict[tuple[str, str], list[Victim]]:
         if row.job.restarts_of(Category.PREEMPTED) >= STOPS_MAX:
             continue
         lost = attempt.cards * _lost_ms(row, attempt, desk.now_ms)
-        beyond = queue.beyond(row.project, attempt.accelerator)
-        found[attempt.site, attempt.pool].append(Victim(row, attempt, lost, beyond))
+        over = beyond(row.project, attempt.accelerator)
+        found[attempt.site, attempt.pool].append(Victim(row, attempt, lost, over))
     return found
 
 
@@ -161,9 +186,11 @@ def _payable(queue: Queue, desk: Desk, job: int) -> bool:
     return False
 
 
-def _stop(victim: Victim, desk: Desk) -> Draft:
+def stop(victim: Victim, desk: Desk, reason: str) -> Draft:
+    """Stop a running job."""
+    desk.stopped[victim.row.job.id] = (victim.attempt.site, victim.attempt.pool, victim.attempt.cards)
     draft = Draft(victim.row, desk)
-    draft.add(StopSent(victim.attempt.number, Category.PREEMPTED, REASON))
+    draft.add(StopSent(victim.attempt.number, Category.PREEMPTED, reason))
     draft.command(draft.job.key(victim.attempt), victim.attempt.site, "stop")
     draft.due_ms = desk.now_ms  # what it was due for before is looked at by the next turn
     return draft

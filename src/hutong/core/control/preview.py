@@ -8,11 +8,12 @@ from hutong.core.control.bars import bars_for
 from hutong.core.control.bookings import beside, booked_of, holders_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.metering import hold_target_micro
+from hutong.core.control.power import caps_left, limited_of
 from hutong.core.control.rules import Rules
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
-from hutong.core.placement.page import booked, views_of
+from hutong.core.placement.page import booked, capped, views_of
 from hutong.core.placement.request import Policy, PoolView, Request, request_of
 from hutong.core.work.spec import JobSpec
 
@@ -44,6 +45,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     in_arrears = owed_micro > rules.debt_limit_micro
     request = request_of(spec, runs=snapshot.runs.get(workload_of(project, spec), ()))
     pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
+    pools = _under_limits(desk, pools)
     policy = rules.policy(spec.wish.objective)
     bars = bars_for(snapshot, project, person, request, pools)
     request = replace(request, barred=bars.chips)
@@ -77,6 +79,15 @@ def _beside_bookings(
     return booked(views, left)
 
 
+def _under_limits(desk: Desk, views: tuple[PoolView, ...]) -> tuple[PoolView, ...]:
+    """Return the pools with what limits of their sites' power leave of them."""
+    found = limited_of(desk, views)
+    if found is None:
+        return views
+    left = {pool: caps_left(found, found.caps.rows, pool, desk.now_ms) for pool in range(len(views))}
+    return capped(views, left)
+
+
 def _explain(decision: Decision) -> tuple[str, str]:
     """Return a code and a sentence for a request that no pool takes now."""
     nearest = decision.nearest
@@ -93,7 +104,7 @@ def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
         index
         for index, row in enumerate(decision.rows)
         if row.why_not is not None
-        and row.why_not.code in {"busy", "booked", "quota", "maintenance", "unreachable", "draining"}
+        and row.why_not.code in {"busy", "booked", "power", "quota", "maintenance", "unreachable", "draining"}
     ]
     return min(
         able,

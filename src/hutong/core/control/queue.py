@@ -1,6 +1,6 @@
 """The queue of one turn as arrays: waiting jobs in lanes and pools as they stand, for a scheduling pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
+from hutong.core.control.power import Left, Spoken, binding, caps_left, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
@@ -17,12 +18,13 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.ahead import Hours
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked, Class, Shelves, make_board
-from hutong.core.placement.bookings import count_booked, withheld
+from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, Kept, is_booked, request_of
+from hutong.core.placement.request import Beside, Kept, is_booked, is_capped, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -41,8 +43,8 @@ class Queue:
     """Waiting jobs, in the order of their keys, and the pools that they wait for.
 
     Jobs that ask for the same by the same policy are one question, judged once. `barred` are the
-    accelerators that the quotas of the job that was yielded last left it none of, `booked` what bookings
-    left it, as a ticket has it.
+    accelerators that the quotas of the job that was yielded last left it none of, `booked` and
+    `capped` what bookings and limits of power left it, as a ticket has it.
     """
 
     def __init__(self, drafts: Sequence[Draft], grounds: Grounds, page: Page, desk: Desk) -> None:
@@ -52,6 +54,7 @@ class Queue:
         self.kept: list[tuple[int, int, int, int]] = []
         self.barred: tuple[str, ...] = ()
         self.booked: tuple[tuple[int, int, int, int], ...] = ()
+        self.capped: tuple[Left, ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
         self.questions: list[Question] = []
@@ -104,6 +107,7 @@ class Queue:
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
         held = self._held(desk)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
+        self._limited = limited_of(desk, self.views)
         waiting = len(self.drafts)
         arrays = make_board(
             board.Rules(Order.SHARE, desk.rules.backfill),
@@ -116,6 +120,7 @@ class Queue:
             order=self._by_name,
             flavours=self._accounts.flavours(self.views),
             booked=self._booked,
+            caps=None if self._limited is None else self._limited.caps,
         )
         run_ms = np.array([question.request.run_ms for question in self.questions], np.int64)
         rows = arrays.jobs[:waiting]
@@ -123,6 +128,7 @@ class Queue:
         rows[:, c.EXPECTED] = run_ms[self.question_of]
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
+        self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
         kernel.enqueue_all(arrays, waiting)
         kernel.occupy(arrays, waiting, *held.T)
         return arrays
@@ -176,8 +182,8 @@ class Queue:
                 self._note_kept(before, job, pool)
             bars = int(arrays.state[c.BARS])
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
-            if self._booked is not None:
-                self.booked = self._booked_before(job, pool)
+            if self._ahead:
+                self._note_ahead(job, pool)
             step = len(self.takes)
             self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
             yield job, pool
@@ -298,9 +304,7 @@ class Queue:
         """Return how many free cards of a pool a job may not have for what others have booked there."""
         if self._booked is None:
             return 0
-        account, at_ms = self._account(job), self.page.at_ms
-        until_ms = at_ms + int(self._arrays.jobs[job, c.EXPECTED])
-        return int(withheld(self._arrays, pool, account, at_ms, until_ms))
+        return int(withheld(self._arrays, pool, self._account(job), self.page.at_ms, self.until_ms(job)))
 
     def _account(self, job: int) -> int:
         return int(self._arrays.lanes[self._arrays.jobs[job, c.LANE], c.ACCOUNT])
@@ -312,21 +316,38 @@ class Queue:
         now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
         return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms)
 
-    def _booked_before(self, job: int, pool: int) -> tuple[tuple[int, int, int, int], ...]:
-        """Return what bookings left a job of the pools that they kept it from, before it was placed here."""
+    def power(self, clearing: Mapping[int, int]) -> Spoken | None:
+        """Return the power of this moment for those for which room is made, None where nothing limits it.
+
+        `clearing` are cards that are being freed, by pool.
+        """
+        return None if self._limited is None else Spoken(self._limited, self._arrays.limits, clearing)
+
+    def until_ms(self, job: int) -> int:
+        """Return until when a job would run if it started now."""
+        return self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED])
+
+    def _note_ahead(self, job: int, pool: int) -> None:
+        """Note what bookings and limits left a job of the pools that they kept it from, before it was placed."""
         arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
-        until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
-        count_booked(arrays, pool, account, at_ms, until_ms, -cards)
-        question = self.question_of[job]
+        until_ms, cards, question = (
+            int(arrays.jobs[job, c.UNTIL]),
+            self.cards(job, pool),
+            self.question_of[job],
+        )
         need = self.judged[question].asked * self.questions[question].request.nodes
-        found = tuple(
+        count_ahead(arrays, pool, account, at_ms, until_ms, -cards)
+        self.booked = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
-            for at in np.flatnonzero(self._arrays.pools[:, c.AFTER_BOOKING]).tolist()
+            for at in self._ahead
             for each in self._beside(job, at)
             if each.from_ms < until_ms and int(need[at]) > each.spare
         )
-        count_booked(arrays, pool, account, at_ms, until_ms, cards)
-        return found
+        if self._limited is not None:
+            free = arrays.pools[:, c.FREE].copy()
+            free[pool] += cards
+            self.capped = binding(self._limited, arrays.limits, free, until_ms)
+        count_ahead(arrays, pool, account, at_ms, until_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:
         """Return the accelerators of the pools that could ever run a job."""
@@ -353,12 +374,15 @@ class Queue:
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
         kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
-        view = replace(self.views[at], cards_free=free, kept=kept, booked=self._beside(job, at))
+        caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
+        view = replace(self.views[at], cards_free=free, kept=kept)
+        view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and view.accelerator in barred:
             refusal = Refusal.QUOTA
         elif refusal is Refusal.BUSY and need <= free:
-            refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else Refusal.KEPT
+            power = Refusal.POWER if is_capped(view, request.run_ms, need) else Refusal.KEPT
+            refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else power
         return explain(request, view, int(judged.asked[at]), refusal)
 
 

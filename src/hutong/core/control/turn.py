@@ -1,7 +1,7 @@
 """One turn of the loop, a pure function: a bounded snapshot in; facts, commands and money out.
 
-Jobs that ask for a look are advanced first, then debts are paid back with what is free, then the queue is
-placed, one job of each project in turn.
+Jobs that ask for a look are advanced first, then debts are paid back with what is free, then what a limit of
+power does not leave room for is stopped, then the queue is placed, one job of each project in turn.
 Every job's part stands alone: one whose guard fails when it is written (a user or an agent was faster) is
 thrown away without harm to the others. That is why cards that a turn frees are given away by the next one,
 and why a project that pays back its debt gets work placed by the next one.
@@ -14,6 +14,7 @@ from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.placing import place_all
 from hutong.core.control.rules import Rules
+from hutong.core.control.shedding import shed
 from hutong.core.control.steps import advance
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import JobId
@@ -35,11 +36,12 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
         for draft in drafts
         if draft.job.state is JobState.QUEUED and not draft.backs_off and draft.job.id not in broken
     ]
+    shedding = shed(desk)
     placing = place_all(sorted(waiting, key=in_line), desk, broken)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
     written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
-    stopped = tuple(draft.outcome() for draft in placing.stopped)
+    stopped = tuple(draft.outcome() for draft in (*shedding, *placing.stopped))
     return Outcome(written + stopped, tuple(broken.items()), repayments, placing.pages)
 
 

@@ -7,6 +7,7 @@ Green share and carbon follow the site's supply hour by hour (location-based, as
 
 from dataclasses import dataclass
 
+from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Supply
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS, hour_slices
 
@@ -28,6 +29,12 @@ class Energy:
             self.green_j - earlier.green_j,
             self.co2_mg - earlier.co2_mg,
         )
+
+
+def card_milliwatts(accelerator: str, pue_milli: int) -> int:
+    """Return what a card is taken to draw while its job runs; 0 if the catalogue does not know it."""
+    card = ACCELERATORS.get(accelerator)
+    return card.tdp_w * pue_milli if card else 0
 
 
 def energy_of(supply: Supply, cards: int, tdp_w: int, pue_milli: int, start_ms: int, run_ms: int) -> Energy:

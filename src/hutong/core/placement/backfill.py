@@ -4,6 +4,8 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.bookings import promised, spare
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.ends import when
+from hutong.core.placement.power import keep_power, past_limits
 
 
 @compiled
@@ -24,55 +26,52 @@ def reserve(a: Arrays, job: int, now: int) -> None:
         if (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0:
             continue
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        at, left = earliest(a, pool, need, now)
-        if at < c.NEVER and a.pools[pool, c.AFTER_BOOKING] != 0:
-            at, left = beside(a, pool, job, now, at, left, need)
+        at, left = first_start(a, pool, job, need, now)
         if at < best_at and at + a.jobs[job, c.EXPECTED] <= a.pools[pool, c.CLOSES]:
             best, best_at, best_spare = pool, at, left
     if best >= 0:
         a.pools[best, c.RESERVED_FROM] = best_at
         a.pools[best, c.SPARE] = best_spare
+        if a.pools[best, c.AFTER_LIMIT] != 0:
+            taken = a.classes[lane_class, c.GANG] * a.per_node[lane_class, best]
+            keep_power(a, best, taken, now, best_at, a.jobs[job, c.EXPECTED])
+
+
+@compiled
+def first_start(a: Arrays, pool: int, job: int, need: int, now: int) -> tuple[int, int]:
+    """Return when a job that cannot start now is expected to in a pool, and how many cards will be left over.
+
+    NEVER if never. Where the cards are free it is for bookings or limits that it cannot, or for what is kept
+    of a limit for another job: then nobody knows. Where nodes are known, it is for them, and the first end
+    counts.
+    """
+    ahead = a.pools[pool, c.AHEAD] != 0
+    barred = ahead and a.pools[pool, c.FIRST_WORD] < 0 and a.pools[pool, c.FREE] >= need
+    if barred:
+        at, left = now, int(a.pools[pool, c.FREE]) - need
+    else:
+        at, left = earliest(a, pool, need, now)
+    if not ahead or at == c.NEVER:
+        return at, left
+    at, left = beside(a, pool, job, now, at, left, need)
+    clear = past_limits(a, pool, need, now, at, a.jobs[job, c.EXPECTED])
+    if at < clear < c.NEVER:
+        return beside(a, pool, job, now, clear, left, need)
+    return c.NEVER if barred and clear == now else clear, left
 
 
 @compiled
 def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     """Return when so many cards of a pool are expected to be free, and how many more will be then.
 
-    A weighted quickselect (Hoare, 1961) over the ends of the jobs that run there; NEVER if too few.
-    Where the cards are free and their nodes do not suffice, the first end counts.
+    NEVER if too few.
     """
     found, job = 0, a.pools[pool, c.RUNS]
     while job >= 0:
         a.ends[found, 0], a.ends[found, 1] = max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS]
         found += 1
         job = a.jobs[job, c.NEXT]
-    free, low, high = int(a.pools[pool, c.FREE]), 0, found
-    while low < high:
-        pivot = a.ends[(low + high) // 2, 0]
-        below, same = low, low  # [low, below) earlier than the pivot, [below, same) equal, the rest later
-        cards_below = cards_same = 0
-        for at in range(low, high):
-            end, cards = a.ends[at, 0], a.ends[at, 1]
-            if end > pivot:
-                continue
-            a.ends[at, 0], a.ends[at, 1] = a.ends[same, 0], a.ends[same, 1]
-            if end == pivot:
-                a.ends[same, 0], a.ends[same, 1] = end, cards
-                cards_same += cards
-            else:
-                a.ends[same, 0], a.ends[same, 1] = a.ends[below, 0], a.ends[below, 1]
-                a.ends[below, 0], a.ends[below, 1] = end, cards
-                cards_below += cards
-                below += 1
-            same += 1
-        if free + cards_below >= need and below > low:
-            high = below
-        elif free + cards_below + cards_same >= need:
-            return int(pivot), free + cards_below + cards_same - need
-        else:
-            free += cards_below + cards_same
-            low = same
-    return c.NEVER, 0
+    return when(a, found, int(a.pools[pool, c.FREE]), need)
 
 
 @compiled

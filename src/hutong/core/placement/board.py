@@ -54,6 +54,19 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True)
+class Caps:
+    """Limits of power: `rows` as `columns` names them, and what a card of each pool draws, milliwatts.
+
+    Those of a pool's site stand from `first` to before `after`; in their second half nothing is kept yet.
+    """
+
+    rows: Ints
+    first: Ints
+    after: Ints
+    draw: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Class:
     """Jobs that ask for the same: nodes, and for each pool the cards a node (0: never) and a fixed score.
 
@@ -105,13 +118,16 @@ def make_board(
     order: Ints | None = None,
     flavours: Ints | None = None,
     booked: Booked | None = None,
+    caps: Caps | None = None,
 ) -> Arrays:
     """Return the arrays for so many jobs, of which `running` may run at once, each on up to `gang` nodes.
 
     `lanes` are pairs of class and account; lanes that share pools stand together, unless rules are `whole`.
     `order` names the pools in the order in which ties are broken; as they are given, if left out. `flavours`
-    is the flavour of each pool, from 1; left out where there are no quotas.
+    is the flavour of each pool, from 1; left out where there are no quotas. With `caps` rules are `whole`.
     """
+    if caps is not None and not rules.whole:
+        raise Broken("a limit of power binds pools that have nothing else in common")
     levels, bits, node_free, pools = _shelve(shelves)
     candidates = _candidates(classes, np.arange(len(pools)) if order is None else order)
     groups, members = _group(pools, candidates, lanes, whole=rules.whole)
@@ -124,6 +140,9 @@ def make_board(
     pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
     if booked is not None:
         pools[:, c.FIRST_BOOKING], pools[:, c.AFTER_BOOKING] = booked.first, booked.after
+    if caps is not None:
+        pools[:, c.FIRST_LIMIT], pools[:, c.AFTER_LIMIT], pools[:, c.DRAW] = caps.first, caps.after, caps.draw
+    pools[:, c.AHEAD] = (pools[:, c.AFTER_BOOKING] > 0) | (pools[:, c.AFTER_LIMIT] > 0)
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -146,6 +165,7 @@ def make_board(
         flavours=np.zeros((count, c.FLAVOUR_COLUMNS), np.int64),
         least=_least(classes, pools[:, c.FLAVOUR], count),
         bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
+        limits=np.zeros((0, c.LIMIT_COLUMNS), np.int64) if caps is None else caps.rows.copy(),
         ends=np.zeros((running, 2), np.int64),
         holds=holds,
         state=state,

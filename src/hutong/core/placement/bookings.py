@@ -43,7 +43,7 @@ def spare(a: Arrays, pool: int, booking: int, account: int, now: int) -> int:
 
 
 @compiled
-def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
+def unbooked(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
     """Return how many cards bookings leave an account for a run from now until then, or NEVER."""
     found = c.NEVER
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):

@@ -44,7 +44,7 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
         found.append(Change("wait", "quota"))
     if wait:
         found.append(Change("wait", "cards"))
-        pool = replace(pool, kept=None, booked=())  # who waits for the cards waits for that too
+        pool = replace(pool, kept=None, booked=(), capped=())  # who waits for the cards waits for that too
     return tuple(found) + _time(request, pool, cards * nodes)
 
 
@@ -72,7 +72,7 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     free = pool.cards_free
     if pool.kept is not None and pool.kept.in_ms <= 0:
         free = min(free, pool.kept.spare)
-    free = min([free, *(each.spare for each in pool.booked if each.in_ms <= 0)])
+    free = min([free, *(spare for in_ms, spare in _ahead(pool) if in_ms <= 0)])
     if cards * nodes <= free:
         return cards, nodes, False
     if free >= nodes:
@@ -80,6 +80,12 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     if free >= 1:
         return 1, free, False
     return cards, nodes, True
+
+
+def _ahead(pool: PoolView) -> list[tuple[int, int]]:
+    """Return when bookings and limits of power begin, and the cards that each leaves from then on."""
+    booked = [(each.in_ms, each.spare) for each in pool.booked]
+    return booked + [(each.in_ms, each.spare) for each in pool.capped]
 
 
 def _rest(request: Request, pool: PoolView, cards: int) -> list[Change]:
@@ -95,7 +101,7 @@ def _rest(request: Request, pool: PoolView, cards: int) -> list[Change]:
 
 
 def _time(request: Request, pool: PoolView, cards: int) -> tuple[Change, ...]:
-    """Return what must change about the time: what is closed soon, or kept for somebody else from then on."""
+    """Return what must change about the time: closed soon, kept for others then, short of power."""
     limits, found = [request.run_ms], []
     if pool.closing is not None and pool.closing.in_ms > 0:
         limits.append(pool.closing.in_ms)
@@ -103,7 +109,7 @@ def _time(request: Request, pool: PoolView, cards: int) -> tuple[Change, ...]:
         found.append(Change("wait", "maintenance"))
     if pool.kept is not None and cards > pool.kept.spare:
         limits.append(pool.kept.in_ms)
-    limits += [each.in_ms for each in pool.booked if cards > each.spare]
+    limits += [in_ms for in_ms, spare in _ahead(pool) if cards > spare]
     if min(limits) < request.run_ms:
         found.append(Change("max_duration", min(limits)))
     return tuple(found)
@@ -155,4 +161,5 @@ def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolV
             barred = tuple(chip for chip in request.barred if chip != pool.accelerator)
             return replace(request, barred=barred), pool
         case _:
-            return request, replace(pool, cards_free=pool.nodes * pool.cards_per_node, kept=None, booked=())
+            whole = pool.nodes * pool.cards_per_node
+            return request, replace(pool, cards_free=whole, kept=None, booked=(), capped=())

@@ -20,11 +20,12 @@ WORD_BITS = 64
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
 # jobs that run there, in no order.
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
-# AFTER_BOOKING (0: none).
+# AFTER_BOOKING (0: none). DRAW is what one of its cards draws, milliwatts; the limits of its site are the
+# rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits.
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
-    FIRST_BOOKING, AFTER_BOOKING, POOL_COLUMNS,
-) = range(15)  # fmt: skip
+    FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, POOL_COLUMNS,
+) = range(19)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
@@ -49,6 +50,10 @@ FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
 # many of the cards its jobs do not hold then (negative: they hold more); how many cards of the pool, booked
 # or not, are expected to be free when it begins.
 HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = range(6)
+# Columns of `limits` of a site's power: from when until when, and the milliwatts that are left when it
+# begins, or now if it has begun. The second half of a site's rows is of one pass: there, what a job that
+# waits shall have is taken off, from its start on (NEVER: nothing is).
+LIMIT_FROM, LIMIT_UNTIL, POWER_LEFT, LIMIT_COLUMNS = range(4)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
@@ -86,8 +91,8 @@ class Arrays(NamedTuple):
     `per_node` > 0 in the order in which ties are broken, then -1. `members` are pools, group by group.
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
-    `bookings` stand together for each pool, in the order in which they begin.
-    `ends` is room to sort in: (time, cards) of as many jobs as may run at once.
+    `bookings` stand together for each pool, in the order in which they begin; so do `limits` for each site.
+    `ends` is room to sort in: (time, cards or power) of as many jobs as may run at once.
     """
 
     pools: Ints
@@ -107,6 +112,7 @@ class Arrays(NamedTuple):
     flavours: Ints
     least: Ints
     bookings: Ints
+    limits: Ints
     ends: Ints
     holds: Ints
     state: Ints

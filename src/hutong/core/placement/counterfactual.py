@@ -1,7 +1,8 @@
 """What if: a past decision taken again for another moment or by another policy.
 
 The pools are those of the receipt, with the cards that were free; supply is that of the other hour. What was
-kept or booked for others then is left aside, for at another time it would have been something else.
+kept or booked for others then, and what power was left, is left aside: at another time it would have been
+something else.
 """
 
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def what_if(
     question = page.questions[ticket.question]
     moved, there = page, ticket
     if at_ms is not None:
-        moved, there = replace(page, at_ms=at_ms, kept=()), replace(ticket, booked=())
+        moved, there = replace(page, at_ms=at_ms, kept=()), replace(ticket, booked=(), capped=())
     asked = Question(question.request, policy or question.policy)
     return WhatIf(_decide(ticket, page, grounds, question), _decide(there, moved, grounds, asked), grounds)
 

@@ -11,7 +11,7 @@ import numpy as np
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.columns import PPM
 from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, weights_of
-from hutong.core.placement.request import Policy, PoolView, Request, is_booked
+from hutong.core.placement.request import Policy, PoolView, Request, is_booked, is_capped
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
 
@@ -60,6 +60,7 @@ class Decision:
             "busy": 0,
             "kept": 0,
             "booked": 0,
+            "power": 0,
             "quota": 0,
             "maintenance": 1,
             "unreachable": 2,
@@ -83,6 +84,8 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     for i, pool in enumerate(pools):
         if taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
             taken[i] = Refusal.BOOKED
+        elif taken[i] == Refusal.NONE and is_capped(pool, request.run_ms, int(need[i])):
+            taken[i] = Refusal.POWER
     refusal = np.where(found.refusal == Refusal.NONE, taken, found.refusal)
     eligible = refusal == Refusal.NONE
     fit = np.where(eligible, PPM * need // np.maximum(table.free, 1), 0)

@@ -61,6 +61,7 @@ class Refusal(IntEnum):
     BUSY = 14
     KEPT = 15
     BOOKED = 16
+    POWER = 17
 
 
 LASTING = Refusal.NO_DATA

@@ -10,9 +10,10 @@ import numpy as np
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
-from hutong.core.placement.bookings import count_booked, room
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.limits import count_ahead, room
+from hutong.core.placement.power import forget_kept
 from hutong.core.placement.quotas import all_barred, barred, borrows, count_held, tally
 
 
@@ -90,7 +91,7 @@ def choose(a: Arrays, job: int, now: int) -> int:
             continue
         if until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]:
             continue
-        if a.pools[pool, c.AFTER_BOOKING] != 0 and need > room(a, pool, account, now, until):
+        if a.pools[pool, c.AHEAD] != 0 and need > room(a, pool, account, now, until):
             continue
         score = (a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)) // weights
         if score > best_score and fits(a, pool, nodes, cards):
@@ -167,8 +168,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
-    if a.pools[pool, c.AFTER_BOOKING] != 0:
-        count_booked(a, pool, account, now, until, need)
+    if a.pools[pool, c.AHEAD] != 0:
+        count_ahead(a, pool, account, now, until, need)
     if a.state[c.QUOTAS] != 0:
         count_held(a, account, pool, need)
         tally(a)
@@ -205,8 +206,8 @@ def undo(a: Arrays, job: int) -> None:
         a.pools[pool, c.SPARE] += need
     account, until = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.UNTIL]
     charge(a, account, -need * (a.jobs[job, c.EXPECTED] // 1000))
-    if a.pools[pool, c.AFTER_BOOKING] != 0:
-        count_booked(a, pool, account, until - a.jobs[job, c.EXPECTED], until, -need)
+    if a.pools[pool, c.AHEAD] != 0:
+        count_ahead(a, pool, account, until - a.jobs[job, c.EXPECTED], until, -need)
     release(a, job)
     if a.state[c.QUOTAS] != 0:
         tally(a)
@@ -254,6 +255,8 @@ def begin(a: Arrays) -> None:
             a.pools[pool, c.SHUT] = 0
             a.pools[pool, c.RESERVED_FROM] = c.NEVER
             a.pools[pool, c.SPARE] = 0
+            if a.pools[pool, c.AHEAD] != 0:
+                forget_kept(a, pool)
         for lane in range(a.groups[group, c.FIRST_LANE], a.groups[group, c.AFTER_LANE]):
             if a.lanes[lane, c.HEAD] >= 0:
                 a.lanes[a.lanes[lane, c.FIRST], c.RESERVED] = 0

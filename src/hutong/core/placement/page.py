@@ -15,6 +15,7 @@ from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
     Beside,
+    Cap,
     Kept,
     Policy,
     PoolView,
@@ -105,6 +106,14 @@ def booked(views: tuple[PoolView, ...], beside: Mapping[int, tuple[Beside, ...]]
     found = list(views)
     for pool, each in beside.items():
         found[pool] = replace(found[pool], booked=each)
+    return tuple(found)
+
+
+def capped(views: tuple[PoolView, ...], caps: Mapping[int, tuple[Cap, ...]]) -> tuple[PoolView, ...]:
+    """Return the pools with what limits of their sites' power leave of them, by index."""
+    found = list(views)
+    for pool, each in caps.items():
+        found[pool] = replace(found[pool], capped=each)
     return tuple(found)
 
 

@@ -12,8 +12,8 @@ from hashlib import sha256
 from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.decide import Decision, decide
-from hutong.core.placement.page import Grounds, Page, booked, unseal, views_of
-from hutong.core.placement.request import Beside, Policy, PoolView, Request
+from hutong.core.placement.page import Grounds, Page, booked, capped, unseal, views_of
+from hutong.core.placement.request import Beside, Cap, Policy, PoolView, Request
 
 VERSION = 4
 WHOLE = 3
@@ -25,7 +25,8 @@ class Ticket:
     """A receipt as it is stored. `pool` is an index into the page's pools, in the order of its grounds.
 
     `barred` are the accelerators that the quotas of its accounts left it none of at that step; `booked` are
-    (pool, from_ms, until_ms, spare): what bookings left it of pools from which they kept it.
+    (pool, from_ms, until_ms, spare): what bookings left it of pools from which they kept it. `capped` are the
+    same of limits of power, with the kW, where one left it less than what was free.
     """
 
     version: int
@@ -39,6 +40,7 @@ class Ticket:
     score_ppm: int
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
     booked: tuple[tuple[int, int, int, int], ...] = field(default=(), metadata=LATE)
+    capped: tuple[tuple[int, int, int, int, int], ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def encode_ticket(ticket: Ticket, page: str = "") -> bytes:
 
 
 _NAMES = tuple(sorted(Ticket.__slots__))
-_LATE = frozenset({"barred", "booked"})
+_LATE = frozenset({"barred", "booked", "capped"})
 
 
 def digest(data: bytes) -> str:
@@ -121,7 +123,11 @@ def views_for(ticket: Ticket, page: Page, grounds: Grounds) -> tuple[PoolView, .
     for pool, from_ms, until_ms, spare in ticket.booked:
         each = Beside(max(0, from_ms - page.at_ms), from_ms, until_ms, spare)
         beside[pool] = (*beside.get(pool, ()), each)
-    return booked(views_of(grounds, page, ticket.step, run_ms), beside)
+    caps: dict[int, tuple[Cap, ...]] = {}
+    for pool, from_ms, until_ms, spare, limit_kw in ticket.capped:
+        cap = Cap(max(0, from_ms - page.at_ms), from_ms, until_ms, spare, limit_kw)
+        caps[pool] = (*caps.get(pool, ()), cap)
+    return capped(booked(views_of(grounds, page, ticket.step, run_ms), beside), caps)
 
 
 def unpack(data: bytes, fetch: Callable[[str], bytes | None]) -> tuple[Ticket, Page, Grounds]:

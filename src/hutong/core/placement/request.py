@@ -90,6 +90,21 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """What a limit of the site's power leaves a request that would still run when it begins: `spare` cards.
+
+    It begins in `in_ms` (at `from_ms`, UTC; 0 if it has begun) and ends at `until_ms`, 0 if it has no end.
+    With `limit_kw` 0 it is what is kept of a limit for a job that came first, from its start on.
+    """
+
+    in_ms: int
+    from_ms: int
+    until_ms: int
+    spare: int
+    limit_kw: int
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
@@ -121,11 +136,17 @@ class PoolView:
     offers: tuple[str, ...] | None = field(default=None, metadata=LATE)
     tdp_w: int = field(default=0, metadata=LATE)
     co2_mg_per_kwh: int = field(default=0, metadata=LATE)
+    capped: tuple[Cap, ...] = field(default=(), metadata=LATE)
 
 
 def is_booked(pool: PoolView, run_ms: int, need: int) -> bool:
     """True if a run of that length may not have so many cards of a pool for what is booked there."""
     return any(run_ms > each.in_ms and need > each.spare for each in pool.booked)
+
+
+def is_capped(pool: PoolView, run_ms: int, need: int) -> bool:
+    """True if a run of that length may not have so many cards of a pool for the power that they draw."""
+    return any(run_ms > each.in_ms and need > each.spare for each in pool.capped)
 
 
 def request_of(

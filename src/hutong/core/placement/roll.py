@@ -4,21 +4,24 @@ import numpy as np
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.bookings import count_booked
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release, unlink
+from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.quotas import count_held
 
 
 @compiled
 def _next(a: Arrays, end: int, now: int) -> int:
-    """Return when something changes next: a job ends, or a booking does."""
+    """Return when something changes next: a job ends, or a booking or a limit does."""
     found = end
     for each in range(a.bookings.shape[0]):
         if a.bookings[each, c.BOOKED_UNTIL] > now:
             found = min(found, a.bookings[each, c.BOOKED_UNTIL])
+    for each in range(a.limits.shape[0]):
+        if a.limits[each, c.LIMIT_UNTIL] > now:
+            found = min(found, a.limits[each, c.LIMIT_UNTIL])
     return int(found)
 
 
@@ -56,8 +59,8 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
             pop(ends, jobs, running)
             pool, known = a.jobs[ended, c.POOL], a.jobs[ended, c.LANE] >= 0
             account = a.lanes[a.jobs[ended, c.LANE], c.ACCOUNT] if known else a.jobs[ended, c.KEY]
-            if a.pools[pool, c.AFTER_BOOKING] != 0:
-                count_booked(a, pool, account, now, now, -a.jobs[ended, c.CARDS])
+            if a.pools[pool, c.AHEAD] != 0:
+                count_ahead(a, pool, account, now, now, -a.jobs[ended, c.CARDS])
             if known:
                 release(a, ended)
             else:  # it was there before the pass knew of it, see `occupy`

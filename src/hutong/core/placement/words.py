@@ -87,8 +87,9 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.KEPT:
             text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
             return WhyNot("kept", text, "wait for its turn")
-        case Refusal.BOOKED:
-            return _booked(request, pool, asked * request.nodes)
+        case Refusal.BOOKED | Refusal.POWER:
+            say = _booked if refusal is Refusal.BOOKED else _power
+            return say(request, pool, asked * request.nodes)
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
@@ -166,6 +167,24 @@ def _booked(request: Request, pool: PoolView, need: int) -> WhyNot:
     if least > 0:
         change = f"ask for at most {least} of its cards, or {change}"
     return WhyNot("booked", f"{pool.cards_free} cards free, but booked for others {span}", change)
+
+
+def _power(request: Request, pool: PoolView, need: int) -> WhyNot:
+    binding = [each for each in pool.capped if request.run_ms > each.in_ms and need > each.spare]
+    tight, soon_ms = min(binding, key=lambda each: each.spare), min(each.in_ms for each in binding)
+    least = tight.spare
+    span = f" from {_moment(tight.from_ms)}" if tight.from_ms else ""
+    span += f" until {_moment(tight.until_ms)}" if tight.until_ms else ""
+    text = f"the centre's power is limited to {tight.limit_kw} kW{span or ' now'}: at most {least} cards more"
+    if not tight.limit_kw:
+        text = f"the centre's power is kept for a job that came first{span}: at most {least} cards beside it"
+    ends = [each.until_ms for each in binding]
+    change = f"wait until {_moment(max(ends))}" if all(ends) else "wait until other jobs of the centre end"
+    if soon_ms >= 60_000:
+        change = f"max_duration: {soon_ms // 60_000}m or less fits before it, or {change}"
+    if least > 0:
+        change = f"ask for at most {least} of its cards, or {change}"
+    return WhyNot("power", f"{pool.cards_free} cards free, but {text}", change)
 
 
 def _closing(closing: Closing) -> WhyNot:

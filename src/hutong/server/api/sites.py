@@ -16,6 +16,7 @@ from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.sessions import issue_token
 from hutong.server.api.shapes.bookings import add_booking, remove_booking
+from hutong.server.api.shapes.power import add_power_limit, remove_power_limit
 from hutong.server.api.shapes.sites import add_maintenance, read_site, site_shape
 from hutong.server.registry import create, document, read
 from hutong.server.services import Services
@@ -111,6 +112,20 @@ def post_booking(here: Here, site: SiteName, body: w.NewBooking) -> w.Site:
 def delete_booking(here: Here, site: SiteName, booking: Annotated[str, Path(max_length=64)]) -> w.Site:
     """Take a booking away; what runs on its cards goes on."""
     return _change(here, site, lambda found: remove_booking(found, booking))
+
+
+@router.post("/{site}/power-limits", dependencies=[Depends(Allowed("site.write"))])
+def post_power_limit(here: Here, site: SiteName, body: w.NewPowerLimit) -> w.Site:
+    """Limit the centre's power: no job is placed that may run while the limit leaves no power for it."""
+    return _change(here, site, lambda found: add_power_limit(found, body, here.clock()))
+
+
+@router.delete("/{site}/power-limits/{power_limit}", dependencies=[Depends(Allowed("site.write"))])
+def delete_power_limit(
+    here: Here, site: SiteName, power_limit: Annotated[str, Path(max_length=64)]
+) -> w.Site:
+    """Take a limit of the centre's power away."""
+    return _change(here, site, lambda found: remove_power_limit(found, power_limit))
 
 
 def _change(here: Services, site: str, change: Callable[[Site], Site]) -> w.Site:

@@ -70,6 +70,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             of_people = _person_holdings(running, rules.limited(quotas))
             queue = self._heads({row.job.id for row in due}, limits.queue, rules.limited(quotas), of_people)
             projects = sorted({row.project for row in (*due, *queue)})
+            stops = bool(queue) or rules.any_shed(sites, now_ms)
             owners = self._owners(sorted({*projects, *(each.project for each in holdings)}))
             for _, attempt in running:
                 held[attempt.site, attempt.pool] += attempt.cards
@@ -81,8 +82,8 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
                 running=tuple(_ends_first(running, limits.running)) if queue else (),
-                may_give_way=_may_give_way(running, limits.may_give_way) if queue else (),
-                clearing=_clearing(running) if queue else (),
+                may_give_way=_may_give_way(running, limits.may_give_way) if stops else (),
+                clearing=_clearing(running) if stops else (),
                 served={
                     name: self._served_by(name, now_ms)
                     for name in names({each: owners[each] for each in projects})

@@ -10,6 +10,7 @@ from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.money import parse_micro
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 from hutong.server.api.shapes.bookings import booking_shape
+from hutong.server.api.shapes.power import drawn_kw, power_limit_shape
 from hutong.server.api.shapes.times import percent, read_time, thousandths, time_or_none
 from hutong.wire import sites as w
 from hutong.wire.base import Money, rfc3339
@@ -109,6 +110,8 @@ def site_shape(
         supply_synthetic=site.supply.synthetic,
         maintenance=tuple(_maintenance_shape(each) for each in site.maintenance if each.until_ms > now_ms),
         bookings=tuple(booking_shape(each) for each in site.bookings if each.until_ms > now_ms),
+        power_limits=tuple(power_limit_shape(each) for each in site.power_limits if not each.is_over(now_ms)),
+        power_kw=drawn_kw(site, use),
         pools=tuple(_pool_shape(each, use.get(each.id, 0), _state(status, each.id)) for each in site.pools),
     )
 

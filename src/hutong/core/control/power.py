@@ -1,0 +1,163 @@
+"""Limits of the sites' power in a turn: rows for a scheduling pass, what they leave, and room under them.
+
+A card in use draws what it is metered by. What others run at a centre is left out: a limit is what the
+platform's jobs may draw.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hutong.core.book.snapshot import Snapshot
+from hutong.core.capacity.sites import PowerLimit
+from hutong.core.control.desk import Desk
+from hutong.core.energy.account import card_milliwatts
+from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.board import Caps
+from hutong.core.placement.request import Cap, PoolView
+
+Left = tuple[int, int, int, int, int]
+"""What a limit leaves of a pool, as a ticket has it: pool, from_ms, until_ms, cards, kW."""
+
+MILLIWATTS = 1_000_000
+"""In a kilowatt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Limits that are not over: `caps` for a pass, and the kilowatts of each row, 0 where it keeps.
+
+    `pairs` are (pool, row) of all limits of all pools.
+    """
+
+    caps: Caps
+    limit_kw: Ints
+    pairs: Ints
+
+
+def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
+    """Return the limits that are not over, or None if there are none.
+
+    What ends later than the snapshot shows is taken not to end.
+    """
+    shot = desk.snapshot
+    by_site = {str(site.id): found for site in shot.sites if (found := _open(site.power_limits, shot.now_ms))}
+    if not by_site:
+        return None
+    draw = np.array([card_milliwatts(view.accelerator, view.pue_milli) for view in views], np.int64)
+    first, after = np.zeros(len(views), np.int64), np.zeros(len(views), np.int64)
+    pools = defaultdict(list)
+    for at, view in enumerate(views):
+        if view.site in by_site and draw[at]:
+            pools[view.site].append(at)
+    ends = _ends(shot)
+    rows: list[tuple[int, int, int]] = []
+    limit_kw: list[int] = []
+    for site, members in pools.items():
+        first[members] = len(rows)
+        for each in by_site[site]:
+            drawn = sum(_cards(desk, views[at], each, ends) * int(draw[at]) for at in members)
+            left = each.limit_kw * MILLIWATTS - drawn
+            rows.append((each.from_ms, each.until_ms or c.NEVER, left))
+            limit_kw.append(each.limit_kw)
+        rows += [(c.NEVER, each.until_ms or c.NEVER, 0) for each in by_site[site]]
+        limit_kw += [0] * len(by_site[site])
+        after[members] = len(rows)
+    table = np.array(rows, np.int64).reshape(len(rows), c.LIMIT_COLUMNS)
+    pairs = [(at, row) for at in range(len(views)) for row in range(int(first[at]), int(after[at]))]
+    return Limited(
+        Caps(table, first, after, draw),
+        np.array(limit_kw, np.int64),
+        np.array(pairs, np.int64).reshape(len(pairs), 2),
+    )
+
+
+def binding(limited: Limited, rows: Ints, free: Ints, until_ms: int) -> tuple[Left, ...]:
+    """Return what limits leave of all pools to a run until then, those left out that leave all free cards.
+
+    What is left out can refuse nothing that the free cards do not.
+    """
+    left = _left(limited, rows, limited.pairs)
+    return tuple(map(tuple, left[(left[:, 1] < until_ms) & (left[:, 3] < free[left[:, 0]])].tolist()))
+
+
+def caps_left(limited: Limited, rows: Ints, pool: int, now_ms: int) -> tuple[Cap, ...]:
+    """Return what limits leave of one pool."""
+    found = _left(limited, rows, limited.pairs[limited.pairs[:, 0] == pool]).tolist()
+    return tuple(Cap(max(0, each[1] - now_ms), *each[1:]) for each in found)
+
+
+def _left(limited: Limited, rows: Ints, pairs: Ints) -> Ints:
+    """Return what limits leave of pools, as a pass has counted them (`within_limits`), a `Left` a row."""
+    pool, row = pairs.T
+    from_ms, until_ms, left = rows[row].T
+    spare = np.maximum(0, left // limited.caps.draw[pool])
+    ends_ms = np.where(until_ms == c.NEVER, 0, until_ms)
+    found: Ints = np.stack([pool, from_ms, ends_ms, spare, limited.limit_kw[row]], axis=1)
+    live: Ints = found[from_ms < c.NEVER]
+    return live
+
+
+class Spoken:
+    """Power that is free or being freed, less what jobs count on for which room is made."""
+
+    def __init__(self, limited: Limited, rows: Ints, clearing: Mapping[int, int]) -> None:
+        self._limited = limited
+        self._rows = rows
+        self._now: Counter[int] = Counter()
+        self._later: Counter[int] = Counter()
+        for pool, cards in clearing.items():
+            self._now[self._site(pool)] -= cards * int(limited.caps.draw[pool])
+
+    def _site(self, pool: int) -> int:
+        return int(self._limited.caps.first[pool]) if self._limited.caps.after[pool] else -1
+
+    def lack(self, pool: int, cards: int, now_ms: int, until_ms: int) -> int:
+        """Return how many cards of a pool must be freed for the power of a run, NEVER if it would not help.
+
+        What runs now may have ended by the time when a limit begins: for that nothing is stopped.
+        """
+        caps, found = self._limited.caps, 0
+        for at in range(int(caps.first[pool]), int(caps.after[pool])):
+            from_ms, _, left = self._rows[at].tolist()
+            if not self._limited.limit_kw[at] or from_ms >= until_ms:
+                continue
+            is_open, draw, site = from_ms <= now_ms, int(caps.draw[pool]), self._site(pool)
+            spoken = self._now[site] if is_open else self._later[site]
+            short = cards * draw + spoken - left
+            if short > 0 and not is_open:
+                return c.NEVER
+            found = max(found, -(-short // draw))
+        return found
+
+    def take(self, pool: int, cards: int, freed: int) -> None:
+        """Count cards that a job will have of a pool, and those that are freed there for it."""
+        draw = int(self._limited.caps.draw[pool])
+        self._now[self._site(pool)] += (cards - freed) * draw
+        self._later[self._site(pool)] += cards * draw
+
+
+def _open(limits: tuple[PowerLimit, ...], now_ms: int) -> list[PowerLimit]:
+    found = [each for each in limits if not each.is_over(now_ms)]
+    return sorted(found, key=lambda each: (each.from_ms, each.until_ms, each.id))
+
+
+def _ends(shot: Snapshot) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return (until_ms, cards) of the running jobs of each pool."""
+    found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for each in shot.running:
+        found[each.site, each.pool].append((each.until_ms, each.cards))
+    return found
+
+
+def _cards(
+    desk: Desk, view: PoolView, limit: PowerLimit, ends: Mapping[tuple[str, str], list[tuple[int, int]]]
+) -> int:
+    """Return how many cards of a pool are in use when a limit begins, by walltimes; now if it has begun."""
+    used, place = desk.cards_used(view.site, view.pool), (view.site, view.pool)
+    if limit.from_ms <= desk.now_ms:
+        return used
+    return used - sum(cards for until_ms, cards in ends[place] if until_ms <= limit.from_ms)

@@ -1,0 +1,47 @@
+"""Stopping preemptible jobs where a limit of power holds that asks for it, the least work lost first.
+
+What is lost, and who is left alone, is as when room is made (`preemption`). What is being freed counts as
+freed, so that nobody is stopped twice for the same kilowatt. If all that may be stopped is not enough, it is
+stopped all the same: each kilowatt counts.
+"""
+
+from hutong.core.capacity.sites import Site
+from hutong.core.control.desk import Desk
+from hutong.core.control.draft import Draft
+from hutong.core.control.power import MILLIWATTS
+from hutong.core.control.preemption import Victim, least_loss, stop, victims_of
+from hutong.core.energy.account import card_milliwatts
+
+
+def shed(desk: Desk) -> list[Draft]:
+    """Stop what must be stopped for the limits that hold now; return what is."""
+    over = {
+        site.id: _over_mw(site, desk) for site in desk.snapshot.sites if site.stops_for_power(desk.now_ms)
+    }
+    if not any(need > 0 for need in over.values()):
+        return []
+    able = [each for found in victims_of(desk).values() for each in found if _draws_mw(each)]
+    stopped: list[Draft] = []
+    for site, need in over.items():
+        here = [each for each in able if each.attempt.site == site]
+        most = sum(_draws_mw(each) for each in here)
+        chosen = least_loss(here, min(need, most), _draws_mw)
+        stopped += [stop(victim, desk, f"the power of {site} is limited") for victim in chosen]
+    return stopped
+
+
+def _over_mw(site: Site, desk: Desk) -> int:
+    """Return how much more is drawn than the tightest limit for which jobs are stopped, milliwatts."""
+    clearing = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
+    drawn = sum(
+        (desk.cards_used(site.id, pool.id) - clearing.get((site.id, pool.id), 0))
+        * card_milliwatts(pool.accelerator, pool.pue_milli)
+        for pool in site.pools
+    )
+    least_kw = min(each.limit_kw for each in site.power_limits if each.stops(desk.now_ms))
+    return drawn - least_kw * MILLIWATTS
+
+
+def _draws_mw(victim: Victim) -> int:
+    attempt = victim.attempt
+    return attempt.cards * card_milliwatts(attempt.accelerator, attempt.pue_milli)

@@ -1,0 +1,22 @@
+"""What is settled for later about a pool, behind one name: bookings of its cards, limits of its site's power.
+
+Nothing here is asked of a pool that has neither (AHEAD).
+"""
+
+from hutong.core.placement.bookings import count_booked, unbooked
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import compiled
+from hutong.core.placement.power import count_power, within_limits
+
+
+@compiled
+def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
+    """Return how many cards bookings and limits leave an account for a run from now until then, or NEVER."""
+    return int(min(unbooked(a, pool, account, now, until), within_limits(a, pool, now, until)))
+
+
+@compiled
+def count_ahead(a: Arrays, pool: int, account: int, now: int, until: int, cards: int) -> None:
+    """Count cards that an account takes of a pool from now until then (negative: given back)."""
+    count_booked(a, pool, account, now, until, cards)
+    count_power(a, pool, now, until, cards)
