@@ -170,7 +170,8 @@ def test_the_first_that_waits_has_cards_kept_and_only_what_ends_before_may_have_
     assert "expected to start at 2027-01-15 09:00 UTC" in text
     assert "max_duration: 60m or less" in text
     (opened,) = receipts(outcome)
-    assert opened.now.pools[0].kept is not None
+    (kept,) = opened.now.pools[0].kept
+    assert (kept.in_ms, kept.spare) == (60 * MIN, 0)
     assert opened.differences == ()
     greedy = turn(scene((site("bj", 16),), queue, **busy), Rules(backfill=Backfill.GREEDY))
     assert placed(greedy) == {2: "bj/p0", 3: "bj/p0"}

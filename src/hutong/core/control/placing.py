@@ -117,7 +117,7 @@ def _keep(
         grounds=ground[0],
         questions=tuple(queue.questions),
         takes=tuple(queue.takes),
-        kept=tuple(queue.kept),
+        kept=queue.kept,
     )
     sealed = seal(page)
     for draft, ticket in answers:

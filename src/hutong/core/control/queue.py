@@ -10,6 +10,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
+from hutong.core.control.keeping import Keeping
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement import board, kernel
@@ -21,7 +22,7 @@ from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows
-from hutong.core.placement.request import HORIZON_MS, Beside, Kept, PoolView, is_booked, request_of
+from hutong.core.placement.request import HORIZON_MS, Beside, PoolView, is_booked, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -32,7 +33,6 @@ _NEARNESS = np.full(len(Refusal), 4, np.int64)
 _NEARNESS[[Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING]] = (
     0, 0, 1, 2, 3,
 )  # fmt: skip
-_KEEPING = [c.RESERVED_FROM, c.SHUT]
 _THEIRS = frozenset({Category.INFRA, Category.LOST})
 
 
@@ -48,7 +48,6 @@ class Queue:
         self.drafts = drafts
         self.page = page
         self.takes: list[tuple[int, int, int]] = []
-        self.kept: list[tuple[int, int, int, int]] = []
         self.barred: tuple[str, ...] = ()
         self.booked: tuple[tuple[int, int, int, int], ...] = ()
         self.free = list(page.free)
@@ -69,6 +68,7 @@ class Queue:
         self.question_of = self._ask(desk)
         self._accounts = Accounts(desk.snapshot, sorted({d.row.project for d in self.drafts}), self.views)
         self._arrays = self._arrange(desk)
+        self._keeping = Keeping(self._arrays, page.at_ms)
 
     def _ask(self, desk: Desk) -> list[int]:
         """Return the question of each job."""
@@ -168,12 +168,10 @@ class Queue:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
         kernel.begin(arrays)
-        before, waits = arrays.pools[:, _KEEPING].copy(), 0
+        self._keeping.begin()
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
             pool = int(arrays.jobs[job, c.POOL])
-            if arrays.state[c.WAITS] > waits:
-                waits = int(arrays.state[c.WAITS])
-                self._note_kept(before, job, pool)
+            self._keeping.note(len(self.takes), job, pool, self.cards(job, pool))
             bars = int(arrays.state[c.BARS])
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
             if self._booked is not None:
@@ -184,17 +182,10 @@ class Queue:
             if len(self.takes) > step:
                 self.free[pool] -= self.takes[step][1]
 
-    def _note_kept(self, before: Ints, job: int, pool: int) -> None:
-        """Note what was kept or shut on the way to a placement, as it was before it."""
-        pools, step = self._arrays.pools, len(self.takes)
-        now = pools[:, _KEEPING]
-        for at in np.flatnonzero((now != before).any(axis=1)).tolist():
-            from_ms, spare = int(pools[at, c.RESERVED_FROM]), int(pools[at, c.SPARE])
-            if at == pool and self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED]) > from_ms:
-                spare += self.cards(job, pool)
-            shut = bool(pools[at, c.SHUT])
-            self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
-        before[:] = now
+    @property
+    def kept(self) -> tuple[tuple[int, int, int, int], ...]:
+        """What was kept for jobs that wait, as a page has it."""
+        return tuple(self._keeping.rows)
 
     def starts_ms(self) -> list[int]:
         """Return when each job would start if everything ran until its walltime, UTC ms; -1 for never.
@@ -335,8 +326,7 @@ class Queue:
     def _words(self, job: int, question: int, at: int) -> WhyNot:
         judged, request = self.judged[question], self.questions[question].request
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
-        free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
-        kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
+        free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         view = replace(self.views[at], cards_free=free, kept=kept, booked=self._beside(job, at))
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and need <= free:

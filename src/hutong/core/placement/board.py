@@ -121,6 +121,8 @@ def make_board(
     pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
     if booked is not None:
         pools[:, c.FIRST_BOOKING], pools[:, c.AFTER_BOOKING] = booked.first, booked.after
+    bookings = 0 if booked is None else len(booked.rows)
+    steps, kept = _profiles(rules.backfill, len(pools), jobs, running, bookings)
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -144,9 +146,20 @@ def make_board(
         least=_least(classes, pools[:, c.FLAVOUR], count),
         bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
         ends=np.zeros((running, 2), np.int64),
+        steps=steps,
+        reserved=kept,
         holds=holds,
         state=state,
     )
+
+
+def _profiles(backfill: Backfill, pools: int, jobs: int, running: int, bookings: int) -> tuple[Ints, Ints]:
+    """Return room for profiles: a step for each pool and each end of a run, two for each of the others."""
+    if backfill is not Backfill.CONSERVATIVE:
+        return np.zeros((0, c.STEP_COLUMNS), np.int64), np.zeros((0, c.RESERVED_COLUMNS), np.int64)
+    kept = min(jobs, pools * c.MOST_KEPT)
+    steps = np.zeros((pools + running + 2 * (bookings + kept), c.STEP_COLUMNS), np.int64)
+    return steps, np.zeros((kept, c.RESERVED_COLUMNS), np.int64)
 
 
 def _holds(node_free: Ints, running: int, gang: int) -> int:
@@ -163,7 +176,7 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     count = len(shelves.free)
     pools = np.zeros((count, c.POOL_COLUMNS), np.int64)
     pools[:, c.FREE], pools[:, c.OPEN], pools[:, c.CLOSES] = shelves.free, shelves.is_open, shelves.closes_ms
-    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS]] = -1
+    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS, c.FIRST_STEP, c.LAST_KEPT]] = -1
     if shelves.nodes is None:
         none = np.zeros(0, np.int64)
         return np.zeros((count, 1), np.int64), none, none, pools

@@ -12,18 +12,24 @@ from hutong.core.placement.arrays import Ints
 NEVER = 1 << 62
 """A time that does not come."""
 
+MOST_KEPT = 64
+"""For how many jobs a conservative pass keeps cards in one pool; later ones start where they delay none."""
+
 PPM = 1_000_000
 WORD_BITS = 64
 
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
 # jobs that run there, in no order.
+# FIRST_STEP heads its profile and LAST_KEPT the list of its RESERVATIONS, both of one pass and -1 for none,
+# see `profile`; RESERVED_FROM is then the first of those starts, and no fewer than SPARE cards are left over
+# from there on.
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
 # AFTER_BOOKING (0: none).
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
-    FIRST_BOOKING, AFTER_BOOKING, POOL_COLUMNS,
-) = range(15)  # fmt: skip
+    FIRST_BOOKING, AFTER_BOOKING, FIRST_STEP, LAST_KEPT, RESERVATIONS, POOL_COLUMNS,
+) = range(18)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
@@ -47,10 +53,16 @@ FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
 HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = range(6)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
+# Columns of `steps`, of one pass: from STEP_AT on, STEP_FREE cards are expected to be free; as chains.
+STEP_AT, STEP_FREE, STEP_NEXT, STEP_COLUMNS = range(4)
+# Columns of `reserved`, of one pass, in the order in which cards were kept: for which job, from when until
+# when, how many; KEPT_NEXT is the one before it in the same pool, -1 for none.
+KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, RESERVED_COLUMNS = range(6)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
 # WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
-# are then the flavours that the job that was placed last might not have.
-ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, STATE_ENTRIES = range(9)
+# are then the flavours that the job that was placed last might not have. STEPS and KEPT count the rows of
+# `steps` and `reserved` that are in use.
+ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, STEPS, KEPT, STATE_ENTRIES = range(11)
 
 
 class Order(IntEnum):
@@ -65,11 +77,14 @@ class Backfill(IntEnum):
 
     NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane gets a reservation,
     one in each pool, and later ones may start where they do not delay it (Lifka, 1995). GREEDY: nothing.
+    CONSERVATIVE: every one gets a reservation, and none may be delayed by later ones (Mu'alem and Feitelson,
+    2001).
     """
 
     NONE = 0
     EASY = 1
     GREEDY = 2
+    CONSERVATIVE = 3
 
 
 class Arrays(NamedTuple):
@@ -82,7 +97,8 @@ class Arrays(NamedTuple):
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
     `bookings` stand together for each pool, in the order in which they begin.
-    `ends` is room to sort in: (time, cards) of as many jobs as may run at once.
+    `ends` is room to sort in: (time, cards) of as many jobs as may run at once. `steps` and `reserved` have
+    rows only where every job that waits gets a reservation.
     """
 
     pools: Ints
@@ -103,5 +119,7 @@ class Arrays(NamedTuple):
     least: Ints
     bookings: Ints
     ends: Ints
+    steps: Ints
+    reserved: Ints
     holds: Ints
     state: Ints

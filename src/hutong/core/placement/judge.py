@@ -80,8 +80,6 @@ class Table:
     free: Ints
     state: Ints
     closes_in_ms: Ints
-    kept_in_ms: Ints
-    spare: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +111,11 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
-                NEVER if view.kept is None else view.kept.in_ms,
-                0 if view.kept is None else view.kept.spare,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 14)  # fmt: skip
+    ).reshape(len(views), 12)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     return Table(names, columns[0], chips, *columns[1:])
 

@@ -5,10 +5,11 @@ import numpy as np
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.bookings import count_booked
+from hutong.core.placement.chains import unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.heap import pop, push
-from hutong.core.placement.kernel import begin, next_start, release, unlink
+from hutong.core.placement.kernel import begin, next_start, release
 
 
 @compiled
