@@ -55,25 +55,25 @@ def draw(a: Arrays, pool: int, now: int) -> None:
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
         for at in (a.bookings[each, c.BOOKED_FROM], a.bookings[each, c.BOOKED_UNTIL]):
             if at > now:
-                split(a, pool, at)
+                split(a, head, at)
 
 
 @compiled
-def split(a: Arrays, pool: int, at: int) -> int:
-    """Return the step of a profile that begins at a moment; one is made if there is none. Never the head."""
-    head = a.pools[pool, c.FIRST_STEP]
-    before, after = head, a.steps[head, c.STEP_NEXT]
-    while after >= 0 and a.steps[after, c.STEP_AT] <= at:
+def split(a: Arrays, before: int, at: int) -> int:
+    """Return the step that begins at a moment, among those after one; one is made if there is none."""
+    after = a.steps[before, c.STEP_NEXT]
+    while after >= 0 and a.steps[after, c.STEP_AT] < at:
         before, after = after, a.steps[after, c.STEP_NEXT]
-    if before != head and a.steps[before, c.STEP_AT] == at:
-        return int(before)
+    if after >= 0 and a.steps[after, c.STEP_AT] == at:
+        return int(after)
     return append(a, before, at, a.steps[before, c.STEP_FREE], after)
 
 
 @compiled
 def hold(a: Arrays, pool: int, until: int, cards: int) -> None:
     """Count cards that a job takes from now until then (negative: given back)."""
-    step, after = a.pools[pool, c.FIRST_STEP], split(a, pool, until)
+    step = a.pools[pool, c.FIRST_STEP]
+    after = split(a, step, until)
     while step != after:
         a.steps[step, c.STEP_FREE] -= cards
         step = a.steps[step, c.STEP_NEXT]
@@ -94,35 +94,33 @@ def is_clear(a: Arrays, pool: int, until: int, need: int) -> bool:
 
 
 @compiled
-def suffices(a: Arrays, pool: int, step: int, account: int, need: int) -> bool:
-    """True if a step of a profile has so many cards for an account, beside what others have booked then."""
-    free = a.steps[step, c.STEP_FREE]
-    if free < need or a.pools[pool, c.AFTER_BOOKING] == 0:
-        return bool(free >= need)
-    at = a.steps[step, c.STEP_AT]
+def is_beside(a: Arrays, pool: int, step: int, account: int, need: int) -> bool:
+    """True if the cards of a step suffice for an account beside what others have booked then."""
+    at, free = a.steps[step, c.STEP_AT], a.steps[step, c.STEP_FREE]
     others = promised_at(a, pool, account, at, False)
     return bool(free - others >= need or promised_at(a, pool, account, at, True) >= need)
 
 
 @compiled
 def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, before: int) -> int:
-    """Return when so many cards of a pool can first be had for so long, after now; NEVER if they cannot.
+    """Return the first step after now from which so many cards can be had for so long, -1 if there is none.
 
-    Where that is not before a given time, any time from then on.
+    Where that is not before a given time, any step from then on.
     """
-    step, start = a.steps[a.pools[pool, c.FIRST_STEP], c.STEP_NEXT], c.NEVER
+    step, start, begin = a.steps[a.pools[pool, c.FIRST_STEP], c.STEP_NEXT], -1, c.NEVER
+    is_booked = a.pools[pool, c.AFTER_BOOKING] != 0
     while step >= 0:
         at, step_after = a.steps[step, c.STEP_AT], a.steps[step, c.STEP_NEXT]
-        if not suffices(a, pool, step, account, need):
-            start = c.NEVER
-        elif start == c.NEVER:
-            start = at
-        if min(start, at) >= before:
-            return int(at)
-        if start < c.NEVER and (step_after < 0 or a.steps[step_after, c.STEP_AT] >= start + run):
+        if a.steps[step, c.STEP_FREE] < need or (is_booked and not is_beside(a, pool, step, account, need)):
+            start, begin = -1, c.NEVER
+        elif start < 0:
+            start, begin = step, at
+        if min(begin, at) >= before:
+            return int(step)
+        if start >= 0 and (step_after < 0 or a.steps[step_after, c.STEP_AT] >= begin + run):
             return int(start)
         step = step_after
-    return c.NEVER
+    return -1
 
 
 @compiled
@@ -135,7 +133,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
     lane_class, account = a.jobs[job, c.CLASS], a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     expected = a.jobs[job, c.EXPECTED]
     run = max(1, expected)  # what takes no time needs its cards all the same
-    best, best_at, more = -1, c.NEVER, False
+    best, best_step, best_at, more = -1, -1, c.NEVER, False
     for place in range(a.candidates.shape[1]):
         pool = a.candidates[lane_class, place]
         if pool < 0:
@@ -150,24 +148,28 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
         if a.pools[pool, c.FIRST_STEP] < 0:
             draw(a, pool, now)
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        at = earliest_fit(a, pool, account, run, need, best_at)
-        more = more or at < c.NEVER
+        step = earliest_fit(a, pool, account, run, need, best_at)
+        if step < 0:
+            continue
+        at, more = a.steps[step, c.STEP_AT], True
         if at < best_at and at + expected <= a.pools[pool, c.CLOSES]:
-            best, best_at = pool, at
+            best, best_step, best_at = pool, step, at
     if best >= 0:
         a.state[c.WAITS] += 1
-        keep(a, best, job, best_at, best_at + run)
+        keep(a, best, best_step, job, best_at + run)
     return more
 
 
 @compiled
-def keep(a: Arrays, pool: int, job: int, at: int, until: int) -> None:
-    """Keep the cards that a job needs in a pool for it, from then until then."""
+def keep(a: Arrays, pool: int, step: int, job: int, until: int) -> None:
+    """Keep the cards that a job needs in a pool for it, from a step of the profile until then."""
     lane_class = a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    step, after = split(a, pool, at), split(a, pool, until)
+    at, after = a.steps[step, c.STEP_AT], split(a, step, until)
+    least = c.NEVER if a.pools[pool, c.RESERVATIONS] == 0 else a.pools[pool, c.SPARE]
     while step != after:
         a.steps[step, c.STEP_FREE] -= need
+        least = min(least, a.steps[step, c.STEP_FREE])
         step = a.steps[step, c.STEP_NEXT]
     row = a.state[c.KEPT]
     a.state[c.KEPT] = row + 1
@@ -176,10 +178,6 @@ def keep(a: Arrays, pool: int, job: int, at: int, until: int) -> None:
     a.reserved[row, c.KEPT_NEXT], a.pools[pool, c.LAST_KEPT] = a.pools[pool, c.LAST_KEPT], row
     a.pools[pool, c.RESERVATIONS] += 1
     a.pools[pool, c.RESERVED_FROM] = min(a.pools[pool, c.RESERVED_FROM], at)
-    step, least = split(a, pool, a.pools[pool, c.RESERVED_FROM]), c.NEVER
-    while step >= 0:
-        least = min(least, a.steps[step, c.STEP_FREE])
-        step = a.steps[step, c.STEP_NEXT]
     a.pools[pool, c.SPARE] = least
 
 
