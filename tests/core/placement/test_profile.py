@@ -40,7 +40,7 @@ def board_of(
 
 def kept(board: Arrays) -> dict[int, int]:
     """Return from when on cards are kept for each job that waits."""
-    rows = board.reserved[: board.state[c.KEPT]]
+    rows = board.ends[len(board.ends) - board.state[c.KEPT] :]
     return dict(zip(rows[:, c.KEPT_FOR].tolist(), rows[:, c.KEPT_FROM].tolist(), strict=True))
 
 

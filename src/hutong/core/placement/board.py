@@ -115,14 +115,13 @@ def make_board(
     groups, members = _group(pools, candidates, lanes, whole=rules.whole)
     state = np.zeros(c.STATE_ENTRIES, np.int64)
     state[[c.ORDER, c.BACKFILL]] = rules.order, rules.backfill
-    state[c.WHOLE] = rules.whole
+    state[[c.WHOLE, c.SORT_ROOM]] = rules.whole, running
     state[c.QUOTAS] = flavours is not None
     count = 1 if flavours is None else 1 + max([int(flavours.max(initial=1)), *_bounded(accounts)])
     pools[:, c.FLAVOUR] = 0 if flavours is None else flavours
     if booked is not None:
         pools[:, c.FIRST_BOOKING], pools[:, c.AFTER_BOOKING] = booked.first, booked.after
     bookings = 0 if booked is None else len(booked.rows)
-    steps, kept = _profiles(rules.backfill, len(pools), jobs, running, bookings)
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -145,21 +144,21 @@ def make_board(
         flavours=np.zeros((count, c.FLAVOUR_COLUMNS), np.int64),
         least=_least(classes, pools[:, c.FLAVOUR], count),
         bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
-        ends=np.zeros((running, 2), np.int64),
-        steps=steps,
-        reserved=kept,
+        ends=_ends(rules.backfill, len(pools), jobs, running, bookings),
         holds=holds,
         state=state,
     )
 
 
-def _profiles(backfill: Backfill, pools: int, jobs: int, running: int, bookings: int) -> tuple[Ints, Ints]:
-    """Return room for profiles: a step for each pool and each end of a run, two for each of the others."""
+def _ends(backfill: Backfill, pools: int, jobs: int, running: int, bookings: int) -> Ints:
+    """Return room to sort in, and for steps and reservations where all that waits gets one.
+
+    A step for each pool and each end of a run, two for each booking and each reservation.
+    """
     if backfill is not Backfill.CONSERVATIVE:
-        return np.zeros((0, c.STEP_COLUMNS), np.int64), np.zeros((0, c.RESERVED_COLUMNS), np.int64)
+        return np.zeros((running, c.END_COLUMNS), np.int64)
     kept = min(jobs, pools * c.MOST_KEPT)
-    steps = np.zeros((pools + running + 2 * (bookings + kept), c.STEP_COLUMNS), np.int64)
-    return steps, np.zeros((kept, c.RESERVED_COLUMNS), np.int64)
+    return np.zeros((running + pools + running + 2 * (bookings + kept) + kept, c.KEPT_COLUMNS), np.int64)
 
 
 def _holds(node_free: Ints, running: int, gang: int) -> int:

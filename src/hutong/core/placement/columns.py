@@ -53,16 +53,20 @@ FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
 HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = range(6)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
-# Columns of `steps`, of one pass: from STEP_AT on, STEP_FREE cards are expected to be free; as chains.
-STEP_AT, STEP_FREE, STEP_NEXT, STEP_COLUMNS = range(4)
-# Columns of `reserved`, of one pass, in the order in which cards were kept: for which job, from when until
-# when, how many; KEPT_NEXT is the one before it in the same pool, -1 for none.
-KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, RESERVED_COLUMNS = range(6)
+# Columns of `ends` in its three parts. The first SORT_ROOM rows: when a job ends, and its cards. Then steps
+# of profiles: from STEP_AT on, STEP_FREE cards are expected to be free; as chains. From the last row upwards,
+# reservations in the order in which they were made: for which job, from when until when, how many cards;
+# KEPT_NEXT is the one before it in the same pool, -1 for none. The last two parts are of one pass.
+END_COLUMNS = 2
+STEP_AT, STEP_FREE, STEP_NEXT = range(3)
+KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
 # WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
-# are then the flavours that the job that was placed last might not have. STEPS and KEPT count the rows of
-# `steps` and `reserved` that are in use.
-ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, STEPS, KEPT, STATE_ENTRIES = range(11)
+# are then the flavours that the job that was placed last might not have. SORT_ROOM, STEPS and
+# KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
+(
+    ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, STATE_ENTRIES,
+) = range(12)  # fmt: skip
 
 
 class Order(IntEnum):
@@ -97,8 +101,8 @@ class Arrays(NamedTuple):
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
     `bookings` stand together for each pool, in the order in which they begin.
-    `ends` is room to sort in: (time, cards) of as many jobs as may run at once. `steps` and `reserved` have
-    rows only where every job that waits gets a reservation.
+    `ends` is room to sort in: (time, cards) of as many jobs as may run at once; and, where every job that
+    waits gets a reservation, room for those. It is one array, for each one more makes every call slower.
     """
 
     pools: Ints
@@ -119,7 +123,5 @@ class Arrays(NamedTuple):
     least: Ints
     bookings: Ints
     ends: Ints
-    steps: Ints
-    reserved: Ints
     holds: Ints
     state: Ints

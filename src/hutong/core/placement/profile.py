@@ -20,7 +20,7 @@ def forget(a: Arrays) -> None:
     a.pools[:, c.FIRST_STEP] = -1
     a.pools[:, c.LAST_KEPT] = -1
     a.pools[:, c.RESERVATIONS] = 0
-    a.state[c.STEPS] = a.state[c.KEPT] = 0
+    a.state[c.STEPS], a.state[c.KEPT] = a.state[c.SORT_ROOM], 0
 
 
 @compiled
@@ -28,9 +28,9 @@ def append(a: Arrays, before: int, at: int, free: int, after: int) -> int:
     """Put a step between two others (-1: none), and return it."""
     new = int(a.state[c.STEPS])
     a.state[c.STEPS] = new + 1
-    a.steps[new, c.STEP_AT], a.steps[new, c.STEP_FREE], a.steps[new, c.STEP_NEXT] = at, free, after
+    a.ends[new, c.STEP_AT], a.ends[new, c.STEP_FREE], a.ends[new, c.STEP_NEXT] = at, free, after
     if before >= 0:
-        a.steps[before, c.STEP_NEXT] = new
+        a.ends[before, c.STEP_NEXT] = new
     return new
 
 
@@ -47,9 +47,9 @@ def draw(a: Arrays, pool: int, now: int) -> None:
     head = append(a, -1, now, a.pools[pool, c.FREE], -1)
     a.pools[pool, c.FIRST_STEP] = last = head
     while size > 0:
-        if last == head or a.steps[last, c.STEP_AT] != ends[0]:
-            last = append(a, last, ends[0], a.steps[last, c.STEP_FREE], -1)
-        a.steps[last, c.STEP_FREE] += cards[0]
+        if last == head or a.ends[last, c.STEP_AT] != ends[0]:
+            last = append(a, last, ends[0], a.ends[last, c.STEP_FREE], -1)
+        a.ends[last, c.STEP_FREE] += cards[0]
         size -= 1
         pop(ends, cards, size)
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
@@ -61,12 +61,12 @@ def draw(a: Arrays, pool: int, now: int) -> None:
 @compiled
 def split(a: Arrays, before: int, at: int) -> int:
     """Return the step that begins at a moment, among those after one; one is made if there is none."""
-    after = a.steps[before, c.STEP_NEXT]
-    while after >= 0 and a.steps[after, c.STEP_AT] < at:
-        before, after = after, a.steps[after, c.STEP_NEXT]
-    if after >= 0 and a.steps[after, c.STEP_AT] == at:
+    after = a.ends[before, c.STEP_NEXT]
+    while after >= 0 and a.ends[after, c.STEP_AT] < at:
+        before, after = after, a.ends[after, c.STEP_NEXT]
+    if after >= 0 and a.ends[after, c.STEP_AT] == at:
         return int(after)
-    return append(a, before, at, a.steps[before, c.STEP_FREE], after)
+    return append(a, before, at, a.ends[before, c.STEP_FREE], after)
 
 
 @compiled
@@ -75,8 +75,8 @@ def hold(a: Arrays, pool: int, until: int, cards: int) -> None:
     step = a.pools[pool, c.FIRST_STEP]
     after = split(a, step, until)
     while step != after:
-        a.steps[step, c.STEP_FREE] -= cards
-        step = a.steps[step, c.STEP_NEXT]
+        a.ends[step, c.STEP_FREE] -= cards
+        step = a.ends[step, c.STEP_NEXT]
 
 
 @compiled
@@ -85,18 +85,18 @@ def is_clear(a: Arrays, pool: int, until: int, need: int) -> bool:
     step = a.pools[pool, c.FIRST_STEP]
     if step < 0:
         return False
-    step = a.steps[step, c.STEP_NEXT]
-    while step >= 0 and a.steps[step, c.STEP_AT] < until:
-        if a.steps[step, c.STEP_FREE] < need:
+    step = a.ends[step, c.STEP_NEXT]
+    while step >= 0 and a.ends[step, c.STEP_AT] < until:
+        if a.ends[step, c.STEP_FREE] < need:
             return False
-        step = a.steps[step, c.STEP_NEXT]
+        step = a.ends[step, c.STEP_NEXT]
     return True
 
 
 @compiled
 def is_beside(a: Arrays, pool: int, step: int, account: int, need: int) -> bool:
     """True if the cards of a step suffice for an account beside what others have booked then."""
-    at, free = a.steps[step, c.STEP_AT], a.steps[step, c.STEP_FREE]
+    at, free = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_FREE]
     others = promised_at(a, pool, account, at, False)
     return bool(free - others >= need or promised_at(a, pool, account, at, True) >= need)
 
@@ -107,17 +107,17 @@ def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, before
 
     Where that is not before a given time, any step from then on.
     """
-    step, start, begin = a.steps[a.pools[pool, c.FIRST_STEP], c.STEP_NEXT], -1, c.NEVER
+    step, start, begin = a.ends[a.pools[pool, c.FIRST_STEP], c.STEP_NEXT], -1, c.NEVER
     is_booked = a.pools[pool, c.AFTER_BOOKING] != 0
     while step >= 0:
-        at, step_after = a.steps[step, c.STEP_AT], a.steps[step, c.STEP_NEXT]
-        if a.steps[step, c.STEP_FREE] < need or (is_booked and not is_beside(a, pool, step, account, need)):
+        at, step_after = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_NEXT]
+        if a.ends[step, c.STEP_FREE] < need or (is_booked and not is_beside(a, pool, step, account, need)):
             start, begin = -1, c.NEVER
         elif start < 0:
             start, begin = step, at
         if min(begin, at) >= before:
             return int(step)
-        if start >= 0 and (step_after < 0 or a.steps[step_after, c.STEP_AT] >= begin + run):
+        if start >= 0 and (step_after < 0 or a.ends[step_after, c.STEP_AT] >= begin + run):
             return int(start)
         step = step_after
     return -1
@@ -151,7 +151,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
         step = earliest_fit(a, pool, account, run, need, best_at)
         if step < 0:
             continue
-        at, more = a.steps[step, c.STEP_AT], True
+        at, more = a.ends[step, c.STEP_AT], True
         if at < best_at and at + expected <= a.pools[pool, c.CLOSES]:
             best, best_step, best_at = pool, step, at
     if best >= 0:
@@ -165,17 +165,17 @@ def keep(a: Arrays, pool: int, step: int, job: int, until: int) -> None:
     """Keep the cards that a job needs in a pool for it, from a step of the profile until then."""
     lane_class = a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    at, after = a.steps[step, c.STEP_AT], split(a, step, until)
+    at, after = a.ends[step, c.STEP_AT], split(a, step, until)
     least = c.NEVER if a.pools[pool, c.RESERVATIONS] == 0 else a.pools[pool, c.SPARE]
     while step != after:
-        a.steps[step, c.STEP_FREE] -= need
-        least = min(least, a.steps[step, c.STEP_FREE])
-        step = a.steps[step, c.STEP_NEXT]
-    row = a.state[c.KEPT]
-    a.state[c.KEPT] = row + 1
-    a.reserved[row, c.KEPT_FOR], a.reserved[row, c.KEPT_CARDS] = job, need
-    a.reserved[row, c.KEPT_FROM], a.reserved[row, c.KEPT_UNTIL] = at, until
-    a.reserved[row, c.KEPT_NEXT], a.pools[pool, c.LAST_KEPT] = a.pools[pool, c.LAST_KEPT], row
+        a.ends[step, c.STEP_FREE] -= need
+        least = min(least, a.ends[step, c.STEP_FREE])
+        step = a.ends[step, c.STEP_NEXT]
+    a.state[c.KEPT] += 1
+    row = len(a.ends) - a.state[c.KEPT]
+    a.ends[row, c.KEPT_FOR], a.ends[row, c.KEPT_CARDS] = job, need
+    a.ends[row, c.KEPT_FROM], a.ends[row, c.KEPT_UNTIL] = at, until
+    a.ends[row, c.KEPT_NEXT], a.pools[pool, c.LAST_KEPT] = a.pools[pool, c.LAST_KEPT], row
     a.pools[pool, c.RESERVATIONS] += 1
     a.pools[pool, c.RESERVED_FROM] = min(a.pools[pool, c.RESERVED_FROM], at)
     a.pools[pool, c.SPARE] = least
@@ -188,21 +188,21 @@ def moments(a: Arrays, pool: int, job: int, found: Ints) -> int:
     In order of time; of all, if nothing is kept for that job. Returns how many. Between two of those moments
     cards only become free, so they say all.
     """
-    rows = a.state[c.KEPT]
-    for row in range(rows):
-        if a.reserved[row, c.KEPT_FOR] == job:
-            rows = row
+    own = len(a.ends) - a.state[c.KEPT] - 1
+    for row in range(own + 1, len(a.ends)):
+        if a.ends[row, c.KEPT_FOR] == job:
+            own = row
     count, step = 0, a.pools[pool, c.FIRST_STEP]
     while step >= 0:
-        at, free, begins = a.steps[step, c.STEP_AT], a.steps[step, c.STEP_FREE], False
+        at, free, begins = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_FREE], False
         row = a.pools[pool, c.LAST_KEPT] if step != a.pools[pool, c.FIRST_STEP] else -1
         while row >= 0:
-            if row >= rows and a.reserved[row, c.KEPT_FROM] <= at < a.reserved[row, c.KEPT_UNTIL]:
-                free += a.reserved[row, c.KEPT_CARDS]
-            begins = begins or (row < rows and a.reserved[row, c.KEPT_FROM] == at)
-            row = a.reserved[row, c.KEPT_NEXT]
+            if row <= own and a.ends[row, c.KEPT_FROM] <= at < a.ends[row, c.KEPT_UNTIL]:
+                free += a.ends[row, c.KEPT_CARDS]
+            begins = begins or (row > own and a.ends[row, c.KEPT_FROM] == at)
+            row = a.ends[row, c.KEPT_NEXT]
         if begins:
             found[count, 0], found[count, 1] = at, free
             count += 1
-        step = a.steps[step, c.STEP_NEXT]
+        step = a.ends[step, c.STEP_NEXT]
     return count
