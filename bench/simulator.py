@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from bench.data import find_traces
 from bench.rows import told
 
@@ -100,14 +101,15 @@ def main() -> None:
     failing(trace, cluster)
     sweeping(trace, cluster)
     pooling(trace, cluster, "week1")
+    keeping(trace, pooled(cluster), "week1")
     if not chosen.quick:
-        pooling(*philly(folder, "oct2017"), "oct2017")
-        for month, plan in ((philly(folder, "oct2017"), True), (philly(folder, "oct2017"), False)):
-            whole = month[1] if plan else pooled(month[1])
+        month, clusters = philly(folder, "oct2017")
+        pooling(month, clusters, "oct2017")
+        keeping(month, pooled(clusters), "oct2017")
+        for plan in (True, False):
+            whole = clusters if plan else pooled(clusters)
             kind = "isolated" if plan else "pooled"
-            figures, live, fast = timed(
-                month[0], whole, Queueing.FIFO, Backfill.EASY, isolated=plan, repeat=3
-            )
+            figures, live, fast = timed(month, whole, Queueing.FIFO, Backfill.EASY, isolated=plan, repeat=3)
             told(f"jobs_per_s_philly_oct2017_easy_{kind}", live, "1/s")
             told(f"fused_jobs_per_s_philly_oct2017_easy_{kind}", fast, "1/s")
             told(f"philly_oct2017_easy_{kind}_completion", figures.completion_mean_s, "s")
@@ -140,6 +142,32 @@ def pooling(trace: Trace, cluster: Cluster, part: str) -> None:
         f"philly_{part}_pooled_fair_completion", float(after.mean()), "s", own, round(float(before.mean()), 1)
     )
     told(f"philly_{part}_pooled_fair_worst_member", worst, "ratio", own, 1.0)
+
+
+def keeping(trace: Trace, cluster: Cluster, part: str) -> None:
+    """Print what a reservation for every job that waits gives beside one for the first, FIFO, and its pace.
+
+    By true lengths, and by walltimes that are one to five times as long, from job to job.
+    """
+    loose = trace.run_s * (1 + np.arange(len(trace)) % 5)
+    for lengths, expected in (("known", trace.run_s), ("loose", loose)):
+        rows, rates = [], []
+        for backfill in (Backfill.EASY, Backfill.CONSERVATIVE):
+            spent = []
+            for _ in range(2):
+                ready = prepare(trace, cluster, Queueing.FIFO, backfill, isolated=False, expected_s=expected)
+                began = time.process_time()
+                found = fused.run(ready)
+                spent.append(time.process_time() - began)
+            rates.append(len(trace) / min(spent))
+            rows.append(measure(trace, found, cluster.cards))
+        easy, each = rows
+        name = f"philly_{part}_conservative_{lengths}"
+        told(f"{name}_wait", each.wait_mean_s, "s", "EASY", easy.wait_mean_s)
+        told(f"{name}_wait_p99", each.wait_p99_s, "s", "EASY", easy.wait_p99_s)
+        told(f"{name}_slowdown", each.slowdown_mean, "ratio", "EASY", easy.slowdown_mean)
+        told(f"{name}_makespan", each.makespan_s, "s", "EASY", easy.makespan_s)
+        told(f"{name}_jobs_per_s", rates[1], "1/s", "EASY", round(rates[0]))
 
 
 def failing(trace: Trace, cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,6 +62,7 @@ class Settings(BaseModel):
     database: str = ""
     objects: str = ""
     policies: Path = Field(default_factory=lambda: data_folder("policies"))
+    backfill: Literal["none", "easy", "conservative", "greedy"] = "easy"
     api_host: str = "127.0.0.1"
     api_port: Port = 8470
     gateway_host: str = "127.0.0.1"

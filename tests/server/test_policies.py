@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hutong.config import data_folder
+from hutong.config import Settings, data_folder
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import Refused
+from hutong.core.placement.columns import Backfill
 from hutong.server.policies import load_policies, load_rules
 
 
@@ -17,6 +18,14 @@ def test_the_four_objectives_of_a_job_file_ship() -> None:
     weighed = {name: policy.carbon for name, policy in rules.policies.items()}
     assert weighed["greenest"] > weighed["balanced"] > weighed["cheapest"] == weighed["fastest"] == 0
     assert Rules().policies["balanced"] == rules.policy("balanced"), "the built-in one is the one that ships"
+
+
+def test_back_fill_goes_by_its_name_and_is_easy_if_nothing_is_said(tmp_path: Path) -> None:
+    told = [Settings.load(tmp_path, {}), Settings.load(tmp_path, {"HUTONG_BACKFILL": "conservative"})]
+    rules = [load_rules(data_folder("policies"), each.backfill) for each in told]
+    assert [each.backfill for each in rules] == [Backfill.EASY, Backfill.CONSERVATIVE]
+    with pytest.raises(Refused, match="settings"):
+        Settings.load(tmp_path, {"HUTONG_BACKFILL": "hopeful"})
 
 
 @pytest.mark.parametrize(

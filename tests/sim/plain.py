@@ -1,6 +1,6 @@
 """The scheduling rules once more, as plainly as can be: slow, small, sharing nothing with the fast ones.
 
-It knows pools of equal nodes, best fit into nodes, and three rules for what a waiting job means for others.
+It knows pools of equal nodes, best fit into nodes, and four rules for what a waiting job means for others.
 """
 
 from collections.abc import Sequence
@@ -39,6 +39,7 @@ class Plain:
         self.running: list[Job] = []
         self.queue: list[Job] = []
         self.away: set[tuple[int, int]] = set()
+        self.kept: list[tuple[int, int, float, float]] = []
 
     def run(self, jobs: list[Job], outages: Sequence[Outage] = (), checkpoint_s: int = 0) -> None:
         coming = list(jobs)
@@ -83,6 +84,7 @@ class Plain:
 
     def turn(self, now: int) -> None:
         shut: set[int] = set()
+        self.kept = []
         reserved: dict[int, tuple[int, int]] = {}
         left, waits = list(self.queue), set()
         while left:
@@ -96,6 +98,8 @@ class Plain:
             elif self.backfill == "easy" and self.lane(job) not in waits:
                 waits.add(self.lane(job))
                 self.reserve(job, now, reserved)
+            elif self.backfill == "conservative":
+                self.keep(job, now)
 
     def lane(self, job: Job) -> object:
         """Return what jobs have in common that ask the same for the same group."""
@@ -115,6 +119,8 @@ class Plain:
                 continue
             from_s, spare = reserved.get(pool, (NEVER, 0))
             if now + job.expected_s > from_s and need > spare:
+                continue
+            if not self.holds(job, pool, now, now, now + job.expected_s):
                 continue
             score = 1_000_000 * need // sum(self.up(pool))
             if score > best_score:
@@ -152,3 +158,27 @@ class Plain:
         if offers:
             end, pool, spare = min(offers)
             reserved[pool] = (end, spare)
+
+    def keep(self, job: Job, now: int) -> None:
+        """Keep cards from the earliest moment on at which the job can run to its end, in one of its pools."""
+        run_s, offers = max(job.expected_s, 0.001), []
+        for pool in job.pools:
+            ends = {max(now, each.start_s + each.expected_s) for each in self.running if each.pool == pool}
+            ends |= {until for where, _, _, until in self.kept if where == pool}
+            offers += [(at, pool) for at in sorted(ends) if self.holds(job, pool, now, at, at + run_s)][:1]
+        if offers:
+            at, pool = min(offers)
+            self.kept.append((pool, job.nodes * job.cards, at, at + run_s))
+
+    def holds(self, job: Job, pool: int, now: int, begin: float, end: float) -> bool:
+        """True if the pool is expected to have the job's cards at every moment from begin to end."""
+        kept = [each for each in self.kept if each[0] == pool]
+        runs = [each for each in self.running if each.pool == pool]
+        moments = {begin, *(at for _, _, at, _ in kept if begin < at < end)}
+        for at in moments:
+            free = sum(self.up(pool))
+            free += sum(r.nodes * r.cards for r in runs if max(now, r.start_s + r.expected_s) <= at)
+            free -= sum(cards for _, cards, since, until in kept if since <= at < until)
+            if free < job.nodes * job.cards:
+                return False
+        return True

@@ -193,6 +193,18 @@ def test_the_help_has_all_options_in_their_places() -> None:
     assert wrong < said.index("--outage") < said.index("--forecast-error") < many < said.index("--seeds")
 
 
+def test_every_back_fill_has_its_name_on_the_command_line(trace_file: Path) -> None:
+    words = ["--nodes", "2", "--trace", trace_file, "--order", "fifo", "--lengths", "known", "--json"]
+    found = {}
+    for name in BackfillName:
+        code, said = run(*words, "--backfill", name.value)
+        assert code == 0
+        assert run(*words, "--backfill", name.value)[1] == said
+        (found[name],) = json.loads(said)["runs"]
+    assert found[BackfillName.CONSERVATIVE]["rules"] == "fifo, conservative, known lengths, pooled"
+    assert len({each["digest"] for each in found.values()}) == len(BackfillName)
+
+
 def test_outages_and_failures_on_the_command_line(trace_file: Path) -> None:
     calm = json.loads(run("demo", "--trace", trace_file, "--order", "fifo", "--json")[1])
     words = ["--outage", "Tianjin@1d..2d", "--outage", "shangzhuang@12h..13h=50%", "--node-mtbf", "2d"]

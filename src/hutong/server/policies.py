@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hutong.core.control.rules import DEFAULT_POLICY, Rules
 from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
 
 
@@ -44,9 +45,9 @@ def load_policies(folder: Path) -> MappingProxyType[str, Policy]:
     return MappingProxyType(policies)
 
 
-def load_rules(policies: Path) -> Rules:
-    """Return the rules of the loop with the placement policies of a `policies` folder."""
-    return Rules(policies=load_policies(policies / "placement"))
+def load_rules(policies: Path, backfill: str = "easy") -> Rules:
+    """Return the rules of the loop: placement policies of a `policies` folder, back-fill by its name."""
+    return Rules(policies=load_policies(policies / "placement"), backfill=Backfill[backfill.upper()])
 
 
 def _read(path: Path) -> Policy:

@@ -17,6 +17,7 @@ class BackfillName(StrEnum):
 
     NONE = "none"
     EASY = "easy"
+    CONSERVATIVE = "conservative"
     GREEDY = "greedy"
 
 

@@ -169,7 +169,7 @@ def prepare(
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
     hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
-    overdue = backfill is Backfill.EASY and bool((expected < trace.run_s).any())
+    overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
     board = make_board(
         Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
         _shelves(cluster, by_node=by_node),

@@ -170,12 +170,38 @@ def test_the_first_that_waits_has_cards_kept_and_only_what_ends_before_may_have_
     assert "expected to start at 2027-01-15 09:00 UTC" in text
     assert "max_duration: 60m or less" in text
     (opened,) = receipts(outcome)
-    assert opened.now.pools[0].kept is not None
+    (kept,) = opened.now.pools[0].kept
+    assert (kept.in_ms, kept.spare) == (60 * MIN, 0)
     assert opened.differences == ()
     greedy = turn(scene((site("bj", 16),), queue, **busy), Rules(backfill=Backfill.GREEDY))
     assert placed(greedy) == {2: "bj/p0", 3: "bj/p0"}
     strict = turn(scene((site("bj", 16),), queue, **busy), Rules(backfill=Backfill.NONE))
     assert placed(strict) == {}
+
+
+def test_whoever_waits_is_told_of_those_before_it_and_a_receipt_has_all_that_was_kept() -> None:
+    """Later jobs may have cards kept for an earlier hour: they are not what another waits for."""
+    runs = (Running(OTHER, "bj", "p0", 5, NOW + 30 * MIN), Running(OTHER, "bj", "p0", 5, NOW + 60 * MIN))
+    queue = [
+        waiting(1, 7, 60, "a", num_nodes=2),  # from 60 on
+        waiting(2, 4, 600, "b"),  # would take cards of the first
+        waiting(3, 8, 20, "c"),  # from 30 on, until 50
+        waiting(4, 2, 600, "d"),  # beside all of them
+    ]
+    shot = scene((site("bj", 16),), queue, use=(PoolUse("bj", "p0", 10),), running=runs)
+    outcome = turn(shot, Rules(backfill=Backfill.CONSERVATIVE))
+    assert placed(outcome) == {4: "bj/p0"}
+    code, text = why(outcome, 2)
+    assert code == "kept"
+    assert "expected to start at 2027-01-15 09:00 UTC" in text
+    assert text.endswith("; max_duration: 60m or less fits before it, or wait until 4 cards are free")
+    assert why(outcome, 3)[0] == "busy"
+    (opened,) = receipts(outcome)
+    assert opened.differences == ()
+    assert [(each.in_ms, each.spare) for each in opened.now.pools[0].kept] == [
+        (30 * MIN, 3),
+        (60 * MIN, 2),
+    ]
 
 
 def test_who_has_used_less_lately_is_first_and_an_institution_counts_before_its_projects() -> None:

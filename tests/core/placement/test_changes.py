@@ -30,7 +30,10 @@ def a_pool(dice: random.Random) -> PoolView:
         admission=dice.choice([Admission.ACTIVE, Admission.ACTIVE, Admission.DRAIN]),
         reachable=dice.random() < 0.9,
         closing=dice.choice([None, None, Closing(0, 1, 2, "x"), Closing(dice.randint(1, 10**7), 1, 2, "x")]),
-        kept=dice.choice([None, None, Kept(0, 1, 0), Kept(dice.randint(1, 10**7), 1, dice.randint(0, 4))]),
+        kept=tuple(
+            Kept(dice.choice([0, dice.randint(1, 10**7)]), 1, dice.randint(0, 4))
+            for _ in range(dice.choice([0, 0, 1, 3]))
+        ),
         offers=dice.choice([None, None, (), ("shared/zh",), ("shared/zh", "store/lab")]),
         booked=tuple(
             Beside(dice.choice([0, dice.randint(1, 10**7)]), 1, 2, dice.randint(0, 8))
@@ -92,17 +95,9 @@ def test_for_a_thousand_refused_jobs_the_smallest_change_helps_and_no_smaller_on
 
 def test_what_is_placed_needs_no_change() -> None:
     dice = random.Random(1)
-    pool = replace(
-        a_pool(dice), accelerator="H100", closing=None, kept=None, booked=(), capped=(), offers=None
-    )
-    pool = replace(
-        pool,
-        reachable=True,
-        admission=Admission.ACTIVE,
-        cards_free=8,
-        cpus_per_node=0,
-        memory_bytes_per_node=0,
-    )
+    pool = replace(a_pool(dice), accelerator="H100", closing=None, kept=(), booked=(), capped=())
+    pool = replace(pool, admission=Admission.ACTIVE, cards_free=8, cpus_per_node=0, memory_bytes_per_node=0)
+    pool = replace(pool, reachable=True, offers=None)
     request = Request(1, (Ask("H100", 1),), False, 0, 0, 1, "batch", (), (), None)
     assert needed(request, pool) == ()
 

@@ -118,7 +118,7 @@ def _keep(
         grounds=ground[0],
         questions=tuple(queue.questions),
         takes=tuple(queue.takes),
-        kept=tuple(queue.kept),
+        kept=queue.kept,
         offers=queue.page.offers if any(each.request.data for each in queue.questions) else (),
     )
     sealed = seal(page)

@@ -10,6 +10,7 @@ from hutong.core.control.accounts import Accounts
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
+from hutong.core.control.keeping import Keeping
 from hutong.core.control.power import Left, Spoken, binding, caps_left, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
@@ -24,7 +25,7 @@ from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weight
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, Kept, is_booked, is_capped, request_of
+from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
@@ -35,7 +36,6 @@ _NEARNESS = np.full(len(Refusal), 5, np.int64)
 _NEARNESS[
     [Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING, Refusal.NO_DATA]
 ] = (0, 0, 1, 2, 3, 4)
-_KEEPING = [c.RESERVED_FROM, c.SHUT]
 _THEIRS = frozenset({Category.INFRA, Category.LOST})
 
 
@@ -51,7 +51,6 @@ class Queue:
         self.drafts = drafts
         self.page = page
         self.takes: list[tuple[int, int, int]] = []
-        self.kept: list[tuple[int, int, int, int]] = []
         self.barred: tuple[str, ...] = ()
         self.booked: tuple[tuple[int, int, int, int], ...] = ()
         self.capped: tuple[Left, ...] = ()
@@ -75,6 +74,7 @@ class Queue:
             desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
         )
         self._arrays = self._arrange(desk)
+        self._keeping = Keeping(self._arrays, page.at_ms)
 
     def _ask(self, desk: Desk) -> list[int]:
         """Return the question of each job."""
@@ -174,12 +174,10 @@ class Queue:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
         kernel.begin(arrays)
-        before, waits = arrays.pools[:, _KEEPING].copy(), 0
+        self._keeping.begin()
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
             pool = int(arrays.jobs[job, c.POOL])
-            if arrays.state[c.WAITS] > waits:
-                waits = int(arrays.state[c.WAITS])
-                self._note_kept(before, job, pool)
+            self._keeping.note(len(self.takes), job, pool, self.cards(job, pool))
             bars = int(arrays.state[c.BARS])
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
             if self._ahead:
@@ -190,17 +188,10 @@ class Queue:
             if len(self.takes) > step:
                 self.free[pool] -= self.takes[step][1]
 
-    def _note_kept(self, before: Ints, job: int, pool: int) -> None:
-        """Note what was kept or shut on the way to a placement, as it was before it."""
-        pools, step = self._arrays.pools, len(self.takes)
-        now = pools[:, _KEEPING]
-        for at in np.flatnonzero((now != before).any(axis=1)).tolist():
-            from_ms, spare = int(pools[at, c.RESERVED_FROM]), int(pools[at, c.SPARE])
-            if at == pool and self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED]) > from_ms:
-                spare += self.cards(job, pool)
-            shut = bool(pools[at, c.SHUT])
-            self.kept.append((step, at, self.page.at_ms, 0) if shut else (step, at, from_ms, spare))
-        before[:] = now
+    @property
+    def kept(self) -> tuple[tuple[int, int, int, int], ...]:
+        """What was kept for jobs that wait, as a page has it."""
+        return tuple(self._keeping.rows)
 
     def starts_ms(self) -> list[int]:
         """Return when each job would start if everything ran until its walltime, UTC ms; -1 for never.
@@ -328,13 +319,10 @@ class Queue:
         return self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED])
 
     def _note_ahead(self, job: int, pool: int) -> None:
-        """Note what bookings and limits left a job of the pools that they kept it from, before it was placed."""
+        """Note what bookings and limits left a job of pools that they kept it from, before it was placed."""
         arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
-        until_ms, cards, question = (
-            int(arrays.jobs[job, c.UNTIL]),
-            self.cards(job, pool),
-            self.question_of[job],
-        )
+        until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
+        question = self.question_of[job]
         need = self.judged[question].asked * self.questions[question].request.nodes
         count_ahead(arrays, pool, account, at_ms, until_ms, -cards)
         self.booked = tuple(
@@ -372,8 +360,7 @@ class Queue:
     def _words(self, job: int, question: int, at: int, barred: tuple[str, ...]) -> WhyNot:
         judged, request = self.judged[question], replace(self.questions[question].request, barred=barred)
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
-        free, from_ms, spare = self._arrays.pools[at, [c.FREE, c.RESERVED_FROM, c.SPARE]].tolist()
-        kept = None if from_ms == c.NEVER else Kept(max(0, from_ms - self.page.at_ms), from_ms, spare)
+        free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
         view = replace(self.views[at], cards_free=free, kept=kept)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())

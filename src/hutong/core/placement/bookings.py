@@ -26,7 +26,13 @@ def promised(a: Arrays, pool: int, booking: int, account: int, now: int, own: bo
 
     If it has begun: now.
     """
-    found, at = 0, max(a.bookings[booking, c.BOOKED_FROM], now)
+    return promised_at(a, pool, account, max(a.bookings[booking, c.BOOKED_FROM], now), own)
+
+
+@compiled
+def promised_at(a: Arrays, pool: int, account: int, at: int, own: bool) -> int:
+    """Return what is booked at a moment and not held, by the account (`own`) or by others."""
+    found = 0
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
         is_open = a.bookings[each, c.BOOKED_FROM] <= at < a.bookings[each, c.BOOKED_UNTIL]
         if is_open and is_of(a, account, a.bookings[each, c.HOLDER]) == own:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hutong.core.capacity.sites import Admission
 from hutong.core.placement.judge import matches
-from hutong.core.placement.request import PoolView, Request
+from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request
 from hutong.core.work.spec import Ask
 
 
@@ -44,7 +44,7 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
         found.append(Change("wait", "quota"))
     if wait:
         found.append(Change("wait", "cards"))
-        pool = replace(pool, kept=None, booked=(), capped=())  # who waits for the cards waits for that too
+        pool = replace(pool, kept=(), booked=(), capped=())  # who waits for the cards waits for that too
     return tuple(found) + _time(request, pool, cards * nodes)
 
 
@@ -69,10 +69,7 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     Fewer cards a node before fewer nodes: a gang keeps its shape as long as it can.
     """
     cards, nodes = min(asked, pool.cards_per_node), min(request.nodes, pool.nodes)
-    free = pool.cards_free
-    if pool.kept is not None and pool.kept.in_ms <= 0:
-        free = min(free, pool.kept.spare)
-    free = min([free, *(spare for in_ms, spare in _ahead(pool) if in_ms <= 0)])
+    free = min([pool.cards_free, *(each.spare for each in _held(pool) if each.in_ms <= 0)])
     if cards * nodes <= free:
         return cards, nodes, False
     if free >= nodes:
@@ -82,10 +79,9 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     return cards, nodes, True
 
 
-def _ahead(pool: PoolView) -> list[tuple[int, int]]:
-    """Return when bookings and limits of power begin, and the cards that each leaves from then on."""
-    booked = [(each.in_ms, each.spare) for each in pool.booked]
-    return booked + [(each.in_ms, each.spare) for each in pool.capped]
+def _held(pool: PoolView) -> tuple[Kept | Beside | Cap, ...]:
+    """Return all from which on fewer cards of the pool can be had: kept for others, booked, or capped."""
+    return (*pool.kept, *pool.booked, *pool.capped)
 
 
 def _rest(request: Request, pool: PoolView, cards: int) -> list[Change]:
@@ -107,9 +103,7 @@ def _time(request: Request, pool: PoolView, cards: int) -> tuple[Change, ...]:
         limits.append(pool.closing.in_ms)
     elif pool.closing is not None and request.run_ms > 0:
         found.append(Change("wait", "maintenance"))
-    if pool.kept is not None and cards > pool.kept.spare:
-        limits.append(pool.kept.in_ms)
-    limits += [in_ms for in_ms, spare in _ahead(pool) if cards > spare]
+    limits += [each.in_ms for each in _held(pool) if cards > each.spare]
     if min(limits) < request.run_ms:
         found.append(Change("max_duration", min(limits)))
     return tuple(found)
@@ -162,4 +156,4 @@ def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolV
             return replace(request, barred=barred), pool
         case _:
             whole = pool.nodes * pool.cards_per_node
-            return request, replace(pool, cards_free=whole, kept=None, booked=(), capped=())
+            return request, replace(pool, cards_free=whole, kept=(), booked=(), capped=())

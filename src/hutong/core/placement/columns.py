@@ -13,19 +13,26 @@ from hutong.core.placement.arrays import Ints
 NEVER = 1 << 62
 """A time that does not come."""
 
+MOST_KEPT = 64
+"""For how many jobs a conservative pass keeps cards in one pool; later ones start where they delay none."""
+
 PPM = 1_000_000
 WORD_BITS = 64
 
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
 # waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
 # jobs that run there, in no order.
+# FIRST_STEP heads its profile and LAST_KEPT the list of its RESERVATIONS, both of one pass and -1 for none,
+# see `profile`; RESERVED_FROM is then the first of those starts, and no fewer than SPARE cards are left over
+# from there on.
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
 # AFTER_BOOKING (0: none). DRAW is what one of its cards draws, milliwatts; the limits of its site are the
 # rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits.
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
-    FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, POOL_COLUMNS,
-) = range(19)  # fmt: skip
+    FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP, LAST_KEPT, RESERVATIONS,
+    POOL_COLUMNS,
+) = range(22)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
@@ -56,10 +63,20 @@ HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = ran
 LIMIT_FROM, LIMIT_UNTIL, POWER_LEFT, LIMIT_COLUMNS = range(4)
 # Columns of `holds`: which nodes a job has, as chains.
 HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
+# Columns of `ends` in its three parts. The first SORT_ROOM rows: when a job ends, and its cards. Then steps
+# of profiles: from STEP_AT on, STEP_FREE cards are expected to be free; as chains. From the last row upwards,
+# reservations in the order in which they were made: for which job, from when until when, how many cards;
+# KEPT_NEXT is the one before it in the same pool, -1 for none. The last two parts are of one pass.
+END_COLUMNS = 2
+STEP_AT, STEP_FREE, STEP_NEXT = range(3)
+KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
 # WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
-# are then the flavours that the job that was placed last might not have.
-ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, STATE_ENTRIES = range(9)
+# are then the flavours that the job that was placed last might not have. SORT_ROOM, STEPS and
+# KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
+(
+    ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, STATE_ENTRIES,
+) = range(12)  # fmt: skip
 
 
 class Order(IntEnum):
@@ -75,11 +92,14 @@ class Backfill(IntEnum):
     NONE: nothing starts before it in a pool that it may use. EASY: the first of each lane (of each project's,
     where its people have lanes of their own) gets a reservation, one in each pool, and later ones may start
     where they do not delay it (Lifka, 1995). GREEDY: nothing.
+    CONSERVATIVE: every one gets a reservation, and none may be delayed by later ones (Mu'alem and Feitelson,
+    2001).
     """
 
     NONE = 0
     EASY = 1
     GREEDY = 2
+    CONSERVATIVE = 3
 
 
 class Arrays(NamedTuple):
@@ -92,7 +112,8 @@ class Arrays(NamedTuple):
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
     `bookings` stand together for each pool, in the order in which they begin; so do `limits` for each site.
-    `ends` is room to sort in: (time, cards or power) of as many jobs as may run at once.
+    `ends` is room to sort in: (time, cards or power) of as many jobs as may run at once; and, where every job
+    that waits gets a reservation, room for those. It is one array, for each one more makes every call slower.
     """
 
     pools: Ints

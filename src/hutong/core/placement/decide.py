@@ -11,7 +11,7 @@ import numpy as np
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.columns import PPM
 from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, weights_of
-from hutong.core.placement.request import Policy, PoolView, Request, is_booked, is_capped
+from hutong.core.placement.request import Policy, PoolView, Request, is_booked, is_capped, is_kept
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
 
@@ -79,10 +79,11 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     table = table_of(pools)
     found = judge(request, policy, table, ahead_of(pools))
     need = found.asked * request.nodes
-    kept = (request.run_ms > table.kept_in_ms) & (need > table.spare)
-    taken = np.where(need > table.free, Refusal.BUSY, np.where(kept, Refusal.KEPT, Refusal.NONE))
+    taken = np.where(need > table.free, Refusal.BUSY, Refusal.NONE)
     for i, pool in enumerate(pools):
-        if taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
+        if taken[i] == Refusal.NONE and is_kept(pool, request.run_ms, int(need[i])):
+            taken[i] = Refusal.KEPT
+        elif taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
             taken[i] = Refusal.BOOKED
         elif taken[i] == Refusal.NONE and is_capped(pool, request.run_ms, int(need[i])):
             taken[i] = Refusal.POWER

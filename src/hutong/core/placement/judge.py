@@ -90,8 +90,6 @@ class Table:
     free: Ints
     state: Ints
     closes_in_ms: Ints
-    kept_in_ms: Ints
-    spare: Ints
     card_mw: Ints
     offers: tuple[tuple[str, ...] | None, ...] = ()
 
@@ -127,13 +125,12 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
-                NEVER if view.kept is None else view.kept.in_ms,
-                0 if view.kept is None else view.kept.spare, view.tdp_w * view.pue_milli,
+                view.tdp_w * view.pue_milli,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 15)  # fmt: skip
+    ).reshape(len(views), 13)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
     table = Table(names, columns[0], chips, *columns[1:])

@@ -10,10 +10,12 @@ import numpy as np
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
+from hutong.core.placement.chains import link, unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
 from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.power import forget_kept
+from hutong.core.placement.profile import forget, hold, is_clear, reserve_each
 from hutong.core.placement.quotas import all_barred, barred, borrows, count_held, tally
 
 
@@ -89,7 +91,8 @@ def choose(a: Arrays, job: int, now: int) -> int:
             or (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0
         ):
             continue
-        if until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]:
+        kept = until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]
+        if kept and not is_clear(a, pool, until, need):
             continue
         if a.pools[pool, c.AHEAD] != 0 and need > room(a, pool, account, now, until):
             continue
@@ -133,29 +136,6 @@ def charge(a: Arrays, account: int, usage: int) -> None:
 
 
 @inlined
-def link(a: Arrays, job: int, pool: int) -> None:
-    """Put a job among those that run in a pool."""
-    head = a.pools[pool, c.RUNS]
-    if head >= 0:
-        a.jobs[head, c.PRIOR] = job
-    a.jobs[job, c.NEXT], a.jobs[job, c.PRIOR], a.jobs[job, c.POOL] = head, -1, pool
-    a.pools[pool, c.RUNS] = job
-
-
-@inlined
-def unlink(a: Arrays, job: int) -> None:
-    """Take a job from those that run in its pool."""
-    pool, prior, following = a.jobs[job, c.POOL], a.jobs[job, c.PRIOR], a.jobs[job, c.NEXT]
-    if prior >= 0:
-        a.jobs[prior, c.NEXT] = following
-    else:
-        a.pools[pool, c.RUNS] = following
-    if following >= 0:
-        a.jobs[following, c.PRIOR] = prior
-    a.jobs[job, c.POOL] = -1
-
-
-@inlined
 def start(a: Arrays, job: int, pool: int, now: int) -> None:
     """Start a job in a pool: its cards, its place among those that run, its account."""
     lane_class = a.jobs[job, c.CLASS]
@@ -163,6 +143,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     until = now + a.jobs[job, c.EXPECTED]
     if until > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] -= need
+    if a.pools[pool, c.FIRST_STEP] >= 0:
+        hold(a, pool, until, need)
     take(a, job, pool)
     link(a, job, pool)
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
@@ -204,6 +186,8 @@ def undo(a: Arrays, job: int) -> None:
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
     if a.jobs[job, c.UNTIL] > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] += need
+    if a.pools[pool, c.FIRST_STEP] >= 0:
+        hold(a, pool, a.jobs[job, c.UNTIL], -need)
     account, until = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.UNTIL]
     charge(a, account, -need * (a.jobs[job, c.EXPECTED] // 1000))
     if a.pools[pool, c.AHEAD] != 0:
@@ -266,6 +250,8 @@ def begin(a: Arrays) -> None:
                 live += 1
     a.state[c.LIVE] = live
     a.state[c.WAITS] = 0
+    if a.state[c.BACKFILL] == 3:
+        forget(a)
     if a.state[c.QUOTAS] != 0:
         tally(a)
 
@@ -335,7 +321,7 @@ def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
         a.lanes[first, c.RESERVED] = 1
         a.state[c.WAITS] += 1
         reserve(a, job, now)
-    if any_room(a, lane_class):
+    if (a.state[c.BACKFILL] == 3 and reserve_each(a, job, now)) or any_room(a, lane_class):
         a.lanes[lane, c.BEFORE] = job
         move_on(a, place, lane, a.jobs[job, c.NEXT])
     else:

@@ -50,7 +50,8 @@ class Page:
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
-    kept for a job that waits. `offers` is left out where no question asks for data. `tdp_w` is the nameplate
+    kept for a job that waits. Those of a later step are all that was then kept in that pool.
+    `offers` is left out where no question asks for data. `tdp_w` is the nameplate
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
     receipt. Pages from before leave it to the catalogue.
     """
@@ -92,7 +93,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     closing,
                     reachable=page.reachable[place],
                     trouble=page.trouble[place],
-                    kept=kept.get(at),
+                    kept=kept.get(at, ()),
                     offers=page.offers[place] if page.offers else None,
                     tdp_w=tdp_w.get(pool.accelerator),
                     co2_mg_per_kwh=co2_mg_per_kwh,
@@ -117,18 +118,22 @@ def capped(views: tuple[PoolView, ...], caps: Mapping[int, tuple[Cap, ...]]) -> 
     return tuple(found)
 
 
-def _kept(page: Page, step: int) -> dict[int, Kept]:
+def _kept(page: Page, step: int) -> dict[int, tuple[Kept, ...]]:
     """Return what is kept in each pool at a step, less what later jobs that run beyond it have taken."""
-    found = {}
+    found: dict[int, tuple[Kept, ...]] = {}
+    latest: dict[int, int] = {}
     for since, pool, from_ms, spare in page.kept:
         if since > step:
             continue
+        if latest.get(pool) != since:
+            latest[pool], found[pool] = since, ()
         beyond = (
             cards
             for where, cards, question in page.takes[since:step]
             if where == pool and page.at_ms + page.questions[question].request.run_ms > from_ms
         )
-        found[pool] = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
+        each = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
+        found[pool] = (*found[pool], each)
     return found
 
 

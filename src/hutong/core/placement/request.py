@@ -68,7 +68,8 @@ class Closing:
 class Kept:
     """Cards kept for a job that came first and is expected to start in `in_ms` (at `from_ms`, UTC).
 
-    A later job may have them if it ends before; `spare` cards beside them are free for longer.
+    A later job may have them if it ends before; `spare` cards beside them are free for longer. A pool has
+    several where cards are kept for several jobs.
     """
 
     in_ms: int
@@ -131,12 +132,17 @@ class PoolView:
     reachable: bool
     closing: Closing | None = field(default=None, metadata=LATE)
     trouble: str = field(default="", metadata=LATE)
-    kept: Kept | None = field(default=None, metadata=LATE)
+    kept: tuple[Kept, ...] = field(default=(), metadata=LATE)
     booked: tuple[Beside, ...] = field(default=(), metadata=LATE)
     offers: tuple[str, ...] | None = field(default=None, metadata=LATE)
     tdp_w: int = field(default=0, metadata=LATE)
     co2_mg_per_kwh: int = field(default=0, metadata=LATE)
     capped: tuple[Cap, ...] = field(default=(), metadata=LATE)
+
+
+def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
+    """True if a run of that length may not have so many cards of a pool for what is kept there."""
+    return any(run_ms > each.in_ms and need > each.spare for each in pool.kept)
 
 
 def is_booked(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -217,7 +223,7 @@ def view_pool(
     *,
     reachable: bool,
     trouble: str = "",
-    kept: Kept | None = None,
+    kept: tuple[Kept, ...] = (),
     offers: tuple[str, ...] | None = None,
     tdp_w: int | None = None,
     co2_mg_per_kwh: int = 0,

@@ -4,10 +4,11 @@ import numpy as np
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
+from hutong.core.placement.chains import unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.heap import pop, push
-from hutong.core.placement.kernel import begin, next_start, release, unlink
+from hutong.core.placement.kernel import begin, next_start, release
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.quotas import count_held
 

@@ -7,7 +7,7 @@ from hutong.core.capacity.sites import Admission
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.changes import Change, needed
 from hutong.core.placement.judge import Refusal
-from hutong.core.placement.request import Closing, Kept, PoolView, Request
+from hutong.core.placement.request import Closing, PoolView, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,8 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.QUOTA:
             text = f"its person, project or institution may not have more {pool.accelerator} now (quota)"
             return WhyNot("quota", text, "wait until some of its own jobs end, or more are free")
-        case Refusal.KEPT if pool.kept is not None:
-            return _kept(pool, pool.kept, asked * request.nodes)
         case Refusal.KEPT:
-            text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
-            return WhyNot("kept", text, "wait for its turn")
+            return _kept(request, pool, asked * request.nodes)
         case Refusal.BOOKED | Refusal.POWER:
             say = _booked if refusal is Refusal.BOOKED else _power
             return say(request, pool, asked * request.nodes)
@@ -144,16 +141,21 @@ def _busy(pool: PoolView, need: int) -> WhyNot:
     return WhyNot("busy", f"{free} of {pool.nodes * pool.cards_per_node} cards free, needs {need}", change)
 
 
-def _kept(pool: PoolView, kept: Kept, need: int) -> WhyNot:
+def _kept(request: Request, pool: PoolView, need: int) -> WhyNot:
+    binding = [each for each in pool.kept if request.run_ms > each.in_ms and need > each.spare]
+    if not binding:
+        text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
+        return WhyNot("kept", text, "wait for its turn")
+    first, least = binding[0], min(each.spare for each in binding)
     text = (
         f"{pool.cards_free} cards free, but kept for a job that came first and is expected to start at "
-        f"{_moment(kept.from_ms)}"
+        f"{_moment(first.from_ms)}"
     )
     change = f"wait until {need} cards are free"
-    if kept.in_ms >= 60_000:
-        change = f"max_duration: {kept.in_ms // 60_000}m or less fits before it, or {change}"
-    if kept.spare > 0:
-        change = f"ask for at most {kept.spare} of its cards now, or {change}"
+    if first.in_ms >= 60_000:
+        change = f"max_duration: {first.in_ms // 60_000}m or less fits before it, or {change}"
+    if least > 0:
+        change = f"ask for at most {least} of its cards now, or {change}"
     return WhyNot("kept", text, change)
 
 
