@@ -34,6 +34,14 @@ def compiled(function: Callable[Params, Result]) -> Callable[Params, Result]:
     return numba.njit(cache=True)(function)
 
 
+def aside(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Return the function as machine code beside which other threads go on; for what takes long.
+
+    Nobody else may have its arrays meanwhile.
+    """
+    return numba.njit(cache=True, nogil=True)(function)
+
+
 def inlined(function: Callable[Params, Result]) -> Callable[Params, Result]:
     """Return the function as machine code that becomes part of every compiled function that calls it.
 

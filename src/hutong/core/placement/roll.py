@@ -6,7 +6,7 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.chains import unlink
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import aside, compiled
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release
 from hutong.core.placement.limits import count_ahead
@@ -26,7 +26,7 @@ def _next(a: Arrays, end: int, now: int) -> int:
     return int(found)
 
 
-@compiled
+@aside
 def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) -> None:
     """Write when each of so many waiting jobs would start, by job, -1 for never.
 
