@@ -148,7 +148,8 @@ def without_overlap(asks: Sequence[tuple[int, int, int, str]], cards: int) -> tu
     for count, start, length, holder in asks:
         new = booking(count, start, start + length, holder)
         together = [each for each in found if each.from_ms < new.until_ms and new.from_ms < each.until_ms]
-        if sum(each.cards for each in together) + count <= cards and new.id not in {b.id for b in found}:
+        mine = any(each.holder == holder for each in together)
+        if not mine and sum(each.cards for each in together) + count <= cards:
             found.append(new)
     return tuple(found)
 

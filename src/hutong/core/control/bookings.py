@@ -1,7 +1,7 @@
 """The bookings of a turn's pools, as rows for a scheduling pass and as what one job may have beside them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -33,28 +33,45 @@ def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[s
         if place not in by_pool:
             continue
         first[at] = len(rows)
-        for each in by_pool[place]:
-            until_then = [row for row in running[place] if row[1] <= each.from_ms > shot.now_ms]
-            own = held[each.holder, place] - sum(cards for who, _, cards in until_then if each.holder in who)
-            free_then = view.cards_free + sum(cards for _, _, cards in until_then)
-            account = account_of(each.holder)
-            rows.append((account, each.from_ms, each.until_ms, each.cards - own, free_then))
+        for moment_ms in _moments(by_pool[place], shot.now_ms):
+            ended = [row for row in running[place] if row[1] <= moment_ms > shot.now_ms]
+            free = view.cards_free + sum(cards for _, _, cards in ended)
+            for each in by_pool[place]:
+                if each.from_ms <= moment_ms < each.until_ms:
+                    own = held[each.holder, place] - sum(n for who, _, n in ended if each.holder in who)
+                    left = each.cards - own
+                    rows.append((account_of(each.holder), moment_ms, each.until_ms, left, free))
         after[at] = len(rows)
     return Booked(np.array(rows, np.int64).reshape(len(rows), c.BOOKING_COLUMNS), first, after)
 
 
-def beside(booked: Booked, pool: int, mine: Set[int], now_ms: int) -> tuple[Beside, ...]:
-    """Return what the bookings of a pool leave to jobs of these accounts, as a pass counts it (`spare`)."""
+def _moments(bookings: Sequence[Booking], now_ms: int) -> list[int]:
+    """Return when bookings begin; of those that have, when the last one did."""
+    begun = [each.from_ms for each in bookings if each.from_ms <= now_ms]
+    return sorted({*begun[-1:], *(each.from_ms for each in bookings if each.from_ms > now_ms)})
+
+
+def beside(
+    booked: Booked, pool: int, mine: Set[int], now_ms: int, kept: Iterable[tuple[int, int]] = ()
+) -> tuple[Beside, ...]:
+    """Return what the bookings of a pool leave to jobs of these accounts, as a pass counts it (`room`).
+
+    `kept` are (from when, cards to spare) of what is kept for jobs that wait.
+    """
     rows = booked.rows[int(booked.first[pool]) : int(booked.after[pool])].tolist()
+    begins = {row[c.BOOKED_FROM]: row[c.FREE_THEN] for row in rows}
     found = []
-    for _, from_ms, until_ms, _, free_then in rows:
-        then_ms = max(from_ms, now_ms)
-        open_then = [row for row in rows if row[c.BOOKED_FROM] <= then_ms < row[c.BOOKED_UNTIL]]
-        own = sum(max(0, row[c.BOOKED_LEFT]) for row in open_then if row[c.HOLDER] in mine)
-        others = sum(max(0, row[c.BOOKED_LEFT]) for row in open_then if row[c.HOLDER] not in mine)
-        spare = max(free_then - others, own)
-        found.append(Beside(max(0, from_ms - now_ms), from_ms, until_ms, spare))
-    return tuple(found)
+    for from_ms, free in [*begins.items(), *kept]:
+        at_ms = max(from_ms, now_ms)
+        last = max((each for each in begins if each <= at_ms), default=None)
+        going = [row for row in rows if row[c.BOOKED_FROM] == last and at_ms < row[c.BOOKED_UNTIL]]
+        if not going:
+            continue
+        own = sum(max(0, row[c.BOOKED_LEFT]) for row in going if row[c.HOLDER] in mine)
+        others = sum(max(0, row[c.BOOKED_LEFT]) for row in going if row[c.HOLDER] not in mine)
+        over_ms = max(row[c.BOOKED_UNTIL] for row in going)
+        found.append(Beside(max(0, from_ms - now_ms), from_ms, over_ms, max(free - others, own)))
+    return tuple(sorted(found, key=lambda each: (each.from_ms, each.spare)))
 
 
 def holders_of(project: ProjectId, institutions: Mapping[ProjectId, str]) -> tuple[str, ...]:

@@ -52,6 +52,17 @@ class Keeping:
         found = _least(self._moments(pool, job))
         return tuple(Kept(max(0, from_ms - self._at_ms), from_ms, left) for from_ms, left in found)
 
+    def beside(self, pool: int) -> list[Moment]:
+        """Return from when on cards of a pool are kept for jobs that wait, and how many are over then."""
+        arrays, found = self._arrays, []
+        step = int(arrays.pools[pool, c.FIRST_STEP])
+        if step < 0:
+            return self._moments(pool)
+        while (step := int(arrays.ends[step, c.STEP_NEXT])) >= 0:
+            at_ms, left = arrays.ends[step, [c.STEP_AT, c.STEP_FREE]].tolist()
+            found.append((at_ms, left))
+        return found
+
     def _moments(self, pool: int, job: int = -1) -> list[Moment]:
         arrays = self._arrays
         if arrays.state[c.BACKFILL] == c.Backfill.CONSERVATIVE:

@@ -24,6 +24,7 @@ from hutong.core.placement.columns import Order
 from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
 from hutong.core.placement.roll import roll
@@ -305,7 +306,8 @@ class Queue:
         if self._booked is None:
             return ()
         now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
-        return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms)
+        mine, kept = self._accounts.above(self._account(job)), self._keeping.beside(pool)
+        return beside(now, pool, mine, self.page.at_ms, kept)
 
     def power(self, clearing: Mapping[int, int]) -> Spoken | None:
         """Return the power of this moment for those for which room is made, None where nothing limits it.
@@ -320,11 +322,11 @@ class Queue:
 
     def _note_ahead(self, job: int, pool: int) -> None:
         """Note what bookings and limits left a job of pools that they kept it from, before it was placed."""
-        arrays, account, at_ms = self._arrays, self._account(job), self.page.at_ms
+        arrays, account = self._arrays, self._account(job)
         until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
         question = self.question_of[job]
         need = self.judged[question].asked * self.questions[question].request.nodes
-        count_ahead(arrays, pool, account, at_ms, until_ms, -cards)
+        self._count(pool, account, until_ms, -cards)
         self.booked = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
             for at in self._ahead
@@ -335,7 +337,16 @@ class Queue:
             free = arrays.pools[:, c.FREE].copy()
             free[pool] += cards
             self.capped = binding(self._limited, arrays.limits, free, until_ms)
-        count_ahead(arrays, pool, account, at_ms, until_ms, cards)
+        self._count(pool, account, until_ms, cards)
+
+    def _count(self, pool: int, account: int, until_ms: int, cards: int) -> None:
+        """Count cards of a pool until then in all that is settled for later (negative: given back)."""
+        arrays = self._arrays
+        count_ahead(arrays, pool, account, self.page.at_ms, until_ms, cards)
+        if until_ms > arrays.pools[pool, c.RESERVED_FROM]:
+            arrays.pools[pool, c.SPARE] -= cards
+        if arrays.pools[pool, c.FIRST_STEP] >= 0:
+            hold(arrays, pool, until_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:
         """Return the accelerators of the pools that could ever run a job."""

@@ -2,7 +2,8 @@
 
 A booking binds every job that would still run when it begins. How many cards such a job may have is what is
 expected to be free at that moment, less what is booked then and not held by those who booked it. Between two
-beginnings cards only become free, so those moments suffice. Nothing here is asked of pools without bookings.
+beginnings cards only become free, so those moments suffice: each has a row for every booking that goes on
+then, and those that have begun share one moment. Nothing here is asked of pools without bookings.
 """
 
 from hutong.core.placement import columns as c
@@ -21,31 +22,35 @@ def is_of(a: Arrays, account: int, holder: int) -> bool:
 
 
 @compiled
-def promised(a: Arrays, pool: int, booking: int, account: int, now: int, own: bool) -> int:
-    """Return what is booked and not held when a booking begins, by the account (`own`) or by others.
+def promised(a: Arrays, pool: int, row: int, account: int, now: int, own: bool) -> int:
+    """Return what is booked and not held at the moment of a row, by the account (`own`) or by others.
 
-    If it has begun: now.
+    What is over by now is left out.
     """
-    return promised_at(a, pool, account, max(a.bookings[booking, c.BOOKED_FROM], now), own)
+    return promised_at(a, pool, account, max(a.bookings[row, c.BOOKED_FROM], now), own)
 
 
 @compiled
 def promised_at(a: Arrays, pool: int, account: int, at: int, own: bool) -> int:
     """Return what is booked at a moment and not held, by the account (`own`) or by others."""
-    found = 0
+    found, begins = 0, -1
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
-        is_open = a.bookings[each, c.BOOKED_FROM] <= at < a.bookings[each, c.BOOKED_UNTIL]
+        if a.bookings[each, c.BOOKED_FROM] > at:
+            break
+        if a.bookings[each, c.BOOKED_FROM] != begins:  # a later moment has all that still goes on
+            begins, found = a.bookings[each, c.BOOKED_FROM], 0
+        is_open = at < a.bookings[each, c.BOOKED_UNTIL]
         if is_open and is_of(a, account, a.bookings[each, c.HOLDER]) == own:
             found += max(0, a.bookings[each, c.BOOKED_LEFT])
     return int(found)
 
 
 @compiled
-def spare(a: Arrays, pool: int, booking: int, account: int, now: int) -> int:
-    """Return how many cards an account may have of a pool in a run that goes beyond a booking's beginning."""
-    others = promised(a, pool, booking, account, now, False)
-    own = promised(a, pool, booking, account, now, True)
-    return int(max(a.bookings[booking, c.FREE_THEN] - others, own))
+def spare(a: Arrays, pool: int, row: int, account: int, now: int) -> int:
+    """Return how many cards an account may have of a pool in a run that goes beyond the moment of a row."""
+    others = promised(a, pool, row, account, now, False)
+    own = promised(a, pool, row, account, now, True)
+    return int(max(a.bookings[row, c.FREE_THEN] - others, own))
 
 
 @compiled

@@ -53,9 +53,10 @@ PARENT, SHARE, USAGE, NORMALISED, ACCOUNT_COLUMNS = range(5)
 CARDS_HELD, NOMINAL, CEILING, KEPT_BACK, QUOTA_COLUMNS = range(5)
 # Columns of `flavours`, of one moment of a pass: free cards of all its pools, and how many are kept back.
 FLAVOUR_FREE, FLAVOUR_KEPT, FLAVOUR_COLUMNS = range(3)
-# Columns of `bookings`: the account that booked (-1: one that asks for nothing), from when until when; how
-# many of the cards its jobs do not hold then (negative: they hold more); how many cards of the pool, booked
-# or not, are expected to be free when it begins.
+# Columns of `bookings`, a row for each moment at which one begins and each that goes on then: the account of
+# its holder (-1: one that asks for nothing), the moment, when it is over; how many of its cards its jobs
+# do not hold at the moment (negative: they hold more); how many cards of the pool, booked or not, are
+# expected to be free at the moment.
 HOLDER, BOOKED_FROM, BOOKED_UNTIL, BOOKED_LEFT, FREE_THEN, BOOKING_COLUMNS = range(6)
 # Columns of `limits` of a site's power: from when until when, and the milliwatts that are left when it
 # begins, or now if it has begun. The second half of a site's rows is of one pass: there, what a job that
@@ -111,7 +112,7 @@ class Arrays(NamedTuple):
     `per_node` > 0 in the order in which ties are broken, then -1. `members` are pools, group by group.
     `quotas[x, f]` are the quotas of account x for flavour f, `least[c, f]` the fewest cards of it that a job
     of the class takes (NEVER if none); both have one flavour and no use where there are no quotas.
-    `bookings` stand together for each pool, in the order in which they begin; so do `limits` for each site.
+    `bookings` stand together for each pool, in the order of their moments; so do `limits` for each site.
     `ends` is room to sort in: (time, cards or power) of as many jobs as may run at once; and, where every job
     that waits gets a reservation, room for those. It is one array, for each one more makes every call slower.
     """

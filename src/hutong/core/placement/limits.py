@@ -7,12 +7,14 @@ from hutong.core.placement.bookings import count_booked, unbooked
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.power import count_power, within_limits
+from hutong.core.placement.profile import beside_kept
 
 
 @compiled
 def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
     """Return how many cards bookings and limits leave an account for a run from now until then, or NEVER."""
-    return int(min(unbooked(a, pool, account, now, until), within_limits(a, pool, now, until)))
+    found = min(unbooked(a, pool, account, now, until), within_limits(a, pool, now, until))
+    return int(min(found, beside_kept(a, pool, account, until)))
 
 
 @compiled

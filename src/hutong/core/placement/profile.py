@@ -102,6 +102,29 @@ def is_beside(a: Arrays, pool: int, step: int, account: int, need: int) -> bool:
 
 
 @compiled
+def beside_kept(a: Arrays, pool: int, account: int, until: int) -> int:
+    """Return how many cards an account may have until then beside what is kept and booked, or NEVER.
+
+    Where cards are kept for a job that waits, what is over must suffice for the bookings of that moment too.
+    """
+    found = c.NEVER
+    if a.pools[pool, c.AFTER_BOOKING] == 0 or until <= a.pools[pool, c.RESERVED_FROM]:
+        return found
+    step = a.pools[pool, c.FIRST_STEP]
+    if step < 0:
+        at = a.pools[pool, c.RESERVED_FROM]
+        others = promised_at(a, pool, account, at, False)
+        return int(max(a.pools[pool, c.SPARE] - others, promised_at(a, pool, account, at, True)))
+    step = a.ends[step, c.STEP_NEXT]
+    while step >= 0 and a.ends[step, c.STEP_AT] < until:
+        at, free = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_FREE]
+        others = promised_at(a, pool, account, at, False)
+        found = min(found, max(free - others, promised_at(a, pool, account, at, True)))
+        step = a.ends[step, c.STEP_NEXT]
+    return int(found)
+
+
+@compiled
 def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, before: int) -> int:
     """Return the first step after now from which so many cards can be had for so long, -1 if there is none.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from hutong.core.accounts.registry import Project
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import Record
@@ -105,7 +106,24 @@ def post_booking(here: Here, site: SiteName, body: w.NewBooking) -> w.Site:
     if here.store.get(kind, name) is None:
         problem = Problem("/holder", f"there is no {kind} {name!r}", f"create the {kind} first")
         raise Refused("unknown_reference", problem.message, (problem,))
-    return _change(here, site, lambda found: add_booking(found, body, here.clock()))
+    return _change(
+        here, site, lambda found: add_booking(found, body, here.clock(), _kin_of(here, body.holder))
+    )
+
+
+def _kin_of(here: Services, holder: str) -> Callable[[str], bool]:
+    """Return what says of another holder whether jobs of both may be the same."""
+
+    def institution(name: str) -> str:
+        kind, _, id_ = name.partition("/")
+        record = here.store.get(kind, id_) if kind == "project" else None
+        return f"institution/{read(Project, record).institution}" if record else name
+
+    def kin(other: str) -> bool:
+        mixed = holder.startswith("project/") != other.startswith("project/")
+        return other == holder or (mixed and institution(holder) == institution(other))
+
+    return kin
 
 
 @router.delete("/{site}/bookings/{booking}", dependencies=[Depends(Allowed("site.write"))])

@@ -1,5 +1,6 @@
 """Bookings as operators ask for them and as the wire shows them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
@@ -15,16 +16,18 @@ AT_MOST = 100
 LONGEST_MS = 366 * DAY_MS
 
 
-def add_booking(site: Site, new: w.NewBooking, now_ms: int) -> Site:
+def add_booking(site: Site, new: w.NewBooking, now_ms: int, kin: Callable[[str], bool]) -> Site:
     """Return the site with one more booking, those that are over left out; raises Refused for a bad one.
 
-    One of the same pool, holder and span takes the place of what was there: a repeat changes nothing.
+    One of the same pool, holder and span takes the place of what was there: a repeat changes nothing. `kin`
+    says which holders are the same people: itself, its institution, or its projects. They have one booking of
+    a pool at a time, or nobody could say on which of two a job runs.
     """
     from_ms, until_ms = read_time(new.start, "/start"), read_time(new.end, "/end")
     name = sha256(f"{new.pool} {new.holder} {from_ms} {until_ms}".encode()).hexdigest()[:12]
     added = Booking(name, PoolId(new.pool), new.cards, from_ms, until_ms, new.holder, new.reason)
     kept = [each for each in site.bookings if each.until_ms > now_ms and each.id != added.id]
-    problem = _problem(site, kept, added, now_ms)
+    problem = _problem(site, kept, added, now_ms, kin)
     if problem:
         raise Refused("bad_booking", problem.message, (problem,))
     ordered = sorted((*kept, added), key=lambda each: (each.from_ms, each.until_ms, each.pool, each.id))
@@ -52,7 +55,9 @@ def booking_shape(each: Booking) -> w.Booking:
     )
 
 
-def _problem(site: Site, kept: list[Booking], added: Booking, now_ms: int) -> Problem | None:
+def _problem(
+    site: Site, kept: list[Booking], added: Booking, now_ms: int, kin: Callable[[str], bool]
+) -> Problem | None:
     pool = site.pool(added.pool)
     if pool is None:
         known = ", ".join(each.id for each in site.pools)
@@ -63,20 +68,24 @@ def _problem(site: Site, kept: list[Booking], added: Booking, now_ms: int) -> Pr
         return Problem("/end", "it is longer than a year", "a quota keeps cards without an end")
     if len(kept) >= AT_MOST:
         return Problem("/start", f"{site.id} has {len(kept)} bookings already", "remove some first")
-    left = pool.cards - _booked(kept, added)
+    together = [
+        each
+        for each in kept
+        if each.pool == added.pool and each.from_ms < added.until_ms and added.from_ms < each.until_ms
+    ]
+    rival = next((each for each in together if kin(each.holder)), None)
+    if rival is not None:
+        text = f"{rival.holder} has {rival.cards} cards booked in that time already, as {rival.id}"
+        return Problem("/start", text, "another time, or remove that one and book once")
+    left = pool.cards - _booked(together, added)
     if added.cards > left:
         text = f"{pool.cards} cards, of which {pool.cards - left} are booked already in that time"
         return Problem("/cards", text, f"{left} or fewer, or another time")
     return None
 
 
-def _booked(kept: list[Booking], added: Booking) -> int:
+def _booked(together: list[Booking], added: Booking) -> int:
     """Return the most cards of the pool that others have booked at some moment of a booking's time."""
-    together = [
-        each
-        for each in kept
-        if each.pool == added.pool and each.from_ms < added.until_ms and added.from_ms < each.until_ms
-    ]
     # What is booked grows only where one begins.
     begins = {max(each.from_ms, added.from_ms) for each in together}
     at_once = (sum(e.cards for e in together if e.from_ms <= at < e.until_ms) for at in begins)
