@@ -190,12 +190,9 @@ def test_at_the_hour_the_cards_are_there(
     who = mine.holder.removeprefix("project/")
     held = sum(each.cards for each in runs if each.project == who)
     want = mine.cards - held
-    if want <= 0:
-        return
     left = (mine.until_ms - now_ms) // MIN
-    later = [each for each in bookings if each.holder != mine.holder and each.from_ms > now_ms]
-    if any(each.from_ms < mine.until_ms for each in later) or left < 1:
-        left = max(1, min(left, (min([e.from_ms for e in later] or [mine.until_ms]) - now_ms) // MIN))
+    if want <= 0 or left < 1:  # only what ends within the booking is promised its cards
+        return
     rows = [waiting(100 + n, 1, left, who) for n in range(want)]
     others = [row for row in queue if row.project != who]
     outcome = decide(moment(sites, [*rows, *others], runs, now_ms), rules)
