@@ -124,6 +124,7 @@ def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
         connection.execute(sa.text("DROP INDEX ix_jobs_people"))
         connection.execute(sa.text("ALTER TABLE jobs DROP COLUMN person"))
         connection.execute(sa.text("ALTER TABLE statuses DROP COLUMN offers"))
+        connection.execute(sa.text("DROP TABLE stays"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010'"))
     migrate(empty_url)
     with engine.connect() as connection:

@@ -26,7 +26,7 @@ from hutong.core.placement.request import Beside, Kept, PoolView, is_booked, req
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
-from hutong.core.work.states import Category
+from hutong.core.work.states import THEIRS
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
 _NEARNESS = np.full(len(Refusal), 5, np.int64)
@@ -34,7 +34,6 @@ _NEARNESS[
     [Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING, Refusal.NO_DATA]
 ] = (0, 0, 1, 2, 3, 4)
 _KEEPING = [c.RESERVED_FROM, c.SHUT]
-_THEIRS = frozenset({Category.INFRA, Category.LOST})
 
 
 class Queue:
@@ -353,7 +352,7 @@ class Queue:
 
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
-    return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
+    return tuple(sorted({each.site for each in job.attempts if each.category in THEIRS}))
 
 
 def _held(desk: Desk, views: Sequence[PoolView]) -> Ints:
