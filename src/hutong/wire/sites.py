@@ -108,6 +108,7 @@ class Site(Shape):
 
     `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
+    `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
     """
 
     id: Slug
@@ -123,6 +124,7 @@ class Site(Shape):
     isolation: str
     trouble: str = ""
     offers: tuple[str, ...] | None = None
+    node_hours_to_break: int | None = None
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool
