@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The pools at one moment: `free`, `wait_s` by pool of a site, the others that have no index by site.
+    """The pools at one moment: `free`, `wait_s` by pool; `reachable`, `trouble`, `offers`, `mtbf_s` by site.
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
