@@ -29,13 +29,26 @@ from book_samples import (
     wish,
 )
 
+from hutong.adapters.store.open import open_store
 from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
-from hutong.core.book.snapshot import Command, Holding, Limits, Outcome, PersonHolding, PoolUse, Running
+from hutong.core.book.snapshot import (
+    Command,
+    Holding,
+    JobOutcome,
+    Limits,
+    Outcome,
+    PersonHolding,
+    PoolUse,
+    Running,
+)
+from hutong.core.book.stays import HALF_LIFE_MS as STAYS_HALF_LIFE_MS
+from hutong.core.book.stays import Stay, Stays
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
 from hutong.core.capacity.sites import Booking, Pool, PowerLimit, Site, Supply
+from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.kernel.ids import LotId, PoolId, ProjectId, SiteId
 from hutong.core.work import facts as f
@@ -474,6 +487,51 @@ def test_whole_runs_are_added_up_by_workload_and_shown_for_the_queue_only(store:
     late = 300 + KEPT_MS + 1
     turn(store, late, replace(decide(store, 1, late, f.Waiting("z", "z")), run=Run("q/x", "H100", 1)))
     assert store.snapshot(late, Limits()).runs == {}, "long ago, and forgotten"
+
+
+def test_stays_are_counted_once_by_site_and_forgotten_by_halves(store: Store, url: str) -> None:
+    for site in (EAST, WEST):
+        store.put(Record("site", site, to_document(_site(site))))  # type: ignore[arg-type]
+    for n in (1, 2, 3):
+        queue(store, n, 100)
+    assert store.snapshot(150, Limits()).stays == {}
+
+    def told(n: int, at_ms: int, site: str, node_ms: int, *, broke: bool) -> JobOutcome:
+        waits = decide(store, n, at_ms, f.Waiting("busy", f"{at_ms}"))
+        return replace(waits, stay=Stay(site, node_ms, broke))
+
+    done = told(1, 200, EAST, 4000, broke=True)
+    turn(store, 200, done, told(2, 200, EAST, 2000, broke=False), told(3, 200, "gone", 1, broke=True))
+    again = store.apply(Outcome((done,)), epoch_of(store), 250)
+    assert (again.written, again.stale) == (0, (job_id(1),))
+    assert store.snapshot(300, Limits()).stays == {EAST: Stays(6000, 10**6)}, "once"
+    later = 200 + STAYS_HALF_LIFE_MS
+    turn(store, later, told(1, later, EAST, 100, broke=True), told(2, later, WEST, 70, broke=False))
+    known = {EAST: Stays(3100, 1_500_000), WEST: Stays(70, 0)}
+    assert store.snapshot(later, Limits(0, 0)).stays == known
+    if url != "memory:":
+        opened = open_store(url)
+        assert opened.snapshot(later, Limits(0, 0)).stays == known, "as another process reads it"
+        opened.close()
+    halves = {EAST: Stays(1550, 750_000), WEST: Stays(35, 0)}
+    assert store.snapshot(later + STAYS_HALF_LIFE_MS, Limits()).stays == halves
+
+
+def test_a_turn_that_is_thrown_away_counts_no_stay(store: Store) -> None:
+    store.put(Record("site", EAST, to_document(_site(EAST))))  # type: ignore[arg-type]
+    fund(store, "a1", 100)
+    queue(store, 1, 100)
+    queue(store, 2, 100)
+    counted = replace(decide(store, 1, 200, f.Waiting("busy", "x")), stay=Stay(EAST, 5000, broke=True))
+    too_much = placing(store, 2, 200, posting=Posting(holds=(hold(key_of(2), ("a1", 600)),)))
+    with pytest.raises(Conflict):
+        store.apply(Outcome((counted, too_much)), epoch_of(store), 200)
+    assert store.snapshot(300, Limits()).stays == {}
+
+
+def _site(name: SiteId) -> Site:
+    pool = Pool(PoolId("h100"), "H100", 4, 8, 10, 1200, "cuda")
+    return Site(name, name, name, "north", 10, "local", (pool,), Supply((0,) * 24, (0,) * 24, "a test"))
 
 
 def test_use_counts_for_its_project_and_institution_and_is_forgotten_by_halves(store: Store) -> None:

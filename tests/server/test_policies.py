@@ -17,6 +17,8 @@ def test_the_four_objectives_of_a_job_file_ship() -> None:
     assert rules.policy("greenest").green > rules.policy("greenest").price
     weighed = {name: policy.carbon for name, policy in rules.policies.items()}
     assert weighed["greenest"] > weighed["balanced"] > weighed["cheapest"] == weighed["fastest"] == 0
+    weighed = {name: policy.reliability for name, policy in rules.policies.items()}
+    assert weighed == {"balanced": 1, "cheapest": 1, "greenest": 1, "fastest": 10}
     assert Rules().policies["balanced"] == rules.policy("balanced"), "the built-in one is the one that ships"
 
 

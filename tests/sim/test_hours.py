@@ -116,6 +116,16 @@ def test_every_part_of_a_score_is_what_the_live_turn_would_say(
         assert found.hourly[hour, 0].tolist() == live.base.tolist()
 
 
+def test_no_centre_has_a_past_and_reliability_changes_nothing() -> None:
+    trace, sure = hourly_jobs(5 * HOUR_S + 100), replace(GREENEST, reliability=7)
+    scores = scores_of(DAY_AND_NIGHT, sure)
+    assert scores.weights == scores_of(DAY_AND_NIGHT, GREENEST).weights + 7
+    with_it = prepare(
+        trace, DAY_AND_NIGHT.cluster, Queueing.FIFO, Backfill.EASY, isolated=False, scores=scores
+    )
+    assert world.run(with_it).digest == world.run(ready(trace, DAY_AND_NIGHT)).digest
+
+
 def test_jobs_go_where_the_work_emits_least_and_a_wrong_forecast_errs_in_that_too() -> None:
     two = [
         replace(each, supply=replace(each.supply, grams_per_kwh=tuple(grams)))

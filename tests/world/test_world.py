@@ -37,10 +37,11 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.ledger.replay import replay
+from hutong.core.placement.request import Policy
 from hutong.core.work.facts import CancelAsked, HoldAsked, Placed, Queued, Released
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Retry
-from hutong.core.work.states import AttemptState, Category, JobState
+from hutong.core.work.states import THEIRS, AttemptState, Category, JobState
 from hutong.server.debts import open_lot, owed_micro
 from hutong.server.loop import Loop
 from hutong.server.registry import document, read
@@ -287,9 +288,27 @@ class World(RuleBasedStateMachine):
         assert self.store.holds(LAB, 100) == ()
         self.the_ledger_holds()
         self.check_money()
+        self.check_stays()
         for centre in self.centres:
             shutil.rmtree(centre._root)
         self.store.close()
+
+    def check_stays(self) -> None:
+        """Whatever was lost or came twice: each attempt counts once at its site."""
+        seen: dict[str, list[int]] = {}
+        for row in self.store.jobs(JobQuery(limit=50)):
+            for each in row.job.attempts:
+                if each.started_ms:
+                    broke = each.category in THEIRS and not each.stop_sent_ms
+                    node_ms = each.metered_card_ms * each.nodes // each.cards
+                    before = seen.setdefault(each.site, [0, 0])
+                    seen[each.site] = [before[0] + node_ms, before[1] + broke]
+        stays = self.store.snapshot(self.clock(), Limits(0, 0)).stays
+        assert stays.keys() == seen.keys()
+        for site, (node_ms, breaks) in seen.items():
+            # A world lasts for hours: a day may end in it, and a little fades.
+            assert round(stays[site].breaks_ppm / 10**6) == breaks
+            assert 0.9 * node_ms - 1000 <= stays[site].node_ms <= node_ms
 
     def check_money(self) -> None:
         txns = self.store.txns(LAB, "", "", 1000)
@@ -373,6 +392,56 @@ def test_a_preemptible_job_makes_room_and_goes_on_when_there_is_some() -> None:
     assert stopped[0].attempts[0].state is AttemptState.PREEMPTED
     assert stopped[0].live is not None, "it runs again"
     assert len(stopped[0].attempts) == 2
+    world.teardown()
+
+
+def test_a_centre_that_breaks_runs_loses_a_long_one_and_failures_of_users_cost_it_nothing() -> None:
+    world = World()
+    world.begin()
+    bj, tj = world.centres
+    policy = Policy("balanced", fit=0, price=3, wait=0, distance=0, green=0, reliability=12)
+    rules = replace(RULES, policies={"balanced": policy})
+    world.loops[0] = Loop(world.store, rules, world.clock, "loop-1", Limits())
+
+    def step(times: int) -> None:
+        for _ in range(times):
+            world.clock.now_ms += 5_000
+            for actor in (world.loops[0], *world.centres):
+                actor.step()
+
+    def submit(script: str, walltime: int, nodes: int = 1) -> JobId:
+        world.submit(script=script, cards=1, nodes=nodes, restarts=0, walltime=walltime, preemptible=False)
+        return world.jobs[-1]
+
+    def first_site(job: JobId) -> str:
+        row = world.store.job(job)
+        assert row is not None
+        return row.job.attempts[0].site
+
+    def cancel(job: JobId) -> None:
+        world.store.ask(job, CancelAsked("ada"), world.clock())
+        step(6)
+
+    month = 28 * 86_400
+    for _ in range(3):
+        submit("exit 1", 600)
+        step(6)
+    assert world.store.snapshot(world.clock(), Limits()).stays[bj.site].breaks_ppm == 0
+    before = submit("sleep 4000", month, nodes=2)
+    step(6)
+    assert first_site(before) == bj.site, "cheaper for the work"
+    cancel(before)
+    for _ in range(4):
+        submit("sleep 4000", 6000)
+        step(6)
+        for key in bj.running():
+            bj.engine.crash(key)
+        step(6)
+        cancel(world.jobs[-1])
+    after = submit("sleep 4000", month, nodes=2)
+    step(6)
+    assert first_site(after) == tj.site, "dearer, and steady"
+    cancel(after)
     world.teardown()
 
 

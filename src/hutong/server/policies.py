@@ -22,6 +22,7 @@ class _Weights(BaseModel):
     green: int = Field(ge=0, le=1000)
     speed: int = Field(default=0, ge=0, le=1000)
     carbon: int = Field(default=0, ge=0, le=1000)
+    reliability: int = Field(default=0, ge=0, le=1000)
 
 
 class _Document(BaseModel):

@@ -84,7 +84,8 @@ def scores_of(
     asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
     request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
     table = table_of(views)
-    steady = replace(policy, green=0, carbon=0)  # what is due to these comes by the hour
+    # Green and carbon come by the hour. Reliability is the same everywhere: here no site has a past.
+    steady = replace(policy, green=0, carbon=0, reliability=0)
     green = green_by_hour(city) if green_ppm is None else green_ppm
     co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
     return Scores(

@@ -130,6 +130,7 @@ class Site(Shape):
     `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
     `power_kw`: what its jobs are taken to draw now.
+    `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
     """
 
     id: Slug
@@ -145,6 +146,7 @@ class Site(Shape):
     isolation: str
     trouble: str = ""
     offers: tuple[str, ...] | None = None
+    node_hours_to_break: int | None = None
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool

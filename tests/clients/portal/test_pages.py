@@ -1,6 +1,7 @@
 """What the pages say, to whom, and what they never let through."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from types import ModuleType
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from hutong.adapters.store.sql import SqlStore
 from hutong.clients.portal.assets import load_assets
+from hutong.core.book.stays import Stays
+from hutong.core.kernel.quantities import HOUR_MS
 
 _TABS = ("", "/receipt", "/bill", "/history", "/file")
 
@@ -96,7 +100,7 @@ def test_the_receipt_shows_every_pool_with_its_parts_or_why_not(world: Any, li: 
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     points = [float(each) for each in re.findall(r'data-label="Points">([\d.]+)<', page)]
-    assert sum(points[:7]) == pytest.approx(scores[0], abs=0.3)
+    assert sum(points[:8]) == pytest.approx(scores[0], abs=0.3)
 
 
 def test_replay_decides_the_same(world: Any, told: ModuleType, li: TestClient) -> None:
@@ -172,6 +176,17 @@ def test_sites_show_chips_prices_and_reach(world: Any, li: TestClient) -> None:
     for text in ("海淀算力中心", "Ascend910B", "¥6.40", "1.12", "78.0 %", "在线", "申报"):
         assert text in page
     assert "Zhangbei Green Computing Centre" in li.get("/sites", headers={"Accept-Language": "en"}).text
+    assert "中断" not in page, "no site has broken a run"
+
+
+def test_a_site_that_broke_runs_says_how_seldom(li: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, known = SqlStore.snapshot, {"zhangbei": Stays(3_000 * HOUR_MS, 2_000_000)}
+    monkeypatch.setattr(
+        SqlStore, "snapshot", lambda self, at_ms, limits: replace(real(self, at_ms, limits), stays=known)
+    )
+    assert "约每 3,111 节点时中断一次运行" in li.get("/sites").text
+    english = li.get("/sites", headers={"Accept-Language": "en"}).text
+    assert english.count("Breaks one run in 3,111 node-hours") == 1
 
 
 @pytest.mark.parametrize(

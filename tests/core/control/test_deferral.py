@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.core.control.test_queue import NOW, scene, site, waiting
 
 from hutong.core.book.snapshot import JobOutcome, JobRow, Snapshot
+from hutong.core.book.stays import Stays
 from hutong.core.capacity.sites import Maintenance, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
@@ -22,6 +23,7 @@ HOUR = NOW // HOUR_MS % 24
 POLICIES = {
     "balanced": Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3),
     "fastest": Policy("fastest", fit=1, price=0, wait=3, distance=1, green=0),
+    "surest": Policy("surest", fit=1, price=3, wait=2, distance=1, green=3, reliability=9),
     "cleanest": Policy("cleanest", fit=1, price=1, wait=1, distance=1, green=0, carbon=3),
 }
 
@@ -100,6 +102,12 @@ def test_no_job_waits_for_a_place_that_will_be_closed() -> None:
         green_at(5), maintenance=(Maintenance(NOW + 5 * HOUR_MS, NOW + 7 * HOUR_MS, "cooling", False),)
     )
     assert decided(fresh(12), closed).after.live is not None
+
+
+def test_a_wait_is_no_part_of_the_run_that_must_get_through() -> None:
+    stays = {"one": Stays(0, 1000 * 10**6)}  # a break in 6.3 node-hours: an hour gets through, six may not
+    found = decided(fresh(12, "surest"), green_at(5), stays=stays)
+    assert found.after.queued_ms == NOW + 5 * HOUR_MS
 
 
 def clean_at(*hours: int, name: str = "one", grams: int = 100, green: int = 0, **changes: object) -> Site:

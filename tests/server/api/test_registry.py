@@ -1,13 +1,19 @@
 """Institutions, projects and sites: entered once, repeated harmlessly, refused field by field."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from hutong.adapters.store.sql import SqlStore
+from hutong.clients.cli import site_commands
+from hutong.core.book.stays import Stays
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.ids import PoolId, SiteId
+from hutong.core.kernel.quantities import HOUR_MS
 from hutong.server.api.shapes.power import drawn_kw
 from hutong.server.services import bootstrap
+from hutong.wire import sites as wire
 
 PROJECT = {"id": "physics", "institution": "tsinghua", "title": "Physics", "owner": "li"}
 
@@ -61,6 +67,22 @@ def test_a_site_is_shown_with_its_condition_and_takes_no_work_when_it_is_closed(
     assert closed.json()["admission"] == "inactive"
     assert platform.http.put(url, json={"admission": "active"}, headers=li).status_code == 403
     assert platform.http.get("/v1/sites", headers=li).json()["items"][0]["admission"] == "inactive"
+
+
+def test_a_site_that_broke_runs_says_how_seldom_and_no_other_does(
+    platform: Any, li: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert platform.http.get("/v1/sites/haidian", headers=li).json()["node_hours_to_break"] is None
+    real, known = SqlStore.snapshot, {"haidian": Stays(3_000 * HOUR_MS, 2_000_000)}
+    monkeypatch.setattr(
+        SqlStore, "snapshot", lambda self, at_ms, limits: replace(real(self, at_ms, limits), stays=known)
+    )
+    found = platform.http.get("/v1/sites/haidian", headers=li).json()
+    assert found["node_hours_to_break"] == 9_334 // 3
+    (row,) = site_commands._rows(wire.Site.model_validate(found))
+    assert "breaks a run in 3,111 node-hours" in row[-1]
+    known["haidian"] = Stays(3_000 * HOUR_MS, 0)
+    assert platform.http.get("/v1/sites", headers=li).json()["items"][0]["node_hours_to_break"] is None
 
 
 def test_a_maintenance_is_announced_by_operators_and_seen_by_all(platform: Any, li: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
+from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
     commands,
@@ -141,6 +142,7 @@ class Loop:
                 clearing=_clearing(connection) if stops else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
+                stays=read_stays(connection, [site.id for site in sites], now_ms),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -196,6 +198,9 @@ class Loop:
         runs = rules.whole_runs(fresh)
         if runs:
             self._learn(connection, runs, now_ms)
+        stays = rules.stays_by_site(fresh)
+        if stays:
+            count_stays(self._db, connection, stays, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)

@@ -10,6 +10,7 @@ from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome, PersonHolding
+from hutong.core.book.stays import Stay
 from hutong.core.book.store import NewJob, Record, Submission, UserEvent
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Refused
@@ -174,6 +175,15 @@ def whole_runs(outcomes: Iterable[JobOutcome]) -> dict[tuple[str, str], list[Run
     for each in outcomes:
         if each.run is not None:
             found.setdefault((each.run.workload, each.run.accelerator), []).append(each.run)
+    return found
+
+
+def stays_by_site(outcomes: Iterable[JobOutcome]) -> dict[str, list[Stay]]:
+    """Return the stays of some outcomes by site."""
+    found: dict[str, list[Stay]] = {}
+    for each in outcomes:
+        if each.stay is not None:
+            found.setdefault(each.stay.site, []).append(each.stay)
     return found
 
 

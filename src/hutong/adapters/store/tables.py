@@ -123,6 +123,16 @@ speeds = sa.Table(
     _index("ix_speeds_at_ms", "at_ms"),
 )
 
+# What sites did to the attempts that ran there, as of `at_ms`; see `core.book.stays`.
+stays = sa.Table(
+    "stays",
+    metadata,
+    _text("site", key=True),
+    _int("node_ms"),
+    _int("breaks_ppm"),
+    _int("at_ms"),
+)
+
 pages = sa.Table(
     "pages",
     metadata,

@@ -38,7 +38,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "category.": CATEGORIES,
     "why.": WHY_NOT,
     "waiting.": WAITING,
-    "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon"),
+    "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability"),
     "lot.": ("award", "voucher", "topup", "overrun", "waived"),
     "unit.": ("card-hour", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn
 from hutong.core.book.runs import Run, Runs
+from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
@@ -95,7 +96,8 @@ class Snapshot:
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
-    `runs` are those of the workloads of the queue that may run on several accelerators.
+    `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
+    remembered of attempts at registered sites, as far as any ended there.
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
@@ -113,6 +115,7 @@ class Snapshot:
     clearing: tuple[PoolUse, ...] = ()
     served: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
+    stays: Mapping[str, Stays] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
     person_holdings: tuple[PersonHolding, ...] = ()
@@ -138,7 +141,7 @@ class JobOutcome:
 
     `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
-    there when a whole run has succeeded.
+    there when a whole run has succeeded, `stay` when an attempt that ran is settled.
     """
 
     job: JobId
@@ -152,6 +155,7 @@ class JobOutcome:
     receipts: tuple[tuple[AttemptKey, bytes], ...] = ()
     posting: Posting = field(default_factory=Posting)
     run: Run | None = None
+    stay: Stay | None = None
 
 
 @dataclass(frozen=True, slots=True)

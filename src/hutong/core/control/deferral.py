@@ -105,8 +105,8 @@ class Outlook:
 
     def _at(self, request: Request, policy: Policy, expected_ms: int, start_ms: int) -> _Hour | None:
         """Return the pools as judged for a start then, free cards left aside; None if none may take it."""
-        request = replace(request, run_ms=request.run_ms + start_ms - self._now_ms)
-        judged = judge(request, policy, self._table, self._hours.over(start_ms, expected_ms))
+        table = replace(self._table, closes_in_ms=self._table.closes_in_ms - (start_ms - self._now_ms))
+        judged = judge(request, policy, table, self._hours.over(start_ms, expected_ms))
         able = np.flatnonzero(judged.refusal == Refusal.NONE)
         return _Hour(start_ms, judged, able) if len(able) else None
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
+from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
@@ -78,6 +79,7 @@ class Desk:
             wait_s=tuple(wait_s),
             offers=tuple(status.offers if status else None for status in known),
             tdp_w=tuple((chip, tdp_w_of(chip)) for chip in chips),
+            mtbf_s=tuple(mtbf_s(self.snapshot.stays.get(site.id, Stays())) for site in sites),
         )
 
     @property

@@ -3,11 +3,12 @@
 from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord
 from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
+from hutong.core.book.stays import Stay
 from hutong.core.control.desk import Desk
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Event, Fact
 from hutong.core.work.fold import Job, apply
-from hutong.core.work.states import JobState
+from hutong.core.work.states import THEIRS, JobState
 
 SOURCE = "loop"
 
@@ -92,6 +93,7 @@ class Draft:
             receipts=tuple(self._receipts),
             posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
             run=self._whole_run(),
+            stay=self._stay(),
         )
 
     def _whole_run(self) -> Run | None:
@@ -102,3 +104,18 @@ class Draft:
         if not workload or not attempt.ran_ms:
             return None
         return Run(workload, attempt.accelerator, work_mn(attempt.cards, attempt.ran_ms))
+
+    def _stay(self) -> Stay | None:
+        """Return the stay of an attempt that is now settled, as happens once; what never began has none.
+
+        What the book goes by is the time that was billed: a site may claim anything. An end after a stop was
+        sent says nothing of the site.
+        """
+        before = self.row.job.attempts
+        for attempt in self.job.attempts:
+            known = len(before) >= attempt.number and before[attempt.number - 1].settled
+            if attempt.settled and not known and attempt.started_ms:
+                node_ms = attempt.metered_card_ms * attempt.nodes // attempt.cards
+                broke = attempt.category in THEIRS and not attempt.stop_sent_ms
+                return Stay(attempt.site, node_ms, broke)
+        return None

@@ -30,14 +30,13 @@ from hutong.core.placement.request import Beside, is_booked, is_capped, request_
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
-from hutong.core.work.states import Category
+from hutong.core.work.states import THEIRS
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
 _NEARNESS = np.full(len(Refusal), 5, np.int64)
 _NEARNESS[
     [Refusal.NONE, Refusal.BUSY, Refusal.MAINTENANCE, Refusal.UNREACHABLE, Refusal.DRAINING, Refusal.NO_DATA]
 ] = (0, 0, 1, 2, 3, 4)
-_THEIRS = frozenset({Category.INFRA, Category.LOST})
 
 
 class Queue:
@@ -386,4 +385,4 @@ class Queue:
 
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
-    return tuple(sorted({each.site for each in job.attempts if each.category in _THEIRS}))
+    return tuple(sorted({each.site for each in job.attempts if each.category in THEIRS}))

@@ -15,6 +15,7 @@ from hutong.core.placement.request import Policy, PoolView, Request, is_booked, 
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
 
+_FIRST_PARTS = PARTS.index("speed")  # how many there were at first
 # What no amount of waiting will change while pools and request stay as they are.
 NEVER = frozenset(
     {"other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear"}
@@ -125,10 +126,11 @@ def _row(
 
 
 def _told(policy: Policy) -> int:
-    """Return how many parts a row tells: `speed` and `carbon` came later, and without weight are left out at
-    the end, so that receipts from before them keep their bits.
+    """Return how many parts a row tells: those that came later are left out at the end, while they have no
+    weight, so that receipts from before them keep their bits.
     """
-    return len(PARTS) if policy.carbon else len(PARTS) - 1 if policy.speed else len(PARTS) - 2
+    weighed = [at for at, weight in enumerate(weights_of(policy), 1) if weight]
+    return max(_FIRST_PARTS, *weighed)
 
 
 def refuse(request: Request, pool: PoolView, policy: Policy) -> WhyNot | None:

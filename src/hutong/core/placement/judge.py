@@ -9,11 +9,16 @@
 | green | mean green share of the supply over the expected run |
 | speed | expected speed of all its cards here / the highest in a pool that is open to it |
 | carbon | the least CO2e of a unit of work in a pool that is open to it, busy or not / this pool's |
+| reliability | m / (m + nodes x run), m the node-time in which the site is expected to break one run |
 
 Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
 request brings along (`speeds`); without any, a card is as fast as another, and price and CO2e are those of
 an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean
 over the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
+
+Reliability is the probability that a run gets through, by a rate of breaks that is exponential, a Gamma(1),
+with mean 1 / m (`book.stays`). By the whole posterior, (h / (h + t)) ^ (breaks + 1), it would be a little
+less at sites that have broken some. A service without an end counts as a run of a day.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +34,8 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
 from hutong.core.placement.request import Policy, PoolView, Request
 
-PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon")
+PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability")
+_CARBON = PARTS.index("carbon") - 1  # its row: `fit` has none
 PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
 _ORDERED_MAX = 64
 _WAIT_SCALE_S = 60
@@ -91,6 +97,7 @@ class Table:
     state: Ints
     closes_in_ms: Ints
     card_mw: Ints
+    mtbf_s: Ints
     offers: tuple[tuple[str, ...] | None, ...] = ()
 
 
@@ -125,12 +132,12 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
-                view.tdp_w * view.pue_milli,
+                view.tdp_w * view.pue_milli, view.mtbf_s,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 13)  # fmt: skip
+    ).reshape(len(views), 14)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
     table = Table(names, columns[0], chips, *columns[1:])
@@ -151,7 +158,7 @@ def expected_wait_s(view: PoolView) -> int:
 def weights_of(policy: Policy) -> tuple[int, ...]:
     """Return the weights in the order of PARTS."""
     near = (policy.fit, policy.price, policy.wait, policy.distance)
-    return (*near, policy.green, policy.speed, policy.carbon)
+    return (*near, policy.green, policy.speed, policy.carbon, policy.reliability)
 
 
 def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judged:
@@ -175,6 +182,7 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
             ahead.green_ppm,
             _speed(power, is_open),
             carbon_ppm(co2, co2_least),
+            reliability_ppm(table.mtbf_s, request.nodes * request.run_ms // 1000),
         ]
     )
     weights = np.array(weights_of(policy)[1:], np.int64)
@@ -208,9 +216,14 @@ def carbon_ppm(co2: Ints, least: int) -> Ints:
     return np.where(co2 > least, PPM * max(0, least) // np.maximum(co2, 1), PPM) * (co2 >= 0)
 
 
+def reliability_ppm(mtbf_s: Ints, node_s: int) -> Ints:
+    """Return how likely a run of so many node-seconds gets through, by pool."""
+    return PPM * mtbf_s // (mtbf_s + node_s)
+
+
 def base_against(judged: Judged, policy: Policy, least: int) -> Ints:
     """Return `base` with another least in the part carbon, as where several hours are compared."""
-    found: Ints = judged.base + policy.carbon * (carbon_ppm(judged.co2, least) - judged.parts[-1])
+    found: Ints = judged.base + policy.carbon * (carbon_ppm(judged.co2, least) - judged.parts[_CARBON])
     return found
 
 

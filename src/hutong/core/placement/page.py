@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeVar
 
+from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
@@ -46,14 +47,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The pools at one moment: `reachable`, `trouble`, `offers` by site; `free`, `wait_s` by pool of a site.
+    """The pools at one moment: `free`, `wait_s` by pool; `reachable`, `trouble`, `offers`, `mtbf_s` by site.
 
     `grounds` is the digest of the sites. `takes` are (pool, cards, question) by index, in the order in which
     the turn gave them away; `kept` are (step, pool, from_ms, spare): before that take, cards of the pool were
     kept for a job that waits. Those of a later step are all that was then kept in that pool.
     `offers` is left out where no question asks for data. `tdp_w` is the nameplate
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
-    receipt. Pages from before leave it to the catalogue.
+    receipt. Pages from before leave it to the catalogue, and `mtbf_s` to the prior (`book.stays`).
     """
 
     at_ms: int
@@ -67,6 +68,7 @@ class Page:
     kept: tuple[tuple[int, int, int, int], ...] = ()
     offers: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=LATE)
     tdp_w: tuple[tuple[str, int], ...] = field(default=(), metadata=LATE)
+    mtbf_s: tuple[int, ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -97,6 +99,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     offers=page.offers[place] if page.offers else None,
                     tdp_w=tdp_w.get(pool.accelerator),
                     co2_mg_per_kwh=co2_mg_per_kwh,
+                    mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
                 )
             )
     return tuple(found)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hutong.core.book.runs import Runs
+from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
 from hutong.core.kernel.documents import LATE
@@ -26,6 +27,7 @@ class Policy:
     green: int
     speed: int = field(default=0, metadata=LATE)
     carbon: int = field(default=0, metadata=LATE)
+    reliability: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class PoolView:
     So is `co2_mg_per_kwh`, location-based; `tdp_w` is the nameplate power of a card, 0 where it is unknown.
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
-    centre, None where it has not said.
+    centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
     """
 
     site: str
@@ -138,6 +140,7 @@ class PoolView:
     tdp_w: int = field(default=0, metadata=LATE)
     co2_mg_per_kwh: int = field(default=0, metadata=LATE)
     capped: tuple[Cap, ...] = field(default=(), metadata=LATE)
+    mtbf_s: int = field(default=PRIOR_MTBF_S, metadata=LATE)
 
 
 def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -227,6 +230,7 @@ def view_pool(
     offers: tuple[str, ...] | None = None,
     tdp_w: int | None = None,
     co2_mg_per_kwh: int = 0,
+    mtbf_s: int = PRIOR_MTBF_S,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
@@ -251,4 +255,5 @@ def view_pool(
         offers=offers,
         tdp_w=tdp_w_of(pool.accelerator) if tdp_w is None else tdp_w,
         co2_mg_per_kwh=co2_mg_per_kwh,
+        mtbf_s=mtbf_s,
     )

@@ -90,4 +90,7 @@ class Category(StrEnum):
     FUNDS = "funds"  # stopped because no money was left to hold
 
 
+THEIRS = frozenset({Category.INFRA, Category.LOST})
+"""Ends that a site brought about."""
+
 UNCHARGED_RETRY = frozenset({Category.INFRA, Category.PREEMPTED, Category.LOST, Category.NO_CAPACITY})

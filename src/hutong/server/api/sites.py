@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from hutong.core.accounts.registry import Project
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import Limits
+from hutong.core.book.stays import Stays
 from hutong.core.book.store import Record
 from hutong.core.capacity.sites import Admission, Site, SiteStatus
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
@@ -40,12 +41,12 @@ class _Now:
     at_ms: int
     reach_ms: int
     statuses: Mapping[str, SiteStatus]
+    stays: Mapping[str, Stays]
     use: Mapping[str, Mapping[str, int]]
 
     def shape(self, site: Site) -> w.Site:
-        return site_shape(
-            site, self.statuses.get(site.id), self.use.get(site.id, {}), self.at_ms, self.reach_ms
-        )
+        status, stays = self.statuses.get(site.id), self.stays.get(site.id, Stays())
+        return site_shape(site, status, stays, self.use.get(site.id, {}), self.at_ms, self.reach_ms)
 
 
 def _now(here: Services) -> _Now:
@@ -54,7 +55,7 @@ def _now(here: Services) -> _Now:
     use: dict[str, dict[str, int]] = {}
     for each in snapshot.use:
         use.setdefault(each.site, {})[each.pool] = each.cards
-    return _Now(now_ms, here.rules.reach_ms, snapshot.statuses, use)
+    return _Now(now_ms, here.rules.reach_ms, snapshot.statuses, snapshot.stays, use)
 
 
 @router.post("", status_code=201, dependencies=[Depends(Allowed("site.write"))])

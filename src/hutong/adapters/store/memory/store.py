@@ -27,6 +27,7 @@ from hutong.core.book.snapshot import (
     Running,
     Snapshot,
 )
+from hutong.core.book.stays import Stays, counted, faded
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -42,6 +43,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         self._last_order = 0
         self._served: dict[str, tuple[int, int]] = {}
         self._speeds: dict[str, dict[str, tuple[Runs, int]]] = {}
+        self._stays: dict[str, tuple[Stays, int]] = {}
 
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
@@ -94,6 +96,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                     for name in rules.workloads((*due, *queue), limits)
                     if name in self._speeds
                 },
+                stays={site.id: self._stays_at(site.id, now_ms) for site in sites if site.id in self._stays},
                 quotas=quotas,
                 holdings=holdings,
                 person_holdings=of_people,
@@ -139,6 +142,8 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
             for name, card_ms in rules.served(used, self._owners(used)).items():
                 self._served[name] = (self._served_by(name, now_ms) + card_ms, now_ms)
             self._learn(rules.whole_runs(fresh), now_ms)
+            for site, some in rules.stays_by_site(fresh).items():
+                self._stays[site] = (counted(self._stays_at(site, now_ms), some), now_ms)
             self._receipts.update(bodies)
             if bodies:
                 self._pages.update(outcome.pages)
@@ -187,6 +192,10 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
     def _served_by(self, name: str, now_ms: int) -> int:
         card_ms, at_ms = self._served.get(name, (0, now_ms))
         return decayed(card_ms, now_ms - at_ms)
+
+    def _stays_at(self, site: str, now_ms: int) -> Stays:
+        stays, at_ms = self._stays.get(site, (Stays(), now_ms))
+        return faded(stays, at_ms, now_ms)
 
     def _settle(self, each: JobOutcome) -> None:
         self._facts[each.job].extend(each.facts)

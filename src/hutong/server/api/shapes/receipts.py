@@ -1,5 +1,6 @@
 """Receipts of placements as the wire shows them."""
 
+from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
@@ -98,6 +99,19 @@ def _grams(nanograms: int) -> str:
     return f"{grams:.0f}" if grams >= 100 else f"{grams:.1f}"
 
 
+def _reliability(request: Request, pool: PoolView) -> str:
+    """Return in how many node-hours one run is expected to break, and how many this one takes."""
+    known = " (assumed)" if pool.mtbf_s == PRIOR_MTBF_S else ""
+    run_s = request.nodes * request.run_ms // 1000
+    return f"1 break in {_hours(pool.mtbf_s)} node-hours{known}, it takes {_hours(run_s)}"
+
+
+def _hours(seconds: int) -> str:
+    """Return hours, with a tenth where they are few."""
+    hours = seconds / 3600
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}"
+
+
 def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[w.Part, ...]:
     if not row.parts:
         return ()
@@ -111,6 +125,7 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
         "green": f"{percent(pool.green_ppm)} % green supply",
         "speed": _speed(request, pool),
         "carbon": _carbon(request, pool, cards),
+        "reliability": _reliability(request, pool),
     }
     known = len(row.parts)
     named = zip(PARTS[:known], row.parts, weights_of(policy)[:known], strict=True)

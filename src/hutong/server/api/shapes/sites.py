@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.capacity.sites import Admission, Maintenance, Pool, PoolState, Site, SiteStatus, Supply
 from hutong.core.kernel.errors import Problem, Refused
@@ -87,7 +88,7 @@ def _bad_prices(new: w.NewSite) -> list[Problem]:
 
 
 def site_shape(
-    site: Site, status: SiteStatus | None, use: Mapping[str, int], now_ms: int, reach_ms: int
+    site: Site, status: SiteStatus | None, stays: Stays, use: Mapping[str, int], now_ms: int, reach_ms: int
 ) -> w.Site:
     """Return a site with its present condition; `use` has the cards in use by pool."""
     hour = now_ms // HOUR_MS % 24
@@ -105,6 +106,7 @@ def site_shape(
         isolation=status.isolation if status else "",
         trouble=status.trouble if status else "",
         offers=status.offers if status else None,
+        node_hours_to_break=mtbf_s(stays) // 3600 if stays.breaks_ppm else None,
         green_percent_now=percent(site.supply.green_ppm[hour]),
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
