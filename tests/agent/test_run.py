@@ -116,9 +116,15 @@ def test_data_sets_come_from_a_store_and_a_shared_folder(
         (tmp_path / "s3" / "sets" / "zh").mkdir()
         (tmp_path / "s3" / "sets" / "zh" / "b.txt").write_text("fetched\n")
         world.link.secrets = {"AWS_ACCESS_KEY_ID": server.key, "AWS_SECRET_ACCESS_KEY": server.secret}
+        nowhere = (replace(by_url, store="elsewhere"),)
+        other = world.submit("true", inputs=nowhere)
+        world.turn()  # the site has not said yet what it offers
         agents(server.endpoint, str(tmp_path / "srv"))
-        job = world.submit("cat sets/*/*.txt", inputs=(by_url, shared))
-        other = world.submit("true", inputs=(replace(by_url, store="elsewhere"),))
+        until(world, door, lambda: world.store.statuses()["east"].offers)
+        job, late = (
+            world.submit("cat sets/*/*.txt", inputs=(by_url, shared)),
+            world.submit("", inputs=nowhere),
+        )
         until(world, door, lambda: all(world.job(each).final for each in (job, other)))
         until(world, door, lambda: world.link.logs.get((world.key(job), 0)))
     assert world.link.logs[world.key(job), 0] == b"fetched\nshared\n"
@@ -126,6 +132,8 @@ def test_data_sets_come_from_a_store_and_a_shared_folder(
     assert (failed.state, len(failed.attempts)) == (JobState.FAILED, 1)
     assert failed.attempt.category is Category.USER
     assert "no store 'elsewhere' is offered here to fetch inputs from (there are: lab)" in failed.reason
+    assert (world.job(late).state, world.job(late).waiting_code) == (JobState.QUEUED, "no_data")
+    assert "offers shared sets, store lab" in world.job(late).waiting_text
     told = (tmp_path / "agent.out").read_text() + str(list((tmp_path / "agent").rglob("*")))
     assert server.key not in told
     assert server.secret not in told

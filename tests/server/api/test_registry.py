@@ -175,10 +175,14 @@ def test_a_booking_that_makes_no_sense_is_refused_by_field(
 def test_no_card_is_booked_twice(platform: Any, li: dict[str, str]) -> None:
     (pool,) = platform.http.get("/v1/sites/haidian", headers=li).json()["pools"]
     half = pool["cards"] // 2
+    for name in ("lab", "uni"):
+        body = {"id": name, "kind": "research", "name_zh": name, "name_en": name}
+        assert platform.http.post("/v1/institutions", json=body, headers=platform.operator).status_code == 201
     assert book(platform, pool=pool["id"], cards=half).status_code == 200
     noon = {"start": "2100-01-01T12:00:00Z", "end": "2100-01-01T23:00:00Z"}
+    noon["holder"] = "institution/lab"
     assert book(platform, pool=pool["id"], cards=pool["cards"] - half, **noon).status_code == 200
-    late = {"start": "2100-01-01T20:00:00Z", "end": "2100-01-01T21:00:00Z"}
+    late = {"start": "2100-01-01T20:00:00Z", "end": "2100-01-01T21:00:00Z", "holder": "institution/uni"}
     answer = book(platform, pool=pool["id"], cards=half + 1, **late)
     assert answer.json()["problems"][0] == {
         "path": "/cards",
@@ -186,6 +190,17 @@ def test_no_card_is_booked_twice(platform: Any, li: dict[str, str]) -> None:
         "hint": f"{half} or fewer, or another time",
     }
     assert book(platform, pool=pool["id"], cards=half, **late).status_code == 200
+    for holder in ("institution/uni", "institution/lab"):
+        answer = book(
+            platform, pool=pool["id"], cards=1, **{**late, "start": noon["start"], "holder": holder}
+        )
+        assert answer.json()["problems"][0]["path"] == "/start", "it has one already"
+    body = {"id": "exam", "institution": "lab", "title": "Exam", "owner": "li"}
+    assert platform.http.post("/v1/projects", json=body, headers=platform.operator).status_code == 201
+    answer = book(platform, pool=pool["id"], cards=1, **{**late, "holder": "project/exam"})
+    assert answer.json()["problems"][0]["message"].startswith("institution/lab has"), (
+        "its institution has one"
+    )
 
 
 def limit_power(platform: Any, **body: Any) -> Any:
