@@ -193,5 +193,5 @@ def kubernetes_bench(root: Path, cluster: "KubernetesCluster", **more: object) -
             opened.callback(engine.close)
             return engine
 
-        with emptied(again, 0.05, 90) as bench:
+        with emptied(again, 0.05, 180) as bench:
             yield bench

@@ -120,7 +120,8 @@ class Plain:
             from_s, spare = reserved.get(pool, (NEVER, 0))
             if now + job.expected_s > from_s and need > spare:
                 continue
-            if not self.holds(job, pool, now, now, now + job.expected_s):
+            ends = now + job.expected_s  # what takes no time delays nobody
+            if ends > now and not self.holds(job, pool, now, now, ends):
                 continue
             score = 1_000_000 * need // sum(self.up(pool))
             if score > best_score:
