@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from hutong.core.placement import kernel
-from hutong.core.placement.columns import Backfill
+from hutong.core.placement import columns as c
+from hutong.core.placement import kernel, quotas
+from hutong.core.placement.bookings import withheld
+from hutong.core.placement.columns import Arrays, Backfill
+from hutong.core.placement.limits import count_ahead
+from hutong.core.placement.profile import hold, moments
+from hutong.core.placement.roll import roll
 from hutong.sim import fused, world
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import make_trace
@@ -14,17 +19,30 @@ def main() -> None:
     trace = make_trace("two jobs", "made here", submit_s=[0, 0], run_s=[1, 1], cards_per_node=[1, 1])
     cluster = world.cluster_of({"all": 1}, 1)
 
-    def scene() -> world.World:
-        return world.prepare(trace, cluster, Queueing.FIFO, Backfill.EASY, isolated=False)
+    def scene(backfill: Backfill = Backfill.EASY) -> world.World:
+        return world.prepare(trace, cluster, Queueing.FIFO, backfill, isolated=False)
 
     if world.run(scene()).digest != fused.run(scene()).digest:
         raise RuntimeError("the two loops of the simulator differ: the compiled code is not to be trusted")
-    board = scene().board
+    live(scene(Backfill.CONSERVATIVE).board)
+
+
+def live(board: Arrays) -> None:
+    """Call what a live turn and a forecast call, with arrays as they use them (`control/queue.py`)."""
     kernel.enqueue_all(board, 2)
-    nobody = np.zeros(0, np.int64)
-    kernel.occupy(board, 2, nobody, nobody, nobody)
+    kernel.occupy(board, 2, *np.zeros((4, 0), np.int64))
     kernel.begin(board)
-    kernel.undo(board, kernel.next_start(board, 0))
+    job = kernel.next_start(board, 0)
+    kernel.next_start(board, 0)  # it is told to wait, and a profile is drawn
+    quotas.borrows(board, 0)
+    quotas.count_held(board, 0, 0, 0)
+    quotas.bars_of(board, np.arange(1), np.zeros(1, np.int64))
+    withheld(board, 0, 0, 0, 1)
+    count_ahead(board, 0, 0, 0, 1, 0)
+    hold(board, 0, 1, 0)
+    moments(board, 0, -1, np.empty((c.MOST_KEPT, 2), np.int64))
+    kernel.undo(board, job)
+    roll(board, 0, np.arange(2, 2), 2, np.empty(2, np.int64))
 
 
 if __name__ == "__main__":

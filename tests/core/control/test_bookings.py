@@ -31,7 +31,11 @@ def booking(cards: int, start: int, end: int, holder: str = VISION, pool: str = 
 
 
 def moment(
-    sites: tuple[Site, ...], queue: Sequence[JobRow], runs: Sequence[Running] = (), at_ms: int = NOW
+    sites: tuple[Site, ...],
+    queue: Sequence[JobRow],
+    runs: Sequence[Running] = (),
+    at_ms: int = NOW,
+    **changes: object,
 ) -> Snapshot:
     """Return the snapshot at a moment in which these run."""
     use: Counter[tuple[str, str]] = Counter()
@@ -39,7 +43,7 @@ def moment(
     for each in runs:
         use[each.site, each.pool] += each.cards
         held[each.project, each.site, each.pool] += each.cards
-    shot = scene(sites, list(queue), institutions=OWNERS)
+    shot = scene(sites, list(queue), institutions=OWNERS, **changes)
     return replace(
         shot, now_ms=at_ms, running=tuple(sorted(runs, key=lambda each: each.until_ms)),
         use=tuple(PoolUse(*name, cards) for name, cards in use.items()),

@@ -108,15 +108,15 @@ class Queue:
         held = self._held(desk)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         self._limited = limited_of(desk, self.views)
-        waiting = len(self.drafts)
+        waiting, running = len(self.drafts), held.shape[1]
         arrays = make_board(
             board.Rules(Order.SHARE, desk.rules.backfill),
             self._shelves(),
             classes,
             list(lane_of),
             self._accounts.rows,
-            jobs=waiting + len(held),
-            running=waiting + len(held),
+            jobs=waiting + running,
+            running=waiting + running,
             order=self._by_name,
             flavours=self._accounts.flavours(self.views),
             booked=self._booked,
@@ -130,11 +130,11 @@ class Queue:
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
         self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
         kernel.enqueue_all(arrays, waiting)
-        kernel.occupy(arrays, waiting, *held.T)
+        kernel.occupy(arrays, waiting, *held)
         return arrays
 
     def _held(self, desk: Desk) -> Ints:
-        """Return (pool, cards, until, account) of the running jobs that the snapshot shows, by index."""
+        """Return pools, cards, ends and accounts of the running jobs that the snapshot shows, a row each."""
         at = {(view.site, view.pool): index for index, view in enumerate(self.views)}
         account_of = self._accounts.of_running
         rows = [
@@ -142,7 +142,7 @@ class Queue:
             for each in desk.snapshot.running
             if (each.site, each.pool) in at
         ]
-        return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 4))
+        return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 4).T)
 
     def _classes(self) -> tuple[list[Class], list[int]]:
         """Return the classes of the pass, and each question's: those that no pool can tell apart are one."""
