@@ -16,7 +16,7 @@ help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # A stamp is newer than what it was made from, or the step runs again.
-$(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
+$(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py scripts/compile_placement.py
 	@echo "installing the platform and its tools in $(VENV) (half a minute or more) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements/platform.txt
