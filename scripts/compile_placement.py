@@ -37,7 +37,7 @@ def live(board: Arrays) -> None:
     quotas.borrows(board, 0)
     quotas.count_held(board, 0, 0, 0)
     quotas.bars_of(board, np.arange(1), np.zeros(1, np.int64))
-    withheld(board, 0, 0, 0, 1)
+    withheld(board, 0, 0, 0, 1, 1)
     count_ahead(board, 0, 0, 0, 1, 0)
     hold(board, 0, 1, 0)
     moments(board, 0, -1, np.empty((c.MOST_KEPT, 2), np.int64))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.control.test_preemption import running
 from tests.core.control.test_queue import MIN, NOW, placed, receipts, scene, site, waiting, why
 
 from hutong.core.accounts.quotas import Allotment, Quota
@@ -130,6 +131,19 @@ def test_nothing_is_stopped_for_a_job_that_could_not_have_the_cards() -> None:
     outcome = decide(shot)
     assert placed(outcome) == {}
     assert why(outcome, 1)[0] == "busy"
+
+
+def test_room_is_made_beside_what_is_booked_now_and_not_for_what_is_booked_later() -> None:
+    def stopped(*bookings: Booking) -> int:
+        sites, rows = (site("one", 16, bookings=bookings),), tuple(running(90 + n, 4, 30) for n in range(4))
+        runs = [Running(row.project, "one", "p0", 4, NOW + 6000 * MIN) for row in rows]
+        shot = moment(sites, [waiting(1, 8, 600)], runs, may_give_way=rows)
+        return sum(int(each.job[3:]) >= 90 for each in decide(shot).jobs)
+
+    assert stopped() == 2
+    assert stopped(booking(4, -10, 900)) == 3, "its holder may come at any moment"
+    assert stopped(booking(4, 700, 900)) == 2, "the job is over by then"
+    assert stopped(booking(4, 60, 900)) == 0, "what runs may be over by then, and is not stopped for it"
 
 
 asked = st.lists(

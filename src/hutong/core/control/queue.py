@@ -292,21 +292,21 @@ class Queue:
         return self._accounts.chips_of(bars, self._asked(job)) if bars else ()
 
     def withheld(self, job: int, pool: int) -> int:
-        """Return how many free cards of a pool a job may not have for what others have booked there."""
+        """Return how many cards of a pool others have booked; NEVER where stopping jobs would not help."""
         if self._booked is None:
             return 0
-        return int(withheld(self._arrays, pool, self._account(job), self.page.at_ms, self.until_ms(job)))
+        account, at_ms, need = self._account(job), self.page.at_ms, self.cards(job, pool)
+        return int(withheld(self._arrays, pool, account, at_ms, self.until_ms(job), need))
 
     def _account(self, job: int) -> int:
         return int(self._arrays.lanes[self._arrays.jobs[job, c.LANE], c.ACCOUNT])
 
-    def _beside(self, job: int, pool: int) -> tuple[Beside, ...]:
-        """Return what the bookings of a pool leave to a job now."""
+    def _beside(self, job: int, pool: int, kept: Sequence[tuple[int, int]] = ()) -> tuple[Beside, ...]:
+        """Return what the bookings of a pool leave to a job now, beside what is kept for others."""
         if self._booked is None:
             return ()
         now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
-        mine, kept = self._accounts.above(self._account(job)), self._keeping.beside(pool)
-        return beside(now, pool, mine, self.page.at_ms, kept)
+        return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms, kept)
 
     def power(self, clearing: Mapping[int, int]) -> Spoken | None:
         """Return the power of this moment for those for which room is made, None where nothing limits it.
@@ -329,7 +329,7 @@ class Queue:
         self.booked = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
             for at in self._ahead
-            for each in self._beside(job, at)
+            for each in self._beside(job, at, self._keeping.beside(at))
             if each.from_ms < until_ms and int(need[at]) > each.spare
         )
         if self._limited is not None:

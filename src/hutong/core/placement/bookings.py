@@ -64,13 +64,16 @@ def unbooked(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
 
 
 @compiled
-def withheld(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
-    """Return the most that others have booked and do not hold at some moment of a run from now until then."""
-    found = 0
+def withheld(a: Arrays, pool: int, account: int, now: int, until: int, need: int) -> int:
+    """Return what others have booked now and do not hold, or NEVER where a booking to come leaves too few.
+
+    What runs now may have ended by the time when that begins: for that nothing is stopped.
+    """
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
-        if a.bookings[each, c.BOOKED_FROM] < until and now < a.bookings[each, c.BOOKED_UNTIL]:
-            found = max(found, promised(a, pool, each, account, now, False))
-    return int(found)
+        to_come = now < a.bookings[each, c.BOOKED_FROM] < until
+        if to_come and spare(a, pool, each, account, now) < need:
+            return c.NEVER
+    return promised_at(a, pool, account, now, False)
 
 
 @compiled
