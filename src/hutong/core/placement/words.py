@@ -177,7 +177,8 @@ def _power(request: Request, pool: PoolView, need: int) -> WhyNot:
     least = tight.spare
     span = f" from {_moment(tight.from_ms)}" if tight.from_ms else ""
     span += f" until {_moment(tight.until_ms)}" if tight.until_ms else ""
-    text = f"the centre's power is limited to {tight.limit_kw} kW{span or ' now'}: at most {least} cards more"
+    more = f"{least} card{'' if least == 1 else 's'} more"
+    text = f"the centre's power is limited to {tight.limit_kw} kW{span or ' now'}: at most {more}"
     if not tight.limit_kw:
         text = f"the centre's power is kept for a job that came first{span}: at most {least} cards beside it"
     ends = [each.until_ms for each in binding]
