@@ -31,7 +31,9 @@ class SlurmDatabase:
         self.jwt_key = secrets.token_bytes(32)
         self._port = self._house.ports.take()
         self._socket = self.folder / "run" / "mariadb.socket"
-        self._options = ["--no-defaults", f"--datadir={self.folder}/data", f"--user={user_name()}"]
+        # A MariaDB that starts removes every temporary table in its folder for such, others' as well.
+        places = [f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/tmp"]
+        self._options = ["--no-defaults", *places, f"--user={user_name()}"]
         self._write_files()
 
     def __enter__(self) -> "SlurmDatabase":
@@ -120,6 +122,7 @@ class SlurmDatabase:
 
     def _write_files(self) -> None:
         (self.folder / "run").mkdir()
+        (self.folder / "tmp").mkdir()
         write_secret(self.folder / "munge.key", secrets.token_bytes(128))
         write_secret(self.folder / "jwt.key", self.jwt_key)
         settings = {
