@@ -32,7 +32,7 @@ class SlurmDatabase:
         self._port = self._house.ports.take()
         self._socket = self.folder / "run" / "mariadb.socket"
         # A MariaDB that starts removes every temporary table in its folder for such, others' as well.
-        places = [f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/tmp"]
+        places = [f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/scratch"]
         self._options = ["--no-defaults", *places, f"--user={user_name()}"]
         self._write_files()
 
@@ -122,7 +122,7 @@ class SlurmDatabase:
 
     def _write_files(self) -> None:
         (self.folder / "run").mkdir()
-        (self.folder / "tmp").mkdir()
+        (self.folder / "scratch").mkdir()
         write_secret(self.folder / "munge.key", secrets.token_bytes(128))
         write_secret(self.folder / "jwt.key", self.jwt_key)
         settings = {
