@@ -5,6 +5,7 @@ VENV := .venv
 PAYLOAD := .venv-payload
 RAY := .venv-ray
 JUPYTER := .venv-jupyter
+FOCUS := .venv-focus
 KUBERNETES := $(or $(HUTONG_KUBERNETES),$(HOME)/.cache/hutong/kubernetes/1.20.2)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -43,9 +44,18 @@ $(JUPYTER)/.ready: requirements/jupyter.txt
 	@$(JUPYTER)/bin/python -m pip -qq --disable-pip-version-check install -r requirements/jupyter.txt
 	@touch $@
 
+$(FOCUS)/.ready: requirements/focus.txt scripts/validate_focus.py
+	@echo "installing the FinOps Foundation's validator of FOCUS exports in $(FOCUS) (half a minute or more) ..."
+	@test -x $(FOCUS)/bin/python || $(PYTHON) -m venv $(FOCUS)
+	@$(FOCUS)/bin/python -m pip -qq --disable-pip-version-check install --no-deps --ignore-requires-python \
+	  -r requirements/focus.txt
+	@$(FOCUS)/bin/python scripts/validate_focus.py --mend
+	@touch $@
+
 setup: $(VENV)/.ready  ## install the platform and its tools in .venv
 payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
 ray: $(RAY)/.ready  ## install Ray, for the tests' own cluster, in .venv-ray
+focus: $(FOCUS)/.ready  ## install the FinOps Foundation's validator of FOCUS exports in .venv-focus
 jupyter: $(JUPYTER)/.ready  ## install JupyterLab, for the tests' own notebook, in .venv-jupyter
 
 kubernetes:  ## find Kubernetes 1.20 in ~/.cache/hutong, or build it from Debian's source (once)
@@ -62,7 +72,7 @@ up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
 check:  ## what CI runs: format, lint, types, import rules, tests, docs
-	@$(MAKE) --no-print-directory -j 3 setup payload ray jupyter system
+	@$(MAKE) --no-print-directory -j 3 setup payload ray jupyter focus system
 	@$(MAKE) --no-print-directory kubernetes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -104,6 +114,6 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 	  --extra dev pyproject.toml -o requirements/platform.txt
 
 clean:  ## remove what was built and installed here; data stays
-	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter kubernetes system demo up check test beds kill faults bench parity tables wheel lock clean
+.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults bench parity tables wheel lock clean
