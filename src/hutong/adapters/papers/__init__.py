@@ -1,0 +1,1 @@
+"""Papers for people: statements and invoices as PDF and as spreadsheets."""
