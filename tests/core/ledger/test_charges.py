@@ -26,6 +26,7 @@ from hutong.core.ledger.beancount import account_name, beancount
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
 from hutong.core.ledger.focus import COLUMNS, Payer, focus_row
 from hutong.core.ledger.funding import plan_hold, repay, settle
+from hutong.core.ledger.invoices import centres_of, lines_of
 from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 from hutong.core.ledger.statements import StatementDraft, balances_after, in_fen, split_fen
 
@@ -207,7 +208,12 @@ def test_statements_of_two_periods_follow_each_other_and_end_at_the_balances(
                 draft.add_charge(charge)
         statement = draft.finish(opening)
         opening = balances_after(statement)
-        assert sum(line.amount_micro for line in statement.use) == statement.used_micro
+        owed = statement.owed_closing_micro - statement.owed_opening_micro
+        assert statement.billed_micro == owed + statement.purchases_micro
+        lines = lines_of([statement])
+        assert sum(line.amount_fen for line in lines) == (statement.billed_micro + 5_000) // 10_000
+        parts = centres_of(lines, {"lab": [("a", 333_333), ("b", 666_667)]})
+        assert sum(part.amount_fen for part in parts) == sum(line.amount_fen for line in lines)
     mine = {
         name: amount
         for name, amount in history.balances.items()
@@ -280,7 +286,7 @@ def test_lines_in_fen_add_up_and_are_never_off_by_a_fen_or_more(amounts: list[in
 @given(st.integers(-(10**9), 10**9), st.lists(st.integers(1, 1_000_000), min_size=1, max_size=9))
 def test_cost_centres_add_up_to_what_was_split(total: int, weights: list[int]) -> None:
     parts = [(f"c{n}", weight) for n, weight in enumerate(weights)]
-    assert sum(line.amount_fen for line in split_fen(total, parts)) == total
+    assert sum(fen for _, fen in split_fen(total, parts)) == total
 
 
 @given(histories())

@@ -55,6 +55,7 @@ class LotLine:
 class Statement:
     """A period of one project, `[from_ms, upto_ms)`.
 
+    `purchases_micro` was paid in advance, `used_in_advance_micro` (0 or less) is what of the use that paid.
     `corrections_micro` is the part of what is billed that mends earlier periods. `owed_*` is what the project
     owed: what is billed = owed_closing - owed_opening + what was paid in advance.
     """
@@ -65,6 +66,7 @@ class Statement:
     use: tuple[UseLine, ...]
     credits: tuple[CreditLine, ...]
     purchases_micro: int
+    used_in_advance_micro: int
     corrections_micro: int
     lots: tuple[LotLine, ...]
     owed_opening_micro: int
@@ -75,13 +77,11 @@ class Statement:
         """What the work of the period cost, before anything paid for it."""
         return sum(line.amount_micro for line in self.use)
 
-
-@dataclass(frozen=True, slots=True)
-class InvoiceLine:
-    """A line in whole fen."""
-
-    text: str
-    amount_fen: int
+    @property
+    def billed_micro(self) -> int:
+        """What is asked for the period: use, less what paid for it, and what is paid in advance."""
+        paid = sum(line.amount_micro for line in self.credits)
+        return self.used_micro + paid + self.used_in_advance_micro + self.purchases_micro
 
 
 class StatementDraft:
@@ -93,6 +93,7 @@ class StatementDraft:
         self._use: dict[tuple[str, str, str, int, int], list[int]] = {}
         self._credits: dict[tuple[str, str], int] = {}
         self._purchases = 0
+        self._advance = 0
         self._corrections = 0
         self._billed = 0
         self._moved: dict[str, list[int]] = {}
@@ -113,6 +114,7 @@ class StatementDraft:
             sums = self._use.setdefault(group, [0, 0])
             sums[0] += record.quantity
             sums[1] += charge.effective_micro
+            self._advance += charge.billed_micro - charge.effective_micro
 
     def add_txn(self, txn: Txn) -> None:
         """Add the movements of a transaction of the period."""
@@ -136,6 +138,7 @@ class StatementDraft:
             use=tuple(UseLine(*group, *sums) for group, sums in sorted(self._use.items())),
             credits=tuple(CreditLine(*name, amount) for name, amount in sorted(self._credits.items())),
             purchases_micro=self._purchases,
+            used_in_advance_micro=self._advance,
             corrections_micro=self._corrections,
             lots=tuple(LotLine(name, opening.get(name, 0), *self._moved.get(name, (0, 0))) for name in lots),
             owed_opening_micro=before,
@@ -176,8 +179,8 @@ def _round(amount_micro: int) -> int:
     return (amount_micro + FEN_MICRO // 2) // FEN_MICRO
 
 
-def split_fen(total_fen: int, parts_ppm: Sequence[tuple[str, int]]) -> tuple[InvoiceLine, ...]:
+def split_fen(total_fen: int, parts_ppm: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """Split an amount over cost centres, exactly; a negative amount is split like its positive one."""
     sign = -1 if total_fen < 0 else 1
     shares = largest_remainder(abs(total_fen), [ppm for _, ppm in parts_ppm])
-    return tuple(InvoiceLine(name, sign * share) for (name, _), share in zip(parts_ppm, shares, strict=True))
+    return tuple((name, sign * share) for (name, _), share in zip(parts_ppm, shares, strict=True))
