@@ -44,8 +44,8 @@ def test_a_dispute_is_opened_in_time_on_a_settled_charge() -> None:
         open_dispute("d", "lab", "job.0", Ground.OTHER, 0, 1, FIRST)
     on_time = replace(FIRST, at_ms=9 * DAY_MS + OPEN_FOR_DAYS * DAY_MS)
     open_dispute("d", "lab", "job.0", Ground.OTHER, 1, 9 * DAY_MS, on_time)
+    late = replace(on_time, at_ms=on_time.at_ms + 1)
     with pytest.raises(Refused, match="no longer"):
-        late = replace(on_time, at_ms=on_time.at_ms + 1)
         open_dispute("d", "lab", "job.0", Ground.OTHER, 1, 9 * DAY_MS, late)
 
 

@@ -1,4 +1,4 @@
-"""Disputes: somebody says that a charge is wrong, with evidence; somebody else decides, and money goes back."""
+"""Disputes: somebody says that a charge is wrong, with evidence; somebody else decides on a refund."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,7 +7,7 @@ from hutong.core.kernel.errors import Conflict, Denied, Problem, Refused
 from hutong.core.kernel.quantities import DAY_MS
 
 OPEN_FOR_DAYS = 90
-"""How long after its end an attempt's charge may be disputed, unless the platform's settings say otherwise."""
+"""How long after its end an attempt's charge may be disputed."""
 
 MESSAGES_MOST = 100
 
@@ -66,7 +66,7 @@ class Dispute:
 def open_dispute(
     name: str, project: str, key: str, ground: Ground, charged_micro: int, ended_ms: int, first: Message
 ) -> Dispute:
-    """Return a new dispute of an attempt's charge; `ended_ms` is when the attempt was settled, 0 if it was not.
+    """Return a new dispute of an attempt's charge; `ended_ms` is when it was settled, 0 if it was not.
 
     Raises Refused where it is too late, too early, or nothing was charged.
     """
