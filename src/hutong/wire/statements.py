@@ -87,7 +87,7 @@ class CostCentre(Shape):
 
 
 class Invoice(Shape):
-    """What an institution is asked to pay for a closed period; a credit note if `credits` names an invoice."""
+    """What an institution is asked for a closed period; a credit note if `credits` names an invoice."""
 
     number: InvoiceNumber
     institution: Slug

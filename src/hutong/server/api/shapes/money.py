@@ -64,16 +64,30 @@ def bill_shape(bill: Bill, project: str, job: str | None, *, final: bool, trunca
     )
 
 
+def unit_of(unit: str) -> str:
+    """Return the unit as people read it."""
+    return _UNITS[unit][0]
+
+
+def quantity_of(unit: str, quantity: int) -> str:
+    """Return a quantity of base units in the unit that people read."""
+    return quotient(quantity, _UNITS[unit][1])
+
+
+def price_of(unit: str, price_micro: int, per: int) -> str:
+    """Return the price, micro-yuan for `per` base units, of the unit that people read."""
+    return quotient(price_micro * _UNITS[unit][1], per * _MICRO)
+
+
 def _line(line: Line) -> w.BillLine:
-    unit, size = _UNITS[line.unit]
     return w.BillLine.model_validate(
         {
             "subject": line.subject,
             "site": line.site,
             "sku": line.sku,
-            "unit": unit,
-            "quantity": quotient(line.quantity, size),
-            "price": {"amount": quotient(line.price_micro * size, line.per * _MICRO)},
+            "unit": unit_of(line.unit),
+            "quantity": quantity_of(line.unit, line.quantity),
+            "price": {"amount": price_of(line.unit, line.price_micro, line.per)},
             "amount": Money.of(line.charge_micro),
             "start": rfc3339(line.from_ms),
             "end": rfc3339(line.upto_ms),
