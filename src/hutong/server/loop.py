@@ -14,6 +14,7 @@ from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.server.forecaster import Forecaster
+from hutong.server.upkeep import Keeper
 
 log = structlog.get_logger(__name__)
 
@@ -162,10 +163,16 @@ class Loop:
 
 
 def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event) -> None:
-    """Run a contender for the lead, with forecasts beside it, until `stop` is set."""
+    """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    beside = threading.Thread(target=forecaster.run, args=(stop,), name="forecasts", daemon=True)
-    beside.start()
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None)
+    beside = [
+        threading.Thread(target=work, args=(stop,), name=name, daemon=True)
+        for name, work in (("forecasts", forecaster.run), ("upkeep", keeper.run))
+    ]
+    for thread in beside:
+        thread.start()
     loop.run(stop)
-    beside.join(timeout=5)
+    for thread in beside:
+        thread.join(timeout=5)

@@ -79,9 +79,8 @@ def make_services(
 def open_services(settings: Settings, rules: Rules | None = None) -> Services:
     """Open all that the settings name; folders are made where they are missing."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return make_services(
-        settings, open_store(settings.database_url), open_objects(settings.objects_url), rules=rules
-    )
+    store = open_store(settings.database_url, settings.zone)
+    return make_services(settings, store, open_objects(settings.objects_url), rules=rules)
 
 
 def bootstrap(services: Services, password: str | None = None) -> tuple[Person, str]:

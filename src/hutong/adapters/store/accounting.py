@@ -1,13 +1,24 @@
 """What postings do to balances and holds, worked out before anything is written; the same for every store.
 
 Invariants (L1-L5): a transaction sums to zero; a repeat of a posting changes nothing; a lot never holds
-more than it has; a hold is closed once, with nothing left in it; no more is paid back than is owed.
+more than it has; a hold is closed once, with nothing left in it; no more is paid back than is owed, given back
+than was paid (L8), or paid out than a centre is owed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.core.book.money import OVERRUN, HoldChange, HoldPart, Posting, Txn, UsageRecord, lot_account
+from hutong.core.book.money import (
+    OVERRUN,
+    REVENUE,
+    SETTLEMENT,
+    HoldChange,
+    HoldPart,
+    Posting,
+    Txn,
+    UsageRecord,
+    lot_account,
+)
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
 
@@ -63,6 +74,23 @@ class Plan:
     def repaid_accounts(self) -> list[str]:
         """Accounts of debts that this pays back, in order."""
         return sorted(name for name, amount in self.posted.items() if name.startswith(OVERRUN) and amount > 0)
+
+    @property
+    def paid_out_accounts(self) -> list[str]:
+        """Accounts of centres that this pays, in order."""
+        paying = (entry.account for txn in self.txns if txn.kind == "payout" for entry in txn.entries)
+        return sorted({name for name in paying if name.startswith(SETTLEMENT)})
+
+    @property
+    def reversed_txns(self) -> list[str]:
+        """Transactions of which this gives something back, in order."""
+        return sorted({txn.reverses for txn in self.txns if txn.reverses})
+
+    @property
+    def refilled_accounts(self) -> list[str]:
+        """Accounts of lots to which something comes back, in order."""
+        legs = (entry for txn in self.txns if txn.reverses for entry in txn.entries)
+        return sorted({entry.account for entry in legs if entry.amount_micro > 0 and is_lot(entry.account)})
 
 
 def is_lot(account: str) -> bool:
@@ -149,11 +177,38 @@ def _add_hold(out: Plan, change: HoldChange, holds: Mapping[str, HoldState], *, 
     out.holds[key] = state
 
 
+def check_reversals(out: Plan, originals: Mapping[str, Txn], earlier: Iterable[Txn]) -> None:
+    """Raise Conflict if more would be given back of a transaction than it moved, on any account (L8).
+
+    `originals` are those that `out` reverses, `earlier` what was given back of them before. Revenue is left
+    to the balance of the transaction: a refund has another account at whose cost it is.
+    """
+    moved: dict[tuple[str, str], int] = {}
+    for txn in (*earlier, *out.txns):
+        for entry in txn.entries if txn.reverses else ():
+            leg = (txn.reverses, entry.account)
+            moved[leg] = moved.get(leg, 0) + entry.amount_micro
+    for name in out.reversed_txns:
+        original = originals.get(name)
+        if original is None or original.reverses:
+            raise Broken(f"there is no transaction {name} to reverse")
+        for account in {entry.account for entry in original.entries} - {REVENUE}:
+            amount = sum(entry.amount_micro for entry in original.entries if entry.account == account)
+            back = -moved.get((name, account), 0)
+            if not min(0, amount) <= back <= max(0, amount):
+                raise Conflict("reversed", f"{name} moved {amount} micro on {account}, not {back}")
+
+
 def check_funds(out: Plan, balances: Mapping[str, Balance]) -> None:
     """Raise Conflict if a lot would go below its floor (L4) or a debt above zero (L5).
 
-    Raises Broken if there is no such lot. `balances` has the accounts of lots and of repaid debts.
+    Raises Broken if there is no such lot. `balances` has the accounts of lots, of repaid debts and of centres
+    that are paid.
     """
+    for name in out.paid_out_accounts:
+        due = balances[name].posted if name in balances else 0
+        if due + out.posted[name] < 0:
+            raise Conflict("too_much", f"{name} stands at {due} micro, less than {-out.posted[name]}")
     for name in out.repaid_accounts:
         owed = -balances[name].posted if name in balances else 0
         if out.posted[name] > owed:

@@ -51,7 +51,9 @@ def _charges(connection: sa.Connection) -> Iterator[str]:
     after = ""
     matched = 0
     total = sa.func.sum(usage.c.charge_micro).label("total")
-    sums = sa.select(usage.c.key, total, sa.func.count().label("rows")).where(usage.c.unit == "card_ms")
+    sums = sa.select(usage.c.key, total, sa.func.count().label("rows")).where(
+        usage.c.unit == "card_ms", usage.c.revision == 1
+    )
     while True:
         page = sa.select(jobs.c.id, jobs.c.job).where(jobs.c.id > after).order_by(jobs.c.id).limit(_PAGE)
         rows = connection.execute(page).mappings().all()
@@ -66,7 +68,9 @@ def _charges(connection: sa.Connection) -> Iterator[str]:
         for key, charge in charges.items():
             if used.get(key, (0, 0))[0] != charge:
                 yield rules.charge_fault(key, charge, used.get(key, (0, 0))[0])
-    query = sa.select(sa.func.count()).select_from(usage).where(usage.c.unit == "card_ms")
+    query = (
+        sa.select(sa.func.count()).select_from(usage).where(usage.c.unit == "card_ms", usage.c.revision == 1)
+    )
     strays = connection.execute(query).scalar_one() - matched
     if strays:
         yield rules.stray_fault(strays)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hutong.core.book.periods import Period
 from hutong.core.kernel.errors import Conflict, Later, Refused
 
 T = TypeVar("T")
@@ -22,6 +23,10 @@ class Database(ABC):
 
     reader: sa.Engine
     writer: sa.Engine
+    zone: str = "Asia/Shanghai"
+    # Periods as last read. Stale ones do no harm: the database refuses what would book in a closed one, which
+    # is an integrity error, and the work runs again with what is true then.
+    periods: tuple[Period, ...] = ()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -39,6 +44,7 @@ class Database(ABC):
                 with self._in_our_words(), self._turn(), self.writer.begin() as connection:
                     return work(connection)
             except sa.exc.IntegrityError as error:
+                self.periods = ()
                 if not left:
                     raise Conflict("already_there", f"this is in the book already: {error.orig}") from error
         raise AssertionError
@@ -82,6 +88,10 @@ class Database(ABC):
     @abstractmethod
     def lock_schema(self, connection: sa.Connection) -> None:
         """Wait until nobody else migrates, for the rest of the transaction."""
+
+    @abstractmethod
+    def lock_periods(self, connection: sa.Connection) -> None:
+        """Wait until nobody else books anything, and keep them waiting for the rest of the transaction."""
 
     @abstractmethod
     def pulse(self) -> int:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.periods import book_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
 from hutong.core.book.money import (
     Entry,
@@ -32,10 +33,15 @@ _MOVE = (
         held_micro=accounts.c.held_micro + sa.bindparam("held"),
     )
 )
+_REARM = (
+    lots.update()
+    .where(lots.c.account == sa.bindparam("name"), lots.c.due_ms.is_(None))
+    .values(due_ms=lots.c.ends_ms)
+)
 _CLOSE = holds.update().where(holds.c.key == sa.bindparam("name")).values(closed=True)
 _DROP_PARTS = hold_parts.delete().where(hold_parts.c.key == sa.bindparam("name"))
 _PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
-_LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
+LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
     lots, accounts, accounts.c.id == lots.c.account
 )
 _FIELDS = tuple(column.name for column in usage.columns)
@@ -50,11 +56,27 @@ def post_all(
     query = sa.select(holds).order_by(holds.c.key).with_for_update()
     states = read_holds(connection, list(rows_in(connection, query, holds.c.key, sorted(keys))))
     out = accounting.plan(postings, known, states, guarded=guarded)
-    accounting.check_funds(out, _lock_balances(connection, [*out.lot_accounts, *out.repaid_accounts]))
-    _write_txns(db, connection, out)
+    if out.reversed_txns:
+        _check_reversals(connection, out)
+    booked = book_in(db, connection, [txn.effective_ms for txn in out.txns])
+    guards = [*out.lot_accounts, *out.repaid_accounts, *out.paid_out_accounts]
+    accounting.check_funds(out, _lock_balances(connection, guards))
+    _write_txns(db, connection, out, booked)
     _write_holds(db, connection, out)
     many(connection, usage.insert(), [asdict(record) for record in out.usage])
     return tuple(out.fresh)
+
+
+def _check_reversals(connection: sa.Connection, out: Plan) -> None:
+    names = out.reversed_txns
+    # Their rows are locked: what is given back of one is given back by one at a time.
+    query = sa.select(txns).order_by(txns.c.id).with_for_update()
+    originals = {
+        txn.id: txn for txn in with_entries(connection, list(rows_in(connection, query, txns.c.id, names)))
+    }
+    query = sa.select(txns).where(txns.c.reverses != "")
+    earlier = with_entries(connection, list(rows_in(connection, query, txns.c.reverses, names)))
+    accounting.check_reversals(out, originals, earlier)
 
 
 def _known_txns(connection: sa.Connection, postings: Sequence[Posting]) -> set[str]:
@@ -70,14 +92,17 @@ def _lock_balances(connection: sa.Connection, names: Sequence[str]) -> dict[str,
     }
 
 
-def _write_txns(db: Database, connection: sa.Connection, out: Plan) -> None:
-    many(connection, txns.insert(), [_txn_row(txn) for txn in out.txns])
+def _write_txns(db: Database, connection: sa.Connection, out: Plan, booked: Sequence[str]) -> None:
+    rows = [_txn_row(txn, period) for txn, period in zip(out.txns, booked, strict=True)]
+    many(connection, txns.insert(), rows)
     many(connection, entries.insert(), [row for txn in out.txns for row in _entry_rows(txn)])
     lot_moves = [
         {"name": name, "posted": out.posted.get(name, 0), "held": out.held.get(name, 0)}
         for name in out.lot_accounts
     ]
     many(connection, _MOVE, lot_moves)
+    # What comes back to a lot that has ended must be found by who lets it expire.
+    many(connection, _REARM, [{"name": name} for name in out.refilled_accounts])
     others = sorted(name for name in out.posted if not accounting.is_lot(name))
     if others:
         insert = db.upsert(accounts)
@@ -93,13 +118,18 @@ def _write_txns(db: Database, connection: sa.Connection, out: Plan) -> None:
         )
 
 
-def _txn_row(txn: Txn) -> dict[str, object]:
+def _txn_row(txn: Txn, period: str) -> dict[str, object]:
     return {
         "id": txn.id,
         "kind": txn.kind,
         "project": txn.project,
         "effective_ms": txn.effective_ms,
         "cause": txn.cause,
+        "period": period,
+        "reverses": txn.reverses,
+        "reverses_from": txn.reverses_from,
+        "site": txn.site,
+        "reason": txn.reason,
     }
 
 
@@ -141,20 +171,50 @@ def read_holds(connection: sa.Connection, found: Sequence[sa.RowMapping]) -> dic
     return states
 
 
+def lot_of(row: sa.RowMapping) -> Lot:
+    """Return the lot of a row of `LOTS`."""
+    return Lot(
+        id=LotId(row["id"]),
+        project=ProjectId(row["project"]),
+        kind=LotKind(row["kind"]),
+        rate_ppm=row["rate_ppm"],
+        starts_ms=row["starts_ms"],
+        ends_ms=row["ends_ms"],
+        posted_micro=row["posted_micro"],
+        held_micro=row["held_micro"],
+        clawed=row["clawed"],
+    )
+
+
+def with_entries(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> tuple[Txn, ...]:
+    """Return the transactions of these rows with their entries, in the order of the rows."""
+    legs: dict[str, list[Entry]] = {}
+    of_txns = sa.select(entries).order_by(entries.c.txn, entries.c.n)
+    for leg in rows_in(connection, of_txns, entries.c.txn, [row["id"] for row in rows]):
+        legs.setdefault(leg["txn"], []).append(Entry(leg["account"], leg["amount_micro"]))
+    return tuple(
+        Txn(
+            id=row["id"],
+            kind=row["kind"],
+            project=ProjectId(row["project"]),
+            effective_ms=row["effective_ms"],
+            cause=row["cause"],
+            entries=tuple(legs.get(row["id"], ())),
+            reverses=row["reverses"],
+            reverses_from=row["reverses_from"],
+            reason=row["reason"],
+            site=row["site"],
+            period=row["period"],
+        )
+        for row in rows
+    )
+
+
 def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:
     """Return the lots of each of these projects in the order in which they pay."""
     found: dict[ProjectId, list[Lot]] = {ProjectId(project): [] for project in projects}
-    for row in rows_in(connection, _LOTS, lots.c.project, projects):
-        lot = Lot(
-            id=LotId(row["id"]),
-            project=ProjectId(row["project"]),
-            kind=LotKind(row["kind"]),
-            rate_ppm=row["rate_ppm"],
-            starts_ms=row["starts_ms"],
-            ends_ms=row["ends_ms"],
-            posted_micro=row["posted_micro"],
-            held_micro=row["held_micro"],
-        )
+    for row in rows_in(connection, LOTS, lots.c.project, projects):
+        lot = lot_of(row)
         found[lot.project].append(lot)
     return {project: tuple(sorted(each, key=rules.pay_order)) for project, each in found.items()}
 
@@ -192,6 +252,8 @@ class Ledger:
                 "rate_ppm": lot.rate_ppm,
                 "starts_ms": lot.starts_ms,
                 "ends_ms": lot.ends_ms,
+                "due_ms": lot.ends_ms,
+                "clawed": False,
             }
             connection.execute(lots.insert(), row)
             return post_all(self._db, connection, [posting], guarded=False)[0]
@@ -247,23 +309,22 @@ class Ledger:
             query = query.where(txns.c.cause == cause)
         if span:
             query = query.where(txns.c.effective_ms >= span[0], txns.c.effective_ms < span[1])
-        legs: dict[str, list[Entry]] = {}
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(txns.c.id).limit(rules.page(limit))).mappings().all()
-            of_txns = sa.select(entries).order_by(entries.c.txn, entries.c.n)
-            for leg in rows_in(connection, of_txns, entries.c.txn, [row["id"] for row in rows]):
-                legs.setdefault(leg["txn"], []).append(Entry(leg["account"], leg["amount_micro"]))
-        return tuple(
-            Txn(
-                row["id"],
-                row["kind"],
-                ProjectId(row["project"]),
-                row["effective_ms"],
-                row["cause"],
-                tuple(legs.get(row["id"], ())),
-            )
-            for row in rows
-        )
+            return with_entries(connection, rows)
+
+    def txn(self, name: str) -> Txn | None:
+        """Return one transaction."""
+        with self._db.read() as connection:
+            rows = connection.execute(sa.select(txns).where(txns.c.id == name)).mappings().all()
+            return next(iter(with_entries(connection, rows)), None)
+
+    def reversals(self, names: Sequence[str]) -> tuple[Txn, ...]:
+        """Return what was given back of some transactions (at most a thousand), in order of what and when."""
+        query = sa.select(txns).where(txns.c.reverses != "").order_by(txns.c.reverses, txns.c.reverses_from)
+        with self._db.read() as connection:
+            found = list(rows_in(connection, query, txns.c.reverses, names[: rules.PAGE_MAX]))
+            return with_entries(connection, found)
 
     def balances(self, accounts_: Sequence[str]) -> tuple[Entry, ...]:
         """Return the posted balance of each account (0 for one that never had an entry)."""

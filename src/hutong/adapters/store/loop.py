@@ -1,6 +1,7 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ from hutong.adapters.store.tables import (
     shares,
     speeds,
     statuses,
+    waivers,
     watches,
 )
 from hutong.core.book.money import HoldPart, Posting
@@ -201,6 +203,9 @@ class Loop:
         stays = rules.stays_by_site(fresh)
         if stays:
             count_stays(self._db, connection, stays, now_ms)
+        due = [asdict(each.waiver) for each in fresh if each.waiver]
+        insert = self._db.upsert(waivers).on_conflict_do_nothing(index_elements=["key"])
+        many(connection, insert, due)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)

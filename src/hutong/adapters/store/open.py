@@ -10,22 +10,27 @@ from alembic.util.exc import CommandError
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.dialect import PostgresDatabase, SqliteDatabase
 from hutong.adapters.store.memory.store import MemoryStore
+from hutong.adapters.store.months import check_zone
 from hutong.adapters.store.sql import SqlStore
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Problem, Refused
 
+ZONE = "Asia/Shanghai"
 _FORMS = "memory:, sqlite:///data/hutong.db, or postgresql://user@host/database"
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, zone: str = ZONE) -> Store:
     """Return the store at `url`, migrated to this release; raises Refused for a URL that names none.
+
+    Its billing periods are months of the IANA zone `zone`.
 
     `memory:` forgets everything when it is closed; `sqlite:///path` is one file (made if missing, its
     folder is not); `postgresql://...` is a database.
     """
     if url == "memory:":
-        return MemoryStore()
+        return MemoryStore(check_zone(zone))
     db = _connect(url)
+    db.zone = check_zone(zone)
     try:
         _upgrade(db)
     except BaseException:

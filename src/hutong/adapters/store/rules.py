@@ -375,9 +375,11 @@ def open_keys(job: Job) -> list[AttemptKey]:
     return [job.key(attempt) for attempt in job.attempts if not (attempt.over and attempt.settled)]
 
 
-# Audit: the words for each fault. Only these kinds of transaction earn revenue for use.
+# Audit: the words for each fault. Only these kinds of transaction earn revenue for use, or take it back; of
+# these a centre gets its share: what was waived, it broke itself.
 
-CHARGING = ("usage", "tokens")
+CHARGING = ("usage", "tokens", "reversal")
+TAKING = (*CHARGING, "waiver")
 UNBALANCED = "L1: the entries of {} sum to {} micro"
 BELOW_FLOOR = "L4: {} has {} micro available, below its floor"
 OVERPAID = "L5: {} stands at {} micro: more was paid back than was owed"

@@ -2,14 +2,16 @@
 
 from hutong.adapters.store.audit import Audit
 from hutong.adapters.store.db import Database
+from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
 from hutong.adapters.store.ledger import Ledger
 from hutong.adapters.store.loop import Loop
+from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Audit, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Intake, Audit, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -21,8 +21,14 @@ metadata = sa.MetaData(
 )
 
 
-def _text(name: str, *rest: sa.schema.SchemaItem, key: bool = False, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, Text, *rest, primary_key=key, nullable=null)
+def _text(
+    name: str,
+    *rest: sa.schema.SchemaItem,
+    key: bool = False,
+    null: bool = False,
+    default: str | None = None,
+) -> sa.Column[str]:
+    return sa.Column(name, Text, *rest, primary_key=key, nullable=null, server_default=default)
 
 
 def _int(name: str, *, key: bool = False, null: bool = False) -> sa.Column[int]:
@@ -223,6 +229,7 @@ accounts = sa.Table(
     sa.CheckConstraint("held_micro >= 0", name="held"),
 )
 
+# due_ms is when what is left of a lot may have to expire; null while there is nothing to look for.
 lots = sa.Table(
     "lots",
     metadata,
@@ -233,7 +240,10 @@ lots = sa.Table(
     _int("rate_ppm"),
     _int("starts_ms"),
     _int("ends_ms"),
+    _int("due_ms", null=True),
+    sa.Column("clawed", sa.Boolean, nullable=False, server_default=sa.false()),
     _index("ix_lots_project", "project"),
+    _index("ix_lots_due", "due_ms", "id", where="due_ms IS NOT NULL"),
 )
 
 txns = sa.Table(
@@ -244,9 +254,59 @@ txns = sa.Table(
     _text("project"),
     _int("effective_ms"),
     _text("cause"),
+    _text("period", default=""),
+    _text("reverses", default=""),
+    sa.Column("reverses_from", sa.BigInteger, nullable=False, server_default="0"),
+    _text("site", default=""),
+    _text("reason", default=""),
     _index("ix_txns_project", "project", "id"),
     _index("ix_txns_time", "project", "effective_ms"),
     _index("ix_txns_cause", "cause", "id"),
+    _index("ix_txns_period", "period", "site", "id"),
+    _index("uq_txns_reverses", "reverses", "reverses_from", where="reverses <> ''", unique=True),
+)
+
+# Months of the operator's zone as they were when something was first booked in them.
+periods = sa.Table(
+    "periods",
+    metadata,
+    _text("id", key=True),
+    _int("from_ms"),
+    _int("until_ms"),
+    _text("state"),
+    _text("person"),
+    _text("note"),
+)
+
+# Attempts that a site broke, whose charges are still to be given back.
+waivers = sa.Table(
+    "waivers",
+    metadata,
+    _text("key", key=True),
+    _text("project"),
+    _int("from_ms"),
+    _text("reason"),
+)
+
+# Records of use as sources told them, and what became of each.
+received = sa.Table(
+    "received",
+    metadata,
+    _text("source", key=True),
+    _text("record", key=True),
+    _int("revision", key=True),
+    _text("key"),
+    _text("unit"),
+    _int("quantity"),
+    _int("from_ms"),
+    _int("upto_ms"),
+    _int("day"),
+    _text("fate"),
+    _text("reason"),
+    _text("person"),
+    _int("at_ms"),
+    _index("ix_received_day", "source", "day", "fate"),
+    _index("ix_received_open", "source", "record", "revision", "upto_ms", where="fate = 'suspended'"),
 )
 
 entries = sa.Table(
@@ -299,9 +359,12 @@ usage = sa.Table(
     _int("green_j"),
     _int("co2_mg"),
     _text("method"),
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
+    _text("reverses", default=""),
     _index("ix_usage_project", "project", "id"),
     _index("ix_usage_time", "project", "upto_ms"),
     _index("ix_usage_key", "key", "id"),
+    _index("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
 )
 
 registry = sa.Table(

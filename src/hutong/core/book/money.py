@@ -1,6 +1,6 @@
 """Money as the book keeps it: lots, balanced transactions, holds and usage records. All in micro-yuan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
@@ -8,7 +8,11 @@ from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 ISSUED = "issued"
 REVENUE = "revenue"
 WAIVED = "waived"
+REFUNDED = "refunded"
+EXPIRED = "expired"
+PAID_OUT = "paid_out"
 OVERRUN = "overrun:"
+SETTLEMENT = "settlement:"
 
 
 def lot_account(lot: LotId) -> str:
@@ -24,6 +28,11 @@ def overrun_account(project: ProjectId) -> str:
     return f"{OVERRUN}{project}"
 
 
+def settlement_account(site: str) -> str:
+    """What the platform owes a centre for work that ran there: its share of the revenue."""
+    return f"{SETTLEMENT}{site}"
+
+
 class LotKind(StrEnum):
     """Where a lot's money comes from."""
 
@@ -37,7 +46,8 @@ class Lot:
     """One source of money of a project, with its balance.
 
     `rate_ppm` is the share of a charge that the lot may pay (a voucher: below one million).
-    The lot may be held against in `[starts, ends)`. Invariant L4: posted - held >= 0.
+    The lot may be held against in `[starts, ends)`. Invariant L4: posted - held >= 0. `clawed`: it was claimed
+    back, and what is left of it or comes back to it returns to `issued`.
     """
 
     id: LotId
@@ -48,6 +58,7 @@ class Lot:
     ends_ms: int
     posted_micro: int = 0
     held_micro: int = 0
+    clawed: bool = False
 
     @property
     def available_micro(self) -> int:
@@ -67,7 +78,11 @@ class Entry:
 class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
-    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment` or `waiver`; `cause` names what it is for.
+    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `waiver`, `refund`, `reversal`, `expiry`,
+    `clawback`, `settlement` or `payout`; `cause` names what it is for. `reverses` names the transaction of
+    which this gives back what lies between `reverses_from` and more of its amount (L8): the store sees to it
+    that nothing is given back twice. `site` is where the work ran that a charge is for. `period` is where the
+    store booked it (L9): the one of `effective_ms`, or the first open one where that is closed.
     """
 
     id: str
@@ -76,6 +91,11 @@ class Txn:
     effective_ms: int
     cause: str
     entries: tuple[Entry, ...]
+    reverses: str = ""
+    reverses_from: int = 0
+    reason: str = ""
+    site: str = ""
+    period: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +123,9 @@ class HoldChange:
 class UsageRecord:
     """What was used, rated and accounted for in `[from, upto)`: increments, immutable (L2).
 
-    `unit` is `card_ms`, `token_in` or `token_out`; the price is micro-yuan for `per` units.
+    `unit` is `card_ms`, `token_in` or `token_out`; the price is micro-yuan for `per` units. A correction is a
+    record that `reverses` an earlier one, all its amounts negative, and one with the next `revision`: so sums
+    over records are right without anybody knowing of corrections.
     """
 
     id: str
@@ -122,6 +144,18 @@ class UsageRecord:
     green_j: int = 0
     co2_mg: int = 0
     method: str = ""
+    revision: int = 1
+    reverses: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """That a site broke an attempt: what it was charged for use after `from_ms` is to be given back."""
+
+    key: AttemptKey
+    project: ProjectId
+    from_ms: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

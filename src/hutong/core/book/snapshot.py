@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hutong.core.accounts.quotas import Quota
-from hutong.core.book.money import HoldPart, Lot, Posting, Txn
+from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
 from hutong.core.book.runs import Run, Runs
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.sites import Site, SiteStatus
@@ -141,7 +141,8 @@ class JobOutcome:
 
     `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
-    there when a whole run has succeeded, `stay` when an attempt that ran is settled.
+    there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what it was
+    charged is to be given back.
     """
 
     job: JobId
@@ -156,6 +157,7 @@ class JobOutcome:
     posting: Posting = field(default_factory=Posting)
     run: Run | None = None
     stay: Stay | None = None
+    waiver: Waiver | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
+from hutong.core.book.upkeep import Upkeep
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
@@ -154,7 +155,7 @@ class LedgerCheck:
     faults: tuple[str, ...] = field(default=())
 
 
-class Store(Protocol):
+class Store(Upkeep, Protocol):
     """The book."""
 
     # Jobs
@@ -251,8 +252,9 @@ class Store(Protocol):
     def post(self, posting: Posting) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
-        Raises Conflict("insufficient_funds") if a hold does not fit its lot, and Conflict("debt_repaid") if
-        more would be paid back than the project owes.
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot, Conflict("debt_repaid") if more
+        would be paid back than the project owes, Conflict("reversed") if more would be given back than was
+        paid, and Conflict("too_much") if more would be paid out than a centre is owed.
         """
         ...
 

@@ -1,16 +1,19 @@
 """A job's part of a turn in the making: each fact is folded in at once, so the next step sees its effect."""
 
-from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord
+from collections.abc import Iterator
+
+from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord, Waiver
 from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
 from hutong.core.book.stays import Stay
 from hutong.core.control.desk import Desk
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Event, Fact
-from hutong.core.work.fold import Job, apply
+from hutong.core.work.fold import Attempt, Job, apply
 from hutong.core.work.states import THEIRS, JobState
 
 SOURCE = "loop"
+_REASON_MAX = 300
 
 
 class Draft:
@@ -94,6 +97,7 @@ class Draft:
             posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
             run=self._whole_run(),
             stay=self._stay(),
+            waiver=self._waiver(),
         )
 
     def _whole_run(self) -> Run | None:
@@ -105,16 +109,34 @@ class Draft:
             return None
         return Run(workload, attempt.accelerator, work_mn(attempt.cards, attempt.ran_ms))
 
+    def _settled_now(self) -> Iterator[Attempt]:
+        """Yield the attempts that this turn has settled, as happens once to each."""
+        before = self.row.job.attempts
+        for attempt in self.job.attempts:
+            known = len(before) >= attempt.number and before[attempt.number - 1].settled
+            if attempt.settled and not known:
+                yield attempt
+
+    def _waiver(self) -> Waiver | None:
+        """Return the waiver of an attempt that its site broke and that cost something.
+
+        Of a long run the last hours only: what went before, a checkpoint should have kept.
+        """
+        for attempt in self._settled_now():
+            if attempt.category in THEIRS and not attempt.stop_sent_ms and attempt.charge_micro:
+                from_ms = max(0, attempt.metered_upto_ms - self.desk.rules.waive_ms)
+                reason = f"{attempt.category.value} at {attempt.site}: {attempt.reason}"[:_REASON_MAX]
+                return Waiver(self.job.key(attempt), self.row.project, from_ms, reason)
+        return None
+
     def _stay(self) -> Stay | None:
         """Return the stay of an attempt that is now settled, as happens once; what never began has none.
 
         What the book goes by is the time that was billed: a site may claim anything. An end after a stop was
         sent says nothing of the site.
         """
-        before = self.row.job.attempts
-        for attempt in self.job.attempts:
-            known = len(before) >= attempt.number and before[attempt.number - 1].settled
-            if attempt.settled and not known and attempt.started_ms:
+        for attempt in self._settled_now():
+            if attempt.started_ms:
                 node_ms = attempt.metered_card_ms * attempt.nodes // attempt.cards
                 broke = attempt.category in THEIRS and not attempt.stop_sent_ms
                 return Stay(attempt.site, node_ms, broke)

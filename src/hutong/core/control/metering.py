@@ -68,7 +68,8 @@ def meter(draft: Draft, attempt: Attempt, ran_ms: int, *, final: bool) -> None:
     name = f"use:{key}:{attempt.metered_card_ms}-{card_ms}"
     # Every placement opens a hold, and its last metering closes it, also where nothing ran.
     hold = HoldChange(key, project, paid.parts, closes=final) if final or paid.parts else None
-    txn = Txn(name, "usage", project, upto_ms, key, paid.entries) if paid.entries else None
+    earned = paid.entries
+    txn = Txn(name, "usage", project, upto_ms, key, earned, site=attempt.site) if earned else None
     usage = _usage(draft, attempt, name, card_ms, charge, upto_ms) if grown_ms else None
     draft.post(txn, hold, usage)
     draft.add(Metered(attempt.number, upto_ms, card_ms, charge, final))

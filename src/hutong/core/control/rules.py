@@ -28,6 +28,7 @@ class Rules:
     stopped; staging of inputs counts, so it is long. `settle_every_ms`, `hold_ms`: long jobs are settled so
     often, and so much is held ahead. `retry_ms`, `retry_most_ms`: the first retry of a job follows at once,
     the second after `retry_ms`, each further one after twice as long as the last, up to `retry_most_ms`.
+    `waive_ms`: of an attempt that its site broke, so much of its end is given back.
     `debt_limit_micro`: a project that owes more than this gets nothing new placed. `backfill`: what a job
     that waits means for those after it.
     """
@@ -43,6 +44,7 @@ class Rules:
     collect_within_ms: int = 900_000
     overdue_ms: int = 600_000
     max_attempts: int = 8
+    waive_ms: int = 86_400_000
     debt_limit_micro: int = 0
     retry_ms: int = 10_000
     retry_most_ms: int = 300_000

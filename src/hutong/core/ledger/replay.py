@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hutong.core.book.money import REVENUE, Txn, UsageRecord
 from hutong.core.ledger.rating import rate
 
+EARNING = ("usage", "tokens", "reversal")
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:
@@ -19,7 +21,8 @@ class Replay:
 def replay(txns: Iterable[Txn], usage: Iterable[UsageRecord]) -> Replay:
     """Recompute all balances from transactions and all charges from usage records, and compare the two.
 
-    Each subject's charge is rated anew from its total quantity at its price, as if it had never been sliced.
+    Each subject's charge is rated anew from its total quantity at its price, as if it had never been sliced
+    nor corrected. What was waived or refunded leaves revenue alone; a centre's share of it is no use.
     """
     balances: dict[str, int] = {}
     faults: list[str] = []
@@ -29,7 +32,7 @@ def replay(txns: Iterable[Txn], usage: Iterable[UsageRecord]) -> Replay:
             faults.append(f"{txn.id} does not balance")
         for entry in txn.entries:
             balances[entry.account] = balances.get(entry.account, 0) + entry.amount_micro
-            if entry.account == REVENUE:
+            if entry.account == REVENUE and txn.kind in EARNING:
                 booked[txn.cause] = booked.get(txn.cause, 0) + entry.amount_micro
     totals: dict[tuple[str, str, int, int], int] = {}
     for record in usage:

@@ -103,11 +103,9 @@ class Purse:
                 mine = {part.lot for part in held.parts}
                 lots = tuple(lot for lot in lots if lot.id in mine)
             paid = settle(held.parts, lots, target.project, 0, charge_micro, now_ms, final=True)
-            txns = (
-                (Txn(f"tokens:{held.key}", "tokens", target.project, now_ms, held.key, paid.entries),)
-                if paid.entries
-                else ()
-            )
+            name, legs = f"tokens:{held.key}", paid.entries
+            txn = Txn(name, "tokens", target.project, now_ms, held.key, legs, site=target.site)
+            txns = (txn,) if legs else ()
             closes = (HoldChange(held.key, target.project, paid.parts, closes=True),) if held.parts else ()
             if not txns and not closes and not records:
                 return

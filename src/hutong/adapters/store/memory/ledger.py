@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.memory.shelf import Locked
+from hutong.adapters.store.months import month_of
 from hutong.core.book.money import (
     OVERRUN,
     REVENUE,
@@ -17,6 +19,7 @@ from hutong.core.book.money import (
     UsageRecord,
     lot_account,
 )
+from hutong.core.book.periods import Period, fitted, moment_to_book, period_at
 from hutong.core.book.store import Span
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
@@ -25,8 +28,12 @@ from hutong.core.kernel.ids import LotId, ProjectId
 class MemoryLedger(Locked):
     """The ledger's part of the twin."""
 
+    _zone: str
+
     def __init__(self) -> None:
         super().__init__()
+        self._periods: tuple[Period, ...] = ()
+        self._lots_due: dict[LotId, int] = {}
         self._accounts: dict[str, Balance] = {}
         self._lots: dict[LotId, Lot] = {}
         self._txns: dict[str, Txn] = {}
@@ -36,6 +43,8 @@ class MemoryLedger(Locked):
     def _plan(self, postings: Sequence[Posting], *, guarded: bool) -> Plan:
         """Work out what postings change; raises before anything is changed."""
         out = accounting.plan(postings, self._txns.keys(), self._holds, guarded=guarded)
+        earlier = [txn for txn in self._txns.values() if txn.reverses] if out.reversed_txns else []
+        accounting.check_reversals(out, self._txns, earlier)
         accounting.check_funds(out, self._accounts)
         ids = [record.id for record in out.usage]
         if len(set(ids)) < len(ids) or not self._usage.keys().isdisjoint(ids):
@@ -44,13 +53,24 @@ class MemoryLedger(Locked):
 
     def _book(self, out: Plan) -> None:
         for txn in out.txns:
-            self._txns[txn.id] = txn
+            self._txns[txn.id] = replace(txn, period=self._period_of(txn))
+        for name in out.refilled_accounts:
+            lot = LotId(name.removeprefix(lot_account(LotId(""))))
+            self._lots_due.setdefault(lot, self._lots[lot].ends_ms)
         for name, amount in out.posted.items():
             self._accounts.setdefault(name, Balance()).posted += amount
         for name, amount in out.held.items():
             self._accounts[name].held += amount
         self._holds.update(out.holds)
         self._usage.update((record.id, record) for record in out.usage)
+
+    def _period_of(self, txn: Txn) -> str:
+        at_ms = moment_to_book(self._periods, txn.effective_ms)
+        period = period_at(self._periods, at_ms)
+        if period is None:
+            period = fitted(self._periods, month_of(at_ms, self._zone), at_ms)
+            self._periods = tuple(sorted((*self._periods, period), key=lambda each: each.from_ms))
+        return period.id
 
     def open_lot(self, lot: Lot, *txns: Txn) -> bool:
         """Create a lot with the transaction that fills it; False if that transaction is already there."""
@@ -67,6 +87,7 @@ class MemoryLedger(Locked):
                 del self._accounts[account]
                 raise
             self._lots[lot.id] = lot
+            self._lots_due[lot.id] = lot.ends_ms
             self._book(out)
             return True
 
@@ -97,6 +118,7 @@ class MemoryLedger(Locked):
             lot.ends_ms,
             balance.posted,
             balance.held,
+            lot.clawed,
         )
 
     def holds(self, project: ProjectId, limit: int) -> tuple[HoldChange, ...]:
@@ -137,6 +159,18 @@ class MemoryLedger(Locked):
                 if span is None or span[0] <= txn.effective_ms < span[1]
             ]
         return tuple(found[: rules.page(limit)])
+
+    def txn(self, name: str) -> Txn | None:
+        """Return one transaction."""
+        with self._lock:
+            return self._txns.get(name)
+
+    def reversals(self, names: Sequence[str]) -> tuple[Txn, ...]:
+        """Return what was given back of some transactions (at most a thousand), in order of what and when."""
+        wanted = frozenset(names[: rules.PAGE_MAX])
+        with self._lock:
+            found = [txn for txn in self._txns.values() if txn.reverses and txn.reverses in wanted]
+        return tuple(sorted(found, key=lambda each: (each.reverses, each.reverses_from)))
 
     def balances(self, accounts: Sequence[str]) -> tuple[Entry, ...]:
         """Return the posted balance of each account (0 for one that never had an entry)."""

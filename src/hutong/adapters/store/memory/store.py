@@ -7,7 +7,7 @@ from itertools import islice
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_quota, decode_site, encode
 from hutong.adapters.store.memory.jobs import MemoryJobs
-from hutong.adapters.store.memory.ledger import MemoryLedger
+from hutong.adapters.store.memory.intake import MemoryIntake
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
@@ -34,11 +34,12 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
 
 
-class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
+class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
     """A `hutong.core.book.store.Store` that forgets everything; safe to use from many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: str = "Asia/Shanghai") -> None:
         super().__init__()
+        self._zone = zone
         self._lease: tuple[str, int, int] | None = None
         self._last_order = 0
         self._served: dict[str, tuple[int, int]] = {}
@@ -149,6 +150,8 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 self._pages.update(outcome.pages)
             for each in fresh:
                 self._settle(each)
+                if each.waiver:
+                    self._waivers.setdefault(each.waiver.key, each.waiver)
             return Applied(len(fresh), tuple(each.job for each in stale))
 
     def _heads(
@@ -221,7 +224,9 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
         """Recompute every balance from entries, every hold from changes, every job's charge from usage."""
         with self._lock:
             faults = list(self._faults())
-            cards = [record for record in self._usage.values() if record.unit == "card_ms"]
+            cards = [
+                record for record in self._usage.values() if record.unit == "card_ms" and record.revision == 1
+            ]
             used: Counter[str] = Counter()
             for record in cards:
                 used[record.key] += record.charge_micro

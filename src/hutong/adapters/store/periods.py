@@ -1,0 +1,103 @@
+"""Billing periods in SQL: where transactions book, and how a period closes for good."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import rules
+from hutong.adapters.store.db import Database
+from hutong.adapters.store.months import month_of
+from hutong.adapters.store.tables import entries, periods, received, txns
+from hutong.core.book.money import REVENUE, WAIVED
+from hutong.core.book.periods import Period, PeriodState, fitted, moment_to_book, moved, period_at
+from hutong.core.book.received import Fate
+
+
+def book_in(db: Database, connection: sa.Connection, moments: Sequence[int]) -> list[str]:
+    """Return the id of the period that books each of these effective times; make those that are missing."""
+    if not moments:
+        return []
+    known = db.periods
+    if any(period_at(known, moment_to_book(known, each)) is None for each in moments):
+        known = db.periods = _read(connection)
+    found = []
+    for each in moments:
+        at_ms = moment_to_book(known, each)
+        period = period_at(known, at_ms)
+        if period is None:  # not into `db.periods`: this transaction may still be undone
+            period = fitted(known, month_of(at_ms, db.zone), at_ms)
+            _open(db, connection, period)
+            known = (*known, period)
+        found.append(period.id)
+    return found
+
+
+def _read(connection: sa.Connection) -> tuple[Period, ...]:
+    rows = connection.execute(sa.select(periods).order_by(periods.c.from_ms)).mappings()
+    return tuple(_period(row) for row in rows)
+
+
+def _period(row: sa.RowMapping) -> Period:
+    state = PeriodState(row["state"])
+    return Period(row["id"], row["from_ms"], row["until_ms"], state, row["person"], row["note"])
+
+
+def _open(db: Database, connection: sa.Connection, period: Period) -> None:
+    row = {
+        "id": period.id,
+        "from_ms": period.from_ms,
+        "until_ms": period.until_ms,
+        "state": period.state.value,
+        "person": "",
+        "note": "",
+    }
+    connection.execute(db.upsert(periods).on_conflict_do_nothing(index_elements=["id"]), row)
+
+
+class Periods:
+    """The part of the store about billing periods."""
+
+    _db: Database
+
+    def periods(self) -> tuple[Period, ...]:
+        """Return every period in which anything was booked, in order of time."""
+        with self._db.read() as connection:
+            return _read(connection)
+
+    def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
+        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict where it may not be."""
+
+        def work(connection: sa.Connection) -> bool:
+            self._db.lock_periods(connection)
+            known = _read(connection)
+            this = next((each for each in known if each.id == name), None)
+            count = _suspended(connection, this) if this else 0
+            after = moved(known, name, state, now_ms, count, by, note)
+            if after is not None:
+                values = {"state": after.state.value, "person": after.by, "note": after.note}
+                connection.execute(periods.update().where(periods.c.id == name).values(values))
+            return after is not None
+
+        changed = self._db.write(work)
+        self._db.periods = ()
+        return changed
+
+    def takings(self, period: str) -> Mapping[str, int]:
+        """Return what work at each site earned in a period, net of corrections and of what was waived."""
+        query = (
+            sa.select(txns.c.site, sa.func.sum(entries.c.amount_micro).label("total"))
+            .join_from(txns, entries, entries.c.txn == txns.c.id)
+            .where(txns.c.period == period, txns.c.site != "", txns.c.kind.in_(rules.TAKING))
+            .where(entries.c.account.in_((REVENUE, WAIVED)))
+            .group_by(txns.c.site)
+            .order_by(txns.c.site)
+        )
+        with self._db.read() as connection:
+            return {row["site"]: int(row["total"]) for row in connection.execute(query).mappings()}
+
+
+def _suspended(connection: sa.Connection, period: Period) -> int:
+    query = sa.select(sa.func.count()).select_from(received)
+    query = query.where(received.c.fate == sa.literal_column(f"'{Fate.SUSPENDED.value}'"))
+    query = query.where(received.c.upto_ms >= period.from_ms, received.c.upto_ms < period.until_ms)
+    return int(connection.execute(query).scalar_one())

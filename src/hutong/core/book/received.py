@@ -1,0 +1,67 @@
+"""Records of use as sources tell them, and what became of each: none is ever dropped (L7)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What became of a record. Only `suspended` is open; all others are final."""
+
+    CONFIRMED = "confirmed"  # the book says the same
+    CORRECTED = "corrected"  # the book was corrected to it
+    SUPERSEDED = "superseded"  # a later revision of it was known already
+    SUSPENDED = "suspended"  # it could not be matched: a person decides
+    DISMISSED = "dismissed"  # a person decided that it counts for nothing, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record of a source: `(source, record, revision)` names it. Use of `key` in `[from, upto)`.
+
+    `quantity` is in the unit's base (card-milliseconds). `day` is the UTC day of its end, as days since 1970.
+    """
+
+    source: str
+    record: str
+    revision: int
+    key: str
+    unit: str
+    quantity: int
+    from_ms: int
+    upto_ms: int
+
+    @property
+    def id(self) -> str:
+        """One name for the three."""
+        return f"{self.source}/{self.record}/{self.revision}"
+
+    @property
+    def day(self) -> int:
+        """Days since 1970."""
+        return self.upto_ms // 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record that was received, what became of it, why and by whom."""
+
+    record: Received
+    fate: Fate
+    reason: str = ""
+    by: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """How many records of a source and a day had one fate; the sum over fates is what was received."""
+
+    source: str
+    day: int
+    fate: Fate
+    count: int
+
+
+def superseded_by(revision: int) -> str:
+    """Return why an earlier revision of a record counts no more."""
+    return f"revision {revision} came"

@@ -1,0 +1,79 @@
+"""The part of the book's protocol about what is still to be done with money: see `hutong.core.book.store`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from hutong.core.book.money import Lot, Txn, Waiver
+from hutong.core.book.periods import Period, PeriodState
+from hutong.core.book.received import DayCount, Fate, Kept, Received
+from hutong.core.kernel.ids import AttemptKey, LotId
+
+
+class Upkeep(Protocol):
+    """Reversals, periods, received records, lots that have ended, waivers."""
+
+    def txn(self, name: str) -> Txn | None:
+        """Return one transaction."""
+        ...
+
+    def reversals(self, names: Sequence[str]) -> tuple[Txn, ...]:
+        """Return what was given back of some transactions (at most a thousand), in order of what and when."""
+        ...
+
+    def periods(self) -> tuple[Period, ...]:
+        """Return every period in which anything was booked, in order of time."""
+        ...
+
+    def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
+        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict where it may not be.
+
+        When this returns True for `closed`, nothing is booked in the period any more, whoever began to.
+        """
+        ...
+
+    def takings(self, period: str) -> Mapping[str, int]:
+        """Return what work at each site earned in a period, net of corrections and of what was waived."""
+        ...
+
+    def receive(self, kept: Kept) -> Kept:
+        """Keep a record with its fate, unless it is there: then return what is there.
+
+        It is superseded where a later revision is there, and supersedes earlier ones that are suspended.
+        """
+        ...
+
+    def received(self, source: str, record: str, revision: int) -> Kept | None:
+        """Return a record that was received."""
+        ...
+
+    def suspended(self, after: tuple[str, str, int], limit: int) -> tuple[Kept, ...]:
+        """Return records in suspense in order of source, record and revision, beyond `after`."""
+        ...
+
+    def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
+        """Give a suspended record its final fate. Raises NotFound, or Conflict if it has another one."""
+        ...
+
+    def day_counts(self, source: str, days: tuple[int, int]) -> tuple[DayCount, ...]:
+        """Return how many records of a source had which fate, by day in `[from, to)` (at most 1,000 rows)."""
+        ...
+
+    def due_lots(self, now_ms: int, limit: int) -> tuple[Lot, ...]:
+        """Return lots that have ended and of which something may be left, longest due first."""
+        ...
+
+    def rest_lots(self, names: Sequence[LotId], again_ms: int) -> None:
+        """Look at ended lots again at `again_ms`; never where nothing is left, until something comes back."""
+        ...
+
+    def claim_lot(self, name: LotId, now_ms: int) -> Lot:
+        """Claim a lot back: it ends now for whoever would hold of it, and is due at once. Raises NotFound."""
+        ...
+
+    def waivers(self, limit: int) -> tuple[Waiver, ...]:
+        """Return waivers that are still to be booked, in order of their keys."""
+        ...
+
+    def drop_waiver(self, key: AttemptKey) -> None:
+        """Forget a waiver whose transactions are in the book."""
+        ...

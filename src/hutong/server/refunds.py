@@ -1,0 +1,146 @@
+"""Money given back, and records corrected: the book is read, core.ledger decides, the book is written."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from hutong.core.book.money import REFUNDED, WAIVED, Posting, Txn, UsageRecord, Waiver
+from hutong.core.book.store import Store
+from hutong.core.kernel.errors import Conflict, Later, NotFound
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.ledger.correction import correct
+from hutong.core.ledger.giving_back import (
+    amount_of,
+    give_back,
+    given_back_micro,
+    is_charge,
+    to_unpay,
+)
+from hutong.server.debts import owed_micro
+
+MOST = 20_000
+_PAGE = 1000
+_TRIES = 20
+_MOVED = frozenset({"insufficient_funds", "debt_repaid", "reversed", "already_there", "txn_exists"})
+
+Row = TypeVar("Row", UsageRecord, Txn)
+
+
+def read_all(read: Callable[[str, int], Sequence[Row]]) -> list[Row]:
+    """Return all rows of a paged reading; Conflict where they are too many to be worked on at once."""
+    rows: list[Row] = []
+    while True:
+        page = read(rows[-1].id if rows else "", _PAGE)
+        rows.extend(page)
+        if len(page) < _PAGE:
+            return rows
+        if len(rows) >= MOST:
+            raise Conflict("too_many", f"there are more than {MOST} records of this")
+
+
+def charges_of(store: Store, project: ProjectId, cause: str) -> list[Txn]:
+    """Return the charges of a subject that are in force, in order of their ids, with what was given back."""
+    txns = read_all(lambda after, limit: store.txns(project, cause, after, limit))
+    undone = {txn.reverses for txn in txns if txn.kind == "reversal"}
+    return [txn for txn in txns if is_charge(txn) and txn.id not in undone]
+
+
+def reversals_of(store: Store, charges: Sequence[Txn]) -> dict[str, list[Txn]]:
+    """Return what was given back of each of these charges."""
+    found: dict[str, list[Txn]] = {txn.id: [] for txn in charges}
+    names = list(found)
+    for start in range(0, len(names), _PAGE):
+        for txn in store.reversals(names[start : start + _PAGE]):
+            found[txn.reverses].append(txn)
+    return found
+
+
+def waive(store: Store, waiver: Waiver) -> int:
+    """Give back what an attempt was charged for its last hours; return how much now. A repeat gives nothing."""
+    total = 0
+    for charge in charges_of(store, waiver.project, waiver.key):
+        if charge.effective_ms > waiver.from_ms:
+            total += _give(store, charge, amount_of(charge), WAIVED, "waiver", waiver.reason)
+    return total
+
+
+def refund(store: Store, project: ProjectId, cause: str, amount_micro: int | None, reason: str) -> list[Txn]:
+    """Give back a subject's charges, in part or (None) in whole, from the last one to the first.
+
+    Return what is now in the book. Raises NotFound without charges, Conflict if less than that is left.
+    """
+    charges = charges_of(store, project, cause)
+    if not charges:
+        raise NotFound("not_found", f"project {project} was charged nothing for {cause!r}")
+    charges.sort(key=lambda each: (each.effective_ms, each.id), reverse=True)
+    back = reversals_of(store, charges)
+    left = sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
+    asked = left if amount_micro is None else amount_micro
+    if not asked or asked > left:
+        raise Conflict("nothing_left", f"of {cause} {left} micro-yuan are left to give back, not {asked}")
+    pieces, rest = [], asked
+    for charge in charges:
+        piece = give_back(charge, back[charge.id], rest, REFUNDED, "refund", reason)
+        if piece and rest:
+            pieces.append(piece)
+            rest += piece.entries[-1].amount_micro
+    if not _book(store, project, lambda: Posting(tuple(pieces)), reason):
+        raise Conflict("reversed", f"others give back charges of {cause} at the same time: look again")
+    return pieces
+
+
+def _give(store: Store, charge: Txn, amount_micro: int, account: str, kind: str, reason: str) -> int:
+    def make() -> Posting:
+        piece = give_back(charge, store.reversals([charge.id]), amount_micro, account, kind, reason)
+        return Posting((piece,) if piece else ())
+
+    done = _book(store, charge.project, make, reason)
+    return -done.txns[-1].entries[-1].amount_micro if done else 0
+
+
+def correct_usage(
+    store: Store, project: ProjectId, key: str, record_id: str, quantity: int, reason: str, now_ms: int
+) -> bool:
+    """Correct one record of use to another quantity; False if it is that already."""
+    records = read_all(lambda after, limit: store.usage(project, key, after, limit))
+    record = next((each for each in records if each.id == record_id), None)
+    if record is None:
+        raise NotFound("not_found", f"there is no record of use {record_id!r} of {key!r}")
+    if record.quantity == quantity:
+        return False
+
+    def make() -> Posting:
+        charge = store.txn(record_id)
+        back = store.reversals([record_id]) if charge else ()
+        return correct(records, charge, back, store.lots(project), record, quantity, reason, now_ms)
+
+    return _book(store, project, make, reason) is not None
+
+
+def _book(store: Store, project: ProjectId, make: Callable[[], Posting], reason: str) -> Posting | None:
+    """Post what `make` returns, with what a debt that was paid back needs; None if it was there or is empty.
+
+    Where others moved the same money meanwhile, it is made again from what is true then.
+    """
+    for _ in range(_TRIES):
+        posting = make()
+        if posting == Posting():
+            return None
+        repayments: list[Txn] = []
+        if any(entry.account.startswith("overrun:") for txn in posting.txns for entry in txn.entries):
+            repayments = _repayments(store, project)
+        unpaid = to_unpay(owed_micro(store, project), posting.txns, repayments, reason)
+        whole = Posting((*unpaid, *posting.txns), posting.holds, posting.usage)
+        try:
+            return whole if store.post(whole) else None
+        except Conflict as conflict:
+            if conflict.code not in _MOVED:
+                raise
+    raise Later("others move the money of this project at the same time", 1)
+
+
+def _repayments(store: Store, project: ProjectId) -> list[Txn]:
+    """Return what paid back the debt of a project and is still in force, oldest first."""
+    txns = read_all(lambda after, limit: store.txns(project, f"debt:{project}", after, limit))
+    undone = {txn.reverses for txn in txns}
+    found = [txn for txn in txns if txn.kind == "repayment" and txn.id not in undone]
+    return sorted(found, key=lambda each: (each.effective_ms, each.id))

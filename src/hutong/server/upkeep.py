@@ -1,0 +1,72 @@
+"""The keeper of the ledger, beside the loop: ended lots expire or return, and what sites broke is waived."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from hutong.core.book.money import Lot, Posting
+from hutong.core.book.store import Store
+from hutong.core.kernel.errors import Conflict, HutongError
+from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
+from hutong.server.refunds import read_all, waive
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 2.0
+AGAIN_MS = 600_000
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Does a bounded piece of work at a time; each is safe to repeat, and to do twice at once."""
+
+    store: Store
+    clock: Callable[[], int]
+    leads: Callable[[], bool]
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop; nothing while another loop leads."""
+        while not stop.wait(EVERY_S):
+            try:
+                while self.leads() and self.step() and not stop.is_set():
+                    pass
+            except HutongError as error:
+                log.warning("upkeep_delayed", detail=str(error))
+            except Exception:
+                log.exception("upkeep_delayed")
+
+    def step(self) -> int:
+        """Look after the lots and waivers that are due; return how many there were."""
+        now_ms = self.clock()
+        lots = self.store.due_lots(now_ms, _AT_ONCE)
+        for lot in lots:
+            end_lot(self.store, lot, now_ms)
+        self.store.rest_lots([lot.id for lot in lots], now_ms + AGAIN_MS)
+        waivers = self.store.waivers(_AT_ONCE)
+        for waiver in waivers:
+            amount = waive(self.store, waiver)
+            self.store.drop_waiver(waiver.key)
+            log.info("waived", key=waiver.key, amount_micro=amount, reason=waiver.reason)
+        return len(lots) + len(waivers)
+
+
+def end_lot(store: Store, lot: Lot, now_ms: int) -> bool:
+    """Let the free rest of an ended lot expire, or take the next step of claiming it back; True if it did."""
+    if lot.clawed:
+        txns = read_all(lambda after, limit: store.txns(lot.project, lot_cause(lot.id), after, limit))
+        txn = claw_back(lot, claim_of(lot, txns), now_ms, "claimed back")
+    else:
+        txn = expire(lot, now_ms)
+    if txn is None:
+        return False
+    try:
+        done = store.post(Posting((txn,)))
+    except Conflict as conflict:  # somebody moved the lot's money: look again later
+        log.info("lot_busy", lot=lot.id, detail=conflict.message)
+        return False
+    if done:
+        log.info(txn.kind, lot=lot.id, amount_micro=-txn.entries[0].amount_micro)
+    return done
