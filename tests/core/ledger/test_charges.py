@@ -21,7 +21,6 @@ from hutong.core.book.money import (
 )
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import LotId, ProjectId
-from hutong.core.kernel.times import month_of, month_span
 from hutong.core.ledger.beancount import account_name, beancount
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
 from hutong.core.ledger.focus import COLUMNS, Payer, focus_row
@@ -305,11 +304,3 @@ def test_beancount_finds_the_journal_in_order_and_the_same_balances(history: His
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=2, max_size=2, unique=True))
 def test_two_accounts_never_share_a_name(names: list[str]) -> None:
     assert account_name(f"lot:{names[0]}") != account_name(f"lot:{names[1]}")
-
-
-def test_months_are_cut_in_the_zone() -> None:
-    begin, end = month_span(2026, 12, "Asia/Shanghai")
-    assert end - begin == 31 * 86_400_000
-    assert month_of(begin, "Asia/Shanghai") == (2026, 12)
-    assert month_of(begin - 1, "Asia/Shanghai") == (2026, 11)
-    assert month_of(begin, "UTC") == (2026, 11)

@@ -47,6 +47,11 @@ LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from
 _FIELDS = tuple(column.name for column in usage.columns)
 
 
+def record_of(row: sa.RowMapping) -> UsageRecord:
+    """Return the usage record of a row."""
+    return UsageRecord(**{name: row[name] for name in _FIELDS})
+
+
 def post_all(
     db: Database, connection: sa.Connection, postings: Sequence[Posting], *, guarded: bool
 ) -> tuple[bool, ...]:
@@ -298,7 +303,7 @@ class Ledger:
             query = query.where(usage.c.upto_ms >= span[0], usage.c.upto_ms < span[1])
         with self._db.read() as connection:
             rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).mappings().all()
-        return tuple(UsageRecord(**{name: row[name] for name in _FIELDS}) for row in rows)
+        return tuple(record_of(row) for row in rows)
 
     def txns(
         self, project: ProjectId, cause: str, after: str, limit: int, span: Span | None = None

@@ -9,9 +9,10 @@ from hutong.adapters.store.loop import Loop
 from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
+from hutong.adapters.store.statements import Statements
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Intake, Audit, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -262,7 +262,7 @@ txns = sa.Table(
     _index("ix_txns_project", "project", "id"),
     _index("ix_txns_time", "project", "effective_ms"),
     _index("ix_txns_cause", "cause", "id"),
-    _index("ix_txns_period", "period", "site", "id"),
+    _index("ix_txns_period", "period", "project", "id"),
     _index("uq_txns_reverses", "reverses", "reverses_from", where="reverses <> ''", unique=True),
 )
 

@@ -148,6 +148,14 @@ class UsageRecord:
     reverses: str = ""
 
 
+TOKEN_UNITS = frozenset({"token_in", "token_out"})
+
+
+def charging_txn(record: UsageRecord) -> str:
+    """Return the id of the transaction that booked a usage record; there is none if it cost nothing."""
+    return f"tokens:{record.key}" if record.unit in TOKEN_UNITS and record.revision == 1 else record.id
+
+
 @dataclass(frozen=True, slots=True)
 class Waiver:
     """That a site broke an attempt: what it was charged for use after `from_ms` is to be given back."""

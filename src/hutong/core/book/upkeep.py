@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hutong.core.book.money import Lot, Txn, Waiver
+from hutong.core.book.money import Lot, Txn, UsageRecord, Waiver
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.received import DayCount, Fate, Kept, Received
-from hutong.core.kernel.ids import AttemptKey, LotId
+from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 
 
 class Upkeep(Protocol):
-    """Reversals, periods, received records, lots that have ended, waivers."""
+    """Reversals, periods and what was booked in them, received records, lots that have ended, waivers."""
 
     def txn(self, name: str) -> Txn | None:
         """Return one transaction."""
@@ -33,6 +33,27 @@ class Upkeep(Protocol):
 
     def takings(self, period: str) -> Mapping[str, int]:
         """Return what work at each site earned in a period, net of corrections and of what was waived."""
+        ...
+
+    def booked(self, project: ProjectId, period: str, after: str, limit: int) -> tuple[Txn, ...]:
+        """Return transactions of a project that were booked in a period, in order of id above `after`."""
+        ...
+
+    def records_of(self, booked: Sequence[Txn]) -> Mapping[str, tuple[UsageRecord, ...]]:
+        """Return the records of use that these transactions charged, or took back, by transaction."""
+        ...
+
+    def unpriced(
+        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+    ) -> tuple[UsageRecord, ...]:
+        """Return records of use in a time that no transaction charges, in order of id above `after`.
+
+        A page may have fewer than `limit` though more follow; it is empty only behind the last.
+        """
+        ...
+
+    def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
+        """Return by how much each account of a project changed over all of these periods together."""
         ...
 
     def receive(self, kept: Kept) -> Kept:

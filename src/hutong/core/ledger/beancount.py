@@ -7,12 +7,19 @@ signs income is negative, so every amount is written the other way round: a sum 
 import re
 from collections.abc import Iterable, Iterator
 
-from hutong.core.book.money import ISSUED, OVERRUN, REVENUE, WAIVED, Txn
+from hutong.core.book.money import EXPIRED, ISSUED, OVERRUN, PAID_OUT, REFUNDED, REVENUE, SETTLEMENT, WAIVED, Txn
 from hutong.core.kernel.money import CURRENCY, format_micro
 from hutong.core.kernel.times import utc_seconds
 
-_NAMES = {ISSUED: "Equity:Issued", REVENUE: "Income:Revenue", WAIVED: "Expenses:Waived"}
-_HEADS = {OVERRUN: "Assets:Owed", "lot:": "Equity:Lots", "settlement:": "Liabilities:Settlement"}
+_NAMES = {
+    ISSUED: "Equity:Issued",
+    REVENUE: "Income:Revenue",
+    WAIVED: "Expenses:Waived",
+    REFUNDED: "Expenses:Refunded",
+    EXPIRED: "Income:Expired",
+    PAID_OUT: "Assets:Bank",
+}
+_HEADS = {OVERRUN: "Assets:Owed", "lot:": "Equity:Lots", SETTLEMENT: "Liabilities:Settlement"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
 _BEGIN = "1970-01-01"
 

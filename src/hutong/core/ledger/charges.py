@@ -11,6 +11,7 @@ from enum import StrEnum
 from hutong.core.book.money import (
     ISSUED,
     OVERRUN,
+    REFUNDED,
     REVENUE,
     WAIVED,
     Lot,
@@ -25,7 +26,7 @@ CHARGING = frozenset({"usage", "tokens"})
 TOLD_BY_RECORDS = CHARGING | {"reversal"}
 """Kinds of transactions of which records of use tell what was charged, or taken back."""
 
-COSTS = frozenset({REVENUE, WAIVED})
+COSTS = frozenset({REVENUE, WAIVED, REFUNDED})
 
 
 class Category(StrEnum):

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.behind import by_txn, wanted
 from hutong.adapters.store.memory.ledger import MemoryLedger
-from hutong.core.book.money import REVENUE, WAIVED, Lot, Waiver
+from hutong.core.book.money import REVENUE, WAIVED, Lot, Txn, UsageRecord, Waiver, charging_txn
 from hutong.core.book.periods import Period, PeriodState, moved
 from hutong.core.book.received import DayCount, Fate, Kept, Received, superseded_by
 from hutong.core.kernel.errors import Conflict, NotFound
-from hutong.core.kernel.ids import AttemptKey, LotId
+from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 
 Name = tuple[str, str, int]
 
@@ -52,6 +53,44 @@ class MemoryIntake(MemoryLedger):
                         if leg.account in {REVENUE, WAIVED}:
                             total[txn.site] += leg.amount_micro
         return dict(sorted(total.items()))
+
+    def booked(self, project: ProjectId, period: str, after: str, limit: int) -> tuple[Txn, ...]:
+        """Return transactions of a project that were booked in a period, in order of id above `after`."""
+        with self._lock:
+            found = [
+                txn
+                for txn in self._txns.values()
+                if txn.project == project and txn.period == period and txn.id > after
+            ]
+        return tuple(sorted(found, key=lambda txn: txn.id)[: rules.page(limit)])
+
+    def records_of(self, booked: Sequence[Txn]) -> Mapping[str, tuple[UsageRecord, ...]]:
+        """Return the records of use that these transactions charged, or took back, by transaction."""
+        with self._lock:
+            return by_txn(wanted(booked), self._usage.values())
+
+    def unpriced(
+        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+    ) -> tuple[UsageRecord, ...]:
+        """Return records of use in a time that no transaction charges, in order of id above `after`."""
+        with self._lock:
+            found = [
+                each
+                for each in self._usage.values()
+                if each.project == project and each.id > after and span[0] <= each.upto_ms < span[1]
+                if not each.charge_micro and not each.reverses and charging_txn(each) not in self._txns
+            ]
+        return tuple(sorted(found, key=lambda each: each.id)[: rules.page(limit)])
+
+    def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
+        """Return by how much each account of a project changed over all of these periods together."""
+        total: Counter[str] = Counter()
+        with self._lock:
+            for txn in self._txns.values():
+                if txn.project == project and txn.period in periods:
+                    for leg in txn.entries:
+                        total[leg.account] += leg.amount_micro
+        return total
 
     def receive(self, kept: Kept) -> Kept:
         """Keep a record with its fate, unless it is there: then return what is there."""

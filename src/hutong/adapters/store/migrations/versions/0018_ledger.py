@@ -31,7 +31,7 @@ def upgrade() -> None:
         op.add_column("txns", column)
     for column in (_text("site", ""), _text("reason", "")):
         op.add_column("txns", column)
-    _index("ix_txns_period", "txns", "period", "site", "id")
+    _index("ix_txns_period", "txns", "period", "project", "id")
     _index("uq_txns_reverses", "txns", "reverses", "reverses_from", where="reverses <> ''", unique=True)
     op.add_column("usage", _int("revision", "1"))
     op.add_column("usage", _text("reverses", ""))

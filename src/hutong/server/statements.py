@@ -1,0 +1,150 @@
+"""Statements from the book: a period of a project as its charges, and the statement that they add up to."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from hutong.core.accounts.registry import Institution, Project
+from hutong.core.book.money import OVERRUN, Txn, UsageRecord
+from hutong.core.book.periods import Period
+from hutong.core.book.store import Record, Store
+from hutong.core.kernel.errors import Conflict, NotFound
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
+from hutong.core.ledger.focus import Payer, Row, focus_row
+from hutong.core.ledger.statements import Statement, StatementDraft, balances_after
+from hutong.server.registry import document, every, read
+
+KIND = "statement"
+PROJECTS_MOST = 10_000
+_PAGE = 500
+
+
+def find_period(store: Store, name: str) -> Period:
+    """Return a period by its name; raises NotFound where nothing was ever booked in one."""
+    period = next((each for each in store.periods() if each.id == name), None)
+    if period is None:
+        raise NotFound("not_found", f"nothing was booked in a period {name!r}")
+    return period
+
+
+def booked_in(
+    store: Store, project: ProjectId, period: Period
+) -> Iterator[tuple[Txn, tuple[UsageRecord, ...]]]:
+    """Yield the transactions of a project that were booked in a period, each with its records of use."""
+    after = ""
+    while txns := store.booked(project, period.id, after, _PAGE):
+        records = store.records_of(txns)
+        for txn in txns:
+            yield txn, records.get(txn.id, ())
+        after = txns[-1].id
+
+
+def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
+    """Yield the charges of a project in a period, use that costs nothing too, in constant memory."""
+    lots = by_account(store.lots(project))
+    for txn, records in booked_in(store, project, period):
+        yield from charges_of(txn, records, lots, period.from_ms)
+    yield from _unpriced(store, project, period)
+
+
+def _unpriced(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
+    after = ""
+    while records := store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE):
+        for record in records:
+            yield Charge(
+                id=record.id, project=project, category=Category.USAGE, cause=record.key,
+                from_ms=record.from_ms, upto_ms=record.upto_ms, billed_micro=0, effective_micro=0,
+                record=record, kind="usage",
+            )  # fmt: skip
+        after = records[-1].id
+
+
+def statement_of(store: Store, project: ProjectId, period: Period) -> Statement:
+    """Return the statement of a project and period; that of a closed period is written down once."""
+    name = f"{project}/{period.id}"
+    kept = store.get(KIND, name)
+    if kept is not None:
+        return read(Statement, kept)
+    statement = _make(store, project, period)
+    if period.closed:
+        try:
+            store.put(Record(KIND, name, document(statement), parent=project), expect=0)
+        except Conflict:  # somebody else was faster, with the same statement
+            return read(Statement, _there(store, name))
+    return statement
+
+
+def _there(store: Store, name: str) -> Record:
+    record = store.get(KIND, name)
+    if record is None:
+        raise NotFound("not_found", f"the statement {name} is gone")
+    return record
+
+
+def _make(store: Store, project: ProjectId, period: Period) -> Statement:
+    lots = by_account(store.lots(project))
+    draft = StatementDraft(project, period.from_ms, period.until_ms)
+    for txn, records in booked_in(store, project, period):
+        draft.add_txn(txn)
+        for charge in charges_of(txn, records, lots, period.from_ms):
+            draft.add_charge(charge)
+    for charge in _unpriced(store, project, period):
+        draft.add_charge(charge)
+    return draft.finish(_opening(store, project, period))
+
+
+def _opening(store: Store, project: ProjectId, period: Period) -> dict[str, int]:
+    """Return the balances with which a period begins: the last kept statement, and what followed."""
+    before = [each for each in store.periods() if each.from_ms < period.from_ms]
+    balances: dict[str, int] = {}
+    since = [""]  # what was booked before there were periods
+    for each in reversed(before):
+        kept = store.get(KIND, f"{project}/{each.id}")
+        if kept is not None:
+            balances = balances_after(read(Statement, kept))
+            since = []
+            break
+        since.append(each.id)
+    if since:
+        for account, amount in store.moved(project, since).items():
+            if account.startswith(("lot:", OVERRUN)):
+                balances[account] = balances.get(account, 0) + amount
+    return {account: amount for account, amount in balances.items() if amount}
+
+
+def projects_of_institution(store: Store, institution: str) -> Iterator[Project]:
+    """Yield the projects of an institution, in order of their ids."""
+    for record in every(store, "project", institution, PROJECTS_MOST):
+        yield read(Project, record)
+
+
+def focus_of(
+    store: Store,
+    project: Project,
+    institution: Institution,
+    issuer: str,
+    period: Period,
+    regions: dict[str, str],
+) -> Iterator[Row]:
+    """Yield the FOCUS rows of a project in a period, in constant memory."""
+    payer = Payer(
+        institution=institution.id,
+        name_en=institution.name_en,
+        name_zh=institution.name_zh,
+        kind=institution.kind.value,
+        project=project.id,
+        project_title=project.title,
+        issuer=issuer,
+        from_ms=period.from_ms,
+        upto_ms=period.until_ms,
+        regions=regions,
+    )
+    for charge in charges_in(store, ProjectId(project.id), period):
+        yield focus_row(charge, payer)
+
+
+def journal_of(store: Store, projects: Iterator[str], period: Period) -> Iterator[Txn]:
+    """Yield every transaction that was booked in a period, project by project."""
+    return chain.from_iterable(
+        (txn for txn, _ in booked_in(store, ProjectId(project), period)) for project in projects
+    )
