@@ -105,6 +105,8 @@ def correct_usage(
     record = next((each for each in records if each.id == record_id), None)
     if record is None:
         raise NotFound("not_found", f"there is no record of use {record_id!r} of {key!r}")
+    if record.reverses or any(each.reverses == record.id for each in records):
+        raise Conflict("corrected", f"{record.id} is corrected already: correct its newest revision")
     if record.quantity == quantity:
         return False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from hutong.core.book.money import Lot, Posting
+from hutong.core.book.money import Lot, Posting, Waiver
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
@@ -39,18 +39,27 @@ class Keeper:
                 log.exception("upkeep_delayed")
 
     def step(self) -> int:
-        """Look after the lots and waivers that are due; return how many there were."""
+        """Look after the lots and waivers that are due; return how many are done with."""
         now_ms = self.clock()
         lots = self.store.due_lots(now_ms, _AT_ONCE)
         for lot in lots:
             end_lot(self.store, lot, now_ms)
-        self.store.rest_lots([lot.id for lot in lots], now_ms + AGAIN_MS)
-        waivers = self.store.waivers(_AT_ONCE)
-        for waiver in waivers:
+        # What running work spends of a claimed lot must be seen once more, when nothing is left in it.
+        spends = [lot.id for lot in lots if lot.clawed and lot.posted_micro]
+        self.store.rest_lots(spends, now_ms + AGAIN_MS, empty=False)
+        rest = [lot.id for lot in lots if lot.id not in spends]
+        self.store.rest_lots(rest, now_ms + AGAIN_MS, empty=True)
+        return len(lots) + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+
+    def _waive(self, waiver: Waiver) -> bool:
+        try:
             amount = waive(self.store, waiver)
-            self.store.drop_waiver(waiver.key)
-            log.info("waived", key=waiver.key, amount_micro=amount, reason=waiver.reason)
-        return len(lots) + len(waivers)
+        except HutongError as error:  # the next ones must not wait for this one
+            log.warning("waiver_delayed", key=waiver.key, detail=str(error))
+            return False
+        self.store.drop_waiver(waiver.key)
+        log.info("waived", key=waiver.key, amount_micro=amount, reason=waiver.reason)
+        return True
 
 
 def end_lot(store: Store, lot: Lot, now_ms: int) -> bool:

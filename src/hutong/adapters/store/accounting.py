@@ -1,8 +1,8 @@
 """What postings do to balances and holds, worked out before anything is written; the same for every store.
 
 Invariants (L1-L5): a transaction sums to zero; a repeat of a posting changes nothing; a lot never holds
-more than it has; a hold is closed once, with nothing left in it; no more is paid back than is owed, given back
-than was paid (L8), or paid out than a centre is owed.
+more than it has; a hold is closed once, with nothing left in it; no more is paid back than is owed,
+given back than was paid (L8), or paid out than a centre is owed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -188,8 +188,9 @@ def check_reversals(out: Plan, originals: Mapping[str, Txn], earlier: Iterable[T
         for entry in txn.entries if txn.reverses else ():
             leg = (txn.reverses, entry.account)
             moved[leg] = moved.get(leg, 0) + entry.amount_micro
+    fresh = {txn.id: txn for txn in out.txns}
     for name in out.reversed_txns:
-        original = originals.get(name)
+        original = originals.get(name) or fresh.get(name)
         if original is None or original.reverses:
             raise Broken(f"there is no transaction {name} to reverse")
         for account in {entry.account for entry in original.entries} - {REVENUE}:

@@ -1,4 +1,4 @@
-"""Received records of use, lots that have ended and waivers that are due, in SQL: what the keeper works off."""
+"""Received records of use, lots that have ended and waivers that are due, in SQL."""
 
 from collections.abc import Sequence
 
@@ -104,8 +104,8 @@ class Intake:
         with self._db.read() as connection:
             return tuple(lot_of(row) for row in connection.execute(query).mappings())
 
-    def rest_lots(self, names: Sequence[LotId], again_ms: int) -> None:
-        """Look at ended lots again at `again_ms`; never where nothing is left, until something comes back."""
+    def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
 
         def work(connection: sa.Connection) -> None:
             # Locked, so that nothing comes back between the look and the rest: what comes back wakes the lot.
@@ -113,7 +113,7 @@ class Intake:
             accounts_of = sa.select(lots.c.account).where(lots.c.id.in_(list(names[: rules.PAGE_MAX])))
             ordered = query.where(accounts.c.id.in_(accounts_of)).order_by(accounts.c.id)
             for row in connection.execute(ordered).mappings().all():
-                due_ms = again_ms if row["posted_micro"] else None
+                due_ms = again_ms if row["posted_micro"] or not empty else None
                 connection.execute(lots.update().where(lots.c.account == row["id"]).values(due_ms=due_ms))
 
         if names:

@@ -65,7 +65,7 @@ class Periods:
             return _read(connection)
 
     def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
-        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict where it may not be."""
+        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed."""
 
         def work(connection: sa.Connection) -> bool:
             self._db.lock_periods(connection)

@@ -25,7 +25,7 @@ class Upkeep(Protocol):
         ...
 
     def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
-        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict where it may not be.
+        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed.
 
         When this returns True for `closed`, nothing is booked in the period any more, whoever began to.
         """
@@ -83,8 +83,8 @@ class Upkeep(Protocol):
         """Return lots that have ended and of which something may be left, longest due first."""
         ...
 
-    def rest_lots(self, names: Sequence[LotId], again_ms: int) -> None:
-        """Look at ended lots again at `again_ms`; never where nothing is left, until something comes back."""
+    def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
         ...
 
     def claim_lot(self, name: LotId, now_ms: int) -> Lot:

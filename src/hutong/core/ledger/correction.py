@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hutong.core.book.money import (
     REVENUE,
+    WAIVED,
     Entry,
     Lot,
     Posting,
@@ -12,8 +13,8 @@ from hutong.core.book.money import (
     UsageRecord,
     overrun_account,
 )
-from hutong.core.kernel.errors import Broken, Conflict
-from hutong.core.ledger.giving_back import draws_of, undo
+from hutong.core.kernel.errors import Broken
+from hutong.core.ledger.giving_back import amount_of, draws_of, give_back, undo
 from hutong.core.ledger.rating import rate
 
 
@@ -31,10 +32,8 @@ def correct(
 
     `records` are all of the record's subject, `charge` the transaction of this one (None: it cost nothing) and
     `reversals` what was given back of it. The lots that paid pay again in their order; what is more than
-    before, lots that are open pay, then the project owes it. Raises Conflict if it was corrected before.
+    before, lots that are open pay, then the project owes it. What was waived is waived again. A record is corrected once: see its id.
     """
-    if any(each.reverses == record.id for each in records) or record.reverses:
-        raise Conflict("corrected", f"{record.id} is corrected already: correct its newest revision")
     same = [each for each in records if (each.unit, each.price_micro) == (record.unit, record.price_micro)]
     total = sum(each.quantity for each in same)
     if quantity < 0 or total - record.quantity + quantity < 0:
@@ -48,26 +47,39 @@ def correct(
     fresh = _scaled(record, quantity, max(1, record.quantity))
     fresh = replace(fresh, id=name, revision=revision, quantity=quantity, charge_micro=charge_micro)
     txns: list[Txn] = []
-    if charge is not None:
-        txns.append(undo(charge, reversals, reason))
+    back = undo(charge, reversals, reason) if charge is not None else None
+    if back is not None:
+        txns.append(back)
     if charge_micro:
-        draws = _draws(charge, charge_micro, lots, record, now_ms)
+        draws = _draws(charge, back, charge_micro, lots, record, now_ms)
         legs = (*(Entry(account, -amount) for account, amount in draws.items()), Entry(REVENUE, charge_micro))
         kind = charge.kind if charge else "usage"
         txns.append(
             Txn(name, kind, record.project, record.upto_ms, record.key, legs, reason=reason, site=record.site)
         )
+        txns.extend(_waived_again(txns[-1], reversals))
     return Posting(tuple(txns), usage=(counter, fresh))
 
 
+def _waived_again(charge: Txn, reversals: Sequence[Txn]) -> tuple[Txn, ...]:
+    """Return the waiver of a corrected charge if the one before was waived: it is the site's fault as ever."""
+    why = next((txn.reason for txn in reversals if txn.kind == "waiver"), None)
+    if why is None:
+        return ()
+    again = give_back(charge, (), amount_of(charge), WAIVED, "waiver", why)
+    return (again,) if again else ()
+
+
 def _draws(
-    charge: Txn | None, amount: int, lots: Sequence[Lot], record: UsageRecord, now_ms: int
+    charge: Txn | None, back: Txn | None, amount: int, lots: Sequence[Lot], record: UsageRecord, now_ms: int
 ) -> dict[str, int]:
+    """Return who pays: in the order of the original charge, with what comes back to each by its reversal."""
+    returned = {entry.account: entry.amount_micro for entry in back.entries} if back else {}
     draws: dict[str, int] = {}
     rest = amount
     for each in draws_of(charge) if charge else ():
-        part = min(rest, each.amount_micro)
-        if part:
+        part = min(rest, returned.get(each.account, 0))
+        if part > 0:
             draws[each.account] = part
             rest -= part
     for lot in lots:

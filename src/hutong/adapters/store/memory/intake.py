@@ -29,7 +29,7 @@ class MemoryIntake(MemoryLedger):
         return self._periods
 
     def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
-        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict where it may not be."""
+        """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed."""
         with self._writing():
             this = next((each for each in self._periods if each.id == name), None)
             kept = self._received.values() if this else ()
@@ -155,11 +155,11 @@ class MemoryIntake(MemoryLedger):
             due = sorted((due_ms, name) for name, due_ms in self._lots_due.items() if due_ms <= now_ms)
             return tuple(self._with_balance(self._lots[name]) for _, name in due[: rules.page(limit)])
 
-    def rest_lots(self, names: Sequence[LotId], again_ms: int) -> None:
-        """Look at ended lots again at `again_ms`; never where nothing is left, until something comes back."""
+    def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
         with self._writing():
             for name in names[: rules.PAGE_MAX]:
-                if name in self._lots and self._with_balance(self._lots[name]).posted_micro:
+                if not empty or self._with_balance(self._lots[name]).posted_micro:
                     self._lots_due[name] = again_ms
                 else:
                     self._lots_due.pop(name, None)
