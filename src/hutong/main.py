@@ -111,9 +111,11 @@ def _services(settings: Settings) -> "Iterator[Services]":
     from hutong.adapters.telemetry.logs import configure_logs
     from hutong.server.policies import load_rules
     from hutong.server.services import open_services
+    from hutong.server.subsidies.programmes import load_programmes
 
     configure_logs(settings.log_level)
-    services = open_services(settings, load_rules(settings.policies, settings.backfill))
+    programmes = load_programmes(settings.policies / "subsidies")
+    services = open_services(settings, load_rules(settings.policies, settings.backfill), programmes)
     try:
         yield services
     finally:

@@ -15,7 +15,7 @@ from book_samples import EAST, P, charge, fund, hold, job_id, key_of, overspend,
 
 from hutong.adapters.store.open import open_store
 from hutong.core.book.money import Posting, overrun_account
-from hutong.core.book.store import JobQuery, Store
+from hutong.core.book.store import JobQuery, Record, Store
 from hutong.core.kernel.errors import Conflict
 
 WAIT_S = 60
@@ -180,3 +180,26 @@ def test_a_killed_writer_leaves_whole_transactions_and_no_lock(shared_url: str) 
     store.submit([wish(1)], 100)
     assert store.post(Posting(holds=(hold("after", ("a1", 1)),)))
     store.close()
+
+
+def test_threads_that_race_for_a_counter_and_a_claim_write_both_or_neither(store: Store) -> None:
+    """Each adds one to a counter and writes a document of its own, or learns that it was too late."""
+
+    def add(n: int) -> str:
+        for step in range(5):
+            kept = store.get("counter", "c") or Record("counter", "c", {"n": 0})
+            count = kept.doc["n"]
+            assert isinstance(count, int)
+            counted = (Record("counter", "c", {"n": count + 1}), kept.version)
+            mine = (Record("mine", f"{n}-{step}", {}), 0)
+            try:
+                store.put_all([counted, mine] if n % 2 else [mine, counted])
+            except Conflict as conflict:
+                if conflict.code not in {"version", "exists"}:
+                    raise
+        return "done"
+
+    assert at_once(6, add) == {"done": 6}
+    counter = store.get("counter", "c")
+    assert counter is not None
+    assert counter.doc["n"] == len(store.records("mine", "", "", 100)) >= 5

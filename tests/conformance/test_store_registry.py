@@ -85,3 +85,25 @@ def test_what_cannot_be_kept_is_refused(store: Store) -> None:
     with pytest.raises(Refused):
         store.put(Record("site", "east", {"id": "east"}))
     assert store.records("k", "", "", 10) == store.records("site", "", "", 10) == ()
+
+
+def test_documents_that_are_written_together_are_all_written_or_none(store: Store) -> None:
+    first, second = store.put_all(
+        [(Record("a", "2", {"n": 1}), 0), (Record("a", "1", {"n": 1}, "p", "k"), 0)]
+    )
+    assert [(each.id, each.version) for each in (first, second)] == [("2", 1), ("1", 1)]
+    changed = Record("a", "2", {"n": 2})
+    for wrong, code in (
+        ((Record("a", "1", {"n": 2}), 7), "version"),
+        ((Record("a", "1", {"n": 2}), 0), "exists"),
+        ((Record("a", "3", {"n": 2}, "p", "k"), 0), "lookup_taken"),
+        ((Record("a", "2", {"n": 3}), 1), "named_twice"),
+    ):
+        for writes in ([(changed, 1), wrong], [wrong, (changed, 1)]):
+            with pytest.raises(Conflict) as conflict:
+                store.put_all([(Record("b", "new", {}), None), *writes])
+            assert conflict.value.code == code
+            assert store.records("a", "", "", 10) == (second, first)
+            assert store.get("b", "new") is None
+    assert store.put_all([]) == ()
+    assert [each.version for each in store.put_all([(changed, 1), (Record("a", "1", {}), 1)])] == [2, 2]

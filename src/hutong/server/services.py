@@ -1,6 +1,6 @@
 """Everything the server's parts share, built in one place and handed to each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hutong.adapters.identity.passwords import Lockout
@@ -19,6 +19,7 @@ from hutong.server.bell import Bell
 from hutong.server.logs import LogBook
 from hutong.server.pools import Pools
 from hutong.server.submissions import Submissions
+from hutong.server.subsidies.programmes import Rules as SubsidyRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Services:
     lockout: Lockout
     meters: Meters
     rules: Rules
+    programmes: Mapping[str, SubsidyRules]
     clock: Callable[[], int]
     new_id: Callable[[], str]
 
@@ -53,6 +55,7 @@ def make_services(
     objects: Objects,
     *,
     rules: Rules | None = None,
+    programmes: Mapping[str, SubsidyRules] | None = None,
     clock: Callable[[], int] = now_ms,
     new_id: Callable[[], str] = new_ulid,
 ) -> Services:
@@ -71,16 +74,26 @@ def make_services(
         lockout=Lockout(),
         meters=meters,
         rules=rules or Rules(),
+        programmes=programmes or {},
         clock=clock,
         new_id=new_id,
     )
 
 
-def open_services(settings: Settings, rules: Rules | None = None) -> Services:
+def open_services(
+    settings: Settings,
+    rules: Rules | None = None,
+    programmes: Mapping[str, SubsidyRules] | None = None,
+) -> Services:
     """Open all that the settings name; folders are made where they are missing."""
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = open_store(settings.database_url, settings.zone)
-    return make_services(settings, store, open_objects(settings.objects_url), rules=rules)
+    return make_services(
+        settings,
+        open_store(settings.database_url, settings.zone),
+        open_objects(settings.objects_url),
+        rules=rules,
+        programmes=programmes,
+    )
 
 
 def bootstrap(services: Services, password: str | None = None) -> tuple[Person, str]:

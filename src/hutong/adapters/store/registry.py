@@ -1,8 +1,11 @@
 """The registry in SQL: small versioned documents, found by id or by one unique lookup value."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.codec import decode_doc
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.tables import registry
@@ -15,6 +18,24 @@ def _record(row: sa.RowMapping) -> Record:
     )
 
 
+def _put(connection: sa.Connection, record: Record, text: str, expect: int | None) -> Record:
+    here = sa.and_(registry.c.kind == record.kind, registry.c.id == record.id)
+    before = connection.execute(sa.select(registry.c.version).where(here).with_for_update()).scalar()
+    version = rules.check_version(record, before, expect)
+    if record.lookup:
+        same = sa.select(registry.c.id).where(
+            registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
+        )
+        if connection.execute(same.where(registry.c.id != record.id)).first():
+            raise rules.lookup_taken(record)
+    values = {"parent": record.parent, "lookup": record.lookup, "version": version, "doc": text}
+    if before is None:
+        connection.execute(registry.insert().values(kind=record.kind, id=record.id, **values))
+    else:
+        connection.execute(registry.update().where(here).values(**values))
+    return Record(record.kind, record.id, decode_doc(text), record.parent, record.lookup, version)
+
+
 class Registry:
     """The registry's part of the store."""
 
@@ -25,26 +46,20 @@ class Registry:
 
         Raises Conflict. Returns it with its new version.
         """
-        text = rules.check_record(record)
-        here = sa.and_(registry.c.kind == record.kind, registry.c.id == record.id)
+        return self.put_all([(record, expect)])[0]
 
-        def work(connection: sa.Connection) -> Record:
-            query = sa.select(registry.c.version).where(here).with_for_update()
-            before = connection.execute(query).scalar()
-            version = rules.check_version(record, before, expect)
-            if record.lookup:
-                same = sa.select(registry.c.id).where(
-                    registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
-                )
-                if connection.execute(same.where(registry.c.id != record.id)).first():
-                    raise rules.lookup_taken(record)
-            values = {"parent": record.parent, "lookup": record.lookup, "version": version, "doc": text}
-            if before is None:
-                connection.execute(registry.insert().values(kind=record.kind, id=record.id, **values))
-            else:
-                connection.execute(registry.update().where(here).values(**values))
-            doc = decode_doc(text)
-            return Record(record.kind, record.id, doc, record.parent, record.lookup, version)
+    def put_all(self, writes: Sequence[tuple[Record, int | None]]) -> tuple[Record, ...]:
+        """Write several documents, each guarded as in `put`, all of them or none.
+
+        Raises Conflict, also for a document that is named twice. Returns them in the order given.
+        """
+        texts = check_records([record for record, _ in writes])
+        # in order of their names, so that two writers of the same documents cannot wait for each other
+        order = sorted(range(len(writes)), key=lambda at: (writes[at][0].kind, writes[at][0].id))
+
+        def work(connection: sa.Connection) -> tuple[Record, ...]:
+            written = {at: _put(connection, writes[at][0], texts[at], writes[at][1]) for at in order}
+            return tuple(written[at] for at in range(len(writes)))
 
         return self._db.write(work)
 

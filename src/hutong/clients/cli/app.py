@@ -16,6 +16,8 @@ from hutong.clients.cli import (
     reach_commands,
     run_commands,
     site_commands,
+    subsidy_commands,
+    voucher_commands,
 )
 from hutong.clients.cli.frame import Frame
 from hutong.clients.cli.terminal import say
@@ -70,6 +72,8 @@ def make_cli(
         account_commands,
         booking_commands,
         quota_commands,
+        voucher_commands,
+        subsidy_commands,
     ):
         part.add_to(app)
     return app

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, jobs, models, quotas, sites, vouchers
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -154,6 +154,30 @@ class AsyncQuotas(quotas.QuotaVerbs, AsyncGroup):
     """What institutions and projects are promised."""
 
 
+class Vouchers(vouchers.VoucherVerbs, Group):
+    """Vouchers and the claims on them."""
+
+
+class AsyncVouchers(vouchers.VoucherVerbs, AsyncGroup):
+    """Vouchers and the claims on them."""
+
+
+class Contracts(vouchers.ContractVerbs, Group):
+    """Contracts, and the standing of those who make them."""
+
+
+class AsyncContracts(vouchers.ContractVerbs, AsyncGroup):
+    """Contracts, and the standing of those who make them."""
+
+
+class Programmes(vouchers.ProgrammeVerbs, Group):
+    """Subsidy programmes."""
+
+
+class AsyncProgrammes(vouchers.ProgrammeVerbs, AsyncGroup):
+    """Subsidy programmes."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -207,6 +231,9 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.tokens = Tokens(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
+        self.vouchers = Vouchers(self)
+        self.contracts = Contracts(self)
+        self.programmes = Programmes(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -246,6 +273,9 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.tokens = AsyncTokens(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
+        self.vouchers = AsyncVouchers(self)
+        self.contracts = AsyncContracts(self)
+        self.programmes = AsyncProgrammes(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

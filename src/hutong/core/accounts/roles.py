@@ -19,7 +19,7 @@ _MEMBER = frozenset(
     {
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
-        "project.read", "model.call",
+        "project.read", "model.call", "voucher.read",
     }
 )  # fmt: skip
 PERMISSIONS = MappingProxyType(
@@ -28,11 +28,12 @@ PERMISSIONS = MappingProxyType(
             {
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
-                "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
+                "award.write", "voucher.write", "voucher.read", "site.write", "site.read", "ledger.verify",
+                "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
             }
         ),
-        Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write"},
+        Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write", "voucher.claim"},
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
         Role.CALLER: frozenset({"model.call"}),

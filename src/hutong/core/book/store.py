@@ -304,6 +304,13 @@ class Store(Upkeep, Protocol):
         """
         ...
 
+    def put_all(self, writes: Sequence[tuple[Record, int | None]]) -> tuple[Record, ...]:
+        """Write several documents, each guarded as in `put`, all of them or none.
+
+        Raises Conflict, also for a document that is named twice. Returns them in the order given.
+        """
+        ...
+
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""
         ...

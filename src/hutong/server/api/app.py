@@ -23,6 +23,8 @@ from hutong.server.api import (
     sessions,
     sites,
     streams,
+    subsidies,
+    vouchers,
 )
 from hutong.server.api.access import Here, Public, rules_of
 from hutong.server.api.edge import Edge
@@ -43,6 +45,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     secrets.router,
     sites.router,
     money.router,
+    subsidies.router,
+    vouchers.router,
     objects.router,
     models.router,
     deployments.router,

@@ -1,11 +1,14 @@
 """The registry in memory: documents kept as text, so that nobody shares a dictionary with the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.codec import decode_doc
 from hutong.adapters.store.memory.shelf import Locked
 from hutong.core.book.store import Record
+from hutong.core.kernel.errors import Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,38 @@ class MemoryRegistry(Locked):
 
         Raises Conflict. Returns it with its new version.
         """
-        text = rules.check_record(record)
+        return self.put_all([(record, expect)])[0]
+
+    def put_all(self, writes: Sequence[tuple[Record, int | None]]) -> tuple[Record, ...]:
+        """Write several documents, each guarded as in `put`, all of them or none.
+
+        Raises Conflict, also for a document that is named twice. Returns them in the order given.
+        """
+        texts = check_records([record for record, _ in writes])
         with self._writing():
-            before = self._documents.get((record.kind, record.id))
-            version = rules.check_version(record, before.version if before else None, expect)
-            holder = self.find(record.kind, record.lookup)
-            if holder is not None and holder.id != record.id:
-                raise rules.lookup_taken(record)
-            name = (record.kind, record.id)
-            self._documents[name] = Document(record.parent, record.lookup, version, text)
-            return self._record(*name)
+            before = {name: self._documents.get(name) for name in ((r.kind, r.id) for r, _ in writes)}
+            try:
+                return tuple(
+                    self._put(record, text, expect)
+                    for (record, expect), text in zip(writes, texts, strict=True)
+                )
+            except Conflict:
+                for name, kept in before.items():
+                    if kept is None:
+                        self._documents.pop(name, None)
+                    else:
+                        self._documents[name] = kept
+                raise
+
+    def _put(self, record: Record, text: str, expect: int | None) -> Record:
+        name = (record.kind, record.id)
+        before = self._documents.get(name)
+        version = rules.check_version(record, before.version if before else None, expect)
+        holder = self.find(record.kind, record.lookup)
+        if holder is not None and holder.id != record.id:
+            raise rules.lookup_taken(record)
+        self._documents[name] = Document(record.parent, record.lookup, version, text)
+        return self._record(*name)
 
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""

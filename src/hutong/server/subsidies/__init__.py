@@ -1,0 +1,1 @@
+"""Vouchers as the book keeps them: every step in one guarded transaction."""
