@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hutong.clients.cli import (
+    access_commands,
     account_commands,
     booking_commands,
     import_commands,
@@ -68,6 +69,7 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        access_commands,
         booking_commands,
         quota_commands,
     ):

@@ -1,6 +1,7 @@
 """Access rules: every route declares one of these as a dependency, and the app refuses to start without.
 
-`Public(reason)`, `Allowed(permission)`, `InProject(permission)` for routes with `{project}` in their path,
+`Public(reason)`, `Allowed(permission)` on the whole platform, `Somewhere(permission)` where the route itself
+narrows what it shows or does, `InProject(permission)` for routes with `{project}` in their path,
 `OfJob(permission)` for routes with `{job}`, `OfSite()` for agents. What a principal may not even know of
 answers 404, what it may know of but not do answers 403.
 """
@@ -13,14 +14,12 @@ from fastapi.dependencies.models import Dependant
 from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
-from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
+from hutong.core.accounts.roles import KNOWN, Principal, Role
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
 from hutong.server.services import Services
 from hutong.wire.base import Ulid
-
-_KNOWN = frozenset().union(*PERMISSIONS.values())
 
 
 async def services_of(request: Request) -> Services:
@@ -61,9 +60,8 @@ def require(principal: Principal, permission: str, project: str, what: str) -> N
 
 
 def sees_all(principal: Principal, permission: str) -> bool:
-    """True if the principal holds the permission in every project, as operators do for reading."""
-    narrowed = bool(principal.scopes) and permission not in principal.scopes
-    return principal.operator and permission in PERMISSIONS[Role.OPERATOR] and not narrowed
+    """True if the principal holds the permission on the whole platform, as operators do for reading."""
+    return principal.everywhere(permission)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class AccessRule:
     permission: str = ""
 
     def __post_init__(self) -> None:
-        if self.permission and self.permission not in _KNOWN:
+        if self.permission and self.permission not in KNOWN:
             raise Broken(f"no role has the permission {self.permission}")
 
 
@@ -103,7 +101,19 @@ class Signed(AccessRule):
 
 @dataclass(frozen=True)
 class Allowed(AccessRule):
-    """The caller holds the permission, somewhere: the route itself narrows what is shown."""
+    """The caller holds the permission on the whole platform."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who is asking."""
+        principal = await principal_of(request)
+        if not principal.everywhere(self.permission):
+            raise Denied("forbidden", f"{self.permission} is not among your permissions")
+        return principal
+
+
+@dataclass(frozen=True)
+class Somewhere(AccessRule):
+    """The caller holds the permission anywhere: the route itself narrows what is shown or done."""
 
     async def __call__(self, request: Request) -> Principal:
         """Return who is asking."""
