@@ -17,6 +17,7 @@ from hutong.core.kernel.errors import Later
 
 LOCK_WAIT_S = 30
 _SCHEMA_LOCK = 0x4855544F4E47  # any number of our own
+_AUDIT_LOCK = _SCHEMA_LOCK + 1
 _WRITES = "hutong_writes"
 _PASSING = {
     "SQLITE_BUSY": "the store is locked by another writer",
@@ -74,6 +75,9 @@ class SqliteDatabase(Database):
         return sqlite.insert(table)
 
     def lock_schema(self, connection: sa.Connection) -> None:
+        """See `Database`: every writing transaction is alone already."""
+
+    def lock_audit(self, connection: sa.Connection) -> None:
         """See `Database`: every writing transaction is alone already."""
 
     def pulse(self) -> int:
@@ -158,6 +162,10 @@ class PostgresDatabase(Database):
     def lock_schema(self, connection: sa.Connection) -> None:
         """See `Database`."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+
+    def lock_audit(self, connection: sa.Connection) -> None:
+        """See `Database`."""
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
 
     def pulse(self) -> int:
         """See `Database`.

@@ -3,9 +3,11 @@
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.chain import append
 from hutong.adapters.store.codec import decode_doc
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.tables import registry
+from hutong.core.book.audit import Author, told
 from hutong.core.book.store import Record
 
 
@@ -20,7 +22,7 @@ class Registry:
 
     _db: Database
 
-    def put(self, record: Record, expect: int | None = None) -> Record:
+    def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
         """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
 
         Raises Conflict. Returns it with its new version.
@@ -29,8 +31,9 @@ class Registry:
         here = sa.and_(registry.c.kind == record.kind, registry.c.id == record.id)
 
         def work(connection: sa.Connection) -> Record:
-            query = sa.select(registry.c.version).where(here).with_for_update()
-            before = connection.execute(query).scalar()
+            query = sa.select(registry.c.version, registry.c.doc).where(here).with_for_update()
+            there = connection.execute(query).first()
+            before = there[0] if there else None
             version = rules.check_version(record, before, expect)
             if record.lookup:
                 same = sa.select(registry.c.id).where(
@@ -44,6 +47,12 @@ class Registry:
             else:
                 connection.execute(registry.update().where(here).values(**values))
             doc = decode_doc(text)
+            if author is not None:
+                verb, name = ("change" if there else "create"), f"{record.kind}/{record.id}"
+                was = told(record.kind, decode_doc(there[1]) if there else None)
+                append(
+                    self._db, connection, author, f"{record.kind}.{verb}", name, was, told(record.kind, doc)
+                )
             return Record(record.kind, record.id, doc, record.parent, record.lookup, version)
 
         return self._db.write(work)
@@ -67,10 +76,21 @@ class Registry:
             rows = connection.execute(query.order_by(registry.c.id).limit(rules.page(limit))).mappings().all()
         return tuple(_record(row) for row in rows)
 
-    def remove(self, kind: str, id: str) -> bool:
+    def remove(self, kind: str, id: str, author: Author | None = None) -> bool:
         """Delete a document; False if there was none."""
-        gone = registry.delete().where(registry.c.kind == kind, registry.c.id == id)
-        return self._db.write(lambda connection: connection.execute(gone).rowcount > 0)
+        here = sa.and_(registry.c.kind == kind, registry.c.id == id)
+
+        def work(connection: sa.Connection) -> bool:
+            there = connection.execute(sa.select(registry.c.doc).where(here).with_for_update()).first()
+            if there is None:
+                return False
+            connection.execute(registry.delete().where(here))
+            if author is not None:
+                was = told(kind, decode_doc(there[0]))
+                append(self._db, connection, author, f"{kind}.remove", f"{kind}/{id}", was, None)
+            return True
+
+        return self._db.write(work)
 
     def _first(self, query: sa.Select[*tuple[object, ...]]) -> Record | None:
         with self._db.read() as connection:

@@ -1,6 +1,7 @@
 """The SQL store, put together: one implementation for SQLite and PostgreSQL."""
 
 from hutong.adapters.store.audit import Audit
+from hutong.adapters.store.chain import Chain
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.jobs import Jobs
 from hutong.adapters.store.ledger import Ledger
@@ -9,7 +10,7 @@ from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Audit, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Audit, Chain, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import access, accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import access, accounts, audit, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -162,6 +162,14 @@ class AsyncAccess(access.AccessVerbs, AsyncGroup):
     """Who may do what."""
 
 
+class Audit(audit.AuditVerbs, Group):
+    """Who changed what."""
+
+
+class AsyncAudit(audit.AuditVerbs, AsyncGroup):
+    """Who changed what."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -216,6 +224,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.access = Access(self)
+        self.audit = Audit(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -256,6 +265,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.access = AsyncAccess(self)
+        self.audit = AsyncAudit(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -6,8 +6,9 @@ narrows what it shows or does, `InProject(permission)` for routes with `{project
 answers 404, what it may know of but not do answers 403.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
@@ -15,11 +16,18 @@ from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
 from hutong.core.accounts.roles import KNOWN, Principal, Role
+from hutong.core.book.audit import Author
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
+from hutong.server.audited import AuthorOf, audited
 from hutong.server.services import Services
 from hutong.wire.base import Ulid
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+REASON_HEADER = "hutong-reason"
+"""Why a change is made, percent-encoded UTF-8: it is kept in the audit."""
+_REASON_MOST = 500
 
 
 async def services_of(request: Request) -> Services:
@@ -30,7 +38,30 @@ async def services_of(request: Request) -> Services:
     return services
 
 
-Here = Annotated[Services, Depends(services_of)]
+async def here_of(request: Request) -> Services:
+    """Return the services for a route; in one that may write, what it changes is told in the audit."""
+    services = await services_of(request)
+    if request.method in SAFE:
+        return services
+    return replace(services, store=audited(services.store, _author_of(request, services)))
+
+
+def _author_of(request: Request, services: Services) -> AuthorOf:
+    def author(owner: str) -> Author:
+        who = getattr(request.state, "principal", None)
+        asked = unquote(request.headers.get(REASON_HEADER, ""), errors="replace")[:_REASON_MOST]
+        return Author(
+            actor=(who.behind or who.id) if who is not None else owner or "nobody",
+            at_ms=services.clock(),
+            on_behalf_of=who.id if who is not None and who.behind else "",
+            address=request.client.host if request.client else "",
+            reason="".join(each for each in asked if each.isprintable()),
+        )
+
+    return author
+
+
+Here = Annotated[Services, Depends(here_of)]
 JobName = Annotated[Ulid, Path(alias="job")]
 
 
@@ -47,6 +78,7 @@ async def principal_of(request: Request) -> Principal:
         principal = await run_in_threadpool(services.principals.find, digest, now_ms)
     if principal is None:
         raise Denied("unauthenticated", "this token is not known, or has expired")
+    request.state.principal = principal
     return principal
 
 

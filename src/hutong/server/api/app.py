@@ -11,6 +11,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.server.api import (
     accounts,
     agent,
+    audit,
     deployments,
     grants,
     jobs,
@@ -41,6 +42,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sessions.router,
     accounts.router,
     grants.router,
+    audit.router,
     quotas.router,
     secrets.router,
     sites.router,

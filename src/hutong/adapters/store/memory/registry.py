@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_doc
-from hutong.adapters.store.memory.shelf import Locked
+from hutong.adapters.store.memory.chain import MemoryChain
+from hutong.core.book.audit import Author, told
 from hutong.core.book.store import Record
 
 
@@ -18,7 +19,7 @@ class Document:
     text: str
 
 
-class MemoryRegistry(Locked):
+class MemoryRegistry(MemoryChain):
     """The registry's part of the twin."""
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class MemoryRegistry(Locked):
         kept = self._documents[kind, id]
         return Record(kind, id, decode_doc(kept.text), kept.parent, kept.lookup, kept.version)
 
-    def put(self, record: Record, expect: int | None = None) -> Record:
+    def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
         """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
 
         Raises Conflict. Returns it with its new version.
@@ -43,7 +44,11 @@ class MemoryRegistry(Locked):
                 raise rules.lookup_taken(record)
             name = (record.kind, record.id)
             self._documents[name] = Document(record.parent, record.lookup, version, text)
-            return self._record(*name)
+            after = self._record(*name)
+            was = told(record.kind, decode_doc(before.text) if before else None)
+            verb = "change" if before else "create"
+            self._tell(author, f"{record.kind}.{verb}", "/".join(name), was, told(record.kind, after.doc))
+            return after
 
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""
@@ -68,7 +73,11 @@ class MemoryRegistry(Locked):
             )
             return tuple(self._record(kind, id_) for id_ in ids[: rules.page(limit)])
 
-    def remove(self, kind: str, id: str) -> bool:
+    def remove(self, kind: str, id: str, author: Author | None = None) -> bool:
         """Delete a document; False if there was none."""
         with self._writing():
-            return self._documents.pop((kind, id), None) is not None
+            gone = self._documents.pop((kind, id), None)
+            if gone is not None:
+                was = told(kind, decode_doc(gone.text))
+                self._tell(author, f"{kind}.remove", f"{kind}/{id}", was, None)
+            return gone is not None
