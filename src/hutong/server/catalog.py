@@ -115,7 +115,7 @@ def load(store: Store, project: str, name: str, version: int) -> Model | None:
 
 def find_model(here: Services, principal: Principal, name: str, version: int | None, project: str) -> Model:
     """Return a model that the principal may read: of `project`, else of the one project that has it."""
-    projects = (project,) if project else tuple(mine for mine, _ in principal.projects)
+    projects = (project,) if project else sorted(principal.projects_with("model.read"))
     found = [
         model
         for each in projects

@@ -56,7 +56,7 @@ def visitor(store: Store, secret: str, job: str, now_ms: int) -> Principal | Non
     if leave is None or leave.job != job or leave.expires_ms <= now_ms:
         return None
     person = store.get("person", leave.person)
-    return principal_of_person(store, read(Person, person)) if person is not None else None
+    return principal_of_person(store, read(Person, person), now_ms) if person is not None else None
 
 
 def may_open(principal: Principal, row: JobRow) -> bool:

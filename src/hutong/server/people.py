@@ -11,11 +11,14 @@ from hutong.core.accounts.roles import Principal, Role
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.quantities import DAY_MS
+from hutong.server.grants import reaches_of
 from hutong.server.registry import create, document, every, read
 
 PROJECTS_OF_A_PERSON = 1000
 FIRST_PERSON = "admin"
 FIRST_INSTITUTION = "operator"
+Resolve = Callable[[str, int], tuple[Principal, int] | None]
+"""From a token's digest and the time, UTC ms, to who that is and when the token expires."""
 
 
 def projects_of(store: Store, person: str) -> tuple[Project, ...]:
@@ -37,21 +40,21 @@ def index_member(store: Store, person: str, project: str) -> None:
     store.put(Record("member", f"{person}/{project}", {}, parent=person))
 
 
-def resolver(store: Store) -> Callable[[str], tuple[Principal, int] | None]:
-    """Return the function that finds the principal behind a token's digest, and when the token expires."""
+def resolver(store: Store) -> Resolve:
+    """Return the function that finds who is behind a token's digest at a moment, and until when."""
 
-    def resolve(digest: str) -> tuple[Principal, int] | None:
+    def resolve(digest: str, now_ms: int) -> tuple[Principal, int] | None:
         record = store.find("token", digest)
         if record is None:
             return None
         token = read(Token, record)
-        principal = _principal(store, token)
+        principal = _principal(store, token, now_ms)
         return None if principal is None else (principal, token.expires_ms)
 
     return resolve
 
 
-def _principal(store: Store, token: Token) -> Principal | None:
+def _principal(store: Store, token: Token, now_ms: int) -> Principal | None:
     scopes = frozenset(token.scopes)
     match token.kind:
         case "site":
@@ -62,14 +65,17 @@ def _principal(store: Store, token: Token) -> Principal | None:
             record = store.get("person", token.owner)
             if record is None:
                 return None
-            return principal_of_person(store, read(Person, record), scopes)
+            return principal_of_person(store, read(Person, record), now_ms, scopes)
     raise Broken(f"token {token.id} is of the unknown kind {token.kind!r}")
 
 
-def principal_of_person(store: Store, person: Person, scopes: frozenset[str] = frozenset()) -> Principal:
-    """Return a person as what they are to each of their projects now."""
+def principal_of_person(
+    store: Store, person: Person, now_ms: int, scopes: frozenset[str] = frozenset()
+) -> Principal:
+    """Return a person as what they are to each of their projects, and by their grants, at that moment."""
     roles = tuple((project.id, dict(project.members)[person.id]) for project in projects_of(store, person.id))
-    return Principal(person.id, person.operator, roles, scopes=scopes)
+    grants = reaches_of(store, person.id, now_ms)
+    return Principal(person.id, person.operator, roles, scopes=scopes, grants=grants)
 
 
 @dataclass(frozen=True, slots=True)

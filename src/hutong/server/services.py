@@ -12,9 +12,11 @@ from hutong.adapters.store.open import open_store
 from hutong.adapters.telemetry.meters import Meters
 from hutong.config import Settings, new_ulid, now_ms
 from hutong.core.accounts.registry import Person
+from hutong.core.book.audit import Author
 from hutong.core.book.store import Store
 from hutong.core.control.rules import Rules
 from hutong.server import people
+from hutong.server.audited import audited
 from hutong.server.bell import Bell
 from hutong.server.logs import LogBook
 from hutong.server.pools import Pools
@@ -98,7 +100,8 @@ def open_services(
 
 def bootstrap(services: Services, password: str | None = None) -> tuple[Person, str]:
     """Make the first operator (`admin` of `operator`) unless there; return it and a fresh token."""
+    author = Author("platform", services.clock(), reason="the first operator")
     person, grant = people.bootstrap(
-        services.store, password, now_ms=services.clock(), new_id=services.new_id
+        audited(services.store, lambda _: author), password, now_ms=services.clock(), new_id=services.new_id
     )
     return person, grant.secret

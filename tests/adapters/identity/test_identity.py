@@ -64,7 +64,7 @@ def test_a_principal_is_remembered_for_a_moment_and_never_beyond_its_token() -> 
     asked: list[str] = []
     answers: dict[str, tuple[Principal, int]] = {"d": (Principal("li"), 9_000)}
 
-    def resolve(digest: str) -> tuple[Principal, int] | None:
+    def resolve(digest: str, _now_ms: int) -> tuple[Principal, int] | None:
         asked.append(digest)
         return answers.get(digest)
 

@@ -41,7 +41,10 @@ class Principals:
     """
 
     def __init__(
-        self, resolve: Callable[[str], tuple[Principal, int] | None], keep_ms: int = 5_000, size: int = 10_000
+        self,
+        resolve: Callable[[str, int], tuple[Principal, int] | None],
+        keep_ms: int = 5_000,
+        size: int = 10_000,
     ) -> None:
         self._resolve = resolve
         self._keep_ms = keep_ms
@@ -65,7 +68,7 @@ class Principals:
         if known is not None:
             return known
         epoch = self._epoch
-        found = self._resolve(digest)
+        found = self._resolve(digest, now_ms)
         if found is None or found[1] <= now_ms:
             return None
         with self._lock:

@@ -18,6 +18,7 @@ from hutong.core.kernel.errors import Later
 LOCK_WAIT_S = 30
 _SCHEMA_LOCK = 0x4855544F4E47  # any number of our own
 PERIOD_LOCK = 0x4855544F5045  # another one; the migration that made the trigger has it too
+_AUDIT_LOCK = _SCHEMA_LOCK + 1
 _WRITES = "hutong_writes"
 _PASSING = {
     "SQLITE_BUSY": "the store is locked by another writer",
@@ -78,6 +79,9 @@ class SqliteDatabase(Database):
         """See `Database`: every writing transaction is alone already."""
 
     def lock_periods(self, connection: sa.Connection) -> None:
+        """See `Database`: every writing transaction is alone already."""
+
+    def lock_audit(self, connection: sa.Connection) -> None:
         """See `Database`: every writing transaction is alone already."""
 
     def pulse(self) -> int:
@@ -166,6 +170,10 @@ class PostgresDatabase(Database):
     def lock_periods(self, connection: sa.Connection) -> None:
         """See `Database`: who books has this lock shared, by the trigger `open_period`."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PERIOD_LOCK)))
+
+    def lock_audit(self, connection: sa.Connection) -> None:
+        """See `Database`."""
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
 
     def pulse(self) -> int:
         """See `Database`.

@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
+from hutong.adapters.store.chain import append
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.periods import book_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
+from hutong.core.book.audit import Author, told_of_lot, told_of_txn
 from hutong.core.book.money import (
     Entry,
     HoldChange,
@@ -237,7 +239,7 @@ class Ledger:
 
     _db: Database
 
-    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+    def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
         """Create a lot with the transaction that fills it; False if that transaction is already there."""
 
         def work(connection: sa.Connection) -> bool:
@@ -261,16 +263,31 @@ class Ledger:
                 "clawed": False,
             }
             connection.execute(lots.insert(), row)
-            return post_all(self._db, connection, [posting], guarded=False)[0]
+            fresh = post_all(self._db, connection, [posting], guarded=False)[0]
+            if fresh and author is not None:
+                told = told_of_lot(lot, txns[0])
+                append(self._db, connection, author, f"{lot.kind.value}.create", f"lot/{lot.id}", None, told)
+            return fresh
 
         return self._db.write(work)
 
-    def post(self, posting: Posting) -> bool:
+    def post(self, posting: Posting, author: Author | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
         Raises Conflict("insufficient_funds") if a hold does not fit its lot.
         """
-        return self._db.write(lambda connection: post_all(self._db, connection, [posting], guarded=False)[0])
+
+        def work(connection: sa.Connection) -> bool:
+            fresh = post_all(self._db, connection, [posting], guarded=False)[0]
+            if author is None or not fresh:
+                return fresh
+            for txn in posting.txns:
+                append(
+                    self._db, connection, author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn)
+                )
+            return fresh
+
+        return self._db.write(work)
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:
         """Return a project's lots with balances, in the order in which they pay."""

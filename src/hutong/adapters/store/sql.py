@@ -1,6 +1,7 @@
 """The SQL store, put together: one implementation for SQLite and PostgreSQL."""
 
 from hutong.adapters.store.audit import Audit
+from hutong.adapters.store.chain import Chain
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
@@ -12,7 +13,7 @@ from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Chain, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -367,6 +367,27 @@ usage = sa.Table(
     _index("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
 )
 
+# Rows are only ever added: triggers refuse everything else, see the migration. `seq` has no gaps.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _int("at_ms"),
+    _text("actor"),
+    _text("on_behalf_of"),
+    _text("action"),
+    _text("object"),
+    _text("before"),
+    _text("after"),
+    _text("address"),
+    _text("reason"),
+    _text("mark"),
+    _text("prev"),
+    _text("hash"),
+    _index("ix_audit_actor", "actor", "seq"),
+    _index("ix_audit_object", "object", "seq"),
+)
+
 registry = sa.Table(
     "registry",
     metadata,

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from hutong.clients.cli import (
+    access_commands,
     account_commands,
+    audit_commands,
     booking_commands,
     import_commands,
     job_commands,
@@ -70,6 +72,8 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        access_commands,
+        audit_commands,
         booking_commands,
         quota_commands,
         voucher_commands,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites, vouchers
+from hutong.clients.sdk import access, accounts, audit, jobs, models, quotas, sites, vouchers
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -178,6 +178,22 @@ class AsyncProgrammes(vouchers.ProgrammeVerbs, AsyncGroup):
     """Subsidy programmes."""
 
 
+class Access(access.AccessVerbs, Group):
+    """Who may do what."""
+
+
+class AsyncAccess(access.AccessVerbs, AsyncGroup):
+    """Who may do what."""
+
+
+class Audit(audit.AuditVerbs, Group):
+    """Who changed what."""
+
+
+class AsyncAudit(audit.AuditVerbs, AsyncGroup):
+    """Who changed what."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -234,6 +250,8 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.vouchers = Vouchers(self)
         self.contracts = Contracts(self)
         self.programmes = Programmes(self)
+        self.access = Access(self)
+        self.audit = Audit(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -276,6 +294,8 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.vouchers = AsyncVouchers(self)
         self.contracts = AsyncContracts(self)
         self.programmes = AsyncProgrammes(self)
+        self.access = AsyncAccess(self)
+        self.audit = AsyncAudit(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -1,18 +1,27 @@
 """Who may do what: permissions as `object.verb`, roles as sets of them; nothing is allowed by default."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 
 class Role(StrEnum):
-    """What a principal is to the platform, or to one project."""
+    """Roles that the platform itself gives: by a person's record, a project's members, a token's kind."""
 
     OPERATOR = "operator"  # runs the platform: institutions, projects, awards, sites
     OWNER = "owner"  # of a project: members, secrets, keys, everything a member may
     MEMBER = "member"  # of a project: jobs, models, deployments
     SITE = "site"  # an agent, bound to its one site
     CALLER = "caller"  # a gateway key of a project: may ask its models, nothing else
+
+
+class ScopeKind(StrEnum):
+    """How far a role reaches."""
+
+    PLATFORM = "platform"
+    INSTITUTION = "institution"  # the institution, its people and its projects
+    PROJECT = "project"
 
 
 _MEMBER = frozenset(
@@ -22,7 +31,14 @@ _MEMBER = frozenset(
         "project.read", "model.call", "voucher.read",
     }
 )  # fmt: skip
-PERMISSIONS = MappingProxyType(
+_LOOK = frozenset(
+    {
+        "institution.read", "person.read", "project.read", "quota.read", "site.read", "job.read",
+        "model.read", "deployment.read",
+    }
+)  # fmt: skip
+# The roles that come with the platform. An operator may define more; none is ever changed, see ADR 32.
+PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         Role.OPERATOR: frozenset(
             {
@@ -31,21 +47,71 @@ PERMISSIONS = MappingProxyType(
                 "award.write", "voucher.write", "voucher.read", "site.write", "site.read", "ledger.verify",
                 "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
+                "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
+                "proposal.read", "proposal.decide", "threshold.write",
             }
         ),
-        Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write", "voucher.claim"},
+        Role.OWNER: _MEMBER
+        | {
+            "member.write", "secret.write", "key.write", "voucher.claim", "access.read", "access.write",
+        },
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
         Role.CALLER: frozenset({"model.call"}),
+        "auditor": _LOOK | {"bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read"},
+        "finance": frozenset(
+            {
+                "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
+                "voucher.write", "proposal.read", "proposal.decide",
+            }
+        ),
+        "programme-officer": frozenset(
+            {
+                "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
+                "voucher.write", "proposal.read", "proposal.decide",
+            }
+        ),
+        "institution-admin": frozenset(
+            {
+                "institution.read", "person.read", "person.write", "project.read", "project.write",
+                "job.read", "bill.read", "site.read", "access.read", "access.write",
+            }
+        ),
+        "support": _LOOK | {"person.impersonate"},
     }
 )  # fmt: skip
+GRANTABLE = frozenset(PERMISSIONS) - {Role.SITE, Role.CALLER}
+"""Shipped roles that a person may be granted; the others come with a token's kind."""
+KNOWN = frozenset().union(*PERMISSIONS.values())
+"""Every permission there is."""
+READING = frozenset(each for each in KNOWN if each.endswith((".read", ".list"))) | {"ledger.verify"}
+"""What may be asked without changing anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one grant lets somebody do, and where. `projects` are those of an institution."""
+
+    permissions: frozenset[str]
+    kind: ScopeKind
+    name: str = ""
+    projects: frozenset[str] = frozenset()
+
+    def covers(self, project: str | None, institution: str | None) -> bool:
+        """True if the grant reaches there; with neither named, if it reaches anywhere."""
+        if self.kind is ScopeKind.PLATFORM or (project is None and institution is None):
+            return True
+        if project is not None:
+            return project == self.name if self.kind is ScopeKind.PROJECT else project in self.projects
+        return self.kind is ScopeKind.INSTITUTION and institution == self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. `projects` maps the projects it belongs to onto its role there.
+    """Who is asking. `projects` maps the projects it belongs to onto its role there, `grants` come on top.
 
     `site` binds an agent's token to one site; `scopes`, where not empty, narrows every role to them.
+    `behind` is who really asks, where somebody looks at the platform as this person: they may write nothing.
     """
 
     id: str
@@ -53,15 +119,49 @@ class Principal:
     projects: tuple[tuple[str, Role], ...] = ()
     site: str = ""
     scopes: frozenset[str] = frozenset()
+    grants: tuple[Reach, ...] = ()
+    behind: str = ""
 
-    def may(self, permission: str, project: str | None = None) -> bool:
-        """True if the principal holds the permission, in that project where one is named."""
+    def may(self, permission: str, project: str | None = None, institution: str | None = None) -> bool:
+        """True if the principal holds the permission: there, where a place is named, else anywhere."""
+        if self.everywhere(permission):
+            return True
         if self.scopes and permission not in self.scopes:
             return False
-        if self.operator and permission in PERMISSIONS[Role.OPERATOR]:
+        if institution is None and any(
+            permission in PERMISSIONS[role] and project in {None, mine} for mine, role in self.projects
+        ):
             return True
+        return any(
+            permission in each.permissions and each.covers(project, institution) for each in self.grants
+        )
+
+    def everywhere(self, permission: str) -> bool:
+        """True if the principal holds the permission on the whole platform."""
+        if self.scopes and permission not in self.scopes:
+            return False
         if self.site:
             return permission in PERMISSIONS[Role.SITE]
-        return any(
-            permission in PERMISSIONS[role] and project in {None, mine} for mine, role in self.projects
-        )
+        if self.operator and permission in PERMISSIONS[Role.OPERATOR]:
+            return True
+        return any(each.kind is ScopeKind.PLATFORM and permission in each.permissions for each in self.grants)
+
+    def projects_with(self, permission: str) -> frozenset[str]:
+        """Return the projects by name in which it holds the permission; for lists, ask `everywhere` first."""
+        named = {name for name, _ in self.projects}
+        for each in self.grants:
+            named |= each.projects | ({each.name} if each.kind is ScopeKind.PROJECT else frozenset())
+        return frozenset(name for name in named if self.may(permission, name))
+
+    def institutions_with(self, permission: str) -> frozenset[str]:
+        """Return the institutions in which it holds the permission by name."""
+        named = {each.name for each in self.grants if each.kind is ScopeKind.INSTITUTION}
+        return frozenset(name for name in named if self.may(permission, institution=name))
+
+    def lacks(
+        self, permissions: frozenset[str], project: str | None = None, institution: str | None = None
+    ) -> frozenset[str]:
+        """Return those permissions that it does not hold there; with no place named, on the platform."""
+        if project is None and institution is None:
+            return frozenset(each for each in permissions if not self.everywhere(each))
+        return frozenset(each for each in permissions if not self.may(each, project, institution))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hutong.core.book.audit import AuditEvent, AuditQuery, Author
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
@@ -242,14 +243,15 @@ class Store(Upkeep, Protocol):
         ...
 
     # Ledger
-    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+    def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
         """Create a lot with the transaction that fills it; False if that transaction is already there.
 
-        Further transactions, such as a repayment from the new lot, are booked with it.
+        Further transactions, such as a repayment from the new lot, are booked with it. With an author, here
+        and below, a change that is news is told in the audit, in the same transaction.
         """
         ...
 
-    def post(self, posting: Posting) -> bool:
+    def post(self, posting: Posting, author: Author | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
         Raises Conflict("insufficient_funds") if a hold does not fit its lot, Conflict("debt_repaid") if more
@@ -297,14 +299,16 @@ class Store(Upkeep, Protocol):
         ...
 
     # Registry
-    def put(self, record: Record, expect: int | None = None) -> Record:
+    def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
         """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
 
         Raises Conflict. Returns it with its new version.
         """
         ...
 
-    def put_all(self, writes: Sequence[tuple[Record, int | None]]) -> tuple[Record, ...]:
+    def put_all(
+        self, writes: Sequence[tuple[Record, int | None]], author: Author | None = None
+    ) -> tuple[Record, ...]:
         """Write several documents, each guarded as in `put`, all of them or none.
 
         Raises Conflict, also for a document that is named twice. Returns them in the order given.
@@ -323,8 +327,13 @@ class Store(Upkeep, Protocol):
         """Return documents by id above `after`; of every parent where `parent` is empty."""
         ...
 
-    def remove(self, kind: str, id: str) -> bool:
+    def remove(self, kind: str, id: str, author: Author | None = None) -> bool:
         """Delete a document; False if there was none."""
+        ...
+
+    # Audit
+    def audit(self, query: AuditQuery) -> tuple[AuditEvent, ...]:
+        """Return events by number, the oldest or the newest first. Nothing changes or removes them."""
         ...
 
     # The door bell

@@ -7,7 +7,17 @@ signs income is negative, so every amount is written the other way round: a sum 
 import re
 from collections.abc import Iterable, Iterator
 
-from hutong.core.book.money import EXPIRED, ISSUED, OVERRUN, PAID_OUT, REFUNDED, REVENUE, SETTLEMENT, WAIVED, Txn
+from hutong.core.book.money import (
+    EXPIRED,
+    ISSUED,
+    OVERRUN,
+    PAID_OUT,
+    REFUNDED,
+    REVENUE,
+    SETTLEMENT,
+    WAIVED,
+    Txn,
+)
 from hutong.core.kernel.money import CURRENCY, format_micro
 from hutong.core.kernel.times import utc_seconds
 

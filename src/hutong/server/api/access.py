@@ -1,26 +1,33 @@
 """Access rules: every route declares one of these as a dependency, and the app refuses to start without.
 
-`Public(reason)`, `Allowed(permission)`, `InProject(permission)` for routes with `{project}` in their path,
+`Public(reason)`, `Allowed(permission)` on the whole platform, `Somewhere(permission)` where the route itself
+narrows what it shows or does, `InProject(permission)` for routes with `{project}` in their path,
 `OfJob(permission)` for routes with `{job}`, `OfSite()` for agents. What a principal may not even know of
 answers 404, what it may know of but not do answers 403.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
-from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
+from hutong.core.accounts.roles import KNOWN, Principal, Role
+from hutong.core.book.audit import Author
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
+from hutong.server.audited import AuthorOf, audited
 from hutong.server.services import Services
 from hutong.wire.base import Ulid
 
-_KNOWN = frozenset().union(*PERMISSIONS.values())
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+REASON_HEADER = "hutong-reason"
+"""Why a change is made, percent-encoded UTF-8: it is kept in the audit."""
+_REASON_MOST = 500
 
 
 async def services_of(request: Request) -> Services:
@@ -31,7 +38,30 @@ async def services_of(request: Request) -> Services:
     return services
 
 
-Here = Annotated[Services, Depends(services_of)]
+async def here_of(request: Request) -> Services:
+    """Return the services for a route; in one that may write, what it changes is told in the audit."""
+    services = await services_of(request)
+    if request.method in SAFE:
+        return services
+    return replace(services, store=audited(services.store, _author_of(request, services)))
+
+
+def _author_of(request: Request, services: Services) -> AuthorOf:
+    def author(owner: str) -> Author:
+        who = getattr(request.state, "principal", None)
+        asked = unquote(request.headers.get(REASON_HEADER, ""), errors="replace")[:_REASON_MOST]
+        return Author(
+            actor=(who.behind or who.id) if who is not None else owner or "nobody",
+            at_ms=services.clock(),
+            on_behalf_of=who.id if who is not None and who.behind else "",
+            address=request.client.host if request.client else "",
+            reason="".join(each for each in asked if each.isprintable()),
+        )
+
+    return author
+
+
+Here = Annotated[Services, Depends(here_of)]
 JobName = Annotated[Ulid, Path(alias="job")]
 
 
@@ -48,6 +78,7 @@ async def principal_of(request: Request) -> Principal:
         principal = await run_in_threadpool(services.principals.find, digest, now_ms)
     if principal is None:
         raise Denied("unauthenticated", "this token is not known, or has expired")
+    request.state.principal = principal
     return principal
 
 
@@ -61,9 +92,8 @@ def require(principal: Principal, permission: str, project: str, what: str) -> N
 
 
 def sees_all(principal: Principal, permission: str) -> bool:
-    """True if the principal holds the permission in every project, as operators do for reading."""
-    narrowed = bool(principal.scopes) and permission not in principal.scopes
-    return principal.operator and permission in PERMISSIONS[Role.OPERATOR] and not narrowed
+    """True if the principal holds the permission on the whole platform, as operators do for reading."""
+    return principal.everywhere(permission)
 
 
 @dataclass(frozen=True)
@@ -73,7 +103,7 @@ class AccessRule:
     permission: str = ""
 
     def __post_init__(self) -> None:
-        if self.permission and self.permission not in _KNOWN:
+        if self.permission and self.permission not in KNOWN:
             raise Broken(f"no role has the permission {self.permission}")
 
 
@@ -103,7 +133,19 @@ class Signed(AccessRule):
 
 @dataclass(frozen=True)
 class Allowed(AccessRule):
-    """The caller holds the permission, somewhere: the route itself narrows what is shown."""
+    """The caller holds the permission on the whole platform."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who is asking."""
+        principal = await principal_of(request)
+        if not principal.everywhere(self.permission):
+            raise Denied("forbidden", f"{self.permission} is not among your permissions")
+        return principal
+
+
+@dataclass(frozen=True)
+class Somewhere(AccessRule):
+    """The caller holds the permission anywhere: the route itself narrows what is shown or done."""
 
     async def __call__(self, request: Request) -> Principal:
         """Return who is asking."""

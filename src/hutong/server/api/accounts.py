@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Path
 
 from hutong.adapters.identity.passwords import hash_password, make_password, verify_password
 from hutong.core.accounts import registry as r
-from hutong.core.accounts.roles import Principal, Role
+from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
 from hutong.core.book.store import Record, Store
-from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
-from hutong.server.api.access import Allowed, Here, InProject, sees_all
+from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
+from hutong.server.api.access import Allowed, Here, InProject, Somewhere, sees_all
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.accounts import institution_shape, person_shape, project_shape
 from hutong.server.people import PROJECTS_OF_A_PERSON, index_member, projects_of
@@ -37,25 +37,40 @@ def create_institution(here: Here, body: w.Institution) -> w.Institution:
     return body
 
 
-@router.get("/institutions", dependencies=[Depends(Allowed("institution.read"))])
-def list_institutions(here: Here, pages: Pages) -> Page[w.Institution]:
-    """List the tenants in order of their ids."""
-    rows = here.store.records("institution", "", pages.after, pages.limit + 1)
+@router.get("/institutions")
+def list_institutions(
+    here: Here, pages: Pages, principal: Annotated[Principal, Depends(Somewhere("institution.read"))]
+) -> Page[w.Institution]:
+    """List the tenants that the caller may see in order of their ids."""
+    if sees_all(principal, "institution.read"):
+        rows = here.store.records("institution", "", pages.after, pages.limit + 1)
+    else:
+        mine = sorted(principal.institutions_with("institution.read"))
+        rows = _named(here.store, "institution", mine, pages)
     return pages.page(rows, lambda row: row.id, lambda row: institution_shape(read(r.Institution, row)))
 
 
-@router.get("/institutions/{institution}", dependencies=[Depends(Allowed("institution.read"))])
-def get_institution(here: Here, institution: Slug) -> w.Institution:
+@router.get("/institutions/{institution}")
+def get_institution(
+    here: Here,
+    institution: Slug,
+    principal: Annotated[Principal, Depends(Somewhere("institution.read"))],
+) -> w.Institution:
     """Return one tenant."""
     record = here.store.get("institution", institution)
-    if record is None:
+    if record is None or not principal.may("institution.read", institution=institution):
         raise NotFound("not_found", f"there is no institution {institution!r}")
     return institution_shape(read(r.Institution, record))
 
 
-@router.post("/people", status_code=201, dependencies=[Depends(Allowed("person.write"))])
-def create_person(here: Here, body: w.NewPerson) -> w.Person:
+@router.post("/people", status_code=201)
+def create_person(
+    here: Here, body: w.NewPerson, principal: Annotated[Principal, Depends(Somewhere("person.write"))]
+) -> w.Person:
     """Register somebody who may sign in. A password that we make is shown in this answer only."""
+    _must_manage(principal, "person.write", body.institution)
+    if body.operator and principal.lacks(PERMISSIONS[Role.OPERATOR]):
+        raise Denied("not_yours_to_give", "only an operator makes another operator")
     _must_exist(here.store, "institution", body.institution, "/institution")
     password = body.password or make_password()
     person = r.Person(body.id, body.name, body.institution, body.operator, hash_password(password))
@@ -69,16 +84,29 @@ def create_person(here: Here, body: w.NewPerson) -> w.Person:
     return person_shape(person, None if body.password else password)
 
 
-@router.get("/people", dependencies=[Depends(Allowed("person.read"))])
-def list_people(here: Here, pages: Pages) -> Page[w.Person]:
-    """List the people in order of their ids."""
-    rows = here.store.records("person", "", pages.after, pages.limit + 1)
+@router.get("/people")
+def list_people(
+    here: Here, pages: Pages, principal: Annotated[Principal, Depends(Somewhere("person.read"))]
+) -> Page[w.Person]:
+    """List the people that the caller may see in order of their ids: all, or those of an institution."""
+    if sees_all(principal, "person.read"):
+        rows = here.store.records("person", "", pages.after, pages.limit + 1)
+    else:
+        of_each = (
+            here.store.records("person", institution, pages.after, pages.limit + 1)
+            for institution in sorted(principal.institutions_with("person.read"))
+        )
+        found = sorted((row for rows in of_each for row in rows), key=lambda row: row.id)
+        rows = tuple(found[: pages.limit + 1])
     return pages.page(rows, lambda row: row.id, lambda row: person_shape(read(r.Person, row)))
 
 
-@router.post("/projects", status_code=201, dependencies=[Depends(Allowed("project.write"))])
-def create_project(here: Here, body: w.NewProject) -> w.Project:
+@router.post("/projects", status_code=201)
+def create_project(
+    here: Here, body: w.NewProject, principal: Annotated[Principal, Depends(Somewhere("project.write"))]
+) -> w.Project:
     """Open a project; its owner is the first member. A repeat with the same body changes nothing."""
+    _must_manage(principal, "project.write", body.institution)
     _must_exist(here.store, "institution", body.institution, "/institution")
     _must_exist(here.store, "person", body.owner, "/owner")
     project = r.Project(body.id, body.institution, body.title, ((body.owner, Role.OWNER),))
@@ -90,15 +118,14 @@ def create_project(here: Here, body: w.NewProject) -> w.Project:
 
 @router.get("/projects")
 def list_projects(
-    here: Here, pages: Pages, principal: Annotated[Principal, Depends(Allowed("project.read"))]
+    here: Here, pages: Pages, principal: Annotated[Principal, Depends(Somewhere("project.read"))]
 ) -> Page[w.Project]:
-    """List the projects that the caller may see: all for an operator, one's own for others."""
+    """List the projects that the caller may see: all, those of an institution, or one's own."""
     if sees_all(principal, "project.read"):
         rows = here.store.records("project", "", pages.after, pages.limit + 1)
-        return pages.page(rows, lambda row: row.id, lambda row: project_shape(read(r.Project, row)))
-    mine = sorted(projects_of(here.store, principal.id), key=lambda project: project.id)
-    shown = [project for project in mine if project.id > pages.after][: pages.limit + 1]
-    return pages.page(shown, lambda project: project.id, project_shape)
+    else:
+        rows = _named(here.store, "project", sorted(principal.projects_with("project.read")), pages)
+    return pages.page(rows, lambda row: row.id, lambda row: project_shape(read(r.Project, row)))
 
 
 @router.get("/projects/{project}", dependencies=[Depends(InProject("project.read"))])
@@ -140,6 +167,18 @@ def load_project(store: Store, project: str) -> r.Project:
     if record is None:
         raise NotFound("not_found", f"there is no project {project!r}")
     return read(r.Project, record)
+
+
+def _named(store: Store, kind: str, names: list[str], pages: Paging) -> tuple[Record, ...]:
+    """Return the documents of these names (sorted) that a page shows, and one more."""
+    wanted = [name for name in names if name > pages.after][: pages.limit + 1]
+    found = (store.get(kind, name) for name in wanted)
+    return tuple(record for record in found if record is not None)
+
+
+def _must_manage(principal: Principal, permission: str, institution: str) -> None:
+    if not principal.may(permission, institution=institution):
+        raise Denied("forbidden", f"{permission} in institution {institution} is not among your permissions")
 
 
 def _person(store: Store, person: str) -> r.Person | None:

@@ -11,7 +11,9 @@ from hutong.core.kernel.errors import Broken
 from hutong.server.api import (
     accounts,
     agent,
+    audit,
     deployments,
+    grants,
     jobs,
     models,
     money,
@@ -41,6 +43,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     receipts.router,
     sessions.router,
     accounts.router,
+    grants.router,
+    audit.router,
     quotas.router,
     secrets.router,
     sites.router,

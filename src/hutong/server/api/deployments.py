@@ -26,7 +26,7 @@ from hutong.core.work.facts import CancelAsked
 from hutong.core.work.fold import Job
 from hutong.core.work.spec import JobSpec
 from hutong.server import catalog
-from hutong.server.api.access import Allowed, Here, InProject, principal_of, require
+from hutong.server.api.access import Here, InProject, Somewhere, principal_of, require
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.visible import visible_records
@@ -55,7 +55,7 @@ Name = Annotated[Slug, Path(alias="name")]
 def create_deployment(
     here: Here,
     body: w.NewDeployment,
-    principal: Annotated[Principal, Depends(Allowed("deployment.write"))],
+    principal: Annotated[Principal, Depends(Somewhere("deployment.write"))],
     key: IdempotencyKey = "",
 ) -> w.Deployment:
     """Serve a model under `<project>/<name>`. A name is free again when the job behind it has ended.
@@ -127,7 +127,7 @@ def _read_price(body: w.NewDeployment, name: str) -> int:
 def list_deployments(
     here: Here,
     pages: Pages,
-    principal: Annotated[Principal, Depends(Allowed("deployment.read"))],
+    principal: Annotated[Principal, Depends(Somewhere("deployment.read"))],
     project: Annotated[Slug | None, Query()] = None,
 ) -> Page[w.Deployment]:
     """List the deployments that one may see, in order of their names."""

@@ -14,7 +14,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
 from hutong.core.work.states import AttemptState, JobState
 from hutong.core.work.unparse import unparse
-from hutong.server.api.access import Allowed, Here, OfJob, principal_of, require, sees_all
+from hutong.server.api.access import Here, OfJob, Somewhere, principal_of, require, sees_all
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
@@ -30,8 +30,8 @@ from hutong.wire.base import Page, Slug, rfc3339
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-Submitter = Annotated[Principal, Depends(Allowed("job.submit"))]
-Reader = Annotated[Principal, Depends(Allowed("job.read"))]
+Submitter = Annotated[Principal, Depends(Somewhere("job.submit"))]
+Reader = Annotated[Principal, Depends(Somewhere("job.read"))]
 Asker = Annotated[Principal, Depends(principal_of)]
 Pages = Annotated[Paging, Depends(paging)]
 
@@ -103,7 +103,7 @@ def list_jobs(
     elif sees_all(principal, "job.read"):
         projects = None
     else:
-        projects = frozenset(name for name, _ in principal.projects if principal.may("job.read", name))
+        projects = principal.projects_with("job.read")
     query = JobQuery(projects, frozenset(state or ()), pages.after, pages.limit + 1)
     rows = here.store.jobs(query)
     statuses, now_ms = here.store.statuses(), here.clock()

@@ -10,7 +10,7 @@ from hutong.core.catalog.models import Model
 from hutong.core.kernel.errors import Broken, NotFound
 from hutong.core.kernel.ids import JobId
 from hutong.server import catalog
-from hutong.server.api.access import Allowed, Here, require
+from hutong.server.api.access import Here, Somewhere, require
 from hutong.server.api.objects import send_content
 from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
@@ -22,7 +22,7 @@ from hutong.wire.base import Page, Slug, rfc3339
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 Pages = Annotated[Paging, Depends(paging)]
-Reader = Annotated[Principal, Depends(Allowed("model.read"))]
+Reader = Annotated[Principal, Depends(Somewhere("model.read"))]
 Version = Annotated[int, Path(ge=1, le=999_999)]
 OfProject = Annotated[
     Slug | None, Query(description="whose model, where several projects have one of that name")
@@ -35,7 +35,7 @@ FILES_IN_LISTS = 20
 def register_model(
     here: Here,
     body: w.NewModel,
-    principal: Annotated[Principal, Depends(Allowed("model.write"))],
+    principal: Annotated[Principal, Depends(Somewhere("model.write"))],
     key: IdempotencyKey = "",  # noqa: ARG001 - the same files of the same job are the same version anyway
 ) -> w.Model:
     """Register the kept files of a finished job as the next version of a model."""

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from hutong.adapters.objects.paths import content_path
 from hutong.adapters.objects.store import Objects
 from hutong.core.kernel.errors import NotFound, Refused
-from hutong.server.api.access import Allowed, Here
+from hutong.server.api.access import Here, Somewhere
 from hutong.wire.base import Digest, Shape
 
 router = APIRouter(prefix="/v1/objects", tags=["objects"])
@@ -31,7 +31,7 @@ class StoredObject(Shape):
 
 @router.put(
     "/{digest}",
-    dependencies=[Depends(Allowed("object.write"))],
+    dependencies=[Depends(Somewhere("object.write"))],
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -47,7 +47,7 @@ async def put_object(here: Here, request: Request, digest: DigestName) -> Stored
     )
 
 
-@router.head("/{digest}", response_class=Response, dependencies=[Depends(Allowed("object.read"))])
+@router.head("/{digest}", response_class=Response, dependencies=[Depends(Somewhere("object.read"))])
 def head_object(here: Here, digest: DigestName) -> Response:
     """Say whether the bytes of a digest are here: 200 with their size, or 404."""
     size_bytes = here.objects.size(content_path(digest))

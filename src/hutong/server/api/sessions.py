@@ -114,7 +114,7 @@ def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     record = here.store.get("token", token)
     found = None if record is None else read(Token, record)
     mine = found is not None and not found.site and found.owner == me.id
-    theirs = found is not None and bool(found.site) and me.may("site.write")
+    theirs = found is not None and bool(found.site) and me.everywhere("site.write")
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)
     if not (mine or theirs or managed):
         raise NotFound("not_found", f"there is no token {token!r}")

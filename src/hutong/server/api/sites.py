@@ -13,7 +13,7 @@ from hutong.core.book.stays import Stays
 from hutong.core.book.store import Record
 from hutong.core.capacity.sites import Admission, Site, SiteStatus
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
-from hutong.server.api.access import Allowed, Here
+from hutong.server.api.access import Allowed, Here, Somewhere
 from hutong.server.api.once import IdempotencyKey
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.sessions import issue_token
@@ -68,7 +68,7 @@ def create_site(here: Here, body: w.NewSite) -> w.Site:
     return _now(here).shape(site)
 
 
-@router.get("", dependencies=[Depends(Allowed("site.read"))])
+@router.get("", dependencies=[Depends(Somewhere("site.read"))])
 def list_sites(here: Here, pages: Annotated[Paging, Depends(paging)]) -> Page[w.Site]:
     """List the centres in order of their ids."""
     rows = here.store.records("site", "", pages.after, pages.limit + 1)
@@ -76,7 +76,7 @@ def list_sites(here: Here, pages: Annotated[Paging, Depends(paging)]) -> Page[w.
     return pages.page(rows, lambda row: row.id, lambda row: now.shape(read(Site, row)))
 
 
-@router.get("/{site}", dependencies=[Depends(Allowed("site.read"))])
+@router.get("/{site}", dependencies=[Depends(Somewhere("site.read"))])
 def get_site(here: Here, site: SiteName) -> w.Site:
     """Return one centre."""
     return _now(here).shape(read(Site, _record(here, site)))

@@ -19,7 +19,7 @@ def visible_records(
         return here.store.records(kind, project, pages.after, pages.limit + 1)
     if sees_all(principal, permission):
         return here.store.records(kind, "", pages.after, pages.limit + 1)
-    mine = sorted(name for name, _ in principal.projects if principal.may(permission, name))
+    mine = sorted(principal.projects_with(permission))
     found: list[Record] = []
     for name in mine:
         found += here.store.records(kind, name, pages.after, pages.limit + 1)

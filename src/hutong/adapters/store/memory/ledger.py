@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
-from hutong.adapters.store.memory.shelf import Locked
+from hutong.adapters.store.memory.chain import MemoryChain
 from hutong.adapters.store.months import month_of
+from hutong.core.book.audit import Author, told_of_lot, told_of_txn
 from hutong.core.book.money import (
     OVERRUN,
     REVENUE,
@@ -25,7 +26,7 @@ from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import LotId, ProjectId
 
 
-class MemoryLedger(Locked):
+class MemoryLedger(MemoryChain):
     """The ledger's part of the twin."""
 
     _zone: str
@@ -72,7 +73,7 @@ class MemoryLedger(Locked):
             self._periods = tuple(sorted((*self._periods, period), key=lambda each: each.from_ms))
         return period.id
 
-    def open_lot(self, lot: Lot, *txns: Txn) -> bool:
+    def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
         """Create a lot with the transaction that fills it; False if that transaction is already there."""
         with self._writing():
             if txns[0].id in self._txns:
@@ -89,9 +90,11 @@ class MemoryLedger(Locked):
             self._lots[lot.id] = lot
             self._lots_due[lot.id] = lot.ends_ms
             self._book(out)
+            told = told_of_lot(lot, txns[0])
+            self._tell(author, f"{lot.kind.value}.create", f"lot/{lot.id}", None, told)
             return True
 
-    def post(self, posting: Posting) -> bool:
+    def post(self, posting: Posting, author: Author | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
         Raises Conflict("insufficient_funds") if a hold does not fit its lot.
@@ -99,6 +102,8 @@ class MemoryLedger(Locked):
         with self._writing():
             out = self._plan([posting], guarded=False)
             self._book(out)
+            for txn in posting.txns if out.fresh[0] else ():
+                self._tell(author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn))
             return out.fresh[0]
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:

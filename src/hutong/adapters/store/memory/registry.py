@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hutong.adapters.store import rules
 from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.codec import decode_doc
-from hutong.adapters.store.memory.shelf import Locked
+from hutong.adapters.store.memory.chain import MemoryChain
+from hutong.core.book.audit import Author, told
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict
 
@@ -21,7 +22,7 @@ class Document:
     text: str
 
 
-class MemoryRegistry(Locked):
+class MemoryRegistry(MemoryChain):
     """The registry's part of the twin."""
 
     def __init__(self) -> None:
@@ -32,14 +33,16 @@ class MemoryRegistry(Locked):
         kept = self._documents[kind, id]
         return Record(kind, id, decode_doc(kept.text), kept.parent, kept.lookup, kept.version)
 
-    def put(self, record: Record, expect: int | None = None) -> Record:
+    def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
         """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
 
         Raises Conflict. Returns it with its new version.
         """
-        return self.put_all([(record, expect)])[0]
+        return self.put_all([(record, expect)], author)[0]
 
-    def put_all(self, writes: Sequence[tuple[Record, int | None]]) -> tuple[Record, ...]:
+    def put_all(
+        self, writes: Sequence[tuple[Record, int | None]], author: Author | None = None
+    ) -> tuple[Record, ...]:
         """Write several documents, each guarded as in `put`, all of them or none.
 
         Raises Conflict, also for a document that is named twice. Returns them in the order given.
@@ -48,7 +51,7 @@ class MemoryRegistry(Locked):
         with self._writing():
             before = {name: self._documents.get(name) for name in ((r.kind, r.id) for r, _ in writes)}
             try:
-                return tuple(
+                written = tuple(
                     self._put(record, text, expect)
                     for (record, expect), text in zip(writes, texts, strict=True)
                 )
@@ -59,6 +62,12 @@ class MemoryRegistry(Locked):
                     else:
                         self._documents[name] = kept
                 raise
+            for record in written:
+                kept = before[record.kind, record.id]
+                was = told(record.kind, decode_doc(kept.text) if kept else None)
+                verb, what = ("create" if was is None else "change"), f"{record.kind}/{record.id}"
+                self._tell(author, f"{record.kind}.{verb}", what, was, told(record.kind, record.doc))
+            return written
 
     def _put(self, record: Record, text: str, expect: int | None) -> Record:
         name = (record.kind, record.id)
@@ -93,7 +102,11 @@ class MemoryRegistry(Locked):
             )
             return tuple(self._record(kind, id_) for id_ in ids[: rules.page(limit)])
 
-    def remove(self, kind: str, id: str) -> bool:
+    def remove(self, kind: str, id: str, author: Author | None = None) -> bool:
         """Delete a document; False if there was none."""
         with self._writing():
-            return self._documents.pop((kind, id), None) is not None
+            gone = self._documents.pop((kind, id), None)
+            if gone is not None:
+                was = told(kind, decode_doc(gone.text))
+                self._tell(author, f"{kind}.remove", f"{kind}/{id}", was, None)
+            return gone is not None

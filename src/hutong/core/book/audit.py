@@ -1,0 +1,129 @@
+"""The audit: who changed what, when and why, written with the change itself and sealed into a chain."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from hutong.core.book.money import Lot, Txn
+from hutong.core.kernel.chain import Head, canonical, seal
+from hutong.core.kernel.documents import to_document
+
+HIDDEN = "(hidden)"
+# Never in the audit, whatever document has them; and the digest of a token, with which it could be found.
+_SECRET = frozenset({"password", "sealed", "secret"})
+_SECRET_OF = {"token": frozenset({"digest"})}
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a change, and why. `mark` says what is special about it, such as `break-glass`."""
+
+    actor: str
+    at_ms: int
+    on_behalf_of: str = ""
+    address: str = ""
+    reason: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One change. `before` and `after` are canonical JSON, empty where there was or is nothing."""
+
+    seq: int
+    at_ms: int
+    actor: str
+    on_behalf_of: str
+    action: str
+    object: str
+    before: str
+    after: str
+    address: str
+    reason: str
+    mark: str
+    prev: str
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which events: numbers above `after`, below `before` (0: no bound), of an actor, of an object."""
+
+    after: int = 0
+    before: int = 0
+    actor: str = ""
+    object: str = ""
+    newest_first: bool = False
+    limit: int = 200
+
+
+def make_event(
+    head: Head,
+    author: Author,
+    action: str,
+    name: str,
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
+) -> AuditEvent:
+    """Return the event that follows on `head`."""
+    event = AuditEvent(
+        seq=head.seq + 1,
+        at_ms=author.at_ms,
+        actor=author.actor,
+        on_behalf_of=author.on_behalf_of,
+        action=action,
+        object=name,
+        before=_text(before),
+        after=_text(after),
+        address=author.address,
+        reason=author.reason,
+        mark=author.mark,
+        prev=head.hash,
+    )
+    return replace(event, hash=seal(event_document(event)))
+
+
+def event_document(event: AuditEvent) -> dict[str, object]:
+    """Return an event as it is sealed and exported; a `before` or `after` not canonical stays text."""
+    return {**asdict(event), "before": _nested(event.before), "after": _nested(event.after)}
+
+
+def told(kind: str, doc: Mapping[str, object] | None) -> dict[str, object] | None:
+    """Return what the audit may keep of a registry document of that kind."""
+    if doc is None:
+        return None
+    secret = _SECRET | _SECRET_OF.get(kind, frozenset())
+    return {name: HIDDEN if name in secret and value else value for name, value in doc.items()}
+
+
+def told_of_lot(lot: Lot, txn: Txn) -> dict[str, object]:
+    """Return what the audit keeps of a lot that is opened: its terms, and what filled it."""
+    terms = to_document(lot)
+    assert isinstance(terms, dict)  # noqa: S101 - a dataclass is a document
+    balances = {"posted_micro", "held_micro"}
+    return {**{name: each for name, each in terms.items() if name not in balances}, **told_of_txn(txn)}
+
+
+def told_of_txn(txn: Txn) -> dict[str, object]:
+    """Return what the audit keeps of a transaction."""
+    return {
+        "txn": txn.id,
+        "kind": txn.kind,
+        "project": txn.project,
+        "cause": txn.cause,
+        "entries": [[entry.account, entry.amount_micro] for entry in txn.entries],
+    }
+
+
+def _text(doc: Mapping[str, object] | None) -> str:
+    return "" if doc is None else canonical(doc).decode()
+
+
+def _nested(text: str) -> object:
+    if not text:
+        return None
+    try:
+        doc: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return doc if canonical(doc).decode() == text else text

@@ -1,0 +1,57 @@
+"""A store that tells the audit of every change made through it: routes get one, and need not think of it."""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from hutong.core.book.audit import Author
+from hutong.core.book.money import Lot, Posting, Txn
+from hutong.core.book.store import Record, Store
+
+# Kinds of documents of which the audit does not tell, and why.
+UNTOLD = {
+    "request": "repeats that a request was made; what it changed is told",
+    "member": "an index of the members that projects name",
+    "ticket": "a link that lives a minute and opens what its owner may open anyhow",
+    "visit": "the same, of a browser; the gateway keeps a log",
+}
+AuthorOf = Callable[[str], Author]
+"""From who owns what is written (where that is known) to who writes it."""
+
+
+class _Audited:
+    """Passes everything on to the store, changes with their author."""
+
+    def __init__(self, store: Store, author_of: AuthorOf) -> None:
+        self._store = store
+        self._author_of = author_of
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
+        return self._store.put(record, expect, author or self._author(record.kind, record))
+
+    def put_all(
+        self, writes: Sequence[tuple[Record, int | None]], author: Author | None = None
+    ) -> tuple[Record, ...]:
+        return self._store.put_all(writes, author or self._author_of(""))
+
+    def remove(self, kind: str, id: str, author: Author | None = None) -> bool:
+        return self._store.remove(kind, id, author or self._author(kind))
+
+    def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
+        return self._store.open_lot(lot, *txns, author=author or self._author_of(""))
+
+    def post(self, posting: Posting, author: Author | None = None) -> bool:
+        return self._store.post(posting, author or self._author_of(""))
+
+    def _author(self, kind: str, record: Record | None = None) -> Author | None:
+        if kind in UNTOLD:
+            return None
+        owner = record.doc.get("owner", "") if record is not None else ""
+        return self._author_of(str(owner))
+
+
+def audited(store: Store, author_of: AuthorOf) -> Store:
+    """Return a store whose changes by put, put_all, remove, open_lot and post are told in the audit."""
+    return cast("Store", _Audited(store, author_of))

@@ -1,0 +1,197 @@
+"""Every change that somebody makes through the API is in the audit, or on a short list with a reason."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from tests.server.conftest import SITE
+from tests.server.serving import World
+
+from hutong.server.api.app import ROUTERS, _open, routes_of
+from hutong.wire.base import rfc3339
+
+DAY = {"start": "2031-01-01T00:00:00Z", "end": "2031-01-02T00:00:00Z"}
+SITE_MAINTENANCE = {**DAY, "reason": "cooling"}
+POWER = {**DAY, "limit_kw": 500}
+LOT = {"starts": "2026-01-01T00:00:00Z", "ends": "2031-01-01T00:00:00Z"}
+VOUCHER = {**LOT, "face": {"amount": "5"}, "rate_percent": 50}
+PASSWORD = "a long password"
+# Routes that write and leave no event, and why.
+NOT_TOLD = {
+    "POST /v1/jobs": "facts of the job say who submitted it",
+    "POST /v1/jobs/batch": "facts of each job say who submitted it",
+    "POST /v1/jobs/check": "it changes nothing",
+    "POST /v1/jobs/{job}/cancel": "a fact of the job says who",
+    "POST /v1/jobs/{job}/hold": "a fact of the job says who",
+    "POST /v1/jobs/{job}/release": "a fact of the job says who",
+    "POST /v1/jobs/{job}/open": "a link for a minute to what its owner may open; the gateway keeps a log",
+    "POST /v1/jobs/{job}/receipt/replay": "it changes nothing",
+    "PUT /v1/objects/{digest}": "content named by its digest: it can be added, never changed",
+    "POST /v1/agent/take": "an agent's work, in the facts of jobs",
+    "POST /v1/agent/report": "an agent's work, in the facts of jobs",
+    "PUT /v1/agent/objects/{digest}": "content named by its digest: it can be added, never changed",
+    "PUT /v1/agent/logs/{key}/{rank}": "an agent's work: logs of jobs",
+    "DELETE /v1/deployments/{project}/{name}": "it cancels the job that serves, whose facts say who",
+}
+PERSON = {"id": "hua", "name": "Hua", "institution": "cau", "password": PASSWORD}
+TENANT = {"id": "cau", "kind": "university", "name_zh": "农大", "name_en": "CAU"}
+PROJECT = {"id": "soil", "institution": "cau", "title": "Soil", "owner": "hua"}
+BOOKING = {**DAY, "pool": "a100", "cards": 8, "holder": "project/physics"}
+GRANT = {"person": "li", "role": "clerk", "scope": "platform", "reason": "counts"}
+MEMBER = "/v1/projects/{project}/members/{person}"
+SECRET = "/v1/projects/{project}/secrets/{name}"
+QUOTA = "/v1/quotas/{kind}/{name}"
+NAMES = {"project": "physics", "person": "hua", "site": "changping", "kind": "project"}
+# What is called, in this order: route, body, as whom, and the action of the event that it leaves.
+WALK: list[tuple[str, Any, str, str]] = [
+    ("POST /v1/institutions", TENANT, "op", "institution.create"),
+    ("POST /v1/people", PERSON, "op", "person.create"),
+    ("POST /v1/projects", PROJECT, "op", "project.create"),
+    ("POST /v1/login", {"person": "hua", "password": PASSWORD}, "hua", "token.create"),
+    (f"PUT {MEMBER}", {"person": "hua", "role": "member"}, "li", "project.change"),
+    (f"DELETE {MEMBER}", None, "li", "project.change"),
+    ("POST /v1/tokens", {"name": "t"}, "li", "token.create"),
+    ("DELETE /v1/tokens/{token}", None, "li", "token.remove"),
+    (f"PUT {SECRET}", {"value": "hush-hush"}, "li", "secret.create"),
+    (f"DELETE {SECRET}", None, "li", "secret.remove"),
+    ("POST /v1/sites", {**SITE, "id": "changping"}, "op", "site.create"),
+    ("PUT /v1/sites/{site}/admission", {"admission": "drain"}, "op", "site.change"),
+    ("POST /v1/sites/{site}/maintenance", SITE_MAINTENANCE, "op", "site.change"),
+    ("DELETE /v1/sites/{site}/maintenance", None, "op", "site.change"),
+    ("POST /v1/sites/{site}/bookings", BOOKING, "op", "site.change"),
+    ("DELETE /v1/sites/{site}/bookings/{booking}", None, "op", "site.change"),
+    ("POST /v1/sites/{site}/power-limits", POWER, "op", "site.change"),
+    ("DELETE /v1/sites/{site}/power-limits/{power_limit}", None, "op", "site.change"),
+    ("POST /v1/sites/{site}/tokens", None, "op", "token.create"),
+    ("POST /v1/projects/{project}/awards", {**LOT, "amount": {"amount": "5"}}, "op", "award.create"),
+    ("POST /v1/projects/{project}/vouchers", VOUCHER, "op", "voucher.create"),
+    (f"PUT {QUOTA}", {"share_milli": 2000}, "op", "quota.create"),
+    (f"DELETE {QUOTA}", None, "op", "quota.remove"),
+    ("POST /v1/access/roles", {"name": "clerk", "permissions": ["bill.read"]}, "op", "role.create"),
+    ("POST /v1/access/grants", GRANT, "op", "grant.create"),
+    ("DELETE /v1/access/grants/{grant}", None, "op", "grant.remove"),
+    ("POST /v1/logout", None, "li", "token.remove"),
+]
+
+
+# Two more need a job that has trained a model: the last test here.
+SERVING = {"POST /v1/models", "POST /v1/deployments"}
+
+
+def writing_routes() -> set[str]:
+    return {
+        f"{method} {route.path_format}"
+        for route in routes_of(_open, *ROUTERS)
+        for method in route.methods or ()
+        if method not in {"GET", "HEAD", "OPTIONS"}
+    }
+
+
+def test_every_route_that_writes_is_walked_below_or_not_told_for_a_reason() -> None:
+    walked = {route for route, *_ in WALK} | SERVING
+    assert not walked & NOT_TOLD.keys()
+    assert walked | NOT_TOLD.keys() == writing_routes()
+    assert all(NOT_TOLD.values())
+
+
+def events(platform: Any, **query: Any) -> list[dict[str, Any]]:
+    answer = platform.http.get("/v1/audit", params=query, headers=platform.operator)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+def _ids(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the names under which the next call finds what this one made."""
+    found = {name: str(answer.get("id", "")) for name in ("token", "grant")}
+    for name, plural in (("booking", "bookings"), ("power_limit", "power_limits")):
+        found[name] = next((each["id"] for each in answer.get(plural, ())), "")
+    return found
+
+
+def test_each_change_leaves_one_event_that_says_who_and_no_secret(platform: Any, li: dict[str, str]) -> None:
+    made: dict[str, str] = {}
+    for route, body, who, action in WALK:
+        before = events(platform, limit=1)[0]["seq"]
+        headers = {"op": platform.operator, "li": li, "hua": {}}[who]
+        method, _, path = route.partition(" ")
+        name = "physics" if path == QUOTA else "KEY"
+        answer = platform.http.request(
+            method, path.format(**NAMES, **made, name=name), json=body, headers=headers
+        )
+        assert answer.is_success, (route, answer.text)
+        told = [each for each in events(platform, after=before) if each["seq"] > before]
+        actions = [(each["action"], each["actor"]) for each in told]
+        assert actions == [(action, {"op": "admin"}.get(who, who))], route
+        if answer.content:
+            made = _ids(answer.json())
+    everything = platform.http.get("/v1/audit?limit=200", headers=platform.operator).text
+    for secret in (PASSWORD, "hush-hush", "argon2", "ht_person_"):
+        assert secret not in everything
+    report = platform.http.get("/v1/audit/check", headers=platform.operator).json()
+    assert report["ok"]
+    assert report["head"].startswith(f"{report['events']}:")
+
+
+def test_reads_refusals_and_repeats_leave_no_event(platform: Any, li: dict[str, str], submit: Any) -> None:
+    head = platform.http.get("/v1/audit/check", headers=platform.operator).json()["head"]
+    submit()
+    tenant = {"id": "tsinghua", "kind": "university", "name_zh": "清华", "name_en": "Tsinghua"}
+    platform.post("/v1/institutions", tenant)
+    other = {**tenant, "kind": "sme"}
+    assert platform.http.post("/v1/institutions", json=other, headers=platform.operator).status_code == 409
+    assert platform.http.post("/v1/sites", json=SITE, headers=li).status_code == 403
+    assert platform.http.get("/v1/jobs", headers=li).status_code == 200
+    checked = platform.http.get("/v1/audit/check", params={"head": head}, headers=platform.operator).json()
+    assert (checked["ok"], checked["head"]) == (True, head)
+
+
+def test_a_reason_is_kept_in_any_language(platform: Any, li: dict[str, str]) -> None:
+    headers = {**platform.operator, "Hutong-Reason": quote("停电检修")}
+    body = {"admission": "drain"}
+    platform.http.put("/v1/sites/haidian/admission", json=body, headers=headers)
+    (event,) = events(platform, object="site/haidian", limit=1)
+    assert (event["reason"], event["before"]["admission"], event["after"]["admission"]) == (
+        "停电检修",
+        "active",
+        "drain",
+    )
+    assert rfc3339(event["at_ms"]).endswith("Z")
+
+
+def test_the_audit_is_for_auditors(platform: Any, li: dict[str, str]) -> None:
+    assert platform.http.get("/v1/audit", headers=li).status_code == 403
+    grant = {"person": "li", "role": "auditor", "scope": "institution/tsinghua", "reason": "not enough"}
+    platform.post("/v1/access/grants", grant)
+    assert platform.http.get("/v1/audit", headers=li).status_code == 403
+    platform.post("/v1/access/grants", {**grant, "scope": "platform"})
+    assert platform.http.get("/v1/audit", headers=li).status_code == 200
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_the_audit_is_paged_without_a_gap(platform: Any, li: dict[str, str], order: str) -> None:
+    seen: list[int] = []
+    query = {"order": order, "limit": "3", "cursor": ""}
+    while True:
+        answer = platform.http.get("/v1/audit", params=query, headers=platform.operator).json()
+        seen += [each["seq"] for each in answer["items"]]
+        if not answer["next"]:
+            break
+        query["cursor"] = answer["next"]
+    whole = list(range(1, len(seen) + 1))
+    assert seen == (whole if order == "oldest" else whole[::-1])
+    assert len(seen) > 3
+
+
+def test_a_head_that_is_none_is_refused_by_name(platform: Any) -> None:
+    answer = platform.http.get("/v1/audit/check?head=7", headers=platform.operator)
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["path"] == "?head"
+
+
+def test_a_model_and_a_deployment_are_told(world: World) -> None:
+    world.register(world.train())
+    world.deploy(start=False)
+    told = {(each["action"], each["object"], each["actor"]) for each in events(world.platform)}
+    assert ("model.create", "model/physics/demo/1", "li") in told
+    assert ("deployment.create", "deployment/physics/chat", "li") in told
