@@ -21,7 +21,7 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _MOVE = (
@@ -195,6 +195,19 @@ class Ledger:
             }
             connection.execute(lots.insert(), row)
             return post_all(self._db, connection, [posting], guarded=False)[0]
+
+        return self._db.write(work)
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; False if it was so already. Raises NotFound."""
+
+        def work(connection: sa.Connection) -> bool:
+            here = lots.c.id == lot
+            if not connection.execute(sa.select(lots.c.id).where(here)).first():
+                raise NotFound("not_found", f"there is no lot {lot!r}")
+            other = sa.or_(lots.c.starts_ms != starts_ms, lots.c.ends_ms != ends_ms)
+            change = lots.update().where(here, other).values(starts_ms=starts_ms, ends_ms=ends_ms)
+            return connection.execute(change).rowcount > 0
 
         return self._db.write(work)
 

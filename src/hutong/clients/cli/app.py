@@ -7,7 +7,10 @@ import typer
 
 from hutong.clients.cli import (
     account_commands,
+    allocation_commands,
+    apply_commands,
     booking_commands,
+    call_commands,
     import_commands,
     job_commands,
     model_commands,
@@ -68,6 +71,9 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        call_commands,
+        apply_commands,
+        allocation_commands,
         booking_commands,
         quota_commands,
     ):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, calls, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -98,11 +98,11 @@ class AsyncModels(models.ModelVerbs, AsyncGroup):
         return self._sender.download(models.file_of(name, version, path, project=project))
 
 
-class Institutions(accounts.InstitutionVerbs, Group):
+class Institutions(accounts.InstitutionVerbs, calls.HistoryVerbs, Group):
     """Institutions."""
 
 
-class AsyncInstitutions(accounts.InstitutionVerbs, AsyncGroup):
+class AsyncInstitutions(accounts.InstitutionVerbs, calls.HistoryVerbs, AsyncGroup):
     """Institutions."""
 
 
@@ -144,6 +144,30 @@ class Ledger(accounts.LedgerVerbs, Group):
 
 class AsyncLedger(accounts.LedgerVerbs, AsyncGroup):
     """The ledger as a whole."""
+
+
+class Calls(calls.CallVerbs, Group):
+    """Programmes and their calls."""
+
+
+class AsyncCalls(calls.CallVerbs, AsyncGroup):
+    """Programmes and their calls."""
+
+
+class Applications(calls.ApplicationVerbs, Group):
+    """Applications, their reviews and decisions."""
+
+
+class AsyncApplications(calls.ApplicationVerbs, AsyncGroup):
+    """Applications, their reviews and decisions."""
+
+
+class Allocations(calls.AllocationVerbs, Group):
+    """Allocations, their changes and cuts."""
+
+
+class AsyncAllocations(calls.AllocationVerbs, AsyncGroup):
+    """Allocations, their changes and cuts."""
 
 
 class Quotas(quotas.QuotaVerbs, Group):
@@ -207,6 +231,9 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.tokens = Tokens(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
+        self.calls = Calls(self)
+        self.applications = Applications(self)
+        self.allocations = Allocations(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -246,6 +273,9 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.tokens = AsyncTokens(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
+        self.calls = AsyncCalls(self)
+        self.applications = AsyncApplications(self)
+        self.allocations = AsyncAllocations(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

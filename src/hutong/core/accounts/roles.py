@@ -19,7 +19,7 @@ _MEMBER = frozenset(
     {
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
-        "project.read", "model.call",
+        "project.read", "model.call", "application.read", "allocation.read",
     }
 )  # fmt: skip
 PERMISSIONS = MappingProxyType(
@@ -30,9 +30,12 @@ PERMISSIONS = MappingProxyType(
                 "project.write", "project.read", "quota.write", "quota.read",
                 "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
+                "call.write", "application.read", "application.decide",
+                "allocation.read", "allocation.decide",
             }
         ),
-        Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write"},
+        Role.OWNER: _MEMBER
+        | {"member.write", "secret.write", "key.write", "application.write", "allocation.ask"},
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
         Role.CALLER: frozenset({"model.call"}),

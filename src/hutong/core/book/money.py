@@ -8,6 +8,8 @@ from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 ISSUED = "issued"
 REVENUE = "revenue"
 WAIVED = "waived"
+RECLAIMED = "reclaimed"
+"""What was given and taken back unused."""
 OVERRUN = "overrun:"
 
 
@@ -67,7 +69,8 @@ class Entry:
 class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
-    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment` or `waiver`; `cause` names what it is for.
+    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `reclaim` or `waiver`; `cause` names what
+    it is for.
     """
 
     id: str

@@ -11,7 +11,7 @@ from typing import Protocol
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
-from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
+from hutong.core.kernel.ids import AttemptKey, JobId, LotId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
@@ -245,6 +245,13 @@ class Store(Protocol):
         """Create a lot with the transaction that fills it; False if that transaction is already there.
 
         Further transactions, such as a repayment from the new lot, are booked with it.
+        """
+        ...
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; what is held stays held. False if it was so already.
+
+        Raises NotFound.
         """
         ...
 

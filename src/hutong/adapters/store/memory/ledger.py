@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
@@ -18,7 +19,7 @@ from hutong.core.book.money import (
     lot_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 
@@ -68,6 +69,17 @@ class MemoryLedger(Locked):
                 raise
             self._lots[lot.id] = lot
             self._book(out)
+            return True
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; False if it was so already. Raises NotFound."""
+        with self._writing():
+            there = self._lots.get(lot)
+            if there is None:
+                raise NotFound("not_found", f"there is no lot {lot!r}")
+            if (there.starts_ms, there.ends_ms) == (starts_ms, ends_ms):
+                return False
+            self._lots[lot] = replace(there, starts_ms=starts_ms, ends_ms=ends_ms)
             return True
 
     def post(self, posting: Posting) -> bool:
