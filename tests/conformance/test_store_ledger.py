@@ -17,7 +17,7 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.book.store import Store
-from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.errors import Broken, Conflict, NotFound
 from hutong.core.kernel.ids import LotId
 
 
@@ -38,6 +38,17 @@ def test_a_lot_opens_once_with_what_fills_it(store: Store) -> None:
         store.open_lot(lot("a2"), Txn("t2", "award", P, 0, "a2", (Entry(ISSUED, -5),)))
     assert len(store.lots(P)) == 1
     assert store.open_lot(lot("a2"), filling("a2", 10))
+
+
+def test_the_span_of_a_lot_changes_and_what_is_held_stays_held(store: Store) -> None:
+    fund(store, "a1", 1000)
+    store.post(Posting(holds=(hold("k", ("a1", 300)),)))
+    assert store.span_lot(LotId("a1"), 700, 700)
+    assert not store.span_lot(LotId("a1"), 700, 700)
+    (found,) = store.lots(P)
+    assert (found.starts_ms, found.ends_ms, found.posted_micro, found.held_micro) == (700, 700, 1000, 300)
+    with pytest.raises(NotFound):
+        store.span_lot(LotId("a2"), 0, 1)
 
 
 def test_lots_pay_vouchers_first_then_what_ends_first(store: Store) -> None:

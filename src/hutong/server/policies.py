@@ -1,15 +1,22 @@
-"""Placement policies from their folder: data in YAML, checked when it is read."""
+"""Policies of placement and of reclaim from their folder: data in YAML, checked when it is read."""
 
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hutong.core.accounts.reclaim import Band, ReclaimPolicy
 from hutong.core.control.rules import DEFAULT_POLICY, Rules
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
+
+HINT = "see policies/placement/balanced.yaml"
+RECLAIM_HINT = "see policies/reclaim/nrel.yaml"
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class _Weights(BaseModel):
@@ -23,6 +30,22 @@ class _Weights(BaseModel):
     speed: int = Field(default=0, ge=0, le=1000)
     carbon: int = Field(default=0, ge=0, le=1000)
     reliability: int = Field(default=0, ge=0, le=1000)
+
+
+class _Band(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    used_percent: int = Field(ge=0, le=100)
+    cut_percent: int = Field(ge=0, le=100)
+
+
+class _Reclaim(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    source: str = Field(min_length=1, max_length=500)
+    bands: list[_Band] = Field(min_length=1, max_length=50)
+    appeal_days: int = Field(ge=0, le=366)
 
 
 class _Document(BaseModel):
@@ -51,19 +74,35 @@ def load_rules(policies: Path, backfill: str = "easy") -> Rules:
     return Rules(policies=load_policies(policies / "placement"), backfill=Backfill[backfill.upper()])
 
 
+def load_reclaim(policies: Path, name: str = "nrel") -> ReclaimPolicy:
+    """Return the policy of use it or lose it; its bands go down to a use of 0."""
+    path = policies / "reclaim" / f"{name}.yaml"
+    found = _parse(path, _Reclaim, RECLAIM_HINT)
+    bands = [Band(each.used_percent, each.cut_percent) for each in found.bands]
+    falling = all(one.used_percent > two.used_percent for one, two in pairwise(bands))
+    if not falling or bands[-1].used_percent:
+        raise _refused(path, "bands", "they fall, and the last begins at 0", RECLAIM_HINT)
+    return ReclaimPolicy(found.name, tuple(bands), found.appeal_days, found.source)
+
+
 def _read(path: Path) -> Policy:
-    try:
-        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _refused(path, "", f"not YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _refused(path, "/".join(str(part) for part in first["loc"]), first["msg"]) from error
+    document = _parse(path, _Document, HINT)
     if not any(document.weights.model_dump().values()):
         raise _refused(path, "weights", "at least one weight must be above 0")
     return Policy(document.name, **document.weights.model_dump())
 
 
-def _refused(path: Path, field: str, message: str) -> Refused:
-    hint = "see policies/placement/balanced.yaml"
+def _parse(path: Path, shape: type[Shape], hint: str) -> Shape:
+    try:
+        return shape.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise _refused(path, "", f"cannot be read: {error.strerror}", hint) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refused(path, "", f"not YAML: {error}", hint) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _refused(path, "/".join(str(part) for part in first["loc"]), first["msg"], hint) from error
+
+
+def _refused(path: Path, field: str, message: str, hint: str = HINT) -> Refused:
     return Refused("bad_policy", f"{path}: {message}", (Problem(f"/{field}", message, hint),))

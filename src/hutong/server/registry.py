@@ -1,15 +1,18 @@
 """Documents of the registry as the core's shapes, and back."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.documents import to_document
-from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.errors import Broken, Conflict, Later, NotFound
 
 Shape = TypeVar("Shape")
 
+_TRIES = 50
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
@@ -57,3 +60,34 @@ def every(store: Store, kind: str, parent: str, most: int) -> tuple[Record, ...]
         if len(page) < 500:
             break
     return tuple(found)
+
+
+def load(store: Store, kind: str, id_: str, shape: type[Shape]) -> Shape:
+    """Return the shape of a document; raises NotFound."""
+    record = store.get(kind, id_)
+    if record is None:
+        raise NotFound("not_found", f"there is no {kind} {id_!r}")
+    return read(shape, record)
+
+
+def amend(
+    store: Store, kind: str, id_: str, shape: type[Shape], change: Callable[[Shape], Shape]
+) -> tuple[Shape, bool]:
+    """Change a document as it is when nobody else does; return it and whether it changed.
+
+    `change` may be called again with what others wrote meanwhile; raises NotFound, or Later after many tries.
+    """
+    for _ in range(_TRIES):
+        record = store.get(kind, id_)
+        if record is None:
+            raise NotFound("not_found", f"there is no {kind} {id_!r}")
+        before = read(shape, record)
+        after = change(before)
+        if after == before:
+            return before, False
+        try:
+            store.put(replace(record, doc=document(after)), expect=record.version)
+        except Conflict:
+            continue
+        return after, True
+    raise Later(f"{kind} {id_} is being changed by others", 1)

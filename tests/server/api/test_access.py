@@ -15,6 +15,7 @@ NOBODYS = "01JD0000000000000000000000"
 VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
+    "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "grant": f"platform.all.{NOBODYS.lower()}",
 }  # fmt: skip

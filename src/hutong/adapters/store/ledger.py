@@ -24,7 +24,7 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _MOVE = (
@@ -268,6 +268,20 @@ class Ledger:
                 told = told_of_lot(lot, txns[0])
                 append(self._db, connection, author, f"{lot.kind.value}.create", f"lot/{lot.id}", None, told)
             return fresh
+
+        return self._db.write(work)
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; False if it was so already. Raises NotFound."""
+
+        def work(connection: sa.Connection) -> bool:
+            here = lots.c.id == lot
+            if not connection.execute(sa.select(lots.c.id).where(here)).first():
+                raise NotFound("not_found", f"there is no lot {lot!r}")
+            other = sa.or_(lots.c.starts_ms != starts_ms, lots.c.ends_ms != ends_ms)
+            span = {"starts_ms": starts_ms, "ends_ms": ends_ms, "due_ms": ends_ms}
+            change = lots.update().where(here, other).values(span)
+            return connection.execute(change).rowcount > 0
 
         return self._db.write(work)
 

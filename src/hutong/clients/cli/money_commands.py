@@ -77,7 +77,7 @@ def award(
     """
     starts, ends = _span(days)
     with connect() as client:
-        lot = client.projects.award(project, NewAward(amount=_yuan(amount), starts=starts, ends=ends))
+        lot = client.projects.award(project, NewAward(amount=read_yuan(amount), starts=starts, ends=ends))
     _say_lot(lot, as_json)
 
 
@@ -94,7 +94,7 @@ def voucher(
     """
     starts, ends = _span(days)
     with connect() as client:
-        wanted = NewVoucher(face=_yuan(face), rate_percent=rate, starts=starts, ends=ends)
+        wanted = NewVoucher(face=read_yuan(face), rate_percent=rate, starts=starts, ends=ends)
         lot = client.projects.voucher(project, wanted)
     _say_lot(lot, as_json)
 
@@ -104,7 +104,8 @@ def _span(days: int) -> tuple[str, str]:
     return rfc3339(now), rfc3339(now + days * DAY_MS)
 
 
-def _yuan(text: str) -> Money:
+def read_yuan(text: str) -> Money:
+    """Return an amount of yuan that was typed; raises Refused for one that is not more than nothing."""
     amount_micro = parse_micro(text)
     if amount_micro <= 0:
         raise Refused("bad_amount", f"{text} is not more than nothing")

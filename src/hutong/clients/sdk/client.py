@@ -4,7 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import access, accounts, audit, jobs, models, quotas, sites, vouchers
+from hutong.clients.sdk import (
+    access,
+    accounts,
+    audit,
+    calls,
+    jobs,
+    models,
+    quotas,
+    sites,
+    vouchers,
+)
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -98,11 +108,11 @@ class AsyncModels(models.ModelVerbs, AsyncGroup):
         return self._sender.download(models.file_of(name, version, path, project=project))
 
 
-class Institutions(accounts.InstitutionVerbs, Group):
+class Institutions(accounts.InstitutionVerbs, calls.HistoryVerbs, Group):
     """Institutions."""
 
 
-class AsyncInstitutions(accounts.InstitutionVerbs, AsyncGroup):
+class AsyncInstitutions(accounts.InstitutionVerbs, calls.HistoryVerbs, AsyncGroup):
     """Institutions."""
 
 
@@ -144,6 +154,30 @@ class Ledger(accounts.LedgerVerbs, Group):
 
 class AsyncLedger(accounts.LedgerVerbs, AsyncGroup):
     """The ledger as a whole."""
+
+
+class Calls(calls.CallVerbs, Group):
+    """Programmes and their calls."""
+
+
+class AsyncCalls(calls.CallVerbs, AsyncGroup):
+    """Programmes and their calls."""
+
+
+class Applications(calls.ApplicationVerbs, Group):
+    """Applications, their reviews and decisions."""
+
+
+class AsyncApplications(calls.ApplicationVerbs, AsyncGroup):
+    """Applications, their reviews and decisions."""
+
+
+class Allocations(calls.AllocationVerbs, Group):
+    """Allocations, their changes and cuts."""
+
+
+class AsyncAllocations(calls.AllocationVerbs, AsyncGroup):
+    """Allocations, their changes and cuts."""
 
 
 class Quotas(quotas.QuotaVerbs, Group):
@@ -252,6 +286,9 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.programmes = Programmes(self)
         self.access = Access(self)
         self.audit = Audit(self)
+        self.calls = Calls(self)
+        self.applications = Applications(self)
+        self.allocations = Allocations(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -296,6 +333,9 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.programmes = AsyncProgrammes(self)
         self.access = AsyncAccess(self)
         self.audit = AsyncAudit(self)
+        self.calls = AsyncCalls(self)
+        self.applications = AsyncApplications(self)
+        self.allocations = AsyncAllocations(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -28,13 +28,13 @@ _MEMBER = frozenset(
     {
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
-        "project.read", "model.call", "voucher.read",
+        "project.read", "model.call", "voucher.read", "application.read", "allocation.read",
     }
 )  # fmt: skip
 _LOOK = frozenset(
     {
         "institution.read", "person.read", "project.read", "quota.read", "site.read", "job.read",
-        "model.read", "deployment.read",
+        "model.read", "deployment.read", "application.read", "allocation.read",
     }
 )  # fmt: skip
 # The roles that come with the platform. An operator may define more; none is ever changed, see ADR 32.
@@ -48,12 +48,14 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
-                "proposal.read", "proposal.decide", "threshold.write",
+                "proposal.read", "proposal.decide", "threshold.write", "call.write", "application.read",
+                "application.decide", "allocation.read", "allocation.decide",
             }
         ),
         Role.OWNER: _MEMBER
         | {
             "member.write", "secret.write", "key.write", "voucher.claim", "access.read", "access.write",
+            "application.write", "allocation.ask",
         },
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
@@ -68,7 +70,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "programme-officer": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
-                "voucher.write", "proposal.read", "proposal.decide",
+                "voucher.write", "proposal.read", "proposal.decide", "call.write", "application.read",
+                "application.decide", "allocation.read", "allocation.decide",
             }
         ),
         "institution-admin": frozenset(

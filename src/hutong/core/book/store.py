@@ -13,7 +13,7 @@ from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRe
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
-from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
+from hutong.core.kernel.ids import AttemptKey, JobId, LotId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
@@ -248,6 +248,13 @@ class Store(Upkeep, Protocol):
 
         Further transactions, such as a repayment from the new lot, are booked with it. With an author, here
         and below, a change that is news is told in the audit, in the same transaction.
+        """
+        ...
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; what is held stays held. False if it was so already.
+
+        Raises NotFound.
         """
         ...
 

@@ -31,6 +31,7 @@ from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.shapes.money import bill_shape, lot_shape
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import read_time
+from hutong.server.awards import filled_micro, lot_cause
 from hutong.server.debts import open_lot, owed_micro
 from hutong.server.services import Services
 from hutong.wire import money as w
@@ -98,7 +99,7 @@ def _open_lot(
     name = digest_of(project, principal.id, key)[:26] if key else here.new_id().lower()
     lot = Lot(LotId(f"{kind.value}-{name}"), ProjectId(project), kind, rate_ppm, starts_ms, ends_ms)
     entries = (Entry(ISSUED, -amount), Entry(lot_account(lot.id), amount))
-    txn = Txn(f"fill:{lot.id}", kind.value, lot.project, here.clock(), _fill_cause(lot.id), entries)
+    txn = Txn(f"fill:{lot.id}", kind.value, lot.project, here.clock(), lot_cause(lot.id), entries)
     fresh = open_lot(here.store, lot, txn, txn.effective_ms)
     there = next((each for each in here.store.lots(lot.project) if each.id == lot.id), lot)
     asked = (rate_ppm, starts_ms, ends_ms, amount)
@@ -108,15 +109,9 @@ def _open_lot(
     return lot_shape(there)
 
 
-def _fill_cause(lot: str) -> str:
-    return f"lot:{lot}"
-
-
 def _filled(here: Services, lot: Lot) -> int:
-    """Return what was put into a lot when it was opened."""
-    txns = here.store.txns(lot.project, _fill_cause(lot.id), "", 10)
-    account = lot_account(lot.id)
-    return sum(entry.amount_micro for txn in txns for entry in txn.entries if entry.account == account)
+    """Return what was put into a lot, less what was taken back unused."""
+    return filled_micro(here.store, lot)
 
 
 @router.get("/projects/{project}/balance", dependencies=[Depends(InProject("bill.read"))])

@@ -22,7 +22,7 @@ from hutong.core.book.money import (
 )
 from hutong.core.book.periods import Period, fitted, moment_to_book, period_at
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 
@@ -92,6 +92,18 @@ class MemoryLedger(MemoryChain):
             self._book(out)
             told = told_of_lot(lot, txns[0])
             self._tell(author, f"{lot.kind.value}.create", f"lot/{lot.id}", None, told)
+            return True
+
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+        """Set when a lot may be held against; False if it was so already. Raises NotFound."""
+        with self._writing():
+            there = self._lots.get(lot)
+            if there is None:
+                raise NotFound("not_found", f"there is no lot {lot!r}")
+            if (there.starts_ms, there.ends_ms) == (starts_ms, ends_ms):
+                return False
+            self._lots[lot] = replace(there, starts_ms=starts_ms, ends_ms=ends_ms)
+            self._lots_due[lot] = ends_ms
             return True
 
     def post(self, posting: Posting, author: Author | None = None) -> bool:
