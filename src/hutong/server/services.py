@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hutong.adapters.identity.passwords import Lockout
+from hutong.adapters.identity.providers import Providers
 from hutong.adapters.identity.tokens import Principals
 from hutong.adapters.identity.vault import Vault
 from hutong.adapters.objects.open import open_objects
@@ -35,6 +36,7 @@ class Services:
     logs: LogBook
     principals: Principals
     lockout: Lockout
+    providers: Providers
     meters: Meters
     rules: Rules
     clock: Callable[[], int]
@@ -44,6 +46,7 @@ class Services:
         """Write what was accepted, stop our threads and let go of the store."""
         self.submissions.close()
         self.bell.close()
+        self.providers.close()
         self.store.close()
 
 
@@ -69,6 +72,7 @@ def make_services(
         logs=LogBook(objects, settings.log_bytes_max),
         principals=Principals(people.resolver(store)),
         lockout=Lockout(),
+        providers=Providers(),
         meters=meters,
         rules=rules or Rules(),
         clock=clock,

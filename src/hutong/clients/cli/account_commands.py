@@ -236,7 +236,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="You")(login)
     app.command(rich_help_panel="You")(logout)
-    _group(
+    group(
         app,
         "key",
         "Keys for the models' gateway.",
@@ -245,18 +245,19 @@ def add_to(app: typer.Typer) -> None:
         list=list_keys,
         revoke=revoke_key,
     )
-    _group(
+    group(
         app, "secret", "Secrets of a project, for its jobs.", "You",
         set=set_secret, list=list_secrets, remove=remove_secret,
     )  # fmt: skip
     for name, verb in (
         ("institution", create_institution), ("person", create_person), ("project", create_project)
     ):  # fmt: skip
-        _group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
+        group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
 
 
-def _group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command
-    group = typer.Typer(help=text, no_args_is_help=True)
+def group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command
+    """Add a group of commands."""
+    made = typer.Typer(help=text, no_args_is_help=True)
     for verb, function in verbs.items():
-        group.command(verb)(function)
-    app.add_typer(group, name=name, rich_help_panel=panel)
+        made.command(verb)(function)
+    app.add_typer(made, name=name, rich_help_panel=panel)

@@ -8,6 +8,7 @@ import typer
 from hutong.clients.cli import (
     account_commands,
     booking_commands,
+    identity_commands,
     import_commands,
     job_commands,
     model_commands,
@@ -68,6 +69,7 @@ def make_cli(
         money_commands,
         site_commands,
         account_commands,
+        identity_commands,
         booking_commands,
         quota_commands,
     ):

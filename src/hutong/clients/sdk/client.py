@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, identity, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -138,6 +138,22 @@ class AsyncTokens(accounts.TokenVerbs, AsyncGroup):
     """Tokens of people and gateway keys of projects."""
 
 
+class Issuers(identity.IssuerVerbs, Group):
+    """Identity providers, and sign-in through them."""
+
+
+class AsyncIssuers(identity.IssuerVerbs, AsyncGroup):
+    """Identity providers, and sign-in through them."""
+
+
+class Identities(identity.IdentityVerbs, Group):
+    """The identities that sign in as the caller."""
+
+
+class AsyncIdentities(identity.IdentityVerbs, AsyncGroup):
+    """The identities that sign in as the caller."""
+
+
 class Ledger(accounts.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -205,6 +221,8 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.projects = Projects(self)
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
+        self.issuers = Issuers(self)
+        self.identities = Identities(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.models = Models(self)
@@ -244,6 +262,8 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.projects = AsyncProjects(self)
         self.secrets = AsyncSecrets(self)
         self.tokens = AsyncTokens(self)
+        self.issuers = AsyncIssuers(self)
+        self.identities = AsyncIdentities(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.models = AsyncModels(self)

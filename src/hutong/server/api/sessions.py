@@ -10,7 +10,7 @@ from hutong.core.accounts.registry import Person, Token
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
-from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
+from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.api.access import Here, Public, Signed, require
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
@@ -18,10 +18,9 @@ from hutong.server.api.shapes.accounts import project_shape, token_shape
 from hutong.server.people import Grant, grant_token, projects_of
 from hutong.server.registry import read
 from hutong.server.services import Services
+from hutong.server.sign_in import forget_token, start_session
 from hutong.wire import accounts as w
 from hutong.wire.base import Page, Ulid
-
-SWEPT_AT_ONCE = 50
 
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
@@ -40,24 +39,8 @@ def login(here: Here, body: w.Login) -> w.Token:
         here.lockout.failed(body.person, now_ms)
         raise Denied("unauthenticated", "this name and this password do not belong together")
     here.lockout.passed(body.person)
-    _sweep(here, person.id, now_ms)
-    grant = grant_token(
-        here.store,
-        here.new_id(),
-        kind="session",
-        owner=person.id,
-        name="session",
-        now_ms=now_ms,
-        lives_ms=here.settings.session_hours * HOUR_MS,
-    )
+    grant = start_session(here, person)
     return token_shape(grant.token, grant.secret)
-
-
-def _sweep(here: Services, person: str, now_ms: int) -> None:
-    """Remove a person's expired tokens, the oldest first, so that they do not pile up."""
-    for record in here.store.records("token", person, "", SWEPT_AT_ONCE):
-        if read(Token, record).expires_ms <= now_ms:
-            here.store.remove("token", record.id)
 
 
 @router.post("/logout", status_code=204)
@@ -66,7 +49,7 @@ def logout(here: Here, request: Request, me: Myself) -> Response:  # noqa: ARG00
     secret = request.headers["authorization"].partition(" ")[2].strip()
     record = here.store.find("token", digest_secret(secret))
     if record is not None:
-        here.store.remove("token", record.id)
+        forget_token(here.store, record.id)
     here.principals.forget()
     return Response(status_code=204)
 
@@ -118,7 +101,7 @@ def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)
     if not (mine or theirs or managed):
         raise NotFound("not_found", f"there is no token {token!r}")
-    here.store.remove("token", token)
+    forget_token(here.store, token)
     here.principals.forget()
     return Response(status_code=204)
 
