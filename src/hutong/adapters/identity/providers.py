@@ -51,7 +51,7 @@ def _loopback(host: str) -> bool:
 
 
 class Providers:
-    """Calls identity providers. One that is slow or away costs at most `CALLS_AT_ONCE` threads for 5 s each."""
+    """Calls identity providers. A slow one costs at most `CALLS_AT_ONCE` threads for 5 s each."""
 
     def __init__(self, transport: httpx2.BaseTransport | None = None) -> None:
         self._http = httpx2.Client(

@@ -17,6 +17,7 @@ from hutong.server.api.access import Allowed, Here, Public, Signed
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.accounts import token_shape
 from hutong.server.api.shapes.identity import identity_shape, issuer_name_shape, issuer_shape
+from hutong.server.people import projects_of
 from hutong.server.registry import document, read
 from hutong.server.services import Services
 from hutong.server.sign_in import From, end_sessions, start_session
@@ -101,6 +102,8 @@ def finish_sign_in(here: Here, issuer: IssuerId, body: w.FinishSignIn) -> w.Sign
         raise Denied("unauthenticated", error.message) from error
     grant = start_session(here, person, origin=From(known.url, found.subject, found.sid))
     _log.info("signed in", person=person.id, issuer=issuer)
+    if not (person.operator or projects_of(here.store, person.id)):
+        back = "/account"  # every other page would only tell a newcomer that they may not
     return w.SignedIn(token=token_shape(grant.token, grant.secret), back=back)
 
 

@@ -40,7 +40,16 @@ async def enter(visit: Visit) -> Response:
         locked = isinstance(error, Refused) and error.code not in {"unauthenticated", "bad_login", "invalid"}
         wrong = str(error) if locked and isinstance(error, Denied) else visit.words("sign_in.wrong")
         return await _show(visit, target, person, wrong)
-    return _admit(visit, visit.go(target), token)
+    newcomer = await _newcomer(visit, token)
+    return _admit(visit, visit.go("/account" if newcomer else target), token)
+
+
+async def _newcomer(visit: Visit, token: Token) -> bool:
+    """True for somebody in no project yet: every page but their account would tell them that they may not."""
+    visit.token = token.secret or ""
+    async with visit.client() as client:
+        me = await client.me()
+    return not (me.projects or me.operator)
 
 
 def _admit(visit: Visit, response: Response, token: Token) -> Response:
