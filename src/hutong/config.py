@@ -72,6 +72,7 @@ class Settings(BaseModel):
     portal_url: Annotated[str, Field(pattern=r"^(https?://[^?#]*[^/?#])?$")] = ""
     tunnel_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    second_factor: Literal["optional", "operators", "owners", "everybody"] = "optional"
     session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
     body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
     bundle_bytes_max: Annotated[int, Field(ge=1024)] = 512 * _MIB

@@ -1,16 +1,20 @@
 """Who signs in becomes a session: one way for passwords, identity providers and devices alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from hutong.core.accounts.identities import Origin
 from hutong.core.accounts.registry import Person, Token
 from hutong.core.book.store import Record, Store
+from hutong.core.kernel.errors import Denied
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.server.people import Grant, grant_token
 from hutong.server.registry import document, read
+from hutong.server.second_factors import required_of
 from hutong.server.services import Services
 
+# What a session may do that lacks the second factor its person must have.
+NARROWED = frozenset({"account.enrol"})
 SWEPT_AT_ONCE = 50
 SESSIONS_OF_ONE = 1000
 
@@ -29,8 +33,19 @@ def digest_of_pair(first: str, second: str) -> str:
     return sha256(f"{len(first)}:{first}{second}".encode()).hexdigest()
 
 
-def start_session(here: Services, person: Person, name: str = "session", origin: From | None = None) -> Grant:
-    """Begin a session of a person; where it came through a provider, so that the provider can end it."""
+def start_session(
+    here: Services, person: Person, *, strong: bool, name: str = "session", origin: From | None = None
+) -> Grant:
+    """Begin a session of a person; one that came through a provider can be ended by it.
+
+    `strong`: a second factor was asked for. Where policy wants one, a session without it is good for setting
+    one up and nothing else; a provider that did not ask for one is refused, for none of ours would help.
+    """
+    narrow = not strong and required_of(here, person)
+    if narrow and origin is not None:
+        raise Denied(
+            "unauthenticated", "your role needs a second factor, and your institution asked for none"
+        )
     now_ms, token_id = here.clock(), here.new_id()
     sweep(here.store, person.id, now_ms)
     if origin is not None:  # before the token: one that exists can always be ended
@@ -43,7 +58,16 @@ def start_session(here: Services, person: Person, name: str = "session", origin:
         name=name,
         now_ms=now_ms,
         lives_ms=here.settings.session_hours * HOUR_MS,
+        scopes=tuple(NARROWED) if narrow else (),
     )
+
+
+def widen(store: Store, token: str) -> None:
+    """Make a narrowed session whole: its person has set up the second factor just now."""
+    record = store.get("token", token)
+    found = None if record is None else read(Token, record)
+    if record is not None and found is not None and frozenset(found.scopes) == NARROWED:
+        store.put(replace(record, doc=document(replace(found, scopes=()))), expect=record.version)
 
 
 def sweep(store: Store, person: str, now_ms: int) -> None:

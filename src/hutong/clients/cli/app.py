@@ -16,6 +16,7 @@ from hutong.clients.cli import (
     quota_commands,
     reach_commands,
     run_commands,
+    sign_in_commands,
     site_commands,
 )
 from hutong.clients.cli.frame import Frame
@@ -68,6 +69,7 @@ def make_cli(
         model_commands,
         money_commands,
         site_commands,
+        sign_in_commands,
         account_commands,
         identity_commands,
         booking_commands,

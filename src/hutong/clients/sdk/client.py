@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, identity, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, identity, jobs, models, quotas, sign_in, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -154,6 +154,22 @@ class AsyncIdentities(identity.IdentityVerbs, AsyncGroup):
     """The identities that sign in as the caller."""
 
 
+class Devices(sign_in.DeviceVerbs, Group):
+    """Devices that sign in by a browser's consent."""
+
+
+class AsyncDevices(sign_in.DeviceVerbs, AsyncGroup):
+    """Devices that sign in by a browser's consent."""
+
+
+class SecondFactors(sign_in.SecondFactorVerbs, Group):
+    """The caller's authenticator; operators take away somebody's."""
+
+
+class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
+    """The caller's authenticator; operators take away somebody's."""
+
+
 class Ledger(accounts.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -223,15 +239,17 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.tokens = Tokens(self)
         self.issuers = Issuers(self)
         self.identities = Identities(self)
+        self.devices = Devices(self)
+        self.second_factor = SecondFactors(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
 
-    def login(self, person: str, password: str) -> Token:
+    def login(self, person: str, password: str, code: str | None = None) -> Token:
         """Sign in and use the session's token from now on; its `secret` is in the answer."""
-        token = self.do(accounts.login(person, password))
+        token = self.do(accounts.login(person, password, code))
         self._token = token.secret or ""
         return token
 
@@ -264,15 +282,17 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.tokens = AsyncTokens(self)
         self.issuers = AsyncIssuers(self)
         self.identities = AsyncIdentities(self)
+        self.devices = AsyncDevices(self)
+        self.second_factor = AsyncSecondFactors(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)
 
-    async def login(self, person: str, password: str) -> Token:
+    async def login(self, person: str, password: str, code: str | None = None) -> Token:
         """Sign in and use the session's token from now on; its `secret` is in the answer."""
-        token = await self.do(accounts.login(person, password))
+        token = await self.do(accounts.login(person, password, code))
         self._token = token.secret or ""
         return token
 

@@ -43,3 +43,18 @@ class Origin:
     subject: str
     sid: str
     began_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A sign-in that waits for a browser's consent (RFC 8628). `digest` is of the device's own code."""
+
+    id: str
+    digest: str
+    client: str
+    expires_ms: int
+    interval_s: int
+    state: str = "pending"  # pending | approved | denied | taken
+    person: str = ""
+    by_token: str = ""
+    polled_ms: int = 0

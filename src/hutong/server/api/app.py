@@ -22,6 +22,7 @@ from hutong.server.api import (
     receipts,
     secrets,
     sessions,
+    sign_in,
     sites,
     streams,
 )
@@ -40,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     receipts.router,
     sessions.router,
     identity.router,
+    sign_in.router,
     accounts.router,
     quotas.router,
     secrets.router,

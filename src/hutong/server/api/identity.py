@@ -13,7 +13,7 @@ from hutong.core.accounts.roles import Principal
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.server import oidc_flows as flows
-from hutong.server.api.access import Allowed, Here, Public, Signed
+from hutong.server.api.access import Allowed, Here, Public, Signed, whole
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.accounts import token_shape
 from hutong.server.api.shapes.identity import identity_shape, issuer_name_shape, issuer_shape
@@ -100,7 +100,8 @@ def finish_sign_in(here: Here, issuer: IssuerId, body: w.FinishSignIn) -> w.Sign
         person = flows.person_of(here, known, found)
     except Denied as error:
         raise Denied("unauthenticated", error.message) from error
-    grant = start_session(here, person, origin=From(known.url, found.subject, found.sid))
+    origin = From(known.url, found.subject, found.sid)
+    grant = start_session(here, person, strong=found.strong or known.multi_factor, origin=origin)
     _log.info("signed in", person=person.id, issuer=issuer)
     if not (person.operator or projects_of(here.store, person.id)):
         back = "/account"  # every other page would only tell a newcomer that they may not
@@ -134,6 +135,7 @@ def log_out_from_provider(
 @router.post("/issuers/{issuer}/join/begin")
 def begin_join(here: Here, me: Myself, issuer: IssuerId, body: w.BeginSignIn) -> w.Begun:
     """Begin to join an identity of this provider to the caller."""
+    whole(me)
     address, flow = flows.begin(here, flows.load_issuer(here, issuer), body.back, _person(here, me).id)
     return w.Begun(address=address, flow=flow)
 
@@ -141,6 +143,7 @@ def begin_join(here: Here, me: Myself, issuer: IssuerId, body: w.BeginSignIn) ->
 @router.post("/issuers/{issuer}/join/finish", status_code=201)
 def finish_join(here: Here, me: Myself, issuer: IssuerId, body: w.FinishSignIn) -> w.Linked:
     """Join the identity that the provider vouches for to the caller: it signs in as them from now on."""
+    whole(me)
     known = flows.load_issuer(here, issuer)
     found, back = flows.arrive(here, known, _arrival(body), me.id)
     key, identity = flows.join(here, known, found, me.id)
@@ -158,6 +161,7 @@ def list_identities(here: Here, me: Myself, pages: Pages) -> Page[w.Identity]:
 @router.delete("/me/identities/{identity}", status_code=204)
 def delete_identity(here: Here, me: Myself, identity: IdentityId) -> Response:
     """Part an identity from the caller; not the last one of somebody without a password."""
+    whole(me)
     record = here.store.get("identity", identity)
     if record is None or record.parent != me.id:
         raise NotFound("not_found", "there is no such identity of yours")

@@ -23,8 +23,16 @@ async def ask(visit: Visit) -> Response:
     return await _show(visit, session.safe_next(visit.query("next")))
 
 
-async def _show(visit: Visit, target: str, person: str = "", wrong: str = "") -> Response:
-    values = {"next": target, "person": person, "wrong": wrong, "issuers": await visit.issuers()}
+async def _show(
+    visit: Visit, target: str, person: str = "", wrong: str = "", *, coded: bool = False
+) -> Response:
+    values = {
+        "next": target,
+        "person": person,
+        "wrong": wrong,
+        "coded": coded,
+        "issuers": await visit.issuers(),
+    }
     return visit.render("sign_in.html", values, 401 if wrong else 200)
 
 
@@ -32,24 +40,26 @@ async def enter(visit: Visit) -> Response:
     """Sign in and go on to where the visitor wanted to be; a wrong password is told beside the form."""
     form = await visit.form()
     person, target = form.get("person", "").strip(), session.safe_next(form.get("next", ""))
+    code = form.get("code", "").strip()
     try:
-        token = await visit.api.login(person, form.get("password", ""))
+        token = await visit.api.login(person, form.get("password", ""), code or None)
     except Later:
         raise
     except (Refused, ValueError) as error:
+        if isinstance(error, Refused) and error.code == "second_factor_needed":
+            return await _show(visit, target, person, visit.words("sign_in.code_needed"), coded=True)
         locked = isinstance(error, Refused) and error.code not in {"unauthenticated", "bad_login", "invalid"}
         wrong = str(error) if locked and isinstance(error, Denied) else visit.words("sign_in.wrong")
-        return await _show(visit, target, person, wrong)
-    newcomer = await _newcomer(visit, token)
-    return _admit(visit, visit.go("/account" if newcomer else target), token)
+        return await _show(visit, target, person, wrong, coded=bool(code))
+    return _admit(visit, visit.go("/account" if await _only_account(visit, token) else target), token)
 
 
-async def _newcomer(visit: Visit, token: Token) -> bool:
-    """True for somebody in no project yet: every page but their account would tell them that they may not."""
+async def _only_account(visit: Visit, token: Token) -> bool:
+    """True for who is in no project yet, or must set up a second factor: no other page is for them."""
     visit.token = token.secret or ""
     async with visit.client() as client:
-        me = await client.me()
-    return not (me.projects or me.operator)
+        me, factor = await client.me(), await client.second_factor.get()
+    return not (me.projects or me.operator) or (factor.required and not factor.enrolled)
 
 
 def _admit(visit: Visit, response: Response, token: Token) -> Response:
