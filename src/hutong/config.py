@@ -70,8 +70,10 @@ class Settings(BaseModel):
     gateway_port: Port = 8471
     gateway_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?$")] = ""
     apps_domain: Annotated[str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]{1,5})?)?$")] = ""
+    portal_url: Annotated[str, Field(pattern=r"^(https?://[^?#]*[^/?#])?$")] = ""
     tunnel_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    second_factor: Literal["optional", "operators", "owners", "everybody"] = "optional"
     session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
     body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
     bundle_bytes_max: Annotated[int, Field(ge=1024)] = 512 * _MIB
@@ -100,6 +102,11 @@ class Settings(BaseModel):
     def tunnel_address(self) -> str:
         """Where agents reach this very gateway process, which waits for their tunnels."""
         return (self.tunnel_url or self.gateway_address).rstrip("/")
+
+    @property
+    def portal_address(self) -> str:
+        """Where browsers and identity providers reach the portal and the API."""
+        return self.portal_url or address(self.api_host, self.api_port)
 
     @property
     def apps(self) -> str:

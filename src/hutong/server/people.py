@@ -97,6 +97,7 @@ def grant_token(
     lives_ms: int,
     project: str = "",
     site: str = "",
+    scopes: tuple[str, ...] = (),
     entropy: bytes | None = None,
 ) -> Grant:
     """Make and store a token of a kind (person, session, site, key); 32 bytes of `entropy` fix its secret."""
@@ -109,6 +110,7 @@ def grant_token(
         kind=kind,
         project=project,
         site=site,
+        scopes=scopes,
         created_ms=now_ms,
         expires_ms=now_ms + lives_ms,
     )

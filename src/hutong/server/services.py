@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hutong.adapters.identity.passwords import Lockout
+from hutong.adapters.identity.providers import Providers
 from hutong.adapters.identity.tokens import Principals
 from hutong.adapters.identity.vault import Vault
 from hutong.adapters.objects.open import open_objects
@@ -38,6 +39,7 @@ class Services:
     logs: LogBook
     principals: Principals
     lockout: Lockout
+    providers: Providers
     meters: Meters
     rules: Rules
     programmes: Mapping[str, SubsidyRules]
@@ -48,6 +50,7 @@ class Services:
         """Write what was accepted, stop our threads and let go of the store."""
         self.submissions.close()
         self.bell.close()
+        self.providers.close()
         self.store.close()
 
 
@@ -74,6 +77,7 @@ def make_services(
         logs=LogBook(objects, settings.log_bytes_max),
         principals=Principals(people.resolver(store)),
         lockout=Lockout(),
+        providers=Providers(),
         meters=meters,
         rules=rules or Rules(),
         programmes=programmes or {},

@@ -7,6 +7,7 @@ from pydantic import Field
 from hutong.wire.base import Shape, Slug, Time
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{6,20}$")]
 Kind = Literal["university", "research", "sme", "startup", "enterprise", "government", "operator"]
 
 
@@ -70,6 +71,7 @@ class Login(Shape):
 
     person: Slug
     password: Annotated[str, Field(min_length=1, max_length=200, repr=False)]
+    code: Annotated[Code | None, Field(repr=False)] = None
 
 
 class NewToken(Shape):

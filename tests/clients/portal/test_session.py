@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 from hutong.clients.portal.app import _PAGES
 from hutong.clients.portal.session import safe_next
 
-_OPEN = {"/", "/sign-in", "/sign-out", "/language"}
+_OPEN = {
+    "/", "/sign-in", "/sign-in/with/{issuer}", "/sign-in/with/{issuer}/back", "/sign-out", "/language"
+}  # fmt: skip
 
 
 def browser_of(world: Any, url: str = "http://portal.test") -> TestClient:

@@ -16,6 +16,7 @@ VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
+    "issuer": "north", "identity": "0" * 64, "code": "BCDF-GHJK",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "grant": f"platform.all.{NOBODYS.lower()}",
 }  # fmt: skip
@@ -40,9 +41,11 @@ def test_every_described_operation_has_a_rule_and_says_which(platform: Any) -> N
         assert isinstance(rule, Public) != ("security" in operation), path
 
 
-def test_the_public_routes_are_these_three_and_each_says_why() -> None:
+def test_the_public_routes_are_these_and_each_says_why() -> None:
     public = {path: rule for _, path, rule in ROUTES if isinstance(rule, Public)}
-    assert set(public) == {"/healthz", "/metrics", "/v1/login"}
+    at_issuers = {f"/v1/issuers/{{issuer}}/{verb}" for verb in ("begin", "finish", "logout")}
+    devices = {"/v1/devices", "/v1/devices/token"}
+    assert set(public) == {"/healthz", "/metrics", "/v1/login", "/v1/issuers", *at_issuers, *devices}
     assert all(rule.reason for rule in public.values())
     assert all(rule.reason for _, _, rule in ROUTES if isinstance(rule, Signed))
     assert all(isinstance(rule, Public | Signed) or rule.permission for _, _, rule in ROUTES)

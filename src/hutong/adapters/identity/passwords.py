@@ -10,6 +10,9 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from hutong.core.kernel.errors import Later
 
+FAILURES = 10
+PAUSE_MS = 300_000
+
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -38,11 +41,11 @@ def verify_password(hashed: str, password: str) -> bool:
 class Lockout:
     """Refuses further tries for a name after `failures` wrong ones in a row, for `pause_ms`.
 
-    Kept in this process's memory and bounded to `names`: with several API processes a guesser gets that
-    many times the tries, and the oldest name is forgotten when the table is full.
+    Kept in this process's memory and bounded to `names`; the oldest is forgotten when the table is full.
+    (`server/lockouts.py` counts in the store for people that there are.)
     """
 
-    def __init__(self, failures: int = 10, pause_ms: int = 300_000, names: int = 10_000) -> None:
+    def __init__(self, failures: int = FAILURES, pause_ms: int = PAUSE_MS, names: int = 10_000) -> None:
         self._failures = failures
         self._pause_ms = pause_ms
         self._names = names

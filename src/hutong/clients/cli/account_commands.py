@@ -1,17 +1,14 @@
-"""Commands about people: signing in, keys, secrets; and for operators institutions, people, projects."""
+"""Commands about people: keys, secrets; and for operators institutions, people, projects."""
 
 import sys
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from hutong.clients.cli.session import Json, ProjectOption, connect, project_of
-from hutong.clients.cli.terminal import local, rows_of, say, show_json, table, warn
-from hutong.clients.sdk.client import Client
-from hutong.clients.sdk.profile import Profile, load_profile, save_profile
-from hutong.core.kernel.errors import HutongError, Problem, Refused
+from hutong.clients.cli.terminal import local, rows_of, say, show_json, table
+from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire import accounts as a
 
 IdArgument = Annotated[
@@ -37,51 +34,6 @@ def build(shape: type[Any], **fields: object) -> Any:  # noqa: ANN401 - as many 
     except ValidationError as err:
         problems = tuple(Problem("/".join(map(str, each["loc"])), each["msg"]) for each in err.errors())
         raise Refused("bad_input", "that cannot be used", problems) from err
-
-
-def login(
-    url: Annotated[str, typer.Argument(metavar="[URL]", help="Where the platform is.")] = "",
-    person: Annotated[str, typer.Option("--person", "-u", help="Who you are; asked for otherwise.")] = "",
-    with_token: Annotated[bool, typer.Option("--token", help="Give a token instead of a password.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Sign in; the password or token is asked for, or read from standard input.
-
-    Example: hutong login http://127.0.0.1:8470 --person admin
-    """
-    place = (url or load_profile().url).rstrip("/")
-    if with_token:
-        token = read_hidden("token").strip()
-    else:
-        who = person or str(typer.prompt("person", err=True))
-        with Client(place, "") as client:
-            token = client.login(who, read_hidden("password")).secret or ""
-    with Client(place, token) as client:
-        me = client.me()
-    projects = [each.id for each in me.projects if each.active]
-    path = save_profile(Profile(place, token, projects[0] if len(projects) == 1 else ""))
-    if as_json:
-        show_json(me)
-    else:
-        say(f"signed in to {place} as {me.id} ({me.name}); projects: {', '.join(projects) or 'none'}")
-        warn(f"the token is kept in {path}")
-
-
-def logout(as_json: Json = False) -> None:
-    """End the session and forget its token.
-
-    Example: hutong logout
-    """
-    profile = load_profile()
-    try:
-        with connect() as client:
-            client.logout()
-        ended = True
-    except HutongError as error:
-        ended = False
-        warn(f"the session could not be ended at the platform: {error}")
-    save_profile(replace(profile, token=""))
-    show_json({"ended": ended}) if as_json else say("signed out")
 
 
 def create_key(
@@ -234,9 +186,7 @@ def create_project(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(rich_help_panel="You")(login)
-    app.command(rich_help_panel="You")(logout)
-    _group(
+    group(
         app,
         "key",
         "Keys for the models' gateway.",
@@ -245,18 +195,19 @@ def add_to(app: typer.Typer) -> None:
         list=list_keys,
         revoke=revoke_key,
     )
-    _group(
+    group(
         app, "secret", "Secrets of a project, for its jobs.", "You",
         set=set_secret, list=list_secrets, remove=remove_secret,
     )  # fmt: skip
     for name, verb in (
         ("institution", create_institution), ("person", create_person), ("project", create_project)
     ):  # fmt: skip
-        _group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
+        group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
 
 
-def _group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command
-    group = typer.Typer(help=text, no_args_is_help=True)
+def group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command
+    """Add a group of commands."""
+    made = typer.Typer(help=text, no_args_is_help=True)
     for verb, function in verbs.items():
-        group.command(verb)(function)
-    app.add_typer(group, name=name, rich_help_panel=panel)
+        made.command(verb)(function)
+    app.add_typer(made, name=name, rich_help_panel=panel)

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hutong.clients.portal.assets import load_assets, serve_asset
-from hutong.clients.portal.pages import job, jobs, models, new_job, sign_in, sites, streams
+from hutong.clients.portal.pages import account, device, job, jobs, models, new_job, sign_in, sites, streams
 from hutong.clients.portal.visit import House, Visit, make_environment
 from hutong.core.kernel.errors import Denied, HutongError, Later, NotFound, Refused
 
@@ -35,6 +35,16 @@ _PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/", sign_in.front),
     ("GET", "/sign-in", sign_in.ask),
     ("POST", "/sign-in", sign_in.enter),
+    ("GET", "/sign-in/with/{issuer}", sign_in.go_to),
+    ("GET", "/sign-in/with/{issuer}/back", sign_in.come_back),
+    ("GET", "/account", account.overview),
+    ("POST", "/account/join/{issuer}", account.join),
+    ("POST", "/account/part/{identity}", account.part),
+    ("POST", "/account/second-factor", account.begin_factor),
+    ("POST", "/account/second-factor/confirm", account.confirm_factor),
+    ("POST", "/account/second-factor/remove", account.remove_factor),
+    ("GET", "/device", device.ask),
+    ("POST", "/device", device.decide),
     ("POST", "/sign-out", sign_in.leave),
     ("GET", "/language", sign_in.speak),
     ("GET", "/jobs", jobs.mine),

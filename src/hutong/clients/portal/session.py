@@ -19,6 +19,8 @@ from hutong.core.kernel.errors import Denied
 SESSION = "ht_session"
 VISITOR = "ht_visitor"
 LANGUAGE = "ht_language"
+FLOW = "ht_flow"
+SIGN_IN, JOIN = "sign-in", "join"
 _YEAR_S = 365 * 86_400
 
 
@@ -40,6 +42,20 @@ def keep_cookie(
         cookie_name(request, name), value, expires=expires, max_age=None if expires else _YEAR_S, path="/",
         secure=request.url.scheme == "https", httponly=True, samesite="lax",
     )  # fmt: skip
+
+
+def keep_flow(response: Response, request: Request, flow: str, purpose: str = SIGN_IN) -> None:
+    """Keep what a round trip to an identity provider needs at its end, for ten minutes."""
+    response.set_cookie(
+        cookie_name(request, FLOW), f"{purpose}:{flow}", max_age=600, path="/",
+        secure=request.url.scheme == "https", httponly=True, samesite="lax",
+    )  # fmt: skip
+
+
+def read_flow(request: Request) -> tuple[str, str]:
+    """Return the purpose of the round trip that this browser is on, and its flow; nothing if on none."""
+    purpose, _, flow = read_cookie(request, FLOW).partition(":")
+    return purpose, flow
 
 
 def drop_cookie(response: Response, request: Request, name: str) -> None:

@@ -19,6 +19,7 @@ from hutong.core.kernel.errors import HutongError, Refused
 from hutong.wire.accounts import Me
 
 FORM_BYTES_MAX = 512 * 1024
+ISSUERS_SHOWN = 50
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -120,6 +121,12 @@ class Visit:
         if self.me is None:
             self.me = await self.api.me()
         return self.me
+
+    async def issuers(self) -> list[tuple[str, str]]:
+        """Return the identity providers by id, with their names in the visitor's language."""
+        zh = self.words.language == "zh"
+        found = self.api.issuers.list(limit=ISSUERS_SHOWN)
+        return [(each.id, each.name_zh if zh else each.name_en) async for each in found]
 
     async def site_names(self) -> dict[str, str]:
         """Return the centres' full names in the visitor's language; nothing where they cannot be had."""

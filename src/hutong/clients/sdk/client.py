@@ -9,9 +9,11 @@ from hutong.clients.sdk import (
     accounts,
     audit,
     calls,
+    identity,
     jobs,
     models,
     quotas,
+    sign_in,
     sites,
     vouchers,
 )
@@ -148,6 +150,38 @@ class AsyncTokens(accounts.TokenVerbs, AsyncGroup):
     """Tokens of people and gateway keys of projects."""
 
 
+class Issuers(identity.IssuerVerbs, Group):
+    """Identity providers, and sign-in through them."""
+
+
+class AsyncIssuers(identity.IssuerVerbs, AsyncGroup):
+    """Identity providers, and sign-in through them."""
+
+
+class Identities(identity.IdentityVerbs, Group):
+    """The identities that sign in as the caller."""
+
+
+class AsyncIdentities(identity.IdentityVerbs, AsyncGroup):
+    """The identities that sign in as the caller."""
+
+
+class Devices(sign_in.DeviceVerbs, Group):
+    """Devices that sign in by a browser's consent."""
+
+
+class AsyncDevices(sign_in.DeviceVerbs, AsyncGroup):
+    """Devices that sign in by a browser's consent."""
+
+
+class SecondFactors(sign_in.SecondFactorVerbs, Group):
+    """The caller's authenticator; operators take away somebody's."""
+
+
+class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
+    """The caller's authenticator; operators take away somebody's."""
+
+
 class Ledger(accounts.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -279,6 +313,10 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.projects = Projects(self)
         self.secrets = Secrets(self)
         self.tokens = Tokens(self)
+        self.issuers = Issuers(self)
+        self.identities = Identities(self)
+        self.devices = Devices(self)
+        self.second_factor = SecondFactors(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.vouchers = Vouchers(self)
@@ -293,9 +331,9 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.deployments = Deployments(self)
         self.objects = Objects(self)
 
-    def login(self, person: str, password: str) -> Token:
+    def login(self, person: str, password: str, code: str | None = None) -> Token:
         """Sign in and use the session's token from now on; its `secret` is in the answer."""
-        token = self.do(accounts.login(person, password))
+        token = self.do(accounts.login(person, password, code))
         self._token = token.secret or ""
         return token
 
@@ -326,6 +364,10 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.projects = AsyncProjects(self)
         self.secrets = AsyncSecrets(self)
         self.tokens = AsyncTokens(self)
+        self.issuers = AsyncIssuers(self)
+        self.identities = AsyncIdentities(self)
+        self.devices = AsyncDevices(self)
+        self.second_factor = AsyncSecondFactors(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.vouchers = AsyncVouchers(self)
@@ -340,9 +382,9 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)
 
-    async def login(self, person: str, password: str) -> Token:
+    async def login(self, person: str, password: str, code: str | None = None) -> Token:
         """Sign in and use the session's token from now on; its `secret` is in the answer."""
-        token = await self.do(accounts.login(person, password))
+        token = await self.do(accounts.login(person, password, code))
         self._token = token.secret or ""
         return token
 

@@ -91,6 +91,19 @@ def require(principal: Principal, permission: str, project: str, what: str) -> N
     raise NotFound("not_found", f"there is no {what}")
 
 
+def whole(principal: Principal) -> None:
+    """Raise Denied for a token that is narrowed: it must not make or change what is not narrowed."""
+    if principal.scopes:
+        raise Denied("forbidden", "this token is narrowed to some permissions; sign in to do this")
+
+
+def token_of(services: Services, request: Request) -> str:
+    """Return the id of the token that a call is made with; empty if it was just removed."""
+    secret = request.headers.get("authorization", "").partition(" ")[2].strip()
+    record = services.store.find("token", digest_secret(secret))
+    return "" if record is None else record.id
+
+
 def sees_all(principal: Principal, permission: str) -> bool:
     """True if the principal holds the permission on the whole platform, as operators do for reading."""
     return principal.everywhere(permission)

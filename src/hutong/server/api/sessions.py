@@ -10,18 +10,19 @@ from hutong.core.accounts.registry import Person, Token
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
-from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
-from hutong.server.api.access import Here, Public, Signed, require
+from hutong.core.kernel.quantities import DAY_MS
+from hutong.server import lockouts
+from hutong.server import second_factors as factors
+from hutong.server.api.access import Here, Public, Signed, require, whole
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.accounts import project_shape, token_shape
 from hutong.server.people import Grant, grant_token, projects_of
 from hutong.server.registry import read
 from hutong.server.services import Services
+from hutong.server.sign_in import forget_token, start_session
 from hutong.wire import accounts as w
 from hutong.wire.base import Page, Ulid
-
-SWEPT_AT_ONCE = 50
 
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
@@ -31,33 +32,27 @@ Pages = Annotated[Paging, Depends(paging)]
 
 @router.post("/login", status_code=201, dependencies=[Depends(Public(reason="one has no token before"))])
 def login(here: Here, body: w.Login) -> w.Token:
-    """Sign in with a password; the answer has the session's token. Many failures are answered 503."""
-    now_ms = here.clock()
-    here.lockout.check(body.person, now_ms)
+    """Sign in with a password, and a code where one has an authenticator; the answer has the session's token.
+
+    401 `second_factor_needed` asks for the code. Many failures are answered 503.
+    """
+    lockouts.check(here, body.person)
     record = here.store.get("person", body.person)
     person = None if record is None else read(Person, record)
     if not verify_password(person.password if person else "", body.password) or person is None:
-        here.lockout.failed(body.person, now_ms)
+        lockouts.failed(here, body.person, known=person is not None)
         raise Denied("unauthenticated", "this name and this password do not belong together")
-    here.lockout.passed(body.person)
-    _sweep(here, person.id, now_ms)
-    grant = grant_token(
-        here.store,
-        here.new_id(),
-        kind="session",
-        owner=person.id,
-        name="session",
-        now_ms=now_ms,
-        lives_ms=here.settings.session_hours * HOUR_MS,
-    )
+    strong = factors.enrolled(here, person.id) is not None
+    if strong and body.code is None:
+        needed = Denied("second_factor_needed", "a code of your authenticator is needed too")
+        needed.status = 401
+        raise needed
+    if strong and not factors.spend(here, person.id, body.code or ""):
+        lockouts.failed(here, person.id, known=True)
+        raise Denied("unauthenticated", "this code is not right now, or was used before")
+    lockouts.passed(here, person.id)
+    grant = start_session(here, person, strong=strong)
     return token_shape(grant.token, grant.secret)
-
-
-def _sweep(here: Services, person: str, now_ms: int) -> None:
-    """Remove a person's expired tokens, the oldest first, so that they do not pile up."""
-    for record in here.store.records("token", person, "", SWEPT_AT_ONCE):
-        if read(Token, record).expires_ms <= now_ms:
-            here.store.remove("token", record.id)
 
 
 @router.post("/logout", status_code=204)
@@ -66,7 +61,7 @@ def logout(here: Here, request: Request, me: Myself) -> Response:  # noqa: ARG00
     secret = request.headers["authorization"].partition(" ")[2].strip()
     record = here.store.find("token", digest_secret(secret))
     if record is not None:
-        here.store.remove("token", record.id)
+        forget_token(here.store, record.id)
     here.principals.forget()
     return Response(status_code=204)
 
@@ -88,6 +83,7 @@ def create_token(here: Here, me: Myself, body: w.NewToken, key: IdempotencyKey =
 
     The secret is in this answer only. A repeat with the same Idempotency-Key gives the same token again.
     """
+    whole(me)
     if body.kind == "key" and body.project is None:
         problem = Problem("/project", "a key belongs to a project", "name the project")
         raise Refused("project_missing", "a key belongs to a project", (problem,))
@@ -118,7 +114,7 @@ def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)
     if not (mine or theirs or managed):
         raise NotFound("not_found", f"there is no token {token!r}")
-    here.store.remove("token", token)
+    forget_token(here.store, token)
     here.principals.forget()
     return Response(status_code=204)
 
