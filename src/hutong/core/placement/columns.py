@@ -77,8 +77,8 @@ KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
 # are then the flavours that the job that was placed last might not have. SORT_ROOM, STEPS and
 # KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
-# BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can start;
-# LOOKS counts its jobs that could not.
+# BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can
+# start; LOOKS counts its jobs that could not.
 (
     ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, BRIEF, LOOKS,
     STATE_ENTRIES,

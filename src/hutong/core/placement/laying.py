@@ -18,7 +18,7 @@ RUNS_UNTIL, RUNS_CARDS, PROJECT, INSTITUTION, RUN_COLUMNS = range(5)
 
 
 def over_by(now: int, at: int, runs: Sequence[Row]) -> int:
-    """Return how many cards are given back by a moment to come, of rows whose first two columns are of runs."""
+    """Return how many cards are given back by a moment to come; rows begin with the two columns of runs."""
     found = 0
     for each in runs:
         if each[RUNS_UNTIL] <= at and at > now:

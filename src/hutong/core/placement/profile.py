@@ -3,8 +3,8 @@
 A profile is a chain of steps (from when, how many cards are expected to be free). Its head is what is free
 now; then come the ends of what runs, each when it was expected to (now if it is overdue), less what is kept
 for jobs that wait. It is drawn when the first job of a pass is to wait for a pool, by the pool's total: where
-nodes are known, a job whose nodes do not suffice waits for the first end, as with EASY. Where the power of its
-site is limited it has a profile too, and a reservation keeps some of that (`headroom`).
+nodes are known, a job whose nodes do not suffice waits for the first end, as with EASY. Where the power of
+its site is limited it has a profile too, and a reservation keeps some of that (`headroom`).
 """
 
 from hutong.core.placement import columns as c

@@ -20,7 +20,7 @@ def append(a: Arrays, before: int, at: int, free: int, after: int) -> int:
 
 @compiled
 def chain(a: Arrays, now: int, free: int, times: Ints, amounts: Ints, size: int) -> int:
-    """Return the first of the steps from what is free now and a heap of what is given back, which it empties."""
+    """Return the first of the steps from what is free now and a heap of what is given back, used up."""
     head = append(a, -1, now, free, -1)
     last = head
     while size > 0:
