@@ -1,7 +1,6 @@
 """Quotas, bookings and limits of power in a simulated run: what must hold of any, seen from the outside."""
 
 from collections import Counter
-from collections.abc import Callable
 
 import numpy as np
 from hypothesis import given, settings
@@ -54,7 +53,7 @@ def fit(found: list[Booking]) -> bool:
 
 bookings = st.lists(
     st.builds(
-        lambda pool, cards, span, holder: Booking(pool, cards, *span, holder),
+        lambda pool, cards, span, holder: Booking(pool, cards, span[0], span[1], holder),
         st.sampled_from(NAMES), st.integers(1, 8), spans,
         st.sampled_from(["project/a", "project/b", "institution/uni"]),
     ),
@@ -62,7 +61,7 @@ bookings = st.lists(
 ).filter(fit)  # fmt: skip
 limits = st.lists(
     st.builds(
-        lambda kw, span: PowerLimit("bj", kw, *span),
+        lambda kw, span: PowerLimit("bj", kw, span[0], span[1]),
         st.integers(0, 12).map(lambda cards: int(cards * CARD_KW) + 1), spans,
     ),
     max_size=2,
@@ -109,42 +108,34 @@ def scene(
     )  # fmt: skip
 
 
-def held_at(trace: Trace, found: Run, of: Callable[[int], bool], at_s: int) -> int:
-    """Return the cards of jobs that run at a moment."""
+def held_at(trace: Trace, found: Run, at_s: int, which: np.ndarray) -> int:
+    """Return the cards of those jobs that run at a moment."""
     runs = (found.start_s >= 0) & (found.start_s <= at_s) & (at_s < found.finish_s)
-    return sum(int(trace.cards[job]) for job in np.flatnonzero(runs).tolist() if of(job))
+    return int(trace.cards[runs & which].sum())
 
 
 @settings(max_examples=100, deadline=None)
 @given(jobs, agreements, rules)
-def test_quotas_cards_and_standing_limits_are_never_exceeded_and_both_loops_agree(
+def test_quotas_and_cards_are_never_exceeded_and_both_loops_agree(
     rows: list[tuple[int, int, int, int, str, str]], agreed: Agreed, chosen: tuple[Queueing, Backfill, bool]
 ) -> None:
-    """Whatever the scheduler believes of lengths: a limit that has begun binds what starts under it."""
+    """Whatever the scheduler believes of lengths."""
     trace, expected = traced(rows)
     found = world.run(scene(trace, expected, agreed, chosen))
     assert fused.run(scene(trace, expected, agreed, chosen)).digest == found.digest
     assert world.run(scene(trace, expected, agreed, chosen)).digest == found.digest
-    group = [trace.groups[each] for each in trace.group.tolist()]
-    user = [trace.users[each] for each in trace.user.tolist()]
+    group, user = np.array(trace.groups)[trace.group], np.array(trace.users)[trace.user]
     for at_s in sorted(set(found.start_s[found.start_s >= 0].tolist())):
-        for pool, (nodes, cards) in enumerate(
-            zip(GROUND.cluster.nodes, GROUND.cluster.cards_per_node, strict=True)
-        ):
-            assert (
-                held_at(trace, found, lambda job, pool=pool: found.pool[job] == pool, at_s) <= nodes * cards
-            )
+        for pool, name in enumerate(NAMES):
+            assert held_at(trace, found, at_s, found.pool == pool) <= SIZES[name]
         for quota in agreed.quotas:
             most = quota.allotments[0].ceiling
             if most is not None:
-                mine = {"a", "b"} if quota.kind == INSTITUTION else {quota.name}
-                assert held_at(trace, found, lambda job, mine=mine: group[job] in mine, at_s) <= most
+                mine = (group != "c") if quota.kind == INSTITUTION else (group == quota.name)
+                assert held_at(trace, found, at_s, mine) <= most
             for person in ("ada", "bo") if quota.limits_people else ():
-                each = quota.allotments[0].each_person or 0
-                held = held_at(
-                    trace, found, lambda job, person=person: group[job] == "a" and user[job] == person, at_s
-                )
-                assert held <= each
+                held = held_at(trace, found, at_s, (group == quota.name) & (user == person))
+                assert held <= (quota.allotments[0].each_person or 0)
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,25 +145,17 @@ def test_with_known_lengths_booked_cards_are_there_and_power_holds_at_every_mome
 ) -> None:
     trace, expected = traced(rows, known=True)
     found = world.run(scene(trace, expected, agreed, chosen))
-    group = [trace.groups[each] for each in trace.group.tolist()]
-    holds = {"project/a": {"a"}, "project/b": {"b"}, "institution/uni": {"a", "b"}}
-    moments = sorted(
-        {*found.start_s[found.start_s >= 0].tolist(), *(each.from_s for each in agreed.bookings)}
-    )
-    for at_s in moments:
+    group = np.array(trace.groups)[trace.group]
+    holds = {"project/a": ["a"], "project/b": ["b"], "institution/uni": ["a", "b"]}
+    at_bj = np.array([name.startswith("bj/") for name in NAMES])[found.pool]
+    begins = {each.from_s for each in agreed.bookings}
+    for at_s in sorted(begins | set(found.start_s[found.start_s >= 0].tolist())):
         for limit in agreed.power_limits:
             if limit.from_s <= at_s < limit.until_s:
-                drawn = held_at(trace, found, lambda job: GROUND.views[found.pool[job]].site == "bj", at_s)
-                assert drawn * CARD_KW <= limit.limit_kw
+                assert held_at(trace, found, at_s, at_bj) * CARD_KW <= limit.limit_kw
         for (name, holder), cards in booked_at(agreed, at_s).items():
-            others = held_at(
-                trace, found,
-                lambda job, name=name, mine=holds[holder]: (
-                    NAMES[found.pool[job]] == name and group[job] not in mine
-                ),
-                at_s,
-            )  # fmt: skip
-            assert others <= SIZES[name] - cards
+            others = (found.pool == NAMES.index(name)) & ~np.isin(group, holds[holder])
+            assert held_at(trace, found, at_s, others) <= SIZES[name] - cards
 
 
 def booked_at(agreed: Agreed, at_s: int) -> Counter[tuple[str, str]]:

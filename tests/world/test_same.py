@@ -133,8 +133,7 @@ class Live:
             lot = Lot(LotId(f"award-{number}"), project, LotKind.AWARD, 1_000_000, 0, T0 * 2)
             entries = (Entry(ISSUED, -(10**9) * YUAN), Entry(lot_account(lot.id), 10**9 * YUAN))
             assert self.store.open_lot(lot, Txn(f"award:{number}", "award", project, T0, "award", entries))
-        spans = [(each.from_s, each.until_s) for each in (*agreed.bookings, *agreed.power_limits)]
-        self.moments = sorted({at for span in spans for at in span if at})
+        self.moments = agreed.moments_s
         self.centres = [Centre(site.id, self.store, self.clock) for site, _ in city.pools]
         rules = Rules(policies={"balanced": POLICY}, backfill=backfill)
         self.loop = Loop(self.store, rules, self.clock, "loop", Limits())

@@ -1,5 +1,7 @@
 """Bookings and limits of power of a running world, laid anew for each pass as a live turn does."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hutong.core.placement import columns as c
@@ -9,8 +11,9 @@ from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.sim.settled import LIMIT_FROM, LIMIT_MW, LIMIT_SITE, LIMIT_UNTIL, Settled
 
-_lay_bookings = compiled(laying.lay_bookings)
-_over_by = compiled(laying.over_by)
+# Arrays stand for the sequences of rows that a turn has.
+_lay_bookings: Callable[..., int] = compiled(laying.lay_bookings)
+_over_by: Callable[..., int] = compiled(laying.over_by)
 
 
 def lay_settled(board: Arrays, settled: Settled, now_ms: int) -> None:

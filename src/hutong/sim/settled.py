@@ -56,6 +56,13 @@ class Agreed:
     bookings: tuple[Booking, ...] = ()
     power_limits: tuple[PowerLimit, ...] = ()
 
+    @property
+    def moments_s(self) -> tuple[int, ...]:
+        """When bookings and limits begin and end, the begin of the trace left out."""
+        begins = {each.from_s for each in self.bookings} | {each.from_s for each in self.power_limits}
+        ends = {each.until_s for each in self.bookings} | {each.until_s for each in self.power_limits}
+        return tuple(sorted((begins | ends) - {0}))
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -114,7 +121,6 @@ def settle(agreed: Agreed, trace: Trace, views: Sequence[PoolView], names: Seque
     accounts = Accounts(shot, jobs, views)
     known = {each: accounts.of(*each) for each in set(jobs)}
     sites = sorted({view.site for view in views})
-    spans = [(each.from_s, each.until_s) for each in (*agreed.bookings, *agreed.power_limits)]
     return Settled(
         tuple(accounts.rows),
         np.array([known[each] for each in jobs], np.int64),
@@ -124,7 +130,7 @@ def settle(agreed: Agreed, trace: Trace, views: Sequence[PoolView], names: Seque
         _limits(agreed.power_limits, sites),
         np.array([sites.index(view.site) for view in views], np.int64),
         np.array([card_milliwatts(view.accelerator, view.pue_milli) for view in views], np.int64),
-        tuple(sorted({at for span in spans for at in span if at > 0})),
+        agreed.moments_s,
     )
 
 
@@ -197,6 +203,9 @@ def _in_quotas(agreed: Agreed, views: Sequence[PoolView]) -> Iterator[Problem]:
             if quota.kind == PROJECT and quota.name not in owned and quota.allotments[place].lend is not None:
                 text = "a project of no institution keeps nothing back; name its institution, or leave it out"
                 yield Problem(f"/quotas/{at}/allotments/{place}/lend", text)
+            if quota.kind == INSTITUTION and quota.allotments[place].each_person is not None:
+                path = f"/quotas/{at}/allotments/{place}/each_person"
+                yield Problem(path, "people are limited in a project; give its quota each_person")
             if chip in told[:place]:
                 yield Problem(path, f"{chip!r} has an allotment above; give one for each accelerator")
 
