@@ -6,21 +6,25 @@ Beside it the simulator, which calls the same scheduling pass; they are compared
 
 import heapq
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.world.actors import Centre, Clock
-from tests.world.test_world import LAB, T0, YUAN
+from tests.world.test_world import T0, YUAN
 
 from hutong.adapters.store.open import open_store
+from hutong.core.accounts.quotas import ANY, INSTITUTION, PROJECT, Allotment, Quota
 from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import NewJob, Record, Store
+from hutong.core.capacity.sites import Booking as SiteBooking
 from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.capacity.sites import PowerLimit as SiteLimit
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.documents import to_document
-from hutong.core.kernel.ids import JobId, LotId, PoolId, SiteId, attempt_key, ulid
+from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, attempt_key, ulid
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.receipt import open_receipt
 from hutong.core.placement.request import Policy
@@ -28,7 +32,9 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
 from hutong.sim import fused, world
 from hutong.sim.city import City, city_of, scores_of
+from hutong.sim.compare import Ground
 from hutong.sim.rules import Queueing
+from hutong.sim.settled import Agreed, Booking, PowerLimit, settle
 from hutong.sim.trace import Trace, make_trace
 
 DAY_S = 86_400
@@ -50,7 +56,10 @@ def make_city() -> City:
 
 
 def make_day(seed: int, jobs: int) -> Trace:
-    """Return a day that fills the centres most of the time; every job asked for more time than it took."""
+    """Return a day that fills the centres most of the time; every job asked for more time than it took.
+
+    Jobs are of two people in each of three projects.
+    """
     dice = random.Random(seed)
     run_s = [dice.choice([60, 600, 3600, 14_400]) + dice.randrange(600) for _ in range(jobs)]
     return make_trace(
@@ -60,25 +69,80 @@ def make_day(seed: int, jobs: int) -> Trace:
         limit_s=[run + dice.choice([0, 600, 3600]) for run in run_s],
         nodes=[dice.choice([1, 1, 1, 2]) for _ in range(jobs)],
         cards_per_node=[dice.choice([1, 2, 4, 8]) for _ in range(jobs)],
+        group=[dice.choice(["lab", "vision", "alone"]) for _ in range(jobs)],
+        user=[dice.choice(["ada", "bo"]) for _ in range(jobs)],
     )  # fmt: skip
+
+
+NOTHING = Agreed()
+SHARE = 10**15
+"""So much that use makes no difference: jobs stand in line as they come, as in the trace."""
+
+AGREED = Agreed(
+    institutions=(("uni", ("lab", "vision")),),
+    quotas=(
+        Quota(INSTITUTION, "uni", SHARE, (Allotment("H100", 12, borrow=14, lend=4),)),
+        Quota(PROJECT, "lab", SHARE, (Allotment(ANY, 8, borrow=12, each_person=16),)),
+        Quota(PROJECT, "vision", SHARE),
+        Quota(PROJECT, "alone", SHARE, (Allotment("H100", 4),)),
+    ),
+    bookings=(
+        Booking("tj/main", 8, 6 * 3600, 9 * 3600, "project/alone"),
+        Booking("tj/main", 4, 8 * 3600, 12 * 3600, "institution/uni"),
+        Booking("bj/main", 8, 15 * 3600, 18 * 3600, "project/vision"),
+    ),
+    power_limits=(
+        PowerLimit("bj", 9, 0, 5 * 3600),
+        PowerLimit("tj", 7, 10 * 3600, 20 * 3600),
+        PowerLimit("zjk", 6, 2 * 3600),
+    ),
+)
+
+
+def declared(site: Site, agreed: Agreed) -> Site:
+    """Return a site with its bookings and limits, by the clock of the live platform."""
+    booked = tuple(
+        SiteBooking(f"b{at}", PoolId("main"), each.cards, T0 + each.from_s * 1000, T0 + each.until_s * 1000,
+                     each.holder, "a test")
+        for at, each in enumerate(agreed.bookings)
+        if each.pool == f"{site.id}/main"
+    )  # fmt: skip
+    limits = tuple(
+        SiteLimit(f"l{at}", each.limit_kw, T0 + each.from_s * 1000,
+                   T0 + each.until_s * 1000 if each.until_s else 0, "a test")
+        for at, each in enumerate(agreed.power_limits)
+        if each.site == site.id
+    )  # fmt: skip
+    return replace(site, bookings=booked, power_limits=limits)
 
 
 class Live:
     """The platform, with one agent a centre, on a clock that jumps to whatever happens next."""
 
-    def __init__(self, place: str, city: City, backfill: Backfill) -> None:
+    def __init__(self, place: str, city: City, backfill: Backfill, agreed: Agreed = NOTHING) -> None:
         self.clock = Clock(T0)
         self.store: Store = open_store(place)
         for site, _ in city.pools:
-            document = to_document(site)
-            assert isinstance(document, dict)
-            self.store.put(Record("site", site.id, document))
-        lot = Lot(LotId("award"), LAB, LotKind.AWARD, 1_000_000, 0, T0 * 2)
-        entries = (Entry(ISSUED, -(10**9) * YUAN), Entry(lot_account(lot.id), 10**9 * YUAN))
-        assert self.store.open_lot(lot, Txn("award:1", "award", LAB, T0, "award", entries))
+            self.put("site", site.id, declared(site, agreed))
+        for quota in agreed.quotas:
+            self.put("quota", quota.id, quota)
+        owner = {each: name for name, projects in agreed.institutions for each in projects}
+        for number, name in enumerate(("lab", "vision", "alone"), 1):
+            project = ProjectId(name)
+            self.store.put(Record("project", project, {"institution": owner.get(name, "")}))
+            lot = Lot(LotId(f"award-{number}"), project, LotKind.AWARD, 1_000_000, 0, T0 * 2)
+            entries = (Entry(ISSUED, -(10**9) * YUAN), Entry(lot_account(lot.id), 10**9 * YUAN))
+            assert self.store.open_lot(lot, Txn(f"award:{number}", "award", project, T0, "award", entries))
+        self.moments = agreed.moments_s
         self.centres = [Centre(site.id, self.store, self.clock) for site, _ in city.pools]
         rules = Rules(policies={"balanced": POLICY}, backfill=backfill)
         self.loop = Loop(self.store, rules, self.clock, "loop", Limits())
+
+    def put(self, kind: str, name: str, what: object) -> None:
+        """Register something."""
+        document = to_document(what)
+        assert isinstance(document, dict)
+        self.store.put(Record(kind, name, document))
 
     def settle(self) -> None:
         """Let everybody act until this moment has nothing more to it."""
@@ -97,12 +161,15 @@ class Live:
         seen: set[JobId] = set()
         submit_s = [*trace.submit_s.tolist(), 1 << 40]
         self.settle()
-        while len(names) < len(trace) or ends:
-            coming_s = submit_s[len(names)]
+        moments, begun = [*self.moments, 1 << 40], 0
+        while len(names) < len(trace) or ends or len(seen) < len(trace):
+            coming_s = min(submit_s[len(names)], moments[begun])
             at_s = min(coming_s, ends[0]) if ends else coming_s
             self.clock.now_ms = T0 + at_s * 1000
             while ends and ends[0] == at_s:
                 heapq.heappop(ends)
+            while moments[begun] <= at_s:
+                begun += 1
             while submit_s[len(names)] == at_s:
                 names.append(self.submit(trace, len(names)))
             self.settle()
@@ -122,31 +189,64 @@ class Live:
             Resources((Ask("H100", int(trace.cards_per_node[number])),)),
             f"sleep {int(trace.run_s[number])}", max_duration_s=int(trace.limit_s[number]),
         )  # fmt: skip
-        self.store.submit([NewJob(name, LAB, spec, "ada", f"sha256:{number}")], self.clock.now_ms)
+        project, person = ProjectId("lab"), "ada"
+        if self.moments:
+            project, person = ProjectId(trace.groups[trace.group[number]]), trace.users[trace.user[number]]
+        self.store.submit([NewJob(name, project, spec, person, f"sha256:{number}")], self.clock.now_ms)
         return name
 
 
-@pytest.mark.parametrize(
-    ("place", "backfill"),
-    [("memory", each) for each in Backfill] + [("sqlite", Backfill.EASY)],
-)
+def book(place: str, folder: Path) -> str:
+    """Return the address of a store."""
+    return "memory:" if place == "memory" else f"sqlite:///{folder}/book.db"
+
+
+PLACES = [("memory", each) for each in Backfill] + [("sqlite", Backfill.EASY)]
+
+
+@pytest.mark.parametrize(("place", "backfill"), PLACES)
 def test_a_day_live_is_the_day_simulated_receipt_by_receipt(
     place: str, backfill: Backfill, tmp_path: Path
 ) -> None:
     city, trace = make_city(), make_day(7, 120)
-    scores = scores_of(city, POLICY)
+    simulated = simulate(city, trace, backfill, None)
+    waited = int((simulated.start_s > trace.submit_s).sum())
+    assert waited > len(trace) // 10, "a day without a queue proves nothing"
+    live = Live(book(place, tmp_path), city, backfill)
+    chosen = compare(live, trace, simulated)
+    assert len(set(chosen)) == len(city.pools), "every centre had its part"
+
+
+@pytest.mark.parametrize(("place", "backfill"), PLACES)
+def test_so_it_is_with_quotas_bookings_and_limits_of_power(
+    place: str, backfill: Backfill, tmp_path: Path
+) -> None:
+    city, trace = make_city(), make_day(7, 120)
+    simulated = simulate(city, trace, backfill, AGREED)
+    for part in ("quotas", "bookings", "power_limits"):
+        without = simulate(city, trace, backfill, replace(AGREED, **{part: ()}))
+        assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
+    compare(Live(book(place, tmp_path), city, backfill, AGREED), trace, simulated)
+
+
+def simulate(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> world.Run:
+    """Return a day as both loops of the simulator have it."""
+    scores, ground = scores_of(city, POLICY), Ground(city.cluster, city)
 
     def scene() -> world.World:
         return world.prepare(
             trace, city.cluster, Queueing.FIFO, backfill,
             isolated=False, expected_s=trace.limit_s, scores=scores, by_node=False,
+            settled=settle(agreed, trace, ground.views, ground.cluster.names) if agreed else None,
         )  # fmt: skip
 
     simulated = world.run(scene())
     assert fused.run(scene()).digest == simulated.digest
-    waited = int((simulated.start_s > trace.submit_s).sum())
-    assert waited > len(trace) // 10, "a day without a queue proves nothing"
-    live = Live("memory:" if place == "memory" else f"sqlite:///{tmp_path}/book.db", city, backfill)
+    return simulated
+
+
+def compare(live: Live, trace: Trace, simulated: world.Run) -> list[int]:
+    """See a day live, and every placement of it replayed and as simulated; return the pools."""
     names = live.day(trace)
     chosen = np.full(len(trace), -1)
     for number, name in enumerate(names):
@@ -154,7 +254,7 @@ def test_a_day_live_is_the_day_simulated_receipt_by_receipt(
         assert data is not None
         opened = open_receipt(data, live.store.page)
         assert opened.differences == ()
-        assert opened.now.at_ms == T0 + int(simulated.start_s[number]) * 1000
+        assert opened.now.at_ms == T0 + int(simulated.start_s[number]) * 1000, number
         chosen[number] = opened.now.decision.chosen
     assert chosen.tolist() == simulated.pool.tolist()
-    assert len(set(chosen.tolist())) == len(city.pools), "every centre had its part"
+    return [int(each) for each in chosen]

@@ -94,6 +94,9 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         lengths: Annotated[Lengths, typer.Option("--lengths", help="What is known.")] = Lengths.GUESSED,
         policy: Annotated[list[str] | None, typer.Option("--policy", help="Give several.")] = None,
         isolated: Annotated[bool, typer.Option("--isolated", help="Each group in its own pool.")] = False,
+        rules_file: Annotated[
+            Path | None, typer.Option("--rules", help="A file of quotas, bookings and limits of power.")
+        ] = None,
         warm_up: Annotated[str, typer.Option("--warm-up", help="Count only jobs after, as 1d.")] = "0s",
         outage: _Outages = None,
         node_mtbf: _NodeMtbf = "0s",
@@ -112,9 +115,10 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
     ) -> None:
         """Simulate a trace with the code that places jobs live, and show what came of it.
 
-        Example: hutong simulate demo --trace philly.csv --policy cheapest --policy greenest
+        Example: hutong simulate demo --trace philly.csv --policy cheapest --rules rules.yaml
         """
         from hutong.sim.importers import read
+        from hutong.sim.rules_file import read_rules
         from hutong.sim.sweep import Plan, cases_of
 
         if trace is None:
@@ -131,6 +135,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         plan = Plan(
             read(trace, kind or None), ground, rules, cases_of(rules, chosen, seeds), isolated=isolated,
             warm_up_s=_seconds("--warm-up", warm_up), conditions=conditions, keep_run=out is not None,
+            agreed=read_rules(rules_file) if rules_file else None,
         )  # fmt: skip
         _check_seeds(plan, seeds)
         _make(plan, _spreader(on, processes, work), seeds, out, as_json=as_json)

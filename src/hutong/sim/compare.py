@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hutong.core.capacity.sites import Site
+import numpy as np
+
+from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.placement.columns import Backfill
-from hutong.core.placement.request import Policy
+from hutong.core.placement.request import Policy, PoolView, view_pool
 from hutong.sim import fused, world
 from hutong.sim.chance import resampled, wrong_carbon, wrong_forecast
 from hutong.sim.city import City, Footprint, city_of, co2_by_hour, footprint, green_by_hour, scores_of
@@ -16,11 +19,15 @@ from hutong.sim.importers import read_vc_config
 from hutong.sim.measures import Measures, measure
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Lengths, Queueing
+from hutong.sim.settled import Agreed, settle
 from hutong.sim.trace import Trace
+from hutong.sim.uses import Use, uses_of
 from hutong.sim.world import Cluster, Run, Scores, cluster_of, pooled, prepare
 
 START_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: a trace has no date of its own here
 CALM = Conditions()
+ANY_CARD = "card"
+"""The accelerator of pools of which only the number of cards is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,22 @@ class Ground:
 
     cluster: Cluster
     city: City | None = None
+
+    @property
+    def views(self) -> tuple[PoolView, ...]:
+        """The pools as a decision sees them; those of no city hold cards of which nothing else is known."""
+        if self.city:
+            return tuple(
+                view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in self.city.pools
+            )
+        supply = Supply((0,) * 24, (0,) * 24, "")
+        found = []
+        cluster = self.cluster
+        for name, nodes, cards in zip(cluster.names, cluster.nodes, cluster.cards_per_node, strict=True):
+            pool = Pool(PoolId(name), ANY_CARD, nodes, cards, 0, 1000, "")
+            site = Site(SiteId(name), name, name, "", 0, "", (pool,), supply)
+            found.append(view_pool(site, pool, pool.cards, 0, reachable=True))
+        return tuple(found)
 
     @property
     def regions(self) -> dict[str, list[int]]:
@@ -43,7 +66,7 @@ class Ground:
 class Result:
     """One run: its rules in words, its figures, and what it cost where prices are known.
 
-    `run` says what became of each job; None where nobody asked to keep it.
+    `run` says what became of each job; None where nobody asked to keep it. `uses` are of quotas and limits.
     """
 
     rules: str
@@ -51,6 +74,7 @@ class Result:
     footprint: Footprint | None
     digest: str
     run: Run | None
+    uses: tuple[Use, ...] = ()
 
 
 def simulate(
@@ -65,14 +89,17 @@ def simulate(
     warm_up_s: int = 0,
     conditions: Conditions = CALM,
     seed: int = 1,
+    agreed: Agreed | None = None,
 ) -> Result:
     """Run a trace once; the seed decides what the conditions leave to chance.
 
-    Raises Refused where the trace lacks what the rules need, and where a job never ended.
+    `agreed` are quotas, bookings and limits of power. Raises Refused where the trace lacks what the rules
+    need, and where a job never ended.
     """
     if lengths is Lengths.LIMIT and not trace.limit_s.all():
         raise Refused("simulation", f"{trace.name} does not say what time its jobs asked for")
     trace = resampled(trace, seed) if conditions.resample else trace
+    settled = settle(agreed, trace, ground.views, ground.cluster.names) if agreed else None
     ready = prepare(
         trace,
         ground.cluster,
@@ -81,6 +108,7 @@ def simulate(
         isolated=isolated,
         expected_s=trace.limit_s if lengths is Lengths.LIMIT else None,
         scores=_scores(ground.city, policy, conditions.forecast_error_ppm, seed),
+        settled=settled,
     )
     outages = conditions.drawn(trace, ground.cluster, seed)
     predictor = Predictor() if lengths is Lengths.GUESSED else None
@@ -88,6 +116,8 @@ def simulate(
         found = world.run(ready, predictor, outages, conditions.checkpoint_s)
     else:
         found = fused.run(ready)
+    if settled is not None:
+        _see_to_all(trace, found)
     name = f"{queueing.value}, {backfill.name.lower()}, {lengths.value} lengths"
     name += ", isolated" if isolated else f", {policy.name}" if policy else ", pooled"
     return Result(
@@ -96,7 +126,17 @@ def simulate(
         footprint(ground.city, trace, found, START_MS) if ground.city else None,
         found.digest,
         found,
+        uses_of(agreed, trace, found, ground.views) if agreed else (),
     )
+
+
+def _see_to_all(trace: Trace, run: Run) -> None:
+    """Refuse what leaves jobs without a start for ever; say so of the first of them."""
+    left = np.flatnonzero(run.start_s < 0)
+    if len(left):
+        first, cards = int(left[0]) + 1, int(trace.cards[left[0]])
+        text = f"the rules leave {len(left)} jobs no start, first job {first}, which takes {cards} cards:"
+        raise Refused("rules", f"{text} raise the quota or the limit of power that is below that")
 
 
 def _scores(city: City | None, policy: Policy | None, error_ppm: int, seed: int) -> Scores | None:

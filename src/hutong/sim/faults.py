@@ -14,7 +14,8 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
-from hutong.core.placement.kernel import charge, enqueue, move_node, release
+from hutong.core.placement.kernel import charge, enqueue, release
+from hutong.core.placement.levels import move_node
 
 # Columns of an attempt that was cut short: seconds; LOST is how much of its work has to be done again.
 JOB, POOL, START, END, LOST, CUT_COLUMNS = range(6)

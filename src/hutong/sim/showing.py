@@ -32,6 +32,24 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
     if plan.ground.city is not None:
         made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green")
         rows_of(made, [_costs(each) for each in found], "nothing ran")
+    _show_uses(found)
+
+
+def _show_uses(found: Sequence[Result]) -> None:
+    """Print how far quotas and limits were used, where there are any."""
+    if not any(each.uses for each in found):
+        return
+    made = table("rules", "of", "what", "promised", "at most", "mean", "peak", "at the limit")
+    rows = [
+        (
+            each.rules, use.name, use.what, "" if use.promised is None else f"{use.promised:,}",
+            "" if use.most is None else f"{use.most:,}", f"{use.mean:,.1f}", f"{use.peak:,.1f}",
+            f"{use.full_h:,.1f} h",
+        )
+        for each in found
+        for use in each.uses
+    ]  # fmt: skip
+    rows_of(made, rows, "nothing ran")
 
 
 def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) -> dict[str, object]:
@@ -51,6 +69,7 @@ def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) 
                     "digest": each.digest,
                     "measures": asdict(each.measures),
                     "footprint": asdict(each.footprint) if each.footprint else None,
+                    "uses": [asdict(use) for use in each.uses],
                 }
                 for each in found
             ]

@@ -25,6 +25,7 @@ from hutong.core.placement.request import Policy
 from hutong.sim.compare import CALM, Ground, Result, simulate
 from hutong.sim.conditions import Conditions
 from hutong.sim.rules import Queueing, Rules
+from hutong.sim.settled import Agreed
 from hutong.sim.trace import COLUMNS, Trace
 
 SHOW_AFTER_S = 2.0
@@ -53,13 +54,22 @@ class Plan:
     warm_up_s: int = 0
     conditions: Conditions = CALM
     keep_run: bool = False
+    agreed: Agreed | None = None
 
     @property
     def digest(self) -> str:
         """A hash of everything that decides what comes out, Hutong's version included."""
         columns = b"".join(getattr(self.trace, each).tobytes() for each in COLUMNS)
         names = (self.trace.name, self.trace.groups, self.ground, self.rules, self.cases)
-        rest = (version("hutong"), *names, self.isolated, self.warm_up_s, self.conditions, self.keep_run)
+        rest = (
+            version("hutong"),
+            *names,
+            self.isolated,
+            self.warm_up_s,
+            self.conditions,
+            self.keep_run,
+            self.agreed,
+        )
         return sha256(columns + repr(rest).encode()).hexdigest()
 
 
@@ -100,6 +110,7 @@ def answer(plan: Plan, place: int) -> Answer:
             warm_up_s=plan.warm_up_s,
             conditions=plan.conditions,
             seed=case.seed,
+            agreed=plan.agreed,
         )
     except HutongError as error:
         return Failure(getattr(error, "code", "broken"), str(error))

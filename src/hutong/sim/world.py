@@ -5,7 +5,8 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
@@ -21,8 +22,10 @@ from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.placement.judge import carbon_ppm, emission, least_of
 from hutong.sim import faults
 from hutong.sim.faults import Absences, Outage
+from hutong.sim.laid import lay_settled
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
+from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
 
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -106,6 +109,12 @@ class World:
     board: Arrays
     queueing: Queueing
     hourly: Ints
+    settled: Settled | None = None
+
+    @property
+    def moments_s(self) -> tuple[int, ...]:
+        """When a booking or a limit begins or ends."""
+        return self.settled.moments_s if self.settled else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +160,19 @@ def prepare(
     expected_s: Ints | None = None,
     scores: Scores | None = None,
     by_node: bool = True,
+    settled: Settled | None = None,
 ) -> World:
     """Return a world in which nothing has happened yet.
 
     Jobs with more cards than a node has take whole nodes. `isolated`: a group may use only the pool of its
     name. `by_node`: cards are given away on nodes, not only as a number of each pool. `expected_s` is what
     the scheduler believes of each length, the true one if not given; `scores` what it thinks of each pool.
+    With `settled` groups are projects, with accounts, quotas, bookings and limits as live.
     Raises Refused if a job fits in no pool that it may use.
     """
     gang, per_node = _shape(trace, cluster)
     home = _homes(trace, cluster) if isolated else np.full(len(trace), -1, np.int64)
-    accounts = np.maximum(trace.group, 0) if queueing is Queueing.FAIR else np.zeros(len(trace), np.int64)
+    accounts, rows = _accounts(trace, queueing, settled)
     kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
     lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
     scores = scores or Scores(np.zeros(len(cluster.names), np.int64), 1, 1)
@@ -171,22 +182,34 @@ def prepare(
     hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
     overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
     board = make_board(
-        Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
+        Rules(order, backfill, whole=bool(settled) or not isolated or order is Order.SHARE or overdue),
         _shelves(cluster, by_node=by_node),
         classes,
         [(int(row[0]), int(row[1])) for row in lanes],
-        [Account()] * (int(accounts.max(initial=0)) + 1),
+        rows,
         jobs=len(trace),
         running=min(len(trace), cluster.cards) + 1,
         gang=int(gang.max(initial=1)),
+        flavours=settled.flavours if settled else None,
+        booked=settled.booked if settled else None,
+        caps=settled.caps if settled else None,
     )
+    board.state[c.BRIEF] = int(backfill is Backfill.CONSERVATIVE)  # nobody asks why a job waits
     board.jobs[:, c.CLASS] = class_of.ravel()
     board.jobs[:, c.LANE] = lane_of.ravel()
     board.jobs[:, c.EXPECTED] = expected * 1000
     board.jobs[:, c.KEY] = np.arange(len(trace))
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing, hourly)
+    return World(trace, board, queueing, hourly, settled)
+
+
+def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:
+    """Return the account of each job, and all accounts."""
+    if settled:
+        return settled.account_of, settled.accounts
+    of = np.maximum(trace.group, 0) if queueing is Queueing.FAIR else np.zeros(len(trace), np.int64)
+    return of, [Account()] * (int(of.max(initial=0)) + 1)
 
 
 def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Class]) -> Ints:
@@ -278,23 +301,22 @@ def run(
     absences = Absences(board, run_s, outages, checkpoint_s)
     fault_s = absences.next_s
     hour_s = 0 if len(world.hourly) else c.NEVER
-    while ends or arrived < count or (going < count and fault_s < c.NEVER):
-        now_s = min(submit_s[arrived], fault_s, ends[0][0]) if ends else min(submit_s[arrived], fault_s)
-        ended, before = -1, arrived
-        while ends and ends[0][0] == now_s:
-            if ended >= 0:
-                kernel.release(board, ended)
-            ended = heapq.heappop(ends)[1]
-            if minds:
-                minds.learn(ended)
+    moments_s = [*world.moments_s, c.NEVER]
+    moment_s = moments_s[0]
+    while ends or arrived < count or (going < count and min(fault_s, moment_s) < c.NEVER):
+        coming_s = min(submit_s[arrived], fault_s, moment_s)
+        now_s = min(coming_s, ends[0][0]) if ends else coming_s
+        moment_s = moments_s[bisect_right(moments_s, now_s)]
+        over, before = _over(ends, now_s), arrived
         while submit_s[arrived] == now_s:
-            if minds:
-                minds.guess(arrived)
             arrived += 1
+        if minds:
+            minds.see(over, range(before, arrived))
+        # The last that ended is left to the pass, unless something else must see its cards first.
+        ended = over.pop() if over and fault_s > now_s and not world.settled else -1
+        for job in over:
+            kernel.release(board, job)
         if fault_s == now_s:
-            if ended >= 0:
-                kernel.release(board, ended)
-                ended = -1
             killed = set(absences.advance(now_s, start_s, pool))
             going -= len(killed)
             ends = _without(ends, killed) if killed else ends
@@ -302,6 +324,8 @@ def run(
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
+        if world.settled:
+            lay_settled(board, world.settled, now_s * 1000)
         found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
         if found:
             going += found
@@ -310,6 +334,14 @@ def run(
                 heapq.heappush(ends, (now_s + run_s[job], job))
     finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
     return Run(start_s, pool, finish_s, absences.cut)
+
+
+def _over(ends: list[tuple[int, int]], now_s: int) -> list[int]:
+    """Take the jobs that end now out of a heap of ends."""
+    found = []
+    while ends and ends[0][0] == now_s:
+        found.append(heapq.heappop(ends)[1])
+    return found
 
 
 def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, int]]:
@@ -333,6 +365,13 @@ class _Minds:
     def _of(self, job: int) -> tuple[object, ...]:
         user, group, cards = self._kinds[job]
         return ((user, group, cards), (group, cards), cards, None)
+
+    def see(self, ended: Iterable[int], came: Iterable[int]) -> None:
+        """Jobs have ended, then others came."""
+        for job in ended:
+            self.learn(job)
+        for job in came:
+            self.guess(job)
 
     def guess(self, job: int) -> None:
         """A job comes."""

@@ -265,7 +265,7 @@ def test_at_no_moment_more_is_drawn_than_the_limit(
 
 
 @settings(max_examples=150, deadline=None)
-@given(asked, limits, st.sampled_from([Backfill.EASY, Backfill.GREEDY]), st.booleans())
+@given(asked, limits, st.sampled_from([Backfill.EASY, Backfill.GREEDY, Backfill.CONSERVATIVE]), st.booleans())
 def test_the_plan_knows_of_limits(
     asks: list[tuple[int, int, int, int]], power: tuple[PowerLimit, ...], backfill: Backfill, booked: bool
 ) -> None:

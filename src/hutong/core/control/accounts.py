@@ -83,7 +83,7 @@ class Accounts:
 
     def index_of(self, holder: str) -> int:
         """Return the index of an account by `kind/name`, -1 for one that asks for nothing."""
-        return self._at.get(holder.replace("/", " "), -1)
+        return self._at.get(holder.replace("/", " ", 1), -1)
 
     def above(self, account: int) -> frozenset[int]:
         """Return an account and those above it."""

@@ -11,6 +11,7 @@ from hutong.core.capacity.sites import Booking
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement import columns as c
 from hutong.core.placement.board import Booked
+from hutong.core.placement.laying import lay_bookings
 from hutong.core.placement.request import Beside, PoolView
 
 Place = tuple[str, str]
@@ -26,29 +27,30 @@ def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[s
     if not by_pool:
         return None
     held, running = _held(shot), _running(shot)
-    rows: list[tuple[int, ...]] = []
+    number = {holder: at for at, holder in enumerate(sorted({each.holder for each in _all(by_pool)}))}
+    rows = [[0] * c.BOOKING_COLUMNS for each in by_pool.values() for _ in range(len(each) ** 2)]
     first, after = np.zeros(len(views), np.int64), np.zeros(len(views), np.int64)
+    count = 0
     for at, view in enumerate(views):
         place = (view.site, view.pool)
         if place not in by_pool:
             continue
-        first[at] = len(rows)
-        for moment_ms in _moments(by_pool[place], shot.now_ms):
-            ended = [row for row in running[place] if row[1] <= moment_ms > shot.now_ms]
-            free = view.cards_free + sum(cards for _, _, cards in ended)
-            for each in by_pool[place]:
-                if each.from_ms <= moment_ms < each.until_ms:
-                    own = held[each.holder, place] - sum(n for who, _, n in ended if each.holder in who)
-                    left = each.cards - own
-                    rows.append((account_of(each.holder), moment_ms, each.until_ms, left, free))
-        after[at] = len(rows)
-    return Booked(np.array(rows, np.int64).reshape(len(rows), c.BOOKING_COLUMNS), first, after)
+        told = [
+            (account_of(each.holder), each.cards, each.from_ms, each.until_ms,
+             held[each.holder, place], number[each.holder])
+            for each in by_pool[place]
+        ]  # fmt: skip
+        runs = [
+            (until_ms, cards, number.get(who[0], -2), number.get(who[-1], -2))
+            for who, until_ms, cards in running[place]
+        ]
+        first[at] = count
+        count = after[at] = lay_bookings(shot.now_ms, view.cards_free, told, runs, rows, count)
+    return Booked(np.array(rows[:count], np.int64).reshape(count, c.BOOKING_COLUMNS), first, after)
 
 
-def _moments(bookings: Sequence[Booking], now_ms: int) -> list[int]:
-    """Return when bookings begin; of those that have, when the last one did."""
-    begun = [each.from_ms for each in bookings if each.from_ms <= now_ms]
-    return sorted({*begun[-1:], *(each.from_ms for each in bookings if each.from_ms > now_ms)})
+def _all(by_pool: Mapping[Place, Sequence[Booking]]) -> list[Booking]:
+    return [each for bookings in by_pool.values() for each in bookings]
 
 
 def beside(

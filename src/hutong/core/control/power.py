@@ -17,6 +17,8 @@ from hutong.core.energy.account import card_milliwatts
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Caps
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.laying import over_by
 from hutong.core.placement.request import Cap, PoolView
 
 Left = tuple[int, int, int, int, int]
@@ -82,6 +84,24 @@ def binding(limited: Limited, rows: Ints, free: Ints, until_ms: int) -> tuple[Le
     """
     left = _left(limited, rows, limited.pairs)
     return tuple(map(tuple, left[(left[:, 1] < until_ms) & (left[:, 3] < free[left[:, 0]])].tolist()))
+
+
+def beside_kept_power(a: Arrays, limited: Limited, free: Ints, until_ms: int) -> tuple[Left, ...]:
+    """Return what the power that is kept for jobs that wait leaves of all pools, where all of them keep some.
+
+    Of each pool only the moments at which it leaves fewer cards than at any before, and not all free ones.
+    """
+    found: list[Left] = []
+    for pool in np.flatnonzero(a.pools[:, c.POWER_STEP] >= 0).tolist():
+        draw, least = int(limited.caps.draw[pool]), int(free[pool])
+        step = int(a.ends[a.pools[pool, c.POWER_STEP], c.STEP_NEXT])
+        while step >= 0 and int(a.ends[step, c.STEP_AT]) < until_ms:
+            spare = max(0, int(a.ends[step, c.STEP_FREE]) // draw)
+            if spare < least:
+                least = spare
+                found.append((pool, int(a.ends[step, c.STEP_AT]), 0, spare, 0))
+            step = int(a.ends[step, c.STEP_NEXT])
+    return tuple(found)
 
 
 def caps_left(limited: Limited, rows: Ints, pool: int, now_ms: int) -> tuple[Cap, ...]:
@@ -157,7 +177,5 @@ def _cards(
     desk: Desk, view: PoolView, limit: PowerLimit, ends: Mapping[tuple[str, str], list[tuple[int, int]]]
 ) -> int:
     """Return how many cards of a pool are in use when a limit begins, by walltimes; now if it has begun."""
-    used, place = desk.cards_used(view.site, view.pool), (view.site, view.pool)
-    if limit.from_ms <= desk.now_ms:
-        return used
-    return used - sum(cards for until_ms, cards in ends[place] if until_ms <= limit.from_ms)
+    used, runs = desk.cards_used(view.site, view.pool), ends[view.site, view.pool]
+    return used - over_by(desk.now_ms, limit.from_ms, runs)

@@ -11,7 +11,7 @@ from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.keeping import Keeping
-from hutong.core.control.power import Left, Spoken, binding, caps_left, limited_of
+from hutong.core.control.power import Left, Spoken, beside_kept_power, binding, caps_left, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
@@ -336,6 +336,7 @@ class Queue:
             free = arrays.pools[:, c.FREE].copy()
             free[pool] += cards
             self.capped = binding(self._limited, arrays.limits, free, until_ms)
+            self.capped += beside_kept_power(arrays, self._limited, free, until_ms)
         self._count(pool, account, until_ms, cards)
 
     def _count(self, pool: int, account: int, until_ms: int, cards: int) -> None:

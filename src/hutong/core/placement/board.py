@@ -143,7 +143,7 @@ def make_board(
     if caps is not None:
         pools[:, c.FIRST_LIMIT], pools[:, c.AFTER_LIMIT], pools[:, c.DRAW] = caps.first, caps.after, caps.draw
     pools[:, c.AHEAD] = (pools[:, c.AFTER_BOOKING] > 0) | (pools[:, c.AFTER_LIMIT] > 0)
-    bookings = 0 if booked is None else len(booked.rows)
+    moments = 2 * (0 if booked is None else len(booked.rows))
     holds = np.full((max(1, _holds(node_free, running, gang)), c.HOLD_COLUMNS), -1, np.int64)
     holds[:-1, c.HOLD_NEXT] = np.arange(1, len(holds))
     return Arrays(
@@ -167,21 +167,25 @@ def make_board(
         least=_least(classes, pools[:, c.FLAVOUR], count),
         bookings=np.zeros((0, c.BOOKING_COLUMNS), np.int64) if booked is None else booked.rows.copy(),
         limits=np.zeros((0, c.LIMIT_COLUMNS), np.int64) if caps is None else caps.rows.copy(),
-        ends=_ends(rules.backfill, len(pools), jobs, running, bookings),
+        ends=_ends(rules.backfill, len(pools), jobs, running, moments, 0 if caps is None else len(caps.rows)),
         holds=holds,
         state=state,
     )
 
 
-def _ends(backfill: Backfill, pools: int, jobs: int, running: int, bookings: int) -> Ints:
+def _ends(backfill: Backfill, pools: int, jobs: int, running: int, moments: int, limits: int) -> Ints:
     """Return room to sort in, and for steps and reservations where all that waits gets one.
 
-    A step for each pool and each end of a run, two for each booking and each reservation.
+    A step for each pool and each end of a run, for each moment of a booking, two for each reservation. As
+    many once more for power where it is limited.
     """
     if backfill is not Backfill.CONSERVATIVE:
         return np.zeros((running, c.END_COLUMNS), np.int64)
     kept = min(jobs, pools * c.MOST_KEPT)
-    return np.zeros((running + pools + running + 2 * (bookings + kept) + kept, c.KEPT_COLUMNS), np.int64)
+    steps = pools + running + moments + 2 * kept
+    if limits:
+        steps += pools + running + limits + 2 * kept
+    return np.zeros((running + steps + kept, c.KEPT_COLUMNS), np.int64)
 
 
 def _holds(node_free: Ints, running: int, gang: int) -> int:
@@ -198,7 +202,7 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     count = len(shelves.free)
     pools = np.zeros((count, c.POOL_COLUMNS), np.int64)
     pools[:, c.FREE], pools[:, c.OPEN], pools[:, c.CLOSES] = shelves.free, shelves.is_open, shelves.closes_ms
-    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS, c.FIRST_STEP, c.LAST_KEPT]] = -1
+    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS, c.FIRST_STEP, c.LAST_KEPT, c.POWER_STEP]] = -1
     if shelves.nodes is None:
         none = np.zeros(0, np.int64)
         return np.zeros((count, 1), np.int64), none, none, pools

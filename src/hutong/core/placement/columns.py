@@ -24,15 +24,15 @@ WORD_BITS = 64
 # jobs that run there, in no order.
 # FIRST_STEP heads its profile and LAST_KEPT the list of its RESERVATIONS, both of one pass and -1 for none,
 # see `profile`; RESERVED_FROM is then the first of those starts, and no fewer than SPARE cards are left over
-# from there on.
+# from there on. POWER_STEP heads the profile of its site's power, -1 for none.
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
 # AFTER_BOOKING (0: none). DRAW is what one of its cards draws, milliwatts; the limits of its site are the
 # rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits.
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
     FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP, LAST_KEPT, RESERVATIONS,
-    POOL_COLUMNS,
-) = range(22)  # fmt: skip
+    POWER_STEP, POOL_COLUMNS,
+) = range(23)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
@@ -43,7 +43,8 @@ GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)
 # `LIVE` entries of column ALIVE name the lanes that still have something to look at. RANK is the account
 # whose use says when it is a lane's turn, FIRST the first lane of the same class and rank; the jobs of all
 # of those get one reservation between them, and RESERVED of the first is 1 once they have it in a pass.
-LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, RANK, FIRST, RESERVED, LANE_COLUMNS = range(11)
+# HOPE is 0 once none of its jobs can start in this pass; only a BRIEF pass asks.
+LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, RANK, FIRST, RESERVED, HOPE, LANE_COLUMNS = range(12)
 # Columns of `groups`: pools and lanes that have to do with each other, as ranges of `members` and of lanes.
 # TOUCHED is set by what may let a job start: in a group that is not, a pass would find nothing.
 FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6)
@@ -67,17 +68,21 @@ HOLD_NODE, HOLD_NEXT, HOLD_COLUMNS = range(3)
 # Columns of `ends` in its three parts. The first SORT_ROOM rows: when a job ends, and its cards. Then steps
 # of profiles: from STEP_AT on, STEP_FREE cards are expected to be free; as chains. From the last row upwards,
 # reservations in the order in which they were made: for which job, from when until when, how many cards;
-# KEPT_NEXT is the one before it in the same pool, -1 for none. The last two parts are of one pass.
+# KEPT_NEXT is the one before it in the same pool, -1 for none. The last two parts are of one pass. Steps of a
+# site's power count milliwatts; GIVEN_BACK serves while they are drawn.
 END_COLUMNS = 2
-STEP_AT, STEP_FREE, STEP_NEXT = range(3)
+STEP_AT, STEP_FREE, STEP_NEXT, GIVEN_BACK = range(4)
 KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # Entries of `state`. WHOLE is 1 if every pass must look at every group, whatever was touched;
 # WAITS counts the jobs of a pass for which something was kept or shut; QUOTAS is 1 if there are any, and BARS
 # are then the flavours that the job that was placed last might not have. SORT_ROOM, STEPS and
 # KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
+# BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can
+# start; LOOKS counts its jobs that could not.
 (
-    ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, STATE_ENTRIES,
-) = range(12)  # fmt: skip
+    ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, BRIEF, LOOKS,
+    STATE_ENTRIES,
+) = range(14)  # fmt: skip
 
 
 class Order(IntEnum):

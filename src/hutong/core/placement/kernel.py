@@ -5,14 +5,13 @@ placement away (`undo`) and go on. Everything is integers, and every tie is brok
 function of its arrays. `columns` names them.
 """
 
-import numpy as np
-
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.backfill import reserve
 from hutong.core.placement.chains import link, unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.levels import first_node, fits, move_node
 from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.power import forget_kept
 from hutong.core.placement.profile import forget, hold, is_clear, reserve_each
@@ -20,61 +19,16 @@ from hutong.core.placement.quotas import all_barred, barred, borrows, count_held
 
 
 @inlined
-def move_node(a: Arrays, pool: int, node: int, free: int) -> None:
-    """Give a node another number of free cards."""
-    before = a.node_free[node]
-    place = node - a.pools[pool, c.FIRST_NODE]
-    word, bit = place // c.WORD_BITS, np.int64(1) << (place % c.WORD_BITS)
-    first, words = a.pools[pool, c.FIRST_WORD], a.pools[pool, c.WORDS]
-    a.bits[first + before * words + word] &= ~bit
-    a.bits[first + free * words + word] |= bit
-    a.levels[pool, before] -= 1
-    a.levels[pool, free] += 1
-    a.node_free[node] = free
-
-
-@inlined
-def first_node(a: Arrays, pool: int, free: int) -> int:
-    """Return the first node of a pool with exactly so many cards free; there must be one."""
-    words = a.pools[pool, c.WORDS]
-    at = a.pools[pool, c.FIRST_WORD] + free * words
-    word = 0
-    while a.bits[at + word] == 0:
-        word += 1
-    rest, bit = a.bits[at + word], 0
-    while rest & 0xFF == 0:
-        rest >>= 8
-        bit += 8
-    while rest & 1 == 0:
-        rest >>= 1
-        bit += 1
-    return int(a.pools[pool, c.FIRST_NODE]) + word * c.WORD_BITS + bit
-
-
-@inlined
-def fits(a: Arrays, pool: int, nodes: int, cards: int) -> bool:
-    """True if so many nodes of the pool have so many cards free each; by its total if nodes are unknown."""
-    if a.pools[pool, c.FREE] < nodes * cards:
-        return False
-    if a.pools[pool, c.FIRST_WORD] < 0:
-        return True
-    found = 0
-    for free in range(cards, a.levels.shape[1]):
-        found += a.levels[pool, free]
-        if found >= nodes:
-            return True
-    return False
-
-
-@inlined
-def choose(a: Arrays, job: int, now: int) -> int:
+def choose(a: Arrays, job: int, expected: int, now: int) -> int:
     """Return the pool with the best score that can start a job now, or -1; a tie goes to the first pool.
+
+    It is expected to run for so long.
 
     A score is (base + fit weight x cards asked / cards free, in ppm) / sum of the weights, rounded down.
     """
     lane_class = a.jobs[job, c.CLASS]
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
-    nodes, until = a.classes[lane_class, c.GANG], now + a.jobs[job, c.EXPECTED]
+    nodes, until = a.classes[lane_class, c.GANG], now + expected
     fit_weight, weights = a.classes[lane_class, c.FIT_WEIGHT], a.classes[lane_class, c.WEIGHTS]
     best, best_score = -1, -c.NEVER
     for place in range(a.candidates.shape[1]):
@@ -246,10 +200,11 @@ def begin(a: Arrays) -> None:
                 a.lanes[a.lanes[lane, c.FIRST], c.RESERVED] = 0
                 a.lanes[lane, c.CURSOR] = a.lanes[lane, c.HEAD]
                 a.lanes[lane, c.BEFORE] = -1
+                a.lanes[lane, c.HOPE] = 1
                 a.lanes[live, c.ALIVE] = lane
                 live += 1
     a.state[c.LIVE] = live
-    a.state[c.WAITS] = 0
+    a.state[c.WAITS] = a.state[c.LOOKS] = 0
     if a.state[c.BACKFILL] == 3:
         forget(a)
     if a.state[c.QUOTAS] != 0:
@@ -329,6 +284,34 @@ def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
 
 
 @compiled
+def is_over(a: Arrays, now: int) -> bool:
+    """True if no job that is left to look at can start in this pass: whatever is kept only grows in one.
+
+    Asked after one, two, four, ... jobs that could not, so that a long queue does not ask for each.
+    """
+    a.state[c.LOOKS] += 1
+    if a.state[c.LOOKS] & (a.state[c.LOOKS] - 1) != 0:
+        return False
+    bars, found = a.state[c.BARS], True
+    for place in range(a.state[c.LIVE]):
+        lane = a.lanes[place, c.ALIVE]
+        if a.lanes[lane, c.HOPE] == 0:
+            continue
+        first = a.lanes[lane, c.CURSOR]
+        shortest, job = c.NEVER, first
+        while job >= 0:
+            shortest, job = min(shortest, a.jobs[job, c.EXPECTED]), a.jobs[job, c.NEXT]
+        if a.state[c.QUOTAS] != 0:
+            a.state[c.BARS] = barred(a, lane)
+        if choose(a, int(first), int(shortest), now) >= 0:
+            found = False
+        else:
+            a.lanes[lane, c.HOPE] = 0
+    a.state[c.BARS] = bars
+    return found
+
+
+@compiled
 def next_start(a: Arrays, now: int) -> int:
     """Start the next job that can be, and return it; -1 when the pass is over."""
     while True:
@@ -342,9 +325,11 @@ def next_start(a: Arrays, now: int) -> int:
         if a.state[c.BARS] != 0 and all_barred(a, lane):
             move_on(a, place, lane, -1)
             continue
-        pool = choose(a, job, now)
+        pool = choose(a, job, int(a.jobs[job, c.EXPECTED]), now)
         if pool < 0:
             pass_over(a, place, lane, job, now)
+            if a.state[c.BRIEF] != 0 and is_over(a, now):
+                return -1
             continue
         following = a.jobs[job, c.NEXT]
         if a.lanes[lane, c.BEFORE] < 0:

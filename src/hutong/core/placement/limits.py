@@ -6,6 +6,7 @@ Nothing here is asked of a pool that has neither (AHEAD).
 from hutong.core.placement.bookings import count_booked, unbooked
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.headroom import power_spare
 from hutong.core.placement.power import count_power, within_limits
 from hutong.core.placement.profile import beside_kept
 
@@ -14,6 +15,7 @@ from hutong.core.placement.profile import beside_kept
 def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
     """Return how many cards bookings and limits leave an account for a run from now until then, or NEVER."""
     found = min(unbooked(a, pool, account, now, until), within_limits(a, pool, now, until))
+    found = min(found, power_spare(a, pool, until))
     return int(min(found, beside_kept(a, pool, account, until)))
 
 

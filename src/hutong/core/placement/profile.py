@@ -3,7 +3,8 @@
 A profile is a chain of steps (from when, how many cards are expected to be free). Its head is what is free
 now; then come the ends of what runs, each when it was expected to (now if it is overdue), less what is kept
 for jobs that wait. It is drawn when the first job of a pass is to wait for a pool, by the pool's total: where
-nodes are known, a job whose nodes do not suffice waits for the first end, as with EASY.
+nodes are known, a job whose nodes do not suffice waits for the first end, as with EASY. Where the power of
+its site is limited it has a profile too, and a reservation keeps some of that (`headroom`).
 """
 
 from hutong.core.placement import columns as c
@@ -11,32 +12,36 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.bookings import promised_at
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
-from hutong.core.placement.heap import pop, push
+from hutong.core.placement.headroom import draw_power, hold_power, powered_from
+from hutong.core.placement.heap import push
+from hutong.core.placement.steps import chain, split, take
 
 
 @compiled
 def forget(a: Arrays) -> None:
     """Throw all profiles and reservations away."""
     a.pools[:, c.FIRST_STEP] = -1
+    a.pools[:, c.POWER_STEP] = -1
     a.pools[:, c.LAST_KEPT] = -1
     a.pools[:, c.RESERVATIONS] = 0
     a.state[c.STEPS], a.state[c.KEPT] = a.state[c.SORT_ROOM], 0
 
 
 @compiled
-def append(a: Arrays, before: int, at: int, free: int, after: int) -> int:
-    """Put a step between two others (-1: none), and return it."""
-    new = int(a.state[c.STEPS])
-    a.state[c.STEPS] = new + 1
-    a.ends[new, c.STEP_AT], a.ends[new, c.STEP_FREE], a.ends[new, c.STEP_NEXT] = at, free, after
-    if before >= 0:
-        a.ends[before, c.STEP_NEXT] = new
-    return new
+def draw(a: Arrays, pool: int, now: int) -> None:
+    """Draw the profile of a pool; where power is limited those of its site, each pool's and the power's."""
+    if a.pools[pool, c.AFTER_LIMIT] == 0:
+        draw_cards(a, pool, now)
+        return
+    for each in range(a.pools.shape[0]):
+        if a.pools[each, c.AFTER_LIMIT] == a.pools[pool, c.AFTER_LIMIT]:
+            draw_cards(a, each, now)
+    draw_power(a, pool, now)
 
 
 @compiled
-def draw(a: Arrays, pool: int, now: int) -> None:
-    """Draw the profile of a pool from what runs there; steps also where bookings begin and end."""
+def draw_cards(a: Arrays, pool: int, now: int) -> None:
+    """Draw the profile of a pool's cards from what runs there; steps also where bookings begin and end."""
     ends, cards, size = a.ends[:, 0], a.ends[:, 1], 0
     job = a.pools[pool, c.RUNS]
     while job >= 0:
@@ -44,14 +49,8 @@ def draw(a: Arrays, pool: int, now: int) -> None:
             push(ends, cards, size, max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS])
             size += 1
         job = a.jobs[job, c.NEXT]
-    head = append(a, -1, now, a.pools[pool, c.FREE], -1)
-    a.pools[pool, c.FIRST_STEP] = last = head
-    while size > 0:
-        if last == head or a.ends[last, c.STEP_AT] != ends[0]:
-            last = append(a, last, ends[0], a.ends[last, c.STEP_FREE], -1)
-        a.ends[last, c.STEP_FREE] += cards[0]
-        size -= 1
-        pop(ends, cards, size)
+    head = chain(a, now, int(a.pools[pool, c.FREE]), ends, cards, size)
+    a.pools[pool, c.FIRST_STEP] = head
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):
         for at in (a.bookings[each, c.BOOKED_FROM], a.bookings[each, c.BOOKED_UNTIL]):
             if at > now:
@@ -59,24 +58,12 @@ def draw(a: Arrays, pool: int, now: int) -> None:
 
 
 @compiled
-def split(a: Arrays, before: int, at: int) -> int:
-    """Return the step that begins at a moment, among those after one; one is made if there is none."""
-    after = a.ends[before, c.STEP_NEXT]
-    while after >= 0 and a.ends[after, c.STEP_AT] < at:
-        before, after = after, a.ends[after, c.STEP_NEXT]
-    if after >= 0 and a.ends[after, c.STEP_AT] == at:
-        return int(after)
-    return append(a, before, at, a.ends[before, c.STEP_FREE], after)
-
-
-@compiled
 def hold(a: Arrays, pool: int, until: int, cards: int) -> None:
-    """Count cards that a job takes from now until then (negative: given back)."""
+    """Count cards, and their power, that a job takes from now until then (negative: given back)."""
     step = a.pools[pool, c.FIRST_STEP]
-    after = split(a, step, until)
-    while step != after:
-        a.ends[step, c.STEP_FREE] -= cards
-        step = a.ends[step, c.STEP_NEXT]
+    take(a, step, until, cards)
+    if a.pools[pool, c.POWER_STEP] >= 0:
+        hold_power(a, pool, a.ends[step, c.STEP_AT], until, cards)
 
 
 @compiled
@@ -125,25 +112,53 @@ def beside_kept(a: Arrays, pool: int, account: int, until: int) -> int:
 
 
 @compiled
-def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, before: int) -> int:
-    """Return the first step after now from which so many cards can be had for so long, -1 if there is none.
+def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, after: int, before: int) -> int:
+    """Return the first moment from `after` on from which so many cards can be had for so long, or NEVER.
 
-    Where that is not before a given time, any step from then on.
+    Where that is not before a given time, any moment from then on.
     """
-    step, start, begin = a.ends[a.pools[pool, c.FIRST_STEP], c.STEP_NEXT], -1, c.NEVER
+    step, begin = a.pools[pool, c.FIRST_STEP], c.NEVER
     is_booked = a.pools[pool, c.AFTER_BOOKING] != 0
     while step >= 0:
-        at, step_after = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_NEXT]
+        step_after = a.ends[step, c.STEP_NEXT]
+        if step_after >= 0 and a.ends[step_after, c.STEP_AT] <= after:
+            step = step_after
+            continue
+        at = max(a.ends[step, c.STEP_AT], after)
         if a.ends[step, c.STEP_FREE] < need or (is_booked and not is_beside(a, pool, step, account, need)):
-            start, begin = -1, c.NEVER
-        elif start < 0:
-            start, begin = step, at
+            begin = c.NEVER
+        elif begin == c.NEVER:
+            begin = at
         if min(begin, at) >= before:
-            return int(step)
-        if start >= 0 and (step_after < 0 or a.ends[step_after, c.STEP_AT] >= begin + run):
-            return int(start)
+            return int(at)
+        if begin < c.NEVER and (step_after < 0 or a.ends[step_after, c.STEP_AT] >= begin + run):
+            return int(begin)
         step = step_after
-    return -1
+    return c.NEVER
+
+
+@compiled
+def earliest_start(a: Arrays, pool: int, account: int, run: int, need: int, now: int, before: int) -> int:
+    """Return when a job that cannot start now can, with power for all of its run; NEVER if it never can.
+
+    Where that is not before a given time, any moment from then on.
+    """
+    head = a.pools[pool, c.FIRST_STEP]
+    later = a.ends[head, c.STEP_NEXT]
+    next_end = a.ends[later, c.STEP_AT] if later >= 0 else c.NEVER
+    if a.pools[pool, c.POWER_STEP] < 0:
+        return earliest_fit(a, pool, account, run, need, next_end, before) if later >= 0 else c.NEVER
+    after = now
+    while after < before:
+        at = earliest_fit(a, pool, account, run, need, after, before)
+        if at >= before:
+            return at
+        after = powered_from(a, pool, at, run, need)
+        if after == at:
+            if at > now:
+                return at
+            after = next_end  # cards and power are there: it is for nodes, or for what nobody can foresee
+    return int(after)
 
 
 @compiled
@@ -156,7 +171,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
     lane_class, account = a.jobs[job, c.CLASS], a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     expected = a.jobs[job, c.EXPECTED]
     run = max(1, expected)  # what takes no time needs its cards all the same
-    best, best_step, best_at, more = -1, -1, c.NEVER, False
+    best, best_at, more = -1, c.NEVER, False
     for place in range(a.candidates.shape[1]):
         pool = a.candidates[lane_class, place]
         if pool < 0:
@@ -171,29 +186,26 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
         if a.pools[pool, c.FIRST_STEP] < 0:
             draw(a, pool, now)
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        step = earliest_fit(a, pool, account, run, need, best_at)
-        if step < 0:
-            continue
-        at, more = a.ends[step, c.STEP_AT], True
+        at = earliest_start(a, pool, account, run, need, now, best_at)
+        more = more or at < c.NEVER
         if at < best_at and at + expected <= a.pools[pool, c.CLOSES]:
-            best, best_step, best_at = pool, step, at
+            best, best_at = pool, at
     if best >= 0:
         a.state[c.WAITS] += 1
-        keep(a, best, best_step, job, best_at + run)
+        keep(a, best, job, best_at, best_at + run)
     return more
 
 
 @compiled
-def keep(a: Arrays, pool: int, step: int, job: int, until: int) -> None:
-    """Keep the cards that a job needs in a pool for it, from a step of the profile until then."""
+def keep(a: Arrays, pool: int, job: int, at: int, until: int) -> None:
+    """Keep the cards that a job needs in a pool for it, and their power, from a moment until then."""
     lane_class = a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    at, after = a.ends[step, c.STEP_AT], split(a, step, until)
-    least = c.NEVER if a.pools[pool, c.RESERVATIONS] == 0 else a.pools[pool, c.SPARE]
-    while step != after:
-        a.ends[step, c.STEP_FREE] -= need
-        least = min(least, a.ends[step, c.STEP_FREE])
-        step = a.ends[step, c.STEP_NEXT]
+    least = take(a, split(a, int(a.pools[pool, c.FIRST_STEP]), at), until, need)
+    if a.pools[pool, c.RESERVATIONS] != 0:
+        least = min(least, int(a.pools[pool, c.SPARE]))
+    if a.pools[pool, c.POWER_STEP] >= 0:
+        hold_power(a, pool, at, until, need)
     a.state[c.KEPT] += 1
     row = len(a.ends) - a.state[c.KEPT]
     a.ends[row, c.KEPT_FOR], a.ends[row, c.KEPT_CARDS] = job, need

@@ -33,6 +33,7 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
     Each job that runs ends at its UNTIL, or now if it is overdue, and each that starts after its EXPECTED.
     Nothing comes, and no pool opens. The arrays are used up.
     """
+    a.state[c.BRIEF] = int(a.state[c.BACKFILL] == 3)
     room = len(a.jobs)
     ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
     running = 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hutong.sim.plan.file import PlanFile
     from hutong.sim.plan.model import Found, Price
     from hutong.sim.plan.proof import Figure, Proof, Proved
+    from hutong.sim.settled import Agreed
 
 Sites = Callable[[str], "Sequence[Site]"]
 Policies = Callable[[], "Mapping[str, Policy]"]
@@ -45,6 +46,9 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         policy: Annotated[str, typer.Option("--policy", help="Who places in the simulator.")] = "balanced",
         seeds: Annotated[int, typer.Option("--seeds", min=1, max=100)] = 5,
         days: Annotated[int, typer.Option("--days", min=1, max=60, help="Simulated, of each phase.")] = 3,
+        rules_file: Annotated[
+            Path | None, typer.Option("--rules", help="A file of limits of power for the proof.")
+        ] = None,
         front: Annotated[bool, typer.Option("--front", help="Cost against green share.")] = False,
         quick: Annotated[bool, typer.Option("--quick", help="One seed of one day.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -54,6 +58,8 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         Example: hutong plan beijing --outage 'Zhangjiakou@24h..48h'
         """
         from hutong.sim.plan.file import read_plan
+        from hutong.sim.rules_file import read_rules
+        from hutong.sim.settled import Agreed
 
         found = [site for site in sites(scenario) if site.admission is Admission.ACTIVE]
         asked = read_plan(file or folder(scenario) / "plan.yaml", found)
@@ -63,7 +69,9 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         checkpoint_s = parse_seconds(checkpoint)
         if checkpoint_s is None:
             raise Refused("plan", "--checkpoint is a time as 30m or 1h")
-        study = _Study(asked, found, known[policy], 1 if quick else seeds, 1 if quick else days, as_json)
+        agreed = read_rules(rules_file) if rules_file else Agreed()
+        seeds, days = (1, 1) if quick else (seeds, days)
+        study = _Study(asked, found, known[policy], seeds, days, agreed, as_json)
         document = study.run(tuple(outage or ()), checkpoint_s, front=front)
         if as_json:
             show_json(document)
@@ -73,9 +81,10 @@ class _Study:
     """One plan, its proof, and what was asked beside it; shown as it comes."""
 
     def __init__(
-        self, plan: "PlanFile", sites: "list[Site]", policy: "Policy", seeds: int, days: int, quiet: bool
-    ) -> None:
-        self._plan, self._sites, self._policy = plan, sites, policy
+        self, plan: "PlanFile", sites: "list[Site]", policy: "Policy", seeds: int, days: int,
+        agreed: "Agreed", quiet: bool,
+    ) -> None:  # fmt: skip
+        self._plan, self._sites, self._policy, self._agreed = plan, sites, policy, agreed
         self._seeds, self._days, self._quiet = seeds, days, quiet
 
     def run(self, outages: tuple[str, ...], checkpoint_s: int, *, front: bool) -> dict[str, Any]:
@@ -84,7 +93,9 @@ class _Study:
         from hutong.sim.plan.proof import proved
 
         with self._progress("planning"):
-            done = proved(self._plan, self._sites, self._policy, seeds=self._seeds, days=self._days)
+            done = proved(
+                self._plan, self._sites, self._policy, seeds=self._seeds, days=self._days, agreed=self._agreed
+            )
             plan, found, proofs = done.plan, done.found, list(done.proofs)
             sides = {each: cheapest(plan, self._sites, demand=each) for each in ("low", "high")}
         document = {
@@ -205,7 +216,7 @@ class _Study:
             cut = [
                 prove(
                     plan, self._sites, found.options, stage, self._policy, seeds=self._seeds, days=self._days,
-                    outages=outages, checkpoint_s=checkpoint_s,
+                    outages=outages, checkpoint_s=checkpoint_s, agreed=self._agreed,
                 )
                 for stage in found.stages
             ]  # fmt: skip

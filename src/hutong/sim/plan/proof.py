@@ -13,7 +13,7 @@ import numpy as np
 
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Pool, Site
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import PoolId
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
@@ -23,10 +23,12 @@ from hutong.sim.measures import Floats, interval
 from hutong.sim.plan.file import PlanFile
 from hutong.sim.plan.model import Found, Option, Stage, cheapest
 from hutong.sim.rules import Lengths, Queueing
+from hutong.sim.settled import Agreed
 from hutong.sim.trace import Trace, make_trace
 
 CARDS_MOST = 4_000
 DAY_S = 86_400
+NOTHING = Agreed()
 ROUNDS = 4
 _LESS_BUSY = 10
 # Shares of jobs by cards: mostly small ones, and most cards in the few large ones, as in published traces.
@@ -71,7 +73,9 @@ class Proof:
     lost_card_h: Figure
 
 
-def proved(plan: PlanFile, sites: Sequence[Site], policy: Policy, *, seeds: int, days: int) -> Proved:
+def proved(
+    plan: PlanFile, sites: Sequence[Site], policy: Policy, *, seeds: int, days: int, agreed: Agreed = NOTHING
+) -> Proved:  # fmt: skip
     """Return the cheapest plan whose waits the simulator finds short enough, with cards as busy as that lets.
 
     Where they are too long, cards are planned ten points less busy, `ROUNDS` times in all; what is late then
@@ -80,7 +84,8 @@ def proved(plan: PlanFile, sites: Sequence[Site], policy: Policy, *, seeds: int,
     for left in reversed(range(ROUNDS)):
         found = cheapest(plan, sites)
         proofs = tuple(
-            prove(plan, sites, found.options, stage, policy, seeds=seeds, days=days) for stage in found.stages
+            prove(plan, sites, found.options, stage, policy, seeds=seeds, days=days, agreed=agreed)
+            for stage in found.stages
         )
         done = Proved(plan, found, proofs)
         if not done.late or not left or plan.busy_percent <= 2 * _LESS_BUSY:
@@ -91,23 +96,25 @@ def proved(plan: PlanFile, sites: Sequence[Site], policy: Policy, *, seeds: int,
 
 def prove(
     plan: PlanFile, sites: Sequence[Site], options: Sequence[Option], stage: Stage, policy: Policy,
-    *, seeds: int, days: int, outages: Sequence[str] = (), checkpoint_s: int = 0,
+    *, seeds: int, days: int, outages: Sequence[str] = (), checkpoint_s: int = 0, agreed: Agreed = NOTHING,
 ) -> Proof:  # fmt: skip
     """Run one phase with so many seeds, over so many days; outages as `hutong simulate --outage` has them.
 
-    Raises Refused for an outage that names no place, or begins when no jobs come any more.
+    `agreed` are limits of power. Raises Refused for an outage or a limit that names no place, and for an
+    outage that begins when no jobs come any more.
     """
+    _only_power(agreed, sites)
     built = built_sites(sites, options, stage)
     cards = sum(pool.cards for site in built for pool in site.pools)
     scale = max(1.0, cards / CARDS_MOST)
     ground = ground_of_sites([_scaled(site, scale) for site in built])
-    busy = stage.used_p / stage.capacity_p
+    busy, limits = stage.used_p / stage.capacity_p, _scaled_down(agreed, built, scale)
     found: list[Result] = []
     jobs = 0
     for seed in range(1, seeds + 1):
         trace = demand(plan, busy * ground.cluster.cards, days, seed, most=_widest(ground))
         jobs += len(trace)
-        found.append(_run(trace, ground, policy, outages, checkpoint_s, seed, days))
+        found.append(_run(trace, ground, policy, outages, checkpoint_s, seed, days, limits))
     return Proof(
         phase=stage.name,
         scale=scale,
@@ -128,6 +135,7 @@ def _run(
     checkpoint_s: int,
     seed: int,
     days: int,
+    agreed: Agreed,
 ) -> Result:
     cut = tuple(each for text in outages for each in parse_outage(text, ground.cluster, ground.regions))
     if any(each.from_s >= days * DAY_S for each in cut):
@@ -136,7 +144,36 @@ def _run(
     return simulate(
         trace, ground, Queueing.FIFO, Backfill.EASY, Lengths.LIMIT, policy=policy, warm_up_s=DAY_S // 4,
         conditions=Conditions(cut, checkpoint_s=checkpoint_s), seed=seed,
+        agreed=agreed if agreed.power_limits else None,
     )  # fmt: skip
+
+
+def _only_power(agreed: Agreed, sites: Sequence[Site]) -> None:
+    told = {"institutions": agreed.institutions, "quotas": agreed.quotas, "bookings": agreed.bookings}
+    problems = [
+        Problem(f"/{name}", "the jobs of a plan are of nobody: give limits of power alone")
+        for name, rows in told.items()
+        if rows
+    ]
+    known = {site.id for site in sites}
+    problems += [
+        Problem(f"/power_limits/{at}/site", f"no site {each.site!r}; there are {', '.join(sorted(known))}")
+        for at, each in enumerate(agreed.power_limits)
+        if each.site not in known
+    ]
+    if problems:
+        raise Refused("rules", "the rules do not fit a plan", tuple(problems))
+
+
+def _scaled_down(agreed: Agreed, built: Sequence[Site], scale: float) -> Agreed:
+    """Return the limits of the centres that a phase has, at its scale."""
+    there = {site.id for site in built}
+    limits = tuple(
+        replace(each, limit_kw=round(each.limit_kw / scale))
+        for each in agreed.power_limits
+        if each.site in there
+    )
+    return replace(agreed, power_limits=limits)
 
 
 def _figure(values: Sequence[float]) -> Figure:

@@ -1,0 +1,234 @@
+"""What is settled before a run: quotas, bookings and limits of power, of people and pools by their names."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hutong.core.accounts.quotas import ANY, INSTITUTION, PROJECT, Quota
+from hutong.core.book.snapshot import Snapshot
+from hutong.core.control.accounts import Accounts
+from hutong.core.control.power import MILLIWATTS
+from hutong.core.energy.account import card_milliwatts
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.board import Account, Booked, Caps
+from hutong.core.placement.laying import TOLD_COLUMNS
+from hutong.core.placement.request import PoolView
+from hutong.sim.trace import Trace
+
+# Columns of `Settled.limits`: the site, from when until when (NEVER: no end), milliwatts.
+LIMIT_SITE, LIMIT_FROM, LIMIT_UNTIL, LIMIT_MW, SETTLED_LIMIT_COLUMNS = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Cards of a pool for a holder (`project/NAME` or `institution/NAME`), in `[from_s, until_s)`."""
+
+    pool: str
+    cards: int
+    from_s: int
+    until_s: int
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLimit:
+    """The most that a site's jobs may draw in `[from_s, until_s)`; no end if that is 0."""
+
+    site: str
+    limit_kw: int
+    from_s: int
+    until_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """All that is settled, times in seconds of the trace's clock. Groups of the trace are projects.
+
+    `institutions` are (name, its projects); a project of none stands alone.
+    """
+
+    institutions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    bookings: tuple[Booking, ...] = ()
+    power_limits: tuple[PowerLimit, ...] = ()
+
+    @property
+    def moments_s(self) -> tuple[int, ...]:
+        """When bookings and limits begin and end, the begin of the trace left out."""
+        begins = {each.from_s for each in self.bookings} | {each.from_s for each in self.power_limits}
+        ends = {each.until_s for each in self.bookings} | {each.until_s for each in self.power_limits}
+        return tuple(sorted((begins | ends) - {0}))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The same as tables for one trace on some pools; times are milliseconds.
+
+    `account_of` is the account of each job, `flavours` are those of the pools or None without quotas,
+    `holders` the project and the institution (-2 for none) that each account counts to. `told` are the
+    bookings by pool, as `laying` has them with the pool behind; `limits` are in the order of `site_of`, the
+    number of each pool's site; `draw` is what a card of each pool draws, milliwatts. `moments_s` are when
+    something begins or ends.
+    """
+
+    accounts: tuple[Account, ...]
+    account_of: Ints
+    flavours: Ints | None
+    holders: Ints
+    told: Ints
+    limits: Ints
+    site_of: Ints
+    draw: Ints
+    moments_s: tuple[int, ...]
+
+    @property
+    def booked(self) -> Booked | None:
+        """Room for the rows of bookings, None without any: each may have one for every begin in its pool."""
+        if not len(self.told):
+            return None
+        many = int((np.unique(self.told[:, TOLD_COLUMNS], return_counts=True)[1] ** 2).sum())
+        nothing = np.zeros_like(self.draw)
+        return Booked(np.zeros((many, c.BOOKING_COLUMNS), np.int64), nothing, nothing)
+
+    @property
+    def caps(self) -> Caps | None:
+        """Room for the rows of limits, None without any."""
+        if not len(self.limits):
+            return None
+        nothing = np.zeros_like(self.draw)
+        rows = np.zeros((2 * len(self.limits), c.LIMIT_COLUMNS), np.int64)
+        return Caps(rows, nothing, nothing, self.draw)
+
+
+def settle(agreed: Agreed, trace: Trace, views: Sequence[PoolView], names: Sequence[str]) -> Settled:
+    """Return the tables of what is settled; `names` are those of the pools.
+
+    Raises Refused, field by field, for what names nobody or nothing, and for more than there is.
+    """
+    problems = [*_in_people(agreed, trace), *_in_quotas(agreed, views), *_in_places(agreed, views, names)]
+    if problems:
+        raise Refused("rules", "the rules do not fit the trace or the pools", tuple(problems))
+    owners = {ProjectId(each): name for name, projects in agreed.institutions for each in projects}
+    jobs = [
+        (ProjectId(trace.groups[group] if group >= 0 else ""), trace.users[user] if user >= 0 else "")
+        for group, user in zip(trace.group.tolist(), trace.user.tolist(), strict=True)
+    ]
+    shot = Snapshot(0, (), (), (), {}, quotas=agreed.quotas, institutions=owners)
+    accounts = Accounts(shot, jobs, views)
+    known = {each: accounts.of(*each) for each in set(jobs)}
+    sites = sorted({view.site for view in views})
+    return Settled(
+        tuple(accounts.rows),
+        np.array([known[each] for each in jobs], np.int64),
+        accounts.flavours(views),
+        _holders(accounts),
+        _told(agreed.bookings, list(names), accounts.index_of),
+        _limits(agreed.power_limits, sites),
+        np.array([sites.index(view.site) for view in views], np.int64),
+        np.array([card_milliwatts(view.accelerator, view.pue_milli) for view in views], np.int64),
+        agreed.moments_s,
+    )
+
+
+def _holders(accounts: Accounts) -> Ints:
+    found = np.full((len(accounts.rows), 2), -2, np.int64)
+    for at, row in enumerate(accounts.rows):
+        chain = [at, row.parent] if row.ranks else [row.parent, accounts.rows[row.parent].parent]
+        found[at] = [each if each >= 0 else -2 for each in chain]
+    return found
+
+
+def _told(bookings: Sequence[Booking], names: list[str], account_of: Callable[[str], int]) -> Ints:
+    rows = [
+        (account_of(each.holder), each.cards, 1000 * each.from_s, 1000 * each.until_s, 0,
+         account_of(each.holder), names.index(each.pool))
+        for each in bookings
+    ]  # fmt: skip
+    rows.sort(key=lambda row: (row[-1], row[2], row[3]))
+    return np.array(rows, np.int64).reshape(len(rows), TOLD_COLUMNS + 1)
+
+
+def _limits(limits: Sequence[PowerLimit], sites: list[str]) -> Ints:
+    rows = sorted(
+        (
+            sites.index(each.site),
+            1000 * each.from_s,
+            1000 * each.until_s or c.NEVER,
+            each.limit_kw * MILLIWATTS,
+        )
+        for each in limits
+    )
+    return np.array(rows, np.int64).reshape(len(rows), SETTLED_LIMIT_COLUMNS)
+
+
+def _in_people(agreed: Agreed, trace: Trace) -> Iterator[Problem]:
+    groups, institutions = set(trace.groups), {name for name, _ in agreed.institutions}
+    known = ", ".join(trace.groups[:8]) or "none"
+    of: dict[str, str] = {}
+    for name, projects in agreed.institutions:
+        for each in projects:
+            if each not in groups:
+                yield Problem(
+                    f"/institutions/{name}", f"{each!r} is no group of the trace; there are {known}"
+                )
+            if of.setdefault(each, name) != name:
+                yield Problem(f"/institutions/{name}", f"{each!r} belongs to {of[each]} already")
+    named = [(f"/quotas/{at}/name", each.id) for at, each in enumerate(agreed.quotas)]
+    named += [(f"/bookings/{at}/holder", each.holder) for at, each in enumerate(agreed.bookings)]
+    for path, holder in named:
+        kind, _, name = holder.partition("/")
+        if kind == PROJECT and name not in groups:
+            yield Problem(path, f"{name!r} is no group of the trace; there are {known}")
+        if kind == INSTITUTION and name not in institutions:
+            yield Problem(path, f"{name!r} is not among the institutions; add it there with its projects")
+
+
+def _in_quotas(agreed: Agreed, views: Sequence[PoolView]) -> Iterator[Problem]:
+    chips = {ANY, *(view.accelerator for view in views)}
+    seen: set[str] = set()
+    owned = {each for _, projects in agreed.institutions for each in projects}
+    for at, quota in enumerate(agreed.quotas):
+        if quota.id in seen:
+            yield Problem(f"/quotas/{at}", f"{quota.id} has a quota above; give one with all allotments")
+        seen.add(quota.id)
+        told = [each.accelerator for each in quota.allotments]
+        for place, chip in enumerate(told):
+            path = f"/quotas/{at}/allotments/{place}/accelerator"
+            if chip not in chips:
+                yield Problem(path, f"no pool has {chip!r}; there are {', '.join(sorted(chips))}")
+            if quota.kind == PROJECT and quota.name not in owned and quota.allotments[place].lend is not None:
+                text = "a project of no institution keeps nothing back; name its institution, or leave it out"
+                yield Problem(f"/quotas/{at}/allotments/{place}/lend", text)
+            if quota.kind == INSTITUTION and quota.allotments[place].each_person is not None:
+                path = f"/quotas/{at}/allotments/{place}/each_person"
+                yield Problem(path, "people are limited in a project; give its quota each_person")
+            if chip in told[:place]:
+                yield Problem(path, f"{chip!r} has an allotment above; give one for each accelerator")
+
+
+def _in_places(agreed: Agreed, views: Sequence[PoolView], names: Sequence[str]) -> Iterator[Problem]:
+    sizes = {name: view.nodes * view.cards_per_node for name, view in zip(names, views, strict=True)}
+    for at, booking in enumerate(agreed.bookings):
+        if booking.pool not in sizes:
+            yield Problem(f"/bookings/{at}/pool", f"no pool {booking.pool!r}; there are {', '.join(names)}")
+            continue
+        there = sum(
+            each.cards for each in agreed.bookings
+            if each.pool == booking.pool and each.from_s <= booking.from_s < each.until_s
+        )  # fmt: skip
+        if there > sizes[booking.pool]:
+            text = f"{there} cards of {booking.pool} are booked when it begins; it has {sizes[booking.pool]}"
+            yield Problem(f"/bookings/{at}/cards", text)
+    known = {view.site for view in views}
+    metered = {view.site for view in views if card_milliwatts(view.accelerator, view.pue_milli)}
+    for at, limit in enumerate(agreed.power_limits):
+        if limit.site not in known:
+            text = f"no site {limit.site!r}; there are {', '.join(sorted(known))}"
+            yield Problem(f"/power_limits/{at}/site", text)
+        elif limit.site not in metered:
+            text = f"nobody knows what cards of {limit.site!r} draw; limits are of a scenario's centres"
+            yield Problem(f"/power_limits/{at}/site", text)
