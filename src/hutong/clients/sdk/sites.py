@@ -1,7 +1,8 @@
 """Calls about centres."""
 
-from hutong.clients.sdk.call import Call, Listing, document, path_of, post, shape
+from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
 from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.wire import links as k
 from hutong.wire import sites as s
 from hutong.wire.accounts import Token
 from hutong.wire.base import Page
@@ -63,6 +64,21 @@ def create_site_token(site: str) -> Call[Token]:
     return post(path_of("sites", site, "tokens"), shape(Token))
 
 
+def set_link(link: k.NewLink) -> Call[k.Link]:
+    """Declare the link between two ends, in place of the one that was there (operators)."""
+    return Call("PUT", path_of("links"), shape(k.Link), body=document(link))
+
+
+def list_links(*, limit: int | None = None) -> Listing[k.Link]:
+    """List the links between centres, regions and the platform's store."""
+    return Listing(path_of("links"), shape(Page[k.Link]), most=limit)
+
+
+def remove_link(one: str, other: str) -> Call[None]:
+    """Take the link between two ends away (operators)."""
+    return Call("DELETE", path_of("links"), nothing, query=query_of(one=one, other=other))
+
+
 class SiteVerbs:
     """Centres: what they have and how they are."""
 
@@ -76,4 +92,7 @@ class SiteVerbs:
     remove_booking = Verb(remove_booking)
     add_power_limit = Verb(add_power_limit)
     remove_power_limit = Verb(remove_power_limit)
+    set_link = Verb(set_link)
+    list_links = ListVerb(list_links)
+    remove_link = Verb(remove_link)
     create_token = Verb(create_site_token)

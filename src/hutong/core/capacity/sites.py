@@ -177,7 +177,8 @@ class SiteStatus:
     `seen_ms`: last call of any kind. `observed_ms`: engine time up to which its last full observation
     speaks; a running attempt that is not absent is known to have run until then. `trouble` is why its last
     start failed, empty once one went well. `offers` are the stores and shared folders that jobs may read
-    there, `store/NAME` and `shared/NAME`; None where its agent has not said.
+    there, `store/NAME` and `shared/NAME`; None where its agent has not said. `stock` are digests of large
+    inputs that it has.
     """
 
     site: SiteId
@@ -189,6 +190,7 @@ class SiteStatus:
     pools: tuple[PoolState, ...] = ()
     moves: tuple[Move, ...] = ()
     offers: tuple[str, ...] | None = None
+    stock: tuple[str, ...] = ()
 
     def move(self, key: AttemptKey) -> Move | None:
         """Return how far the bytes of an attempt are, or None where none are on their way."""

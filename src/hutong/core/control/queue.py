@@ -28,6 +28,7 @@ from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
 from hutong.core.placement.roll import roll
+from hutong.core.placement.staging import Cargo, cargo_of
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.fold import Job
 from hutong.core.work.states import THEIRS
@@ -80,17 +81,18 @@ class Queue:
         """Return the question of each job."""
         known: dict[Question, int] = {}
         # A spec that many jobs share is read once.
-        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...]], int] = {}
+        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...], tuple[Cargo, ...]], int] = {}
         asked = []
         for draft in self.drafts:
             spec = draft.row.spec
             avoid = broken_by(draft.job)
             runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
-            at = by_spec.get((id(spec), avoid, runs), -1)
+            cargo = cargo_of(spec, draft.job)
+            at = by_spec.get((id(spec), avoid, runs, cargo), -1)
             if at < 0:
-                request = request_of(spec, avoid=avoid, runs=runs)
+                request = request_of(spec, avoid=avoid, runs=runs, cargo=cargo)
                 question = Question(request, desk.rules.policy(spec.wish.objective))
-                at = by_spec[id(spec), avoid, runs] = known.setdefault(question, len(known))
+                at = by_spec[id(spec), avoid, runs, cargo] = known.setdefault(question, len(known))
                 if at == len(self.questions):
                     self.questions.append(question)
                     ahead = self._hours.over(self.page.at_ms, request.run_ms)

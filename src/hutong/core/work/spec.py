@@ -67,7 +67,8 @@ class Input:
 
     `kind` is `bundle` (a tar of the work folder, unpacked at `mount`), `manifest` (a model or output), `url`
     (an object or all below a prefix, `s3://..`, of the site's store named `store`) or `shared` (a folder that
-    the site shares, `NAME/sub/folder`); the last two have no digest.
+    the site shares, `NAME/sub/folder`); the last two have no digest. `size_bytes` is what lies behind the
+    digest, as the platform found it when the job came in; 0 where it is not known.
     """
 
     mount: str
@@ -76,6 +77,7 @@ class Input:
     url: str = field(default="", metadata=LATE)
     store: str = field(default="", metadata=LATE)
     shared: str = field(default="", metadata=LATE)
+    size_bytes: int = field(default=0, metadata=LATE)
 
     @property
     def offer(self) -> str:
