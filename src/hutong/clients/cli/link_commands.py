@@ -1,4 +1,4 @@
-"""The command about links between centres, and how a file of them is read."""
+"""Commands about what joins centres and what may take them down together: links and failure domains."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire.links import Link, NewLink
+from hutong.wire.sites import DomainsChange
 
 _MOST_BYTES = 1 << 20
 _KINDS = ("site/", "region/")
@@ -44,6 +45,34 @@ def link(
             client.sites.set_link(wanted)
         found = list(client.sites.list_links())
     show_json(found) if as_json else _show(found)
+
+
+def domains(
+    place: Annotated[str, typer.Argument(metavar="SITE[/POOL]", help="A centre, or a pool of it.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="KIND/NAME ...", help="All of them.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="It is in none beside its region.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say in which failure domains a centre or a pool is (operators), or show them: what may fail as a whole.
+
+    Example: hutong site domains beijing-a/h100 power/feed-2 building/b3
+    """
+    site, _, pool = place.partition("/")
+    if none and names:
+        raise Refused("bad_option", "nothing was changed", (Problem("--none", "goes without names"),))
+    with connect() as client:
+        if names or none:
+            now = client.sites.set_domains(
+                site, build(DomainsChange, domains=tuple(names or ()), **({"pool": pool} if pool else {}))
+            )
+        else:
+            now = client.sites.get(site)
+    if as_json:
+        show_json(now)
+        return
+    say(f"{now.id}: {', '.join(now.domains) or 'none'}, and its region, {now.region}")
+    for each in now.pools:
+        say(f"{now.id}/{each.id}: {', '.join(each.domains) or 'none of its own'}")
 
 
 def _check_options(

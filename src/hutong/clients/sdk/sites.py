@@ -29,6 +29,11 @@ def set_admission(site: str, admission: str) -> Call[s.Site]:
     return Call("PUT", path_of("sites", site, "admission"), shape(s.Site), body=document(change))
 
 
+def set_domains(site: str, change: s.DomainsChange) -> Call[s.Site]:
+    """Say in which failure domains the centre is, or one of its pools (operators)."""
+    return Call("PUT", path_of("sites", site, "domains"), shape(s.Site), body=document(change))
+
+
 def add_maintenance(site: str, window: s.Maintenance) -> Call[s.Site]:
     """Announce a maintenance; one that begins at the same moment is replaced (operators)."""
     return Call("POST", path_of("sites", site, "maintenance"), shape(s.Site), body=document(window))
@@ -86,6 +91,7 @@ class SiteVerbs:
     get = Verb(get_site)
     list = ListVerb(list_sites)
     set_admission = Verb(set_admission)
+    set_domains = Verb(set_domains)
     add_maintenance = Verb(add_maintenance)
     cancel_maintenance = Verb(cancel_maintenance)
     add_booking = Verb(add_booking)

@@ -81,6 +81,7 @@ class Table:
 
     `card_mw` is the power of a card at the meter, TDP x PUE, in milliwatts; 0 where nobody knows it. `offers`
     are those of each view, or nothing where none has said; `stock` too. `bits_per_s` is the width of the way.
+    `domains` are the failure domains of each view.
     """
 
     sites: tuple[str, ...]
@@ -102,6 +103,7 @@ class Table:
     bits_per_s: Ints
     offers: tuple[tuple[str, ...] | None, ...] = ()
     stock: tuple[tuple[str, ...], ...] = ()
+    domains: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
     ).reshape(len(views), 15)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
-    table = Table(names, columns[0], chips, *columns[1:])
+    table = replace(
+        Table(names, columns[0], chips, *columns[1:]), domains=tuple(view.domains for view in views)
+    )
     if any(view.stock for view in views):
         table = replace(table, stock=tuple(view.stock for view in views))
     return replace(table, offers=offers) if any(each is not None for each in offers) else table
@@ -207,6 +211,8 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
     penalty = _rank(request, table) if request.ordered else np.zeros(len(cost), np.int64)
     if request.avoid:
         penalty = penalty + _ORDERED_MAX * _named(request.avoid, table)
+    if request.avoid_domains:  # what broke it itself comes after what shares a domain with that
+        penalty = penalty + _ORDERED_MAX * _within(request.avoid_domains, table.domains)
     penalty = penalty * PENALTY
     base = weights @ parts - penalty * max(1, sum(weights_of(policy)))
     return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base, co2, co2_least)
@@ -325,6 +331,11 @@ def _speed(power: Ints, is_open: Mask) -> Ints:
     """Return each pool's speed by the highest in a pool that is open to it, at most 10^6."""
     best = power[is_open].max() if is_open.any() else 0
     return np.where(power < best, PPM * power // max(1, int(best)), PPM)
+
+
+@lru_cache(maxsize=1024)
+def _within(domains: tuple[str, ...], of_pools: tuple[tuple[str, ...], ...]) -> Mask:
+    return np.array([not set(domains).isdisjoint(each) for each in of_pools], np.bool_)
 
 
 def _named(patterns: tuple[str, ...], table: Table) -> Mask:

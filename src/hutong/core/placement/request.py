@@ -39,6 +39,7 @@ class Request:
     are accelerators of which its person, project or institution may not have more now. `speeds` are what is
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
     centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
+    `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
     """
 
     nodes: int
@@ -56,6 +57,7 @@ class Request:
     speeds: tuple[Speed, ...] = field(default=(), metadata=LATE)
     data: tuple[str, ...] = field(default=(), metadata=LATE)
     cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
+    avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class PoolView:
     mtbf_s: int = field(default=PRIOR_MTBF_S, metadata=LATE)
     stock: tuple[str, ...] = field(default=(), metadata=LATE)
     bits_per_s: int = field(default=0, metadata=LATE)
+    domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -170,6 +173,7 @@ def request_of(
     avoid: tuple[str, ...] = (),
     runs: Sequence[Runs] = (),
     cargo: tuple[Cargo, ...] = (),
+    avoid_domains: tuple[str, ...] = (),
 ) -> Request:
     """Return what a spec asks of a pool; `runs` are those of its workload, `cargo` what it needs by content.
 
@@ -194,6 +198,7 @@ def request_of(
         speeds=speeds_of(needs.asks, runs),
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
         cargo=cargo,
+        avoid_domains=avoid_domains,
     )
 
 
@@ -268,4 +273,5 @@ def view_pool(
         mtbf_s=mtbf_s,
         stock=stock,
         bits_per_s=bits_per_s,
+        domains=site.domains_of(pool),
     )

@@ -39,10 +39,14 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The user's budget: restarts after the job's own errors, and exit codes that always restart."""
+    """The user's budget: restarts after the job's own errors, and exit codes that always restart.
+
+    `avoid_domains` are kinds of failure domains: a retry avoids those in which an attempt was broken.
+    """
 
     max_restarts_on_errors: int = 0
     recover_on_exit_codes: tuple[int, ...] = ()
+    avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

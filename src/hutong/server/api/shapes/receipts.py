@@ -5,7 +5,7 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.decide import Decision, Row, cards_asked
-from hutong.core.placement.judge import PARTS, expected_wait_s, weights_of
+from hutong.core.placement.judge import PARTS, expected_wait_s, matches, weights_of
 from hutong.core.placement.receipt import Opened
 from hutong.core.placement.request import Policy, PoolView, Request
 from hutong.core.placement.staging import say_move, staging_s, to_move_bytes
@@ -59,7 +59,16 @@ def _alternative(
         parts=_parts(row, pool, request, policy),
         why_not=w.WhyNot(code=why_not.code, text=why_not.text, change=why_not.change) if why_not else None,
         price_per_card_hour=format_micro(pool.price_micro_per_card_hour),
+        note=_note(request, pool) if row.eligible else "",
     )
+
+
+def _note(request: Request, pool: PoolView) -> str:
+    """Return why a pool is a last resort, if it is."""
+    if matches(pool.site, request.avoid):
+        return "a last resort: the site broke an earlier attempt"
+    shared = [each for each in pool.domains if each in request.avoid_domains]
+    return f"a last resort: an earlier attempt was broken in {', '.join(shared)}" if shared else ""
 
 
 def _price(request: Request, pool: PoolView, cards: int) -> str:
