@@ -255,10 +255,17 @@ def _keep_up(
 
 def _start(household: "Household", settings: Settings, client: "Client", scenario: str) -> bool:
     """Start every process; False if asked to end meanwhile."""
-    from hutong.clients.cli.scenario import enter_sites, read_scenario, write_agent_file
+    from hutong.clients.cli.scenario import (
+        enter_links,
+        enter_sites,
+        read_scenario,
+        read_scenario_links,
+        write_agent_file,
+    )
 
     folder, here = str(settings.data), settings
     sites = read_scenario(data_folder("scenarios") / scenario) if scenario else []
+    links = read_scenario_links(data_folder("scenarios") / scenario) if scenario else []
     household.add(
         "api", ("serve", "api", "--data", folder, "--host", here.api_host, "--port", str(here.api_port)), 3
     )
@@ -269,6 +276,7 @@ def _start(household: "Household", settings: Settings, client: "Client", scenari
         return False
     for kept in enter_sites(client, sites):
         warn(f"site {kept} is there in another form than the scenario's; it stays as it is")
+    enter_links(client, links)
     for site in sites:
         home = settings.data / "sites" / site.id
         url = str(household.told["api"])

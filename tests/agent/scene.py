@@ -355,6 +355,7 @@ class Door:
         seen = doc and Sighting(
             doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble,
             moves=tuple(Move(**each.model_dump()) for each in doc.moves), offers=doc.offers,
+            stock=doc.stock,
         )  # fmt: skip
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

@@ -58,7 +58,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         Starting(1),
         Started(1, 5, 8_000),
         Ended(1, AttemptState.FAILED, Category.OOM, "内存", 5, 9, 4, (RankExit(0, 137, 9), RankExit(1, 0))),
-        Collected(1, (OutputFile("a/b.bin", 3, digest),), 12, "nothing"),
+        Collected(1, (OutputFile("a/b.bin", 3, digest),), 12, "nothing", digest, 1 << 40),
     ]
     sighting = Sighting(
         world.now,
@@ -69,6 +69,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         "no space",
         moves=(Move(key, "inputs", 3, 9),),
         offers=("store/lab",),
+        stock=(digest,),
     )
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
@@ -76,6 +77,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
     assert link.report([Report(key, events[0])], None).repeats == 1
     status = world.store.statuses()["east"]
     assert (status.isolation, status.trouble, status.offers) == ("bwrap", "no space", ("store/lab",))
+    assert status.stock == (digest,)
     assert status.move(key) == Move(key, "inputs", 3, 9)
     world.turn()
     assert world.job(job).state is JobState.FAILED

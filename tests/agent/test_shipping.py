@@ -153,6 +153,7 @@ def test_a_checkpoint_goes_as_a_manifest_that_another_site_can_stage(world: Worl
     done = Collector(world.link, shelf).collect(KEY, ended(1, checkpoint=True))
     manifest = Manifest.model_validate_json(world.link.objects[done.checkpoint])
     assert [(file.path, file.size_bytes) for file in manifest.files] == [("step-9/weights", 10)]
+    assert done.checkpoint_bytes == 10
     assert world.link.objects[manifest.files[0].digest] == b"w" * 10
     assert Collector(world.link, shelf).collect(KEY, ended(1)).checkpoint == ""
 
@@ -163,7 +164,7 @@ def test_half_a_checkpoint_is_none(world: World, shelf: Shelf) -> None:
     (folder / "weights").write_bytes(b"w")
     (folder / "away").symlink_to("/etc/passwd")
     done = Collector(world.link, shelf).collect(KEY, ended(1, checkpoint=True))
-    assert done.checkpoint == ""
+    assert (done.checkpoint, done.checkpoint_bytes) == ("", 0)
     assert "the checkpoint: away" in done.missing
 
 

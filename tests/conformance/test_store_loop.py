@@ -47,6 +47,7 @@ from hutong.core.book.snapshot import (
 from hutong.core.book.stays import HALF_LIFE_MS as STAYS_HALF_LIFE_MS
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.book.store import JobQuery, Record, Sighting, Store
+from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Booking, Pool, PowerLimit, Site, Supply
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken, Conflict, Refused
@@ -230,6 +231,23 @@ def test_a_snapshot_has_the_debts_of_the_projects_that_occur(store: Store) -> No
     fund(store, "a1", 100)
     assert store.post(Posting((repayment("r", "a1", 70),)))
     assert store.snapshot(200, Limits()).debts == {}
+
+
+def test_a_snapshot_has_the_links_and_a_document_names_its_own_ends(store: Store) -> None:
+    links = (
+        Link("platform", "region/r", 10**9, 0, "a test"),
+        Link("platform", "site/bj", 10**10, 3, "a test"),
+    )
+    assert store.snapshot(1, Limits()).links == ()
+    for each in reversed(links):
+        store.put(Record("link", each.id, asdict(each)))
+    assert store.snapshot(1, Limits()).links == links
+    with pytest.raises(Refused):
+        store.put(Record("link", "platform|site/hu", asdict(links[1])))
+    with pytest.raises(Refused):
+        store.put(Record("link", "platform|site/hu", {"one": "platform"}))
+    store.remove("link", links[0].id)
+    assert store.snapshot(1, Limits()).links == links[1:]
 
 
 def test_a_snapshot_has_quotas_and_where_there_are_any_what_each_project_holds(store: Store) -> None:

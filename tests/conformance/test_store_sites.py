@@ -183,7 +183,11 @@ def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store
     store.take(EAST, 0, 10, 2900)
     assert store.statuses()[EAST].offers is None
     offers = ("shared/zh", "store/lab")
-    store.report(EAST, [], replace(sighting(3000), pools=pools, moves=moves, offers=offers), 3100)
+    stock = (f"sha256:{1:064x}",)
+    assert store.statuses()[EAST].stock == ()
+    said = replace(sighting(3000), pools=pools, moves=moves, offers=offers, stock=stock)
+    store.report(EAST, [], said, 3100)
+    assert store.snapshot(3200, Limits()).statuses[EAST].stock == stock
     assert store.statuses()[EAST].offers == offers
     assert store.statuses()[EAST].moves == moves
     assert store.statuses()[EAST].pools == pools
@@ -191,7 +195,8 @@ def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store
     store.report(EAST, [], replace(sighting(2000), pools=()), 3300)
     assert store.statuses()[EAST].pools == pools, "a late sighting says nothing"
     store.report(EAST, [], replace(sighting(4000), offers=()), 4100)
-    assert (store.statuses()[EAST].pools, store.statuses()[EAST].offers) == ((), ())
+    status = store.statuses()[EAST]
+    assert (status.pools, status.offers, status.stock) == ((), (), ())
     store.report(EAST, [], sighting(5000), 5100)
     assert store.statuses()[EAST].offers is None
 

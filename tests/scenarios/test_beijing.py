@@ -6,15 +6,19 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from hutong.clients.cli.scenario import read_scenario
+from hutong.clients.cli.link_commands import read_links
+from hutong.clients.cli.scenario import read_scenario, read_scenario_links
 from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.links import Link, widths
 from hutong.core.capacity.sites import Pool, Site
+from hutong.core.kernel.errors import Refused
 from hutong.server.api.shapes.sites import read_site
 
 FOLDER = Path(__file__).parents[2] / "scenarios" / "beijing"
@@ -193,10 +197,11 @@ def test_green_hours_follow_from_the_stated_shape(site: Site) -> None:
 
 
 def test_links_join_all_regions_at_the_floor_of_their_length() -> None:
-    pairs = {frozenset((row["from"], row["to"])) for row in LINKS["links"]}
+    rows = [row for row in LINKS["links"] if row["from"] != "platform"]
+    pairs = {frozenset((row["from"], row["to"])) for row in rows}
     regions = sorted(FACTORS_2022)
     assert pairs == {frozenset((a, b)) for a in regions for b in regions if a < b}
-    assert len(pairs) == len(LINKS["links"])
+    assert len(pairs) == len(rows) == len(LINKS["links"]) - 1
     several = {region for region, n in Counter(site.region for site in SITES).items() if n > 1}
     assert {row["region"] for row in LINKS["inside"]} == several
     assert LINKS["synthetic"]
@@ -204,6 +209,39 @@ def test_links_join_all_regions_at_the_floor_of_their_length() -> None:
         assert row["rtt_floor_us"] == 2 * row["km"] * 1000 // 200
         assert row["gigabits_per_s"] > 0
     assert all(text.startswith("assumed: ") for text in LINKS["assumed"].values())
+
+
+def test_the_way_to_each_center_is_as_wide_as_its_narrowest_link() -> None:
+    links = [
+        Link(*sorted((each.one, each.other)), each.bits_per_s, each.rtt_us, each.source, each.synthetic)
+        for each in read_scenario_links(FOLDER)
+    ]
+    assert len(links) == len(LINKS["links"]) + len(LINKS["inside"])
+    assert all(each.synthetic and each.source.startswith("assumed: ") for each in links)
+    narrow = [replace(each, bits_per_s=10**10) if each.one == "platform" else each for each in links]
+    assert set(widths(narrow, SITES)) == {10**10}, "what the platform's own line carries"
+    found = {site.region: width // 10**9 for site, width in zip(SITES, widths(links, SITES), strict=True)}
+    inner = {"Beijing": 400, "Tianjin": 400, "Zhangjiakou, Hebei": 200, "Ulanqab, Inner Mongolia": 200}
+    assert found == inner
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("links: 3", "a list"),
+        ("links: [{from: Beijing}]", "/links/0"),
+        ("links: [{from: Beijing, to: platform, gigabits_per_s: wide}]", "/links/0"),
+        ("{source: x, links: [{from: Beijing, to: platform, gigabits_per_s: 0}]}", "/links/0/bits_per_s"),
+        ("{source: x, inside: [{region: 3, gigabits_per_s: 1}]}", "/inside/0"),
+        ("links: [", "not YAML"),
+    ],
+)
+def test_a_file_of_links_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "links.yaml"
+    path.write_text(text)
+    with pytest.raises(Refused) as caught:
+        read_links(path)
+    assert said in f"{caught.value.message} {[each.path for each in caught.value.problems]}"
 
 
 def test_a_trace_runs_through_the_scenario(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class Agent:
         self._name = name
         self._habits = habits or Habits()
         self._offers = offers
+        self._stager = stager
         self._hands = Hands(site, engine, stager, self._habits, ticks)
         self._collector = Collector(link, engine)
         self._logs = LogShipper(link, engine)
@@ -208,7 +209,7 @@ class Agent:
             return None
         isolation = self._engine.abilities.isolation
         moves = moves_of(self._hands.moves, self._collector.progress)
-        told = (self._name, isolation, trouble, self._capacity(), moves, self._offers)
+        told = (self._name, isolation, trouble, self._capacity(), moves, self._offers, self._stager.stock())
         return Sighting(at_ms, known, live, *told)
 
     def _capacity(self) -> tuple[PoolState, ...]:

@@ -166,6 +166,7 @@ class HttpLink:
             pools=tuple(wire.PoolStateDoc(**asdict(each)) for each in sighting.pools),
             moves=tuple(wire.MoveDoc(**asdict(each)) for each in sighting.moves),
             offers=sighting.offers,
+            stock=sighting.stock,
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))

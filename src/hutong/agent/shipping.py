@@ -110,10 +110,10 @@ class Collector:
                     sum(path.stat().st_size for path, problem in kept_files(folder) if not problem)
                 )
             kept = self._send_all(outputs, missing, progress) if outputs is not None else []
-            manifest = self._send_checkpoint(checkpoint, missing, progress) if checkpoint is not None else ""
+            left = self._send_checkpoint(checkpoint, missing, progress) if checkpoint is not None else ("", 0)
         finally:
             del self.progress[key]
-        return Collected(ended.attempt, tuple(kept), log_bytes, _summary(missing), manifest)
+        return Collected(ended.attempt, tuple(kept), log_bytes, _summary(missing), *left)
 
     def _send_all(self, folder: Path, missing: list[str], progress: Progress) -> list[OutputFile]:
         sent = []
@@ -128,18 +128,18 @@ class Collector:
                 missing.append(f"{path.relative_to(folder)}: {error}")
         return sent
 
-    def _send_checkpoint(self, folder: Path, missing: list[str], progress: Progress) -> str:
-        """Send the checkpoint whole and return its manifest's digest, or nothing: half of one is none."""
+    def _send_checkpoint(self, folder: Path, missing: list[str], progress: Progress) -> tuple[str, int]:
+        """Send the checkpoint whole; return its manifest's digest and its bytes, or ("", 0): half is none."""
         faults: list[str] = []
         files = [each for each in self._send_all(folder, faults, progress) if not each.path.startswith(_OURS)]
         if faults:
             missing.append(f"the checkpoint: {_summary(faults)}")
-            return ""
+            return "", 0
         shape = Manifest(files=tuple(ManifestFile.model_validate(asdict(each)) for each in files))
         with tempfile.NamedTemporaryFile(prefix="hutong-manifest-") as file:
             file.write(shape.model_dump_json().encode())
             file.flush()
-            return self._send(Path(file.name), "manifest").digest
+            return self._send(Path(file.name), "manifest").digest, sum(each.size_bytes for each in files)
 
     def _send(self, path: Path, name: str) -> OutputFile:
         digest, size_bytes = digest_of(path)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from hutong.agent.link import Link
 from hutong.agent.moves import Progress
 from hutong.agent.offers import Offers
+from hutong.agent.stock import Stock
 from hutong.agent.stores import listing_document, open_bucket
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
@@ -81,6 +82,7 @@ class Cache:
         self._offers = offers or Offers()
         for folder in (self._objects, self._sets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.stock = Stock(self._objects, self._sets)
 
     def fetch(self, inputs: Sequence[Input], errand: Errand | None = None) -> Staged:
         """Return every input as it lies on this machine. Raises Refused for what can never be staged."""
@@ -92,6 +94,7 @@ class Cache:
                 errand.progress.expect(sum(piece.size_bytes for _, piece in each.pieces))
         staged = tuple(self._place(each, errand) if isinstance(each, _Plan) else each for each in plans)
         self.evict()
+        self.stock.forget()
         return staged
 
     def _plan(self, wanted: Input, errand: Errand) -> _Plan | tuple[str, str, Path]:
@@ -243,6 +246,10 @@ class Stager:
             return None
         del self._fetching[key]
         return future.result()
+
+    def stock(self) -> tuple[str, ...]:
+        """Return the digests of large inputs that are here."""
+        return self._cache.stock.digests()
 
     def so_far(self, key: AttemptKey) -> int:
         """Return how many bytes of the inputs of an attempt are here, as far as is known."""

@@ -31,6 +31,7 @@ KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
 MOVES_AT_ONCE = 200
+STOCK_AT_ONCE = 100
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
@@ -132,7 +133,8 @@ class OutputDoc(Shape):
 class CollectedDoc(Shape):
     """Logs and outputs are in the object store; `missing` says what is not, and why.
 
-    `checkpoint` is the digest of a manifest: what the attempt left for the next one to go on from.
+    `checkpoint` is the digest of a manifest: what the attempt left for the next one to go on from, and
+    `checkpoint_bytes` how much that is (0 from an agent that does not say).
     """
 
     kind: Literal["collected"] = "collected"
@@ -141,11 +143,13 @@ class CollectedDoc(Shape):
     log_bytes: Number = 0
     missing: Text = ""
     checkpoint: Digest | Literal[""] = ""
+    checkpoint_bytes: Number = 0
 
     def event(self) -> f.Collected:
         """Return the fact's body."""
         outputs = tuple(f.OutputFile(each.path, each.size_bytes, each.digest) for each in self.outputs)
-        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing, self.checkpoint)
+        left = (self.checkpoint, self.checkpoint_bytes)
+        return f.Collected(self.attempt, outputs, self.log_bytes, self.missing, *left)
 
 
 EventDoc = Annotated[
@@ -188,6 +192,7 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
                 log_bytes=event.log_bytes,
                 missing=event.missing[:2_000],
                 checkpoint=event.checkpoint,
+                checkpoint_bytes=event.checkpoint_bytes,
             )
 
 
@@ -309,6 +314,7 @@ class SightingDoc(Shape):
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
     failed, empty once one went well; everybody who sees the site may read it. `moves` go on
     now; who may see a job may see its own. `offers` are stores and shared folders that jobs may name there.
+    `stock` are the digests of large inputs that it has and used last; nobody is shown them.
     """
 
     at_ms: Number
@@ -320,6 +326,7 @@ class SightingDoc(Shape):
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
     moves: Annotated[tuple[MoveDoc, ...], Field(max_length=MOVES_AT_ONCE)] = ()
     offers: Annotated[tuple[Offer, ...], Field(max_length=1_000)] | None = None
+    stock: Annotated[tuple[Digest, ...], Field(max_length=STOCK_AT_ONCE)] = ()
 
 
 class ReportIn(Shape):

@@ -7,11 +7,22 @@ from pydantic import Field
 from hutong.wire.base import Money, Shape, Slug, Time
 
 Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
+Domain = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        examples=["power/feed-2"],
+    ),
+]
+Domains = Annotated[tuple[Domain, ...], Field(max_length=32)]
 Grams = Annotated[int, Field(ge=0, le=5_000)]
 
 
 class Pool(Shape):
-    """Like nodes of a site: one accelerator model, one price class."""
+    """Like nodes of a site: one accelerator model, one price class.
+
+    `domains`: what may fail as a whole, `KIND/NAME`, with the pool in it.
+    """
 
     id: Slug
     accelerator: Annotated[str, Field(min_length=1, max_length=64)]
@@ -21,6 +32,7 @@ class Pool(Shape):
     pue: Annotated[str, Field(pattern=r"^[1-3](\.[0-9]{1,3})?$", examples=["1.15"])]
     memory_bytes_per_node: Annotated[int, Field(ge=0)] = 0
     cpus_per_node: Annotated[int, Field(ge=0, le=100_000)] = 0
+    domains: Domains = ()
 
 
 class Supply(Shape):
@@ -35,7 +47,8 @@ class Supply(Shape):
 class NewSite(Shape):
     """A centre as its operator declares it. `declared_only`: its cards are declared, not seen.
 
-    `admission`: `inactive` for a centre that is planned and takes no work yet.
+    `admission`: `inactive` for a centre that is planned and takes no work yet. `domains`: what may fail as a
+    whole, `KIND/NAME`, with all of its pools in it; its region is one without a word.
     """
 
     id: Slug
@@ -49,6 +62,7 @@ class NewSite(Shape):
     declared_only: bool = False
     service_host: Annotated[str, Field(max_length=255)] = "127.0.0.1"
     admission: Literal["active", "drain", "inactive"] = "active"
+    domains: Domains = ()
 
 
 class PoolUse(Shape):
@@ -69,6 +83,7 @@ class PoolUse(Shape):
     wait_s: int
     price_per_card_hour: Money
     pue: str
+    domains: Domains = ()
 
 
 class Maintenance(Shape):
@@ -154,7 +169,15 @@ class Site(Shape):
     bookings: tuple[Booking, ...] = ()
     power_limits: tuple[PowerLimit, ...] = ()
     power_kw: str = "0"
+    domains: Domains = ()
     pools: tuple[PoolUse, ...]
+
+
+class DomainsChange(Shape):
+    """The failure domains of a site, or of one of its pools, in place of those that it had."""
+
+    domains: Domains
+    pool: Slug | None = None
 
 
 class AdmissionChange(Shape):

@@ -269,6 +269,53 @@ def test_a_centres_power_is_limited_shown_and_the_limit_taken_away(house: Any) -
     assert "no limit of its power" in house.run(*words).out
 
 
+def test_a_link_is_declared_listed_and_taken_away(house: Any) -> None:
+    words, wide = ("site", "link"), {"COLUMNS": "200"}
+    assert "counts as 1000 Mbit/s" in house.run(*words).out
+    ends = ("platform", "haidian")
+    figures = ("--mbit-s", "10000", "--rtt-ms", "0.4", "--source", "a contract")
+    (made,) = json.loads(house.run(*words, *ends, *figures, "--json", admin=True).out)
+    assert (made["one"], made["other"]) == ("platform", "site/haidian")
+    assert (made["bits_per_s"], made["rtt_us"], made["source"]) == (10**10, 400, "a contract")
+    assert "a contract" in house.run(*words, env=wide).out, "everybody sees it"
+    assert house.run(*words, *ends, "--mbit-s", "5").code == 2, "a user may not"
+    for wrong in (
+        ("platform",),
+        ends,
+        (*ends, "--mbit-s", "5", "--remove"),
+        ("--mbit-s", "5"),
+        ("--remove",),
+        ("platform", "nowhere", "--mbit-s", "5"),
+        ("platform", "platform", "--mbit-s", "5"),
+        ("platform", "..", "--mbit-s", "5"),
+    ):
+        assert house.run(*words, *wrong, admin=True).code == 2, wrong
+    assert json.loads(house.run(*words, *ends, "--remove", "--json", admin=True).out) == []
+    assert house.run(*words, *ends, "--remove", admin=True).code == 2
+
+
+def test_failure_domains_are_said_and_shown(house: Any) -> None:
+    words = ("site", "domains")
+    made = json.loads(house.run(*words, "haidian", "power/feed-2", "--json", admin=True).out)
+    assert made["domains"] == ["power/feed-2"]
+    pool = made["pools"][0]["id"]
+    assert "building/b3" in house.run(*words, f"haidian/{pool}", "building/b3", admin=True).out
+    shown = house.run(*words, "haidian").out
+    assert "haidian: power/feed-2, and its region" in shown
+    assert f"haidian/{pool}: building/b3" in shown
+    assert house.run(*words, "haidian", "power/feed-3").code == 2, "a user may not"
+    for wrong in (
+        ("haidian", "feed"),
+        ("haidian/none", "power/x"),
+        ("nowhere",),
+        ("haidian", "a/b", "--none"),
+    ):
+        assert house.run(*words, *wrong, admin=True).code == 2, wrong
+    house.run(*words, f"haidian/{pool}", "--none", admin=True)
+    assert json.loads(house.run(*words, "haidian", "--none", "--json", admin=True).out)["domains"] == []
+    assert "none of its own" in house.run(*words, "haidian").out
+
+
 def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
     assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
     again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)

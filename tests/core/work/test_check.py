@@ -280,6 +280,12 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
             "/resources/job_recovery/recover_on_exit_codes/0",
             "between 1 and 255",
         ),
+        (
+            {"resources": {"job_recovery": {"avoid_domains": ["power/feed-2"]}}},
+            "/resources/job_recovery/avoid_domains/0",
+            "like building",
+        ),
+        ({"avoid_domains": ["power"]}, "/avoid_domains", "resources.job_recovery"),
         ({"ports": 70_000}, "/ports", "between 1 and 65535"),
         ({"ports": "8000-8010"}, "/ports", "list each port"),
         ({"ports": [80, 80]}, "/ports/1", "there twice"),
@@ -481,6 +487,7 @@ RIGHT = st.fixed_dictionaries(
                     optional={
                         "max_restarts_on_errors": st.integers(0, 100),
                         "recover_on_exit_codes": st.lists(st.integers(1, 255)) | st.integers(1, 255),
+                        "avoid_domains": st.lists(st.sampled_from(["power", "building"]), unique=True),
                     },
                 ),
             },

@@ -7,6 +7,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from hutong.core.accounts.quotas import Quota
+from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.work.facts import Event
@@ -17,6 +18,7 @@ _JOB = TypeAdapter(Job)
 _SPEC = TypeAdapter(JobSpec)
 _SITE = TypeAdapter(Site)
 _QUOTA = TypeAdapter(Quota)
+_LINK = TypeAdapter(Link)
 _CLASSES: tuple[type[Event], ...] = get_args(Event)
 _EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
 
@@ -61,6 +63,15 @@ def decode_quota(text: str) -> Quota:
         return _QUOTA.validate_json(text)
     except ValidationError as error:
         raise Refused("bad_quota", f"this document does not describe a quota: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def decode_link(text: str) -> Link:
+    """Return a link from its registry document."""
+    try:
+        return _LINK.validate_json(text)
+    except ValidationError as error:
+        raise Refused("bad_link", f"this document does not describe a link: {error}") from error
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.codec import decode_site
+from hutong.adapters.store.codec import decode_link, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
@@ -43,6 +43,7 @@ from hutong.core.book.snapshot import (
     Snapshot,
 )
 from hutong.core.book.store import Applied
+from hutong.core.capacity.links import MOST_LINKS
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 
@@ -80,6 +81,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             tuple(PoolState(**each) for each in row["pools"]),
             tuple(Move(**each) for each in row["moves"]),
             None if row["offers"] is None else tuple(row["offers"]),
+            tuple(row["stock"]),
         )
         for row in connection.execute(sa.select(statuses)).mappings()
     }
@@ -145,6 +147,7 @@ class Loop:
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
+                links=tuple(decode_link(doc) for doc in connection.execute(_LINKS).scalars()),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -252,6 +255,9 @@ class Loop:
 
 
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
+_LINKS = (
+    sa.select(registry.c.doc).where(registry.c.kind == rules.LINK).order_by(registry.c.id).limit(MOST_LINKS)
+)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.adapters.store.codec import decode_doc, decode_quota, decode_site, encode
+from hutong.adapters.store.codec import decode_doc, decode_link, decode_quota, decode_site, encode
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
@@ -42,6 +42,7 @@ QUEUES_MAX = 400
 PEOPLE_MAX = 1000
 SITE = "site"
 QUOTA = "quota"
+LINK = "link"
 QUOTAS_MAX = 10_000
 WAY_MAX = 16
 PROJECT = "project"
@@ -290,6 +291,8 @@ def check_record(record: Record) -> str:
         raise Refused("bad_site", f"the document of site {record.id} names another site")
     if record.kind == QUOTA and decode_quota(text).id != record.id:
         raise Refused("bad_quota", f"the document of quota {record.id} names another account")
+    if record.kind == LINK and decode_link(text).id != record.id:
+        raise Refused("bad_link", f"the document of link {record.id} names other ends")
     return text
 
 

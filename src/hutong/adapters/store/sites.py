@@ -141,7 +141,7 @@ class Sites:
         later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
         upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
         row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
-        row |= {"trouble": "", "pools": [], "moves": []}
+        row |= {"trouble": "", "pools": [], "moves": [], "stock": []}
         connection.execute(upsert, row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -158,6 +158,7 @@ class Sites:
                 pools=[asdict(each) for each in sighting.pools],
                 moves=[asdict(each) for each in sighting.moves],
                 offers=None if sighting.offers is None else list(sighting.offers),
+                stock=list(sighting.stock),
                 **told,
             )
         )

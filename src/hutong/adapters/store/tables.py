@@ -181,6 +181,7 @@ statuses = sa.Table(
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("moves", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("offers", sa.JSON(none_as_null=True)),
+    sa.Column("stock", sa.JSON, nullable=False, server_default="[]"),
 )
 
 absences = sa.Table(

@@ -6,13 +6,16 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hutong.clients.cli.link_commands import read_links
 from hutong.clients.cli.site_commands import read_sites
 from hutong.clients.sdk.client import Client
 from hutong.clients.sdk.profile import write_private
 from hutong.core.kernel.errors import Conflict, Denied, HutongError, Problem, Refused
+from hutong.wire.links import NewLink
 from hutong.wire.sites import NewSite
 
 SITES = "sites.yaml"
+LINKS = "links.yaml"
 PAYLOAD_BIN = "HUTONG_PAYLOAD_BIN"
 
 
@@ -23,6 +26,19 @@ def read_scenario(folder: Path) -> list[NewSite]:
         hint = f"there are: {', '.join(there)}" if there else "no scenario is installed"
         raise Refused("no_scenario", f"there is no scenario {folder.name!r}", (Problem("", hint),))
     return read_sites(folder / SITES)
+
+
+def read_scenario_links(folder: Path) -> list[NewLink]:
+    """Return the links of a scenario, none where it has no file of them; raises Refused."""
+    return read_links(folder / LINKS) if (folder / LINKS).is_file() else []
+
+
+def enter_links(client: Client, links: Sequence[NewLink]) -> None:
+    """Declare links through the API; those that an operator has changed since stay as they are."""
+    there = {frozenset((each.one, each.other)) for each in client.sites.list_links()}
+    for link in links:
+        if frozenset((link.one, link.other)) not in there:
+            client.sites.set_link(link)
 
 
 def enter_sites(client: Client, sites: Sequence[NewSite]) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from hutong.clients.cli.account_commands import build
+from hutong.clients.cli.link_commands import domains, link
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
@@ -259,6 +260,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Centres")(sites)
     group = typer.Typer(help="Enter and run centres (operators).", no_args_is_help=True)
-    for verb in (add, token, drain, maintain, power):
+    for verb in (add, token, drain, maintain, power, link, domains):
         group.command()(verb)
     app.add_typer(group, name="site", rich_help_panel="Centres")

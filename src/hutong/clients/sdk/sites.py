@@ -1,7 +1,8 @@
 """Calls about centres."""
 
-from hutong.clients.sdk.call import Call, Listing, document, path_of, post, shape
+from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
 from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.wire import links as k
 from hutong.wire import sites as s
 from hutong.wire.accounts import Token
 from hutong.wire.base import Page
@@ -26,6 +27,11 @@ def set_admission(site: str, admission: str) -> Call[s.Site]:
     """Say whether the centre takes new work: `active`, `drain` or `inactive` (operators)."""
     change = s.AdmissionChange.model_validate({"admission": admission})
     return Call("PUT", path_of("sites", site, "admission"), shape(s.Site), body=document(change))
+
+
+def set_domains(site: str, change: s.DomainsChange) -> Call[s.Site]:
+    """Say in which failure domains the centre is, or one of its pools (operators)."""
+    return Call("PUT", path_of("sites", site, "domains"), shape(s.Site), body=document(change))
 
 
 def add_maintenance(site: str, window: s.Maintenance) -> Call[s.Site]:
@@ -63,6 +69,21 @@ def create_site_token(site: str) -> Call[Token]:
     return post(path_of("sites", site, "tokens"), shape(Token))
 
 
+def set_link(link: k.NewLink) -> Call[k.Link]:
+    """Declare the link between two ends, in place of the one that was there (operators)."""
+    return Call("PUT", path_of("links"), shape(k.Link), body=document(link))
+
+
+def list_links(*, limit: int | None = None) -> Listing[k.Link]:
+    """List the links between centres, regions and the platform's store."""
+    return Listing(path_of("links"), shape(Page[k.Link]), most=limit)
+
+
+def remove_link(one: str, other: str) -> Call[None]:
+    """Take the link between two ends away (operators)."""
+    return Call("DELETE", path_of("links"), nothing, query=query_of(one=one, other=other))
+
+
 class SiteVerbs:
     """Centres: what they have and how they are."""
 
@@ -70,10 +91,14 @@ class SiteVerbs:
     get = Verb(get_site)
     list = ListVerb(list_sites)
     set_admission = Verb(set_admission)
+    set_domains = Verb(set_domains)
     add_maintenance = Verb(add_maintenance)
     cancel_maintenance = Verb(cancel_maintenance)
     add_booking = Verb(add_booking)
     remove_booking = Verb(remove_booking)
     add_power_limit = Verb(add_power_limit)
     remove_power_limit = Verb(remove_power_limit)
+    set_link = Verb(set_link)
+    list_links = ListVerb(list_links)
+    remove_link = Verb(remove_link)
     create_token = Verb(create_site_token)

@@ -7,6 +7,7 @@ from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
 from hutong.core.book.runs import Run, Runs
 from hutong.core.book.stays import Stay, Stays
+from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
@@ -97,7 +98,7 @@ class Snapshot:
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
-    remembered of attempts at registered sites, as far as any ended there.
+    remembered of attempts at registered sites, as far as any ended there. `links` are all that are declared.
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
@@ -116,6 +117,7 @@ class Snapshot:
     served: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
     stays: Mapping[str, Stays] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
     person_holdings: tuple[PersonHolding, ...] = ()

@@ -81,7 +81,8 @@ class Sighting:
     `live` are those of them that are not ended there. An attempt that the book expects at the site
     (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
     the site's last start failed, `moves` how far long moves of bytes are, `offers` what jobs may
-    read there by name (`store/NAME`, `shared/NAME`), None from an agent that does not say.
+    read there by name (`store/NAME`, `shared/NAME`), None from an agent that does not say. `stock` are
+    digests of large inputs that are at the site.
     """
 
     at_ms: int
@@ -93,6 +94,7 @@ class Sighting:
     pools: tuple[PoolState, ...] = ()
     moves: tuple[Move, ...] = ()
     offers: tuple[str, ...] | None = None
+    stock: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

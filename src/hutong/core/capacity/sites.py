@@ -36,7 +36,10 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Like nodes of a site: one accelerator model, one interconnect, one price class."""
+    """Like nodes of a site: one accelerator model, one interconnect, one price class.
+
+    `domains` are failure domains, `KIND/NAME`: what may fail as a whole, such as `power/feed-2`.
+    """
 
     id: PoolId
     accelerator: str
@@ -47,6 +50,7 @@ class Pool:
     stack: str
     memory_bytes_per_node: int = 0
     cpus_per_node: int = 0
+    domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
     @property
     def cards(self) -> int:
@@ -112,7 +116,10 @@ class PowerLimit:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One computing centre as its operator declared it. `maintenance` is in order of its begin."""
+    """One computing centre as its operator declared it. `maintenance` is in order of its begin.
+
+    `domains` are failure domains in which all of its pools are; that of its region it has without a word.
+    """
 
     id: SiteId
     name_zh: str
@@ -128,6 +135,7 @@ class Site:
     maintenance: tuple[Maintenance, ...] = field(default=(), metadata=LATE)
     bookings: tuple[Booking, ...] = field(default=(), metadata=LATE)
     power_limits: tuple[PowerLimit, ...] = field(default=(), metadata=LATE)
+    domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
     def closing(self, now_ms: int) -> Maintenance | None:
         """Return the maintenance that goes on, or the next one."""
@@ -137,6 +145,10 @@ class Site:
     def stops_for_power(self, now_ms: int) -> bool:
         """True if a limit of its power holds for which jobs are stopped."""
         return any(each.stops(now_ms) for each in self.power_limits)
+
+    def domains_of(self, pool: Pool) -> tuple[str, ...]:
+        """Return every failure domain in which a pool of the site is."""
+        return (*pool.domains, *self.domains, f"region/{self.region}")
 
     def pool(self, pool: str) -> Pool | None:
         """Return the pool of that id, if the site has it."""
@@ -177,7 +189,8 @@ class SiteStatus:
     `seen_ms`: last call of any kind. `observed_ms`: engine time up to which its last full observation
     speaks; a running attempt that is not absent is known to have run until then. `trouble` is why its last
     start failed, empty once one went well. `offers` are the stores and shared folders that jobs may read
-    there, `store/NAME` and `shared/NAME`; None where its agent has not said.
+    there, `store/NAME` and `shared/NAME`; None where its agent has not said. `stock` are digests of large
+    inputs that it has.
     """
 
     site: SiteId
@@ -189,6 +202,7 @@ class SiteStatus:
     pools: tuple[PoolState, ...] = ()
     moves: tuple[Move, ...] = ()
     offers: tuple[str, ...] | None = None
+    stock: tuple[str, ...] = ()
 
     def move(self, key: AttemptKey) -> Move | None:
         """Return how far the bytes of an attempt are, or None where none are on their way."""

@@ -8,6 +8,7 @@ from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import tdp_w_of
+from hutong.core.capacity.links import widths
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.rules import Rules
@@ -79,6 +80,8 @@ class Desk:
             wait_s=tuple(wait_s),
             offers=tuple(status.offers if status else None for status in known),
             tdp_w=tuple((chip, tdp_w_of(chip)) for chip in chips),
+            stock=tuple(status.stock if status else () for status in known),
+            bits_per_s=widths(self.snapshot.links, sites),
             mtbf_s=tuple(mtbf_s(self.snapshot.stays.get(site.id, Stays())) for site in sites),
         )
 

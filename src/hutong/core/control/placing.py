@@ -12,7 +12,7 @@ from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import JobId, attempt_key
-from hutong.core.placement.page import Grounds, seal, seal_grounds
+from hutong.core.placement.page import Grounds, asked_for, seal, seal_grounds
 from hutong.core.placement.receipt import VERSION, Ticket, encode_ticket
 from hutong.core.work.facts import Placed, Waiting
 from hutong.core.work.fold import Attempt
@@ -113,15 +113,8 @@ def _keep(
     if not answers:
         return ()
     ground = seal_grounds(grounds)
-    page = replace(
-        queue.page,
-        grounds=ground[0],
-        questions=tuple(queue.questions),
-        takes=tuple(queue.takes),
-        kept=queue.kept,
-        offers=queue.page.offers if any(each.request.data for each in queue.questions) else (),
-    )
-    sealed = seal(page)
+    page = asked_for(queue.page, tuple(queue.questions))
+    sealed = seal(replace(page, grounds=ground[0], takes=tuple(queue.takes), kept=queue.kept))
     for draft, ticket in answers:
         key = attempt_key(draft.job.id, ticket.attempt)
         draft.keep_receipt(key, encode_ticket(ticket, sealed[0]))

@@ -15,6 +15,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import booked, capped, views_of
 from hutong.core.placement.request import Policy, PoolView, Request, request_of
+from hutong.core.placement.staging import cargo_of
 from hutong.core.work.spec import JobSpec
 
 
@@ -43,7 +44,8 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     desk.repay()
     owed_micro = desk.left_to_pay_micro(project)
     in_arrears = owed_micro > rules.debt_limit_micro
-    request = request_of(spec, runs=snapshot.runs.get(workload_of(project, spec), ()))
+    runs = snapshot.runs.get(workload_of(project, spec), ())
+    request = request_of(spec, runs=runs, cargo=cargo_of(spec))
     pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
     pools = _under_limits(desk, pools)
     policy = rules.policy(spec.wish.objective)

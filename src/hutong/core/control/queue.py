@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hutong.core.book.runs import Runs
 from hutong.core.control.accounts import Accounts
+from hutong.core.control.avoiding import broken_by, domains_that_broke
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
@@ -28,9 +28,8 @@ from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
 from hutong.core.placement.roll import roll
+from hutong.core.placement.staging import cargo_of
 from hutong.core.placement.words import WhyNot, explain
-from hutong.core.work.fold import Job
-from hutong.core.work.states import THEIRS
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
 _NEARNESS = np.full(len(Refusal), 5, np.int64)
@@ -80,17 +79,20 @@ class Queue:
         """Return the question of each job."""
         known: dict[Question, int] = {}
         # A spec that many jobs share is read once.
-        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...]], int] = {}
+        by_spec: dict[tuple[object, ...], int] = {}
         asked = []
         for draft in self.drafts:
             spec = draft.row.spec
             avoid = broken_by(draft.job)
             runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
-            at = by_spec.get((id(spec), avoid, runs), -1)
+            shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self.views)
+            cargo = cargo_of(spec, draft.job)
+            known_as = (id(spec), avoid, shared, runs, cargo)
+            at = by_spec.get(known_as, -1)
             if at < 0:
-                request = request_of(spec, avoid=avoid, runs=runs)
+                request = request_of(spec, avoid=avoid, runs=runs, cargo=cargo, avoid_domains=shared)
                 question = Question(request, desk.rules.policy(spec.wish.objective))
-                at = by_spec[id(spec), avoid, runs] = known.setdefault(question, len(known))
+                at = by_spec[known_as] = known.setdefault(question, len(known))
                 if at == len(self.questions):
                     self.questions.append(question)
                     ahead = self._hours.over(self.page.at_ms, request.run_ms)
@@ -382,8 +384,3 @@ class Queue:
             power = Refusal.POWER if is_capped(view, request.run_ms, need) else Refusal.KEPT
             refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else power
         return explain(request, view, int(judged.asked[at]), refusal)
-
-
-def broken_by(job: Job) -> tuple[str, ...]:
-    """Return the sites that broke an earlier attempt of a job."""
-    return tuple(sorted({each.site for each in job.attempts if each.category in THEIRS}))

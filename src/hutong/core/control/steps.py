@@ -9,6 +9,7 @@ from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.retries import back_off_ms, judge
 from hutong.core.placement.request import request_of
+from hutong.core.placement.staging import cargo_of
 from hutong.core.work.facts import Ended, Finished, Queued, StopSent, Waiting
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
@@ -41,7 +42,7 @@ def _later(draft: Draft) -> Later | None:
     if latest <= desk.now_ms or desk.blind:
         return None
     policy = desk.rules.policy(spec.wish.objective)
-    request = request_of(spec, runs=desk.runs_of(draft.row))
+    request = request_of(spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec))
     return desk.outlook.best_start(request, policy, spec.max_duration_s * 1000, latest)
 
 

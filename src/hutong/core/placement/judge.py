@@ -4,7 +4,7 @@
 |---|---|
 | fit | cards asked for / cards free: a tight fit leaves large blocks to large jobs (best fit) |
 | price | the lowest cost of a unit of work in a pool that is open to it, busy or not / this pool's |
-| wait | 60 s / (60 s + wait that the centre's own queue adds, + 600 s where it cannot start jobs) |
+| wait | 60 s / (60 s + the centre's own queue + 600 s where it cannot start jobs + `staging` of inputs) |
 | distance | h / (h + kilometres), h by latency class; an offline job does not care |
 | green | mean green share of the supply over the expected run |
 | speed | expected speed of all its cards here / the highest in a pool that is open to it |
@@ -33,6 +33,7 @@ from hutong.core.placement.ahead import Ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
 from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.staging import staging_s, to_move_bytes
 
 PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability")
 _CARBON = PARTS.index("carbon") - 1  # its row: `fit` has none
@@ -79,7 +80,8 @@ class Table:
     """The pools of one moment as parallel arrays, in the order of the views; `chips` numbers the models.
 
     `card_mw` is the power of a card at the meter, TDP x PUE, in milliwatts; 0 where nobody knows it. `offers`
-    are those of each view, or nothing where none has said.
+    are those of each view, or nothing where none has said; `stock` too. `bits_per_s` is the width of the way.
+    `domains` are the failure domains of each view.
     """
 
     sites: tuple[str, ...]
@@ -98,7 +100,10 @@ class Table:
     closes_in_ms: Ints
     card_mw: Ints
     mtbf_s: Ints
+    bits_per_s: Ints
     offers: tuple[tuple[str, ...] | None, ...] = ()
+    stock: tuple[tuple[str, ...], ...] = ()
+    domains: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +137,19 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
                 view.memory_bytes_per_node, view.cpus_per_node, view.price_micro_per_card_hour,
                 expected_wait_s(view), view.distance_km, view.cards_free, _state(view),
                 NEVER if view.closing is None else view.closing.in_ms,
-                view.tdp_w * view.pue_milli, view.mtbf_s,
+                view.tdp_w * view.pue_milli, view.mtbf_s, view.bits_per_s,
             )
             for view in views
         ],
         np.int64,
-    ).reshape(len(views), 14)  # fmt: skip
+    ).reshape(len(views), 15)  # fmt: skip
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
-    table = Table(names, columns[0], chips, *columns[1:])
+    table = replace(
+        Table(names, columns[0], chips, *columns[1:]), domains=tuple(view.domains for view in views)
+    )
+    if any(view.stock for view in views):
+        table = replace(table, stock=tuple(view.stock for view in views))
     return replace(table, offers=offers) if any(each is not None for each in offers) else table
 
 
@@ -153,6 +162,19 @@ def _state(view: PoolView) -> int:
 def expected_wait_s(view: PoolView) -> int:
     """Return the seconds that a pool with free cards is expected to make a job wait."""
     return view.wait_s + (_TROUBLE_S if view.trouble else 0)
+
+
+def _waits_s(request: Request, table: Table) -> Ints:
+    """Return the wait that each pool adds: that of its centre, and until the request's inputs are there."""
+    if not request.cargo:
+        return table.wait_s
+    stocks = table.stock or ((),) * len(table.site)
+    moves = [
+        staging_s(to_move_bytes(request.cargo, table.sites[site], stock), bits_per_s)
+        for site, stock, bits_per_s in zip(table.site, stocks, table.bits_per_s.tolist(), strict=True)
+    ]
+    found: Ints = table.wait_s + np.array(moves, np.int64)
+    return found
 
 
 def weights_of(policy: Policy) -> tuple[int, ...]:
@@ -177,7 +199,7 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
     parts = np.stack(
         [
             _price(cost, is_open),
-            PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + table.wait_s),
+            PPM * _WAIT_SCALE_S // (_WAIT_SCALE_S + _waits_s(request, table)),
             PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
             ahead.green_ppm,
             _speed(power, is_open),
@@ -189,6 +211,8 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
     penalty = _rank(request, table) if request.ordered else np.zeros(len(cost), np.int64)
     if request.avoid:
         penalty = penalty + _ORDERED_MAX * _named(request.avoid, table)
+    if request.avoid_domains:  # what broke it itself comes after what shares a domain with that
+        penalty = penalty + _ORDERED_MAX * _within(request.avoid_domains, table.domains)
     penalty = penalty * PENALTY
     base = weights @ parts - penalty * max(1, sum(weights_of(policy)))
     return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base, co2, co2_least)
@@ -307,6 +331,11 @@ def _speed(power: Ints, is_open: Mask) -> Ints:
     """Return each pool's speed by the highest in a pool that is open to it, at most 10^6."""
     best = power[is_open].max() if is_open.any() else 0
     return np.where(power < best, PPM * power // max(1, int(best)), PPM)
+
+
+@lru_cache(maxsize=1024)
+def _within(domains: tuple[str, ...], of_pools: tuple[tuple[str, ...], ...]) -> Mask:
+    return np.array([not set(domains).isdisjoint(each) for each in of_pools], np.bool_)
 
 
 def _named(patterns: tuple[str, ...], table: Table) -> Mask:

@@ -55,6 +55,7 @@ class Page:
     `offers` is left out where no question asks for data. `tdp_w` is the nameplate
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
     receipt. Pages from before leave it to the catalogue, and `mtbf_s` to the prior (`book.stays`).
+    `stock` (of what questions ask for) and `bits_per_s`, by site, are left out where no question has cargo.
     """
 
     at_ms: int
@@ -69,6 +70,8 @@ class Page:
     offers: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=LATE)
     tdp_w: tuple[tuple[str, int], ...] = field(default=(), metadata=LATE)
     mtbf_s: tuple[int, ...] = field(default=(), metadata=LATE)
+    stock: tuple[tuple[str, ...], ...] = field(default=(), metadata=LATE)
+    bits_per_s: tuple[int, ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -100,9 +103,23 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     tdp_w=tdp_w.get(pool.accelerator),
                     co2_mg_per_kwh=co2_mg_per_kwh,
                     mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
+                    stock=page.stock[place] if page.stock else (),
+                    bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
                 )
             )
     return tuple(found)
+
+
+def asked_for(page: Page, questions: tuple[Question, ...]) -> Page:
+    """Return a page with its questions, and of offers, stock and widths only what one of them asks about."""
+    digests = {cargo.digest for each in questions for cargo in each.request.cargo}
+    return replace(
+        page,
+        questions=questions,
+        offers=page.offers if any(each.request.data for each in questions) else (),
+        stock=tuple(tuple(one for one in each if one in digests) for each in page.stock) if digests else (),
+        bits_per_s=page.bits_per_s if digests else (),
+    )
 
 
 def booked(views: tuple[PoolView, ...], beside: Mapping[int, tuple[Beside, ...]]) -> tuple[PoolView, ...]:

@@ -118,7 +118,7 @@ def open_receipt(data: bytes, fetch: Callable[[str], bytes | None]) -> Opened:
 
 def views_for(ticket: Ticket, page: Page, grounds: Grounds) -> tuple[PoolView, ...]:
     """Return every pool as the decision of a ticket saw it, in the moment of the page."""
-    run_ms = page.questions[ticket.question].request.run_ms
+    request = page.questions[ticket.question].request
     beside: dict[int, tuple[Beside, ...]] = {}
     for pool, from_ms, until_ms, spare in ticket.booked:
         each = Beside(max(0, from_ms - page.at_ms), from_ms, until_ms, spare)
@@ -127,7 +127,17 @@ def views_for(ticket: Ticket, page: Page, grounds: Grounds) -> tuple[PoolView, .
     for pool, from_ms, until_ms, spare, limit_kw in ticket.capped:
         cap = Cap(max(0, from_ms - page.at_ms), from_ms, until_ms, spare, limit_kw)
         caps[pool] = (*caps.get(pool, ()), cap)
-    return capped(booked(views_of(grounds, page, ticket.step, run_ms), beside), caps)
+    views = _seen_by(request, views_of(grounds, page, ticket.step, request.run_ms))
+    return capped(booked(views, beside), caps)
+
+
+def _seen_by(request: Request, views: tuple[PoolView, ...]) -> tuple[PoolView, ...]:
+    """Return the pools with no more of their stock than a request names: a digest is a capability."""
+    asked = {each.digest for each in request.cargo}
+    return tuple(
+        replace(view, stock=tuple(each for each in view.stock if each in asked)) if view.stock else view
+        for view in views
+    )
 
 
 def unpack(data: bytes, fetch: Callable[[str], bytes | None]) -> tuple[Ticket, Page, Grounds]:

@@ -10,6 +10,7 @@ from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement.speeds import Speed, speeds_of
+from hutong.core.placement.staging import Cargo
 from hutong.core.work.spec import Ask, JobSpec, JobType
 
 HORIZON_MS = 24 * HOUR_MS
@@ -37,7 +38,8 @@ class Request:
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
     are accelerators of which its person, project or institution may not have more now. `speeds` are what is
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
-    centres offer: `store/NAME`, `shared/NAME`.
+    centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
+    `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
     """
 
     nodes: int
@@ -54,6 +56,8 @@ class Request:
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
     speeds: tuple[Speed, ...] = field(default=(), metadata=LATE)
     data: tuple[str, ...] = field(default=(), metadata=LATE)
+    cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
+    avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class PoolView:
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
+    `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
+    platform's store, 0 where nobody knows.
     """
 
     site: str
@@ -141,6 +147,9 @@ class PoolView:
     co2_mg_per_kwh: int = field(default=0, metadata=LATE)
     capped: tuple[Cap, ...] = field(default=(), metadata=LATE)
     mtbf_s: int = field(default=PRIOR_MTBF_S, metadata=LATE)
+    stock: tuple[str, ...] = field(default=(), metadata=LATE)
+    bits_per_s: int = field(default=0, metadata=LATE)
+    domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
@@ -163,8 +172,10 @@ def request_of(
     service_horizon_ms: int = HORIZON_MS,
     avoid: tuple[str, ...] = (),
     runs: Sequence[Runs] = (),
+    cargo: tuple[Cargo, ...] = (),
+    avoid_domains: tuple[str, ...] = (),
 ) -> Request:
-    """Return what a spec asks of a pool; `runs` are those of its workload.
+    """Return what a spec asks of a pool; `runs` are those of its workload, `cargo` what it needs by content.
 
     A service without an end is judged over a day.
     """
@@ -186,6 +197,8 @@ def request_of(
         avoid=avoid,
         speeds=speeds_of(needs.asks, runs),
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
+        cargo=cargo,
+        avoid_domains=avoid_domains,
     )
 
 
@@ -231,6 +244,8 @@ def view_pool(
     tdp_w: int | None = None,
     co2_mg_per_kwh: int = 0,
     mtbf_s: int = PRIOR_MTBF_S,
+    stock: tuple[str, ...] = (),
+    bits_per_s: int = 0,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
@@ -256,4 +271,7 @@ def view_pool(
         tdp_w=tdp_w_of(pool.accelerator) if tdp_w is None else tdp_w,
         co2_mg_per_kwh=co2_mg_per_kwh,
         mtbf_s=mtbf_s,
+        stock=stock,
+        bits_per_s=bits_per_s,
+        domains=site.domains_of(pool),
     )

@@ -21,6 +21,8 @@ _MOST_PORTS = 32
 _MOST_RESTARTS = 100
 _CORES = re.compile(r"([0-9]{1,6})\+?")
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*([KMGTP]i?B?)?\+?", re.IGNORECASE)
+_KIND = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_KIND_HINT = "small letters, digits and hyphens, like building, power or region"
 _ONE = "name and number, like H100:8"
 
 
@@ -245,7 +247,12 @@ def _read_retry(table: Table) -> Retry:
     return Retry(
         recovery.whole("max_restarts_on_errors", 0, _MOST_RESTARTS, 0),
         tuple(sorted({read_whole(item, path, 1, 255, table.faults) for path, item in items})),
+        recovery.words("avoid_domains", 16, "kinds of failure domains", _is_kind, _KIND_HINT),
     )
+
+
+def _is_kind(text: str) -> bool:
+    return bool(_KIND.fullmatch(text))
 
 
 def _check_strategy(value: object, path: str, faults: Faults) -> None:

@@ -23,6 +23,7 @@ _RESOURCES = (
 _PLACEMENT = (
     "objective", "latency_class", "sites", "centres", "start_before", "defer", "on_centre_loss",
 )  # fmt: skip
+_RECOVERY = ("max_restarts_on_errors", "recover_on_exit_codes", "avoid_domains")
 
 TOP = Vocabulary(
     _TOP,
@@ -63,7 +64,7 @@ TOP = Vocabulary(
         **dict.fromkeys((*_RESOURCES, "gpu", "gpus", "infra", "cloud", "region", "zone"), "resources"),
         **dict.fromkeys(_PLACEMENT, "placement"),
         **dict.fromkeys(("allow", "deny"), "placement.sites"),
-        **dict.fromkeys(("max_restarts_on_errors", "recover_on_exit_codes"), "resources.job_recovery"),
+        **dict.fromkeys(_RECOVERY, "resources.job_recovery"),
     },
 )
 RESOURCES = Vocabulary(
@@ -100,7 +101,7 @@ RESOURCES = Vocabulary(
     },
     {
         **{key: "the top level" for key in _TOP if key not in _RESOURCES},
-        **dict.fromkeys(("max_restarts_on_errors", "recover_on_exit_codes", "strategy"), "job_recovery"),
+        **dict.fromkeys((*_RECOVERY, "strategy"), "job_recovery"),
     },
 )
 ALTERNATIVE = Vocabulary(
@@ -108,7 +109,7 @@ ALTERNATIVE = Vocabulary(
     RESOURCES.refused,
     dict.fromkeys(_RESOURCES, "resources itself: alternatives differ in accelerators only"),
 )
-RECOVERY = Vocabulary(("strategy", "max_restarts_on_errors", "recover_on_exit_codes"))
+RECOVERY = Vocabulary(("strategy", *_RECOVERY))
 PLACEMENT = Vocabulary(
     _PLACEMENT,
     {},

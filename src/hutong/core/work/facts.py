@@ -186,7 +186,8 @@ class OutputFile:
 class Collected:
     """Logs and outputs of the attempt are in the object store; `missing` says what is not, and why.
 
-    `checkpoint` is the digest of the manifest of its checkpoint, if it left one.
+    `checkpoint` is the digest of the manifest of its checkpoint, if it left one; its files have
+    `checkpoint_bytes` in all.
     """
 
     kind: ClassVar[str] = "collected"
@@ -195,6 +196,7 @@ class Collected:
     log_bytes: int = 0
     missing: str = ""
     checkpoint: str = ""
+    checkpoint_bytes: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Attempt:
     missing: str = ""
     checkpoint_coming: bool = False
     checkpoint: str = ""
+    checkpoint_bytes: int = 0
     run_ms: int = 0
     preemptible: bool = False
 
@@ -376,6 +377,7 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
         log_bytes=event.log_bytes,
         missing=event.missing,
         checkpoint=event.checkpoint,
+        checkpoint_bytes=event.checkpoint_bytes,
     )
     return _with(job, kept)
 

@@ -39,10 +39,14 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The user's budget: restarts after the job's own errors, and exit codes that always restart."""
+    """The user's budget: restarts after the job's own errors, and exit codes that always restart.
+
+    `avoid_domains` are kinds of failure domains: a retry avoids those in which an attempt was broken.
+    """
 
     max_restarts_on_errors: int = 0
     recover_on_exit_codes: tuple[int, ...] = ()
+    avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ class Input:
 
     `kind` is `bundle` (a tar of the work folder, unpacked at `mount`), `manifest` (a model or output), `url`
     (an object or all below a prefix, `s3://..`, of the site's store named `store`) or `shared` (a folder that
-    the site shares, `NAME/sub/folder`); the last two have no digest.
+    the site shares, `NAME/sub/folder`); the last two have no digest. `size_bytes` is what lies behind the
+    digest, as the platform found it when the job came in; 0 where it is not known.
     """
 
     mount: str
@@ -76,6 +81,7 @@ class Input:
     url: str = field(default="", metadata=LATE)
     store: str = field(default="", metadata=LATE)
     shared: str = field(default="", metadata=LATE)
+    size_bytes: int = field(default=0, metadata=LATE)
 
     @property
     def offer(self) -> str:

@@ -67,6 +67,8 @@ def _resources(spec: JobSpec) -> dict[str, object]:
         recovery["max_restarts_on_errors"] = retry.max_restarts_on_errors
     if retry.recover_on_exit_codes:
         recovery["recover_on_exit_codes"] = list(retry.recover_on_exit_codes)
+    if retry.avoid_domains:
+        recovery["avoid_domains"] = list(retry.avoid_domains)
     if recovery:
         document["job_recovery"] = recovery
     return document

@@ -145,7 +145,7 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
             Move(AttemptKey(each.key), each.what, each.done_bytes, each.total_bytes) for each in seen.moves
         )
         at_ms = min(seen.at_ms, here.clock())
-        told = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers)
+        told = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock)
         sighting = Sighting(at_ms, known, live, *told)
     found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)

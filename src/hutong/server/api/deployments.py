@@ -110,8 +110,7 @@ def _make_spec(here: Services, body: w.NewDeployment, digest: str) -> JobSpec:
     asked = serve_document(body.name, digest, body.accelerators, body.max_duration, body.spec)
     spec = replace(read_spec(asked), deployment=deployment_id(body.project, body.name))
     refuse_impossible(spec, here.pools.load(here.clock()))
-    References(here).check(body.project, spec)
-    return spec
+    return References(here).check(body.project, spec)
 
 
 def _read_price(body: w.NewDeployment, name: str) -> int:

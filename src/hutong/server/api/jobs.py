@@ -54,7 +54,7 @@ def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: Idempote
         require(principal, "job.submit", new.project, f"project {new.project!r}")
         spec = read_spec(new.spec, f"/jobs/{index}/spec")
         refuse_impossible(spec, pools, f"/jobs/{index}/spec")
-        references.check(new.project, spec, f"/jobs/{index}/spec")
+        spec = references.check(new.project, spec, f"/jobs/{index}/spec")
         once = f"{key}/{index}" if key else ""
         wishes.append(make_wish(here, principal.id, new.project, spec, key=once, request=[digest, index]))
     if key:
@@ -84,7 +84,7 @@ def check_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Check:
     """Say what would happen to the job, where, and why not elsewhere; nothing is stored."""
     require(principal, "job.submit", body.project, f"project {body.project!r}")
     spec = read_spec(body.spec)
-    References(here).check(body.project, spec)
+    spec = References(here).check(body.project, spec)
     return check_shape(here, spec, ProjectId(body.project), principal.id)
 
 

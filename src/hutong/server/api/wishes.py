@@ -1,30 +1,35 @@
 """Jobs asked for: the document checked in full, so that what is written down can run."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from hutong.adapters.objects.paths import content_path
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import NewJob
 from hutong.core.capacity.accelerators import ACCELERATORS, model_of
 from hutong.core.kernel.documents import encode
-from hutong.core.kernel.errors import Broken, Conflict, Problem, Refused
+from hutong.core.kernel.errors import Broken, Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import JobId, ProjectId
 from hutong.core.work.check import Catalogue, check_spec
 from hutong.core.work.facts import Fact, Submitted
 from hutong.core.work.fold import begin
-from hutong.core.work.spec import JobSpec
+from hutong.core.work.spec import Input, JobSpec
 from hutong.server.api.access import require
 from hutong.server.api.once import digest_of
 from hutong.server.pools import refuse_impossible
 from hutong.server.services import Services
 from hutong.server.submissions import Written
+from hutong.wire.agent import Manifest
 
 CATALOGUE = Catalogue(model_of, tuple(ACCELERATORS))
+_MANIFEST_MOST_BYTES = 16 << 20  # what a larger one holds is not looked up: nobody waits for that
+_SIZE_MOST_BYTES = (1 << 53) - 1
 
 
 @dataclass(slots=True)
@@ -33,10 +38,13 @@ class References:
 
     here: Services
     _secrets: dict[tuple[str, str], bool] = field(default_factory=dict)
-    _objects: dict[str, bool] = field(default_factory=dict)
+    _sizes: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def check(self, project: str, spec: JobSpec, root: str = "/spec") -> None:
-        """Raise Refused that names each secret and object that is missing; `root` is the spec's place."""
+    def check(self, project: str, spec: JobSpec, root: str = "/spec") -> JobSpec:
+        """Return the spec with the sizes of what it names by digest.
+
+        Raises Refused that names each secret and object that is missing; `root` is the spec's place.
+        """
         problems = [
             Problem(
                 f"{root}/secrets/{name}",
@@ -54,10 +62,14 @@ class References:
                 f"upload it first: PUT /v1/objects/{each.digest}",
             )
             for index, each in enumerate(spec.inputs)
-            if each.digest and not self._has_object(each.digest)
+            if each.digest and self._size_of(each) < 0
         ]
         if problems:
             raise Refused("unknown_reference", problems[0].message, tuple(problems))
+        sized = (
+            replace(each, size_bytes=self._size_of(each)) if each.digest else each for each in spec.inputs
+        )
+        return replace(spec, inputs=tuple(sized))
 
     def _has_secret(self, project: str, name: str) -> bool:
         known = self._secrets.get((project, name))
@@ -66,11 +78,26 @@ class References:
             self._secrets[project, name] = known
         return known
 
-    def _has_object(self, digest: str) -> bool:
-        known = self._objects.get(digest)
-        if known is None:
-            known = self._objects[digest] = self.here.objects.has_content(digest)
-        return known
+    def _size_of(self, wanted: Input) -> int:
+        """Return how many bytes lie behind an input's digest: 0 where that is not known, -1 for none here."""
+        name = (wanted.digest, wanted.kind)
+        if name not in self._sizes:
+            self._sizes[name] = min(self._look_up(wanted), _SIZE_MOST_BYTES)
+        return self._sizes[name]
+
+    def _look_up(self, wanted: Input) -> int:
+        path, objects = content_path(wanted.digest), self.here.objects
+        try:
+            size_bytes = objects.size(path)
+            if wanted.kind != "manifest":
+                return size_bytes
+            if size_bytes > _MANIFEST_MOST_BYTES:
+                return 0
+            return sum(each.size_bytes for each in Manifest.model_validate_json(objects.get(path)).files)
+        except NotFound:
+            return -1
+        except ValidationError:  # no manifest: the agent says so
+            return 0
 
 
 def read_spec(document: dict[str, Any], root: str = "/spec") -> JobSpec:
@@ -112,7 +139,7 @@ async def submit_one(
         pools = await run_in_threadpool(here.pools.load, now_ms)
     refuse_impossible(spec, pools)
     if spec.secrets or spec.inputs:
-        await run_in_threadpool(References(here).check, project, spec)
+        spec = await run_in_threadpool(References(here).check, project, spec)
     wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document])
     written = await _written(here, wish)
     if written.submission.repeated:

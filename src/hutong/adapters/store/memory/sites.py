@@ -105,6 +105,7 @@ class MemorySites(Shelf):
             trouble=sighting.trouble,
             moves=sighting.moves,
             offers=sighting.offers,
+            stock=sighting.stock,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

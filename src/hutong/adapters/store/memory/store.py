@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.codec import decode_quota, decode_site, encode
+from hutong.adapters.store.codec import decode_link, decode_quota, decode_site, encode
 from hutong.adapters.store.memory.intake import MemoryIntake
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.registry import MemoryRegistry
@@ -29,6 +29,7 @@ from hutong.core.book.snapshot import (
 )
 from hutong.core.book.stays import Stays, counted, faded
 from hutong.core.book.store import Applied, LedgerCheck
+from hutong.core.capacity.links import MOST_LINKS, Link
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
@@ -98,6 +99,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
                     if name in self._speeds
                 },
                 stays={site.id: self._stays_at(site.id, now_ms) for site in sites if site.id in self._stays},
+                links=self._links(),
                 quotas=quotas,
                 holdings=holdings,
                 person_holdings=of_people,
@@ -187,6 +189,10 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
     def _quotas(self) -> tuple[Quota, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]
         return tuple(decode_quota(self._documents[rules.QUOTA, id_].text) for id_ in ids)
+
+    def _links(self) -> tuple[Link, ...]:
+        ids = sorted(id_ for kind, id_ in self._documents if kind == rules.LINK)[:MOST_LINKS]
+        return tuple(decode_link(self._documents[rules.LINK, id_].text) for id_ in ids)
 
     def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
         docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}

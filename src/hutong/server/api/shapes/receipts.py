@@ -5,9 +5,10 @@ from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.decide import Decision, Row, cards_asked
-from hutong.core.placement.judge import PARTS, expected_wait_s, weights_of
+from hutong.core.placement.judge import PARTS, expected_wait_s, matches, weights_of
 from hutong.core.placement.receipt import Opened
 from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.staging import say_move, staging_s, to_move_bytes
 from hutong.server.api.shapes.times import percent
 from hutong.wire import receipts as w
 from hutong.wire.base import rfc3339
@@ -58,7 +59,16 @@ def _alternative(
         parts=_parts(row, pool, request, policy),
         why_not=w.WhyNot(code=why_not.code, text=why_not.text, change=why_not.change) if why_not else None,
         price_per_card_hour=format_micro(pool.price_micro_per_card_hour),
+        note=_note(request, pool) if row.eligible else "",
     )
+
+
+def _note(request: Request, pool: PoolView) -> str:
+    """Return why a pool is a last resort, if it is."""
+    if matches(pool.site, request.avoid):
+        return "a last resort: the site broke an earlier attempt"
+    shared = [each for each in pool.domains if each in request.avoid_domains]
+    return f"a last resort: an earlier attempt was broken in {', '.join(shared)}" if shared else ""
 
 
 def _price(request: Request, pool: PoolView, cards: int) -> str:
@@ -112,15 +122,25 @@ def _hours(seconds: int) -> str:
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}"
 
 
+def _wait(request: Request, pool: PoolView) -> str:
+    """Return the wait that a pool adds, and what of it is for a failed start and for inputs on their way."""
+    size_bytes = to_move_bytes(request.cargo, pool.site, pool.stock)
+    said = f"{expected_wait_s(pool) + staging_s(size_bytes, pool.bits_per_s)} s"
+    if pool.trouble:
+        said += f", for it could not start its last job: {pool.trouble}"
+    if size_bytes:
+        return f"{said}; {say_move(size_bytes, pool.bits_per_s)}"
+    return f"{said}; its large inputs are there" if request.cargo else said
+
+
 def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[w.Part, ...]:
     if not row.parts:
         return ()
     cards = cards_asked(request, pool)
-    trouble = f", for it could not start its last job: {pool.trouble}" if pool.trouble else ""
     raw = {
         "fit": f"{cards} of {pool.cards_free} free cards",
         "price": _price(request, pool, cards),
-        "wait": f"{expected_wait_s(pool)} s{trouble}",
+        "wait": _wait(request, pool),
         "distance": f"{pool.distance_km} km",
         "green": f"{percent(pool.green_ppm)} % green supply",
         "speed": _speed(request, pool),

@@ -39,6 +39,7 @@ def read_site(new: w.NewSite) -> Site:
         declared_only=new.declared_only,
         service_host=new.service_host,
         admission=Admission(new.admission),
+        domains=distinct(new.domains),
     )
 
 
@@ -55,7 +56,26 @@ def _read_pool(pool: w.Pool) -> Pool:
         stack=card.stack if card else "",
         memory_bytes_per_node=pool.memory_bytes_per_node,
         cpus_per_node=pool.cpus_per_node,
+        domains=distinct(pool.domains),
     )
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names in order, each once."""
+    return tuple(sorted(set(names)))
+
+
+def set_domains(site: Site, change: w.DomainsChange) -> Site:
+    """Return the site with other failure domains, of one of its pools where one is named."""
+    domains = distinct(change.domains)
+    if change.pool is None:
+        return replace(site, domains=domains)
+    if site.pool(change.pool) is None:
+        text = f"site {site.id} has no pool {change.pool!r}"
+        hint = f"one of {', '.join(each.id for each in site.pools)}"
+        raise Refused("unknown_reference", text, (Problem("/pool", text, hint),))
+    changed = (replace(each, domains=domains) if each.id == change.pool else each for each in site.pools)
+    return replace(site, pools=tuple(changed))
 
 
 def _unknown_chips(new: w.NewSite) -> list[Problem]:
@@ -114,6 +134,7 @@ def site_shape(
         bookings=tuple(booking_shape(each) for each in site.bookings if each.until_ms > now_ms),
         power_limits=tuple(power_limit_shape(each) for each in site.power_limits if not each.is_over(now_ms)),
         power_kw=drawn_kw(site, use),
+        domains=site.domains,
         pools=tuple(_pool_shape(each, use.get(each.id, 0), _state(status, each.id)) for each in site.pools),
     )
 
@@ -166,4 +187,5 @@ def _pool_shape(pool: Pool, in_use: int, state: PoolState | None) -> w.PoolUse:
         wait_s=state.wait_s if state else 0,
         price_per_card_hour=Money.of(pool.price_micro_per_card_hour),
         pue=thousandths(pool.pue_milli),
+        domains=pool.domains,
     )
