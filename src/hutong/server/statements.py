@@ -1,8 +1,9 @@
 """Statements from the book: a period of a project as its charges, and the statement that they add up to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
+from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
 from hutong.core.book.money import OVERRUN, Txn, UsageRecord
 from hutong.core.book.periods import Period
@@ -16,6 +17,8 @@ from hutong.server.registry import document, every, read
 
 KIND = "statement"
 PROJECTS_MOST = 10_000
+NOBODYS = ""
+"""The project of transactions that belong to none: settlements with centres."""
 _PAGE = 500
 
 
@@ -124,14 +127,14 @@ def focus_of(
     institution: Institution,
     issuer: str,
     period: Period,
-    regions: dict[str, str],
+    regions: Mapping[str, str],
 ) -> Iterator[Row]:
     """Yield the FOCUS rows of a project in a period, in constant memory."""
     payer = Payer(
         institution=institution.id,
         name_en=institution.name_en,
         name_zh=institution.name_zh,
-        kind=institution.kind.value,
+        kind=kind_at(institution, period.from_ms).value,
         project=project.id,
         project_title=project.title,
         issuer=issuer,
@@ -143,7 +146,7 @@ def focus_of(
         yield focus_row(charge, payer)
 
 
-def journal_of(store: Store, projects: Iterator[str], period: Period) -> Iterator[Txn]:
+def journal_of(store: Store, projects: Iterable[str], period: Period) -> Iterator[Txn]:
     """Yield every transaction that was booked in a period, project by project."""
     return chain.from_iterable(
         (txn for txn, _ in booked_in(store, ProjectId(project), period)) for project in projects

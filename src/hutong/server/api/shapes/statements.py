@@ -136,3 +136,9 @@ def percent_parts(parts: Sequence[w.CostCentrePart]) -> tuple[tuple[str, int], .
         whole, _, decimals = part.percent.partition(".")
         found.append((part.name, int(whole) * 10_000 + int(decimals.ljust(4, "0") or 0)))
     return tuple(found)
+
+
+def percent_of(ppm: int) -> str:
+    """Return ppm as a percentage with as many decimals as it needs."""
+    whole, rest = divmod(ppm, 10_000)
+    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".")

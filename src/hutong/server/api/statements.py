@@ -1,0 +1,226 @@
+"""Statements of a period, and the same as papers, as FOCUS rows and as a journal."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from starlette.responses import StreamingResponse
+
+from hutong.adapters.papers import pdf, xlsx
+from hutong.adapters.papers.paper import Paper
+from hutong.core.accounts.institutions import kind_at
+from hutong.core.accounts.registry import Institution, Project
+from hutong.core.accounts.roles import Principal
+from hutong.core.book.periods import Period as BookPeriod
+from hutong.core.book.store import Store
+from hutong.core.capacity.sites import Site
+from hutong.core.kernel.errors import NotFound
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.ledger.beancount import beancount
+from hutong.core.ledger.focus import COLUMNS, Row
+from hutong.core.ledger.invoices import check_split
+from hutong.server.api.access import Allowed, Here, InProject, Somewhere
+from hutong.server.api.accounts import ProjectName, load_project
+from hutong.server.api.shapes.statements import percent_of, percent_parts, statement_shape
+from hutong.server.invoicing import SPLIT, CostCentreSplit, put_split
+from hutong.server.papers import statement_paper
+from hutong.server.people import FIRST_INSTITUTION
+from hutong.server.registry import every, load, read
+from hutong.server.statements import (
+    NOBODYS,
+    find_period,
+    focus_of,
+    journal_of,
+    projects_of_institution,
+    statement_of,
+)
+from hutong.wire import statements as w
+
+SITES_MOST = 1000
+_ROWS_AT_ONCE = 500
+
+router = APIRouter(prefix="/v1", tags=["statements"])
+
+PeriodName = Annotated[w.Period, Path(alias="period")]
+InstitutionName = Annotated[str, Path(alias="institution", max_length=63)]
+Form = Annotated[Literal["pdf", "xlsx"], Query(alias="form")]
+_CSV = "text/csv"
+_CSV_RESPONSE = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}
+PAPERS = {
+    200: {
+        "content": {
+            pdf.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
+            xlsx.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+
+
+@router.get("/projects/{project}/statements/{period}", dependencies=[Depends(InProject("bill.read"))])
+def read_statement(here: Here, project: ProjectName, period: PeriodName) -> w.Statement:
+    """Return what a project had, was given, used and owes in a period; final once the period is closed."""
+    return _statement(here.store, load_project(here.store, project), find_period(here.store, period))
+
+
+@router.get(
+    "/projects/{project}/statements/{period}/paper",
+    response_class=Response,
+    responses=PAPERS,
+    dependencies=[Depends(InProject("bill.read"))],
+)
+def read_statement_paper(
+    here: Here, project: ProjectName, period: PeriodName, form: Form = "pdf"
+) -> Response:
+    """Return a statement as PDF or spreadsheet, in Chinese and English."""
+    found = load_project(here.store, project)
+    shape = _statement(here.store, found, find_period(here.store, period))
+    paper = statement_paper(
+        shape, issuer_name(here.store), _name(_institution(here.store, found.institution))
+    )
+    return draw(paper, form, f"statement-{project}-{period}")
+
+
+@router.get(
+    "/projects/{project}/focus/{period}",
+    response_class=Response,
+    responses=_CSV_RESPONSE,
+    dependencies=[Depends(InProject("bill.read"))],
+)
+def read_project_focus(here: Here, project: ProjectName, period: PeriodName) -> Response:
+    """Return the charges of a project in a period as FOCUS 1.2 rows in CSV."""
+    found = load_project(here.store, project)
+    return _focus(here.store, [found], find_period(here.store, period), project)
+
+
+@router.get("/institutions/{institution}/focus/{period}", response_class=Response, responses=_CSV_RESPONSE)
+def read_institution_focus(
+    here: Here,
+    institution: InstitutionName,
+    period: PeriodName,
+    principal: Annotated[Principal, Depends(Somewhere("bill.read"))],
+) -> Response:
+    """Return the charges of all projects of an institution in a period as FOCUS 1.2 rows in CSV."""
+    if not principal.may("bill.read", institution=institution):
+        raise NotFound("not_found", f"there is no institution {institution!r}")
+    _institution(here.store, institution)
+    projects = projects_of_institution(here.store, institution)
+    return _focus(here.store, projects, find_period(here.store, period), institution)
+
+
+@router.get(
+    "/ledger/focus/{period}",
+    response_class=Response,
+    responses=_CSV_RESPONSE,
+    dependencies=[Depends(Allowed("bill.read"))],
+)
+def read_focus(here: Here, period: PeriodName) -> Response:
+    """Return the charges of everybody in a period as FOCUS 1.2 rows in CSV."""
+    return _focus(here.store, _projects(here.store), find_period(here.store, period), "all")
+
+
+@router.get(
+    "/ledger/journal/{period}",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    dependencies=[Depends(Allowed("ledger.verify"))],
+)
+def read_journal(here: Here, period: PeriodName) -> Response:
+    """Return every transaction that was booked in a period as a Beancount journal."""
+    found = find_period(here.store, period)
+    names = chain([NOBODYS], (project.id for project in _projects(here.store)))
+    pieces = beancount(journal_of(here.store, names, found))
+    return _stream(pieces, "text/plain", f"journal-{period}.beancount")
+
+
+@router.get("/projects/{project}/cost-centres", dependencies=[Depends(InProject("bill.read"))])
+def read_cost_centres(here: Here, project: ProjectName) -> w.CostCentres:
+    """Return how a project's amounts are split on invoices; no parts where they are not."""
+    load_project(here.store, project)
+    there = here.store.get(SPLIT, project)
+    parts = read(CostCentreSplit, there).parts if there else ()
+    return w.CostCentres(
+        parts=tuple(w.CostCentrePart(name=name, percent=percent_of(ppm)) for name, ppm in parts)
+    )
+
+
+@router.put("/projects/{project}/cost-centres", dependencies=[Depends(InProject("cost_centre.write"))])
+def put_cost_centres(here: Here, project: ProjectName, body: w.CostCentres) -> w.CostCentres:
+    """Say how a project's amounts are split on later invoices; with no parts, they are not split."""
+    load_project(here.store, project)
+    parts = percent_parts(body.parts)
+    if parts:
+        check_split(parts)
+    put_split(here.store, project, parts)
+    return body
+
+
+def _statement(store: Store, project: Project, period: BookPeriod) -> w.Statement:
+    institution = _institution(store, project.institution)
+    statement = statement_of(store, ProjectId(project.id), period)
+    kind = kind_at(institution, period.from_ms).value
+    return statement_shape(statement, institution.id, kind, period.id, final=period.closed)
+
+
+def _institution(store: Store, name: str) -> Institution:
+    return load(store, "institution", name, Institution)
+
+
+def _name(institution: Institution) -> str:
+    return f"{institution.name_zh} {institution.name_en}"
+
+
+def issuer_name(store: Store) -> str:
+    """Return the name of who issues statements and invoices: the platform's operator."""
+    return _name(_institution(store, FIRST_INSTITUTION))
+
+
+def draw(paper: Paper, form: str, name: str) -> Response:
+    """Return a paper as a download."""
+    drawn, media_type = (
+        (pdf.as_pdf(paper), pdf.MEDIA_TYPE) if form == "pdf" else (xlsx.as_xlsx(paper), xlsx.MEDIA_TYPE)
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    return Response(drawn, media_type=media_type, headers=headers)
+
+
+def _projects(store: Store) -> Iterator[Project]:
+    after = ""
+    while page := store.records("project", "", after, 200):
+        for record in page:
+            yield read(Project, record)
+        after = page[-1].id
+
+
+def _focus(store: Store, projects: Iterable[Project], period: BookPeriod, name: str) -> Response:
+    regions = {row.id: read(Site, row).name_en for row in every(store, "site", "", SITES_MOST)}
+    issuer = _institution(store, FIRST_INSTITUTION).name_en
+    known: dict[str, Institution] = {}
+
+    def rows() -> Iterator[Row]:
+        for project in projects:
+            if project.institution not in known:
+                known[project.institution] = _institution(store, project.institution)
+            yield from focus_of(store, project, known[project.institution], issuer, period, regions)
+
+    return _stream(_csv(rows()), _CSV, f"focus-{name}-{period.id}.csv")
+
+
+def _csv(rows: Iterator[Row]) -> Iterator[str]:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="")
+    writer.writeheader()
+    for count, row in enumerate(rows, 1):
+        writer.writerow(row)
+        if count % _ROWS_AT_ONCE == 0:
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+    yield out.getvalue()
+
+
+def _stream(pieces: Iterator[str], media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
