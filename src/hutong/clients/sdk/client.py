@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, jobs, ledger, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -138,11 +138,11 @@ class AsyncTokens(accounts.TokenVerbs, AsyncGroup):
     """Tokens of people and gateway keys of projects."""
 
 
-class Ledger(accounts.LedgerVerbs, Group):
+class Ledger(ledger.LedgerVerbs, Group):
     """The ledger as a whole."""
 
 
-class AsyncLedger(accounts.LedgerVerbs, AsyncGroup):
+class AsyncLedger(ledger.LedgerVerbs, AsyncGroup):
     """The ledger as a whole."""
 
 

@@ -29,6 +29,7 @@ PERMISSIONS = MappingProxyType(
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
                 "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
+                "ledger.close", "refund.write", "usage.write", "payout.write",
                 "job.read", "job.cancel", "model.read", "deployment.read",
             }
         ),

@@ -6,8 +6,8 @@ from itertools import islice
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_quota, decode_site, encode
-from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.intake import MemoryIntake
+from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
