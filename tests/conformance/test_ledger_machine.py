@@ -66,7 +66,7 @@ class Money(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store, self.end = self.open_it()
+        self.store, self.end = type(self).open_it()
         self.now = BEGIN_MS + DAY_MS
         self.balance: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
@@ -78,6 +78,7 @@ class Money(RuleBasedStateMachine):
         self.sent: list[Posting] = []
         self.frozen: dict[str, frozenset[str]] = {}
         self.received: dict[str, Received] = {}
+        self.claimed: dict[str, int] = {}
         self.count = 0
 
     def teardown(self) -> None:
@@ -248,10 +249,6 @@ class Money(RuleBasedStateMachine):
             self.balance[leg.account] += leg.amount_micro
         self.claimed[lot.id] = len(new)
 
-    @property
-    def claimed(self) -> dict[str, int]:
-        return self.__dict__.setdefault("_claimed", {})
-
     def posted(self, account: str) -> int:
         return self.store.balances([account])[0].amount_micro
 
@@ -265,7 +262,9 @@ class Money(RuleBasedStateMachine):
         left = sum(amount for name in names for _, amount in self.stacks[name])
         asked = left if whole else amount
         try:
-            refund(self.store, P, key, None if whole else amount, "goodwill")
+            name = self.next("refund")
+            done = refund(self.store, P, key, None if whole else amount, "goodwill", name)
+            assert done == refund(self.store, P, key, None if whole else amount, "goodwill", name)
         except Conflict as conflict:
             assert conflict.code == "nothing_left"
             assert not left or asked > left
@@ -341,6 +340,7 @@ class Money(RuleBasedStateMachine):
         assert done == (record.quantity != quantity)
         if not done:
             return
+        assert not correct_usage(self.store, P, record.key, record.id, quantity, "again", self.now)
         with pytest.raises(Conflict):
             correct_usage(self.store, P, record.key, record.id, quantity + 1, "again", self.now)
         total = self.quantity[record.key] + quantity - record.quantity
@@ -491,9 +491,12 @@ class Money(RuleBasedStateMachine):
 
 
 def run(open_it: Callable[[], tuple[Store, Callable[[], None]]], examples: int, steps: int) -> None:
-    machine = type("Machine", (Money,), {"open_it": staticmethod(open_it)})
+    class Machine(Money):
+        pass
+
+    Machine.open_it = staticmethod(open_it)
     run_state_machine_as_test(
-        machine,
+        Machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -4,16 +4,12 @@ from hutong.core.book.money import ISSUED, RECLAIMED, Entry, Lot, LotKind, Posti
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.ledger.expiry import lot_cause
 from hutong.server.debts import open_lot
 
 _PPM = 1_000_000
 _TRIES = 20
 _PAGE = 1000
-
-
-def lot_cause(lot: str) -> str:
-    """The cause of all that fills a lot or takes money out of it unused."""
-    return f"lot:{lot}"
 
 
 def filled_micro(store: Store, lot: Lot) -> int:

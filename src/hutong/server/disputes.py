@@ -7,10 +7,10 @@ from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import ProjectId
-from hutong.core.ledger.disputes import Dispute, DisputeState, Ground, Message, decide, open_dispute
+from hutong.core.ledger.disputes import Dispute, DisputeState, Ground, Message, open_dispute
 from hutong.core.work.fold import Attempt
-from hutong.server.refunds import read_all, refund
-from hutong.server.registry import document, load, read
+from hutong.server.refunds import refund
+from hutong.server.registry import document, load
 
 KIND = "dispute"
 OPEN = "dispute_open"
@@ -65,28 +65,35 @@ def change(store: Store, name: str, how: Callable[[Dispute], Dispute]) -> Disput
 
 
 def settle_dispute(store: Store, dispute: Dispute) -> int:
-    """Give back what a dispute was decided to give back and has not yet; return how much now.
+    """Give back what a dispute was decided to give back; return how much it gave back by now, micro-yuan.
 
-    What it gave back carries its name as the reason, so a repeat, and a kill in between, change nothing.
-    Where less is left of the charge, as after a waiver, that is given back.
+    The refund has the dispute's name: a repeat, and a kill in between, change nothing. Where less is left of
+    the charge, as after a waiver, that is given back.
     """
-    reason = f"dispute {dispute.id}"
-    project = ProjectId(dispute.project)
-    txns = read_all(lambda after, limit: store.txns(project, dispute.key, after, limit))
-    done = sum(-txn.entries[-1].amount_micro for txn in txns if txn.kind == "refund" and txn.reason == reason)
-    paid = sum(entry.amount_micro for txn in txns for entry in txn.entries if entry.account in COSTS)
-    rest = min(dispute.refund_micro - done, paid)
-    if rest > 0:
-        refund(store, project, dispute.key, rest, reason)
+    given = 0
+    for amount_micro in (dispute.refund_micro, None):
+        try:
+            txns = refund(
+                store,
+                ProjectId(dispute.project),
+                dispute.key,
+                amount_micro,
+                f"dispute {dispute.id}",
+                f"dispute-{dispute.id}",
+            )
+        except Conflict as conflict:
+            if conflict.code != "nothing_left":
+                raise
+            continue
+        given = sum(-txn.entries[-1].amount_micro for txn in txns)
+        break
     store.remove(DUE, dispute.id)
-    return max(0, rest)
+    return given
 
 
 def settle_due(store: Store) -> int:
     """Finish what a kill left undone; return how many disputes were due."""
     due = store.records(DUE, "", "", _AT_ONCE)
     for record in due:
-        there = store.get(KIND, record.id)
-        if there is None or not settle_one(store, read(Dispute, there)):
-            store.remove(DUE, record.id)
+        settle_dispute(store, load(store, KIND, record.id, Dispute))
     return len(due)

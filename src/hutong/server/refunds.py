@@ -1,6 +1,7 @@
 """Money given back, and records corrected: the book is read, core.ledger decides, the book is written."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hutong.core.book.money import REFUNDED, WAIVED, Posting, Txn, UsageRecord, Waiver
@@ -63,29 +64,49 @@ def waive(store: Store, waiver: Waiver) -> int:
     return total
 
 
-def refund(store: Store, project: ProjectId, cause: str, amount_micro: int | None, reason: str) -> list[Txn]:
+def refund(
+    store: Store, project: ProjectId, cause: str, amount_micro: int | None, reason: str, name: str
+) -> tuple[Txn, ...]:
     """Give back a subject's charges, in part or (None) in whole, from the last one to the first.
 
-    Return what is now in the book. Raises NotFound without charges, Conflict if less than that is left.
+    Return what is in the book; a repeat under the same `name` gives back nothing more. Raises NotFound
+    without charges, Conflict if less than that is left.
     """
+    done = _refunded(store, project, cause, name)
+    if done:
+        return done
     charges = charges_of(store, project, cause)
     if not charges:
         raise NotFound("not_found", f"project {project} was charged nothing for {cause!r}")
     charges.sort(key=lambda each: (each.effective_ms, each.id), reverse=True)
-    back = reversals_of(store, charges)
-    left = sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
-    asked = left if amount_micro is None else amount_micro
-    if not asked or asked > left:
-        raise Conflict("nothing_left", f"of {cause} {left} micro-yuan are left to give back, not {asked}")
-    pieces, rest = [], asked
-    for charge in charges:
-        piece = give_back(charge, back[charge.id], rest, REFUNDED, "refund", reason)
-        if piece and rest:
-            pieces.append(piece)
-            rest += piece.entries[-1].amount_micro
-    if not _book(store, project, lambda: Posting(tuple(pieces)), reason):
-        raise Conflict("reversed", f"others give back charges of {cause} at the same time: look again")
-    return pieces
+
+    def make() -> Posting:
+        back = reversals_of(store, charges)
+        left = sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
+        asked = left if amount_micro is None else amount_micro
+        if not asked or asked > left:
+            raise Conflict("nothing_left", f"of {cause} {left} micro-yuan are left to give back, not {asked}")
+        pieces: list[Txn] = []
+        for charge in charges:
+            piece = give_back(charge, back[charge.id], asked, REFUNDED, "refund", reason)
+            if piece:
+                pieces.append(replace(piece, id=f"refund:{name}:{len(pieces):05d}"))
+                asked += piece.entries[-1].amount_micro
+        return Posting(tuple(pieces))
+
+    _book(store, project, make, reason)
+    return _refunded(store, project, cause, name)
+
+
+def _refunded(store: Store, project: ProjectId, cause: str, name: str) -> tuple[Txn, ...]:
+    """Return the transactions of a refund of that name that are in the book."""
+    first = store.txn(f"refund:{name}:00000")
+    if first is None:
+        return ()
+    if (first.project, first.cause) != (project, cause):
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another refund")
+    prefix = f"refund:{name}:"
+    return tuple(txn for txn in store.txns(project, cause, prefix, _PAGE) if txn.id.startswith(prefix))
 
 
 def _give(store: Store, charge: Txn, amount_micro: int, account: str, kind: str, reason: str) -> int:
@@ -94,7 +115,7 @@ def _give(store: Store, charge: Txn, amount_micro: int, account: str, kind: str,
         return Posting((piece,) if piece else ())
 
     done = _book(store, charge.project, make, reason)
-    return -done.txns[-1].entries[-1].amount_micro if done else 0
+    return -done.txns[0].entries[-1].amount_micro if done else 0
 
 
 def correct_usage(
@@ -105,6 +126,10 @@ def correct_usage(
     record = next((each for each in records if each.id == record_id), None)
     if record is None:
         raise NotFound("not_found", f"there is no record of use {record_id!r} of {key!r}")
+    base = record_id.partition("~")[0]
+    after = next((each for each in records if each.id == f"{base}~r{record.revision + 1}"), None)
+    if after is not None and after.quantity == quantity:
+        return False  # it was asked before
     if record.reverses or any(each.reverses == record.id for each in records):
         raise Conflict("corrected", f"{record.id} is corrected already: correct its newest revision")
     if record.quantity == quantity:
@@ -131,7 +156,7 @@ def _book(store: Store, project: ProjectId, make: Callable[[], Posting], reason:
         if any(entry.account.startswith("overrun:") for txn in posting.txns for entry in txn.entries):
             repayments = _repayments(store, project)
         unpaid = to_unpay(owed_micro(store, project), posting.txns, repayments, reason)
-        whole = Posting((*unpaid, *posting.txns), posting.holds, posting.usage)
+        whole = Posting((*posting.txns, *unpaid), posting.holds, posting.usage)
         try:
             return whole if store.post(whole) else None
         except Conflict as conflict:

@@ -9,7 +9,9 @@ import structlog
 from hutong.core.book.money import Lot, Posting, Waiver
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, HutongError
+from hutong.core.kernel.ids import LotId
 from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
+from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
 
 log = structlog.get_logger(__name__)
@@ -49,7 +51,8 @@ class Keeper:
         self.store.rest_lots(spends, now_ms + AGAIN_MS, empty=False)
         rest = [lot.id for lot in lots if lot.id not in spends]
         self.store.rest_lots(rest, now_ms + AGAIN_MS, empty=True)
-        return len(lots) + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+        disputes = settle_due(self.store)
+        return len(lots) + disputes + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
 
     def _waive(self, waiver: Waiver) -> bool:
         try:
@@ -62,11 +65,11 @@ class Keeper:
         return True
 
 
-def end_lot(store: Store, lot: Lot, now_ms: int) -> bool:
+def end_lot(store: Store, lot: Lot, now_ms: int, reason: str = "claimed back") -> bool:
     """Let the free rest of an ended lot expire, or take the next step of claiming it back; True if it did."""
     if lot.clawed:
         txns = read_all(lambda after, limit: store.txns(lot.project, lot_cause(lot.id), after, limit))
-        txn = claw_back(lot, claim_of(lot, txns), now_ms, "claimed back")
+        txn = claw_back(lot, claim_of(lot, txns), now_ms, reason)
     else:
         txn = expire(lot, now_ms)
     if txn is None:
@@ -79,3 +82,13 @@ def end_lot(store: Store, lot: Lot, now_ms: int) -> bool:
     if done:
         log.info(txn.kind, lot=lot.id, amount_micro=-txn.entries[0].amount_micro)
     return done
+
+
+def claim(store: Store, name: LotId, now_ms: int, reason: str) -> Lot:
+    """Claim a lot back: what is free returns now, the rest when what holds it is over. A repeat does no more.
+
+    That it is claimed is written first: if we are killed after it, the keeper goes on.
+    """
+    lot = store.claim_lot(name, now_ms)
+    end_lot(store, lot, now_ms, reason)
+    return next(each for each in store.lots(lot.project) if each.id == name)

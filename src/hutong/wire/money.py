@@ -70,10 +70,10 @@ class BillLine(Shape):
 
 
 class Paid(Shape):
-    """What one lot paid of a bill."""
+    """What one lot paid of a bill; `waived` and `refunded` are what the platform bears."""
 
     lot: str
-    kind: Literal["award", "voucher", "topup", "overrun", "waived"]
+    kind: Literal["award", "voucher", "topup", "overrun", "waived", "refunded"]
     amount: Money
 
 

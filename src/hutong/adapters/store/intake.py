@@ -105,7 +105,7 @@ class Intake:
             return tuple(lot_of(row) for row in connection.execute(query).mappings())
 
     def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
-        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left or returns."""
 
         def work(connection: sa.Connection) -> None:
             # Locked, so that nothing comes back between the look and the rest: what comes back wakes the lot.

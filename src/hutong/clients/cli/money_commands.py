@@ -1,9 +1,8 @@
-"""Commands about money: bills, balances, the ledger, awards and vouchers."""
+"""Commands about money: bills, balances, awards and vouchers."""
 
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from hutong.clients.cli.bills import show_balance, show_bill
 from hutong.clients.cli.session import Json, ProjectOption, connect, find_job, now_ms, project_of
@@ -119,35 +118,9 @@ def _say_lot(lot: Lot, as_json: bool) -> None:
         say(f"{lot.kind} {lot.id} for {lot.project}: {money(lot.available)} until {local(lot.ends)}")
 
 
-def check(as_json: Json = False) -> None:
-    """Check every entry of the ledger (operators). Exit code 1 if something is wrong.
-
-    Example: hutong ledger check
-    """
-    with connect() as client:
-        report = client.ledger.check()
-    if as_json:
-        show_json(report)
-    else:
-        counted = f"{report.txns} transactions, {report.entries} entries, {report.usage} records of use"
-        say(
-            Text(
-                f"{'in order' if report.ok else 'NOT in order'}: {counted}",
-                "green" if report.ok else "bold red",
-            )
-        )
-        for fault in report.faults:
-            say(f"  {fault}")
-    if not report.ok:
-        raise typer.Exit(1)
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Money")(bill)
     app.command(rich_help_panel="Money")(balance)
     app.command(rich_help_panel="Operators")(award)
     app.command(rich_help_panel="Operators")(voucher)
-    group = typer.Typer(help="The ledger as a whole (operators).", no_args_is_help=True)
-    group.command()(check)
-    app.add_typer(group, name="ledger", rich_help_panel="Operators")

@@ -1,6 +1,7 @@
 """Calls about people, projects, tokens and money."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
+from hutong.clients.sdk.ledger import claim, correct, refund
 from hutong.clients.sdk.verbs import ListVerb, Verb
 from hutong.wire import accounts as a
 from hutong.wire import money as m
@@ -128,11 +129,6 @@ def revoke_token(token: str) -> Call[None]:
     return Call("DELETE", path_of("tokens", token), nothing)
 
 
-def check_ledger() -> Call[m.LedgerReport]:
-    """Check every entry of the ledger (operators)."""
-    return Call("GET", path_of("ledger", "check"), shape(m.LedgerReport))
-
-
 class SessionVerbs:
     """Signing in and out."""
 
@@ -166,6 +162,9 @@ class ProjectVerbs:
     voucher = Verb(voucher)
     balance = Verb(balance)
     bill = Verb(project_bill)
+    refund = Verb(refund)
+    correct = Verb(correct)
+    claim = Verb(claim)
 
 
 class SecretVerbs:
@@ -182,9 +181,3 @@ class TokenVerbs:
     create = Verb(create_token)
     list = ListVerb(list_tokens)
     revoke = Verb(revoke_token)
-
-
-class LedgerVerbs:
-    """The ledger as a whole."""
-
-    check = Verb(check_ledger)

@@ -11,6 +11,7 @@ from hutong.clients.sdk import (
     calls,
     identity,
     jobs,
+    ledger,
     models,
     quotas,
     sign_in,
@@ -182,11 +183,11 @@ class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
     """The caller's authenticator; operators take away somebody's."""
 
 
-class Ledger(accounts.LedgerVerbs, Group):
+class Ledger(ledger.LedgerVerbs, Group):
     """The ledger as a whole."""
 
 
-class AsyncLedger(accounts.LedgerVerbs, AsyncGroup):
+class AsyncLedger(ledger.LedgerVerbs, AsyncGroup):
     """The ledger as a whole."""
 
 

@@ -28,7 +28,8 @@ _MEMBER = frozenset(
     {
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
-        "project.read", "model.call", "voucher.read", "application.read", "allocation.read",
+        "project.read", "model.call", "voucher.read", "application.read", "allocation.read", "dispute.read",
+        "dispute.write",
     }
 )  # fmt: skip
 _LOOK = frozenset(
@@ -45,7 +46,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
                 "award.write", "voucher.write", "voucher.read", "site.write", "site.read", "ledger.verify",
-                "bill.read",
+                "bill.read", "ledger.close", "refund.write", "usage.write", "payout.write", "invoice.read",
+                "invoice.write", "dispute.read", "dispute.decide",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
                 "proposal.read", "proposal.decide", "threshold.write", "call.write", "application.read",
@@ -55,16 +57,22 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         Role.OWNER: _MEMBER
         | {
             "member.write", "secret.write", "key.write", "voucher.claim", "access.read", "access.write",
-            "application.write", "allocation.ask",
+            "application.write", "allocation.ask", "cost_centre.write",
         },
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
         Role.CALLER: frozenset({"model.call"}),
-        "auditor": _LOOK | {"bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read"},
+        "auditor": _LOOK
+        | {
+            "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
+            "dispute.read",
+        },
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
-                "voucher.write", "proposal.read", "proposal.decide",
+                "voucher.write", "proposal.read", "proposal.decide", "ledger.close", "refund.write",
+                "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
+                "dispute.decide",
             }
         ),
         "programme-officer": frozenset(
@@ -77,7 +85,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "institution-admin": frozenset(
             {
                 "institution.read", "person.read", "person.write", "project.read", "project.write",
-                "job.read", "bill.read", "site.read", "access.read", "access.write",
+                "job.read", "bill.read", "site.read", "access.read", "access.write", "invoice.read",
             }
         ),
         "support": _LOOK | {"person.impersonate"},

@@ -48,8 +48,8 @@ class Lot:
     """One source of money of a project, with its balance.
 
     `rate_ppm` is the share of a charge that the lot may pay (a voucher: below one million).
-    The lot may be held against in `[starts, ends)`. Invariant L4: posted - held >= 0. `clawed`: it was claimed
-    back, and what is left of it or comes back to it returns to `issued`.
+    The lot may be held against in `[starts, ends)`. Invariant L4: posted - held >= 0. `clawed`: it was
+    claimed back, and what is left of it or comes back to it returns to `issued`.
     """
 
     id: LotId

@@ -84,7 +84,7 @@ class Upkeep(Protocol):
         ...
 
     def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
-        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left or returns."""
         ...
 
     def claim_lot(self, name: LotId, now_ms: int) -> Lot:

@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What one source paid: a lot's id, or `overrun` for what no lot could pay."""
+    """What one source paid: a lot's id, `overrun` for what no lot could pay, `waived` or `refunded`."""
 
     source: str
     kind: str
@@ -112,6 +112,8 @@ def _paid(entries: Iterable[tuple[str, Entry]], lots: Mapping[str, Lot]) -> tupl
             sums[entry.account] = sums.get(entry.account, 0) - entry.amount_micro
     paid = []
     for account, amount in sums.items():
+        if not amount:
+            continue  # all of it was given back
         lot = lots.get(account)
         kind = lot.kind.value if lot else account.split(":")[0]
         paid.append(Paid(lot.id if lot else account, kind, amount))

@@ -22,6 +22,7 @@ from hutong.core.kernel.errors import Conflict, Problem, Refused
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.money import parse_micro
 from hutong.core.ledger.bill import make_bill
+from hutong.core.ledger.expiry import lot_cause
 from hutong.core.ledger.rating import rate_cards
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import FINAL, AttemptState, JobState
@@ -31,7 +32,6 @@ from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.shapes.money import bill_shape, lot_shape
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import read_time
-from hutong.server.awards import filled_micro, lot_cause
 from hutong.server.debts import open_lot, owed_micro
 from hutong.server.services import Services
 from hutong.wire import money as w
@@ -41,7 +41,8 @@ LOTS_AT_MOST = 1000
 RUNNING_COUNTED = 1000
 RECORDS_OF_A_BILL = 20_000
 _PPM = 1_000_000
-_BILLED = frozenset({"usage", "tokens"})
+_BILLED = frozenset({"usage", "tokens", "waiver", "refund", "reversal"})
+_FILLS = frozenset(kind.value for kind in LotKind)
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
@@ -110,8 +111,16 @@ def _open_lot(
 
 
 def _filled(here: Services, lot: Lot) -> int:
-    """Return what was put into a lot, less what was taken back unused."""
-    return filled_micro(here.store, lot)
+    """Return what was put into a lot when it was opened."""
+    return _moved(here, lot, _FILLS)
+
+
+def _moved(here: Services, lot: Lot, kinds: frozenset[str]) -> int:
+    """Return what transactions of the lot as such put into it: not what work took."""
+    txns = _read_all(partial(here.store.txns, lot.project, lot_cause(lot.id)))
+    account = lot_account(lot.id)
+    legs = (entry for txn in txns if txn.kind in kinds for entry in txn.entries)
+    return sum(entry.amount_micro for entry in legs if entry.account == account)
 
 
 @router.get("/projects/{project}/balance", dependencies=[Depends(InProject("bill.read"))])
@@ -124,7 +133,9 @@ def read_balance(here: Here, project: ProjectName) -> w.Balance:
     now_ms, owner = here.clock(), ProjectId(project)
     lots = here.store.lots(owner)
     overrun = owed_micro(here.store, owner)
-    spent = sum(_filled(here, lot) - lot.posted_micro for lot in lots)
+    # What was spent of a lot that was claimed back is owed, or was paid back by another lot.
+    kept = _FILLS | {"expiry", "reclaim"}
+    spent = sum(_moved(here, lot, kept) - lot.posted_micro for lot in lots if not lot.clawed)
     open_lots = [lot for lot in lots if lot.starts_ms <= now_ms < lot.ends_ms]
     return w.Balance(
         project=project,

@@ -156,7 +156,7 @@ class MemoryIntake(MemoryLedger):
             return tuple(self._with_balance(self._lots[name]) for _, name in due[: rules.page(limit)])
 
     def rest_lots(self, names: Sequence[LotId], again_ms: int, *, empty: bool) -> None:
-        """Look at ended lots again at `again_ms`; with `empty`, only where something is left, or comes back."""
+        """Look at ended lots again at `again_ms`; with `empty`, only where something is left or returns."""
         with self._writing():
             for name in names[: rules.PAGE_MAX]:
                 if not empty or self._with_balance(self._lots[name]).posted_micro:
