@@ -7,6 +7,7 @@ from rich.text import Text
 
 from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.session import Json, connect
+from hutong.clients.cli.statement_commands import journal
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, table
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.money import format_micro, parse_micro
@@ -252,7 +253,8 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="The ledger as a whole (operators).", no_args_is_help=True)
     for command in (
-        check, periods, close, suspense, resolve, counts, settlements, share, pay, refund, correct, claim
+        check, periods, close, suspense, resolve, counts, settlements, share, pay, refund, correct, claim,
+        journal,
     ):  # fmt: skip
         group.command()(command)
     app.add_typer(group, name="ledger", rich_help_panel="Operators")

@@ -16,6 +16,7 @@ from hutong.clients.sdk import (
     quotas,
     sign_in,
     sites,
+    statements,
     vouchers,
 )
 from hutong.clients.sdk.awaited import AwaitedSender
@@ -215,6 +216,30 @@ class AsyncAllocations(calls.AllocationVerbs, AsyncGroup):
     """Allocations, their changes and cuts."""
 
 
+class Statements(statements.StatementVerbs, Group):
+    """What a project had, was given, used and owes in a period."""
+
+
+class AsyncStatements(statements.StatementVerbs, AsyncGroup):
+    """What a project had, was given, used and owes in a period."""
+
+
+class Invoices(statements.InvoiceVerbs, Group):
+    """Invoices and credit notes."""
+
+
+class AsyncInvoices(statements.InvoiceVerbs, AsyncGroup):
+    """Invoices and credit notes."""
+
+
+class Disputes(statements.DisputeVerbs, Group):
+    """Disputes of charges."""
+
+
+class AsyncDisputes(statements.DisputeVerbs, AsyncGroup):
+    """Disputes of charges."""
+
+
 class Quotas(quotas.QuotaVerbs, Group):
     """What institutions and projects are promised."""
 
@@ -319,6 +344,9 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.devices = Devices(self)
         self.second_factor = SecondFactors(self)
         self.ledger = Ledger(self)
+        self.statements = Statements(self)
+        self.invoices = Invoices(self)
+        self.disputes = Disputes(self)
         self.quotas = Quotas(self)
         self.vouchers = Vouchers(self)
         self.contracts = Contracts(self)
@@ -370,6 +398,9 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.devices = AsyncDevices(self)
         self.second_factor = AsyncSecondFactors(self)
         self.ledger = AsyncLedger(self)
+        self.statements = AsyncStatements(self)
+        self.invoices = AsyncInvoices(self)
+        self.disputes = AsyncDisputes(self)
         self.quotas = AsyncQuotas(self)
         self.vouchers = AsyncVouchers(self)
         self.contracts = AsyncContracts(self)

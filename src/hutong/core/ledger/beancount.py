@@ -12,6 +12,7 @@ from hutong.core.book.money import (
     ISSUED,
     OVERRUN,
     PAID_OUT,
+    RECLAIMED,
     REFUNDED,
     REVENUE,
     SETTLEMENT,
@@ -28,6 +29,7 @@ _NAMES = {
     REFUNDED: "Expenses:Refunded",
     EXPIRED: "Income:Expired",
     PAID_OUT: "Assets:Bank",
+    RECLAIMED: "Income:Reclaimed",
 }
 _HEADS = {OVERRUN: "Assets:Owed", "lot:": "Equity:Lots", SETTLEMENT: "Liabilities:Settlement"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]+")

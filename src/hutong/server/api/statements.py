@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import StreamingResponse
@@ -48,8 +48,8 @@ PeriodName = Annotated[w.Period, Path(alias="period")]
 InstitutionName = Annotated[str, Path(alias="institution", max_length=63)]
 Form = Annotated[Literal["pdf", "xlsx"], Query(alias="form")]
 _CSV = "text/csv"
-_CSV_RESPONSE = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}
-PAPERS = {
+_CSV_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}
+PAPERS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             pdf.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
