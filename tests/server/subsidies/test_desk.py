@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_one_spend_is_claimed_once_whatever_the_programme(town: Town) -> None:
     use = town.use("rain", 1000)
     town.claims.claim("q1", "v1", WHOLE, "li", "x")
     for voucher in ("v1", "v2"):
-        message = refusal(lambda voucher=voucher: town.claims.claim("q2", voucher, WHOLE, "li", "x"))
+        message = refusal(partial(town.claims.claim, "q2", voucher, WHOLE, "li", "x"))
         assert "no-double-subsidy" in message
         assert "claim q1 has it already" in message
     town.claims.refuse_claim("q1", "wrong invoice", "op")
@@ -298,7 +299,7 @@ def test_killed_at_any_write_and_begun_anew_all_is_as_if_never_killed(rules: str
         town.contract("c1", "rain", 4000)
         town.use("rain", 1000, days_ago=20)
         town.use("rain", 500, days_ago=10)
-        town.store = Mortal(store, after)  # type: ignore[assignment]
+        town.store = Mortal(store, after)
         try:
             live(town, rules)
             killed = False

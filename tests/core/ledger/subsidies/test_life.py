@@ -67,7 +67,8 @@ class Years(RuleBasedStateMachine):
 
     def room(self, counts: Counts, firm: str) -> Room:
         year = RULES.year(self.now)
-        return Room(*(self.tallies.get((counts, year, who), Tally()).taken_micro for who in (firm, "")))
+        mine, pool = (self.tallies.get((counts, year, who), Tally()).taken_micro for who in (firm, ""))
+        return Room(mine, pool)
 
     def take(self, step: life.Step) -> None:
         self.vouchers[step.voucher.id] = step.voucher
