@@ -164,6 +164,21 @@ def test_an_expired_voucher_gives_its_rest_back(town: Town) -> None:
     assert town.taken("town", "issue", firm="rain") == 0
 
 
+def test_a_firm_s_voucher_of_one_project_is_not_for_another_s_contract(town: Town) -> None:
+    town.contract("other", "snow", demander="rain")
+    assert "other is not of project rain" in refusal(lambda: town.issue("rain", "other"))
+    town.issue("rain", face=10)
+    assert "other is not of project rain" in refusal(lambda: town.desk.bind("v1", "other"))
+
+
+def test_more_lines_than_a_claim_carries_are_refused_with_what_would_be_right(town: Town) -> None:
+    town.issue("rain", "c1")
+    town.use_much("rain", 2001)
+    with pytest.raises(Refused) as refused:
+        town.claims.claim("q1", "v1", WHOLE, "li", "x")
+    assert refused.value.problems[0].hint == "claim for a shorter time"
+
+
 def test_a_voucher_that_is_clawed_back_pays_no_claim(town: Town) -> None:
     town.issue("rain", "c1")
     town.use("rain", 1000)
@@ -178,6 +193,7 @@ def test_a_voucher_that_pays_charges_is_taken_back_with_what_is_left(town: Town)
     voucher = town.issue("rain", "c1", programme="prompt")
     town.use("rain", 100, lot=voucher.lot)
     assert town.claims.check_claim("v1", WHOLE).refusals[0].clause == "prompt/after-settlement"
+    assert voucher.expires_ms == shelf.load_contract(town.store, "c1").ends_ms
     ended = town.desk.end("v1", "fraud")
     assert (ended.redeemed_micro, ended.face_micro) == (100 * YUAN, 100 * YUAN)
     assert town.taken("prompt", "issue", firm="rain") == 100

@@ -108,6 +108,18 @@ class Town:
         assert self.store.post(Posting(txns=(txn,), usage=(record,)))
         return name
 
+    def use_much(self, firm: str, lines: int) -> None:
+        """Book many settled lines of a yuan each, at once."""
+        end, owner, award = NOW - DAY_MS, ProjectId(firm), lot_account(LotId(f"award-{firm}"))
+        records = tuple(
+            UsageRecord(
+                f"use:{n:05d}", owner, f"k{n}", "hd", "A100", "card_ms", 1, YUAN, 1, YUAN, end - 9, end
+            )
+            for n in range(lines)
+        )
+        legs = (Entry(award, -lines * YUAN), Entry(REVENUE, lines * YUAN))
+        assert self.store.post(Posting(txns=(Txn("much", "usage", owner, end, "k", legs),), usage=records))
+
     def issue(
         self,
         firm: str,

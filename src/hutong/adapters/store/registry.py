@@ -1,13 +1,14 @@
 """The registry in SQL: small versioned documents, found by id or by one unique lookup value."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.codec import decode_doc
-from hutong.adapters.store.db import Database
+from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import registry
 from hutong.core.book.store import Record
 
@@ -18,22 +19,51 @@ def _record(row: sa.RowMapping) -> Record:
     )
 
 
-def _put(connection: sa.Connection, record: Record, text: str, expect: int | None) -> Record:
-    here = sa.and_(registry.c.kind == record.kind, registry.c.id == record.id)
-    before = connection.execute(sa.select(registry.c.version).where(here).with_for_update()).scalar()
-    version = rules.check_version(record, before, expect)
-    if record.lookup:
-        same = sa.select(registry.c.id).where(
-            registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
-        )
-        if connection.execute(same.where(registry.c.id != record.id)).first():
-            raise rules.lookup_taken(record)
-    values = {"parent": record.parent, "lookup": record.lookup, "version": version, "doc": text}
-    if before is None:
-        connection.execute(registry.insert().values(kind=record.kind, id=record.id, **values))
-    else:
-        connection.execute(registry.update().where(here).values(**values))
-    return Record(record.kind, record.id, decode_doc(text), record.parent, record.lookup, version)
+def _put_all(
+    connection: sa.Connection, writes: Sequence[tuple[Record, int | None]], texts: Sequence[str]
+) -> tuple[Record, ...]:
+    before = _versions(connection, [record for record, _ in writes])
+    made = []
+    for (record, expect), text in zip(writes, texts, strict=True):
+        version = rules.check_version(record, before.get((record.kind, record.id)), expect)
+        if record.lookup:
+            same = sa.select(registry.c.id).where(
+                registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
+            )
+            if connection.execute(same.where(registry.c.id != record.id)).first():
+                raise rules.lookup_taken(record)
+        made.append(replace(record, doc=decode_doc(text), version=version))
+    rows = [
+        {
+            "kind": each.kind,
+            "id": each.id,
+            "parent": each.parent,
+            "lookup": each.lookup,
+            "version": each.version,
+        }
+        | {"doc": text}
+        for each, text in zip(made, texts, strict=True)
+    ]
+    # In order of their names, so that two writers of the same documents do not wait for each other.
+    rows.sort(key=lambda row: (row["kind"], row["id"]))
+    many(connection, registry.insert(), [row for row in rows if row["version"] == 1])
+    changed = [{f"new_{name}": value for name, value in row.items()} for row in rows if row["version"] != 1]
+    many(connection, _CHANGE, changed)
+    return tuple(made)
+
+
+def _versions(connection: sa.Connection, records: Sequence[Record]) -> dict[tuple[str, str], int]:
+    """Return the versions of those documents that are there, which nobody else changes until the end."""
+    names: dict[str, list[str]] = {}
+    for record in records:
+        names.setdefault(record.kind, []).append(record.id)
+    found = {}
+    for kind in sorted(names):
+        query = sa.select(registry.c.id, registry.c.version).where(registry.c.kind == kind)
+        query = query.order_by(registry.c.id).with_for_update()
+        for row in rows_in(connection, query, registry.c.id, sorted(names[kind])):
+            found[kind, str(row["id"])] = int(row["version"])
+    return found
 
 
 class Registry:
@@ -54,14 +84,7 @@ class Registry:
         Raises Conflict, also for a document that is named twice. Returns them in the order given.
         """
         texts = check_records([record for record, _ in writes])
-        # in order of their names, so that two writers of the same documents cannot wait for each other
-        order = sorted(range(len(writes)), key=lambda at: (writes[at][0].kind, writes[at][0].id))
-
-        def work(connection: sa.Connection) -> tuple[Record, ...]:
-            written = {at: _put(connection, writes[at][0], texts[at], writes[at][1]) for at in order}
-            return tuple(written[at] for at in range(len(writes)))
-
-        return self._db.write(work)
+        return self._db.write(lambda connection: _put_all(connection, writes, texts))
 
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""
@@ -94,3 +117,8 @@ class Registry:
 
 
 _SOUGHT = registry.c.lookup != sa.literal_column("''")
+_CHANGE = (
+    registry.update()
+    .where(registry.c.kind == sa.bindparam("new_kind"), registry.c.id == sa.bindparam("new_id"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("parent", "lookup", "version", "doc")})
+)

@@ -67,7 +67,8 @@ class Entry:
 class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
-    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment` or `waiver`; `cause` names what it is for.
+    `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `waiver` or `claw_back`; `cause` names
+    what it is for.
     """
 
     id: str
