@@ -48,7 +48,8 @@ def test_a_start_up_redeems_a_voucher(machine: Machine, tmp_path: Path) -> None:
     def as_owner(*command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([*HUTONG, *command], capture_output=True, text=True, env=env, timeout=120)
 
-    assert as_owner("run", machine.job_file(HELLO)).returncode == 0
+    assert as_owner("run", machine.job_file(HELLO), "--detach").returncode == 0
+    machine.wait(lambda: machine.ask("bill", "last")["final"], "the job ends and is settled", 120)
     cost = machine.ask("bill", "last")["total"]["amount"]
     assert float(cost) > 0
     start, end = (today - timedelta(minutes=30)).isoformat(), (today + timedelta(days=1)).isoformat()
