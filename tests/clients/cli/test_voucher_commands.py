@@ -120,3 +120,24 @@ def test_what_if_says_what_changed_rules_cost_and_who_gains(house: Any, tmp_path
         assert said in wrong.err
     changed.write_text("id: x")
     assert house.run(*words, admin=True).code == 2
+
+
+def test_a_voucher_is_bound_later_and_refused_to_expire_early(house: Any, tmp_path: Path) -> None:
+    file = tmp_path / "contract.yaml"
+    file.write_text(CONTRACT.replace("poems-1", "poems-2").replace('"1000"', '"60"'))
+    assert house.run("vouchers", "contract", str(file), "--json", admin=True).code == 0
+    issued = house.run(
+        "vouchers", "issue", "langfang-2023", "-p", "poems", "--face", "100", "--json", admin=True
+    )
+    voucher = json.loads(issued.out)
+    assert voucher["state"] == "issued"
+    bound = house.run("vouchers", "bind", voucher["id"], "--contract", "poems-2", "--json", admin=True)
+    assert bound.code == 0, bound.err
+    assert json.loads(bound.out)["face"]["amount"] == "30.000000"
+    early = house.run("vouchers", "expire", voucher["id"], admin=True)
+    assert early.code == 2
+    assert "its time is not over" in early.err
+    for words in (("redeem", "c-0"), ("refuse", "c-0", "--reason", "x")):
+        missing = house.run("vouchers", words[0], voucher["id"], *words[1:], admin=True)
+        assert missing.code == 2
+        assert "c-0" in missing.err
