@@ -3,17 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from hutong.core.book.audit import Author
+from hutong.core.book.audit import UNTOLD, Author
 from hutong.core.book.money import Lot, Posting, Txn
 from hutong.core.book.store import Record, Store
 
-# Kinds of documents of which the audit does not tell, and why.
-UNTOLD = {
-    "request": "repeats that a request was made; what it changed is told",
-    "member": "an index of the members that projects name",
-    "ticket": "a link that lives a minute and opens what its owner may open anyhow",
-    "visit": "the same, of a browser; the gateway keeps a log",
-}
 AuthorOf = Callable[[str], Author]
 """From who owns what is written (where that is known) to who writes it."""
 

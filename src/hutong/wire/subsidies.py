@@ -182,7 +182,7 @@ class Compare(Shape):
     changed: Programme
     start: Time | None = None
     end: Time | None = None
-    use: Annotated[tuple[Use, ...], Field(max_length=5000)] | None = None
+    use: Annotated[tuple[Use, ...], Field(max_length=4000)] | None = None
 
 
 class YearPaid(Shape):

@@ -19,6 +19,7 @@ VALUES = {
     "issuer": "north", "identity": "0" * 64, "code": "BCDF-GHJK",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "grant": f"platform.all.{NOBODYS.lower()}",
+    "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1",
 }  # fmt: skip
 ROUTES = [
     (method, route.path_format, rules_of(route.dependant)[0])

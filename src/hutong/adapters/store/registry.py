@@ -1,7 +1,7 @@
 """The registry in SQL: small versioned documents, found by id or by one unique lookup value."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -9,9 +9,9 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.chain import append
 from hutong.adapters.store.codec import decode_doc
-from hutong.adapters.store.db import Database
+from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import registry
-from hutong.core.book.audit import Author, told
+from hutong.core.book.audit import UNTOLD, Author, told
 from hutong.core.book.store import Record
 
 
@@ -22,31 +22,61 @@ def _record(row: sa.RowMapping) -> Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """A document as it was written, with what stood there before."""
+class _There:
+    """What stands under a name before it is written."""
 
-    record: Record
-    before: dict[str, object] | None
+    version: int
+    text: str
 
 
-def _put(connection: sa.Connection, record: Record, text: str, expect: int | None) -> _Written:
-    here = sa.and_(registry.c.kind == record.kind, registry.c.id == record.id)
-    query = sa.select(registry.c.version, registry.c.doc).where(here).with_for_update()
-    there = connection.execute(query).first()
-    version = rules.check_version(record, there[0] if there else None, expect)
-    if record.lookup:
-        same = sa.select(registry.c.id).where(
-            registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
-        )
-        if connection.execute(same.where(registry.c.id != record.id)).first():
-            raise rules.lookup_taken(record)
-    values = {"parent": record.parent, "lookup": record.lookup, "version": version, "doc": text}
-    if there is None:
-        connection.execute(registry.insert().values(kind=record.kind, id=record.id, **values))
-    else:
-        connection.execute(registry.update().where(here).values(**values))
-    after = Record(record.kind, record.id, decode_doc(text), record.parent, record.lookup, version)
-    return _Written(after, decode_doc(there[1]) if there else None)
+def _write_all(
+    connection: sa.Connection,
+    writes: Sequence[tuple[Record, int | None]],
+    texts: Sequence[str],
+    before: Mapping[tuple[str, str], _There],
+) -> tuple[Record, ...]:
+    made = []
+    for (record, expect), text in zip(writes, texts, strict=True):
+        there = before.get((record.kind, record.id))
+        version = rules.check_version(record, there.version if there else None, expect)
+        if record.lookup:
+            same = sa.select(registry.c.id).where(
+                registry.c.kind == record.kind, registry.c.lookup == record.lookup, _SOUGHT
+            )
+            if connection.execute(same.where(registry.c.id != record.id)).first():
+                raise rules.lookup_taken(record)
+        made.append(replace(record, doc=decode_doc(text), version=version))
+    rows = [
+        {
+            "kind": each.kind,
+            "id": each.id,
+            "parent": each.parent,
+            "lookup": each.lookup,
+            "version": each.version,
+        }
+        | {"doc": text}
+        for each, text in zip(made, texts, strict=True)
+    ]
+    # In order of their names, so that two writers of the same documents do not wait for each other.
+    rows.sort(key=lambda row: (row["kind"], row["id"]))
+    many(connection, registry.insert(), [row for row in rows if row["version"] == 1])
+    changed = [{f"new_{name}": value for name, value in row.items()} for row in rows if row["version"] != 1]
+    many(connection, _CHANGE, changed)
+    return tuple(made)
+
+
+def _there(connection: sa.Connection, records: Sequence[Record]) -> dict[tuple[str, str], _There]:
+    """Return those of these documents that are there, which nobody else changes until the end."""
+    names: dict[str, list[str]] = {}
+    for record in records:
+        names.setdefault(record.kind, []).append(record.id)
+    found = {}
+    for kind in sorted(names):
+        query = sa.select(registry.c.id, registry.c.version, registry.c.doc).where(registry.c.kind == kind)
+        query = query.order_by(registry.c.id).with_for_update()
+        for row in rows_in(connection, query, registry.c.id, sorted(names[kind])):
+            found[kind, str(row["id"])] = _There(int(row["version"]), row["doc"])
+    return found
 
 
 class Registry:
@@ -69,21 +99,22 @@ class Registry:
         Raises Conflict, also for a document that is named twice. Returns them in the order given.
         """
         texts = check_records([record for record, _ in writes])
-        # in order of their names, so that two writers of the same documents cannot wait for each other
-        order = sorted(range(len(writes)), key=lambda at: (writes[at][0].kind, writes[at][0].id))
 
         def work(connection: sa.Connection) -> tuple[Record, ...]:
-            written = {at: _put(connection, writes[at][0], texts[at], writes[at][1]) for at in order}
+            before = _there(connection, [record for record, _ in writes])
+            written = _write_all(connection, writes, texts, before)
             if author is not None:
-                for at in range(len(writes)):
-                    self._tell(connection, author, written[at])
-            return tuple(written[at].record for at in range(len(writes)))
+                for record in written:
+                    self._tell(connection, author, record, before.get((record.kind, record.id)))
+            return written
 
         return self._db.write(work)
 
-    def _tell(self, connection: sa.Connection, author: Author, written: _Written) -> None:
-        record, was = written.record, told(written.record.kind, written.before)
-        verb, name = ("create" if was is None else "change"), f"{record.kind}/{record.id}"
+    def _tell(self, connection: sa.Connection, author: Author, record: Record, before: _There | None) -> None:
+        if record.kind in UNTOLD:
+            return
+        verb, name = ("change" if before else "create"), f"{record.kind}/{record.id}"
+        was = told(record.kind, decode_doc(before.text) if before else None)
         append(
             self._db, connection, author, f"{record.kind}.{verb}", name, was, told(record.kind, record.doc)
         )
@@ -130,3 +161,8 @@ class Registry:
 
 
 _SOUGHT = registry.c.lookup != sa.literal_column("''")
+_CHANGE = (
+    registry.update()
+    .where(registry.c.kind == sa.bindparam("new_kind"), registry.c.id == sa.bindparam("new_id"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("parent", "lookup", "version", "doc")})
+)

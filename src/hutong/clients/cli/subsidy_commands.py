@@ -17,7 +17,7 @@ from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire.base import Money
 from hutong.wire.subsidies import Compare, Comparison, Programme, Use
 
-SUMS_AT_MOST = 5000
+SUMS_AT_MOST = 4000
 _NEEDED = ("BillingAccountId", "BilledCost", "ChargePeriodEnd", "x_InstitutionKind")
 _LINES = {
     "ai and machine learning": "compute",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 
 from hutong.core.book.money import Lot, Txn
 from hutong.core.kernel.chain import Head, canonical, seal
@@ -86,6 +87,21 @@ def make_event(
 def event_document(event: AuditEvent) -> dict[str, object]:
     """Return an event as it is sealed and exported; a `before` or `after` not canonical stays text."""
     return {**asdict(event), "before": _nested(event.before), "after": _nested(event.after)}
+
+
+UNTOLD = MappingProxyType(
+    {
+        "request": "repeats that a request was made; what it changed is told",
+        "member": "an index of the members that projects name",
+        "ticket": "a link that lives a minute and opens what its owner may open anyhow",
+        "visit": "the same, of a browser; the gateway keeps a log",
+        "dispute_open": "an index of disputes, which are told themselves",
+        "dispute_due": "another one",
+        "invoice_counter": "how many invoices there are, which are told themselves",
+        "spend": "lines of a claim, which is told itself",
+    }
+)
+"""Kinds of documents of which the audit does not tell, and why."""
 
 
 def told(kind: str, doc: Mapping[str, object] | None) -> dict[str, object] | None:

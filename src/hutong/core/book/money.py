@@ -81,10 +81,11 @@ class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
     `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `waiver`, `refund`, `reversal`, `expiry`,
-    `clawback`, `reclaim`, `settlement` or `payout`; `cause` names what it is for. `reverses` names the transaction of
-    which this gives back what lies between `reverses_from` and more of its amount (L8): the store sees to it
-    that nothing is given back twice. `site` is where the work ran that a charge is for. `period` is where the
-    store booked it (L9): the one of `effective_ms`, or the first open one where that is closed.
+    `clawback`, `claw_back`, `reclaim`, `settlement` or `payout`; `cause` names what it is for. `reverses`
+    names the transaction of which this gives back what lies between `reverses_from` and more of its amount
+    (L8): the store sees to it that nothing is given back twice. `site` is where the work ran that a charge is
+    for. `period` is where the store booked it (L9): the one of `effective_ms`, or the first open one where
+    that is closed.
     """
 
     id: str

@@ -112,6 +112,7 @@ class Desk:
                 return voucher
             programme = self.rules_of(voucher).programme
             contract = self.contract(contract_id)
+            _fits(contract, voucher.project, voucher.claimant)
             holding = shelf.load_holding(self.store, programme.id, contract_id)
             tallies = shelf.Tallies(self.store, programme.id, voucher.institution)
             room = s.Room(holders=holding[0].vouchers, held_micro=holding[0].face_micro)
@@ -173,6 +174,7 @@ class Desk:
         contract, holding = None, (s.Holding(), 0)
         if wanted.contract:
             contract = self.contract(wanted.contract)
+            _fits(contract, wanted.project, wanted.claimant)
             holding = shelf.load_holding(self.store, programme.id, contract.id)
             room = replace(room, holders=holding[0].vouchers, held_micro=holding[0].face_micro)
         applicant = self._applicant(project.institution)
@@ -267,6 +269,13 @@ def same(there: Asked, asked: str) -> Asked:
 def without_caps(programme: Programme) -> Programme:
     """Return a programme that only its rate bounds: for a face that counts against caps already."""
     return replace(programme, cap_voucher_micro=None, cap_year_micro=None, pool_year_micro=None)
+
+
+def _fits(contract: s.Contract, project: str, claimant: Party) -> None:
+    """Raise Refused if a demander's voucher is not of the project that the contract's use is charged to."""
+    if claimant is Party.DEMANDER and contract.project != project:
+        text = f"contract {contract.id} is not of project {project}"
+        raise Refused("other_project", text, (Problem("/contract", text, "a contract of the same project"),))
 
 
 def _hold(voucher: s.Voucher, before: tuple[s.Holding, int]) -> shelf.Write:

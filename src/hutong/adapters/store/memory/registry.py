@@ -7,7 +7,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.batches import check_records
 from hutong.adapters.store.codec import decode_doc
 from hutong.adapters.store.memory.chain import MemoryChain
-from hutong.core.book.audit import Author, told
+from hutong.core.book.audit import UNTOLD, Author, told
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict
 
@@ -63,6 +63,8 @@ class MemoryRegistry(MemoryChain):
                         self._documents[name] = kept
                 raise
             for record in written:
+                if record.kind in UNTOLD:
+                    continue
                 kept = before[record.kind, record.id]
                 was = told(record.kind, decode_doc(kept.text) if kept else None)
                 verb, what = ("create" if was is None else "change"), f"{record.kind}/{record.id}"

@@ -163,7 +163,8 @@ def _term(case: Case, contract: Contract) -> Refusal | None:
 
 def _unrelated(case: Case, contract: Contract) -> Refusal | None:
     other = contract.provider if case.claimant is Party.DEMANDER else contract.demander
-    if not case.programme.unrelated or (other != case.applicant.id and other not in case.applicant.related):
+    own = contract.provider == contract.demander
+    if not case.programme.unrelated or not (own or other in case.applicant.related):
         return None
     text = f"{other} is a related party of {case.applicant.id}"
     return case.against(Name.UNRELATED, "/contract/provider", text, "a contract between unrelated parties")
@@ -196,8 +197,8 @@ def _one(case: Case, contract: Contract) -> Refusal | None:
 def _rate(case: Case, contract: Contract) -> Refusal | None:
     rate_ppm = case.programme.rate_ppm(case.applicant.kind)
     most = max(0, share(contract.amount_micro, rate_ppm) - case.room.held_micro)
-    if case.face_micro <= most:
-        return None
+    if not rate_ppm or case.face_micro <= most:
+        return None  # a kind without a rate is refused as such
     percent = f"{rate_ppm // 10_000}.{rate_ppm % 10_000:04d}".rstrip("0").rstrip(".")
     text = f"{yuan(case.face_micro)} is more than {percent} % of the contract's {yuan(contract.amount_micro)}"
     if case.room.held_micro:

@@ -40,6 +40,8 @@ def bound(programme: Programme, voucher: Voucher, contract: Contract, face_micro
         raise Broken(f"binding cannot raise the face of voucher {voucher.id}")
     lowered = voucher.face_micro - face_micro
     days = programme.redeem_days
+    if days is None and programme.pays is Pays.CHARGE:
+        days = 0  # its lot ends with the contract
     after = replace(
         voucher,
         state=VoucherState.BOUND,
