@@ -41,7 +41,10 @@ def create_institution(here: Here, body: w.Institution) -> w.Institution:
 def list_institutions(here: Here, pages: Pages) -> Page[w.Institution]:
     """List the tenants in order of their ids."""
     rows = here.store.records("institution", "", pages.after, pages.limit + 1)
-    return pages.page(rows, lambda row: row.id, lambda row: institution_shape(read(r.Institution, row)))
+    now_ms = here.clock()
+    return pages.page(
+        rows, lambda row: row.id, lambda row: institution_shape(read(r.Institution, row), now_ms)
+    )
 
 
 @router.get("/institutions/{institution}", dependencies=[Depends(Allowed("institution.read"))])
@@ -50,7 +53,7 @@ def get_institution(here: Here, institution: Slug) -> w.Institution:
     record = here.store.get("institution", institution)
     if record is None:
         raise NotFound("not_found", f"there is no institution {institution!r}")
-    return institution_shape(read(r.Institution, record))
+    return institution_shape(read(r.Institution, record), here.clock())
 
 
 @router.post("/people", status_code=201, dependencies=[Depends(Allowed("person.write"))])
