@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.server.mortal import Town, ask_of, money
 
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.wire.base import rfc3339
 
@@ -318,3 +319,35 @@ def test_identifiers_are_checked_kept_and_unique(town: Town) -> None:
     ok(town.ask("chen", "PUT", f"{place}/related/pku", REASON))
     (seen,) = ok(town.ask("chen", "GET", "/v1/institutions/pku/related"))["items"]
     assert (seen["institution"], seen["other"]) == ("pku", "thu")
+
+
+@pytest.mark.parametrize("then", ["nothing", "withdraw", "revision", "reject"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_decision_that_dies_at_any_write_is_finished_or_its_money_is_free(
+    town: Town, after: bool, then: str
+) -> None:
+    for write in range(7):
+        name = f"call-{write}"
+        town.call(name, 100)
+        draft = ok(town.draft("li", "physics", name, 50))["id"]
+        place = f"/v1/applications/{draft}"
+        ok(town.ask("li", "POST", f"{place}/submit"))
+        reviewed(town, place, 80, 70)
+        town.mortal.left, town.mortal.after = write, after
+        decided(town, place, "accepted")
+        died, town.mortal.left = town.mortal.left < 0, -1
+        assert died == (write < 5), "a decision is five writes"
+        if then == "withdraw":
+            town.ask("li", "POST", f"{place}/withdraw", REASON)
+        elif then == "revision":
+            town.ask("zhou", "POST", f"{place}/revision", REASON)
+        elif then == "reject":
+            decided(town, place, "rejected", "zhou")
+        ok(town.ask("chen", "POST", f"/v1/calls/{name}/settle"))
+        awarded = ok(town.ask("li", "GET", place))["state"] == "awarded"
+        assert awarded or then in {"withdraw", "revision"} or (write, after) == (0, False)
+        left = ok(town.ask("li", "GET", f"/v1/calls/{name}"))["left"]["amount"]
+        assert left == ("50.000000" if awarded else "100.000000")
+        lots = [each.id for each in town.services.store.lots(ProjectId("physics"))]
+        assert (f"award-{draft}" in lots) == awarded
+    assert ok(town.ask("chen", "GET", "/v1/ledger/check"))["ok"]
