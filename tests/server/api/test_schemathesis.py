@@ -35,7 +35,9 @@ def prepare(case: Any, real: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True], ids=["any names", "names that exist"])
-def test_every_route_answers_as_described(platform: Any, submit: Any, named: bool) -> None:
+def test_every_route_answers_as_described(
+    platform: Any, li: dict[str, str], submit: Any, named: bool
+) -> None:
     job = submit()["id"]
     platform.post(f"/v1/jobs/{job}/cancel", {"reason": "so that its streams end"})
     services = platform.services
@@ -47,7 +49,8 @@ def test_every_route_answers_as_described(platform: Any, submit: Any, named: boo
     agent = platform.agent("haidian")
     real = {"project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian"}
     if named:
-        real["job"] = job
+        real |= {"job": job, "call": "spring", "n": "1", "other": "operator"}
+        real["application"] = real["allocation"] = allocation(platform, li)
     api = schemathesis.openapi.from_asgi("/openapi.json", make_app(platform.services))
     for found in api.get_all_operations():
         operation = found.ok()
@@ -55,6 +58,24 @@ def test_every_route_answers_as_described(platform: Any, submit: Any, named: boo
             continue
         door = operation.path.startswith("/v1/agent")
         sample(operation, [agent] if door else [platform.operator, headers], real if named else {})
+
+
+def allocation(platform: Any, li: dict[str, str]) -> str:
+    """Return the id of an allocation of physics, with a change asked for; its application has the same."""
+    platform.post("/v1/programmes", {"id": "science", "name_zh": "科", "name_en": "S"})
+    body = {
+        "id": "spring", "programme": "science", "title": "Spring", "opens": "2026-01-01T00:00:00Z",
+        "closes": "2090-01-01T00:00:00Z", "starts": "2026-01-01T00:00:00Z", "ends": "2091-01-01T00:00:00Z",
+        "budget": {"amount": "100"}, "policy": {"accept_at_once": {"amount": "50"}},
+    }  # fmt: skip
+    platform.post("/v1/calls", body)
+    asked = {"call": "spring", "title": "t", "narrative": "what it is for " * 3, "amount": {"amount": "5"}}
+    draft = platform.post("/v1/projects/physics/applications", asked, headers=li)["id"]
+    made = platform.post(f"/v1/applications/{draft}/submit", headers=li)
+    assert made["state"] == "awarded"
+    change = {"kind": "supplement", "amount": {"amount": "5"}, "reason": "more"}
+    platform.post(f"/v1/allocations/{draft}/changes", change, headers=li)
+    return str(draft)
 
 
 def sample(operation: Any, tokens: list[dict[str, str]], real: dict[str, str]) -> None:

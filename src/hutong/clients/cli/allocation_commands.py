@@ -33,12 +33,8 @@ def list_allocations(
     if as_json:
         show_json(found)
         return
-    rows = (
-        (each.id, each.project, state(each.phase), money(each.granted), money(each.used), money(each.free),
-         local(each.ends))
-        for each in found
-    )  # fmt: skip
-    columns = ("allocation", "project", "phase", ">granted", ">used", ">free", "ends")
+    rows = ((each.id, each.project, state(each.phase), money(each.free), local(each.ends)) for each in found)
+    columns = (">allocation", "project", "phase", ">free", "ends")
     rows_of(table(*columns), rows, "no allocations")
 
 

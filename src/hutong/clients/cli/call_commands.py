@@ -92,14 +92,13 @@ def show_applications(found: list[c.Application]) -> None:
         (
             each.id,
             each.project,
-            each.ask.title,
             money(each.ask.amount),
             each.state + (f": {each.outcome}" if each.outcome else ""),
             ("overdue " if each.overdue else "") + local(each.due),
         )
         for each in found
     )
-    rows_of(table("application", "project", "title", ">asks", "state", "due"), rows, "no applications")
+    rows_of(table(">application", "project", ">asks", "state", "due"), rows, "no applications")
 
 
 def settle(call: CallArgument, as_json: Json = False) -> None:

@@ -47,7 +47,10 @@ def list_institutions(
     else:
         mine = sorted(principal.institutions_with("institution.read"))
         rows = _named(here.store, "institution", mine, pages)
-    return pages.page(rows, lambda row: row.id, lambda row: institution_shape(read(r.Institution, row)))
+    now_ms = here.clock()
+    return pages.page(
+        rows, lambda row: row.id, lambda row: institution_shape(read(r.Institution, row), now_ms)
+    )
 
 
 @router.get("/institutions/{institution}")
@@ -60,7 +63,7 @@ def get_institution(
     record = here.store.get("institution", institution)
     if record is None or not principal.may("institution.read", institution=institution):
         raise NotFound("not_found", f"there is no institution {institution!r}")
-    return institution_shape(read(r.Institution, record))
+    return institution_shape(read(r.Institution, record), here.clock())
 
 
 @router.post("/people", status_code=201)

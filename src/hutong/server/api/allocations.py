@@ -57,12 +57,14 @@ def ask_change(here: Here, allocation: Name, principal: Anyone, body: w.NewChang
     """Ask for a change. What an officer wants and what gives nobody anything is done at once."""
     there = s.load_allocation(here.store, allocation)
     _may_read(there, principal)
-    officer = sees_all(principal, "allocation.decide")
+    officer = sees_all(principal, "allocation.decide") and there.project not in dict(principal.projects)
     kind = al.ChangeKind(body.kind)
     if not officer:
         require(principal, "allocation.ask", there.project, f"allocation {allocation!r}")
         if kind in al.BY_OFFICERS:
             raise Denied("forbidden", f"{body.kind} is for officers")
+    elif kind not in al.GIVING:
+        demand_impartial_to(here.store, principal.id, there.project, here.clock())
     wanted = read_change(body, principal.id, here.clock())
     if wanted.to_project:
         _check_target(here, there, wanted.to_project)

@@ -175,8 +175,7 @@ def appeal_application(here: Here, application: Name, principal: Anyone, body: w
 @router.put("/applications/{application}/reviewers/{person}")
 def put_reviewer(here: Here, application: Name, person: PersonName, principal: Officer) -> w.Application:
     """Make somebody impartial a reviewer; a conflict of interest is refused with its reason."""
-    there = s.load_application(here.store, application)
-    demand_impartial(here.store, principal.id, there, here.clock())
+    there = _for_officer(here, application, principal)
     demand_impartial(here.store, person, there, here.clock())
     if person not in there.reviewers:
         a.assign(there, person, principal.id, here.clock())
@@ -213,7 +212,7 @@ def declare_conflict(here: Here, application: Name, principal: Anyone, body: w.W
 def ask_revision(here: Here, application: Name, principal: Officer, body: w.WithReason) -> w.Application:
     """Give an application back for revision; the clock of the decision stands still meanwhile."""
     now_ms = here.clock()
-    demand_impartial(here.store, principal.id, s.load_application(here.store, application), now_ms)
+    _for_officer(here, application, principal)
     _step(here, application, a.Action.ASK_REVISION, a.State.REVISION, principal.id, body.reason, now_ms)
     return _advanced(here, application, principal)
 
@@ -224,6 +223,7 @@ def put_decision(here: Here, application: Name, principal: Officer, body: w.NewD
 
     A repeat of the decision that stands changes nothing.
     """
+    _for_officer(here, application, principal)
     there = s.advance(here.store, application, here.clock())
     outcome = a.Outcome(body.outcome)
     rejects = outcome is a.Outcome.REJECTED
@@ -232,7 +232,6 @@ def put_decision(here: Here, application: Name, principal: Officer, body: w.NewD
     stands = (there.decided_by, there.outcome, there.amount_micro) == (principal.id, outcome, amount)
     if stands and there.state in {a.State.DECIDED, a.State.AWARDED}:
         return _shape(here, there, principal)
-    demand_impartial(here.store, principal.id, there, here.clock())
     policy = load_call(here.store, there.call).policy
     a.check_decision(there, outcome, amount, policy)
     part = c.Part(there.id, there.number, amount, body.outcome, principal.id, body.reason, here.clock())
@@ -247,8 +246,7 @@ def put_decision(here: Here, application: Name, principal: Officer, body: w.NewD
 def answer_appeal(here: Here, application: Name, principal: Officer, body: w.Answer) -> w.Application:
     """Answer an appeal: granted, the application comes before the reviewers again; else it stays rejected."""
     now_ms = here.clock()
-    there = s.load_application(here.store, application)
-    demand_impartial(here.store, principal.id, there, now_ms)
+    _for_officer(here, application, principal)
     s.change_application(
         here.store,
         application,
@@ -274,6 +272,14 @@ def _own(here: Services, application: str, principal: Principal) -> None:
     require(principal, "application.write", there.project, f"application {application!r}")
 
 
+def _for_officer(here: Services, application: str, principal: Principal) -> a.Application:
+    """Return an application that an impartial officer may handle; raises NotFound or Denied."""
+    there = s.load_application(here.store, application)
+    _may_read(there, principal)
+    demand_impartial(here.store, principal.id, there, here.clock())
+    return there
+
+
 def _may_read(application: a.Application, principal: Principal) -> None:
     officer = sees_all(principal, "application.decide") and application.submitted_ms > 0
     mine = application.project in dict(principal.projects) and principal.may(
@@ -290,7 +296,9 @@ def _advanced(here: Services, application: str, principal: Principal) -> w.Appli
 
 
 def _shapes(here: Services, names: tuple[str, ...], principal: Principal) -> tuple[w.Application, ...]:
-    return tuple(_shape(here, s.load_application(here.store, name), principal) for name in names)
+    """Return the applications of an index, which may name one that was never written."""
+    records = [here.store.get(s.KIND, name) for name in names]
+    return tuple(_shape(here, read(a.Application, each), principal) for each in records if each is not None)
 
 
 def _shape(here: Services, application: a.Application, principal: Principal) -> w.Application:

@@ -1,16 +1,17 @@
 """Institutions, people, projects and tokens as the wire shows them: never a hash."""
 
 from hutong.core.accounts import registry as r
+from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.roles import Role
 from hutong.wire import accounts as w
 from hutong.wire.base import rfc3339
 
 
-def institution_shape(institution: r.Institution) -> w.Institution:
-    """Return an institution as shown."""
+def institution_shape(institution: r.Institution, now_ms: int) -> w.Institution:
+    """Return an institution as shown, with the kind that it has now."""
     return w.Institution(
         id=institution.id,
-        kind=institution.kind.value,
+        kind=kind_at(institution, now_ms).value,
         name_zh=institution.name_zh,
         name_en=institution.name_en,
     )
