@@ -8,10 +8,12 @@ from hutong.adapters.identity.passwords import hash_password
 from hutong.adapters.identity.tokens import digest_secret, make_secret
 from hutong.core.accounts.registry import Institution, InstitutionKind, Person, Project, Token
 from hutong.core.accounts.roles import Principal, Role
+from hutong.core.accounts.service_accounts import account_id
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.registry import create, document, every, read
+from hutong.server.tokens import note_use
 
 PROJECTS_OF_A_PERSON = 1000
 FIRST_PERSON = "admin"
@@ -37,8 +39,11 @@ def index_member(store: Store, person: str, project: str) -> None:
     store.put(Record("member", f"{person}/{project}", {}, parent=person))
 
 
-def resolver(store: Store) -> Callable[[str], tuple[Principal, int] | None]:
-    """Return the function that finds the principal behind a token's digest, and when the token expires."""
+def resolver(store: Store, clock: Callable[[], int]) -> Callable[[str], tuple[Principal, int] | None]:
+    """Return the function that finds the principal behind a token's digest, and when the token expires.
+
+    It notes the use of tokens; sessions are too many, and each is listed nowhere else.
+    """
 
     def resolve(digest: str) -> tuple[Principal, int] | None:
         record = store.find("token", digest)
@@ -46,7 +51,12 @@ def resolver(store: Store) -> Callable[[str], tuple[Principal, int] | None]:
             return None
         token = read(Token, record)
         principal = _principal(store, token)
-        return None if principal is None else (principal, token.expires_ms)
+        if principal is None:
+            return None
+        now_ms = clock()
+        if token.kind != "session" and now_ms < token.expires_ms:
+            note_use(store, token, record.parent, now_ms)
+        return principal, token.expires_ms
 
     return resolve
 
@@ -58,6 +68,11 @@ def _principal(store: Store, token: Token) -> Principal | None:
             return Principal(f"site:{token.site}", site=token.site, scopes=scopes)
         case "key":
             return Principal(f"key:{token.id}", projects=((token.project, Role.CALLER),), scopes=scopes)
+        case "service":
+            name = token.owner.partition("/")[2]
+            if store.get("service_account", account_id(token.project, name)) is None:
+                return None
+            return Principal(token.owner, projects=((token.project, Role.MEMBER),), scopes=scopes)
         case "person" | "session":
             record = store.get("person", token.owner)
             if record is None:
@@ -94,7 +109,7 @@ def grant_token(
     scopes: tuple[str, ...] = (),
     entropy: bytes | None = None,
 ) -> Grant:
-    """Make and store a token of a kind (person, session, site, key); 32 bytes of `entropy` fix its secret."""
+    """Make and store a token of one of `KINDS`; 32 bytes of `entropy` fix its secret."""
     secret = make_secret(kind, token_id, entropy or os.urandom(32))
     token = Token(
         id=token_id,

@@ -70,7 +70,7 @@ def make_services(
         submissions=Submissions(store, clock, settings.submissions_waiting_max, meters.group),
         pools=Pools(store),
         logs=LogBook(objects, settings.log_bytes_max),
-        principals=Principals(people.resolver(store)),
+        principals=Principals(people.resolver(store, clock)),
         lockout=Lockout(),
         providers=Providers(),
         meters=meters,

@@ -12,6 +12,7 @@ from hutong.server.people import Grant, grant_token
 from hutong.server.registry import document, read
 from hutong.server.second_factors import required_of
 from hutong.server.services import Services
+from hutong.server.tokens import USE_KIND
 
 # What a session may do that lacks the second factor its person must have.
 NARROWED = frozenset({"account.enrol"})
@@ -80,6 +81,7 @@ def sweep(store: Store, person: str, now_ms: int) -> None:
 def forget_token(store: Store, token: str) -> None:
     """Remove a token, then what was noted of its origin."""
     store.remove("token", token)
+    store.remove(USE_KIND, token)
     known = store.get("origin", token)
     if known is not None:
         origin = read(Origin, known)

@@ -18,6 +18,7 @@ from hutong.clients.cli import (
     run_commands,
     sign_in_commands,
     site_commands,
+    token_commands,
 )
 from hutong.clients.cli.frame import Frame
 from hutong.clients.cli.terminal import say
@@ -71,6 +72,7 @@ def make_cli(
         site_commands,
         sign_in_commands,
         account_commands,
+        token_commands,
         identity_commands,
         booking_commands,
         quota_commands,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, identity, jobs, models, quotas, sign_in, sites
+from hutong.clients.sdk import accounts, identity, jobs, models, quotas, service_accounts, sign_in, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -170,6 +170,14 @@ class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
     """The caller's authenticator; operators take away somebody's."""
 
 
+class ServiceAccounts(service_accounts.ServiceAccountVerbs, Group):
+    """Programs that act in a project, and their tokens."""
+
+
+class AsyncServiceAccounts(service_accounts.ServiceAccountVerbs, AsyncGroup):
+    """Programs that act in a project, and their tokens."""
+
+
 class Ledger(accounts.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -241,6 +249,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.identities = Identities(self)
         self.devices = Devices(self)
         self.second_factor = SecondFactors(self)
+        self.service_accounts = ServiceAccounts(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.models = Models(self)
@@ -284,6 +293,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.identities = AsyncIdentities(self)
         self.devices = AsyncDevices(self)
         self.second_factor = AsyncSecondFactors(self)
+        self.service_accounts = AsyncServiceAccounts(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.models = AsyncModels(self)

@@ -96,7 +96,7 @@ def list_projects(
     if sees_all(principal, "project.read"):
         rows = here.store.records("project", "", pages.after, pages.limit + 1)
         return pages.page(rows, lambda row: row.id, lambda row: project_shape(read(r.Project, row)))
-    mine = sorted(projects_of(here.store, principal.id), key=lambda project: project.id)
+    mine = sorted(_projects_of(here.store, principal), key=lambda project: project.id)
     shown = [project for project in mine if project.id > pages.after][: pages.limit + 1]
     return pages.page(shown, lambda project: project.id, project_shape)
 
@@ -132,6 +132,13 @@ def delete_member(here: Here, project: ProjectName, person: PersonName) -> w.Pro
     here.store.remove("member", f"{person}/{project}")
     here.principals.forget()
     return project_shape(changed)
+
+
+def _projects_of(store: Store, principal: Principal) -> tuple[r.Project, ...]:
+    """Return the caller's projects: a person's, or the one that a service account is of."""
+    if ":" not in principal.id:
+        return projects_of(store, principal.id)
+    return tuple(load_project(store, project) for project, _ in principal.projects)
 
 
 def load_project(store: Store, project: str) -> r.Project:
