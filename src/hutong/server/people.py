@@ -13,6 +13,7 @@ from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.registry import create, document, every, read
+from hutong.server.suspensions import suspended
 from hutong.server.tokens import note_use
 
 PROJECTS_OF_A_PERSON = 1000
@@ -73,9 +74,11 @@ def _principal(store: Store, token: Token) -> Principal | None:
             if store.get("service_account", account_id(token.project, name)) is None:
                 return None
             return Principal(token.owner, projects=((token.project, Role.MEMBER),), scopes=scopes)
+        case "scim":
+            return Principal(token.owner, projects=(("", Role.DIRECTORY),), scopes=scopes)
         case "person" | "session":
             record = store.get("person", token.owner)
-            if record is None:
+            if record is None or suspended(store, token.owner):
                 return None
             return principal_of_person(store, read(Person, record), scopes)
     raise Broken(f"token {token.id} is of the unknown kind {token.kind!r}")

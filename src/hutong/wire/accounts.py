@@ -118,7 +118,7 @@ class Token(Shape):
 
     id: str
     name: str
-    kind: Literal["person", "session", "site", "key", "service"]
+    kind: Literal["person", "session", "site", "key", "service", "scim"]
     owner: str
     project: str = ""
     site: str = ""

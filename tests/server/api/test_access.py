@@ -15,7 +15,7 @@ NOBODYS = "01JD0000000000000000000000"
 VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
-    "issuer": "north", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
+    "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
 }  # fmt: skip
 ROUTES = [

@@ -22,6 +22,9 @@ def set_issuer(
     multi_factor: Annotated[
         bool, typer.Option("--multi-factor", help="You vouch that it asks for a second factor.")
     ] = False,
+    scim: Annotated[
+        bool, typer.Option("--scim", help="Its subjects are the external ids of the directory (SCIM).")
+    ] = False,
     secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="Read the client's secret.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -40,6 +43,7 @@ def set_issuer(
         name_claim=name_claim,
         creates=creates,
         multi_factor=multi_factor,
+        scim=scim,
     )
     with connect() as client:
         made = client.issuers.set(name, wanted)

@@ -58,7 +58,7 @@ class Token:
     digest: str
     owner: str
     name: str
-    kind: str  # person | session | site | key | service
+    kind: str  # person | session | site | key | service | scim
     project: str = ""
     site: str = ""
     scopes: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ class Role(StrEnum):
     OWNER = "owner"  # of a project: members, secrets, keys, everything a member may
     MEMBER = "member"  # of a project: jobs, models, deployments
     SITE = "site"  # an agent, bound to its one site
+    DIRECTORY = "directory"  # of an institution: provisions its people, nothing else
     CALLER = "caller"  # a gateway key of a project: may ask its models, nothing else
 
 
@@ -35,6 +36,7 @@ PERMISSIONS = MappingProxyType(
         Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write"},
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
+        Role.DIRECTORY: frozenset({"scim.call"}),
         Role.CALLER: frozenset({"model.call"}),
     }
 )  # fmt: skip

@@ -167,6 +167,20 @@ class OfSite(AccessRule):
         return SiteId(principal.site)
 
 
+@dataclass(frozen=True)
+class OfInstitution(AccessRule):
+    """The caller is the directory of an institution; returns which."""
+
+    permission: str = "scim.call"
+
+    async def __call__(self, request: Request) -> str:
+        """Return the institution that the token is bound to."""
+        principal = await principal_of(request)
+        if not principal.may(self.permission):
+            raise Denied("forbidden", "only a directory's token, bound to its institution, may call here")
+        return principal.id.partition(":")[2]
+
+
 def rules_of(dependant: Dependant) -> tuple[AccessRule, ...]:
     """Return the access rules that a route declares, at any depth."""
     found: list[AccessRule] = [dependant.call] if isinstance(dependant.call, AccessRule) else []

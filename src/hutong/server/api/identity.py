@@ -56,6 +56,7 @@ def put_issuer(here: Here, issuer: IssuerId, body: w.NewIssuer) -> w.Issuer:
         body.name_claim,
         body.creates,
         body.multi_factor,
+        body.scim,
     )
     expect = 0 if before is None else before.version
     here.store.put(Record("issuer", issuer, document(made), body.institution, body.url), expect=expect)

@@ -136,8 +136,9 @@ def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     found = None if record is None else read(Token, record)
     mine = found is not None and not found.site and found.owner == me.id
     theirs = found is not None and bool(found.site) and me.may("site.write")
+    provisions = found is not None and found.kind == "scim" and me.may("institution.write")
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)
-    if not (mine or theirs or managed):
+    if not (mine or theirs or managed or provisions):
         raise NotFound("not_found", f"there is no token {token!r}")
     forget_token(here.store, token)
     here.principals.forget()
