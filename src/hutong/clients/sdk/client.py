@@ -178,6 +178,14 @@ class AsyncServiceAccounts(service_accounts.ServiceAccountVerbs, AsyncGroup):
     """Programs that act in a project, and their tokens."""
 
 
+class Directories(identity.DirectoryVerbs, Group):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
+class AsyncDirectories(identity.DirectoryVerbs, AsyncGroup):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
 class Ledger(accounts.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -250,6 +258,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.devices = Devices(self)
         self.second_factor = SecondFactors(self)
         self.service_accounts = ServiceAccounts(self)
+        self.directories = Directories(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
         self.models = Models(self)
@@ -294,6 +303,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.devices = AsyncDevices(self)
         self.second_factor = AsyncSecondFactors(self)
         self.service_accounts = AsyncServiceAccounts(self)
+        self.directories = AsyncDirectories(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
         self.models = AsyncModels(self)
