@@ -1,12 +1,13 @@
 """An institution's directory makes and ends accounts: SCIM 2.0, by somebody else's tester and by hand."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 from tests.server.provider import bent_provider
+
+from hutong.server import guests
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -20,7 +21,7 @@ def directory(platform: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def call(platform: Any, directory: dict[str, str]) -> Iterator[Any]:
+def call(platform: Any, directory: dict[str, str]) -> Any:
     def work(verb: str, path: str, body: Any = None, status: int = 200) -> Any:
         answer = platform.http.request(verb, f"/v1/scim/v2{path}", json=body, headers=directory)
         assert answer.status_code == status, answer.text
@@ -178,3 +179,12 @@ def test_a_directory_sees_its_own_institution_and_nothing_else(
     assert http.delete(f"/v1/tokens/{token['id']}", headers=li).status_code == 404
     assert http.delete(f"/v1/tokens/{token['id']}", headers=platform.operator).status_code == 204
     assert http.get(users, headers=other).status_code == 401
+
+
+def test_an_open_visit_to_a_jobs_pages_ends_with_its_person(platform: Any, call: Any) -> None:
+    person = call("POST", "/Users", user("mei"), 201)["id"]
+    store, now_ms = platform.services.store, platform.clock()
+    visit = guests.swap_ticket(store, guests.issue_ticket(store, "job", person, now_ms), "job", now_ms)
+    assert guests.visitor(store, visit, "job", now_ms) is not None
+    call("PATCH", f"/Users/{person}", patch({"op": "replace", "path": "active", "value": False}))
+    assert guests.visitor(store, visit, "job", now_ms) is None
