@@ -1,5 +1,6 @@
 """Sign-in through somebody else's provider in a real browser: begin, come back, join, and a refusal."""
 
+import base64
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ from hutong.clients.portal.app import make_portal
 from hutong.clients.portal.inprocess import InProcess
 from hutong.clients.sdk.client import Client
 from hutong.config import Settings
+from hutong.core.accounts.one_time import STEP_MS, code_at
 from hutong.server.api.app import make_app
 from hutong.server.services import bootstrap, open_services
 from hutong.wire.accounts import Institution, NewPerson, NewProject
@@ -224,3 +226,55 @@ def test_wang_joins_an_identity_to_his_account_and_it_signs_in_as_him(journey: J
         page.wait_for_url(f"{journey.url}/account")
         expect(page.locator(".who")).to_contain_text("Wang")
     assert journey.errors == []
+
+
+@pytest.mark.slow
+def test_the_command_line_signs_in_by_a_browsers_consent_and_a_second_factor_is_asked_for(
+    journey: Journey, tmp_path: Path
+) -> None:
+    profile = {**os.environ, "HUTONG_CONFIG": str(tmp_path / "config.toml"), "NO_COLOR": "1"}
+    program = [sys.executable, "-m", "hutong.main", "login", journey.url, "--device"]
+    with (
+        subprocess.Popen(
+            program, env=profile, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as cli,
+        journey.visitor() as context,
+    ):
+        assert cli.stderr
+        assert cli.stdout
+        address = cli.stderr.readline().split()[-1]
+        code = cli.stderr.readline().split()[1]
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_label("User name").fill("wang")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text(code)).to_be_visible()
+        journey.shoot(page, "device")
+        page.get_by_role("button", name="Consent").click()
+        expect(page.get_by_role("status")).to_contain_text("signed in")
+        assert cli.wait(timeout=30) == 0
+        assert "as wang" in cli.stdout.read()
+        page.goto("/account")
+        page.get_by_role("button", name="Set up an authenticator").click()
+        secret = page.locator(".big-code").inner_text().strip()
+        journey.shoot(page, "second-factor")
+        page.get_by_label("Code").fill(code_of(secret))
+        page.get_by_role("button", name="Confirm").click()
+        recovery = page.locator(".recovery li").first.inner_text().strip()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("User name").fill("wang")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text("authenticator")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_label("Code").fill(recovery)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{journey.url}/account")
+        expect(page.locator("main")).to_contain_text("9 recovery codes are left")
+    assert journey.errors == []
+
+
+def code_of(secret: str) -> str:
+    """Return what an authenticator shows now."""
+    return code_at(base64.b32decode(secret), int(time.time() * 1000) // STEP_MS)

@@ -15,6 +15,7 @@ from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Denied
 from hutong.server.people import principal_of_person
 from hutong.server.registry import document, read
+from hutong.server.suspensions import suspended
 
 OPEN = "job.open"
 ENTER = "/.hutong/enter"
@@ -53,7 +54,7 @@ def visitor(store: Store, secret: str, job: str, now_ms: int) -> Principal | Non
     """Return who visits the job with this secret, as what they are now; None for no good secret."""
     record = store.get(_VISIT, digest_secret(secret))
     leave = read(Leave, record) if record is not None else None
-    if leave is None or leave.job != job or leave.expires_ms <= now_ms:
+    if leave is None or leave.job != job or leave.expires_ms <= now_ms or suspended(store, leave.person):
         return None
     person = store.get("person", leave.person)
     return principal_of_person(store, read(Person, person), now_ms) if person is not None else None

@@ -15,6 +15,7 @@ from hutong.core.accounts.identities import Identity, Issuer
 from hutong.core.accounts.registry import Person
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Broken, Conflict, Denied, Problem, Refused
+from hutong.server import scim
 from hutong.server.registry import create, document, read
 from hutong.server.services import Services
 from hutong.server.sign_in import digest_of_pair
@@ -119,6 +120,11 @@ def person_of(here: Services, issuer: Issuer, found: oidc.SignedIn) -> Person:
     """Return the person of an identity, made where the issuer's settings say so. Raises Denied otherwise."""
     key = digest_of_pair(issuer.url, found.subject)
     record = here.store.get("identity", key)
+    if record is None and issuer.scim:
+        known = scim.external(here, issuer.institution, found.subject)
+        if known:
+            join(here, issuer, found, known)
+            record = here.store.get("identity", key)
     if record is None:
         if not issuer.creates:
             raise Denied(

@@ -8,11 +8,14 @@ from hutong.adapters.identity.passwords import hash_password
 from hutong.adapters.identity.tokens import digest_secret, make_secret
 from hutong.core.accounts.registry import Institution, InstitutionKind, Person, Project, Token
 from hutong.core.accounts.roles import Principal, Role
+from hutong.core.accounts.service_accounts import account_id
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.grants import reaches_of
 from hutong.server.registry import create, document, every, read
+from hutong.server.suspensions import suspended
+from hutong.server.tokens import note_use
 
 PROJECTS_OF_A_PERSON = 1000
 FIRST_PERSON = "admin"
@@ -41,7 +44,10 @@ def index_member(store: Store, person: str, project: str) -> None:
 
 
 def resolver(store: Store) -> Resolve:
-    """Return the function that finds who is behind a token's digest at a moment, and until when."""
+    """Return the function that finds who is behind a token's digest at a moment, and until when.
+
+    It notes the use of tokens; sessions are too many, and each is listed nowhere else.
+    """
 
     def resolve(digest: str, now_ms: int) -> tuple[Principal, int] | None:
         record = store.find("token", digest)
@@ -49,7 +55,11 @@ def resolver(store: Store) -> Resolve:
             return None
         token = read(Token, record)
         principal = _principal(store, token, now_ms)
-        return None if principal is None else (principal, token.expires_ms)
+        if principal is None:
+            return None
+        if token.kind != "session" and now_ms < token.expires_ms:
+            note_use(store, token, record.parent, now_ms)
+        return principal, token.expires_ms
 
     return resolve
 
@@ -61,9 +71,16 @@ def _principal(store: Store, token: Token, now_ms: int) -> Principal | None:
             return Principal(f"site:{token.site}", site=token.site, scopes=scopes)
         case "key":
             return Principal(f"key:{token.id}", projects=((token.project, Role.CALLER),), scopes=scopes)
+        case "service":
+            name = token.owner.partition("/")[2]
+            if store.get("service_account", account_id(token.project, name)) is None:
+                return None
+            return Principal(token.owner, projects=((token.project, Role.MEMBER),), scopes=scopes)
+        case "scim":
+            return Principal(token.owner, projects=(("", Role.DIRECTORY),), scopes=scopes)
         case "person" | "session":
             record = store.get("person", token.owner)
-            if record is None:
+            if record is None or suspended(store, token.owner):
                 return None
             return principal_of_person(store, read(Person, record), now_ms, scopes)
     raise Broken(f"token {token.id} is of the unknown kind {token.kind!r}")
@@ -100,7 +117,7 @@ def grant_token(
     scopes: tuple[str, ...] = (),
     entropy: bytes | None = None,
 ) -> Grant:
-    """Make and store a token of a kind (person, session, site, key); 32 bytes of `entropy` fix its secret."""
+    """Make and store a token of one of `KINDS`; 32 bytes of `entropy` fix its secret."""
     secret = make_secret(kind, token_id, entropy or os.urandom(32))
     token = Token(
         id=token_id,

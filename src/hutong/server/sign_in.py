@@ -12,6 +12,8 @@ from hutong.server.people import Grant, grant_token
 from hutong.server.registry import document, read
 from hutong.server.second_factors import required_of
 from hutong.server.services import Services
+from hutong.server.suspensions import suspended
+from hutong.server.tokens import USE_KIND
 
 # What a session may do that lacks the second factor its person must have.
 NARROWED = frozenset({"account.enrol"})
@@ -41,6 +43,8 @@ def start_session(
     `strong`: a second factor was asked for. Where policy wants one, a session without it is good for setting
     one up and nothing else; a provider that did not ask for one is refused, for none of ours would help.
     """
+    if suspended(here.store, person.id):
+        raise Denied("unauthenticated", "this account was ended: ask the administrator of your institution")
     narrow = not strong and required_of(here, person)
     if narrow and origin is not None:
         raise Denied(
@@ -80,6 +84,7 @@ def sweep(store: Store, person: str, now_ms: int) -> None:
 def forget_token(store: Store, token: str) -> None:
     """Remove a token, then what was noted of its origin."""
     store.remove("token", token)
+    store.remove(USE_KIND, token)
     known = store.get("origin", token)
     if known is not None:
         origin = read(Origin, known)

@@ -7,6 +7,8 @@ from pydantic import Field
 from hutong.wire.base import Shape, Slug, Time
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Scope = Annotated[str, Field(pattern=r"^[a-z][a-z_-]*\.[a-z_]+$", examples=["job.read"])]
+Scopes = Annotated[tuple[Scope, ...], Field(max_length=50)]
 Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{6,20}$")]
 Kind = Literal["university", "research", "sme", "startup", "enterprise", "government", "operator"]
 
@@ -75,12 +77,40 @@ class Login(Shape):
 
 
 class NewToken(Shape):
-    """A token wanted: `key` is a gateway key of a project, `person` acts as its owner."""
+    """A token wanted: `key` is a gateway key of a project, `person` acts as its owner.
+
+    `scopes` are the permissions that it is narrowed to; none: all that its owner has.
+    """
 
     name: Name
     kind: Literal["person", "key"] = "person"
     project: Slug | None = None
     days: Annotated[int, Field(ge=1, le=366)] = 90
+    scopes: Scopes = ()
+
+
+class NewServiceAccount(Shape):
+    """What a service account is for."""
+
+    title: Name
+
+
+class ServiceAccount(Shape):
+    """A program that acts in its project as a member may."""
+
+    project: Slug
+    name: Slug
+    title: Name
+    made_by: str
+    made: Time
+
+
+class NewServiceToken(Shape):
+    """A token of a service account; without `scopes` it may do what a member may."""
+
+    name: Name
+    days: Annotated[int, Field(ge=1, le=366)] = 90
+    scopes: Scopes = ()
 
 
 class Token(Shape):
@@ -88,12 +118,14 @@ class Token(Shape):
 
     id: str
     name: str
-    kind: Literal["person", "session", "site", "key"]
+    kind: Literal["person", "session", "site", "key", "service", "scim"]
     owner: str
     project: str = ""
     site: str = ""
+    scopes: tuple[str, ...] = ()
     created: Time
     expires: Time
+    last_used: Time | None = None
     secret: Annotated[str | None, Field(repr=False)] = None
 
 

@@ -25,6 +25,7 @@ class NewIssuer(Shape):
     name_claim: Annotated[str, Field(min_length=1, max_length=100)] = "name"
     creates: bool = False
     multi_factor: bool = False
+    scim: bool = False
 
 
 class Issuer(Shape):
@@ -40,6 +41,7 @@ class Issuer(Shape):
     name_claim: str
     creates: bool
     multi_factor: bool
+    scim: bool
     redirect: str
     logout: str
 

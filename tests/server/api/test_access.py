@@ -16,7 +16,7 @@ VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
-    "issuer": "north", "identity": "0" * 64, "code": "BCDF-GHJK",
+    "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "grant": f"platform.all.{NOBODYS.lower()}",
     "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1",

@@ -8,8 +8,8 @@ from hashlib import sha256
 
 from hutong.core.accounts.roles import Principal
 
-KINDS = ("person", "session", "site", "key")
-_SECRET = re.compile(r"^ht_(person|session|site|key)_([0-9A-HJKMNP-TV-Z]{26})_([A-Za-z0-9]{43})$")
+KINDS = ("person", "session", "site", "key", "service", "scim")
+_SECRET = re.compile(rf"^ht_({'|'.join(KINDS)})_([0-9A-HJKMNP-TV-Z]{{26}})_([A-Za-z0-9]{{43}})$")
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 

@@ -27,6 +27,7 @@ from hutong.clients.cli import (
     site_commands,
     statement_commands,
     subsidy_commands,
+    token_commands,
     voucher_commands,
 )
 from hutong.clients.cli.frame import Frame
@@ -89,6 +90,7 @@ def make_cli(
         call_commands,
         apply_commands,
         allocation_commands,
+        token_commands,
         identity_commands,
         booking_commands,
         quota_commands,

@@ -7,6 +7,7 @@ import typer
 from hutong.clients.cli.account_commands import IdArgument, build, group, read_hidden
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, rows_of, say, show_json, table
+from hutong.wire import accounts as a
 from hutong.wire import identity as i
 
 
@@ -21,6 +22,9 @@ def set_issuer(
     creates: Annotated[bool, typer.Option("--create-people", help="Let in people not known yet.")] = False,
     multi_factor: Annotated[
         bool, typer.Option("--multi-factor", help="You vouch that it asks for a second factor.")
+    ] = False,
+    scim: Annotated[
+        bool, typer.Option("--scim", help="Its subjects are the external ids of the directory (SCIM).")
     ] = False,
     secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="Read the client's secret.")] = False,
     as_json: Json = False,
@@ -40,6 +44,7 @@ def set_issuer(
         name_claim=name_claim,
         creates=creates,
         multi_factor=multi_factor,
+        scim=scim,
     )
     with connect() as client:
         made = client.issuers.set(name, wanted)
@@ -103,11 +108,49 @@ def remove_identity(
     show_json({"id": found}) if as_json else say("it does not sign in as you any more")
 
 
+def create_scim_token(
+    institution: Annotated[str, typer.Argument(metavar="INSTITUTION")],
+    name: Annotated[str, typer.Option("--name", help="Which directory it is for.")] = "directory",
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="Valid for so long.")] = 366,
+    as_json: Json = False,
+) -> None:
+    """Make a token for an institution's directory (operators); it is shown once.
+
+    Example: hutong scim token cau --days 366
+    """
+    with connect() as client:
+        made = client.directories.create_token(institution, build(a.NewServiceToken, name=name, days=days))
+    show_json(made) if as_json else say(made.secret or "")
+
+
+def list_scim_tokens(
+    institution: Annotated[str, typer.Argument(metavar="INSTITUTION")], as_json: Json = False
+) -> None:
+    """List the tokens of an institution's directory (operators); `hutong token revoke` ends one.
+
+    Example: hutong scim tokens cau
+    """
+    with connect() as client:
+        found = list(client.directories.list_tokens(institution))
+    if as_json:
+        show_json(found)
+        return
+    rows = (
+        (each.id, each.name, local(each.expires), local(each.last_used) if each.last_used else "")
+        for each in found
+    )
+    rows_of(table("id", "name", "expires", "last used"), rows, "no tokens")
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group(
         app, "issuer", "Identity providers: OpenID Connect (operators).", "Operators",
         set=set_issuer, list=list_issuers, remove=remove_issuer,
+    )  # fmt: skip
+    group(
+        app, "scim", "Directories that provision people (operators).", "Operators",
+        token=create_scim_token, tokens=list_scim_tokens,
     )  # fmt: skip
     group(
         app, "identity", "What signs in as you.", "You", list=list_identities, remove=remove_identity

@@ -14,6 +14,7 @@ from hutong.clients.sdk import (
     ledger,
     models,
     quotas,
+    service_accounts,
     sign_in,
     sites,
     statements,
@@ -184,6 +185,22 @@ class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
     """The caller's authenticator; operators take away somebody's."""
 
 
+class ServiceAccounts(service_accounts.ServiceAccountVerbs, Group):
+    """Programs that act in a project, and their tokens."""
+
+
+class AsyncServiceAccounts(service_accounts.ServiceAccountVerbs, AsyncGroup):
+    """Programs that act in a project, and their tokens."""
+
+
+class Directories(identity.DirectoryVerbs, Group):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
+class AsyncDirectories(identity.DirectoryVerbs, AsyncGroup):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
 class Ledger(ledger.LedgerVerbs, Group):
     """The ledger as a whole."""
 
@@ -343,6 +360,8 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.identities = Identities(self)
         self.devices = Devices(self)
         self.second_factor = SecondFactors(self)
+        self.service_accounts = ServiceAccounts(self)
+        self.directories = Directories(self)
         self.ledger = Ledger(self)
         self.statements = Statements(self)
         self.invoices = Invoices(self)
@@ -397,6 +416,8 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.identities = AsyncIdentities(self)
         self.devices = AsyncDevices(self)
         self.second_factor = AsyncSecondFactors(self)
+        self.service_accounts = AsyncServiceAccounts(self)
+        self.directories = AsyncDirectories(self)
         self.ledger = AsyncLedger(self)
         self.statements = AsyncStatements(self)
         self.invoices = AsyncInvoices(self)

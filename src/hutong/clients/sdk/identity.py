@@ -2,6 +2,7 @@
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, shape
 from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.wire import accounts as a
 from hutong.wire import identity as i
 from hutong.wire.base import Page
 
@@ -55,6 +56,23 @@ def list_identities(*, limit: int | None = None) -> Listing[i.Identity]:
 def remove_identity(identity: str) -> Call[None]:
     """Part an identity from the caller."""
     return Call("DELETE", path_of("me", "identities", identity), nothing)
+
+
+def create_scim_token(institution: str, token: a.NewServiceToken) -> Call[a.Token]:
+    """Make a token for the directory of an institution (operators); it is shown in this answer only."""
+    return post(path_of("institutions", institution, "scim-tokens"), shape(a.Token), token)
+
+
+def list_scim_tokens(institution: str, *, limit: int | None = None) -> Listing[a.Token]:
+    """List the tokens of an institution's directory (operators)."""
+    return Listing(path_of("institutions", institution, "scim-tokens"), shape(Page[a.Token]), most=limit)
+
+
+class DirectoryVerbs:
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+    create_token = Verb(create_scim_token)
+    list_tokens = ListVerb(list_scim_tokens)
 
 
 class IssuerVerbs:

@@ -21,6 +21,7 @@ class Issuer:
     name_claim: str = "name"
     creates: bool = False
     multi_factor: bool = False
+    scim: bool = False  # its subjects are the external ids of its institution's directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Token:
     digest: str
     owner: str
     name: str
-    kind: str  # person | session | site | key
+    kind: str  # person | session | site | key | service | scim
     project: str = ""
     site: str = ""
     scopes: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ class Role(StrEnum):
     OWNER = "owner"  # of a project: members, secrets, keys, everything a member may
     MEMBER = "member"  # of a project: jobs, models, deployments
     SITE = "site"  # an agent, bound to its one site
+    DIRECTORY = "directory"  # of an institution: provisions its people, nothing else
     CALLER = "caller"  # a gateway key of a project: may ask its models, nothing else
 
 
@@ -61,6 +62,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         },
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
+        Role.DIRECTORY: frozenset({"scim.call"}),
         Role.CALLER: frozenset({"model.call"}),
         "auditor": _LOOK
         | {
@@ -91,7 +93,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "support": _LOOK | {"person.impersonate"},
     }
 )  # fmt: skip
-GRANTABLE = frozenset(PERMISSIONS) - {Role.SITE, Role.CALLER}
+GRANTABLE = frozenset(PERMISSIONS) - {Role.SITE, Role.CALLER, Role.DIRECTORY}
 """Shipped roles that a person may be granted; the others come with a token's kind."""
 KNOWN = frozenset().union(*PERMISSIONS.values())
 """Every permission there is."""

@@ -15,7 +15,7 @@ from fastapi.dependencies.models import Dependant
 from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
-from hutong.core.accounts.roles import KNOWN, Principal, Role
+from hutong.core.accounts.roles import KNOWN, Principal
 from hutong.core.book.audit import Author
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Broken, Denied, NotFound
@@ -139,7 +139,7 @@ class Signed(AccessRule):
     async def __call__(self, request: Request) -> Principal:
         """Return who is asking, if it is a person."""
         principal = await principal_of(request)
-        if principal.site or any(role is Role.CALLER for _, role in principal.projects):
+        if ":" in principal.id:  # site:, key:, service:
             raise Denied("forbidden", "this token is not a person's")
         return principal
 
@@ -207,6 +207,20 @@ class OfSite(AccessRule):
         if not principal.site or not principal.may(self.permission):
             raise Denied("forbidden", "only an agent's token, bound to its site, may call here")
         return SiteId(principal.site)
+
+
+@dataclass(frozen=True)
+class OfInstitution(AccessRule):
+    """The caller is the directory of an institution; returns which."""
+
+    permission: str = "scim.call"
+
+    async def __call__(self, request: Request) -> str:
+        """Return the institution that the token is bound to."""
+        principal = await principal_of(request)
+        if not principal.may(self.permission):
+            raise Denied("forbidden", "only a directory's token, bound to its institution, may call here")
+        return principal.id.partition(":")[2]
 
 
 def rules_of(dependant: Dependant) -> tuple[AccessRule, ...]:

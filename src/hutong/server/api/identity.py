@@ -56,6 +56,7 @@ def put_issuer(here: Here, issuer: IssuerId, body: w.NewIssuer) -> w.Issuer:
         body.name_claim,
         body.creates,
         body.multi_factor,
+        body.scim,
     )
     expect = 0 if before is None else before.version
     here.store.put(Record("issuer", issuer, document(made), body.institution, body.url), expect=expect)
@@ -103,7 +104,7 @@ def finish_sign_in(here: Here, issuer: IssuerId, body: w.FinishSignIn) -> w.Sign
     origin = From(known.url, found.subject, found.sid)
     grant = start_session(here, person, strong=found.strong or known.multi_factor, origin=origin)
     _log.info("signed in", person=person.id, issuer=issuer)
-    if not (person.operator or projects_of(here.store, person.id)):
+    if not (back.startswith("/device") or person.operator or projects_of(here.store, person.id)):
         back = "/account"  # every other page would only tell a newcomer that they may not
     return w.SignedIn(token=token_shape(grant.token, grant.secret), back=back)
 

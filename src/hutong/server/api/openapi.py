@@ -9,6 +9,8 @@ from fastapi.routing import APIRoute
 
 from hutong.server.api.access import Public, rules_of
 from hutong.server.api.problems import MEDIA_TYPE
+from hutong.server.api.scim import MEDIA_TYPE as SCIM_MEDIA_TYPE
+from hutong.server.api.scim import ScimRoute
 from hutong.wire.base import ProblemReport
 
 _REPORT = {"$ref": "#/components/schemas/ProblemReport"}
@@ -58,8 +60,27 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         operation["security"] = [{_BEARER: []}]
         operation["x-permission"] = rule.permission
     responses = operation["responses"]
+    if isinstance(route, ScimRoute):
+        _complete_scim(operation)
+        return
     for status, text in _problems(operation, method, public=public).items():
         responses[status] = {"description": text, "content": {MEDIA_TYPE: {"schema": _REPORT}}}
+
+
+def _complete_scim(operation: dict[str, Any]) -> None:
+    """Describe the refusals of a SCIM route, which have that standard's own form."""
+    operation["responses"].pop("422", None)
+    content = {SCIM_MEDIA_TYPE: {"schema": {"type": "object"}}}
+    texts = {"400": "Not valid", "401": "No good token", "403": "Not a directory", "404": "No such thing"}
+    for status, text in {**texts, "409": "Taken"}.items():
+        operation["responses"][status] = {"description": text, "content": content}
+    report = {"content": {MEDIA_TYPE: {"schema": _REPORT}}}
+    for status, text in {
+        "413": "The body is too large",
+        "500": "Our fault",
+        "503": "Try again later",
+    }.items():
+        operation["responses"][status] = {"description": text, **report}
 
 
 def _problems(operation: dict[str, Any], method: str, *, public: bool) -> dict[str, str]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from hutong.adapters.identity.passwords import verify_password
 from hutong.adapters.identity.tokens import digest_secret, make_secret
 from hutong.core.accounts.registry import Person, Token
-from hutong.core.accounts.roles import Principal
+from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.core.kernel.quantities import DAY_MS
@@ -21,8 +21,11 @@ from hutong.server.people import Grant, grant_token, projects_of
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.server.sign_in import forget_token, start_session
+from hutong.server.tokens import check_scopes, last_uses
 from hutong.wire import accounts as w
 from hutong.wire.base import Page, Ulid
+
+_GIVEN = frozenset().union(*(PERMISSIONS[role] for role in (Role.OPERATOR, Role.OWNER)))
 
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
@@ -83,36 +86,59 @@ def create_token(here: Here, me: Myself, body: w.NewToken, key: IdempotencyKey =
 
     The secret is in this answer only. A repeat with the same Idempotency-Key gives the same token again.
     """
-    whole(me)
+    check_scopes(me, body.scopes, _GIVEN)
     if body.kind == "key" and body.project is None:
         problem = Problem("/project", "a key belongs to a project", "name the project")
         raise Refused("project_missing", "a key belongs to a project", (problem,))
+    if body.kind == "key" and body.scopes:
+        problem = Problem("/scopes", "a key may ask models and nothing else", "leave them out")
+        raise Refused("scopes_unused", "a key has no scopes", (problem,))
     if body.kind == "person" and body.project is not None:
         problem = Problem("/project", "only a key is bound to a project", "leave it out, or kind: key")
         raise Refused("project_unused", "only a key is bound to a project", (problem,))
     if body.project is not None:
         require(me, "key.write", body.project, f"project {body.project!r}")
     return issue_token(
-        here, me.id, body.name, body.kind, body.days, once=key, project=body.project or "", request=body
+        here,
+        me.id,
+        body.name,
+        body.kind,
+        body.days,
+        once=key,
+        project=body.project or "",
+        scopes=body.scopes,
+        request=body,
     )
 
 
 @router.get("/tokens")
 def list_tokens(here: Here, me: Myself, pages: Pages) -> Page[w.Token]:
-    """List one's own tokens, without their secrets."""
-    rows = here.store.records("token", me.id, pages.after, pages.limit + 1)
-    return pages.page(rows, lambda row: row.id, lambda row: token_shape(read(Token, row)))
+    """List one's own tokens with when each was last used, to ten minutes; without their secrets."""
+    return token_page(here, me.id, pages)
+
+
+def token_page(here: Services, owner: str, pages: Paging) -> Page[w.Token]:
+    """Return a page of an owner's tokens."""
+    rows = here.store.records("token", owner, pages.after, pages.limit + 1)
+    uses = last_uses(here.store, owner, pages.after, pages.limit + 1)
+    return pages.page(
+        rows,
+        lambda row: row.id,
+        lambda row: token_shape(read(Token, row), used_ms=uses.get(row.id)),
+    )
 
 
 @router.delete("/tokens/{token}", status_code=204)
 def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     """Revoke a token: at once in this process, within five seconds everywhere."""
+    whole(me)
     record = here.store.get("token", token)
     found = None if record is None else read(Token, record)
     mine = found is not None and not found.site and found.owner == me.id
     theirs = found is not None and bool(found.site) and me.everywhere("site.write")
+    provisions = found is not None and found.kind == "scim" and me.everywhere("institution.write")
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)
-    if not (mine or theirs or managed):
+    if not (mine or theirs or managed or provisions):
         raise NotFound("not_found", f"there is no token {token!r}")
     forget_token(here.store, token)
     here.principals.forget()
@@ -129,6 +155,7 @@ def issue_token(
     once: str,
     project: str = "",
     site: str = "",
+    scopes: tuple[str, ...] = (),
     request: object = None,
 ) -> w.Token:
     """Make a token, or give again the one that the same idempotency key made.
@@ -153,6 +180,7 @@ def issue_token(
         lives_ms=days * DAY_MS,
         project=project,
         site=site,
+        scopes=scopes,
         entropy=here.vault.derive(f"token/{token_id}"),
     )
     if once:

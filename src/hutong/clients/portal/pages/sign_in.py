@@ -51,7 +51,9 @@ async def enter(visit: Visit) -> Response:
         locked = isinstance(error, Refused) and error.code not in {"unauthenticated", "bad_login", "invalid"}
         wrong = str(error) if locked and isinstance(error, Denied) else visit.words("sign_in.wrong")
         return await _show(visit, target, person, wrong, coded=bool(code))
-    return _admit(visit, visit.go("/account" if await _only_account(visit, token) else target), token)
+    if not target.startswith("/device") and await _only_account(visit, token):
+        target = "/account"
+    return _admit(visit, visit.go(target), token)
 
 
 async def _only_account(visit: Visit, token: Token) -> bool:

@@ -3,6 +3,7 @@
 from hutong.core.accounts import registry as r
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.roles import Role
+from hutong.core.accounts.service_accounts import ServiceAccount
 from hutong.wire import accounts as w
 from hutong.wire.base import rfc3339
 
@@ -42,7 +43,7 @@ def project_shape(project: r.Project) -> w.Project:
     )
 
 
-def token_shape(token: r.Token, secret: str | None = None) -> w.Token:
+def token_shape(token: r.Token, secret: str | None = None, *, used_ms: int | None = None) -> w.Token:
     """Return a token as shown; its secret only in the answer that made it."""
     return w.Token.model_validate(
         {
@@ -52,8 +53,21 @@ def token_shape(token: r.Token, secret: str | None = None) -> w.Token:
             "owner": token.owner,
             "project": token.project,
             "site": token.site,
+            "scopes": token.scopes,
+            "last_used": None if used_ms is None else rfc3339(used_ms),
             "created": rfc3339(token.created_ms),
             "expires": rfc3339(token.expires_ms),
             "secret": secret,
         }
+    )
+
+
+def service_account_shape(account: ServiceAccount) -> w.ServiceAccount:
+    """Return a service account as shown."""
+    return w.ServiceAccount(
+        project=account.project,
+        name=account.name,
+        title=account.title,
+        made_by=account.made_by,
+        made=rfc3339(account.made_ms),
     )

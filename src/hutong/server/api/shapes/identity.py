@@ -18,6 +18,7 @@ def issuer_shape(portal: str, issuer: r.Issuer) -> w.Issuer:
         name_claim=issuer.name_claim,
         creates=issuer.creates,
         multi_factor=issuer.multi_factor,
+        scim=issuer.scim,
         redirect=f"{portal}/sign-in/with/{issuer.id}/back",
         logout=f"{portal}/v1/issuers/{issuer.id}/logout",
     )

@@ -1,11 +1,13 @@
 """Devices that sign in by consent, second factors, and who is kept out meanwhile."""
 
 import base64
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.server.provider import Bent, bent_provider
 
 from hutong.core.accounts.one_time import STEP_MS, code_at, step_of
 from hutong.server.api.app import make_app
@@ -212,3 +214,53 @@ def test_strangers_cannot_fill_the_store_with_devices(platform: Any, monkeypatch
     assert platform.http.post("/v1/devices", json={"client": "x"}).status_code == 503
     platform.clock.ahead_ms += 600_000
     begin(platform)
+
+
+def at_provider(http: Any, bent: Bent, **claims: Any) -> Any:
+    """Sign in through the provider; return the answer."""
+    begun = http.post("/v1/issuers/north/begin", json={}).json()
+    arrival = {"flow": begun["flow"], **bent.visit(begun["address"], **claims)}
+    return http.post("/v1/issuers/north/finish", json=arrival)
+
+
+def enter_provider(platform: Any, bent: Bent, *, multi_factor: bool = False) -> None:
+    body = {
+        "url": bent.url, "client_id": "hutong", "institution": "tsinghua", "name_zh": "x", "name_en": "x",
+        "creates": True, "multi_factor": multi_factor,
+    }  # fmt: skip
+    answer = platform.http.put("/v1/issuers/north", json=body, headers=platform.operator)
+    assert answer.status_code == 200, answer.text
+
+
+def test_where_policy_wants_a_second_factor_a_provider_must_have_asked_for_it(platform: Any) -> None:
+    settings = platform.services.settings.model_copy(update={"second_factor": "everybody"})
+    with bent_provider() as bent, TestClient(make_app(replace(platform.services, settings=settings))) as http:
+        enter_provider(platform, bent)
+        refused = at_provider(http, bent)
+        assert (refused.status_code, "second factor" in refused.json()["detail"]) == (401, True)
+        assert at_provider(http, bent, amr=["pwd"]).status_code == 401
+        session = at_provider(http, bent, amr=["pwd", "otp"])
+        assert session.status_code == 201
+        headers = {"Authorization": f"Bearer {session.json()['token']['secret']}"}
+        own = http.post("/v1/me/second-factor", headers=headers)
+        assert (own.status_code, own.json()["code"]) == (409, "no_password")
+        enter_provider(platform, bent, multi_factor=True)
+        assert at_provider(http, bent).status_code == 201
+
+
+def test_a_device_is_signed_out_with_the_provider_session_that_consented_to_it(platform: Any) -> None:
+    with bent_provider() as bent:
+        enter_provider(platform, bent)
+        session = at_provider(platform.http, bent, sid="laptop").json()["token"]["secret"]
+        mine = {"Authorization": f"Bearer {session}"}
+        begun = begin(platform)
+        assert (
+            platform.http.post(f"/v1/devices/{begun['user_code']}/approve", headers=mine).status_code == 204
+        )
+        device = {"Authorization": f"Bearer {poll(platform, begun).json()['secret']}"}
+        assert platform.http.get("/v1/me", headers=device).status_code == 200
+        platform.clock.ahead_ms = 0
+        out = bent.logout_token("hutong", sid="laptop", iat=int(time.time()) + 30)
+        answer = platform.http.post("/v1/issuers/north/logout", data={"logout_token": out})
+        assert answer.status_code == 200
+        assert platform.http.get("/v1/me", headers=device).status_code == 401
