@@ -16,6 +16,7 @@ VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
+    "proposal": NOBODYS.lower(), "change": "award",
     "grant": f"platform.all.{NOBODYS.lower()}",
 }  # fmt: skip
 ROUTES = [

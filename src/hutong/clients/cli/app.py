@@ -8,6 +8,7 @@ import typer
 from hutong.clients.cli import (
     access_commands,
     account_commands,
+    approval_commands,
     audit_commands,
     booking_commands,
     import_commands,
@@ -71,6 +72,7 @@ def make_cli(
         site_commands,
         account_commands,
         access_commands,
+        approval_commands,
         audit_commands,
         booking_commands,
         quota_commands,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import access, accounts, audit, jobs, models, quotas, sites
+from hutong.clients.sdk import access, accounts, approvals, audit, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -170,6 +170,14 @@ class AsyncAudit(audit.AuditVerbs, AsyncGroup):
     """Who changed what."""
 
 
+class Approvals(approvals.ApprovalVerbs, Group):
+    """Changes that take two people."""
+
+
+class AsyncApprovals(approvals.ApprovalVerbs, AsyncGroup):
+    """Changes that take two people."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -225,6 +233,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.quotas = Quotas(self)
         self.access = Access(self)
         self.audit = Audit(self)
+        self.approvals = Approvals(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -266,6 +275,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.quotas = AsyncQuotas(self)
         self.access = AsyncAccess(self)
         self.audit = AsyncAudit(self)
+        self.approvals = AsyncApprovals(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -47,7 +47,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
-                "proposal.read", "proposal.decide", "threshold.write",
+                "proposal.read", "proposal.break", "threshold.write",
             }
         ),
         Role.OWNER: _MEMBER | {"member.write", "secret.write", "key.write", "access.read", "access.write"},
@@ -58,13 +58,13 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
-                "voucher.write", "proposal.read", "proposal.decide",
+                "voucher.write", "proposal.read",
             }
         ),
         "programme-officer": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
-                "voucher.write", "proposal.read", "proposal.decide",
+                "voucher.write", "proposal.read",
             }
         ),
         "institution-admin": frozenset(

@@ -11,6 +11,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.server.api import (
     accounts,
     agent,
+    approvals,
     audit,
     deployments,
     grants,
@@ -43,6 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     grants.router,
     audit.router,
+    approvals.router,
     quotas.router,
     secrets.router,
     sites.router,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from hutong.core.accounts.grants import GRANTS_OF_A_PERSON, RoleDefinition, RoleGrant, scope_prefix
 from hutong.core.accounts.registry import Person
 from hutong.core.accounts.roles import GRANTABLE, KNOWN, PERMISSIONS, Principal, Role
+from hutong.core.book.audit import AuditQuery
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.server import grants
@@ -164,13 +165,15 @@ def review_access(
 
 def _lines(here: Services, person: Person) -> list[w.Reviewed]:
     now_ms = here.clock()
+    latest = here.store.audit(AuditQuery(actor=person.id, newest_first=True, limit=1))
+    active_ms = latest[0].at_ms if latest else 0
     lines = [
-        reviewed(each, None, person, 0, now_ms)
+        reviewed(each, None, person, active_ms, now_ms)
         for each in standing(person, projects_of(here.store, person.id))
     ]
     for record in every(here.store, grants.GRANT, person.id, GRANTS_OF_A_PERSON):
         grant = read(RoleGrant, record)
-        lines.append(reviewed(grant_shape(grant, now_ms), grant.given_ms, person, 0, now_ms))
+        lines.append(reviewed(grant_shape(grant, now_ms), grant.given_ms, person, active_ms, now_ms))
     return lines
 
 
