@@ -152,7 +152,7 @@ def approve(
     else:
         require_decision(principal, proposal, here.clock(), approves=True)
     mark = f"break-glass {name}" if break_glass or proposal.broke_glass else f"approved {name}"
-    here = replace(here, store=marked(here.store, mark))
+    here = replace(here, store=marked(here.store, mark, note))
     if proposal.state is ProposalState.OPEN:
         proposal = replace(
             proposal,

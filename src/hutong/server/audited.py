@@ -48,12 +48,17 @@ class _Audited:
         return self.author_of(str(owner))
 
 
-def marked(store: Store, mark: str) -> Store:
-    """Return an audited store whose events have a mark; a store that is not audited stays as it is."""
+def marked(store: Store, mark: str, reason: str = "") -> Store:
+    """Return an audited store whose events have a mark, and a reason; one not audited stays as it is."""
     if not isinstance(store, _Audited):
         return store
     plain, author_of = store.plain, store.author_of
-    return audited(plain, lambda owner: replace(author_of(owner), mark=mark))
+
+    def author(owner: str) -> Author:
+        before = author_of(owner)
+        return replace(before, mark=mark, reason=reason or before.reason)
+
+    return audited(plain, author)
 
 
 def audited(store: Store, author_of: AuthorOf) -> Store:

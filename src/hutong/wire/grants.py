@@ -45,6 +45,14 @@ class NewGrant(Shape):
     reason: Reason
 
 
+class NewView(Shape):
+    """Look at the platform as somebody, for at most an hour, and say why; nothing can be changed."""
+
+    person: Slug
+    reason: Reason
+    minutes: Annotated[int, Field(ge=1, le=60)] = 30
+
+
 class Grant(Shape):
     """A grant. `source` says where it comes from: a grant, the person's record, a project's members."""
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from hutong.core.accounts.approvals import Change
 from hutong.core.book.audit import AuditQuery
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.server.api import approvals as api
+from hutong.server.api.money import fill_lot
 
 LOT = {"starts": "2026-01-01T00:00:00Z", "ends": "2031-01-01T00:00:00Z"}
 AWARDS = "/v1/projects/physics/awards"
@@ -122,10 +124,10 @@ def test_an_approval_cut_off_in_the_middle_is_finished_by_a_repeat(
     fill = api.CHANGES
 
     def die_after(here: Any, request: Any, name: str) -> None:
-        api.fill_lot(here, request, name)
+        fill_lot(here, request, name)
         raise KeyError("as if killed")
 
-    monkeypatch.setattr(api, "CHANGES", {**fill, api.Change.AWARD: die_after})
+    monkeypatch.setattr(api, "CHANGES", {**fill, Change.AWARD: die_after})
     assert decide(platform, second, proposal).status_code == 500
     monkeypatch.setattr(api, "CHANGES", fill)
     shown = platform.http.get(f"/v1/approvals/{proposal}", headers=second).json()

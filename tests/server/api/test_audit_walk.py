@@ -71,6 +71,7 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/access/grants", GRANT, "op", "grant.create"),
     ("DELETE /v1/access/grants/{grant}", None, "op", "grant.remove"),
     ("PUT /v1/approvals/thresholds/{change}", {"cards": 8}, "op", "threshold.create"),
+    ("POST /v1/access/views", {"person": "hua", "reason": "a question"}, "op", "token.create"),
     ("POST /v1/logout", None, "li", "token.remove"),
 ]
 

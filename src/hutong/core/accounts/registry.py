@@ -1,9 +1,10 @@
 """Institutions, people and projects: who asks for public computing, and on whose budget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hutong.core.accounts.roles import Role
+from hutong.core.kernel.documents import LATE
 
 
 class InstitutionKind(StrEnum):
@@ -52,7 +53,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token as stored: the digest of the secret, never the secret."""
+    """A bearer token as stored: the digest of the secret, never the secret.
+
+    `behind` is who looks at the platform as the owner with it, and may write nothing.
+    """
 
     id: str
     digest: str
@@ -64,3 +68,4 @@ class Token:
     scopes: tuple[str, ...] = ()
     created_ms: int = 0
     expires_ms: int = 0
+    behind: str = field(default="", metadata=LATE)

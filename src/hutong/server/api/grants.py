@@ -14,15 +14,19 @@ from hutong.server import grants
 from hutong.server.api.access import Allowed, Here, Signed, Somewhere
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.shapes.accounts import token_shape
 from hutong.server.api.shapes.grants import grant_shape, read_scope, reviewed, standing
 from hutong.server.api.shapes.times import read_time
-from hutong.server.people import projects_of
+from hutong.server.audited import marked
+from hutong.server.people import grant_token, may_view, principal_of_person, projects_of
 from hutong.server.registry import create, document, every, read
 from hutong.server.services import Services
+from hutong.wire import accounts as a
 from hutong.wire import grants as w
 from hutong.wire.base import Page, Slug
 
 ROLES_AT_MOST = 500
+MINUTE_MS = 60_000
 
 router = APIRouter(prefix="/v1/access", tags=["access"])
 
@@ -139,6 +143,33 @@ def delete_grant(
     grants.take(here.store, principal, grant)
     here.principals.forget()
     return Response(status_code=204)
+
+
+@router.post("/views", status_code=201)
+def create_view(
+    here: Here, body: w.NewView, principal: Annotated[Principal, Depends(Allowed("person.impersonate"))]
+) -> a.Token:
+    """Return a short-lived token that reads as somebody and writes nothing; the audit tells of it.
+
+    The person sees it among their own tokens. It ends early with the right to look, or by signing out.
+    """
+    record, now_ms = here.store.get("person", body.person), here.clock()
+    if record is None:
+        raise NotFound("not_found", f"there is no person {body.person!r}")
+    denied = may_view(principal, principal_of_person(here.store, read(Person, record), now_ms))
+    if denied is not None:
+        raise Denied("forbidden", denied)
+    made = grant_token(
+        marked(here.store, "impersonation", body.reason),
+        here.new_id(),
+        kind="session",
+        owner=body.person,
+        name=f"read-only view by {principal.id}",
+        now_ms=now_ms,
+        lives_ms=body.minutes * MINUTE_MS,
+        behind=principal.id,
+    )
+    return token_shape(made.token, made.secret)
 
 
 @router.get("/review")
