@@ -10,6 +10,7 @@ from hutong.core.accounts.approvals import (
     ProposalState,
     Threshold,
     expiry_ms,
+    require_alone,
     require_decision,
 )
 from hutong.core.accounts.roles import Principal
@@ -148,7 +149,7 @@ def approve(
     """
     record, proposal = find(here.store, name)
     if break_glass:
-        _require_open(principal, proposal, here.clock())
+        require_alone(principal, proposal, here.clock())
     else:
         require_decision(principal, proposal, here.clock(), approves=True)
     mark = f"break-glass {name}" if break_glass or proposal.broke_glass else f"approved {name}"
@@ -174,13 +175,6 @@ def approve(
     done = replace(proposal, state=ProposalState.DONE)
     _write(here.store, record, done)
     return done
-
-
-def _require_open(principal: Principal, proposal: Proposal, now_ms: int) -> None:
-    state = proposal.state_at(now_ms)
-    mine = state is ProposalState.APPROVED and proposal.decided_by == principal.id and proposal.broke_glass
-    if state is not ProposalState.OPEN and not mine:
-        raise Conflict("decided", f"proposal {proposal.id} is {state.value} already")
 
 
 def _write(store: Store, record: Record, proposal: Proposal, parent: str = CLOSED) -> Record:

@@ -140,6 +140,11 @@ def test_an_approval_cut_off_in_the_middle_is_finished_by_a_repeat(
 def test_whoever_breaks_the_glass_goes_on_alone_and_is_marked(platform: Any, second: dict[str, str]) -> None:
     proposal = ask(platform)
     assert decide(platform, second, proposal, "break-glass", reason="I am not allowed").status_code == 403
+    platform.post("/v1/access/roles", {"name": "hammer", "permissions": ["proposal.break"]})
+    wu = platform.person("wu")
+    grant = {"person": "wu", "role": "hammer", "scope": "platform", "reason": "no award.write with it"}
+    platform.post("/v1/access/grants", grant)
+    assert decide(platform, wu, proposal, "break-glass", reason="I hold the hammer").status_code == 403
     assert decide(platform, platform.operator, proposal, "break-glass", reason="short").status_code == 422
     reason = "the bank closes in ten minutes"
     done = decide(platform, platform.operator, proposal, "break-glass", reason=reason)

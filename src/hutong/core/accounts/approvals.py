@@ -99,6 +99,16 @@ def require_decision(principal: Principal, proposal: Proposal, now_ms: int, *, a
         raise Conflict("decided", f"proposal {proposal.id} is {state.value} already")
 
 
+def require_alone(principal: Principal, proposal: Proposal, now_ms: int) -> None:
+    """Raise Denied or Conflict unless the principal, who holds what it takes, may go on alone."""
+    if not may_decide(principal, proposal):
+        raise Denied("forbidden", f"{proposal.permission} is not among your permissions there")
+    state = proposal.state_at(now_ms)
+    again = state is ProposalState.APPROVED and proposal.broke_glass
+    if state is not ProposalState.OPEN and not again:
+        raise Conflict("decided", f"proposal {proposal.id} is {state.value} already")
+
+
 def expiry_ms(threshold: Threshold, now_ms: int) -> int:
     """Return until when a proposal that is made now waits."""
     return now_ms + threshold.hours * HOUR_MS

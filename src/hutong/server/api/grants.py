@@ -139,8 +139,14 @@ def delete_grant(
     principal: Annotated[Principal, Depends(Signed(reason="one may lay down a role; else access.write"))],
     grant: Annotated[w.GrantId, Path()],
 ) -> Response:
-    """Take a grant away: at once in this process, within five seconds everywhere."""
-    grants.take(here.store, principal, grant)
+    """Take a grant away: at once in this process, within five seconds everywhere.
+
+    `person.NAME.operator` is the mark of an operator, which another operator takes; so one always stays.
+    """
+    if grant.startswith("person."):
+        grants.take_mark(here.store, principal, grant.split(".")[1])
+    else:
+        grants.take(here.store, principal, grant)
     here.principals.forget()
     return Response(status_code=204)
 
