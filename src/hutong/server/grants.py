@@ -1,6 +1,7 @@
 """Grants in the store: what each lets its holder do now, and who may give or take them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hutong.core.accounts.grants import (
     GRANTS_OF_A_PERSON,
@@ -9,6 +10,7 @@ from hutong.core.accounts.grants import (
     RoleGrant,
     scope_prefix,
 )
+from hutong.core.accounts.registry import Person
 from hutong.core.accounts.roles import GRANTABLE, PERMISSIONS, Principal, Reach, ScopeKind
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
@@ -113,6 +115,19 @@ def take(store: Store, principal: Principal, grant_id: str) -> None:
     if not own and not principal.everywhere("access.write"):
         require_may_give(principal, permissions_of(store, grant.role) or frozenset(), grant.kind, grant.name)
     store.remove(GRANT, grant_id)
+
+
+def take_mark(store: Store, principal: Principal, person: str) -> None:
+    """Make an operator an ordinary person again: another operator may, nobody does it to themselves."""
+    if not principal.operator or not principal.everywhere("access.write"):
+        raise Denied("forbidden", "only an operator takes an operator's mark away")
+    record = store.get("person", person)
+    found = None if record is None else read(Person, record)
+    if record is None or found is None or not found.operator:
+        raise NotFound("not_found", f"there is no operator {person!r}")
+    if person == principal.id:
+        raise Denied("own_mark", "nobody takes their own mark: the platform would be without an operator")
+    store.put(replace(record, doc=document(replace(found, operator=False))), expect=record.version)
 
 
 def of_scope(store: Store, kind: ScopeKind, name: str, after: str, limit: int) -> Iterator[Record]:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hutong.adapters.identity.passwords import hash_password
 from hutong.adapters.identity.tokens import digest_secret, make_secret
 from hutong.core.accounts.registry import Institution, InstitutionKind, Person, Project, Token
-from hutong.core.accounts.roles import Principal, Role
+from hutong.core.accounts.roles import READING, Principal, Role, ScopeKind
 from hutong.core.accounts.service_accounts import account_id
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict
@@ -82,8 +82,30 @@ def _principal(store: Store, token: Token, now_ms: int) -> Principal | None:
             record = store.get("person", token.owner)
             if record is None or suspended(store, token.owner):
                 return None
-            return principal_of_person(store, read(Person, record), now_ms, scopes)
+            principal = principal_of_person(store, read(Person, record), now_ms, scopes)
+            return _seen_by(store, token.behind, principal, now_ms) if token.behind else principal
     raise Broken(f"token {token.id} is of the unknown kind {token.kind!r}")
+
+
+def _seen_by(store: Store, behind: str, principal: Principal, now_ms: int) -> Principal | None:
+    """Return a person as somebody else may see through their eyes, as long as that one may."""
+    record = store.get("person", behind)
+    if record is None:
+        return None
+    viewer = principal_of_person(store, read(Person, record), now_ms)
+    if may_view(viewer, principal) is not None:
+        return None
+    return replace(principal, scopes=READING, behind=behind)
+
+
+def may_view(viewer: Principal, person: Principal) -> str | None:
+    """Return why somebody may not look at the platform as that person, None if they may."""
+    if not viewer.everywhere("person.impersonate"):
+        return "person.impersonate is not among your permissions"
+    if viewer.id == person.id:
+        return "you are that person"
+    mighty = person.operator or any(each.kind is ScopeKind.PLATFORM for each in person.grants)
+    return "nobody looks as somebody who has a role on the whole platform" if mighty else None
 
 
 def principal_of_person(
@@ -116,6 +138,7 @@ def grant_token(
     site: str = "",
     scopes: tuple[str, ...] = (),
     entropy: bytes | None = None,
+    behind: str = "",
 ) -> Grant:
     """Make and store a token of one of `KINDS`; 32 bytes of `entropy` fix its secret."""
     secret = make_secret(kind, token_id, entropy or os.urandom(32))
@@ -130,6 +153,7 @@ def grant_token(
         scopes=scopes,
         created_ms=now_ms,
         expires_ms=now_ms + lives_ms,
+        behind=behind,
     )
     parent = f"site:{site}" if site else owner
     store.put(Record("token", token_id, document(token), parent, token.digest), expect=0)

@@ -1,6 +1,6 @@
 """Documents of the registry as the core's shapes, and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,6 +30,11 @@ def read(kind: type[Shape], record: Record) -> Shape:
     except ValidationError as error:
         raise Broken(f"{record.kind} {record.id} is not a {kind.__name__}: {error}") from error
     return shape
+
+
+def shape_of(kind: type[Shape], doc: Mapping[str, object]) -> Shape:
+    """Return the shape that a document holds; raises Broken where it holds another one."""
+    return read(kind, Record(kind.__name__, "in a document", dict(doc)))
 
 
 def document(shape: object) -> dict[str, object]:

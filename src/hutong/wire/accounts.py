@@ -130,12 +130,13 @@ class Token(Shape):
 
 
 class Me(Shape):
-    """Who is asking, and what is theirs."""
+    """Who is asking, and what is theirs; `viewed_by` is who looks as them, and may change nothing."""
 
     id: str
     name: str
     operator: bool
     projects: tuple[Project, ...]
+    viewed_by: str = ""
 
 
 class SecretValue(Shape):

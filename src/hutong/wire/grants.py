@@ -14,7 +14,11 @@ Scope = Annotated[
     ),
 ]
 GrantId = Annotated[
-    str, Field(pattern=r"^(platform|institution|project)\.[a-z0-9-]{1,63}\.[0-9a-z]{26}$", max_length=110)
+    str,
+    Field(
+        pattern=r"^((platform|institution|project)\.[a-z0-9-]{1,63}\.[0-9a-z]{26}|person\.[a-z0-9-]{1,63}\.operator)$",
+        max_length=110,
+    ),
 ]
 Reason = Annotated[str, Field(min_length=3, max_length=500)]
 Permission = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
@@ -43,6 +47,14 @@ class NewGrant(Shape):
     starts: Time | None = None
     ends: Time | None = None
     reason: Reason
+
+
+class NewView(Shape):
+    """Look at the platform as somebody, for at most an hour, and say why; nothing can be changed."""
+
+    person: Slug
+    reason: Reason
+    minutes: Annotated[int, Field(ge=1, le=60)] = 30
 
 
 class Grant(Shape):

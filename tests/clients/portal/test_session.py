@@ -137,3 +137,18 @@ def test_one_goes_on_to_where_one_wanted_to_be(world: Any, told: ModuleType) -> 
 def test_a_form_that_is_too_large_is_refused_before_it_is_read(li: TestClient) -> None:
     answer = li.post("/jobs/new", content=b"text=" + b"x" * 600_000)
     assert answer.status_code == 413
+
+
+def test_a_read_only_view_shows_a_banner_on_every_page(world: Any, told: ModuleType) -> None:
+    body = {"person": "li", "reason": "ticket 4711"}
+    secret = world.call("/v1/access/views", body)["secret"]
+    browser = browser_of(world)
+    token = told.token_in(browser.get("/sign-in").text)
+    form = {"person": "li", "password": secret, "form_token": token}
+    assert browser.post("/sign-in", data=form).status_code == 303
+    for path in ("/jobs", "/sites", "/models"):
+        page = browser.get(path, headers={"accept-language": "en"}).text
+        assert 'class="viewing" role="status"' in page, path
+        assert "You can change nothing." in page
+    ordinary = world.signed_in("li")
+    assert 'class="viewing"' not in ordinary.get("/jobs").text

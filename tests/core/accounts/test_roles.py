@@ -1,8 +1,18 @@
 """Rights: nothing is allowed by default, and a right in one project is none in another."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hutong.core.accounts.roles import PERMISSIONS, Principal, Role
+from hutong.core.accounts.roles import (
+    GRANTABLE,
+    PERMISSIONS,
+    READING,
+    Principal,
+    Reach,
+    Role,
+    ScopeKind,
+)
 
 EVERY = sorted({permission for granted in PERMISSIONS.values() for permission in granted})
 
@@ -46,3 +56,60 @@ def test_scopes_narrow_and_never_widen() -> None:
     assert narrow.may("job.read", "lab")
     assert not narrow.may("job.submit", "lab")
     assert not narrow.may("award.write", "lab")
+
+
+SCOPES = st.one_of(
+    st.just((ScopeKind.PLATFORM, "")),
+    st.tuples(st.just(ScopeKind.INSTITUTION), st.sampled_from(["cau", "pku"])),
+    st.tuples(st.just(ScopeKind.PROJECT), st.sampled_from(["soil", "rain", "ice"])),
+)
+PROJECTS = {"soil": "cau", "rain": "cau", "ice": "pku"}
+ROLES = st.sampled_from(sorted(map(str, GRANTABLE)))
+
+
+def reach(kind: ScopeKind, name: str, role: str) -> Reach:
+    of_it = frozenset(project for project, institution in PROJECTS.items() if institution == name)
+    projects = of_it if kind is ScopeKind.INSTITUTION else frozenset()
+    return Reach(PERMISSIONS[role], kind, name, projects)
+
+
+GRANTS = st.lists(st.builds(lambda scope, role: reach(*scope, role), SCOPES, ROLES), max_size=4).map(tuple)
+
+
+@given(GRANTS, st.sampled_from(EVERY))
+def test_lists_are_filtered_by_what_is_asked_of_one_thing(grants: tuple[Reach, ...], permission: str) -> None:
+    somebody = Principal("ada", grants=grants)
+    listed = set(PROJECTS) if somebody.everywhere(permission) else somebody.projects_with(permission)
+    assert listed == {project for project in PROJECTS if somebody.may(permission, project)}
+    institutions = {"cau", "pku"}
+    named = institutions if somebody.everywhere(permission) else somebody.institutions_with(permission)
+    assert named == {name for name in institutions if somebody.may(permission, institution=name)}
+    assert bool(listed or named) <= somebody.may(permission)
+
+
+@given(GRANTS, st.sampled_from(EVERY), st.sampled_from(sorted(PROJECTS)))
+def test_only_a_grant_that_names_it_there_allows_it(
+    grants: tuple[Reach, ...], permission: str, project: str
+) -> None:
+    allowed = any(
+        permission in each.permissions and each.name in {"", project, PROJECTS[project]} for each in grants
+    )
+    assert Principal("ada", grants=grants).may(permission, project) == allowed
+    narrow = Principal("ada", grants=grants, scopes=frozenset({"no.such"}))
+    assert not narrow.may(permission, project)
+
+
+def test_a_role_in_one_institution_is_none_in_another_nor_on_the_platform() -> None:
+    admin = Principal("ada", grants=(reach(ScopeKind.INSTITUTION, "cau", "institution-admin"),))
+    assert admin.may("person.write", institution="cau")
+    assert admin.may("job.read", "soil")
+    assert not admin.may("person.write", institution="pku")
+    assert not admin.may("job.read", "ice")
+    assert not admin.everywhere("person.write")
+    assert admin.lacks(frozenset({"person.write", "award.write"}), institution="cau") == {"award.write"}
+
+
+def test_what_reads_changes_nothing_and_every_shipped_role_but_agents_can_be_granted() -> None:
+    assert all(each.partition(".")[2] in {"read", "list", "verify"} for each in READING)
+    assert "job.open" not in READING
+    assert frozenset(PERMISSIONS) - GRANTABLE == {"site", "caller"}

@@ -144,3 +144,35 @@ def test_grants_are_listed_to_who_may_read_them(platform: Any, li: dict[str, str
     found = platform.http.get(path, headers=platform.operator).json()["items"]
     assert [(each["person"], each["scope"]) for each in found] == [("li", scope)]
     assert platform.http.get(path, headers=platform.person("wang")).status_code == 404
+
+
+def test_who_may_only_change_members_makes_nobody_more_than_they_are(
+    platform: Any, li: dict[str, str]
+) -> None:
+    platform.post("/v1/access/roles", {"name": "doorman", "permissions": ["member.write", "project.read"]})
+    mei = platform.person("mei")
+    assert give(platform, "mei", "doorman", "platform").status_code == 403, "operators lack member.write"
+    assert give(platform, "mei", "doorman", "project/physics", headers=li).status_code == 201
+    path = "/v1/projects/physics/members/mei"
+    for role in ("owner", "member"):
+        answer = platform.http.put(path, json={"person": "mei", "role": role}, headers=mei)
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_yours_to_give")
+
+
+def test_an_operator_s_mark_is_taken_by_another_operator_and_one_stays(
+    platform: Any, li: dict[str, str]
+) -> None:
+    new = {"id": "op", "name": "Op", "institution": "tsinghua", "operator": True}
+    platform.post("/v1/people", new)
+    path = "/v1/access/grants/person.{}.operator"
+    http = platform.http
+    assert http.delete(path.format("op"), headers=li).status_code == 403
+    assert http.delete(path.format("admin"), headers=platform.operator).status_code == 403
+    review = http.get("/v1/access/review", headers=platform.operator).json()["items"]
+    marks = [each["id"] for each in review if each["source"] == "person"]
+    assert marks == ["person.admin.operator", "person.op.operator"]
+    assert http.delete(path.format("op"), headers=platform.operator).status_code == 204
+    assert http.delete(path.format("op"), headers=platform.operator).status_code == 404
+    wide = give(platform, "li", "operator", "platform").status_code
+    assert wide == 201
+    assert http.delete(path.format("admin"), headers=li).status_code == 403

@@ -15,7 +15,7 @@ def test_sign_in_look_and_sign_out(platform: Any) -> None:
     session = login(platform.http, "mei", made["password"]).json()
     headers = {"Authorization": f"Bearer {session['secret']}"}
     me = platform.http.get("/v1/me", headers=headers).json()
-    assert me == {"id": "mei", "name": "Mei", "operator": False, "projects": []}
+    assert me == {"id": "mei", "name": "Mei", "operator": False, "projects": [], "viewed_by": ""}
     assert platform.http.post("/v1/logout", headers=headers).status_code == 204
     assert platform.http.get("/v1/me", headers=headers).status_code == 401
 

@@ -8,7 +8,7 @@ import typer
 
 from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.session import Json, connect
-from hutong.clients.cli.terminal import local, rows_of, say, show_json, table
+from hutong.clients.cli.terminal import local, rows_of, say, show_json, table, warn
 from hutong.wire import grants as g
 
 ScopeOption = Annotated[
@@ -98,6 +98,27 @@ def revoke(
     show_json({"id": grant}) if as_json else say(f"{grant} is taken away")
 
 
+def impersonate(
+    person: Annotated[str, typer.Argument(help="Whose view.", show_default=False)],
+    reason: ReasonOption,
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=60, help="For how long.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Print a token that reads as somebody and can change nothing (support). The audit tells of it.
+
+    In the portal, give it in place of the password; on the command line, `hutong login --token`.
+    Example: hutong access impersonate li --reason "ticket 4711: sees no jobs"
+    """
+    wanted = build(g.NewView, person=person, reason=reason, minutes=minutes)
+    with connect() as client:
+        made = client.access.view_as(wanted)
+    if as_json:
+        show_json(made)
+    else:
+        say(made.secret or "")
+        warn(f"reads as {person} until {local(made.expires)}, and can change nothing")
+
+
 def review(
     institution: Annotated[str, typer.Option("--institution", help="Only its people.")] = "",
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout.")] = False,
@@ -156,5 +177,6 @@ def add_to(app: typer.Typer) -> None:
     group.command("grants")(list_grants)
     group.command("grant")(give)
     group.command("revoke")(revoke)
+    group.command("impersonate")(impersonate)
     group.command("review")(review)
     app.add_typer(group, name="access", rich_help_panel="Operators")

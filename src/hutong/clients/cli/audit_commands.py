@@ -51,6 +51,7 @@ def list_events(
 def export(
     file: Annotated[Path, typer.Argument(help="Where to; `-` is standard output.", show_default=False)],
     after: Annotated[int, typer.Option("--after", min=0, help="Only events with a higher number.")] = 0,
+    as_json: Json = False,
 ) -> None:
     """Write the events as JSON lines, the oldest first; `hutong audit verify FILE` checks them alone.
 
@@ -67,7 +68,10 @@ def export(
     finally:
         if target is not sys.stdout.buffer:
             target.close()
-    warn(f"{count} events; the head is {head}")
+    if as_json and target is not sys.stdout.buffer:
+        show_json({"events": count, "head": head})
+    else:
+        warn(f"{count} events; the head is {head}")
 
 
 def check(

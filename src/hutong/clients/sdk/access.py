@@ -3,6 +3,7 @@
 from hutong.clients.sdk.call import Call, Listing, nothing, path_of, post, query_of, shape
 from hutong.clients.sdk.verbs import ListVerb, Verb
 from hutong.wire import grants as g
+from hutong.wire.accounts import Token
 from hutong.wire.base import Page
 
 
@@ -34,6 +35,11 @@ def revoke(grant: str) -> Call[None]:
     return Call("DELETE", path_of("access", "grants", grant), nothing)
 
 
+def view_as(view: g.NewView) -> Call[Token]:
+    """Return a short-lived token that reads as somebody and writes nothing."""
+    return post(path_of("access", "views"), shape(Token), view, keyed=False)
+
+
 def review(*, institution: str | None = None) -> Listing[g.Reviewed]:
     """List what everybody holds, person by person."""
     return Listing(path_of("access", "review"), shape(Page[g.Reviewed]), query_of(institution=institution))
@@ -47,4 +53,5 @@ class AccessVerbs:
     grants = ListVerb(list_grants)
     grant = Verb(grant)
     revoke = Verb(revoke)
+    view_as = Verb(view_as)
     review = ListVerb(review)

@@ -54,7 +54,7 @@ class BlockingSender(Sender):
                     raise unreachable(self._http.base_url, err) from err
                 self._pause(c.pause_s(trial))
                 continue
-            if reply.status_code < 400:
+            if c.is_answer(reply.status_code, reply.headers):
                 return call.read(reply.content)
             error = c.error_of(reply.status_code, reply.content, reply.headers)
             if trial >= self._trials or not isinstance(error, Later) or not call.repeatable:

@@ -17,6 +17,7 @@ from hutong.core.kernel.errors import (
     NotFound,
     Problem,
     Refused,
+    Waits,
 )
 from hutong.wire.base import Page, ProblemReport, Shape
 
@@ -27,7 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 PAGE_AT_MOST = 200
 WAIT_AT_MOST_S = 10.0
 _SAFE = frozenset({"GET", "HEAD", "PUT"})
-_REFUSALS: Mapping[int, type[Refused]] = {401: Denied, 403: Denied, 404: NotFound, 409: Conflict}
+_REFUSALS: Mapping[int, type[Refused]] = {202: Waits, 401: Denied, 403: Denied, 404: NotFound, 409: Conflict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,14 @@ def headers_of(call: Call[Any], token: str, key: str) -> dict[str, str]:
     return headers
 
 
+def is_answer(status: int, headers: Mapping[str, str]) -> bool:
+    """True if it worked; a 202 that is a problem says that a second person is waited for."""
+    waits = status == 202 and headers.get("content-type", "").startswith("application/problem+json")
+    return status < 400 and not waits
+
+
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> HutongError:
-    """Return the kernel's error for an answer with a status of 400 or more."""
+    """Return the kernel's error for an answer that is none, see `is_answer`."""
     report = _problem_report(status, body)
     text = report.detail or report.title
     if status in {429, 502, 503, 504}:

@@ -7,6 +7,7 @@ import httpx2
 from hutong.clients.sdk import (
     access,
     accounts,
+    approvals,
     audit,
     calls,
     identity,
@@ -305,6 +306,14 @@ class AsyncAudit(audit.AuditVerbs, AsyncGroup):
     """Who changed what."""
 
 
+class Approvals(approvals.ApprovalVerbs, Group):
+    """Changes that take two people."""
+
+
+class AsyncApprovals(approvals.ApprovalVerbs, AsyncGroup):
+    """Changes that take two people."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -375,6 +384,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.calls = Calls(self)
         self.applications = Applications(self)
         self.allocations = Allocations(self)
+        self.approvals = Approvals(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -431,6 +441,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.calls = AsyncCalls(self)
         self.applications = AsyncApplications(self)
         self.allocations = AsyncAllocations(self)
+        self.approvals = AsyncApprovals(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -98,7 +98,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token as stored: the digest of the secret, never the secret."""
+    """A bearer token as stored: the digest of the secret, never the secret.
+
+    `behind` is who looks at the platform as the owner with it, and may write nothing.
+    """
 
     id: str
     digest: str
@@ -110,3 +113,4 @@ class Token:
     scopes: tuple[str, ...] = ()
     created_ms: int = 0
     expires_ms: int = 0
+    behind: str = field(default="", metadata=LATE)

@@ -51,7 +51,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "invoice.write", "dispute.read", "dispute.decide",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
-                "proposal.read", "proposal.decide", "threshold.write", "call.write", "application.read",
+                "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
                 "application.decide", "allocation.read", "allocation.decide",
             }
         ),
@@ -72,7 +72,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
-                "voucher.write", "proposal.read", "proposal.decide", "ledger.close", "refund.write",
+                "voucher.write", "proposal.read", "ledger.close", "refund.write",
                 "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
                 "dispute.decide",
             }
@@ -80,7 +80,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "programme-officer": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
-                "voucher.write", "proposal.read", "proposal.decide", "call.write", "application.read",
+                "voucher.write", "proposal.read", "call.write", "application.read",
                 "application.decide", "allocation.read", "allocation.decide",
             }
         ),

@@ -4,7 +4,8 @@ HutongError
 ├── Refused   the caller's fault: say what is wrong and what would be right (HTTP 4xx, exit code 2)
 │   ├── NotFound   no such thing, or not yours to see (404)
 │   ├── Denied     known, but not allowed (401, 403)
-│   └── Conflict   true when asked, no longer true (409)
+│   ├── Conflict   true when asked, no longer true (409)
+│   └── Waits      written down; it happens once a second person agrees (202)
 ├── Later     try again: a lock, a full queue, a site out of reach (503)
 └── Broken    our fault: an invariant does not hold; stop the turn, never guess (500)
 """
@@ -53,6 +54,12 @@ class Conflict(Refused):
     """The thing exists in another form, or changed in the meantime."""
 
     status = 409
+
+
+class Waits(Refused):
+    """Nothing is wrong with it, but it takes two people: it was written down and waits for the second."""
+
+    status = 202
 
 
 class Later(HutongError):

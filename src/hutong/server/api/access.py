@@ -28,6 +28,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REASON_HEADER = "hutong-reason"
 """Why a change is made, percent-encoded UTF-8: it is kept in the audit."""
 _REASON_MOST = 500
+_LEAVE = "/v1/logout"  # all that somebody who looks as another may write: that it is over
 
 
 async def services_of(request: Request) -> Services:
@@ -79,6 +80,8 @@ async def principal_of(request: Request) -> Principal:
     if principal is None:
         raise Denied("unauthenticated", "this token is not known, or has expired")
     request.state.principal = principal
+    if principal.behind and request.method not in SAFE and request.url.path != _LEAVE:
+        raise Denied("read_only", f"you look at the platform as {principal.id}, and may change nothing")
     return principal
 
 

@@ -137,9 +137,19 @@ def get_project(here: Here, project: ProjectName) -> w.Project:
     return project_shape(load_project(here.store, project))
 
 
-@router.put("/projects/{project}/members/{person}", dependencies=[Depends(InProject("member.write"))])
-def put_member(here: Here, project: ProjectName, person: PersonName, body: w.Member) -> w.Project:
-    """Add a person to a project, or change their role."""
+@router.put("/projects/{project}/members/{person}")
+def put_member(
+    here: Here,
+    project: ProjectName,
+    person: PersonName,
+    body: w.Member,
+    principal: Annotated[Principal, Depends(InProject("member.write"))],
+) -> w.Project:
+    """Add a person to a project, or change their role; nobody gives what they do not hold there."""
+    lacking = principal.lacks(PERMISSIONS[Role(body.role)], project=project)
+    if lacking:
+        text = ", ".join(sorted(lacking))
+        raise Denied("not_yours_to_give", f"nobody gives what they do not hold: {text} in project {project}")
     if body.person != person:
         problem = Problem("/person", f"the path names {person!r}", "the same person in both places")
         raise Refused("contradiction", f"the path names {person!r}, the body {body.person!r}", (problem,))

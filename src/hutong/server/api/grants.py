@@ -7,21 +7,26 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from hutong.core.accounts.grants import GRANTS_OF_A_PERSON, RoleDefinition, RoleGrant, scope_prefix
 from hutong.core.accounts.registry import Person
 from hutong.core.accounts.roles import GRANTABLE, KNOWN, PERMISSIONS, Principal, Role
+from hutong.core.book.audit import AuditQuery
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.server import grants
 from hutong.server.api.access import Allowed, Here, Signed, Somewhere
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.shapes.accounts import token_shape
 from hutong.server.api.shapes.grants import grant_shape, read_scope, reviewed, standing
 from hutong.server.api.shapes.times import read_time
-from hutong.server.people import projects_of
+from hutong.server.audited import marked
+from hutong.server.people import grant_token, may_view, principal_of_person, projects_of
 from hutong.server.registry import create, document, every, read
 from hutong.server.services import Services
+from hutong.wire import accounts as a
 from hutong.wire import grants as w
 from hutong.wire.base import Page, Slug
 
 ROLES_AT_MOST = 500
+MINUTE_MS = 60_000
 
 router = APIRouter(prefix="/v1/access", tags=["access"])
 
@@ -134,10 +139,43 @@ def delete_grant(
     principal: Annotated[Principal, Depends(Signed(reason="one may lay down a role; else access.write"))],
     grant: Annotated[w.GrantId, Path()],
 ) -> Response:
-    """Take a grant away: at once in this process, within five seconds everywhere."""
-    grants.take(here.store, principal, grant)
+    """Take a grant away: at once in this process, within five seconds everywhere.
+
+    `person.NAME.operator` is the mark of an operator, which another operator takes; so one always stays.
+    """
+    if grant.startswith("person."):
+        grants.take_mark(here.store, principal, grant.split(".")[1])
+    else:
+        grants.take(here.store, principal, grant)
     here.principals.forget()
     return Response(status_code=204)
+
+
+@router.post("/views", status_code=201)
+def create_view(
+    here: Here, body: w.NewView, principal: Annotated[Principal, Depends(Allowed("person.impersonate"))]
+) -> a.Token:
+    """Return a short-lived token that reads as somebody and writes nothing; the audit tells of it.
+
+    The person sees it among their own tokens. It ends early with the right to look, or by signing out.
+    """
+    record, now_ms = here.store.get("person", body.person), here.clock()
+    if record is None:
+        raise NotFound("not_found", f"there is no person {body.person!r}")
+    denied = may_view(principal, principal_of_person(here.store, read(Person, record), now_ms))
+    if denied is not None:
+        raise Denied("forbidden", denied)
+    made = grant_token(
+        marked(here.store, "impersonation", body.reason),
+        here.new_id(),
+        kind="session",
+        owner=body.person,
+        name=f"read-only view by {principal.id}",
+        now_ms=now_ms,
+        lives_ms=body.minutes * MINUTE_MS,
+        behind=principal.id,
+    )
+    return token_shape(made.token, made.secret)
 
 
 @router.get("/review")
@@ -164,13 +202,15 @@ def review_access(
 
 def _lines(here: Services, person: Person) -> list[w.Reviewed]:
     now_ms = here.clock()
+    latest = here.store.audit(AuditQuery(actor=person.id, newest_first=True, limit=1))
+    active_ms = latest[0].at_ms if latest else 0
     lines = [
-        reviewed(each, None, person, 0, now_ms)
+        reviewed(each, None, person, active_ms, now_ms)
         for each in standing(person, projects_of(here.store, person.id))
     ]
     for record in every(here.store, grants.GRANT, person.id, GRANTS_OF_A_PERSON):
         grant = read(RoleGrant, record)
-        lines.append(reviewed(grant_shape(grant, now_ms), grant.given_ms, person, 0, now_ms))
+        lines.append(reviewed(grant_shape(grant, now_ms), grant.given_ms, person, active_ms, now_ms))
     return lines
 
 

@@ -1,11 +1,13 @@
 """Awards, vouchers, balances, bills, and the check of the whole ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 
+from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.money import (
     ISSUED,
@@ -29,10 +31,13 @@ from hutong.core.work.states import FINAL, AttemptState, JobState
 from hutong.server.api.access import Allowed, Here, InProject, OfJob
 from hutong.server.api.accounts import ProjectName, load_project
 from hutong.server.api.once import IdempotencyKey, digest_of
+from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.shapes.money import bill_shape, lot_shape
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import read_time
+from hutong.server.approvals import Wanted, require_second
 from hutong.server.debts import open_lot, owed_micro
+from hutong.server.registry import document, shape_of
 from hutong.server.services import Services
 from hutong.wire import money as w
 from hutong.wire.base import Money
@@ -49,7 +54,7 @@ router = APIRouter(prefix="/v1", tags=["money"])
 Row = TypeVar("Row", UsageRecord, Txn)
 
 
-@router.post("/projects/{project}/awards", status_code=201)
+@router.post("/projects/{project}/awards", status_code=201, responses=TWO_PEOPLE)
 def create_award(
     here: Here,
     project: ProjectName,
@@ -62,7 +67,7 @@ def create_award(
     return _open_lot(here, principal, project, LotKind.AWARD, body.amount, "/amount", _PPM, times, key)
 
 
-@router.post("/projects/{project}/vouchers", status_code=201)
+@router.post("/projects/{project}/vouchers", status_code=201, responses=TWO_PEOPLE)
 def create_voucher(
     here: Here,
     project: ProjectName,
@@ -98,16 +103,42 @@ def _open_lot(
     if len(here.store.lots(ProjectId(project))) >= LOTS_AT_MOST:
         raise Conflict("too_many", f"a project has at most {LOTS_AT_MOST} lots")
     name = digest_of(project, principal.id, key)[:26] if key else here.new_id().lower()
-    lot = Lot(LotId(f"{kind.value}-{name}"), ProjectId(project), kind, rate_ppm, starts_ms, ends_ms)
+    order = LotOrder(project, kind, amount, rate_ppm, starts_ms, ends_ms)
+    permission = f"{kind.value}.write"
+    wanted = Wanted(Change(kind.value), permission, amount, document(order), project=project)
+    require_second(here, principal, wanted, name)
+    return lot_shape(_fill(here, order, name))
+
+
+@dataclass(frozen=True, slots=True)
+class LotOrder:
+    """What a lot shall be."""
+
+    project: str
+    kind: LotKind
+    amount_micro: int
+    rate_ppm: int
+    starts_ms: int
+    ends_ms: int
+
+
+def fill_lot(here: Services, request: Mapping[str, object], name: str) -> None:
+    """Open the lot that an approved request describes, once under that name."""
+    _fill(here, shape_of(LotOrder, request), name)
+
+
+def _fill(here: Services, order: LotOrder, name: str) -> Lot:
+    amount, lot_id = order.amount_micro, LotId(f"{order.kind.value}-{name}")
+    lot = Lot(lot_id, ProjectId(order.project), order.kind, order.rate_ppm, order.starts_ms, order.ends_ms)
     entries = (Entry(ISSUED, -amount), Entry(lot_account(lot.id), amount))
-    txn = Txn(f"fill:{lot.id}", kind.value, lot.project, here.clock(), lot_cause(lot.id), entries)
+    txn = Txn(f"fill:{lot.id}", order.kind.value, lot.project, here.clock(), lot_cause(lot.id), entries)
     fresh = open_lot(here.store, lot, txn, txn.effective_ms)
     there = next((each for each in here.store.lots(lot.project) if each.id == lot.id), lot)
-    asked = (rate_ppm, starts_ms, ends_ms, amount)
+    asked = (lot.rate_ppm, lot.starts_ms, lot.ends_ms, amount)
     if not fresh and asked != (there.rate_ppm, there.starts_ms, there.ends_ms, _filled(here, there)):
         raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
     here.bell.ring()
-    return lot_shape(there)
+    return there
 
 
 def _filled(here: Services, lot: Lot) -> int:

@@ -6,6 +6,7 @@ path, `name:` a header.
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -17,6 +18,12 @@ from hutong.core.kernel.errors import Denied, HutongError, Later, Refused
 from hutong.wire.base import FieldProblem, ProblemReport
 
 MEDIA_TYPE = "application/problem+json"
+TWO_PEOPLE: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "Written down: it takes two people, and waits for the second",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemReport"}}},
+    }
+}
 _PROBLEMS_AT_MOST = 50
 _CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 413: "too_large"}
 _log = structlog.get_logger(__name__)

@@ -4,17 +4,25 @@ A project's may also say what each of its people may hold.
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
 
 from hutong.core.accounts import quotas as q
+from hutong.core.accounts.approvals import Change
+from hutong.core.accounts.roles import Principal
 from hutong.core.book.store import Record
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.server.api.access import Allowed, Here
+from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
-from hutong.server.registry import document, read
+from hutong.server.api.problems import TWO_PEOPLE
+from hutong.server.approvals import Wanted, require_second
+from hutong.server.registry import document, read, shape_of
+from hutong.server.services import Services
 from hutong.wire import quotas as w
 from hutong.wire.base import Page, Slug
 
@@ -40,8 +48,14 @@ def get_quota(here: Here, kind: Kind, name: Annotated[Slug, Path()]) -> w.Quota:
     return _shape(read(q.Quota, record))
 
 
-@router.put("/{kind}/{name}", dependencies=[Depends(Allowed("quota.write"))])
-def put_quota(here: Here, kind: Kind, name: Annotated[Slug, Path()], body: w.NewQuota) -> w.Quota:
+@router.put("/{kind}/{name}", responses=TWO_PEOPLE)
+def put_quota(
+    here: Here,
+    kind: Kind,
+    name: Annotated[Slug, Path()],
+    body: w.NewQuota,
+    principal: Annotated[Principal, Depends(Allowed("quota.write"))],
+) -> w.Quota:
     """Set the quota of an institution or a project; the next turn goes by it."""
     if here.store.get(kind, name) is None:
         problem = Problem("/name", f"there is no {kind} {name!r}", f"create the {kind} first")
@@ -54,9 +68,36 @@ def put_quota(here: Here, kind: Kind, name: Annotated[Slug, Path()], body: w.New
         for each in body.allotments
     )
     quota = q.Quota(kind, name, body.share_milli, tuple(allotments))
+    there = here.store.get("quota", quota.id)
+    if there is not None and there.doc == document(quota):
+        return _shape(quota)
+    order = QuotaOrder(quota, there.version if there is not None else 0)
+    most = max((each.nominal for each in quota.allotments), default=0)
+    wanted = Wanted(Change.QUOTA, "quota.write", most, document(order))
+    unique = digest_of("quota", wanted.request, principal.id)[:26]
+    require_second(here, principal, wanted, unique, anew=True)
     here.store.put(Record("quota", quota.id, document(quota)))
     here.bell.ring()
     return _shape(quota)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaOrder:
+    """A quota to set over the one of that version (0: none)."""
+
+    quota: q.Quota
+    version: int
+
+
+def write_quota(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """Set the quota that an approved request describes, unless another was set since it was proposed."""
+    order = shape_of(QuotaOrder, request)
+    doc = document(order.quota)
+    there = here.store.get("quota", order.quota.id)
+    if there is not None and there.version == order.version + 1 and there.doc == doc:
+        return  # a repeat after a crash
+    here.store.put(Record("quota", order.quota.id, doc), expect=order.version)
+    here.bell.ring()
 
 
 @router.delete("/{kind}/{name}", status_code=204, dependencies=[Depends(Allowed("quota.write"))])

@@ -77,7 +77,7 @@ def read_me(here: Here, me: Myself) -> w.Me:
         raise NotFound("not_found", f"there is no person {me.id!r} any more")
     person = read(Person, record)
     projects = tuple(project_shape(project) for project in projects_of(here.store, me.id))
-    return w.Me(id=person.id, name=person.name, operator=me.operator, projects=projects)
+    return w.Me(id=person.id, name=person.name, operator=me.operator, projects=projects, viewed_by=me.behind)
 
 
 @router.post("/tokens", status_code=201)
@@ -134,7 +134,7 @@ def delete_token(here: Here, me: Myself, token: Ulid) -> Response:
     whole(me)
     record = here.store.get("token", token)
     found = None if record is None else read(Token, record)
-    mine = found is not None and not found.site and found.owner == me.id
+    mine = found is not None and not found.site and me.id in {found.owner, found.behind}
     theirs = found is not None and bool(found.site) and me.everywhere("site.write")
     provisions = found is not None and found.kind == "scim" and me.everywhere("institution.write")
     managed = found is not None and bool(found.project) and me.may("key.write", found.project)

@@ -1,0 +1,121 @@
+"""The two-person rule: a change above a threshold waits until somebody else approves it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hutong.core.accounts.roles import Principal
+from hutong.core.kernel.errors import Conflict, Denied, NotFound
+from hutong.core.kernel.quantities import HOUR_MS
+
+OPEN_AT_MOST = 1000
+"""How many proposals may wait at once."""
+
+
+class Change(StrEnum):
+    """What can need two people; the size that a threshold bounds is said beside each."""
+
+    AWARD = "award"  # micro-yuan of one award
+    VOUCHER = "voucher"  # micro-yuan of one voucher's face
+    QUOTA = "quota"  # the most nominal cards of one accelerator
+    THRESHOLD = "threshold"  # loosening a threshold: always two people
+
+
+class ProposalState(StrEnum):
+    """How far a proposal is."""
+
+    OPEN = "open"
+    APPROVED = "approved"  # decided, and about to be carried out
+    DONE = "done"
+    FAILED = "failed"  # approved, but no longer possible
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Above `above` (micro-yuan or cards) a change takes two people, who have `hours` to find each other."""
+
+    change: Change
+    above: int
+    hours: int = 168
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change that waits. `request` is what will be done; `project` or `institution` says where."""
+
+    id: str
+    change: Change
+    permission: str
+    size: int
+    by: str
+    at_ms: int
+    expires_ms: int
+    request: dict[str, object]
+    project: str = ""
+    institution: str = ""
+    state: ProposalState = ProposalState.OPEN
+    decided_by: str = ""
+    decided_ms: int = 0
+    note: str = ""
+    broke_glass: bool = False
+
+    def state_at(self, now_ms: int) -> ProposalState:
+        """Return its state; nobody need be there to let one expire."""
+        late = self.state is ProposalState.OPEN and self.expires_ms <= now_ms
+        return ProposalState.EXPIRED if late else self.state
+
+
+def may_decide(principal: Principal, proposal: Proposal) -> bool:
+    """True if the principal holds the permission of the change itself where it is to be made."""
+    project, institution = proposal.project or None, proposal.institution or None
+    return not principal.lacks(frozenset({proposal.permission}), project, institution)
+
+
+def may_see(principal: Principal, proposal: Proposal) -> bool:
+    """True if the principal may know of the proposal."""
+    return (
+        proposal.by == principal.id
+        or principal.everywhere("proposal.read")
+        or may_decide(principal, proposal)
+    )
+
+
+def require_decision(principal: Principal, proposal: Proposal, now_ms: int, *, approves: bool) -> None:
+    """Raise NotFound, Denied or Conflict unless the principal may approve (or refuse) the proposal now.
+
+    Nobody approves what they proposed, whatever they may do besides; to refuse it is to take it back.
+    """
+    if not may_see(principal, proposal):
+        raise NotFound("not_found", f"there is no proposal {proposal.id!r}")
+    own = proposal.by == principal.id
+    if own and approves:
+        raise Denied("own_proposal", "nobody approves their own proposal: ask somebody else")
+    if not own and not may_decide(principal, proposal):
+        raise Denied("forbidden", f"{proposal.permission} is not among your permissions there")
+    state = proposal.state_at(now_ms)
+    again = state is ProposalState.APPROVED and approves  # cut off before it was done: somebody finishes it
+    if state is not ProposalState.OPEN and not again:
+        raise Conflict("decided", f"proposal {proposal.id} is {state.value} already")
+
+
+def require_alone(principal: Principal, proposal: Proposal, now_ms: int) -> None:
+    """Raise Denied or Conflict unless the principal, who holds what it takes, may go on alone."""
+    if not may_decide(principal, proposal):
+        raise Denied("forbidden", f"{proposal.permission} is not among your permissions there")
+    state = proposal.state_at(now_ms)
+    again = state is ProposalState.APPROVED and proposal.broke_glass
+    if state is not ProposalState.OPEN and not again:
+        raise Conflict("decided", f"proposal {proposal.id} is {state.value} already")
+
+
+def expiry_ms(threshold: Threshold, now_ms: int) -> int:
+    """Return until when a proposal that is made now waits."""
+    return now_ms + threshold.hours * HOUR_MS
+
+
+def loosens(before: Threshold | None, after: Threshold | None) -> bool:
+    """True if fewer changes would take two people, or they would have longer to find each other."""
+    if before is None:
+        return False
+    return after is None or after.above > before.above or after.hours > before.hours
