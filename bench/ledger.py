@@ -91,14 +91,14 @@ def settle(key: str, n: int) -> Posting:
 
 def in_threads(threads: int, count: int, work: Callable[[int, random.Random], None]) -> float:
     """Run `work` for each number, shared out over threads; return how long it took in seconds."""
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def some(first: int) -> None:
         chance = random.Random(first)
         try:
             for n in range(first, count, threads):
                 work(n, chance)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised below, in the main thread
             failures.append(error)
 
     running = [threading.Thread(target=some, args=(n,)) for n in range(threads)]
@@ -155,7 +155,9 @@ def bare(url: str, lots: int, threads: int, count: int, mark: str) -> float:
             with here.transaction():
                 here.execute("SELECT * FROM bare_holds WHERE key = %s", (key,)).fetchone()
         with here.transaction():
-            here.execute("INSERT INTO bare_txns VALUES (%s, 'tokens', %s, %s, %s)", (key, project, NOW_MS, key))
+            here.execute(
+                "INSERT INTO bare_txns VALUES (%s, 'tokens', %s, %s, %s)", (key, project, NOW_MS, key)
+            )
             legs = [(key, 0, lot, -CHARGE), (key, 1, REVENUE, CHARGE)]
             here.cursor().executemany("INSERT INTO bare_entries VALUES (%s, %s, %s, %s)", legs)
             use = (key, project, key, CHARGE, NOW_MS, NOW_MS)
@@ -188,7 +190,9 @@ def main() -> None:
             with psycopg.connect(plain, autocommit=True) as connection:
                 connection.execute(BARE)
                 accounts = [(lot_of(n)[0],) for n in range(lots)] + [(REVENUE,)]
-                connection.cursor().executemany("INSERT INTO bare_accounts VALUES (%s, 1000000000, 0)", accounts)
+                connection.cursor().executemany(
+                    "INSERT INTO bare_accounts VALUES (%s, 1000000000, 0)", accounts
+                )
             ours(store, lots, given.threads, count // 10, "warm")
             bare(plain, lots, given.threads, count // 10, "warm")
             value = ours(store, lots, given.threads, count, "run")
