@@ -1,8 +1,8 @@
 """Random histories of money on every store, beside an oracle that knows nothing of how the ledger works.
 
 The oracle keeps each charge as a stack of who paid what, and takes pieces off its top. After every step all
-balances are its own, every invariant of `docs/decisions/0006` and `0034` that can be read from the rows holds,
-and a replay from the records alone gives the same.
+balances are its own, every invariant that can be read from the rows holds, and a replay from the records alone
+gives the same.
 """
 
 import shutil
@@ -266,7 +266,7 @@ class Money(RuleBasedStateMachine):
             done = refund(self.store, P, key, None if whole else amount, "goodwill", name)
             assert done == refund(self.store, P, key, None if whole else amount, "goodwill", name)
         except Conflict as conflict:
-            assert conflict.code == "nothing_left"
+            assert conflict.code == "nothing_left"  # noqa: PT017 - it may as well succeed
             assert not left or asked > left
             return
         assert 0 < asked <= left
