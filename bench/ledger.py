@@ -7,20 +7,14 @@ moves of the balances, in as many transactions, with as many threads, as durable
 
 import argparse
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
+from bench.rows import told
 from psycopg import Connection
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from postgres import Postgres
-from rows import told
+from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
 from hutong.core.book.money import (
@@ -178,7 +172,7 @@ def bare(url: str, lots: int, threads: int, count: int, mark: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds instead of a minute")
-    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=0)
     given = parser.parse_args()
     count = given.pairs or (800 if given.quick else 10_000)
