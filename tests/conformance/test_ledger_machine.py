@@ -1,8 +1,8 @@
 """Random histories of money on every store, beside an oracle that knows nothing of how the ledger works.
 
 The oracle keeps each charge as a stack of who paid what, and takes pieces off its top. After every step all
-balances are its own, every invariant that can be read from the rows holds, and a replay from the records alone
-gives the same.
+balances are its own, every invariant that can be read from the rows holds, and a replay of the records gives
+the same.
 """
 
 import shutil

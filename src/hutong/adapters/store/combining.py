@@ -5,10 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hutong.core.book.money import Posting
-from hutong.core.kernel.errors import HutongError
+from hutong.core.kernel.errors import HutongError, Later
 
 AT_ONCE = 100
 Verdict = bool | HutongError
+
+
+class PostAlone(Exception):
+    """Raised by who writes a batch in which something must be posted alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +70,9 @@ class Combiner:
     def _try(self, batch: Sequence[_Ticket]) -> None:
         try:
             self._settle(batch)
+        except Later as later:  # the store is away: no use in asking it for each
+            for each in batch:
+                each.error = later
         except Exception as whole:  # noqa: BLE001 - it may be one's trouble: the others must not suffer
             for each in batch if len(batch) > 1 else ():
                 try:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
-from hutong.adapters.store.combining import Combiner
+from hutong.adapters.store.combining import Combiner, PostAlone
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.periods import book_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
@@ -23,7 +23,7 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict, HutongError, Later
+from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _MOVE = (
@@ -70,7 +70,7 @@ def post_each(
     """Write those postings that may be; say of each whether it was news, or why it may not be."""
     if any(txn.reverses for posting in postings for txn in posting.txns):
         if len(postings) > 1:
-            raise Later("what reverses something is posted alone")  # see `combining`
+            raise PostAlone
         return [post_all(db, connection, postings, guarded=False)[0]]
     known = _known_txns(connection, postings)
     states = _lock_holds(connection, postings)
