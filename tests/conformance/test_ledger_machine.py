@@ -335,7 +335,7 @@ class Money(RuleBasedStateMachine):
         if not records:
             return
         record = records[pick % len(records)]
-        charge, back = self.store.txn(record.id), self.store.reversals([record.id])
+        back = self.store.reversals([record.id])
         done = correct_usage(self.store, P, record.key, record.id, quantity, "the meter was wrong", self.now)
         assert done == (record.quantity != quantity)
         if not done:
@@ -381,7 +381,7 @@ class Money(RuleBasedStateMachine):
         try:
             changed = self.store.move_period(period.id, state, self.now, "ann")
         except Conflict as conflict:
-            assert {
+            assert {  # noqa: PT017 - it may as well succeed
                 "period_closed": period.closed,
                 "period_runs": self.now < period.until_ms,
                 "period_open": final and period.state is PeriodState.OPEN,
@@ -425,7 +425,7 @@ class Money(RuleBasedStateMachine):
                 self.store.post(Posting(holds=(HoldChange(key, P, (HoldPart(lot.id, amount),)),)))
                 won.append(key)
             except Conflict as conflict:
-                assert conflict.code == "insufficient_funds"
+                assert conflict.code == "insufficient_funds"  # noqa: PT017 - some of them succeed
 
         threads = [threading.Thread(target=take, args=(key,)) for key in keys]
         for thread in threads:
