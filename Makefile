@@ -94,6 +94,7 @@ faults: setup ray system kubernetes  ## try every engine's faults on real ones, 
 
 bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s (bench.engines measures the engines)
 	$(BIN)/python -m bench.control $(ARGS)
+	$(BIN)/python -m bench.ledger $(ARGS)
 
 parity: setup  ## compare the simulator with what peers published: Lucid, FGD, GAIA (DATA=folder of the traces)
 	$(BIN)/python -m bench.simulator --quick --check $(DATA:%=--data %)

@@ -7,20 +7,14 @@ moves of the balances, in as many transactions, with as many threads, as durable
 
 import argparse
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
+from bench.rows import told
 from psycopg import Connection
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from postgres import Postgres
-from rows import told
+from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
 from hutong.core.book.money import (
@@ -91,14 +85,14 @@ def settle(key: str, n: int) -> Posting:
 
 def in_threads(threads: int, count: int, work: Callable[[int, random.Random], None]) -> float:
     """Run `work` for each number, shared out over threads; return how long it took in seconds."""
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def some(first: int) -> None:
         chance = random.Random(first)
         try:
             for n in range(first, count, threads):
                 work(n, chance)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised below, in the main thread
             failures.append(error)
 
     running = [threading.Thread(target=some, args=(n,)) for n in range(threads)]
@@ -155,7 +149,9 @@ def bare(url: str, lots: int, threads: int, count: int, mark: str) -> float:
             with here.transaction():
                 here.execute("SELECT * FROM bare_holds WHERE key = %s", (key,)).fetchone()
         with here.transaction():
-            here.execute("INSERT INTO bare_txns VALUES (%s, 'tokens', %s, %s, %s)", (key, project, NOW_MS, key))
+            here.execute(
+                "INSERT INTO bare_txns VALUES (%s, 'tokens', %s, %s, %s)", (key, project, NOW_MS, key)
+            )
             legs = [(key, 0, lot, -CHARGE), (key, 1, REVENUE, CHARGE)]
             here.cursor().executemany("INSERT INTO bare_entries VALUES (%s, %s, %s, %s)", legs)
             use = (key, project, key, CHARGE, NOW_MS, NOW_MS)
@@ -176,7 +172,7 @@ def bare(url: str, lots: int, threads: int, count: int, mark: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds instead of a minute")
-    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=0)
     given = parser.parse_args()
     count = given.pairs or (800 if given.quick else 10_000)
@@ -188,7 +184,9 @@ def main() -> None:
             with psycopg.connect(plain, autocommit=True) as connection:
                 connection.execute(BARE)
                 accounts = [(lot_of(n)[0],) for n in range(lots)] + [(REVENUE,)]
-                connection.cursor().executemany("INSERT INTO bare_accounts VALUES (%s, 1000000000, 0)", accounts)
+                connection.cursor().executemany(
+                    "INSERT INTO bare_accounts VALUES (%s, 1000000000, 0)", accounts
+                )
             ours(store, lots, given.threads, count // 10, "warm")
             bare(plain, lots, given.threads, count // 10, "warm")
             value = ours(store, lots, given.threads, count, "run")

@@ -1,8 +1,8 @@
 """Random histories of money on every store, beside an oracle that knows nothing of how the ledger works.
 
 The oracle keeps each charge as a stack of who paid what, and takes pieces off its top. After every step all
-balances are its own, every invariant of `docs/decisions/0006` and `0034` that can be read from the rows holds,
-and a replay from the records alone gives the same.
+balances are its own, every invariant that can be read from the rows holds, and a replay of the records gives
+the same.
 """
 
 import shutil
@@ -266,7 +266,7 @@ class Money(RuleBasedStateMachine):
             done = refund(self.store, P, key, None if whole else amount, "goodwill", name)
             assert done == refund(self.store, P, key, None if whole else amount, "goodwill", name)
         except Conflict as conflict:
-            assert conflict.code == "nothing_left"
+            assert conflict.code == "nothing_left"  # noqa: PT017 - it may as well succeed
             assert not left or asked > left
             return
         assert 0 < asked <= left
@@ -335,7 +335,7 @@ class Money(RuleBasedStateMachine):
         if not records:
             return
         record = records[pick % len(records)]
-        charge, back = self.store.txn(record.id), self.store.reversals([record.id])
+        back = self.store.reversals([record.id])
         done = correct_usage(self.store, P, record.key, record.id, quantity, "the meter was wrong", self.now)
         assert done == (record.quantity != quantity)
         if not done:
@@ -381,7 +381,7 @@ class Money(RuleBasedStateMachine):
         try:
             changed = self.store.move_period(period.id, state, self.now, "ann")
         except Conflict as conflict:
-            assert {
+            assert {  # noqa: PT017 - it may as well succeed
                 "period_closed": period.closed,
                 "period_runs": self.now < period.until_ms,
                 "period_open": final and period.state is PeriodState.OPEN,
@@ -425,7 +425,7 @@ class Money(RuleBasedStateMachine):
                 self.store.post(Posting(holds=(HoldChange(key, P, (HoldPart(lot.id, amount),)),)))
                 won.append(key)
             except Conflict as conflict:
-                assert conflict.code == "insufficient_funds"
+                assert conflict.code == "insufficient_funds"  # noqa: PT017 - some of them succeed
 
         threads = [threading.Thread(target=take, args=(key,)) for key in keys]
         for thread in threads:

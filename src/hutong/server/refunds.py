@@ -56,7 +56,7 @@ def reversals_of(store: Store, charges: Sequence[Txn]) -> dict[str, list[Txn]]:
 
 
 def waive(store: Store, waiver: Waiver) -> int:
-    """Give back what an attempt was charged for its last hours; return how much now. A repeat gives nothing."""
+    """Give back what an attempt was charged for its last hours; return how much now. A repeat: nothing."""
     total = 0
     for charge in charges_of(store, waiver.project, waiver.key):
         if charge.effective_ms > waiver.from_ms:

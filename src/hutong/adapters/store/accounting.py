@@ -6,7 +6,7 @@ given back than was paid (L8), or paid out than a centre is owed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hutong.core.book.money import (
     OVERRUN,
@@ -19,7 +19,7 @@ from hutong.core.book.money import (
     UsageRecord,
     lot_account,
 )
-from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.errors import Broken, Conflict, HutongError
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _LOT = lot_account(LotId(""))
@@ -175,6 +175,49 @@ def _add_hold(out: Plan, change: HoldChange, holds: Mapping[str, HoldState], *, 
         state.closed = True
         state.parts.clear()
     out.holds[key] = state
+
+
+def guarded_accounts(postings: Iterable[Posting]) -> list[str]:
+    """Return the accounts whose balance decides whether these postings may be, in order."""
+    names: set[str] = set()
+    for posting in postings:
+        for txn in posting.txns:
+            accounts = {entry.account for entry in txn.entries}
+            names |= {each for each in accounts if each.startswith((_LOT, OVERRUN, SETTLEMENT))}
+        names |= {lot_account(part.lot) for change in posting.holds for part in change.parts}
+    return sorted(names)
+
+
+def plan_each(
+    postings: Sequence[Posting],
+    known: Collection[str],
+    holds: Mapping[str, HoldState],
+    balances: Mapping[str, Balance],
+) -> tuple[Plan, list[bool | HutongError]]:
+    """Return what those postings change that may be, and of each whether it was news, or why it may not be.
+
+    None of them reverses anything.
+    """
+    seen, states = set(known), dict(holds)
+    money = {name: replace(balance) for name, balance in balances.items()}
+    accepted: list[Posting] = []
+    verdicts: list[bool | HutongError] = []
+    for posting in postings:
+        try:
+            alone = plan([posting], seen, states, guarded=False)
+            check_funds(alone, money)
+        except HutongError as error:
+            verdicts.append(error)
+            continue
+        verdicts.append(alone.fresh[0])
+        if alone.fresh[0]:
+            accepted.append(posting)
+            seen |= {txn.id for txn in alone.txns}
+            states.update(alone.holds)
+            for name in {*alone.posted, *alone.held} & money.keys():
+                money[name].posted += alone.posted.get(name, 0)
+                money[name].held += alone.held.get(name, 0)
+    return plan(accepted, known, holds, guarded=True), verdicts
 
 
 def check_reversals(out: Plan, originals: Mapping[str, Txn], earlier: Iterable[Txn]) -> None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from hutong.adapters.store import accounting, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.chain import append
+from hutong.adapters.store.combining import Combiner, PostAlone
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.periods import book_in
 from hutong.adapters.store.tables import accounts, entries, hold_parts, holds, lots, txns, usage
@@ -24,7 +25,7 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict, NotFound
+from hutong.core.kernel.errors import Conflict, HutongError, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _MOVE = (
@@ -59,19 +60,45 @@ def post_all(
 ) -> tuple[bool, ...]:
     """Write postings in the caller's transaction; say of each whether it was news."""
     known = _known_txns(connection, postings)
-    keys = {change.key for posting in postings for change in posting.holds}
-    query = sa.select(holds).order_by(holds.c.key).with_for_update()
-    states = read_holds(connection, list(rows_in(connection, query, holds.c.key, sorted(keys))))
+    states = _lock_holds(connection, postings)
     out = accounting.plan(postings, known, states, guarded=guarded)
     if out.reversed_txns:
         _check_reversals(connection, out)
-    booked = book_in(db, connection, [txn.effective_ms for txn in out.txns])
     guards = [*out.lot_accounts, *out.repaid_accounts, *out.paid_out_accounts]
+    booked = book_in(db, connection, [txn.effective_ms for txn in out.txns])
     accounting.check_funds(out, _lock_balances(connection, guards))
+    _write(db, connection, out, booked)
+    return tuple(out.fresh)
+
+
+def post_each(
+    db: Database, connection: sa.Connection, postings: Sequence[Posting]
+) -> Sequence[bool | HutongError]:
+    """Write those postings that may be; say of each whether it was news, or why it may not be."""
+    if any(txn.reverses for posting in postings for txn in posting.txns):
+        if len(postings) > 1:
+            raise PostAlone
+        return [post_all(db, connection, postings, guarded=False)[0]]
+    known = _known_txns(connection, postings)
+    states = _lock_holds(connection, postings)
+    moments = [txn.effective_ms for posting in postings for txn in posting.txns if txn.id not in known]
+    book_in(db, connection, moments)
+    balances = _lock_balances(connection, accounting.guarded_accounts(postings))
+    out, verdicts = accounting.plan_each(postings, known, states, balances)
+    _write(db, connection, out, book_in(db, connection, [txn.effective_ms for txn in out.txns]))
+    return verdicts
+
+
+def _lock_holds(connection: sa.Connection, postings: Sequence[Posting]) -> dict[str, HoldState]:
+    keys = {change.key for posting in postings for change in posting.holds}
+    query = sa.select(holds).order_by(holds.c.key).with_for_update()
+    return read_holds(connection, list(rows_in(connection, query, holds.c.key, sorted(keys))))
+
+
+def _write(db: Database, connection: sa.Connection, out: Plan, booked: Sequence[str]) -> None:
     _write_txns(db, connection, out, booked)
     _write_holds(db, connection, out)
     many(connection, usage.insert(), [asdict(record) for record in out.usage])
-    return tuple(out.fresh)
 
 
 def _check_reversals(connection: sa.Connection, out: Plan) -> None:
@@ -238,6 +265,7 @@ class Ledger:
     """The ledger's part of the store."""
 
     _db: Database
+    _combiner: Combiner
 
     def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
         """Create a lot with the transaction that fills it; False if that transaction is already there."""
@@ -290,18 +318,21 @@ class Ledger:
 
         Raises Conflict("insufficient_funds") if a hold does not fit its lot.
         """
+        if author is None:
+            return self._combiner.post(posting)
 
         def work(connection: sa.Connection) -> bool:
             fresh = post_all(self._db, connection, [posting], guarded=False)[0]
-            if author is None or not fresh:
-                return fresh
-            for txn in posting.txns:
+            for txn in posting.txns if fresh else ():
                 append(
                     self._db, connection, author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn)
                 )
             return fresh
 
         return self._db.write(work)
+
+    def _post_each(self, postings: Sequence[Posting]) -> Sequence[bool | HutongError]:
+        return self._db.write(lambda connection: post_each(self._db, connection, postings))
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:
         """Return a project's lots with balances, in the order in which they pay."""

@@ -2,6 +2,7 @@
 
 from hutong.adapters.store.audit import Audit
 from hutong.adapters.store.chain import Chain
+from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
@@ -18,6 +19,7 @@ class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Ch
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._combiner = Combiner(self._post_each)
 
     def pulse(self) -> int:
         """Return a number that changes whenever anybody has written; cheap enough to ask every 20 ms."""

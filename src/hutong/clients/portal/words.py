@@ -39,7 +39,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "why.": WHY_NOT,
     "waiting.": WAITING,
     "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability"),
-    "lot.": ("award", "voucher", "topup", "overrun", "waived"),
+    "lot.": ("award", "voucher", "topup", "overrun", "waived", "refunded"),
     "unit.": ("card-hour", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),
     "deployment.": ("STARTING", "READY", "STOPPING", "STOPPED", "FAILED"),

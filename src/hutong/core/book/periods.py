@@ -43,7 +43,7 @@ def period_at(periods: Sequence[Period], at_ms: int) -> Period | None:
 
 
 def fitted(periods: Sequence[Period], new: Period, at_ms: int) -> Period:
-    """Return a new period about a moment, cut so that it overlaps no known one (the zone may have changed)."""
+    """Return a new period about a moment, cut to overlap no known one (the zone may have changed)."""
     from_ms = max([new.from_ms, *(each.until_ms for each in periods if each.until_ms <= at_ms)])
     until_ms = min([new.until_ms, *(each.from_ms for each in periods if each.from_ms > at_ms)])
     taken = {each.id for each in periods}
@@ -78,6 +78,6 @@ def moved(
         if open_items and not note:
             raise Conflict(
                 "suspense_open",
-                f"{open_items} records of use of period {name} are in suspense: match them, or sign off with a note",
+                f"{open_items} records of use of {name} are in suspense: match them, or sign off with a note",
             )
     return Period(period.id, period.from_ms, period.until_ms, state, by, note or period.note)

@@ -143,8 +143,8 @@ class JobOutcome:
 
     `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
-    there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what it was
-    charged is to be given back.
+    there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what
+    it was charged is to be given back.
     """
 
     job: JobId

@@ -30,9 +30,10 @@ def correct(
 ) -> Posting:
     """Return the posting that corrects a record to another quantity.
 
-    `records` are all of the record's subject, `charge` the transaction of this one (None: it cost nothing) and
-    `reversals` what was given back of it. The lots that paid pay again in their order; what is more than
-    before, lots that are open pay, then the project owes it. What was waived is waived again. A record is corrected once: see its id.
+    `records` are all of the record's subject, `charge` the transaction of this one (None: it cost nothing)
+    and `reversals` what was given back of it. The lots that paid pay again in their order; what is more than
+    before, lots that are open pay, then the project owes it. What was waived is waived again. A record is
+    corrected once: see its id.
     """
     same = [each for each in records if (each.unit, each.price_micro) == (record.unit, record.price_micro)]
     total = sum(each.quantity for each in same)
@@ -62,7 +63,7 @@ def correct(
 
 
 def _waived_again(charge: Txn, reversals: Sequence[Txn]) -> tuple[Txn, ...]:
-    """Return the waiver of a corrected charge if the one before was waived: it is the site's fault as ever."""
+    """Return the waiver of a corrected charge if the one before was waived: it is still the site's fault."""
     why = next((txn.reason for txn in reversals if txn.kind == "waiver"), None)
     if why is None:
         return ()

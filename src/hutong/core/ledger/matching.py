@@ -1,4 +1,4 @@
-"""What a source says was used, beside what the book says: the same, a correction, or a matter for a person."""
+"""What a source says was used, beside what the book says: the same, a correction, or for a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

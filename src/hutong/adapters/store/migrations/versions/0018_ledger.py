@@ -112,7 +112,7 @@ def _guard_postgresql() -> None:
     # The lock is taken before the look: whoever closes a period waits for it, and keeps others waiting.
     op.execute(
         "CREATE FUNCTION hutong_open_period() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN PERFORM pg_advisory_xact_lock_shared(79531323904069); "  # PERIOD_LOCK of adapters.store.dialect
+        "BEGIN PERFORM pg_advisory_xact_lock_shared(79531323904069); "  # `dialect.PERIOD_LOCK`
         "IF EXISTS (SELECT 1 FROM periods WHERE id = NEW.period AND state = 'closed') THEN "
         "RAISE EXCEPTION 'period % is closed', NEW.period USING ERRCODE = '23000'; END IF; "
         "RETURN NEW; END $$"
