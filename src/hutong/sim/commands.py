@@ -138,6 +138,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
             agreed=read_rules(rules_file) if rules_file else None,
         )  # fmt: skip
         _check_seeds(plan, seeds)
+        _check_rules(plan)
         _make(plan, _spreader(on, processes, work), seeds, out, as_json=as_json)
 
 
@@ -180,6 +181,14 @@ def _check_seeds(plan: "Plan", seeds: int) -> None:
             "simulation",
             "all seeds would do the same: add --node-mtbf, --site-mtbf, --forecast-error or --resample",
         )
+
+
+def _check_rules(plan: "Plan") -> None:
+    """Refuse rules that do not fit, field by field, before anything runs."""
+    from hutong.sim.settled import settle
+
+    if plan.agreed is not None:
+        settle(plan.agreed, plan.trace, plan.ground.views, plan.ground.cluster.names)
 
 
 def _seconds(option: str, text: str) -> int:

@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.control.test_bookings import booking
 from tests.core.control.test_queue import NOW, scene, site, waiting
 
-from hutong.core.book.snapshot import JobOutcome, JobRow, Snapshot
+from hutong.core.accounts.quotas import Allotment, Quota
+from hutong.core.book.snapshot import Holding, JobOutcome, JobRow, PoolUse, Running, Snapshot
 from hutong.core.book.stays import Stays
-from hutong.core.capacity.sites import Maintenance, Site, Supply
+from hutong.core.capacity.sites import Maintenance, PowerLimit, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.request import Policy, day_parts, mean_over
 from hutong.core.work import facts as f
@@ -49,6 +52,11 @@ def decided(row: JobRow, *sites: Site, **changes: object) -> JobOutcome:
     shot: Snapshot = replace(scene(sites, [row]), due=(row,), queue=(), **changes)  # type: ignore[arg-type]
     (found,) = turn(shot, Rules(policies=POLICIES)).jobs
     return found
+
+
+def started(found: JobOutcome) -> int:
+    """Return when a job is to start, now if at once."""
+    return found.after.retry_ms or NOW
 
 
 def test_a_job_waits_for_the_green_hour_and_says_so() -> None:
@@ -102,6 +110,47 @@ def test_no_job_waits_for_a_place_that_will_be_closed() -> None:
         green_at(5), maintenance=(Maintenance(NOW + 5 * HOUR_MS, NOW + 7 * HOUR_MS, "cooling", False),)
     )
     assert decided(fresh(12), closed).after.live is not None
+
+
+def test_no_job_waits_for_an_hour_at_which_the_cards_are_booked_by_others() -> None:
+    held = booking(60, 5 * 60, 8 * 60, "project/b")
+    one = replace(green_at(5, 9), bookings=(held,))
+    assert started(decided(fresh(12), one)) == NOW // HOUR_MS * HOUR_MS + 9 * HOUR_MS
+    own = replace(held, holder="project/a")
+    assert started(decided(fresh(12), replace(one, bookings=(own,)))) < NOW + 6 * HOUR_MS, "its own"
+    small = replace(held, cards=56)
+    assert started(decided(fresh(12), replace(one, bookings=(small,)))) < NOW + 6 * HOUR_MS, "enough is left"
+
+
+def test_no_job_waits_for_an_hour_without_the_power_for_it() -> None:
+    at_ms = NOW + 4 * HOUR_MS
+    limit = PowerLimit("p", 4, at_ms, at_ms + 4 * HOUR_MS, "a peak")
+    one = replace(green_at(5, 9), power_limits=(limit,))
+    assert started(decided(fresh(12), one)) == NOW // HOUR_MS * HOUR_MS + 9 * HOUR_MS
+    wide = replace(limit, limit_kw=40)
+    assert started(decided(fresh(12), replace(one, power_limits=(wide,)))) < NOW + 6 * HOUR_MS
+
+
+def test_no_job_waits_for_an_hour_at_which_its_quota_is_used_up_by_what_will_still_run() -> None:
+    one, project = green_at(5, 9), ProjectId("a")
+    quota = Quota("project", "a", 1000, (Allotment("H100", 12, borrow=0),))
+
+    def late(hours: int) -> int:
+        """Return when the job starts if another of its project runs for so many hours."""
+        runs = (Running(project, "one", "p0", 8, NOW + hours * HOUR_MS),)
+        held = (Holding(project, "one", "p0", 8),)
+        use = (PoolUse("one", "p0", 8),)
+        return started(decided(fresh(12), one, running=runs, holdings=held, use=use, quotas=(quota,)))
+
+    assert late(3) < NOW + 6 * HOUR_MS, "it will be over by then"
+    assert late(7) == NOW // HOUR_MS * HOUR_MS + 9 * HOUR_MS
+
+
+def test_where_nothing_can_be_had_at_any_hour_a_job_is_queued_at_once() -> None:
+    quota = Quota("project", "a", 1000, (Allotment("H100", 4, borrow=0),))
+    found = decided(fresh(12), green_at(5), quotas=(quota,))
+    assert found.after.retry_ms == 0
+    assert found.after.waiting_code == "quota"
 
 
 def test_a_wait_is_no_part_of_the_run_that_must_get_through() -> None:

@@ -300,6 +300,7 @@ def test_without_money_nothing_is_left_counted(
     limits,
     st.lists(st.tuples(st.integers(1, 12), st.integers(1, 300), st.sampled_from(["p0", "p1"])), max_size=4),
     st.lists(st.tuples(st.integers(1, 4), st.integers(1, 400), st.integers(0, 200)), max_size=12),
+    st.sampled_from([Backfill.EASY, Backfill.CONSERVATIVE]),
 )
 def test_who_comes_later_does_not_delay_the_first_that_waits_for_power(
     cards: int,
@@ -307,18 +308,34 @@ def test_who_comes_later_does_not_delay_the_first_that_waits_for_power(
     power: tuple[PowerLimit, ...],
     before: list[tuple[int, int, str]],
     later: list[tuple[int, int, int]],
+    backfill: Backfill,
 ) -> None:
+    rules = Rules(backfill=backfill)
     sites = (site("bj", 64, 64, power_limits=power),)
     runs = [Running(OTHER, "bj", pool, many, NOW + length * MIN) for many, length, pool in before]
     first = waiting(0, cards, minutes)
-    (alone,) = plan(moment(sites, [first], runs), Rules())
+    (alone,) = plan(moment(sites, [first], runs), rules)
     if alone.wait_ms is None:
         return
     small = [waiting(n, many, length, "b") for n, (many, length, _) in enumerate(later, 1)]
     comes = {row.job.id: NOW + at * MIN for row, (*_, at) in zip(small, later, strict=True)}
     used = {"project/b": 10**12}  # so that the first stays the first
-    for now_ms, _, gone in moments(sites, [first, *small], comes, Rules(), stop=True, runs=runs, served=used):
+    for now_ms, _, gone in moments(sites, [first, *small], comes, rules, stop=True, runs=runs, served=used):
         if 0 in gone:
             assert now_ms - NOW <= alone.wait_ms
             return
     raise AssertionError("it never started")
+
+
+@settings(max_examples=150, deadline=None)
+@given(asked, limits)
+def test_conservatively_nobody_who_waits_for_power_is_delayed_by_those_after_it(
+    asks: list[tuple[int, int, int, int]], power: tuple[PowerLimit, ...]
+) -> None:
+    sites, rules = (site("bj", 24, power_limits=power),), Rules(backfill=Backfill.CONSERVATIVE)
+    queue = [waiting(n, cards, run, num_nodes=gang) for n, (cards, gang, run, _) in enumerate(asks)]
+    told = [each.wait_ms for each in plan(moment(sites, queue), rules)]
+    for count in range(1, len(queue)):
+        alone = plan(moment(sites, queue[:count]), rules)[-1].wait_ms
+        with_others = told[count - 1]
+        assert alone is None or (with_others is not None and with_others <= alone)

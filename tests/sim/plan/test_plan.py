@@ -17,6 +17,7 @@ from hutong.sim.plan.file import PlanFile, read_plan
 from hutong.sim.plan.headroom import headroom
 from hutong.sim.plan.model import Found, cheapest, options_of, with_green
 from hutong.sim.plan.proof import demand, prove, proved
+from hutong.sim.settled import Agreed, PowerLimit
 
 NODE_P = 8 * 0.989
 NODE_MW = 8 * 700 / 1e6
@@ -187,6 +188,22 @@ def test_proof_shows_what_an_outage_does() -> None:
         prove(*asked, seeds=1, days=1, outages=("far@24h..40h",))
     with pytest.raises(Refused, match="no site, pool or region"):
         prove(*asked, seeds=1, days=1, outages=("nowhere@1h..2h",))
+
+
+def test_proof_shows_what_a_limit_of_power_does() -> None:
+    plan = plan_of(peak=20 * NODE_P, busy_percent=80)
+    found = cheapest(plan, [NEAR, FAR])
+    asked = (plan, [NEAR, FAR], found.options, found.stages[0], POLICY)
+    calm = prove(*asked, seeds=2, days=2)
+    limits = tuple(PowerLimit(name, 8, 0, 12 * 3600) for name in (NEAR.id, FAR.id))
+    assert (
+        prove(*asked, seeds=2, days=2, agreed=Agreed(power_limits=limits)).wait_p90.mean > calm.wait_p90.mean
+    )
+    with pytest.raises(Refused) as refused:
+        prove(*asked, seeds=1, days=1, agreed=Agreed(power_limits=(PowerLimit("moon", 1, 0),)))
+    assert refused.value.problems[0].path == "/power_limits/0/site"
+    with pytest.raises(Refused, match="do not fit a plan"):
+        prove(*asked, seeds=1, days=1, agreed=Agreed(institutions=(("uni", ()),)))
 
 
 def test_cards_are_planned_less_busy_until_waits_are_short_enough_and_else_it_is_told() -> None:

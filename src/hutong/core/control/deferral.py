@@ -4,13 +4,15 @@ Every hour until the job must start is judged as if it were now: the same pools,
 carbon that their supply is expected to have over the job's run, and a price for each hour of waiting. Supply
 is told by the hour of the day, so a day ahead is all that there is to look at. The part carbon compares pools
 with the least of one moment; here that is the least of all these hours, or one site alone would be as clean
-at any of them.
+at any of them. Of an hour only those pools count that quotas, bookings and limits of power are expected to
+leave the job then (`prospects`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.ahead import Hours
@@ -20,6 +22,10 @@ from hutong.core.placement.judge import Judged, Refusal, base_against, judge, ta
 from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.request import HORIZON_MS, Policy, Request
 from hutong.core.work.spec import JobSpec
+
+Mask = npt.NDArray[np.bool_]
+Allows = Callable[[Ints, int], Mask]
+"""Which pools may give so many cards, each its own number, to a run from a time on."""
 
 HOUR_PRICE_PPM = 2_000
 """What an hour of waiting costs a score, ppm: a goal of ours, not a measured figure."""
@@ -70,10 +76,13 @@ class Outlook:
         self._table = table_of(self._views)
         self._hours = Hours(grounds.sites)
 
-    def best_start(self, request: Request, policy: Policy, expected_ms: int, latest_ms: int) -> Later | None:
+    def best_start(
+        self, request: Request, policy: Policy, expected_ms: int, latest_ms: int, allows: Allows | None = None
+    ) -> Later | None:
         """Return when a job had better start, up to `latest_ms`, or None if that is now.
 
-        `expected_ms` is how long it is expected to run. A pool that is out of reach now is left aside.
+        `expected_ms` is how long it is expected to run. A pool that is out of reach now is left aside; so is
+        one at an hour at which it is not among what `allows` says, unless nothing is now.
         """
         first = self._at(request, policy, expected_ms, self._now_ms)
         if first is None:
@@ -81,11 +90,18 @@ class Outlook:
         later = (self._at(request, policy, expected_ms, start_ms) for start_ms in self._starts(latest_ms))
         hours = [first, *(each for each in later if each is not None)]
         least = min((each.judged.co2_least for each in hours if each.judged.co2_least >= 0), default=-1)
-        now = _best(first, policy, least)
+        now = _best(_allowed(first, request, allows) or first, policy, least)
         best: tuple[int, int, _Hour] | None = None
-        for hour in hours[1:]:
-            found, pool = _best(hour, policy, least)
-            score = found - HOUR_PRICE_PPM * (hour.start_ms - self._now_ms) // HOUR_MS
+        # The better ones first: what is allowed of an hour is no better than all of it.
+        rated = [(_best(hour, policy, least)[0] - self._price(hour), hour) for hour in hours[1:]]
+        for most, hour in sorted(rated, key=lambda each: (-each[0], each[1].start_ms)):
+            if most < now[0] + LEAST_GAIN_PPM or (best is not None and most <= best[0]):
+                break
+            left = _allowed(hour, request, allows)
+            if left is None:
+                continue
+            found, pool = _best(left, policy, least)
+            score = found - self._price(hour)
             if score >= now[0] + LEAST_GAIN_PPM and (best is None or score > best[0]):
                 best = (score, pool, hour)
         if best is None:
@@ -99,6 +115,10 @@ class Outlook:
             _saved_ppm(int(hour.judged.co2[pool]), int(first.judged.co2[now[1]])) if policy.carbon else None,
         )
 
+    def _price(self, hour: _Hour) -> int:
+        """Return what waiting for an hour costs a score."""
+        return HOUR_PRICE_PPM * (hour.start_ms - self._now_ms) // HOUR_MS
+
     def _starts(self, latest_ms: int) -> Sequence[int]:
         first = (self._now_ms // HOUR_MS + 1) * HOUR_MS
         return range(first, min(latest_ms, self._now_ms + HORIZON_MS) + 1, HOUR_MS)
@@ -109,6 +129,15 @@ class Outlook:
         judged = judge(request, policy, table, self._hours.over(start_ms, expected_ms))
         able = np.flatnonzero(judged.refusal == Refusal.NONE)
         return _Hour(start_ms, judged, able) if len(able) else None
+
+
+def _allowed(hour: _Hour, request: Request, allows: Allows | None) -> _Hour | None:
+    """Return an hour with the pools that are allowed then; None if none is."""
+    if allows is None:
+        return hour
+    may = allows(hour.judged.asked * request.nodes, hour.start_ms)
+    able = hour.able[may[hour.able]]
+    return replace(hour, able=able) if len(able) else None
 
 
 def _best(hour: _Hour, policy: Policy, least: int) -> tuple[int, int]:

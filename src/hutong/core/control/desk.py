@@ -11,6 +11,7 @@ from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.links import widths
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
+from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
@@ -58,6 +59,11 @@ class Desk:
     def outlook(self) -> Outlook:
         """The hours to come, as they look when it is asked for the first time."""
         return Outlook(self.grounds, self.page())
+
+    @cached_property
+    def prospects(self) -> Prospects:
+        """What is settled for the hours to come, as it looks when it is asked for the first time."""
+        return Prospects(self.snapshot, self.grounds, self.page(), self.cards_used)
 
     def page(self) -> Page:
         """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""

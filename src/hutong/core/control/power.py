@@ -5,14 +5,13 @@ platform's jobs may draw.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hutong.core.book.snapshot import Snapshot
 from hutong.core.capacity.sites import PowerLimit
-from hutong.core.control.desk import Desk
 from hutong.core.energy.account import card_milliwatts
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
@@ -40,12 +39,12 @@ class Limited:
     pairs: Ints
 
 
-def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
+def limited_of(shot: Snapshot, views: Sequence[PoolView], used: Callable[[str, str], int]) -> Limited | None:
     """Return the limits that are not over, or None if there are none.
 
-    What ends later than the snapshot shows is taken not to end.
+    `used` gives the cards of a pool, by site and name, that are in use now. What ends later than the snapshot
+    shows is taken not to end.
     """
-    shot = desk.snapshot
     by_site = {str(site.id): found for site in shot.sites if (found := _open(site.power_limits, shot.now_ms))}
     if not by_site:
         return None
@@ -61,7 +60,7 @@ def limited_of(desk: Desk, views: Sequence[PoolView]) -> Limited | None:
     for site, members in pools.items():
         first[members] = len(rows)
         for each in by_site[site]:
-            drawn = sum(_cards(desk, views[at], each, ends) * int(draw[at]) for at in members)
+            drawn = sum(_cards(shot, views[at], each, ends, used) * int(draw[at]) for at in members)
             left = each.limit_kw * MILLIWATTS - drawn
             rows.append((each.from_ms, each.until_ms or c.NEVER, left))
             limit_kw.append(each.limit_kw)
@@ -174,8 +173,12 @@ def _ends(shot: Snapshot) -> dict[tuple[str, str], list[tuple[int, int]]]:
 
 
 def _cards(
-    desk: Desk, view: PoolView, limit: PowerLimit, ends: Mapping[tuple[str, str], list[tuple[int, int]]]
+    shot: Snapshot,
+    view: PoolView,
+    limit: PowerLimit,
+    ends: Mapping[tuple[str, str], list[tuple[int, int]]],
+    used: Callable[[str, str], int],
 ) -> int:
     """Return how many cards of a pool are in use when a limit begins, by walltimes; now if it has begun."""
-    used, runs = desk.cards_used(view.site, view.pool), ends[view.site, view.pool]
-    return used - over_by(desk.now_ms, limit.from_ms, runs)
+    runs = ends[view.site, view.pool]
+    return used(view.site, view.pool) - over_by(shot.now_ms, limit.from_ms, runs)

@@ -83,7 +83,7 @@ def _beside_bookings(
 
 def _under_limits(desk: Desk, views: tuple[PoolView, ...]) -> tuple[PoolView, ...]:
     """Return the pools with what limits of their sites' power leave of them."""
-    found = limited_of(desk, views)
+    found = limited_of(desk.snapshot, views, desk.cards_used)
     if found is None:
         return views
     left = {pool: caps_left(found, found.caps.rows, pool, desk.now_ms) for pool in range(len(views))}

@@ -109,7 +109,7 @@ class Queue:
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
         held = self._held(desk)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
-        self._limited = limited_of(desk, self.views)
+        self._limited = limited_of(desk.snapshot, self.views, desk.cards_used)
         waiting, running = len(self.drafts), held.shape[1]
         arrays = make_board(
             board.Rules(Order.SHARE, desk.rules.backfill),

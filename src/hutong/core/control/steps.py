@@ -4,10 +4,11 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from hutong.core.book.snapshot import Absence
-from hutong.core.control.deferral import Later, latest_ms
+from hutong.core.control.deferral import Later, Mask, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.retries import back_off_ms, judge
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.request import request_of
 from hutong.core.placement.staging import cargo_of
 from hutong.core.work.facts import Ended, Finished, Queued, StopSent, Waiting
@@ -43,7 +44,13 @@ def _later(draft: Draft) -> Later | None:
         return None
     policy = desk.rules.policy(spec.wish.objective)
     request = request_of(spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec))
-    return desk.outlook.best_start(request, policy, spec.max_duration_s * 1000, latest)
+    prospects, project, person = desk.prospects, draft.row.project, draft.job.by
+
+    def allows(need: Ints, start_ms: int) -> Mask:
+        return prospects.able(project, person, request, need, start_ms)
+
+    expected_ms = spec.max_duration_s * 1000
+    return desk.outlook.best_start(request, policy, expected_ms, latest, allows if prospects.bind else None)
 
 
 def _held(draft: Draft) -> None:

@@ -1,0 +1,116 @@
+"""The file of `--rules`: what it changes, what a run says of it, and what is refused, field by field."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.sim.test_sweep import TRACE, run
+
+from hutong.sim.rules_file import read_rules
+from hutong.sim.settled import Booking, PowerLimit
+
+RULES = """
+institutions:
+  uni: [vc0]
+quotas:
+  - kind: institution
+    name: uni
+    allotments: [{accelerator: "*", nominal: 8, borrow: 4, lend: 2}]
+  - kind: project
+    name: vc1
+    allotments: [{accelerator: "*", nominal: 8, borrow: 0}]
+bookings:
+  - {pool: all, cards: 4, from: 1h, to: 3h, holder: project/vc1}
+"""
+
+
+@pytest.fixture
+def trace_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.csv"
+    path.write_text(TRACE)
+    return path
+
+
+@pytest.fixture
+def rules_file(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def test_a_file_says_what_is_settled(rules_file: Path) -> None:
+    rules_file.write_text(f"{RULES}power_limits:\n  - {{site: bj, limit_kw: 9, to: 2d}}\n")
+    found = read_rules(rules_file)
+    assert found.institutions == (("uni", ("vc0",)),)
+    assert [(each.id, each.allotments[0].ceiling) for each in found.quotas] == [
+        ("institution/uni", 12),
+        ("project/vc1", 8),
+    ]
+    assert found.bookings == (Booking("all", 4, 3600, 10_800, "project/vc1"),)
+    assert found.power_limits == (PowerLimit("bj", 9, 0, 172_800),)
+    assert found.moments_s == (3600, 10_800, 172_800)
+
+
+def test_a_run_under_rules_says_how_far_they_were_used(trace_file: Path, rules_file: Path) -> None:
+    words = ["--nodes", "4", "--trace", trace_file, "--order", "fifo", "--lengths", "known"]
+    calm = json.loads(run(*words, "--json")[1])["runs"][0]
+    code, said = run(*words, "--rules", rules_file, "--json")
+    assert code == 0
+    (bound,) = json.loads(said)["runs"]
+    assert calm["uses"] == []
+    assert bound["digest"] != calm["digest"]
+    uni, alone = bound["uses"]
+    assert (uni["name"], uni["what"], uni["promised"], uni["most"]) == ("institution/uni", "*", 8, 12)
+    assert 0 < uni["mean"] <= uni["peak"] <= 12
+    assert 0 <= alone["peak"] <= 8
+    assert alone["full_h"] >= 0
+    assert "at the limit" in run(*words, "--rules", rules_file)[1]
+
+
+def test_power_is_limited_in_a_scenario(trace_file: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("power_limits: [{site: zhangjiakou, limit_kw: 8}]")
+    words = ["demo", "--trace", trace_file, "--order", "fifo", "--lengths", "known", "--json"]
+    (bound,) = json.loads(run(*words, "--rules", rules)[1])["runs"]
+    (use,) = bound["uses"]
+    assert (use["name"], use["what"], use["most"]) == ("site/zhangjiakou", "kW", 8)
+    assert 0 < use["peak"] <= 8
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("quotas: [{kind: project, name: nobody}]", "'nobody' is no group of the trace"),
+        ("bookings: [{pool: moon, cards: 1, to: 1h, holder: project/vc0}]", "no pool 'moon'; there are all"),
+        ("bookings: [{pool: all, cards: 99, to: 1h, holder: project/vc0}]", "99 cards of all are booked"),
+        ("bookings: [{pool: all, cards: 1, from: 2h, to: 1h, holder: project/vc0}]", "after `from`"),
+        ("bookings: [{pool: all, cards: 1, to: 1h, holder: ada}]", "/bookings/0/holder"),
+        ("power_limits: [{site: all, limit_kw: 1}]", "limits are of a scenario's centres"),
+        ("institutions: {uni: [vc0], two: [vc0]}", "belongs to uni already"),
+        (
+            "quotas: [{kind: project, name: vc0, allotments: [{accelerator: '*', nominal: 0, borrow: 0}]}]",
+            "raise the quota",
+        ),
+        (
+            "quotas: [{kind: project, name: vc0, allotments: [{accelerator: H100}]}]",
+            "no pool has 'H100'; there are *, card",
+        ),
+        (
+            "quotas: [{kind: project, name: vc0, allotments: [{accelerator: '*', nominal: 9, lend: 1}]}]",
+            "a project of no institution keeps nothing back",
+        ),
+        ("shares: 3", "/shares"),
+        ("[", "is not YAML"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused_field_by_field(
+    text: str,
+    says: str,
+    trace_file: Path,
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(text)
+    code, said = run("--nodes", "4", "--trace", trace_file, "--order", "fifo", "--rules", rules)
+    assert code == 2
+    assert says in " ".join(said.split())
