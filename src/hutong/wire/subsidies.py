@@ -149,7 +149,7 @@ class Names(Shape):
     en: Text
 
 
-class Programme(Shape):
+class SubsidyProgramme(Shape):
     """A subsidy programme: one file of `policies/subsidies`.
 
     `pays: claim` pays back after settlement; `pays: charge` pays its share of each charge as it is made.
@@ -178,8 +178,8 @@ class Use(Shape):
 class Compare(Shape):
     """Two sets of rules, and the use to replay: `use`, or without it the book's in `[start, end)`."""
 
-    programme: Programme
-    changed: Programme
+    programme: SubsidyProgramme
+    changed: SubsidyProgramme
     start: Time | None = None
     end: Time | None = None
     use: Annotated[tuple[Use, ...], Field(max_length=4000)] | None = None

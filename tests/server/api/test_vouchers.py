@@ -134,7 +134,7 @@ def test_strangers_see_nothing_and_owners_change_nothing(
         (f"{url}/claw-back", {"reason": "x"}),
         (f"{url}/expire", {}),
         ("/v1/contracts", contract(town, "c2")),
-        ("/v1/programmes/compare", {}),
+        ("/v1/subsidies/compare", {}),
     ):
         assert town.http.post(path, json=sent, headers=li).status_code == 403, path
     assert town.http.get("/v1/vouchers", headers=li).status_code == 403
@@ -184,18 +184,18 @@ def test_a_payment_outside_has_a_reference(town: Any, li: dict[str, str]) -> Non
 
 
 def test_programmes_are_shown_with_their_sources(town: Any, li: dict[str, str]) -> None:
-    items = town.http.get("/v1/programmes", headers=li).json()["items"]
+    items = town.http.get("/v1/subsidies", headers=li).json()["items"]
     assert [each["id"] for each in items] == sorted(TOWN)
-    one = town.http.get("/v1/programmes/town", headers=li).json()
+    one = town.http.get("/v1/subsidies/town", headers=li).json()
     assert one["clauses"]["applicant-kind"]["source"]["address"].startswith("http")
-    assert town.http.get("/v1/programmes/nope", headers=li).status_code == 404
+    assert town.http.get("/v1/subsidies/nope", headers=li).status_code == 404
 
 
 def test_what_if_replays_the_book_s_use_and_use_that_is_sent(town: Any) -> None:
     spend(town, 1, 1000)
     rules = TOWN["town"].document.model_dump(mode="json", exclude_unset=True)
     more = {**rules, "clauses": {**rules["clauses"], "rate": {**rules["clauses"]["rate"], "percent": 30}}}
-    found = town.post("/v1/programmes/compare", {"programme": rules, "changed": more})
+    found = town.post("/v1/subsidies/compare", {"programme": rules, "changed": more})
     assert (found["before"]["paid"]["amount"], found["after"]["paid"]["amount"]) == (
         "200.000000",
         "300.000000",
@@ -206,14 +206,14 @@ def test_what_if_replays_the_book_s_use_and_use_that_is_sent(town: Any) -> None:
         {"institution": "snow", "kind": "sme", "charge": {"amount": "9000"}, "at": "2025-05-01T00:00:00Z"},
         {"institution": "uni", "kind": "university", "charge": {"amount": "1"}, "at": "2025-05-01T00:00:00Z"},
     ]
-    sent = town.post("/v1/programmes/compare", {"programme": rules, "changed": more, "use": use})
+    sent = town.post("/v1/subsidies/compare", {"programme": rules, "changed": more, "use": use})
     assert sent["before"]["paid"]["amount"] == "1000.000000"
     kept = {each["clause"]: each["amount"]["amount"] for each in sent["before"]["kept_back"]}
     assert kept == {"town/cap-per-year": "800.000000", "town/applicant-kind": "1.000000"}
     broken = {**more, "zone": "Europe/Berlin"}
     answer = town.http.post(
-        "/v1/programmes/compare", json={"programme": rules, "changed": broken}, headers=town.operator
+        "/v1/subsidies/compare", json={"programme": rules, "changed": broken}, headers=town.operator
     )
     assert answer.json()["problems"][0]["path"] == "/changed/zone"
     long = {"programme": rules, "changed": more, "start": "2020-01-01T00:00:00Z"}
-    assert town.http.post("/v1/programmes/compare", json=long, headers=town.operator).status_code == 422
+    assert town.http.post("/v1/subsidies/compare", json=long, headers=town.operator).status_code == 422

@@ -15,7 +15,7 @@ from hutong.clients.cli.terminal import money, rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire.base import Money
-from hutong.wire.subsidies import Compare, Comparison, Programme, Use
+from hutong.wire.subsidies import Compare, Comparison, SubsidyProgramme, Use
 
 SUMS_AT_MOST = 4000
 _NEEDED = ("BillingAccountId", "BilledCost", "ChargePeriodEnd", "x_InstitutionKind")
@@ -48,8 +48,8 @@ def what_if(
     """
     question = build(
         Compare,
-        programme=read_document(Programme, programme),
-        changed=read_document(Programme, changed),
+        programme=read_document(SubsidyProgramme, programme),
+        changed=read_document(SubsidyProgramme, changed),
         use=None if usage is None else tuple(read_usage(usage)),
         start=read_time(start, "--from") or None,
         end=read_time(end, "--to") or None,

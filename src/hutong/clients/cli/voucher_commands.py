@@ -14,7 +14,7 @@ from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire import vouchers as v
 from hutong.wire.base import Money
-from hutong.wire.subsidies import Programme
+from hutong.wire.subsidies import SubsidyProgramme
 
 Programmes = Annotated[str, typer.Argument(metavar="PROGRAMME", show_default=False)]
 VoucherId = Annotated[str, typer.Argument(metavar="VOUCHER", show_default=False)]
@@ -346,7 +346,7 @@ def _show_refusals(refusals: tuple[v.Refusal, ...]) -> None:
         say(f"  {each.path}: {each.hint}")
 
 
-def _show_programme(programme: Programme) -> None:
+def _show_programme(programme: SubsidyProgramme) -> None:
     say(f"{programme.id}: {programme.name.en} ({programme.name.zh}), pays at {programme.pays}")
     rows: list[tuple[Any, ...]] = []
     for name, field in type(programme.clauses).model_fields.items():

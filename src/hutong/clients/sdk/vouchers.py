@@ -103,19 +103,19 @@ def get_standing(institution: str) -> Call[v.InstitutionStanding]:
     return Call("GET", path_of("institutions", institution, "standing"), shape(v.InstitutionStanding))
 
 
-def list_programmes() -> Listing[s.Programme]:
+def list_programmes() -> Listing[s.SubsidyProgramme]:
     """List the programmes with the source of every clause."""
-    return Listing(path_of("programmes"), shape(Page[s.Programme]))
+    return Listing(path_of("subsidies"), shape(Page[s.SubsidyProgramme]))
 
 
-def get_programme(programme: str) -> Call[s.Programme]:
+def get_programme(programme: str) -> Call[s.SubsidyProgramme]:
     """Return one programme."""
-    return Call("GET", path_of("programmes", programme), shape(s.Programme))
+    return Call("GET", path_of("subsidies", programme), shape(s.SubsidyProgramme))
 
 
 def compare(question: s.Compare) -> Call[s.Comparison]:
     """Say what other rules would have paid (operators)."""
-    return post(path_of("programmes", "compare"), shape(s.Comparison), question, keyed=False)
+    return post(path_of("subsidies", "compare"), shape(s.Comparison), question, keyed=False)
 
 
 class VoucherVerbs:

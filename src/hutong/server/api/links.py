@@ -10,7 +10,7 @@ from hutong.core.book.store import Record
 from hutong.core.capacity.links import MOST_LINKS, PLATFORM, Link, of_region, of_site
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import NotFound, Problem, Refused
-from hutong.server.api.access import Allowed, Here
+from hutong.server.api.access import Allowed, Here, Somewhere
 from hutong.server.api.paging import Paging, paging
 from hutong.server.registry import document, every, read
 from hutong.server.services import Services
@@ -23,7 +23,7 @@ _SITES_AT_MOST = 100_000
 router = APIRouter(prefix="/v1/links", tags=["sites"])
 
 
-@router.get("", dependencies=[Depends(Allowed("site.read"))])
+@router.get("", dependencies=[Depends(Somewhere("site.read"))])
 def list_links(here: Here, pages: Annotated[Paging, Depends(paging)]) -> Page[w.Link]:
     """List the links in order of their ends."""
     rows = here.store.records(KIND, "", pages.after, pages.limit + 1)

@@ -14,7 +14,7 @@ from hutong.core.kernel.money import parse_micro
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.core.ledger.subsidies import parties as s
 from hutong.core.ledger.subsidies.what_if import Used, compare
-from hutong.server.api.access import Allowed, Here, require
+from hutong.server.api.access import Allowed, Here, Somewhere, require
 from hutong.server.api.shapes.times import read_time
 from hutong.server.api.shapes.vouchers import comparison_shape, contract_shape
 from hutong.server.api.vouchers import desk_of
@@ -34,20 +34,20 @@ _COMPUTE = {"card_ms": "compute"}
 _OTHER_LINE = "model-service"
 
 
-@router.get("/programmes", dependencies=[Depends(Allowed("voucher.read"))])
-def list_programmes(here: Here) -> Page[ws.Programme]:
+@router.get("/subsidies", dependencies=[Depends(Somewhere("voucher.read"))])
+def list_subsidies(here: Here) -> Page[ws.SubsidyProgramme]:
     """List the programmes of `policies/subsidies`, with the source of every clause."""
     found = sorted(here.programmes.values(), key=lambda rules: rules.programme.id)
     return Page(items=tuple(rules.document for rules in found[:200]))
 
 
-@router.get("/programmes/{programme}", dependencies=[Depends(Allowed("voucher.read"))])
-def get_programme(here: Here, programme: Annotated[Slug, Path()]) -> ws.Programme:
+@router.get("/subsidies/{programme}", dependencies=[Depends(Somewhere("voucher.read"))])
+def get_programme(here: Here, programme: Annotated[Slug, Path()]) -> ws.SubsidyProgramme:
     """Return one programme."""
     return desk_of(here).rules(programme).document
 
 
-@router.post("/programmes/compare", dependencies=[Depends(Allowed("voucher.write"))])
+@router.post("/subsidies/compare", dependencies=[Depends(Allowed("voucher.write"))])
 def compare_programmes(here: Here, body: ws.Compare) -> ws.Comparison:
     """Replay use under two sets of rules: budget, who gains, who loses, which clauses keep back what.
 
@@ -79,7 +79,7 @@ def create_contract(here: Here, body: w.NewContract) -> w.Contract:
 def get_contract(
     here: Here,
     contract: Annotated[Slug, Path()],
-    principal: Annotated[Principal, Depends(Allowed("voucher.read"))],
+    principal: Annotated[Principal, Depends(Somewhere("voucher.read"))],
 ) -> w.Contract:
     """Return a contract."""
     found = shelf.load_contract(here.store, contract)

@@ -9,7 +9,7 @@ from hutong.core.kernel.errors import Denied, NotFound, Problem, Refused
 from hutong.core.kernel.money import parse_micro
 from hutong.core.ledger.subsidies import parties as s
 from hutong.core.ledger.subsidies.programme import Party
-from hutong.server.api.access import Allowed, Here, require, sees_all
+from hutong.server.api.access import Allowed, Here, Somewhere, require, sees_all
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.times import read_time
@@ -33,8 +33,8 @@ router = APIRouter(prefix="/v1/vouchers", tags=["vouchers"])
 Pages = Annotated[Paging, Depends(paging)]
 VoucherName = Annotated[Slug, Path(alias="voucher")]
 ClaimName = Annotated[Slug, Path(alias="claim")]
-Reader = Annotated[Principal, Depends(Allowed("voucher.read"))]
-Claimer = Annotated[Principal, Depends(Allowed("voucher.claim"))]
+Reader = Annotated[Principal, Depends(Somewhere("voucher.read"))]
+Claimer = Annotated[Principal, Depends(Somewhere("voucher.claim"))]
 Operator = Annotated[Principal, Depends(Allowed("voucher.write"))]
 
 

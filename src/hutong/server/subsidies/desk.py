@@ -19,7 +19,7 @@ from hutong.server.registry import create, read
 from hutong.server.subsidies import shelf
 from hutong.server.subsidies.programmes import Rules, make_rules
 from hutong.server.subsidies.purse import charge_lot, unspent
-from hutong.wire.subsidies import Programme as Document
+from hutong.wire.subsidies import SubsidyProgramme as Document
 
 Answer = TypeVar("Answer")
 Asked = TypeVar("Asked", s.Voucher, s.Claim)

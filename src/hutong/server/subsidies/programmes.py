@@ -39,7 +39,7 @@ _NEEDS = {
 class Rules:
     """A programme as it is written, as it is judged by, and the digest that names this very text."""
 
-    document: w.Programme
+    document: w.SubsidyProgramme
     programme: p.Programme
     digest: str
 
@@ -58,7 +58,7 @@ def load_programmes(folder: Path) -> Mapping[str, Rules]:
 def read_programme(path: Path) -> Rules:
     """Return the programme of a file."""
     try:
-        document = w.Programme.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        document = w.SubsidyProgramme.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _refused(str(path), "", f"not YAML: {error}") from error
     except ValidationError as error:
@@ -67,7 +67,7 @@ def read_programme(path: Path) -> Rules:
     return make_rules(document, str(path))
 
 
-def make_rules(document: w.Programme, where: str = "", at: str = "") -> Rules:
+def make_rules(document: w.SubsidyProgramme, where: str = "", at: str = "") -> Rules:
     """Return a programme's rules; raises Refused that names the field, below `at`, that is wrong."""
     read = tuple(
         _clause(field.alias or name, getattr(document.clauses, name), where, at)

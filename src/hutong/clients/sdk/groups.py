@@ -1,0 +1,331 @@
+"""The verbs of the API by resource, each for both kinds of clients."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from hutong.clients.sdk import (
+    access,
+    accounts,
+    approvals,
+    audit,
+    calls,
+    identity,
+    jobs,
+    ledger,
+    models,
+    quotas,
+    service_accounts,
+    sign_in,
+    sites,
+    statements,
+    vouchers,
+)
+from hutong.clients.sdk.awaited import AwaitedSender
+from hutong.clients.sdk.blocking import BlockingSender
+from hutong.clients.sdk.streams import FactStream, LogChunk, LogStream
+from hutong.clients.sdk.verbs import AsyncGroup, Group
+from hutong.wire.jobs import Fact
+
+
+class Jobs(jobs.JobVerbs, Group):
+    """Jobs: submit, watch, stop, explain, account for."""
+
+    def __init__(self, client: BlockingSender) -> None:
+        super().__init__(client)
+        self._sender = client
+
+    def follow(self, job: str, *, after: int = 0) -> Iterator[Fact]:
+        """Yield the job's facts as they happen, until it is over; breaks of the connection do not show."""
+        return self._sender.listen(FactStream(job, after))
+
+    def logs(
+        self, job: str, *, rank: int = 0, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> Iterator[LogChunk]:
+        """Yield a rank's log; with `follow`, until the attempt is over. Rank -1 is staging and setup."""
+        if follow:
+            yield from self._sender.listen(LogStream(job, rank, attempt, offset))
+            return
+        body = self.do(jobs.read_log(job, rank=rank, attempt=attempt, offset=offset))
+        if body:
+            yield LogChunk(rank, body.decode(errors="replace"), offset + len(body))
+
+    def download(self, job: str, path: str) -> Iterator[bytes]:
+        """Yield one file that the job left, piece by piece."""
+        return self._sender.download(jobs.output(job, path))
+
+
+class AsyncJobs(jobs.JobVerbs, AsyncGroup):
+    """Jobs: submit, watch, stop, explain, account for."""
+
+    def __init__(self, client: AwaitedSender) -> None:
+        super().__init__(client)
+        self._sender = client
+
+    def follow(self, job: str, *, after: int = 0) -> AsyncIterator[Fact]:
+        """Yield the job's facts as they happen, until it is over; breaks of the connection do not show."""
+        return self._sender.listen(FactStream(job, after))
+
+    async def logs(
+        self, job: str, *, rank: int = 0, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """Yield a rank's log; with `follow`, until the attempt is over. Rank -1 is staging and setup."""
+        if follow:
+            async for chunk in self._sender.listen(LogStream(job, rank, attempt, offset)):
+                yield chunk
+            return
+        body = await self.do(jobs.read_log(job, rank=rank, attempt=attempt, offset=offset))
+        if body:
+            yield LogChunk(rank, body.decode(errors="replace"), offset + len(body))
+
+    def download(self, job: str, path: str) -> AsyncIterator[bytes]:
+        """Yield one file that the job left, piece by piece."""
+        return self._sender.download(jobs.output(job, path))
+
+
+class Models(models.ModelVerbs, Group):
+    """Models: versions of content-addressed files, with where they come from."""
+
+    def __init__(self, client: BlockingSender) -> None:
+        super().__init__(client)
+        self._sender = client
+
+    def download(self, name: str, version: int, path: str, *, project: str | None = None) -> Iterator[bytes]:
+        """Yield one file of a version, piece by piece."""
+        return self._sender.download(models.file_of(name, version, path, project=project))
+
+
+class AsyncModels(models.ModelVerbs, AsyncGroup):
+    """Models: versions of content-addressed files, with where they come from."""
+
+    def __init__(self, client: AwaitedSender) -> None:
+        super().__init__(client)
+        self._sender = client
+
+    def download(
+        self, name: str, version: int, path: str, *, project: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield one file of a version, piece by piece."""
+        return self._sender.download(models.file_of(name, version, path, project=project))
+
+
+class Institutions(accounts.InstitutionVerbs, calls.HistoryVerbs, Group):
+    """Institutions."""
+
+
+class AsyncInstitutions(accounts.InstitutionVerbs, calls.HistoryVerbs, AsyncGroup):
+    """Institutions."""
+
+
+class People(accounts.PeopleVerbs, Group):
+    """People who may sign in."""
+
+
+class AsyncPeople(accounts.PeopleVerbs, AsyncGroup):
+    """People who may sign in."""
+
+
+class Projects(accounts.ProjectVerbs, Group):
+    """Projects, their members and their money."""
+
+
+class AsyncProjects(accounts.ProjectVerbs, AsyncGroup):
+    """Projects, their members and their money."""
+
+
+class Secrets(accounts.SecretVerbs, Group):
+    """Secrets of projects: names go out, values only go in."""
+
+
+class AsyncSecrets(accounts.SecretVerbs, AsyncGroup):
+    """Secrets of projects: names go out, values only go in."""
+
+
+class Tokens(accounts.TokenVerbs, Group):
+    """Tokens of people and gateway keys of projects."""
+
+
+class AsyncTokens(accounts.TokenVerbs, AsyncGroup):
+    """Tokens of people and gateway keys of projects."""
+
+
+class Issuers(identity.IssuerVerbs, Group):
+    """Identity providers, and sign-in through them."""
+
+
+class AsyncIssuers(identity.IssuerVerbs, AsyncGroup):
+    """Identity providers, and sign-in through them."""
+
+
+class Identities(identity.IdentityVerbs, Group):
+    """The identities that sign in as the caller."""
+
+
+class AsyncIdentities(identity.IdentityVerbs, AsyncGroup):
+    """The identities that sign in as the caller."""
+
+
+class Devices(sign_in.DeviceVerbs, Group):
+    """Devices that sign in by a browser's consent."""
+
+
+class AsyncDevices(sign_in.DeviceVerbs, AsyncGroup):
+    """Devices that sign in by a browser's consent."""
+
+
+class SecondFactors(sign_in.SecondFactorVerbs, Group):
+    """The caller's authenticator; operators take away somebody's."""
+
+
+class AsyncSecondFactors(sign_in.SecondFactorVerbs, AsyncGroup):
+    """The caller's authenticator; operators take away somebody's."""
+
+
+class ServiceAccounts(service_accounts.ServiceAccountVerbs, Group):
+    """Programs that act in a project, and their tokens."""
+
+
+class AsyncServiceAccounts(service_accounts.ServiceAccountVerbs, AsyncGroup):
+    """Programs that act in a project, and their tokens."""
+
+
+class Directories(identity.DirectoryVerbs, Group):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
+class AsyncDirectories(identity.DirectoryVerbs, AsyncGroup):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
+class Ledger(ledger.LedgerVerbs, Group):
+    """The ledger as a whole."""
+
+
+class AsyncLedger(ledger.LedgerVerbs, AsyncGroup):
+    """The ledger as a whole."""
+
+
+class Calls(calls.CallVerbs, Group):
+    """Programmes and their calls."""
+
+
+class AsyncCalls(calls.CallVerbs, AsyncGroup):
+    """Programmes and their calls."""
+
+
+class Applications(calls.ApplicationVerbs, Group):
+    """Applications, their reviews and decisions."""
+
+
+class AsyncApplications(calls.ApplicationVerbs, AsyncGroup):
+    """Applications, their reviews and decisions."""
+
+
+class Allocations(calls.AllocationVerbs, Group):
+    """Allocations, their changes and cuts."""
+
+
+class AsyncAllocations(calls.AllocationVerbs, AsyncGroup):
+    """Allocations, their changes and cuts."""
+
+
+class Statements(statements.StatementVerbs, Group):
+    """What a project had, was given, used and owes in a period."""
+
+
+class AsyncStatements(statements.StatementVerbs, AsyncGroup):
+    """What a project had, was given, used and owes in a period."""
+
+
+class Invoices(statements.InvoiceVerbs, Group):
+    """Invoices and credit notes."""
+
+
+class AsyncInvoices(statements.InvoiceVerbs, AsyncGroup):
+    """Invoices and credit notes."""
+
+
+class Disputes(statements.DisputeVerbs, Group):
+    """Disputes of charges."""
+
+
+class AsyncDisputes(statements.DisputeVerbs, AsyncGroup):
+    """Disputes of charges."""
+
+
+class Quotas(quotas.QuotaVerbs, Group):
+    """What institutions and projects are promised."""
+
+
+class AsyncQuotas(quotas.QuotaVerbs, AsyncGroup):
+    """What institutions and projects are promised."""
+
+
+class Vouchers(vouchers.VoucherVerbs, Group):
+    """Vouchers and the claims on them."""
+
+
+class AsyncVouchers(vouchers.VoucherVerbs, AsyncGroup):
+    """Vouchers and the claims on them."""
+
+
+class Contracts(vouchers.ContractVerbs, Group):
+    """Contracts, and the standing of those who make them."""
+
+
+class AsyncContracts(vouchers.ContractVerbs, AsyncGroup):
+    """Contracts, and the standing of those who make them."""
+
+
+class Programmes(vouchers.ProgrammeVerbs, Group):
+    """Subsidy programmes."""
+
+
+class AsyncProgrammes(vouchers.ProgrammeVerbs, AsyncGroup):
+    """Subsidy programmes."""
+
+
+class Access(access.AccessVerbs, Group):
+    """Who may do what."""
+
+
+class AsyncAccess(access.AccessVerbs, AsyncGroup):
+    """Who may do what."""
+
+
+class Audit(audit.AuditVerbs, Group):
+    """Who changed what."""
+
+
+class AsyncAudit(audit.AuditVerbs, AsyncGroup):
+    """Who changed what."""
+
+
+class Approvals(approvals.ApprovalVerbs, Group):
+    """Changes that take two people."""
+
+
+class AsyncApprovals(approvals.ApprovalVerbs, AsyncGroup):
+    """Changes that take two people."""
+
+
+class Sites(sites.SiteVerbs, Group):
+    """Centres: what they have and how they are."""
+
+
+class AsyncSites(sites.SiteVerbs, AsyncGroup):
+    """Centres: what they have and how they are."""
+
+
+class Deployments(models.DeploymentVerbs, Group):
+    """Models being served."""
+
+
+class AsyncDeployments(models.DeploymentVerbs, AsyncGroup):
+    """Models being served."""
+
+
+class Objects(jobs.ObjectVerbs, Group):
+    """Content that jobs need, named by its digest."""
+
+
+class AsyncObjects(jobs.ObjectVerbs, AsyncGroup):
+    """Content that jobs need, named by its digest."""
