@@ -16,7 +16,8 @@ from postgres import Postgres
 
 from hutong.adapters.store import heads, holdings, loop
 from hutong.adapters.store.open import migrate, open_store
-from hutong.adapters.store.tables import IN_QUEUE, jobs, metadata
+from hutong.adapters.store.schema import metadata
+from hutong.adapters.store.tables import IN_QUEUE, jobs
 from hutong.core.book.money import Posting
 from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Refused

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import faults, rules
 from hutong.adapters.store.codec import decode_job
 from hutong.adapters.store.db import Database, rows_in
-from hutong.adapters.store.tables import accounts, entries, hold_parts, jobs, lots, txns, usage
+from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, lots, txns, usage
+from hutong.adapters.store.tables import jobs
 from hutong.core.book.money import OVERRUN, REVENUE
 from hutong.core.book.store import LedgerCheck
 
@@ -26,12 +27,12 @@ class Audit:
         """
         with self._db.read() as connection:
             counts = {each.name: _count(connection, each) for each in (txns, entries, usage)}
-            faults: list[str] = []
+            found: list[str] = []
             for fault in _faults(connection):
-                faults.append(fault)
-                if len(faults) == rules.FAULTS_MAX:
+                found.append(fault)
+                if len(found) == rules.FAULTS_MAX:
                     break
-        return LedgerCheck(counts["txns"], counts["entries"], counts["usage"], tuple(faults))
+        return LedgerCheck(counts["txns"], counts["entries"], counts["usage"], tuple(found))
 
 
 def _count(connection: sa.Connection, table: sa.Table) -> int:
@@ -67,13 +68,13 @@ def _charges(connection: sa.Connection) -> Iterator[str]:
         matched += sum(count for _, count in used.values())
         for key, charge in charges.items():
             if used.get(key, (0, 0))[0] != charge:
-                yield rules.charge_fault(key, charge, used.get(key, (0, 0))[0])
+                yield faults.charge_fault(key, charge, used.get(key, (0, 0))[0])
     query = (
         sa.select(sa.func.count()).select_from(usage).where(usage.c.unit == "card_ms", usage.c.revision == 1)
     )
     strays = connection.execute(query).scalar_one() - matched
     if strays:
-        yield rules.stray_fault(strays)
+        yield faults.stray_fault(strays)
 
 
 def _booked() -> sa.Select[*tuple[object, ...]]:
@@ -83,7 +84,7 @@ def _booked() -> sa.Select[*tuple[object, ...]]:
     booked = (
         sa.select(txns.c.cause.label("key"), zero.label("charge"), entries.c.amount_micro.label("revenue"))
         .join_from(txns, entries, entries.c.txn == txns.c.id)
-        .where(txns.c.kind.in_(rules.CHARGING), entries.c.account == REVENUE)
+        .where(txns.c.kind.in_(faults.CHARGING), entries.c.account == REVENUE)
     )
     both = sa.union_all(used, booked).subquery()
     charge, revenue = sa.func.sum(both.c.charge), sa.func.sum(both.c.revenue)
@@ -99,37 +100,37 @@ _held = _summed(hold_parts.c.lot, hold_parts.c.amount_micro)
 
 _total = sa.func.sum(entries.c.amount_micro)
 _QUERIES: tuple[tuple[sa.Select[*tuple[object, ...]], str], ...] = (
-    (sa.select(entries.c.txn, _total).group_by(entries.c.txn).having(_total != 0), rules.UNBALANCED),
+    (sa.select(entries.c.txn, _total).group_by(entries.c.txn).having(_total != 0), faults.UNBALANCED),
     (
         sa.select(accounts.c.id, accounts.c.posted_micro - accounts.c.held_micro).where(
             accounts.c.posted_micro - accounts.c.held_micro < accounts.c.floor_micro
         ),
-        rules.BELOW_FLOOR,
+        faults.BELOW_FLOOR,
     ),
     (
         sa.select(accounts.c.id, accounts.c.posted_micro).where(
             accounts.c.id.startswith(OVERRUN), accounts.c.posted_micro > 0
         ),
-        rules.OVERPAID,
+        faults.OVERPAID,
     ),
     (
         sa.select(accounts.c.id, accounts.c.posted_micro, _posted.c.total)
         .join_from(accounts, _posted, _posted.c.name == accounts.c.id, isouter=True)
         .where(accounts.c.posted_micro != sa.func.coalesce(_posted.c.total, 0)),
-        rules.WRONG_BALANCE,
+        faults.WRONG_BALANCE,
     ),
     (
         sa.select(_posted.c.name, _posted.c.total)
         .join_from(_posted, accounts, _posted.c.name == accounts.c.id, isouter=True)
         .where(accounts.c.id.is_(None)),
-        rules.NO_ACCOUNT,
+        faults.NO_ACCOUNT,
     ),
     (
         sa.select(accounts.c.id, accounts.c.held_micro, _held.c.total)
         .join_from(accounts, lots, lots.c.account == accounts.c.id)
         .join(_held, _held.c.name == lots.c.id, isouter=True)
         .where(accounts.c.held_micro != sa.func.coalesce(_held.c.total, 0)),
-        rules.WRONG_HELD,
+        faults.WRONG_HELD,
     ),
-    (_booked(), rules.UNBOOKED),
+    (_booked(), faults.UNBOOKED),
 )

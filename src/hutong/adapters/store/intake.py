@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.db import Database
-from hutong.adapters.store.ledger import LOTS, lot_of
-from hutong.adapters.store.tables import accounts, lots, received, waivers
+from hutong.adapters.store.ledger_rows import LOTS, lot_of
+from hutong.adapters.store.ledger_tables import accounts, lots, received, waivers
 from hutong.core.book.money import Lot, Waiver
 from hutong.core.book.received import DayCount, Fate, Kept, Received, superseded_by
 from hutong.core.kernel.errors import Conflict, NotFound

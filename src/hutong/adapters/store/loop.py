@@ -11,13 +11,14 @@ from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
-from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
+from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
+from hutong.adapters.store.ledger_tables import holds, waivers
+from hutong.adapters.store.posting import post_all
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
     commands,
     facts,
-    holds,
     jobs,
     lease,
     pages,
@@ -26,7 +27,6 @@ from hutong.adapters.store.tables import (
     shares,
     speeds,
     statuses,
-    waivers,
     watches,
 )
 from hutong.core.book.money import HoldPart, Posting

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import faults
 from hutong.adapters.store.db import Database
+from hutong.adapters.store.ledger_tables import entries, periods, received, txns
 from hutong.adapters.store.months import month_of
-from hutong.adapters.store.tables import entries, periods, received, txns
 from hutong.core.book.money import REVENUE, WAIVED
 from hutong.core.book.periods import Period, PeriodState, fitted, moment_to_book, moved, period_at
 from hutong.core.book.received import Fate
@@ -87,7 +87,7 @@ class Periods:
         query = (
             sa.select(txns.c.site, sa.func.sum(entries.c.amount_micro).label("total"))
             .join_from(txns, entries, entries.c.txn == txns.c.id)
-            .where(txns.c.period == period, txns.c.site != "", txns.c.kind.in_(rules.TAKING))
+            .where(txns.c.period == period, txns.c.site != "", txns.c.kind.in_(faults.TAKING))
             .where(entries.c.account.in_((REVENUE, WAIVED)))
             .group_by(txns.c.site)
             .order_by(txns.c.site)

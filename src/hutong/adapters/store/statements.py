@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from hutong.adapters.store import rules
 from hutong.adapters.store.behind import by_txn, wanted
 from hutong.adapters.store.db import Database, rows_in
-from hutong.adapters.store.ledger import record_of, with_entries
-from hutong.adapters.store.tables import entries, txns, usage
+from hutong.adapters.store.ledger_rows import record_of, with_entries
+from hutong.adapters.store.ledger_tables import entries, txns, usage
 from hutong.core.book.money import Txn, UsageRecord, charging_txn
 from hutong.core.book.store import Span
 from hutong.core.kernel.ids import ProjectId

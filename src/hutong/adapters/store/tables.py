@@ -6,43 +6,9 @@ narrow ones does not read them. Partial indexes keep the cost of a turn free of 
 
 import sqlalchemy as sa
 
-# Ids sort by bytes everywhere: a keyset cursor must mean the same on every database.
-Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+from hutong.adapters.store.schema import BigId, Text, index_of, int_of, metadata, text_of
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _text(
-    name: str,
-    *rest: sa.schema.SchemaItem,
-    key: bool = False,
-    null: bool = False,
-    default: str | None = None,
-) -> sa.Column[str]:
-    return sa.Column(name, Text, *rest, primary_key=key, nullable=null, server_default=default)
-
-
-def _int(name: str, *, key: bool = False, null: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, primary_key=key, nullable=null)
-
-
-def _index(
-    name: str, *columns: str | sa.ColumnElement[int], where: str = "", unique: bool = False
-) -> sa.Index:
-    clause = sa.text(where) if where else None
-    return sa.Index(name, *columns, unique=unique, sqlite_where=clause, postgresql_where=clause)
-
-
-_priority: sa.Column[int] = _int("priority")
+_priority: sa.Column[int] = int_of("priority")
 
 # What stands in the queue (the same as `rules.in_queue`). A job that waits out a back-off is due when that
 # ends: until then no turn sees it, however many there are. The concatenation keeps SQLite, which has no
@@ -56,55 +22,55 @@ IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
 jobs = sa.Table(
     "jobs",
     metadata,
-    _text("id", key=True),
-    _text("project"),
-    _int("seq"),
-    _text("state"),
+    text_of("id", key=True),
+    text_of("project"),
+    int_of("seq"),
+    text_of("state"),
     _priority,
-    _int("submitted_ms"),
-    _int("queued_ms"),
-    _int("finished_ms"),
-    _int("due_ms", null=True),
-    _text("site", null=True),
-    _text("pool", null=True),
-    _int("cards", null=True),
-    _int("attempt", null=True),
-    _int("dispatched_ms", null=True),
-    _int("until_ms", null=True),
+    int_of("submitted_ms"),
+    int_of("queued_ms"),
+    int_of("finished_ms"),
+    int_of("due_ms", null=True),
+    text_of("site", null=True),
+    text_of("pool", null=True),
+    int_of("cards", null=True),
+    int_of("attempt", null=True),
+    int_of("dispatched_ms", null=True),
+    int_of("until_ms", null=True),
     sa.Column("gives_way", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("person", Text, nullable=False, server_default=""),
-    _text("idempotency_key"),
-    _text("request_digest"),
-    _text("spec_digest"),
-    _text("job"),
-    _text("spec"),
-    _index("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
-    _index("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
-    _index("ix_jobs_people", "project", "person", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
-    _index("ix_jobs_live", "site", "pool", "until_ms", "cards", where="site IS NOT NULL"),
-    _index("ix_jobs_way", "gives_way", "site", "pool", "dispatched_ms", "cards", where="gives_way > 0"),
-    _index("ix_jobs_project", "project", "id"),
-    _index("ix_jobs_project_state", "project", "state", "id"),
-    _index("ix_jobs_state", "state", "id"),
-    _index("uq_jobs_wish", "project", "idempotency_key", where="idempotency_key <> ''", unique=True),
+    text_of("idempotency_key"),
+    text_of("request_digest"),
+    text_of("spec_digest"),
+    text_of("job"),
+    text_of("spec"),
+    index_of("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
+    index_of("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
+    index_of("ix_jobs_people", "project", "person", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
+    index_of("ix_jobs_live", "site", "pool", "until_ms", "cards", where="site IS NOT NULL"),
+    index_of("ix_jobs_way", "gives_way", "site", "pool", "dispatched_ms", "cards", where="gives_way > 0"),
+    index_of("ix_jobs_project", "project", "id"),
+    index_of("ix_jobs_project_state", "project", "state", "id"),
+    index_of("ix_jobs_state", "state", "id"),
+    index_of("uq_jobs_wish", "project", "idempotency_key", where="idempotency_key <> ''", unique=True),
 )
 
 facts = sa.Table(
     "facts",
     metadata,
-    _text("job", sa.ForeignKey("jobs.id"), key=True),
-    _int("seq", key=True),
-    _int("at_ms"),
-    _text("source"),
-    _text("kind"),
-    _text("event"),
+    text_of("job", sa.ForeignKey("jobs.id"), key=True),
+    int_of("seq", key=True),
+    int_of("at_ms"),
+    text_of("source"),
+    text_of("kind"),
+    text_of("event"),
     sqlite_with_rowid=False,
 )
 
 receipts = sa.Table(
     "receipts",
     metadata,
-    _text("key", key=True),
+    text_of("key", key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
@@ -112,37 +78,37 @@ receipts = sa.Table(
 shares = sa.Table(
     "shares",
     metadata,
-    _text("name", key=True),
-    _int("card_ms"),
-    _int("at_ms"),
+    text_of("name", key=True),
+    int_of("card_ms"),
+    int_of("at_ms"),
 )
 
 # How runs of the same work came out on each accelerator; see `core.book.runs`.
 speeds = sa.Table(
     "speeds",
     metadata,
-    _text("workload", key=True),
-    _text("accelerator", key=True),
-    _int("runs"),
-    _int("sum_mn"),
-    _int("at_ms"),
-    _index("ix_speeds_at_ms", "at_ms"),
+    text_of("workload", key=True),
+    text_of("accelerator", key=True),
+    int_of("runs"),
+    int_of("sum_mn"),
+    int_of("at_ms"),
+    index_of("ix_speeds_at_ms", "at_ms"),
 )
 
 # What sites did to the attempts that ran there, as of `at_ms`; see `core.book.stays`.
 stays = sa.Table(
     "stays",
     metadata,
-    _text("site", key=True),
-    _int("node_ms"),
-    _int("breaks_ppm"),
-    _int("at_ms"),
+    text_of("site", key=True),
+    int_of("node_ms"),
+    int_of("breaks_ppm"),
+    int_of("at_ms"),
 )
 
 pages = sa.Table(
     "pages",
     metadata,
-    _text("digest", key=True),
+    text_of("digest", key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -151,32 +117,32 @@ commands = sa.Table(
     "commands",
     metadata,
     sa.Column("id", BigId, sa.Identity(always=True), primary_key=True, autoincrement=True),
-    _text("site"),
-    _text("key"),
-    _text("kind"),
-    _int("taken_ms", null=True),
+    text_of("site"),
+    text_of("key"),
+    text_of("kind"),
+    int_of("taken_ms", null=True),
     sa.UniqueConstraint("key", "kind"),
-    _index("ix_commands_site", "site", "id"),
+    index_of("ix_commands_site", "site", "id"),
     sqlite_autoincrement=True,
 )
 
 lease = sa.Table(
     "lease",
     metadata,
-    _text("name", key=True),
-    _text("holder"),
-    _int("epoch"),
-    _int("until_ms"),
+    text_of("name", key=True),
+    text_of("holder"),
+    int_of("epoch"),
+    int_of("until_ms"),
 )
 
 statuses = sa.Table(
     "statuses",
     metadata,
-    _text("site", key=True),
-    _int("seen_ms"),
-    _int("observed_ms"),
-    _text("agent"),
-    _text("isolation"),
+    text_of("site", key=True),
+    int_of("seen_ms"),
+    int_of("observed_ms"),
+    text_of("agent"),
+    text_of("isolation"),
     sa.Column("trouble", Text, nullable=False, server_default=""),
     sa.Column("pools", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("moves", sa.JSON, nullable=False, server_default="[]"),
@@ -187,185 +153,35 @@ statuses = sa.Table(
 absences = sa.Table(
     "absences",
     metadata,
-    _text("key", key=True),
-    _text("site"),
-    _int("since_ms"),
-    _int("polls"),
-    _index("ix_absences_site", "site"),
+    text_of("key", key=True),
+    text_of("site"),
+    int_of("since_ms"),
+    int_of("polls"),
+    index_of("ix_absences_site", "site"),
 )
 
 watches = sa.Table(
     "watches",
     metadata,
-    _text("key", key=True),
-    _text("site"),
-    _int("until_ms"),
-    _index("ix_watches_site", "site", "until_ms"),
+    text_of("key", key=True),
+    text_of("site"),
+    int_of("until_ms"),
+    index_of("ix_watches_site", "site", "until_ms"),
 )
 
 # Calls for tunnels: each lives for seconds.
 dials = sa.Table(
     "dials",
     metadata,
-    _text("id", key=True),
-    _text("site"),
-    _text("key"),
-    _int("rank"),
-    _int("port"),
-    _text("url"),
-    _int("expires_ms"),
-    _index("ix_dials_site", "site", "expires_ms"),
-    _index("ix_dials_expires", "expires_ms"),
-)
-
-# L4: what is held never exceeds what is there; `floor_micro` is null for accounts that may go anywhere.
-accounts = sa.Table(
-    "accounts",
-    metadata,
-    _text("id", key=True),
-    _int("posted_micro"),
-    _int("held_micro"),
-    _int("floor_micro", null=True),
-    sa.CheckConstraint("posted_micro - held_micro >= floor_micro", name="floor"),
-    sa.CheckConstraint("held_micro >= 0", name="held"),
-)
-
-# due_ms is when what is left of a lot may have to expire; null while there is nothing to look for.
-lots = sa.Table(
-    "lots",
-    metadata,
-    _text("id", key=True),
-    _text("account", sa.ForeignKey("accounts.id")),
-    _text("project"),
-    _text("kind"),
-    _int("rate_ppm"),
-    _int("starts_ms"),
-    _int("ends_ms"),
-    _int("due_ms", null=True),
-    sa.Column("clawed", sa.Boolean, nullable=False, server_default=sa.false()),
-    _index("ix_lots_project", "project"),
-    _index("ix_lots_due", "due_ms", "id", where="due_ms IS NOT NULL"),
-)
-
-txns = sa.Table(
-    "txns",
-    metadata,
-    _text("id", key=True),
-    _text("kind"),
-    _text("project"),
-    _int("effective_ms"),
-    _text("cause"),
-    _text("period", default=""),
-    _text("reverses", default=""),
-    sa.Column("reverses_from", sa.BigInteger, nullable=False, server_default="0"),
-    _text("site", default=""),
-    _text("reason", default=""),
-    _index("ix_txns_project", "project", "id"),
-    _index("ix_txns_time", "project", "effective_ms"),
-    _index("ix_txns_cause", "cause", "id"),
-    _index("ix_txns_period", "period", "project", "id"),
-    _index("uq_txns_reverses", "reverses", "reverses_from", where="reverses <> ''", unique=True),
-)
-
-# Months of the operator's zone as they were when something was first booked in them.
-periods = sa.Table(
-    "periods",
-    metadata,
-    _text("id", key=True),
-    _int("from_ms"),
-    _int("until_ms"),
-    _text("state"),
-    _text("person"),
-    _text("note"),
-)
-
-# Attempts that a site broke, whose charges are still to be given back.
-waivers = sa.Table(
-    "waivers",
-    metadata,
-    _text("key", key=True),
-    _text("project"),
-    _int("from_ms"),
-    _text("reason"),
-)
-
-# Records of use as sources told them, and what became of each.
-received = sa.Table(
-    "received",
-    metadata,
-    _text("source", key=True),
-    _text("record", key=True),
-    _int("revision", key=True),
-    _text("key"),
-    _text("unit"),
-    _int("quantity"),
-    _int("from_ms"),
-    _int("upto_ms"),
-    _int("day"),
-    _text("fate"),
-    _text("reason"),
-    _text("person"),
-    _int("at_ms"),
-    _index("ix_received_day", "source", "day", "fate"),
-    _index("ix_received_open", "source", "record", "revision", "upto_ms", where="fate = 'suspended'"),
-)
-
-entries = sa.Table(
-    "entries",
-    metadata,
-    _text("txn", sa.ForeignKey("txns.id"), key=True),
-    _int("n", key=True),
-    _text("account"),
-    _int("amount_micro"),
-    _index("ix_entries_account", "account", "amount_micro"),
-    sqlite_with_rowid=False,
-)
-
-holds = sa.Table(
-    "holds",
-    metadata,
-    _text("key", key=True),
-    _text("project"),
-    sa.Column("closed", sa.Boolean, nullable=False),
-    _index("ix_holds_open", "project", "key", where="NOT closed"),
-)
-
-# Only open holds have parts.
-hold_parts = sa.Table(
-    "hold_parts",
-    metadata,
-    _text("key", sa.ForeignKey("holds.key"), key=True),
-    _text("lot", key=True),
-    _int("n"),
-    _int("amount_micro"),
-    sa.CheckConstraint("amount_micro >= 0", name="amount"),
-)
-
-usage = sa.Table(
-    "usage",
-    metadata,
-    _text("id", key=True),
-    _text("project"),
-    _text("key"),
-    _text("site"),
-    _text("sku"),
-    _text("unit"),
-    _int("quantity"),
-    _int("price_micro"),
-    _int("per"),
-    _int("charge_micro"),
-    _int("from_ms"),
-    _int("upto_ms"),
-    _int("energy_j"),
-    _int("green_j"),
-    _int("co2_mg"),
-    _text("method"),
-    sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
-    _text("reverses", default=""),
-    _index("ix_usage_project", "project", "id"),
-    _index("ix_usage_time", "project", "upto_ms"),
-    _index("ix_usage_key", "key", "id"),
-    _index("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
+    text_of("id", key=True),
+    text_of("site"),
+    text_of("key"),
+    int_of("rank"),
+    int_of("port"),
+    text_of("url"),
+    int_of("expires_ms"),
+    index_of("ix_dials_site", "site", "expires_ms"),
+    index_of("ix_dials_expires", "expires_ms"),
 )
 
 # Rows are only ever added: triggers refuse everything else, see the migration. `seq` has no gaps.
@@ -373,31 +189,31 @@ audit = sa.Table(
     "audit",
     metadata,
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    _int("at_ms"),
-    _text("actor"),
-    _text("on_behalf_of"),
-    _text("action"),
-    _text("object"),
-    _text("before"),
-    _text("after"),
-    _text("address"),
-    _text("reason"),
-    _text("mark"),
-    _text("prev"),
-    _text("hash"),
-    _index("ix_audit_actor", "actor", "seq"),
-    _index("ix_audit_object", "object", "seq"),
+    int_of("at_ms"),
+    text_of("actor"),
+    text_of("on_behalf_of"),
+    text_of("action"),
+    text_of("object"),
+    text_of("before"),
+    text_of("after"),
+    text_of("address"),
+    text_of("reason"),
+    text_of("mark"),
+    text_of("prev"),
+    text_of("hash"),
+    index_of("ix_audit_actor", "actor", "seq"),
+    index_of("ix_audit_object", "object", "seq"),
 )
 
 registry = sa.Table(
     "registry",
     metadata,
-    _text("kind", key=True),
-    _text("id", key=True),
-    _text("parent"),
-    _text("lookup"),
-    _int("version"),
-    _text("doc"),
-    _index("ix_registry_parent", "kind", "parent", "id"),
-    _index("uq_registry_lookup", "kind", "lookup", where="lookup <> ''", unique=True),
+    text_of("kind", key=True),
+    text_of("id", key=True),
+    text_of("parent"),
+    text_of("lookup"),
+    int_of("version"),
+    text_of("doc"),
+    index_of("ix_registry_parent", "kind", "parent", "id"),
+    index_of("uq_registry_lookup", "kind", "lookup", where="lookup <> ''", unique=True),
 )

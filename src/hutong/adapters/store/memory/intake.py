@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import faults, rules
 from hutong.adapters.store.behind import by_txn, wanted
 from hutong.adapters.store.memory.ledger import MemoryLedger
 from hutong.core.book.money import REVENUE, WAIVED, Lot, Txn, UsageRecord, Waiver, charging_txn
@@ -48,7 +48,7 @@ class MemoryIntake(MemoryLedger):
         total: Counter[str] = Counter()
         with self._lock:
             for txn in self._txns.values():
-                if txn.period == period and txn.site and txn.kind in rules.TAKING:
+                if txn.period == period and txn.site and txn.kind in faults.TAKING:
                     for leg in txn.entries:
                         if leg.account in {REVENUE, WAIVED}:
                             total[txn.site] += leg.amount_micro

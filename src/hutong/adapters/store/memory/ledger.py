@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from hutong.adapters.store import accounting, rules
+from hutong.adapters.store import accounting, faults, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.memory.chain import MemoryChain
 from hutong.adapters.store.months import month_of
@@ -198,28 +198,28 @@ class MemoryLedger(MemoryChain):
         for txn in self._txns.values():
             total = sum(entry.amount_micro for entry in txn.entries)
             if total:
-                yield rules.UNBALANCED.format(txn.id, total)
+                yield faults.UNBALANCED.format(txn.id, total)
         entries = [leg for txn in self._txns.values() for leg in txn.entries]
         posted = _sum((leg.account, leg.amount_micro) for leg in entries)
         parts = [part for state in self._holds.values() for part in state.parts.items()]
         held = _sum((lot_account(lot), amount) for lot, amount in parts)
         for name, balance in self._accounts.items():
             if balance.floor is not None and balance.posted - balance.held < balance.floor:
-                yield rules.BELOW_FLOOR.format(name, balance.posted - balance.held)
+                yield faults.BELOW_FLOOR.format(name, balance.posted - balance.held)
             if name.startswith(OVERRUN) and balance.posted > 0:
-                yield rules.OVERPAID.format(name, balance.posted)
+                yield faults.OVERPAID.format(name, balance.posted)
             if balance.posted != posted[name]:
-                yield rules.WRONG_BALANCE.format(name, balance.posted, posted[name])
+                yield faults.WRONG_BALANCE.format(name, balance.posted, posted[name])
             if balance.held != held[name]:
-                yield rules.WRONG_HELD.format(name, balance.held, held[name])
+                yield faults.WRONG_HELD.format(name, balance.held, held[name])
         used = _sum((record.key, record.charge_micro) for record in self._usage.values())
-        charging = [txn for txn in self._txns.values() if txn.kind in rules.CHARGING]
+        charging = [txn for txn in self._txns.values() if txn.kind in faults.CHARGING]
         revenue = _sum(
             (txn.cause, leg.amount_micro) for txn in charging for leg in txn.entries if leg.account == REVENUE
         )
         for key in sorted(used.keys() | revenue.keys()):
             if used[key] != revenue[key]:
-                yield rules.UNBOOKED.format(key, used[key], revenue[key])
+                yield faults.UNBOOKED.format(key, used[key], revenue[key])
 
 
 def _sum(amounts: Iterable[tuple[str, int]]) -> Counter[str]:

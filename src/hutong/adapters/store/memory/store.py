@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import faults, rules
 from hutong.adapters.store.codec import decode_link, decode_quota, decode_site, encode
 from hutong.adapters.store.memory.intake import MemoryIntake
 from hutong.adapters.store.memory.jobs import MemoryJobs
@@ -229,7 +229,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
     def check_ledger(self) -> LedgerCheck:
         """Recompute every balance from entries, every hold from changes, every job's charge from usage."""
         with self._lock:
-            faults = list(self._faults())
+            found = list(self._faults())
             cards = [
                 record for record in self._usage.values() if record.unit == "card_ms" and record.revision == 1
             ]
@@ -240,12 +240,12 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
             charges = {job.key(each): each.charge_micro for job in jobs for each in job.attempts}
             for key, charge in charges.items():
                 if used[key] != charge:
-                    faults.append(rules.charge_fault(key, charge, used[key]))
+                    found.append(faults.charge_fault(key, charge, used[key]))
             strays = sum(record.key not in charges for record in cards)
             if strays:
-                faults.append(rules.stray_fault(strays))
+                found.append(faults.stray_fault(strays))
             legs = sum(len(txn.entries) for txn in self._txns.values())
-            return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(faults[: rules.FAULTS_MAX]))
+            return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(found[: rules.FAULTS_MAX]))
 
 
 def _holdings(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[Holding, ...]:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hutong.adapters.store.tables import metadata
+from hutong.adapters.store.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():
