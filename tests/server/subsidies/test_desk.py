@@ -197,6 +197,7 @@ def test_a_voucher_that_pays_charges_is_taken_back_with_what_is_left(town: Town)
     ended = town.desk.end("v1", "fraud")
     assert (ended.redeemed_micro, ended.face_micro) == (100 * YUAN, 100 * YUAN)
     assert town.taken("prompt", "issue", firm="rain") == 100
+    assert town.store.balances(["overrun:rain"])[0].amount_micro == -100 * YUAN, "what it paid is owed"
     assert not town.faults()
 
 
