@@ -8,6 +8,7 @@ import typer
 from hutong.clients.cli import (
     account_commands,
     booking_commands,
+    capacity_commands,
     import_commands,
     job_commands,
     model_commands,
@@ -70,6 +71,7 @@ def make_cli(
         account_commands,
         booking_commands,
         quota_commands,
+        capacity_commands,
     ):
         part.add_to(app)
     return app

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from hutong.clients.sdk import accounts, jobs, models, quotas, sites
+from hutong.clients.sdk import accounts, capacity, jobs, models, quotas, sites
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
 from hutong.clients.sdk.profile import load_profile
@@ -154,6 +154,14 @@ class AsyncQuotas(quotas.QuotaVerbs, AsyncGroup):
     """What institutions and projects are promised."""
 
 
+class Capacity(capacity.CapacityVerbs, Group):
+    """Computing power: cards, figures, conversions, published totals."""
+
+
+class AsyncCapacity(capacity.CapacityVerbs, AsyncGroup):
+    """Computing power: cards, figures, conversions, published totals."""
+
+
 class Sites(sites.SiteVerbs, Group):
     """Centres: what they have and how they are."""
 
@@ -207,6 +215,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.tokens = Tokens(self)
         self.ledger = Ledger(self)
         self.quotas = Quotas(self)
+        self.capacity = Capacity(self)
         self.models = Models(self)
         self.deployments = Deployments(self)
         self.objects = Objects(self)
@@ -246,6 +255,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.tokens = AsyncTokens(self)
         self.ledger = AsyncLedger(self)
         self.quotas = AsyncQuotas(self)
+        self.capacity = AsyncCapacity(self)
         self.models = AsyncModels(self)
         self.deployments = AsyncDeployments(self)
         self.objects = AsyncObjects(self)

@@ -19,7 +19,7 @@ _MEMBER = frozenset(
     {
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
-        "project.read", "model.call",
+        "capacity.read", "project.read", "model.call",
     }
 )  # fmt: skip
 PERMISSIONS = MappingProxyType(
@@ -28,7 +28,8 @@ PERMISSIONS = MappingProxyType(
             {
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
-                "award.write", "voucher.write", "site.write", "site.read", "ledger.verify", "bill.read",
+                "award.write", "voucher.write", "site.write", "site.read",
+                "capacity.write", "capacity.read", "ledger.verify", "bill.read",
                 "job.read", "job.cancel", "model.read", "deployment.read",
             }
         ),

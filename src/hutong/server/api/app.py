@@ -11,6 +11,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.server.api import (
     accounts,
     agent,
+    capacity,
     deployments,
     jobs,
     models,
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     objects.router,
     models.router,
     deployments.router,
+    capacity.router,
 )
 
 _open = APIRouter(tags=["platform"])
