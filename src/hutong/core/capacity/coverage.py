@@ -100,7 +100,7 @@ def grow(since: Claim, claim: Claim) -> Growth:
 
 def shown_cards(models: Iterable[str]) -> tuple[Card, ...]:
     """Return the cards of some models, or those that stand for all."""
-    return tuple(CATALOGUE[model] for model in models or SHOWN)
+    return tuple(CATALOGUE[model] for model in tuple(models) or SHOWN)
 
 
 def _row(total: Total, claim: Claim) -> Row:
