@@ -157,7 +157,10 @@ def add_to(group: typer.Typer) -> None:
             terms=Terms(pue_milli=round(pue * 1000), host_milli=round(hosts * 1000)),
         )  # fmt: skip
         offers = tuple(
-            map(_offer, card or [name for name, each in CATALOGUE.items() if each.status == "settled"])
+            map(
+                _offer,
+                card or [name for name, each in CATALOGUE.items() if each.status == "settled" and each.tdp_w],
+            )
         )
         solution = best_mix(wish, offers)
         show_json(_document(solution)) if as_json else _show(solution)

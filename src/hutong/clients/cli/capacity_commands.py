@@ -1,7 +1,7 @@
 """Commands about computing power: cards and their figures, comparisons, conversions, totals and tables."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from hutong.clients.cli.account_commands import build
-from hutong.clients.cli.capacity_words import cards_in, energy, interval, percent, power, watts
+from hutong.clients.cli.capacity_words import cards_in, energy, gigaops, interval, percent, power, watts
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
@@ -222,7 +222,7 @@ def coverage(
         ("registered with evidence", found.sites_with_evidence, found.evidence),
         ("registered, declared only", found.sites_declared_only, found.declared),
     ):
-        say(f"{label}: {count} centres")
+        say(f"{label}; centres: {count}")
         for row in rows:
             unlike = "" if row.like else ", unlike the claim: not set against it"
             kind = f"{row.total.precision} {row.total.sparsity}, {row.total.basis}"
@@ -340,18 +340,29 @@ def _flags(flags: Iterable[str]) -> None:
         say(f"note: {each}")
 
 
-def _show_chains(chains: Iterable[c.Chain]) -> None:
-    rows = (
-        (
-            chain.model, power(chain.gops), interval(chain.cards, cards_in), interval(chain.racks, cards_in),
-            interval(chain.it_watts, watts), interval(chain.watts, watts), interval(chain.watt_hours, energy),
-            f"{chain.choice.figure.basis}, {chain.choice.status}",
-            f"{chain.cards_if_sparse:,}" if chain.cards_if_sparse else "",
+def _show_chains(chains: Sequence[c.Chain]) -> None:
+    columns = ("card", ">power", ">cards", ">racks", ">of cards", ">with PUE", ">a year")
+    rows_of(table(*columns), (row for chain in chains for row in _chain_rows(chain)), "no cards")
+    for chain in chains:
+        figure = chain.choice.figure
+        sparse = (
+            f"; {chain.cards_if_sparse:,} cards if its sparse figure were taken for dense"
+            if chain.cards_if_sparse
+            else ""
         )
-        for chain in chains
+        say(f"{chain.model}: {figure.text} {_kind(figure)}, {chain.choice.status} ({figure.source}){sparse}")
+
+
+def _chain_rows(chain: c.Chain) -> Iterator[tuple[str, ...]]:
+    """Yield the likely values of a chain, and its ends where they differ."""
+    told = (
+        (chain.gops, gigaops), (chain.cards, cards_in), (chain.racks, cards_in), (chain.it_watts, watts),
+        (chain.watts, watts), (chain.watt_hours, energy),
     )  # fmt: skip
-    columns = ("card", ">power", ">cards", ">racks", ">IT", ">with PUE", ">a year", "figure", ">if sparse")
-    rows_of(table(*columns), rows, "no cards")
+    yield (chain.model, *(tell(span.likely) for span, tell in told))
+    if any(span.low < span.high for span, _ in told):
+        yield ("  from", *(tell(span.low) for span, tell in told))
+        yield ("  to", *(tell(span.high) for span, tell in told))
 
 
 def _show_totals(totals: Iterable[c.Total]) -> None:

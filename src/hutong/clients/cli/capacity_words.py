@@ -19,9 +19,12 @@ def interval(span: Span, tell: Callable[[int], str]) -> str:
 
 def power(span: Span) -> str:
     """Return computing power in P, or in TF where it is less."""
-    return interval(
-        span, lambda gops: f"{_short(gops, 10**6)} P" if gops >= 10**6 else f"{_short(gops, 1000)} TF"
-    )
+    return interval(span, gigaops)
+
+
+def gigaops(gops: int) -> str:
+    """Return giga-operations a second in P, or in TF where it is less than one."""
+    return f"{_short(gops, 10**6)} P" if gops >= 10**6 else f"{_short(gops, 1000)} TF"
 
 
 def watts(value: int) -> str:

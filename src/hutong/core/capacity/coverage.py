@@ -87,7 +87,7 @@ def grow(since: Claim, claim: Claim) -> Growth:
         reasons.append(
             Problem("?since/scope", f"{since.scope!r} and {claim.scope!r}", "two totals of one scope")
         )
-    if since.at >= claim.at:
+    if since.at and since.at >= claim.at:
         reasons.append(
             Problem("?since/at", f"{since.at} is not before {claim.at}", "the earlier one as `since`")
         )

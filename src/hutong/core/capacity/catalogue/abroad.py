@@ -1,6 +1,6 @@
 """Cards of NVIDIA, AMD and Intel."""
 
-from hutong.core.capacity.catalogue.model import GB, Card, Names, both, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure
 
 _NVIDIA = Names(
     kubernetes=("nvidia.com/gpu",),
@@ -12,11 +12,9 @@ _AMD = Names(kubernetes=("amd.com/gpu",), slurm=("gpu:<type>:N",), tool="rocm-sm
 _INTEL = Names(note="names not found")
 
 _A100 = "FlagPerf 1b5a0303, same-chip table of the A100 40 GB"
-_HMC = "hmc-tech.com comparison of NVIDIA cards"
 _H100 = "hmc-tech.com comparison of NVIDIA cards; llmbook.apartsin.com G.1"
 _LIMULIDAE = "limulidae benchmark of accelerators"
 _H20 = "zangshuxian.com on the H20"
-_LABELS = "jishuzhan.net/article/1872432607539499010 (known to mix dense and sparse)"
 _TABLE = "community table of accelerators"
 
 CARDS = (
@@ -27,8 +25,8 @@ CARDS = (
             figure("FP16", 298_300, _A100, "A", "tool"),
             figure("FP16", 251_500, _A100, "A", "framework"),
             figure("BF16", 259_200, _A100, "A", "framework"),
-            figure("FP16", 624_000, _A100, "A", sparse=True),
-            figure("FP32", 19_500, _A100, "A"),
+            figure("FP16", 624_000, NOTES, "A", sparse=True),
+            figure("FP32", 19_500, NOTES, "A"),
             figure("TF32", 156_000, _A100, "A"),
             figure("FP64-TENSOR", 19_500, _A100, "A"),
             figure("INT8", 624_000, _A100, "A"),
@@ -62,17 +60,17 @@ CARDS = (
     Card(
         "H100-PCIe", "NVIDIA", "cuda", False, "A", 80 * GB, 2000, 350,
         (
-            *both(756_000, _H100, "A"), figure("FP32", 51_000, _H100, "A"),
-            figure("INT8", 1_513_000, _H100, "D"), figure("FP8", 1_513_000, _H100, "D"),
+            *both(756_000, NOTES, "A"), figure("FP32", 51_000, NOTES, "A"),
+            figure("INT8", 1_513_000, NOTES, "D"), figure("FP8", 1_513_000, NOTES, "D"),
         ),
         _NVIDIA, ("NVIDIA-H100-PCIe",), note="INT8 and bandwidth are unverified",
     ),
     Card(
         "H800", "NVIDIA", "cuda", False, "C", 80 * GB, 3350, 700,
         (
-            *both(989_000, _H100, "B"), figure("FP16", 990_000, _LABELS, "C"),
-            figure("FP16", 1_979_000, _LABELS, "C", sparse=True), figure("FP32", 67_000, _H100, "D"),
-            figure("INT8", 1_980_000, _LABELS, "C"),
+            *both(989_000, NOTES, "B"), figure("FP16", 990_000, NOTES, "C"),
+            figure("FP16", 1_979_000, NOTES, "C", sparse=True), figure("FP32", 67_000, NOTES, "D"),
+            figure("INT8", 1_980_000, NOTES, "C"),
         ),
         _NVIDIA, ("NVIDIA-H800",), claims=("one repository makes it half an H100: dense beside sparse",),
     ),
@@ -88,25 +86,25 @@ CARDS = (
     Card(
         "H200", "NVIDIA", "cuda", False, "A", 141 * GB, 4800, 700,
         (
-            *both(989_000, _H100, "A"), figure("FP32", 67_000, _H100, "A"),
-            figure("INT8", 1_979_000, _H100, "A"), figure("FP8", 1_979_000, _H100, "A"),
+            *both(989_000, NOTES, "A"), figure("FP32", 67_000, NOTES, "A"),
+            figure("INT8", 1_979_000, NOTES, "A"), figure("FP8", 1_979_000, NOTES, "A"),
         ),
         _NVIDIA, ("NVIDIA-H200",),
     ),
     Card(
         "B200", "NVIDIA", "cuda", False, "A", 180 * GB, 8000, 1000,
         (
-            *both(2_250_000, _H100, "A"), figure("INT8", 4_500_000, _H100, "A"),
-            figure("FP8", 4_500_000, _H100, "A"), figure("FP4", 9_000_000, _H100, "A"),
+            *both(2_250_000, NOTES, "A"), figure("INT8", 4_500_000, NOTES, "A"),
+            figure("FP8", 4_500_000, NOTES, "A"), figure("FP4", 9_000_000, NOTES, "A"),
         ),
         _NVIDIA, ("NVIDIA-B200",), note="memory 180 to 192 GB",
     ),
     Card(
         "L40S", "NVIDIA", "cuda", False, "A", 48 * GB, 864, 350,
         (
-            *both(362_000, _HMC, "A"), figure("FP16", 366_000, _LABELS, "C"),
-            figure("FP16", 733_000, _HMC, "A", sparse=True), figure("FP32", 91_600, _HMC, "A"),
-            figure("INT8", 733_000, _HMC, "A"), figure("FP8", 733_000, _HMC, "A"),
+            *both(362_000, NOTES, "A"), figure("FP16", 366_000, NOTES, "C"),
+            figure("FP16", 733_000, NOTES, "A", sparse=True), figure("FP32", 91_600, NOTES, "A"),
+            figure("INT8", 733_000, NOTES, "A"), figure("FP8", 733_000, NOTES, "A"),
             figure("FP8", 1_466_000, "evokernel-spec 2026-05-04 (low trust), printed as dense", "D",
             sparse=True),
         ),
@@ -114,23 +112,23 @@ CARDS = (
     ),
     Card(
         "L20", "NVIDIA", "cuda", False, "D", 48 * GB, 864, 275,
-        (*both(119_500, _LABELS, "D"), figure("INT8", 239_000, _LABELS, "D")),
+        (*both(119_500, NOTES, "D"), figure("INT8", 239_000, NOTES, "D")),
         _NVIDIA, ("NVIDIA-L20",),
     ),
     Card(
         "MI300X", "AMD", "rocm", False, "A", 192 * GB, 5300, 750,
         (
-            *both(1_307_000, "AMD MI300X data sheet, dense; llmbook.apartsin.com G.1", "A"),
+            *both(1_307_000, "AMD MI300X data sheet, dense", "A"),
             figure("BF16", 2_614_000, f"{_TABLE}, printed as dense", "D", sparse=True),
-            figure("FP32", 163_000, _TABLE, "D"), figure("INT8", 2_614_000, "AMD MI300X data sheet", "A"),
-            figure("FP8", 2_614_000, "AMD MI300X data sheet", "A"),
+            figure("FP32", 163_000, NOTES, "D"), figure("INT8", 2_614_000, NOTES, "A"),
+            figure("FP8", 2_614_000, NOTES, "A"),
         ),
         _AMD, ("AMD-MI300X",),
     ),
     Card(
         "Gaudi3", "Intel", "habana", False, "B", 128 * GB, 3700, 900,
-        (*both(1_835_000, "llmbook.apartsin.com G.1", "B"), figure("FP8", 1_835_000,
-        "llmbook.apartsin.com G.1", "B")),
+        (*both(1_835_000, NOTES, "B"), figure("FP8", 1_835_000,
+        NOTES, "B")),
         _INTEL, ("Gaudi 3", "Gaudi-3"), note="bandwidth is unverified",
     ),
 )  # fmt: skip

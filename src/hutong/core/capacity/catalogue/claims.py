@@ -16,7 +16,7 @@ _SILENT = "the source does not say which precision: FP16 dense by the convention
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One published total. `status` is `planned`, `declared` or `measured`; `at` is when, as the source says.
+    """One published total. `status` is `planned`, `declared` or `measured`; `at` is when, or empty.
 
     `scope` is what it counts: totals of unlike scopes are no two points of one line.
     """
@@ -54,12 +54,12 @@ _ALL = (
     Claim("beijing-2027", "Beijing, by 2027", _CITY, "planned", "2027-12", _total(200_000, _QIANLONG)),
     Claim("digital-economy", "Beijing Digital Economy Computing Center", "one centre", "planned", "2025-04",
           _total(2_000, _C114)),
-    Claim("frontier", "Frontier", "one machine", "measured", "2023", _FRONTIER),
-    Claim("shangzhuang", "Shangzhuang, first phase", "one platform", "declared", "2023", _total(500,
+    Claim("frontier", "Frontier", "one machine", "measured", "", _FRONTIER),
+    Claim("shangzhuang", "Shangzhuang, first phase", "one platform", "declared", "", _total(500,
     _SHANGZHUANG)),
     Claim("shangzhuang-1500", "Shangzhuang, second phase", "one platform", "planned", "2024-03",
           _total(1_500, _SHANGZHUANG)),
-    Claim("yizhuang", "Yizhuang platform", "one platform", "declared", "2023", _total(3_000, _YIZHUANG)),
+    Claim("yizhuang", "Yizhuang platform", "one platform", "declared", "", _total(3_000, _YIZHUANG)),
     Claim("zhangjiakou", "27 data centres of Zhangjiakou", "one city", "declared", "2024-02", _total(7_600,
     _CHINA_ORG)),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hutong.core.capacity.catalogue.model import GB, Card, Names, both, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure
 
 _CAMBRICON = Names(
     ("cambricon.com/mlu",), ("cambricon.com/vmlu", "cambricon.com/mlu.smlu.vmemory",
@@ -26,30 +26,28 @@ _METAX = Names(
     "mx-smi"
 )  # fmt: skip
 
-_SHEET = "Cambricon data sheet"
+_SHEET = "Cambricon MLU370-X8 data sheet"
 _EVOKERNEL = "evokernel-spec 2026-05-04 (low trust)"
 _AILEMON = "ailemon blog on the MLU590"
 _BENCH = "wangzy0327/hblas-bench, DCU-bench.md"
-_HYGON_TABLE = "community table of Hygon cards"
 _ITBEAR = "itbear and io-tech on the S4000"
 _HOTCHIPS = "Kunlun, HotChips 2020"
-_PRESS = "press reports"
 
 CARDS = (
     Card(
         "MLU290", "Cambricon", "neuware", True, "B", 32 * GB, 1228, 350,
-        (figure("INT16", 256_000, _SHEET, "B"), figure("INT8", 512_000, _SHEET, "B")),
+        (figure("INT16", 256_000, NOTES, "B"), figure("INT8", 512_000, NOTES, "B")),
         _CAMBRICON, ("MLU290-M5",), note="no FP16 is published: INT16 256",
     ),
     Card(
         "MLU370-X4", "Cambricon", "neuware", True, "B", 24 * GB, 307, 150,
-        (*both(96_000, _SHEET, "B"), figure("FP32", 24_000, _SHEET, "B"), figure("INT8", 256_000, _SHEET,
+        (*both(96_000, NOTES, "B"), figure("FP32", 24_000, NOTES, "B"), figure("INT8", 256_000, NOTES,
         "B")),
         _CAMBRICON,
     ),
     Card(
         "MLU370", "Cambricon", "neuware", True, "B", 48 * GB, 614, 250,
-        (*both(96_000, _SHEET, "B"), figure("FP32", 24_000, _SHEET, "B"), figure("INT8", 256_000, _SHEET,
+        (*both(96_000, _SHEET, "B"), figure("FP32", 24_000, NOTES, "B"), figure("INT8", 256_000, NOTES,
         "B")),
         _CAMBRICON, ("MLU370-X8",),
     ),
@@ -74,18 +72,18 @@ CARDS = (
     Card(
         "K100_AI", "Hygon", "dtk", True, "B", 64 * GB, 896, 350,
         (
-            *both(196_000, _HYGON_TABLE, "B"), figure("FP16", 192_000, _PRESS, "C"),
-            figure("FP32", 49_000, _HYGON_TABLE, "B"), figure("TF32", 98_000, _HYGON_TABLE, "B"),
-            figure("INT8", 392_000, _HYGON_TABLE, "B"),
+            *both(196_000, NOTES, "B"), figure("FP16", 192_000, NOTES, "C"),
+            figure("FP32", 49_000, NOTES, "B"), figure("TF32", 98_000, NOTES, "B"),
+            figure("INT8", 392_000, NOTES, "B"),
         ),
         _HYGON, ("K100-AI",),
     ),
     Card(
         "BW200", "Hygon", "dtk", True, "C", 64 * GB, 1600, 0,
         (
-            *both(480_000, _HYGON_TABLE, "C"), figure("FP32", 60_000, _HYGON_TABLE, "C"),
-            figure("TF32", 240_000, _HYGON_TABLE, "C"), figure("FP64", 30_000, _HYGON_TABLE, "C"),
-            figure("INT8", 960_000, _HYGON_TABLE, "C"),
+            *both(480_000, NOTES, "C"), figure("FP32", 60_000, NOTES, "C"),
+            figure("TF32", 240_000, NOTES, "C"), figure("FP64", 30_000, NOTES, "C"),
+            figure("INT8", 960_000, NOTES, "C"),
         ),
         _HYGON, ("BW1000",), note="called BW1000 elsewhere",
     ),
@@ -101,8 +99,8 @@ CARDS = (
     Card(
         "S5000", "Moore Threads", "musa", True, "C", 80 * GB, 1600, 0,
         (
-            figure("FP8", 1_000_000, _PRESS, "C"), figure("FP8", 920_000, _PRESS, "C"),
-            figure("FP8", 1_024_000, _PRESS, "C"),
+            figure("FP8", 1_000_000, NOTES, "C"), figure("FP8", 920_000, NOTES, "C"),
+            figure("FP8", 1_024_000, NOTES, "C"),
         ),
         _MOORE, ("MTT-S5000", "MTT S5000"), claims=("evokernel: 100 TF and 64 GB",),
     ),
@@ -125,18 +123,18 @@ CARDS = (
     ),
     Card(
         "N100", "MetaX", "maca", True, "B", 0, 0, 0,
-        (figure("FP16", 80_000, "MetaX product page", "B"), figure("INT8", 160_000, "MetaX product page",
+        (figure("FP16", 80_000, NOTES, "B"), figure("INT8", 160_000, NOTES,
         "B")), _METAX,
     ),
     Card(
         "C500", "MetaX", "maca", True, "C", 64 * GB, 1800, 350,
         (
             figure("FP16", 280_000, "MetaX on Gitee", "C"), figure("FP16", 240_000,
-            "as sold: tenders and offers", "C"),
-            figure("FP16", 128_000, _EVOKERNEL, "D"), figure("FP32", 18_000, "MetaX on Gitee", "C"),
-            figure("FP32", 15_000, "as sold: tenders and offers", "C"), figure("FP32-MATRIX", 36_000,
+            "as sold", "C"),
+            figure("FP16", 128_000, _EVOKERNEL, "D"), figure("FP32", 18_000, NOTES, "C"),
+            figure("FP32", 15_000, NOTES, "C"), figure("FP32-MATRIX", 36_000,
             "MetaX on Gitee", "C"),
-            figure("TF32", 140_000, "MetaX on Gitee", "C"), figure("INT8", 560_000, "MetaX on Gitee", "C"),
+            figure("TF32", 140_000, NOTES, "C"), figure("INT8", 560_000, NOTES, "C"),
         ),
         _METAX, watts_milli=(450_000,), note="350 W as PCIe, 450 W as OAM",
     ),
@@ -144,6 +142,6 @@ CARDS = (
         "C550", "MetaX", "maca", True, "C", 64 * GB, 0, 450, (), _METAX,
         note="FlagPerf has shares of an undisclosed nominal: FP16 82.8 to 83.5 %, FP32 87.4 %, INT8 79.3 %",
     ),
-    Card("C600", "MetaX", "maca", True, "C", 144 * GB, 0, 0, (figure("FP8", 1_000_000, _PRESS, "C"),),
+    Card("C600", "MetaX", "maca", True, "C", 144 * GB, 0, 0, (figure("FP8", 1_000_000, NOTES, "C"),),
     _METAX),
 )  # fmt: skip

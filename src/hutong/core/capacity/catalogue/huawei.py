@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hutong.core.capacity.catalogue.model import GB, Card, Names, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, figure
 
 _NAMES = Names(
     kubernetes=("huawei.com/Ascend910",),
@@ -11,9 +11,9 @@ _NAMES = Names(
     note="MindCluster: one name for all, label accelerator=huawei-Ascend910; Volcano: huawei.com/npu-core",
 )
 _FLAGPERF = "FlagPerf 1b5a0303, base/benchmarks/computation-FP16/ascend/README.md"
-_HAMI = "names and cores of HAMi chart 4707fb02; figures of community tables"
 _LIMULIDAE = "limulidae benchmark of accelerators"
-_CLAIM = "claims in the press, without a source of their own"
+_CLAIM = "claims that this project's research notes of 2026-11-22 list without their originals"
+_SECOND = "the second of two measurements, taken for that of a framework"
 _MATRIX = "CloudMatrix384: 300 PF of 384 cards"
 
 
@@ -25,7 +25,7 @@ def _names(model: str) -> Names:
 def _variant(letter: str, teraflops: int, memory_gb: int, cores: int) -> Card:
     return Card(
         f"Ascend910{letter}", "Huawei", "cann", True, "D", memory_gb * GB, 0, 0,
-        (figure("FP16", teraflops * 1000, _HAMI, "D"),), _names(f"Ascend910{letter}"), cores=cores,
+        (figure("FP16", teraflops * 1000, NOTES, "D"),), _names(f"Ascend910{letter}"), cores=cores,
     )  # fmt: skip
 
 
@@ -35,8 +35,8 @@ CARDS = (
         (
             figure("FP16", 256_000, "boardor on Ascend cards", "C"),
             figure("FP16", 320_000, "Atlas 900 PoD: 20.48 PF of 64 cards", "C"),
-            figure("INT8", 512_000, "boardor on Ascend cards", "D"),
-            figure("INT8", 640_000, "Atlas 900 PoD, twice its FP16", "D"),
+            figure("INT8", 512_000, NOTES, "D"),
+            figure("INT8", 640_000, NOTES, "D"),
         ),
         _names("Ascend910A"), ("910A", "Ascend-910A"),
     ),
@@ -44,7 +44,7 @@ CARDS = (
         "Ascend910B", "Huawei", "cann", True, "B", 64 * GB, 1600, 350,
         (
             figure("FP16", 313_200, _FLAGPERF, "B", "tool", note="nominal was left blank"),
-            figure("FP16", 304_300, _FLAGPERF, "B", "framework"),
+            figure("FP16", 304_300, _FLAGPERF, "B", "framework", note=_SECOND),
             figure("FP16", 256_000, _CLAIM, "C"), figure("FP16", 320_000, _CLAIM, "C"),
             figure("FP16", 400_000, _CLAIM, "C"),
             figure("BF16", 328_000, _LIMULIDAE, "B", "framework"),
@@ -80,8 +80,8 @@ CARDS = (
     Card(
         "Ascend950PR", "Huawei", "cann", True, "C", 128 * GB, 1600, 0,
         (
-            figure("FP8", 1_000_000, "announced for 2026 Q1", "C"), figure("MXFP4", 2_000_000,
-            "announced for 2026 Q1", "C"),
+            figure("FP8", 1_000_000, NOTES, "C"), figure("MXFP4", 2_000_000,
+            NOTES, "C"),
             figure("FP8", 1_500_000, "evokernel-spec 2026-05-04 (low trust)", "D"),
             figure("MXFP4", 2_250_000, "evokernel-spec 2026-05-04 (low trust)", "D"),
         ),

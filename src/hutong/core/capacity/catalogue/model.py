@@ -7,6 +7,7 @@ from hutong.core.capacity.figures import Choice, Figure, choose, conflicts
 READ = "2026-11-22"
 """When the sources were read."""
 GB = 10**9
+NOTES = "this project's research notes of 2026-11-22, which do not name the original"
 
 
 @dataclass(frozen=True, slots=True)

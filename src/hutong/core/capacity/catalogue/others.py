@@ -1,6 +1,6 @@
 """Cards of Biren, Iluvatar, Enflame and T-Head."""
 
-from hutong.core.capacity.catalogue.model import GB, Card, Names, both, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure
 
 _BIREN = Names(("birentech.com/gpu",), ("birentech.com/gpu",))
 _ENFLAME = Names(
@@ -11,7 +11,6 @@ _EVOKERNEL = "evokernel-spec 2026-05-04 (low trust)"
 _README = "README of Iluvatar in FlagPerf 1b5a0303"
 _BI150 = "FlagPerf 1b5a0303, computation-FP16/iluvatar/BI150"
 _QINGHAI = "Sanjiangyuan broadcast table of September 2025 (mirror hxjkbz.com/n/959285, garbled)"
-_WIKI = "card wiki"
 
 
 def _iluvatar(model: str) -> Names:
@@ -29,7 +28,7 @@ CARDS = (
     Card(
         "BR104", "Biren", "birensupa", True, "B", 32 * GB, 819, 300,
         (
-            *both(512_000, _TOMS, "B"), figure("FP32", 128_000, _TOMS, "B"), figure("INT8", 1_024_000, _TOMS,
+            *both(512_000, NOTES, "B"), figure("FP32", 128_000, NOTES, "B"), figure("INT8", 1_024_000, NOTES,
             "B"),
             figure("FP16", 128_000, _EVOKERNEL, "D"), figure("INT8", 512_000, _EVOKERNEL, "D"),
         ),
@@ -58,15 +57,15 @@ CARDS = (
     ),
     Card(
         "T20", "Enflame", "topsrider", True, "D", 64 * GB, 0, 300,
-        (figure("FP16", 128_000, _WIKI, "D"), figure("FP32", 40_000, _WIKI, "D"), figure("TF32", 160_000,
-        _WIKI, "D")),
+        (figure("FP16", 128_000, NOTES, "D"), figure("FP32", 40_000, NOTES, "D"), figure("TF32", 160_000,
+        NOTES, "D")),
         _ENFLAME, ("CloudBlazer-T20",),
     ),
     Card(
         "T21", "Enflame", "topsrider", True, "D", 64 * GB, 0, 300,
         (
-            figure("FP16", 128_000, _WIKI, "D"), figure("FP16", 192_000, _EVOKERNEL, "D"),
-            figure("FP32", 40_000, _WIKI, "D"), figure("TF32", 160_000, _WIKI, "D"),
+            figure("FP16", 128_000, NOTES, "D"), figure("FP16", 192_000, _EVOKERNEL, "D"),
+            figure("FP32", 40_000, NOTES, "D"), figure("TF32", 160_000, NOTES, "D"),
         ),
         _ENFLAME, ("CloudBlazer-T21",),
     ),
