@@ -15,7 +15,8 @@ NOBODYS = "01JD0000000000000000000000"
 VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
-    "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
+    "path": "a.txt", "rank": "0", "card": "H100", "figure": "0" * 24,
+    "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
 }  # fmt: skip
 ROUTES = [
     (method, route.path_format, rules_of(route.dependant)[0])

@@ -195,11 +195,11 @@ def import_figures(here: Here, body: w.NewFigures) -> w.ImportedFigures:
     )
 
 
-@router.delete("/figures/{id}", status_code=204, dependencies=[_WRITE])
-def delete_figure(here: Here, id: Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]) -> None:
+@router.delete("/figures/{figure}", status_code=204, dependencies=[_WRITE])
+def delete_figure(here: Here, figure: Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]) -> None:
     """Take an imported figure away; the catalogue's own stay."""
-    if not here.store.remove("figure", id):
-        raise NotFound("not_found", f"no imported figure has the id {id!r}")
+    if not here.store.remove("figure", figure):
+        raise NotFound("not_found", f"no imported figure has the id {figure!r}")
 
 
 def _kept(here: Services, model: str) -> list[tuple[str, Figure]]:
