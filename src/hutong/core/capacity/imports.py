@@ -23,8 +23,9 @@ _GOPS = 1000
 _TEXT_MAX = 300
 _RATIO = re.compile(r"^\d+(\.\d+)?\s*%$")
 _BY_RULE = "AB"
-_DOUBTED = frozenset({"sparse_as_dense", "die_as_card", "naive"})
+_DOUBTED = frozenset({"sparse_as_dense", "die_as_card", "naive", "copied"})
 """Flagged for these a figure is kept with confidence D, which no interval counts."""
+_MEASURED = frozenset({"tool", "framework"})
 _TOOL = {"measured": "tool", "toolkit": "tool"}
 
 
@@ -224,8 +225,10 @@ def _flag(card: Card, figure: Figure, others: tuple[Figure, ...]) -> _No | None:
             return _No(
                 "sparse_as_dense", "twice the dense figure: probably the sparse one", "sparsity: sparse"
             )
+    if figure.basis in _MEASURED and (other := _measured_elsewhere(card, figure)):
+        return _No("copied", f"to the last digit what was measured of {other}", "the card that was measured")
     nominal = [each.gops for each in dense if each.basis == "nominal" and each.confidence in _BY_RULE]
-    if figure.basis in {"tool", "framework"} and nominal and figure.of == "card":
+    if figure.basis in _MEASURED and nominal and figure.of == "card":
         share = Fraction(figure.gops, max(nominal))
         if share < _NAIVE:
             return _No(
@@ -249,6 +252,17 @@ def _flag(card: Card, figure: Figure, others: tuple[Figure, ...]) -> _No | None:
         told = ", ".join(plain(Fraction(each, _GOPS)) for each in sorted(set(same)))
         return _No("conflict", f"other sources say {told} TF", "all are kept, and the rule picks one")
     return None
+
+
+def _measured_elsewhere(card: Card, figure: Figure) -> str:
+    """Return another card of which exactly that was measured: FlagPerf's file of a BW is that of an A100."""
+    said = (figure.gops, figure.precision, figure.basis)
+    for other in CATALOGUE.values():
+        if other is not card and any(
+            (each.gops, each.precision, each.basis) == said for each in other.figures
+        ):
+            return other.model
+    return ""
 
 
 def _same(one: Figure, other: Figure, alike: set[str]) -> bool:

@@ -1,6 +1,6 @@
 """Cards of NVIDIA, AMD and Intel."""
 
-from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure, flagperf
 
 _NVIDIA = Names(
     kubernetes=("nvidia.com/gpu",),
@@ -11,6 +11,7 @@ _NVIDIA = Names(
 _AMD = Names(kubernetes=("amd.com/gpu",), slurm=("gpu:<type>:N",), tool="rocm-smi")
 _INTEL = Names(note="names not found")
 
+_BENCH = "benchmarks/computation"
 _A100 = "FlagPerf 1b5a0303, same-chip table of the A100 40 GB"
 _H100 = "hmc-tech.com comparison of NVIDIA cards; llmbook.apartsin.com G.1"
 _LIMULIDAE = "limulidae benchmark of accelerators"
@@ -22,16 +23,19 @@ CARDS = (
         "A100", "NVIDIA", "cuda", False, "A", 80 * GB, 2039, 400,
         (
             *both(312_000, _A100, "A"),
-            figure("FP16", 298_300, _A100, "A", "tool"),
-            figure("FP16", 251_500, _A100, "A", "framework"),
-            figure("BF16", 259_200, _A100, "A", "framework"),
+            flagperf("FP16", 298_340, "toolkits/computation-FP16", "tool", "of the 40 GB card", "A"),
+            flagperf("FP16", 251_500, f"{_BENCH}-FP16/nvidia/A100", "framework", "of the 40 GB card", "A"),
+            flagperf("BF16", 259_200, f"{_BENCH}-BF16/nvidia/A100", "framework", "of the 40 GB card", "A"),
             figure("FP16", 624_000, NOTES, "A", sparse=True),
-            figure("FP32", 19_500, NOTES, "A"),
-            figure("TF32", 156_000, _A100, "A"),
+            flagperf("FP32", 19_500, f"{_BENCH}-FP32/nvidia/A100", "nominal", "", "A"),
+            flagperf("FP32", 19_050, f"{_BENCH}-FP32/nvidia/A100", "framework", "mean with A800", "A"),
+            flagperf("TF32", 156_000, f"{_BENCH}-TF32/nvidia/A100", "nominal", "", "A"),
             figure("FP64-TENSOR", 19_500, _A100, "A"),
-            figure("INT8", 624_000, _A100, "A"),
-            figure("INT8", 76_000, _A100, "D", "tool",
-            note="12.2 % of nominal: a naive kernel, no fault of the card"),
+            flagperf("INT8", 624_000, "toolkits/computation-INT8/nvidia", "nominal", "", "A"),
+            flagperf(
+                "INT8", 76_040, "toolkits/computation-INT8/nvidia", "tool",
+                "12.2 % of nominal: its cuBLAS call cannot reach it, as the file itself says", "D",
+            ),
         ),
         _NVIDIA, ("A100-80GB", "NVIDIA-A100-SXM4-80GB", "A100-SXM"),
     ),
@@ -42,6 +46,8 @@ CARDS = (
             figure("BF16", 286_000, _LIMULIDAE, "B", "framework"),
             figure("FP32", 19_500, "as the A100", "B"),
             figure("FP32", 19_000, _LIMULIDAE, "B", "framework"),
+            flagperf("TF32", 156_000, f"{_BENCH}-TF32/nvidia/A100", "nominal"),
+            flagperf("TF32", 123_680, f"{_BENCH}-TF32/nvidia/A100", "framework"),
             figure("INT8", 624_000, "as the A100", "B"),
         ),
         _NVIDIA, ("NVIDIA-A800-SXM4-80GB",), note="bandwidth and TDP are those of the A100, unverified",
@@ -79,7 +85,7 @@ CARDS = (
         (
             *both(148_000, _H20, "B"), figure("FP32", 44_000, _H20, "B"), figure("TF32", 74_000, _H20, "B"),
             figure("FP64", 1_000, _H20, "B"), figure("INT8", 296_000, _H20, "B"), figure("FP8", 296_000,
-            _H20, "B"),
+                _H20, "B"),
         ),
         _NVIDIA, ("NVIDIA-H20",), watts_milli=(550_000,), note="550 W stands in a broadcast table (C)",
     ),
@@ -106,7 +112,7 @@ CARDS = (
             figure("FP16", 733_000, NOTES, "A", sparse=True), figure("FP32", 91_600, NOTES, "A"),
             figure("INT8", 733_000, NOTES, "A"), figure("FP8", 733_000, NOTES, "A"),
             figure("FP8", 1_466_000, "evokernel-spec 2026-05-04 (low trust), printed as dense", "D",
-            sparse=True),
+                sparse=True),
         ),
         _NVIDIA, ("NVIDIA-L40S",), watts_milli=(300_000,), note="hmc-tech.com prints 300 W",
     ),
@@ -128,7 +134,7 @@ CARDS = (
     Card(
         "Gaudi3", "Intel", "habana", False, "B", 128 * GB, 3700, 900,
         (*both(1_835_000, NOTES, "B"), figure("FP8", 1_835_000,
-        NOTES, "B")),
+            NOTES, "B")),
         _INTEL, ("Gaudi 3", "Gaudi-3"), note="bandwidth is unverified",
     ),
 )  # fmt: skip

@@ -47,21 +47,21 @@ _PETAHASH = f"printed as `12,000 petahashes`, which the article itself explains 
 
 _ALL = (
     Claim("beijing-12000", "Beijing, February 2024", _CITY, "declared", "2024-02", _total(12_000, _CHINA_ORG,
-    _PETAHASH)),
+        _PETAHASH)),
     Claim("beijing-2025-q1", "Beijing, first quarter of 2025", _CITY, "declared", "2025-03", _total(33_000,
-    _C114)),
+        _C114)),
     Claim("beijing-2025", "Beijing, end of 2025", _CITY, "planned", "2025-12", _total(45_000, _C114)),
     Claim("beijing-2027", "Beijing, by 2027", _CITY, "planned", "2027-12", _total(200_000, _QIANLONG)),
     Claim("digital-economy", "Beijing Digital Economy Computing Center", "one centre", "planned", "2025-04",
           _total(2_000, _C114)),
     Claim("frontier", "Frontier", "one machine", "measured", "", _FRONTIER),
     Claim("shangzhuang", "Shangzhuang, first phase", "one platform", "declared", "", _total(500,
-    _SHANGZHUANG)),
+        _SHANGZHUANG)),
     Claim("shangzhuang-1500", "Shangzhuang, second phase", "one platform", "planned", "2024-03",
           _total(1_500, _SHANGZHUANG)),
     Claim("yizhuang", "Yizhuang platform", "one platform", "declared", "", _total(3_000, _YIZHUANG)),
     Claim("zhangjiakou", "27 data centres of Zhangjiakou", "one city", "declared", "2024-02", _total(7_600,
-    _CHINA_ORG)),
+        _CHINA_ORG)),
 )  # fmt: skip
 
 CLAIMS = MappingProxyType({claim.id: claim for claim in sorted(_ALL, key=lambda each: each.id)})

@@ -6,7 +6,7 @@ from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, f
 
 _CAMBRICON = Names(
     ("cambricon.com/mlu",), ("cambricon.com/vmlu", "cambricon.com/mlu.smlu.vmemory",
-    "cambricon.com/mlu.smlu.vcore"),
+        "cambricon.com/mlu.smlu.vcore"),
     ("mlu:N",), "cnmon", "cambricon.com/mlu is unverified (D), and so is the GRES name mlu",
 )  # fmt: skip
 _HYGON = Names(
@@ -42,13 +42,13 @@ CARDS = (
     Card(
         "MLU370-X4", "Cambricon", "neuware", True, "B", 24 * GB, 307, 150,
         (*both(96_000, NOTES, "B"), figure("FP32", 24_000, NOTES, "B"), figure("INT8", 256_000, NOTES,
-        "B")),
+            "B")),
         _CAMBRICON,
     ),
     Card(
         "MLU370", "Cambricon", "neuware", True, "B", 48 * GB, 614, 250,
         (*both(96_000, _SHEET, "B"), figure("FP32", 24_000, NOTES, "B"), figure("INT8", 256_000, NOTES,
-        "B")),
+            "B")),
         _CAMBRICON, ("MLU370-X8",),
     ),
     Card(
@@ -59,12 +59,12 @@ CARDS = (
         ),
         _CAMBRICON, watts_milli=(350_000, 450_000),
         claims=("memory 80 (ailemon), 64 (evokernel) or 192 GB (awesomeagents)",
-        "TDP 250, 350 or 450 W, in that order"),
+            "TDP 250, 350 or 450 W, in that order"),
     ),
     Card(
         "K100", "Hygon", "dtk", True, "B", 64 * GB, 0, 0,
         (*both(100_000, _BENCH, "B"), figure("FP32", 24_500, _BENCH, "B"), figure("INT8", 200_000, _BENCH,
-        "B"),
+            "B"),
          figure("FP16", 192_000, _EVOKERNEL, "D")),
         replace(_HYGON, slurm=("dcu:N", "dcu:K100-PCIE-64GB-LS:N")), ("K100-PCIE-64GB-LS",),
         claims=("evokernel: 96 GB and 600 W",),
@@ -91,7 +91,7 @@ CARDS = (
         "S4000", "Moore Threads", "musa", True, "B", 48 * GB, 768, 450,
         (
             *both(98_000, _ITBEAR, "B"), figure("FP16", 100_000, _ITBEAR, "B"), figure("FP32", 25_000,
-            _ITBEAR, "B"),
+                _ITBEAR, "B"),
             figure("INT8", 196_000, _ITBEAR, "B"), figure("INT8", 200_000, _ITBEAR, "B"),
         ),
         _MOORE, ("MTT-S4000", "MTT S4000"),
@@ -124,16 +124,16 @@ CARDS = (
     Card(
         "N100", "MetaX", "maca", True, "B", 0, 0, 0,
         (figure("FP16", 80_000, NOTES, "B"), figure("INT8", 160_000, NOTES,
-        "B")), _METAX,
+            "B")), _METAX,
     ),
     Card(
         "C500", "MetaX", "maca", True, "C", 64 * GB, 1800, 350,
         (
             figure("FP16", 280_000, "MetaX on Gitee", "C"), figure("FP16", 240_000,
-            "as sold", "C"),
+                "as sold", "C"),
             figure("FP16", 128_000, _EVOKERNEL, "D"), figure("FP32", 18_000, NOTES, "C"),
             figure("FP32", 15_000, NOTES, "C"), figure("FP32-MATRIX", 36_000,
-            "MetaX on Gitee", "C"),
+                "MetaX on Gitee", "C"),
             figure("TF32", 140_000, NOTES, "C"), figure("INT8", 560_000, NOTES, "C"),
         ),
         _METAX, watts_milli=(450_000,), note="350 W as PCIe, 450 W as OAM",
@@ -143,5 +143,5 @@ CARDS = (
         note="FlagPerf has shares of an undisclosed nominal: FP16 82.8 to 83.5 %, FP32 87.4 %, INT8 79.3 %",
     ),
     Card("C600", "MetaX", "maca", True, "C", 144 * GB, 0, 0, (figure("FP8", 1_000_000, NOTES, "C"),),
-    _METAX),
+        _METAX),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, figure, flagperf
 
 _NAMES = Names(
     kubernetes=("huawei.com/Ascend910",),
@@ -10,10 +10,9 @@ _NAMES = Names(
     tool="npu-smi",
     note="MindCluster: one name for all, label accelerator=huawei-Ascend910; Volcano: huawei.com/npu-core",
 )
-_FLAGPERF = "FlagPerf 1b5a0303, base/benchmarks/computation-FP16/ascend/README.md"
+_BENCH = "benchmarks/computation"
 _LIMULIDAE = "limulidae benchmark of accelerators"
 _CLAIM = "claims that this project's research notes of 2026-11-22 list without their originals"
-_SECOND = "the second of two measurements, taken for that of a framework"
 _MATRIX = "CloudMatrix384: 300 PF of 384 cards"
 
 
@@ -43,18 +42,25 @@ CARDS = (
     Card(
         "Ascend910B", "Huawei", "cann", True, "B", 64 * GB, 1600, 350,
         (
-            figure("FP16", 313_200, _FLAGPERF, "B", "tool", note="nominal was left blank"),
-            figure("FP16", 304_300, _FLAGPERF, "B", "framework", note=_SECOND),
+            flagperf(
+                "FP16", 313_200, f"{_BENCH}-FP16/ascend", "tool",
+                "ascend-dmi, 313.182 there; one version of the file leaves nominal blank",
+            ),
+            flagperf("FP16", 313_000, f"{_BENCH}-FP16/ascend", "nominal", "in another version of the file",
+                "C"),
             figure("FP16", 256_000, _CLAIM, "C"), figure("FP16", 320_000, _CLAIM, "C"),
             figure("FP16", 400_000, _CLAIM, "C"),
+            flagperf("BF16", 304_277, f"{_BENCH}-BF16/ascend", "tool", "ascend-dmi"),
             figure("BF16", 328_000, _LIMULIDAE, "B", "framework"),
-            figure("FP32", 82_900, _FLAGPERF, "B", "tool"),
+            flagperf("FP32", 80_000, f"{_BENCH}-FP32/ascend", "nominal"),
+            flagperf("FP32", 82_920, f"{_BENCH}-FP32/ascend", "tool", "ascend-dmi, more than nominal"),
             figure("FP32", 87_000, _LIMULIDAE, "B", "framework"),
-            figure("INT8", 608_600, _FLAGPERF, "B", "tool"),
+            flagperf("INT8", 608_554, f"{_BENCH}-INT8/ascend", "tool", "ascend-dmi"),
         ),
-        _names("Ascend910B3"), ("910B", "Ascend-910B", "Ascend910B3", "910B3"), watts_milli=(364_500,),
+        _names("Ascend910B3"), ("910B", "Ascend-910B", "Ascend910B3", "910B3"), watts_milli=(364_500,
+            400_000),
         cores=20,
-        note="Atlas 800T A2; 364.5 W measured; its bandwidth is of weak sources (C)",
+        note="Atlas 800T A2; 364.5 W measured, TDP 400 W in one FlagPerf README; bandwidth: weak sources (C)",
     ),
     _variant("B1", 414, 0, 0),
     _variant("B2", 376, 64, 24),
@@ -81,7 +87,7 @@ CARDS = (
         "Ascend950PR", "Huawei", "cann", True, "C", 128 * GB, 1600, 0,
         (
             figure("FP8", 1_000_000, NOTES, "C"), figure("MXFP4", 2_000_000,
-            NOTES, "C"),
+                NOTES, "C"),
             figure("FP8", 1_500_000, "evokernel-spec 2026-05-04 (low trust)", "D"),
             figure("MXFP4", 2_250_000, "evokernel-spec 2026-05-04 (low trust)", "D"),
         ),

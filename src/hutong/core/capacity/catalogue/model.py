@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from hutong.core.capacity.figures import Choice, Figure, choose, conflicts
 
 READ = "2026-11-22"
-"""When the sources were read."""
+"""When most of the sources were read."""
 GB = 10**9
+FLAGPERF = "FlagPerf (FlagOpen/FlagPerf), base"
 NOTES = "this project's research notes of 2026-11-22, which do not name the original"
 
 
@@ -75,9 +76,20 @@ def figure(
     sparse: bool = False,
     of: str = "card",
     note: str = "",
+    dated: str = READ,
 ) -> Figure:
-    """Return a figure of the catalogue, read on READ; `gops` are giga-operations a second."""
-    return Figure(gops, precision, sparse, basis, source, READ, confidence, of, note=note)
+    """Return a figure of the catalogue; `gops` are giga-operations a second."""
+    return Figure(gops, precision, sparse, basis, source, dated, confidence, of, note=note)
+
+
+def flagperf(
+    precision: str, gops: int, folder: str, basis: str, note: str = "", confidence: str = "B"
+) -> Figure:
+    """Return a figure of a README that a vendor gave to FlagPerf, read again in its repository on 2026-11-29.
+
+    `benchmarks` run a framework, but Ascend's call the vendor's own tool; `toolkits` are vendors' tools.
+    """
+    return figure(precision, gops, f"{FLAGPERF}/{folder}", confidence, basis, note=note, dated="2026-11-29")
 
 
 def both(

@@ -1,6 +1,6 @@
 """Cards of Biren, Iluvatar, Enflame and T-Head."""
 
-from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure
+from hutong.core.capacity.catalogue.model import GB, NOTES, Card, Names, both, figure, flagperf
 
 _BIREN = Names(("birentech.com/gpu",), ("birentech.com/gpu",))
 _ENFLAME = Names(
@@ -9,6 +9,7 @@ _ENFLAME = Names(
 _TOMS = "Tom's Hardware on the BR100"
 _EVOKERNEL = "evokernel-spec 2026-05-04 (low trust)"
 _README = "README of Iluvatar in FlagPerf 1b5a0303"
+_BENCH = "benchmarks/computation"
 _BI150 = "FlagPerf 1b5a0303, computation-FP16/iluvatar/BI150"
 _QINGHAI = "Sanjiangyuan broadcast table of September 2025 (mirror hxjkbz.com/n/959285, garbled)"
 
@@ -22,14 +23,14 @@ CARDS = (
     Card(
         "BR100", "Biren", "birensupa", True, "B", 64 * GB, 1640, 550,
         (*both(1_024_000, _TOMS, "B"), figure("FP32", 256_000, _TOMS, "B"), figure("INT8", 2_048_000, _TOMS,
-        "B")),
+            "B")),
         _BIREN, claims=("bandwidth 1,640 to 2,300 GB/s",),
     ),
     Card(
         "BR104", "Biren", "birensupa", True, "B", 32 * GB, 819, 300,
         (
             *both(512_000, NOTES, "B"), figure("FP32", 128_000, NOTES, "B"), figure("INT8", 1_024_000, NOTES,
-            "B"),
+                "B"),
             figure("FP16", 128_000, _EVOKERNEL, "D"), figure("INT8", 512_000, _EVOKERNEL, "D"),
         ),
         _BIREN,
@@ -38,16 +39,17 @@ CARDS = (
     Card(
         "BI-V100", "Iluvatar", "corex", True, "B", 32 * GB, 1200, 250,
         (*both(147_000, _README, "B"), figure("FP32", 37_000, _README, "B"), figure("INT8", 295_000, _README,
-        "B")),
+            "B")),
         _iluvatar("BI-V100"), ("BI100",),
     ),
     Card(
         "BI-V150", "Iluvatar", "corex", True, "B", 64 * GB, 0, 350,
         (
             figure("FP16", 192_000, f"{_BI150}, SPECTFLOPS", "B"),
-            figure("FP16", 196_500, _BI150, "B", "tool", note="more than nominal"),
-            figure("FP16", 196_800, _BI150, "B", "framework", note="more than nominal"),
-            figure("FP32", 38_700, _BI150, "B", "tool"),
+            flagperf("FP16", 196_470, f"{_BENCH}-FP16/iluvatar/BI150", "framework",
+                "more than nominal; its head says BF16"),
+            flagperf("BF16", 196_770, f"{_BENCH}-BF16/iluvatar/BI150", "framework"),
+            flagperf("FP32", 38_720, f"{_BENCH}-FP32/iluvatar/BI150", "framework"),
         ),
         _iluvatar("BI-V150"), ("BI150",), note="memory is unverified (D)",
     ),
@@ -58,7 +60,7 @@ CARDS = (
     Card(
         "T20", "Enflame", "topsrider", True, "D", 64 * GB, 0, 300,
         (figure("FP16", 128_000, NOTES, "D"), figure("FP32", 40_000, NOTES, "D"), figure("TF32", 160_000,
-        NOTES, "D")),
+            NOTES, "D")),
         _ENFLAME, ("CloudBlazer-T20",),
     ),
     Card(
