@@ -21,7 +21,7 @@ from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 from hutong.sim import commands as sim_commands
-from hutong.sim import mix as mix_commands
+from hutong.sim import mix_commands
 from hutong.sim.plan import commands as plan_commands
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
