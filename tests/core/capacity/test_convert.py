@@ -113,4 +113,6 @@ def test_ninety_per_cent_of_cards_is_another_share_of_p() -> None:
     assert mix.domestic_p_ppm.likely == 900 * 96 * PPM // (900 * 96 + 100 * 989) < 500_000
     both = mix_of({"Ascend910B": 1, "H100": 1}, CATALOGUE)
     assert {each.basis for each in both.totals} == {"nominal", "tool"}
+    unsure = mix_of({"Ascend910B": 1, "L40S": 1}, CATALOGUE).domestic_p_ppm
+    assert (unsure.low, unsure.high) == (256 * PPM // (256 + 366), 400 * PPM // (400 + 362))
     assert both.totals[0].gops.likely < P_GOPS

@@ -80,6 +80,9 @@ def test_a_measured_figure_with_better_evidence_beats_claims_which_make_its_inte
     assert (choice.figure.gops, choice.figure.basis) == (313_200, "tool")
     assert (choice.span.low, choice.span.high) == (256_000, 400_000)
     assert choice.status == "conflicting"
+    measured_below_nominal = CATALOGUE["A100"].choice("FP16")
+    assert measured_below_nominal is not None
+    assert (measured_below_nominal.span.low, measured_below_nominal.status) == (312_000, "settled")
 
 
 def test_every_row_of_the_catalogue_says_who_says_so_and_weak_ones_are_marked() -> None:
