@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hutong.agent import commands as agent_commands
+from hutong.clients.cli import capacity_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 from hutong.sim import commands as sim_commands
+from hutong.sim import mix_commands
 from hutong.sim.plan import commands as plan_commands
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
@@ -375,6 +377,7 @@ def _shipped_policies() -> "Mapping[str, Policy]":
 
 
 sim_commands.add_to(cli, _sites_of, _shipped_policies)
+mix_commands.add_to(capacity_commands.group)
 plan_commands.add_to(cli, _sites_of, _shipped_policies, lambda name: data_folder("scenarios") / name)
 agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")

@@ -14,6 +14,7 @@ from hutong.clients.cli import (
     audit_commands,
     booking_commands,
     call_commands,
+    capacity_commands,
     dispute_commands,
     identity_commands,
     import_commands,
@@ -98,6 +99,7 @@ def make_cli(
         quota_commands,
         voucher_commands,
         subsidy_commands,
+        capacity_commands,
     ):
         part.add_to(app)
     return app

@@ -8,6 +8,7 @@ from hutong.clients.sdk import (
     approvals,
     audit,
     calls,
+    capacity,
     identity,
     jobs,
     ledger,
@@ -305,6 +306,14 @@ class Approvals(approvals.ApprovalVerbs, Group):
 
 class AsyncApprovals(approvals.ApprovalVerbs, AsyncGroup):
     """Changes that take two people."""
+
+
+class Capacity(capacity.CapacityVerbs, Group):
+    """Computing power: cards, figures, conversions, published totals."""
+
+
+class AsyncCapacity(capacity.CapacityVerbs, AsyncGroup):
+    """Computing power: cards, figures, conversions, published totals."""
 
 
 class Sites(sites.SiteVerbs, Group):

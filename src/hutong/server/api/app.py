@@ -16,6 +16,7 @@ from hutong.server.api import (
     approvals,
     audit,
     calls,
+    capacity,
     deployments,
     disputes,
     grants,
@@ -83,6 +84,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     objects.router,
     models.router,
     deployments.router,
+    capacity.router,
 )
 
 _open = APIRouter(tags=["platform"])
