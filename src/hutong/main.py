@@ -113,7 +113,7 @@ def _services(settings: Settings) -> "Iterator[Services]":
     from hutong.server.services import open_services
 
     configure_logs(settings.log_level)
-    services = open_services(settings, load_rules(settings.policies, settings.backfill))
+    services = open_services(settings, load_rules(settings.policies, settings.backfill, settings.run_lengths))
     try:
         yield services
     finally:

@@ -21,6 +21,7 @@ from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.placement.judge import carbon_ppm, emission, least_of
 from hutong.sim import faults
 from hutong.sim.faults import Absences, Outage
+from hutong.sim.minds import Minds
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
@@ -99,13 +100,14 @@ class World:
     """Jobs to come, and pools in which nothing has happened yet; a run uses it up.
 
     `hourly` is what `base` of the board becomes from hour to hour, again from its first row after the last;
-    without rows it stays as it is.
+    without rows it stays as it is. Where it `predicts`, guesses stand beside the lengths of the board.
     """
 
     trace: Trace
     board: Arrays
     queueing: Queueing
     hourly: Ints
+    predicts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,15 @@ def prepare(
     expected_s: Ints | None = None,
     scores: Scores | None = None,
     by_node: bool = True,
+    patience_s: int = 0,
 ) -> World:
     """Return a world in which nothing has happened yet.
 
     Jobs with more cards than a node has take whole nodes. `isolated`: a group may use only the pool of its
     name. `by_node`: cards are given away on nodes, not only as a number of each pool. `expected_s` is what
     the scheduler believes of each length, the true one if not given; `scores` what it thinks of each pool.
+    With `patience_s` a predictor's guesses stand beside `expected_s`, as live; so long a job may have waited
+    before none counts against it any more.
     Raises Refused if a job fits in no pool that it may use.
     """
     gang, per_node = _shape(trace, cluster)
@@ -171,7 +176,7 @@ def prepare(
     hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
     overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
     board = make_board(
-        Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue),
+        Rules(order, backfill, whole=not isolated or order is Order.SHARE or overdue or patience_s > 0),
         _shelves(cluster, by_node=by_node),
         classes,
         [(int(row[0]), int(row[1])) for row in lanes],
@@ -184,9 +189,11 @@ def prepare(
     board.jobs[:, c.LANE] = lane_of.ravel()
     board.jobs[:, c.EXPECTED] = expected * 1000
     board.jobs[:, c.KEY] = np.arange(len(trace))
+    board.jobs[:, c.QUEUED] = trace.submit_s * 1000
+    board.state[c.PATIENCE] = patience_s * 1000
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing, hourly)
+    return World(trace, board, queueing, hourly, patience_s > 0)
 
 
 def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Class]) -> Ints:
@@ -264,9 +271,10 @@ def run(
     """Run the world to its end: for every moment, the facts of that moment, then one pass.
 
     With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
-    place among the shortest, is guessed when it is submitted. What an outage kills goes back to its place in
-    the queue, with the work since its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job
-    for which nodes never come back does not end. Raises Refused for an outage that does not fit the pools.
+    place among the shortest, is guessed when it is submitted; where the world `predicts`, again until it
+    starts, as its like end. What an outage kills goes back to its place in the queue, with the work since
+    its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job for which nodes never come back
+    does not end. Raises Refused for an outage that does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
@@ -274,7 +282,7 @@ def run(
     started = np.empty((len(board.ends), 2), np.int64)
     ends: list[tuple[int, int]] = []
     arrived, going, count = 0, 0, len(trace)
-    minds = _Minds(world, predictor) if predictor else None
+    minds = Minds(trace, board, predictor, world.queueing, predicts=world.predicts) if predictor else None
     absences = Absences(board, run_s, outages, checkpoint_s)
     fault_s = absences.next_s
     hour_s = 0 if len(world.hourly) else c.NEVER
@@ -317,31 +325,3 @@ def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, i
     left = [each for each in ends if each[1] not in killed]
     heapq.heapify(left)
     return left
-
-
-class _Minds:
-    """What the scheduler of a run believes of lengths, written into its arrays."""
-
-    def __init__(self, world: World, predictor: Predictor) -> None:
-        trace = world.trace
-        self._jobs = world.board.jobs
-        self._predictor = predictor
-        self._run_s = trace.run_s.tolist()
-        self._kinds = list(zip(trace.user.tolist(), trace.group.tolist(), trace.cards.tolist(), strict=True))
-        self._shortest_first = world.queueing is Queueing.SJF
-
-    def _of(self, job: int) -> tuple[object, ...]:
-        user, group, cards = self._kinds[job]
-        return ((user, group, cards), (group, cards), cards, None)
-
-    def guess(self, job: int) -> None:
-        """A job comes."""
-        likely_s, most_s = self._predictor.guess_s(self._of(job), 50, 80)
-        # A reservation breaks where a job runs on, so it is given more than the likely length.
-        self._jobs[job, c.EXPECTED] = most_s * 1000
-        if self._shortest_first:
-            self._jobs[job, c.KEY] = likely_s * len(self._run_s) + job
-
-    def learn(self, job: int) -> None:
-        """A job has ended."""
-        self._predictor.learn(self._of(job), self._run_s[job])

@@ -1,6 +1,7 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger import post_all, read_debts, read_holds, read_lots
+from hutong.adapters.store.lengths import note_lengths, read_lengths
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
@@ -27,6 +29,7 @@ from hutong.adapters.store.tables import (
     statuses,
     watches,
 )
+from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
@@ -143,6 +146,7 @@ class Loop:
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
+                lengths=read_lengths(connection, works((*due, *queue))),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -201,6 +205,9 @@ class Loop:
         stays = rules.stays_by_site(fresh)
         if stays:
             count_stays(self._db, connection, stays, now_ms)
+        told = lengths_by_work(fresh)
+        if told:
+            note_lengths(self._db, connection, told, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
@@ -257,6 +264,7 @@ _USE = (
 
 _ENDS = (
     sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms, jobs.c.person)
+    .add_columns(jobs.c.began_ms, jobs.c.likely_ms)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
@@ -265,6 +273,9 @@ _ENDS = (
     .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
     .subquery()
 )
+
+
+_RUNNING = tuple(each.name for each in fields(Running))
 
 
 # Literals, and the condition of the index as it stands there: else no database uses a partial one.
@@ -307,10 +318,7 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     """Return the jobs of each pool that are expected to end first."""
     query = sa.select(_ENDS).where(_ENDS.c.place <= most)
     query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
-    return tuple(
-        Running(*(row[name] for name in ("project", "site", "pool", "cards", "until_ms", "person")))
-        for row in connection.execute(query).mappings()
-    )
+    return tuple(Running(*(row[name] for name in _RUNNING)) for row in connection.execute(query).mappings())
 
 
 def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:

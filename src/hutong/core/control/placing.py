@@ -44,6 +44,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         placed.add(job)
         try:
             attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+            attempt = replace(attempt, likely_ms=desk.likely_ms(draft.row))
             if not _hold(draft, attempt):
                 queue.take_back(job)
                 continue
@@ -119,6 +120,7 @@ def _keep(
         questions=tuple(queue.questions),
         takes=tuple(queue.takes),
         kept=queue.kept,
+        strict=queue.strict,
         offers=queue.page.offers if any(each.request.data for each in queue.questions) else (),
     )
     sealed = seal(page)
@@ -141,6 +143,7 @@ def _fact(attempt: Attempt) -> Placed:
         tdp_w=attempt.tdp_w,
         run_ms=attempt.run_ms,
         preemptible=attempt.preemptible,
+        likely_ms=attempt.likely_ms,
     )
 
 

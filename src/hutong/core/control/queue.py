@@ -11,6 +11,7 @@ from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.keeping import Keeping
+from hutong.core.control.lengths import guess_lengths, held_of
 from hutong.core.control.power import Left, Spoken, binding, caps_left, limited_of
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
@@ -80,17 +81,18 @@ class Queue:
         """Return the question of each job."""
         known: dict[Question, int] = {}
         # A spec that many jobs share is read once.
-        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...]], int] = {}
+        by_spec: dict[tuple[int, tuple[str, ...], tuple[Runs, ...], int], int] = {}
         asked = []
         for draft in self.drafts:
             spec = draft.row.spec
             avoid = broken_by(draft.job)
             runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
-            at = by_spec.get((id(spec), avoid, runs), -1)
+            likely_ms = desk.likely_ms(draft.row)
+            at = by_spec.get((id(spec), avoid, runs, likely_ms), -1)
             if at < 0:
-                request = request_of(spec, avoid=avoid, runs=runs)
+                request = request_of(spec, avoid=avoid, runs=runs, likely_ms=likely_ms)
                 question = Question(request, desk.rules.policy(spec.wish.objective))
-                at = by_spec[id(spec), avoid, runs] = known.setdefault(question, len(known))
+                at = by_spec[id(spec), avoid, runs, likely_ms] = known.setdefault(question, len(known))
                 if at == len(self.questions):
                     self.questions.append(question)
                     ahead = self._hours.over(self.page.at_ms, request.run_ms)
@@ -105,7 +107,7 @@ class Queue:
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
-        held = self._held(desk)
+        held = held_of(desk, self.views, self._accounts)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         self._limited = limited_of(desk, self.views)
         waiting, running = len(self.drafts), held.shape[1]
@@ -129,20 +131,11 @@ class Queue:
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
         self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
+        likely_ms = [self.questions[at].request.likely_ms for at in self.question_of]
+        guess_lengths(arrays, self.drafts, likely_ms, desk)
         kernel.enqueue_all(arrays, waiting)
-        kernel.occupy(arrays, waiting, *held)
+        kernel.occupy(arrays, waiting, held)
         return arrays
-
-    def _held(self, desk: Desk) -> Ints:
-        """Return pools, cards, ends and accounts of the running jobs that the snapshot shows, a row each."""
-        at = {(view.site, view.pool): index for index, view in enumerate(self.views)}
-        account_of = self._accounts.of_running
-        rows = [
-            (at[each.site, each.pool], each.cards, each.until_ms, account_of(each.project, each.person))
-            for each in desk.snapshot.running
-            if (each.site, each.pool) in at
-        ]
-        return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 4).T)
 
     def _classes(self) -> tuple[list[Class], list[int]]:
         """Return the classes of the pass, and each question's: those that no pool can tell apart are one."""
@@ -173,7 +166,7 @@ class Queue:
     def starts(self) -> Iterator[tuple[int, int]]:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
-        kernel.begin(arrays)
+        kernel.begin(arrays, at_ms)
         self._keeping.begin()
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
             pool = int(arrays.jobs[job, c.POOL])
@@ -193,8 +186,13 @@ class Queue:
         """What was kept for jobs that wait, as a page has it."""
         return tuple(self._keeping.rows)
 
+    @property
+    def strict(self) -> tuple[int, ...]:
+        """The pools in which no guess of a length counted, by index."""
+        return tuple(np.flatnonzero(self._arrays.pools[:, c.STRICT]).tolist())
+
     def starts_ms(self) -> list[int]:
-        """Return when each job would start if everything ran until its walltime, UTC ms; -1 for never.
+        """Return when each job would start if everything ended when it is expected to, UTC ms; -1 for never.
 
         Uses the queue up: nothing can be placed from it any more.
         """
@@ -323,9 +321,10 @@ class Queue:
         """Note what bookings and limits left a job of pools that they kept it from, before it was placed."""
         arrays, account = self._arrays, self._account(job)
         until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
+        reach_ms = int(arrays.jobs[job, c.REACH])
         question = self.question_of[job]
         need = self.judged[question].asked * self.questions[question].request.nodes
-        self._count(pool, account, until_ms, -cards)
+        self._count(pool, account, until_ms, reach_ms, -cards)
         self.booked = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
             for at in self._ahead
@@ -336,16 +335,19 @@ class Queue:
             free = arrays.pools[:, c.FREE].copy()
             free[pool] += cards
             self.capped = binding(self._limited, arrays.limits, free, until_ms)
-        self._count(pool, account, until_ms, cards)
+        self._count(pool, account, until_ms, reach_ms, cards)
 
-    def _count(self, pool: int, account: int, until_ms: int, cards: int) -> None:
-        """Count cards of a pool until then in all that is settled for later (negative: given back)."""
+    def _count(self, pool: int, account: int, until_ms: int, reach_ms: int, cards: int) -> None:
+        """Count cards of a pool in all that is settled for later (negative: given back).
+
+        Until then by walltime, and so far beside what is kept for others.
+        """
         arrays = self._arrays
         count_ahead(arrays, pool, account, self.page.at_ms, until_ms, cards)
-        if until_ms > arrays.pools[pool, c.RESERVED_FROM]:
+        if reach_ms > arrays.pools[pool, c.RESERVED_FROM]:
             arrays.pools[pool, c.SPARE] -= cards
         if arrays.pools[pool, c.FIRST_STEP] >= 0:
-            hold(arrays, pool, until_ms, cards)
+            hold(arrays, pool, reach_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:
         """Return the accelerators of the pools that could ever run a job."""
@@ -372,7 +374,8 @@ class Queue:
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
-        view = replace(self.views[at], cards_free=free, kept=kept)
+        strict = bool(self._arrays.pools[at, c.STRICT])
+        view = replace(self.views[at], cards_free=free, kept=kept, strict=strict)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and view.accelerator in barred:

@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from hutong.core.placement.columns import Backfill
+from hutong.core.placement.guesses import PATIENCE_MS
 from hutong.core.placement.request import Policy
 
 DEFAULT_POLICY = "balanced"
+
+
+class RunLengths(StrEnum):
+    """By what a job is expected to end: the time it asked for, or what the same work took before."""
+
+    WALLTIME = "walltime"
+    PREDICTED = "predicted"
 
 
 def _policies() -> Mapping[str, Policy]:
@@ -29,7 +38,8 @@ class Rules:
     often, and so much is held ahead. `retry_ms`, `retry_most_ms`: the first retry of a job follows at once,
     the second after `retry_ms`, each further one after twice as long as the last, up to `retry_most_ms`.
     `debt_limit_micro`: a project that owes more than this gets nothing new placed. `backfill`: what a job
-    that waits means for those after it.
+    that waits means for those after it. `lengths`: by what jobs are expected to end for that. `patience_ms`:
+    a job that waited longer than this is delayed by no guess any more.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=_policies)
@@ -47,6 +57,8 @@ class Rules:
     retry_ms: int = 10_000
     retry_most_ms: int = 300_000
     backfill: Backfill = Backfill.EASY
+    lengths: RunLengths = RunLengths.WALLTIME
+    patience_ms: int = PATIENCE_MS
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""

@@ -42,7 +42,8 @@ def _later(draft: Draft) -> Later | None:
         return None
     policy = desk.rules.policy(spec.wish.objective)
     request = request_of(spec, runs=desk.runs_of(draft.row))
-    return desk.outlook.best_start(request, policy, spec.max_duration_s * 1000, latest)
+    expected_ms = desk.likely_ms(draft.row) or spec.max_duration_s * 1000
+    return desk.outlook.best_start(request, policy, expected_ms, latest)
 
 
 def _held(draft: Draft) -> None:

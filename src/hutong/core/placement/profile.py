@@ -11,6 +11,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.bookings import promised_at
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.guesses import end_of, length
 from hutong.core.placement.heap import pop, push
 
 
@@ -41,7 +42,7 @@ def draw(a: Arrays, pool: int, now: int) -> None:
     job = a.pools[pool, c.RUNS]
     while job >= 0:
         if a.jobs[job, c.UNTIL] < c.NEVER:
-            push(ends, cards, size, max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS])
+            push(ends, cards, size, end_of(a, pool, job, now), a.jobs[job, c.CARDS])
             size += 1
         job = a.jobs[job, c.NEXT]
     head = append(a, -1, now, a.pools[pool, c.FREE], -1)
@@ -155,7 +156,6 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
     """
     lane_class, account = a.jobs[job, c.CLASS], a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     expected = a.jobs[job, c.EXPECTED]
-    run = max(1, expected)  # what takes no time needs its cards all the same
     best, best_step, best_at, more = -1, -1, c.NEVER, False
     for place in range(a.candidates.shape[1]):
         pool = a.candidates[lane_class, place]
@@ -171,6 +171,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
         if a.pools[pool, c.FIRST_STEP] < 0:
             draw(a, pool, now)
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
+        run = max(1, length(a, pool, job))  # what takes no time needs its cards all the same
         step = earliest_fit(a, pool, account, run, need, best_at)
         if step < 0:
             continue
@@ -179,7 +180,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
             best, best_step, best_at = pool, step, at
     if best >= 0:
         a.state[c.WAITS] += 1
-        keep(a, best, best_step, job, best_at + run)
+        keep(a, best, best_step, job, best_at + max(1, length(a, best, job)))
     return more
 
 

@@ -37,7 +37,8 @@ class Request:
     `avoid` names sites that are taken only where no other can: those that broke an earlier attempt. `barred`
     are accelerators of which its person, project or institution may not have more now. `speeds` are what is
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
-    centres offer: `store/NAME`, `shared/NAME`.
+    centres offer: `store/NAME`, `shared/NAME`. `likely_ms` is how long it is expected to run by what the same
+    work took before, 0 where that is not known: it counts only beside what is kept for others.
     """
 
     nodes: int
@@ -54,6 +55,7 @@ class Request:
     barred: tuple[str, ...] = field(default=(), metadata=LATE)
     speeds: tuple[Speed, ...] = field(default=(), metadata=LATE)
     data: tuple[str, ...] = field(default=(), metadata=LATE)
+    likely_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class PoolView:
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
+    `strict`: a job that waited long waits for it, so that no guess of a length counts there.
     """
 
     site: str
@@ -141,10 +144,18 @@ class PoolView:
     co2_mg_per_kwh: int = field(default=0, metadata=LATE)
     capped: tuple[Cap, ...] = field(default=(), metadata=LATE)
     mtbf_s: int = field(default=PRIOR_MTBF_S, metadata=LATE)
+    strict: bool = field(default=False, metadata=LATE)
 
 
-def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
-    """True if a run of that length may not have so many cards of a pool for what is kept there."""
+def length_ms(request: Request, *, strict: bool) -> int:
+    """Return how long a run counts beside what is kept in a pool for others: its guess, or its walltime."""
+    likely = 0 if strict else request.likely_ms
+    return min(likely, request.run_ms) if likely else request.run_ms
+
+
+def is_kept(pool: PoolView, request: Request, need: int) -> bool:
+    """True if a request may not have so many cards of a pool for what is kept there."""
+    run_ms = length_ms(request, strict=pool.strict)
     return any(run_ms > each.in_ms and need > each.spare for each in pool.kept)
 
 
@@ -163,8 +174,9 @@ def request_of(
     service_horizon_ms: int = HORIZON_MS,
     avoid: tuple[str, ...] = (),
     runs: Sequence[Runs] = (),
+    likely_ms: int = 0,
 ) -> Request:
-    """Return what a spec asks of a pool; `runs` are those of its workload.
+    """Return what a spec asks of a pool; `runs` and `likely_ms` are what its workload took before.
 
     A service without an end is judged over a day.
     """
@@ -186,6 +198,7 @@ def request_of(
         avoid=avoid,
         speeds=speeds_of(needs.asks, runs),
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
+        likely_ms=likely_ms,
     )
 
 
@@ -231,6 +244,7 @@ def view_pool(
     tdp_w: int | None = None,
     co2_mg_per_kwh: int = 0,
     mtbf_s: int = PRIOR_MTBF_S,
+    strict: bool = False,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
@@ -256,4 +270,5 @@ def view_pool(
         tdp_w=tdp_w_of(pool.accelerator) if tdp_w is None else tdp_w,
         co2_mg_per_kwh=co2_mg_per_kwh,
         mtbf_s=mtbf_s,
+        strict=strict,
     )
