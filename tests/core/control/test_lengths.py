@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.control.test_deferral import POLICIES, fresh, green_at
 from tests.core.control.test_queue import MIN, NOW, placed, receipts, scene, site, waiting, why
 
 from hutong.core.book.lengths import Length, work_of
@@ -119,6 +120,17 @@ def test_forecasts_go_by_what_is_expected() -> None:
     by_guess = {each.place: each.wait_ms for each in plan(shot, PREDICTED)}
     assert by_wall[1] == 600 * MIN
     assert by_guess[1] == 10 * MIN
+
+
+def test_a_deferrable_job_chooses_its_hour_by_what_its_work_took_before() -> None:
+    row, site = fresh(12, minutes=24 * 60), green_at(5)
+    row = replace(row, spec=replace(row.spec, name="train"))
+    shot = replace(scene((site,), [row]), due=(row,), queue=(), lengths={work_of("a", row.spec): (3600,) * 3})
+    (at_once,) = turn(shot, replace(WALLTIME, policies=POLICIES)).jobs
+    assert at_once.after.live is not None, "a day has all hours"
+    (deferred,) = turn(shot, replace(PREDICTED, policies=POLICIES)).jobs
+    assert deferred.after.queued_ms == NOW + 5 * 60 * MIN
+    assert deferred.after.waiting_code == "greener"
 
 
 def ended(category: Category, state: AttemptState, ran_ms: int, name: str = "train") -> JobRow:

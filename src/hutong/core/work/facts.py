@@ -90,12 +90,16 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class StopSent:
-    """A stop command for the attempt exists; `category` is what its end will count as."""
+    """A stop command for the attempt exists; `category` is what its end will count as.
+
+    It is a pause where `resume_ms` is not 0: then the job stands in the queue again, UTC ms.
+    """
 
     kind: ClassVar[str] = "stop_sent"
     attempt: int
     category: Category
     reason: str
+    resume_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

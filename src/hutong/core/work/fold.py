@@ -70,6 +70,7 @@ class Attempt:
     run_ms: int = 0
     preemptible: bool = False
     likely_ms: int = 0
+    resume_ms: int = 0
 
     @property
     def began_ms(self) -> int:
@@ -305,6 +306,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
 def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     stopped = changed(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
+    stopped = changed(stopped, resume_ms=event.resume_ms)
     return _with(job, stopped)
 
 
