@@ -507,15 +507,18 @@ def test_lengths_are_kept_by_work_the_latest_of_them_and_forgotten(store: Store)
     stale = replace(decide(store, 1, 300, f.Waiting("y", "z")), length=Length(work, 5))
     turn(store, 300, stale)
     assert store.apply(Outcome((stale,)), epoch_of(store), 300).stale == (job_id(1),)
-    assert store.snapshot(400, Limits()).lengths == {work: (7, 5)}, "a turn that comes twice counts once"
+    assert store.snapshot(400, Limits(lengths=True)).lengths == {work: (7, 5)}, (
+        "a turn that comes twice counts once"
+    )
+    assert store.snapshot(400, Limits()).lengths == {}, "nobody asked"
     for at in range(MOST_LENGTHS):
         told = [decide(store, n, 500 + at, f.Waiting("abcde"[at % 5], "z")) for n in (2, 3)]
         turn(store, 500 + at, *(replace(each, length=Length(work, 100 + at)) for each in told))
-    kept = store.snapshot(600, Limits()).lengths[work]
+    kept = store.snapshot(600, Limits(lengths=True)).lengths[work]
     assert kept == tuple(100 + at // 2 for at in range(MOST_LENGTHS, 2 * MOST_LENGTHS))
     late = 600 + LENGTHS_KEPT_MS + MOST_LENGTHS
     turn(store, late, replace(decide(store, 1, late, f.Waiting("p", "q")), length=Length("q/x/1x1", 1)))
-    assert store.snapshot(late, Limits()).lengths == {}, "long ago, and forgotten"
+    assert store.snapshot(late, Limits(lengths=True)).lengths == {}, "long ago, and forgotten"
 
 
 def test_stays_are_counted_once_by_site_and_forgotten_by_halves(store: Store, url: str) -> None:

@@ -146,7 +146,7 @@ class Loop:
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
-                lengths=read_lengths(connection, works((*due, *queue))),
+                lengths=read_lengths(connection, works((*due, *queue), limits)),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,

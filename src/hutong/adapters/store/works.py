@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 from hutong.core.book.lengths import work_of
-from hutong.core.book.snapshot import JobOutcome, JobRow
+from hutong.core.book.snapshot import JobOutcome, JobRow, Limits
 
 
-def works(rows: Iterable[JobRow]) -> list[str]:
-    """Return the works of some jobs of which lengths may be known."""
+def works(rows: Iterable[JobRow], limits: Limits) -> list[str]:
+    """Return the works of some jobs of which lengths may be known; none where they are not wanted."""
+    if not limits.lengths:
+        return []
     return sorted({work_of(row.project, row.spec) for row in rows} - {""})
 
 

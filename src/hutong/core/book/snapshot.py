@@ -85,7 +85,7 @@ class Limits:
     """How much one snapshot may hold; `running` is for each pool, those that end first.
 
     `may_give_way` is for all pools together, of each at most 16 and those that began last. `workloads` are
-    those whose runs are wanted beside the ones of the queue.
+    those whose runs are wanted beside the ones of the queue; `lengths` says whether those are wanted.
     """
 
     due: int = 1000
@@ -93,6 +93,7 @@ class Limits:
     running: int = 256
     may_give_way: int = 256
     workloads: tuple[str, ...] = ()
+    lengths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Snapshot:
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
     remembered of attempts at registered sites, as far as any ended there; `lengths` are how long, in seconds,
-    the last runs of the work of the queue and of `due` took.
+    the last runs of the work of the queue and of `due` took, where they are wanted.
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and

@@ -11,7 +11,7 @@ from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
-from hutong.core.control.rules import Rules, RunLengths
+from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.placement.guesses import PERCENT, quantile_s
@@ -67,7 +67,7 @@ class Desk:
 
         0 where too little is known, or where walltimes are to count.
         """
-        if self.rules.lengths is not RunLengths.PREDICTED:
+        if not self.rules.predicts:
             return 0
         work = work_of(row.project, row.spec)
         if work not in self._likely_s:

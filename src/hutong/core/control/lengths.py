@@ -7,7 +7,6 @@ import numpy as np
 from hutong.core.control.accounts import Accounts
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
-from hutong.core.control.rules import RunLengths
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
@@ -20,7 +19,7 @@ _NOT_FOR_CARDS = frozenset({"no_funds", "debt", "quota", "never"})
 def held_of(desk: Desk, views: Sequence[PoolView], accounts: Accounts) -> Ints:
     """Return the running jobs that the snapshot shows, a column each, with the rows of `kernel.occupy`."""
     at = {(view.site, view.pool): index for index, view in enumerate(views)}
-    guesses = desk.rules.lengths is RunLengths.PREDICTED
+    guesses = desk.rules.predicts
     rows = [
         (
             at[each.site, each.pool],
@@ -38,7 +37,7 @@ def held_of(desk: Desk, views: Sequence[PoolView], accounts: Accounts) -> Ints:
 
 def guess_lengths(arrays: Arrays, drafts: Sequence[Draft], likely_ms: Sequence[int], desk: Desk) -> None:
     """Tell a pass how long its waiting jobs are expected to run; nothing where walltimes are to count."""
-    if desk.rules.lengths is not RunLengths.PREDICTED or not drafts:
+    if not desk.rules.predicts or not drafts:
         return
     arrays.state[c.PATIENCE] = desk.rules.patience_ms
     arrays.jobs[: len(drafts), c.LIKELY] = likely_ms

@@ -60,6 +60,11 @@ class Rules:
     lengths: RunLengths = RunLengths.WALLTIME
     patience_ms: int = PATIENCE_MS
 
+    @property
+    def predicts(self) -> bool:
+        """True if lengths are guessed from history."""
+        return self.lengths is RunLengths.PREDICTED
+
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""
         return self.policies.get(name) or self.policies[DEFAULT_POLICY]

@@ -102,7 +102,9 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryLedger, MemoryRegistry):
                 },
                 stays={site.id: self._stays_at(site.id, now_ms) for site in sites if site.id in self._stays},
                 lengths={
-                    work: self._lengths[work][0] for work in works((*due, *queue)) if work in self._lengths
+                    work: self._lengths[work][0]
+                    for work in works((*due, *queue), limits)
+                    if work in self._lengths
                 },
                 quotas=quotas,
                 holdings=holdings,
