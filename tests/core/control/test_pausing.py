@@ -91,7 +91,7 @@ def test_it_stands_in_the_queue_again_in_its_hour_and_is_placed_then() -> None:
     assert again.after.live.number == 2
 
 
-def test_start_before_does_not_end_a_job_that_has_started() -> None:
+def test_start_before_does_not_end_a_job_that_was_paused() -> None:
     wish = Wish(defer_s=12 * 3600, pauses=1, start_before_s=3600)
     row = running(wish=wish)
     stopped = replace(row, job=decided(row, green_at(3, 4)).after)

@@ -7,7 +7,7 @@ from hutong.core.book.snapshot import Absence
 from hutong.core.control.deferral import Later, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
-from hutong.core.control.pausing import may_pause, pause_of
+from hutong.core.control.pausing import may_pause, pause_of, paused
 from hutong.core.control.preemption import STOPS_MAX
 from hutong.core.control.retries import back_off_ms, judge
 from hutong.core.placement.request import request_of
@@ -63,7 +63,7 @@ def _queued(draft: Draft) -> None:
 def _expire(draft: Draft) -> bool:
     """End a job that is too late for its start; else see to it that it is looked at when it would be."""
     start_before_s = draft.row.spec.wish.start_before_s
-    if start_before_s is None or any(each.started_ms for each in draft.job.attempts):
+    if start_before_s is None or paused(draft.job):  # that one is to start later than it did
         return False
     deadline_ms = draft.job.submitted_ms + start_before_s * 1000
     if draft.desk.now_ms < deadline_ms or draft.desk.blind:
