@@ -30,8 +30,8 @@ def main() -> None:
 def live(board: Arrays) -> None:
     """Call what a live turn and a forecast call, with arrays as they use them (`control/queue.py`)."""
     kernel.enqueue_all(board, 2)
-    kernel.occupy(board, 2, *np.zeros((4, 0), np.int64))
-    kernel.begin(board)
+    kernel.occupy(board, 2, np.zeros((6, 0), np.int64))
+    kernel.begin(board, 0)
     job = kernel.next_start(board, 0)
     kernel.next_start(board, 0)  # it is told to wait, and a profile is drawn
     quotas.borrows(board, 0)

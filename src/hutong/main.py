@@ -117,7 +117,8 @@ def _services(settings: Settings) -> "Iterator[Services]":
 
     configure_logs(settings.log_level)
     programmes = load_programmes(settings.policies / "subsidies")
-    services = open_services(settings, load_rules(settings.policies, settings.backfill), programmes)
+    rules = load_rules(settings.policies, settings.backfill, settings.run_lengths)
+    services = open_services(settings, rules, programmes)
     try:
         yield services
     finally:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -50,7 +50,7 @@ class Loop:
         now_ms = self.clock()
         if not self._leads(now_ms):
             return 0
-        snapshot = self.store.snapshot(now_ms, self.limits)
+        snapshot = self.store.snapshot(now_ms, replace(self.limits, lengths=self.rules.predicts))
         outcome = turn(snapshot, self.rules)
         for job, why in outcome.broken:
             log.error("broken", job=job, detail=why)

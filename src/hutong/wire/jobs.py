@@ -49,7 +49,11 @@ class Output(Shape):
 
 
 class Attempt(Shape):
-    """One placement of the job on one site."""
+    """One placement of the job on one site.
+
+    While it runs, `expected_end` is when it should end: by what this workload took before (`history`),
+    where the platform goes by that, or at its `walltime`.
+    """
 
     number: int
     key: str
@@ -75,6 +79,8 @@ class Attempt(Shape):
     missing: str
     endpoint: str = ""
     port: int = 0
+    expected_end: Time | None = None
+    expected_by: Literal["", "history", "walltime"] = ""
 
 
 class Moving(Shape):

@@ -1,7 +1,7 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from hutong.adapters.store.holdings import read_holdings, read_person_holdings, 
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
+from hutong.adapters.store.lengths import note_lengths, read_lengths
 from hutong.adapters.store.posting import post_all
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
@@ -29,6 +30,7 @@ from hutong.adapters.store.tables import (
     statuses,
     watches,
 )
+from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
@@ -141,13 +143,14 @@ class Loop:
                     PoolUse(row["site"], row["pool"], int(row["cards"]))
                     for row in connection.execute(_USE).mappings()
                 ),
-                running=_running(connection, limits.running) if queue else (),
+                running=_running(connection, limits.running) if rules.any_waits(queue, due) else (),
                 may_give_way=_may_give_way(connection, limits.may_give_way) if stops else (),
                 clearing=_clearing(connection) if stops else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
                 links=tuple(decode_link(doc) for doc in connection.execute(_LINKS).scalars()),
+                lengths=read_lengths(connection, works((*due, *queue), limits)),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -209,6 +212,9 @@ class Loop:
         due = [asdict(each.waiver) for each in fresh if each.waiver]
         insert = self._db.upsert(waivers).on_conflict_do_nothing(index_elements=["key"])
         many(connection, insert, due)
+        told = lengths_by_work(fresh)
+        if told:
+            note_lengths(self._db, connection, told, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
@@ -268,6 +274,7 @@ _USE = (
 
 _ENDS = (
     sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms, jobs.c.person)
+    .add_columns(jobs.c.began_ms, jobs.c.likely_ms)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
@@ -276,6 +283,9 @@ _ENDS = (
     .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
     .subquery()
 )
+
+
+_RUNNING = tuple(each.name for each in fields(Running))
 
 
 # Literals, and the condition of the index as it stands there: else no database uses a partial one.
@@ -318,10 +328,7 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     """Return the jobs of each pool that are expected to end first."""
     query = sa.select(_ENDS).where(_ENDS.c.place <= most)
     query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
-    return tuple(
-        Running(*(row[name] for name in ("project", "site", "pool", "cards", "until_ms", "person")))
-        for row in connection.execute(query).mappings()
-    )
+    return tuple(Running(*(row[name] for name in _RUNNING)) for row in connection.execute(query).mappings())
 
 
 def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:

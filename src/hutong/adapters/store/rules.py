@@ -328,6 +328,11 @@ def in_queue(job: Job, due_ms: int | None) -> bool:
     return job.state is JobState.QUEUED and (due_ms is None or due_ms > job.queued_ms)
 
 
+def any_waits(queue: Sequence[JobRow], due: Iterable[JobRow]) -> bool:
+    """True if a turn may place something: it must know then when what runs is over."""
+    return bool(queue) or any(row.job.live is None and not row.job.final for row in due)
+
+
 def queue_share(limit: int, projects: int) -> int:
     """Return how many queued jobs of each project a snapshot shows, so that none hides the others."""
     return max(1, limit // max(1, projects))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cached_property
 
+from hutong.core.book.lengths import Length, after, work_of
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
@@ -15,6 +16,7 @@ from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
+from hutong.core.placement.guesses import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
 from hutong.core.placement.request import cards_free
 
@@ -34,6 +36,8 @@ class Desk:
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
+        self._lengths = dict(snapshot.lengths)
+        self._likely_s: dict[str, int | None] = {}
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
@@ -55,6 +59,24 @@ class Desk:
         """Return how runs of a job's workload came out on each accelerator, as far as that matters to it."""
         return self.snapshot.runs.get(workload_of(row.project, row.spec), ())
 
+    def learn(self, length: Length) -> None:
+        """Count a run that this turn settles to what is known: what waits is placed by it."""
+        self._lengths[length.work] = after(self._lengths.get(length.work, ()), (length.ran_s,))
+        self._likely_s.pop(length.work, None)
+
+    def likely_ms(self, row: JobRow) -> int:
+        """Return how long a job is expected to run by what its work took before, at most its walltime.
+
+        0 where too little is known, or where walltimes are to count.
+        """
+        if not self.rules.predicts:
+            return 0
+        work = work_of(row.project, row.spec)
+        if work not in self._likely_s:
+            self._likely_s[work] = quantile_s(self._lengths.get(work, ()), PERCENT)
+        found_s = self._likely_s[work]
+        return 0 if found_s is None else 1000 * min(max(1, found_s), row.spec.max_duration_s)
+
     @cached_property
     def outlook(self) -> Outlook:
         """The hours to come, as they look when it is asked for the first time."""
@@ -63,7 +85,8 @@ class Desk:
     @cached_property
     def prospects(self) -> Prospects:
         """What is settled for the hours to come, as it looks when it is asked for the first time."""
-        return Prospects(self.snapshot, self.grounds, self.page(), self.cards_used)
+        guesses = self.rules.predicts
+        return Prospects(self.snapshot, self.grounds, self.page(), self.cards_used, guesses=guesses)
 
     def page(self) -> Page:
         """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""

@@ -40,6 +40,8 @@ class Request:
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
     centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
     `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
+    `likely_ms` is how long it is expected to run by what the same work took before, 0 where that is not
+    known: it counts only beside what is kept for others.
     """
 
     nodes: int
@@ -58,6 +60,7 @@ class Request:
     data: tuple[str, ...] = field(default=(), metadata=LATE)
     cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
     avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
+    likely_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ class PoolView:
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
     `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
-    platform's store, 0 where nobody knows.
+    platform's store, 0 where nobody knows. `strict`: a job that waited long waits for it, so that no guess of
+    a length counts there.
     """
 
     site: str
@@ -150,10 +154,18 @@ class PoolView:
     stock: tuple[str, ...] = field(default=(), metadata=LATE)
     bits_per_s: int = field(default=0, metadata=LATE)
     domains: tuple[str, ...] = field(default=(), metadata=LATE)
+    strict: bool = field(default=False, metadata=LATE)
 
 
-def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
-    """True if a run of that length may not have so many cards of a pool for what is kept there."""
+def length_ms(request: Request, *, strict: bool) -> int:
+    """Return how long a run counts beside what is kept in a pool for others: its guess, or its walltime."""
+    likely = 0 if strict else request.likely_ms
+    return min(likely, request.run_ms) if likely else request.run_ms
+
+
+def is_kept(pool: PoolView, request: Request, need: int) -> bool:
+    """True if a request may not have so many cards of a pool for what is kept there."""
+    run_ms = length_ms(request, strict=pool.strict)
     return any(run_ms > each.in_ms and need > each.spare for each in pool.kept)
 
 
@@ -174,8 +186,11 @@ def request_of(
     runs: Sequence[Runs] = (),
     cargo: tuple[Cargo, ...] = (),
     avoid_domains: tuple[str, ...] = (),
+    likely_ms: int = 0,
 ) -> Request:
-    """Return what a spec asks of a pool; `runs` are those of its workload, `cargo` what it needs by content.
+    """Return what a spec asks of a pool; `cargo` is what it needs by content.
+
+    `runs` are those of its workload, `likely_ms` is how long it is expected to run by what those took before.
 
     A service without an end is judged over a day.
     """
@@ -199,6 +214,7 @@ def request_of(
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
         cargo=cargo,
         avoid_domains=avoid_domains,
+        likely_ms=likely_ms,
     )
 
 
@@ -246,6 +262,7 @@ def view_pool(
     mtbf_s: int = PRIOR_MTBF_S,
     stock: tuple[str, ...] = (),
     bits_per_s: int = 0,
+    strict: bool = False,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
@@ -274,4 +291,5 @@ def view_pool(
         stock=stock,
         bits_per_s=bits_per_s,
         domains=site.domains_of(pool),
+        strict=strict,
     )
