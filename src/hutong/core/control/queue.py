@@ -26,7 +26,7 @@ from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, Question, views_of
 from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
+from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, paid_for, request_of
 from hutong.core.placement.roll import roll
 from hutong.core.placement.staging import cargo_of
 from hutong.core.placement.words import WhyNot, explain
@@ -87,10 +87,13 @@ class Queue:
             runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
             shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self.views)
             cargo = cargo_of(spec, draft.job)
-            known_as = (id(spec), avoid, shared, runs, cargo)
+            paid = desk.paid_by(draft.row.project)
+            known_as = (id(spec), avoid, shared, runs, cargo, id(paid))
             at = by_spec.get(known_as, -1)
             if at < 0:
-                request = request_of(spec, avoid=avoid, runs=runs, cargo=cargo, avoid_domains=shared)
+                request = request_of(
+                    spec, avoid=avoid, runs=runs, cargo=cargo, avoid_domains=shared, paid=paid
+                )
                 question = Question(request, desk.rules.policy(spec.wish.objective))
                 at = by_spec[known_as] = known.setdefault(question, len(known))
                 if at == len(self.questions):
@@ -251,6 +254,10 @@ class Queue:
         question = self.question_of[job]
         return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
 
+    def view(self, job: int, pool: int) -> PoolView:
+        """Return a pool at the price that a job pays there."""
+        return paid_for(self.questions[self.question_of[job]].request, self.views[pool : pool + 1])[0]
+
     def score_ppm(self, job: int, pool: int) -> int:
         """Return the score of the placement that was yielded last."""
         question = self.question_of[job]
@@ -375,7 +382,7 @@ class Queue:
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
-        view = replace(self.views[at], cards_free=free, kept=kept)
+        view = replace(self.view(job, at), cards_free=free, kept=kept)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and view.accelerator in barred:

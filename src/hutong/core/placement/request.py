@@ -1,7 +1,7 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
@@ -32,6 +32,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What a card of a pool costs a tenant for an hour, where that is not the pool's own price."""
+
+    site: str
+    pool: str
+    price_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
@@ -40,6 +49,7 @@ class Request:
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
     centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
     `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
+    `paid` are the prices of its tenant, of pools where they are not the pool's own.
     """
 
     nodes: int
@@ -58,6 +68,7 @@ class Request:
     data: tuple[str, ...] = field(default=(), metadata=LATE)
     cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
     avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
+    paid: tuple[Paid, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +185,11 @@ def request_of(
     runs: Sequence[Runs] = (),
     cargo: tuple[Cargo, ...] = (),
     avoid_domains: tuple[str, ...] = (),
+    paid: tuple[Paid, ...] = (),
 ) -> Request:
     """Return what a spec asks of a pool; `runs` are those of its workload, `cargo` what it needs by content.
 
-    A service without an end is judged over a day.
+    A service without an end is judged over a day. `paid` are the prices of who pays.
     """
     run_ms = spec.max_duration_s * 1000
     if spec.type is JobType.SERVICE and not run_ms:
@@ -199,6 +211,20 @@ def request_of(
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
         cargo=cargo,
         avoid_domains=avoid_domains,
+        paid=paid,
+    )
+
+
+def paid_for(request: Request, views: Sequence[PoolView]) -> tuple[PoolView, ...]:
+    """Return the pools at the prices that whoever asks pays."""
+    if not request.paid:
+        return tuple(views)
+    price = {(each.site, each.pool): each.price_micro for each in request.paid}
+    return tuple(
+        replace(view, price_micro_per_card_hour=price[view.site, view.pool])
+        if (view.site, view.pool) in price
+        else view
+        for view in views
     )
 
 
