@@ -1,4 +1,6 @@
-"""Price books: no overlap, what has begun can only end, the most specific goes first, slices change no sum."""
+"""Price books: no overlap, what has begun only ends, the most specific goes first, slices change no sum."""
+
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -54,7 +56,7 @@ class Lives(RuleBasedStateMachine):
         id_ = self.line.prices[which % len(self.line.prices)].id
         self.change(lambda: p.withdraw(self.line, id_, self.now))
 
-    def change(self, work) -> None:  # type: ignore[no-untyped-def]
+    def change(self, work: Callable[[], Timeline]) -> None:
         before = self.line
         try:
             self.line = work()
@@ -166,7 +168,9 @@ def test_skus_are_read_back() -> None:
 tiers = st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**9)), max_size=5).map(
     lambda found: tuple(
         Tier(above, micro)
-        for above, micro in zip(sorted({a for a, _ in found}), dict.fromkeys(m for _, m in found), strict=False)
+        for above, micro in zip(
+            sorted({a for a, _ in found}), dict.fromkeys(m for _, m in found), strict=False
+        )
     )
 )
 

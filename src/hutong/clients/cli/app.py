@@ -21,6 +21,7 @@ from hutong.clients.cli import (
     ledger_commands,
     model_commands,
     money_commands,
+    price_commands,
     quota_commands,
     reach_commands,
     run_commands,
@@ -96,6 +97,7 @@ def make_cli(
         identity_commands,
         booking_commands,
         quota_commands,
+        price_commands,
         voucher_commands,
         subsidy_commands,
     ):

@@ -25,6 +25,7 @@ class Preview:
 
     `worst_case_micro` is the cost of a run until walltime in the chosen pool, or in the cheapest that could
     ever take it; None if none could. `never` means that no registered pool could take the job even when idle.
+    `likely` is the pool that the cost is of, by index.
     """
 
     request: Request
@@ -36,6 +37,7 @@ class Preview:
     worst_case_micro: int | None
     fundable: bool
     never: bool
+    likely: int | None = None
 
 
 def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules, person: str = "") -> Preview:
@@ -66,7 +68,9 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)
-    return Preview(request, decision, pools, policy, code, text, worst, fundable=fundable, never=never)
+    return Preview(
+        request, decision, pools, policy, code, text, worst, fundable=fundable, never=never, likely=likely
+    )
 
 
 def _beside_bookings(

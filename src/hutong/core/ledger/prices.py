@@ -214,11 +214,16 @@ class Tariff:
 
     def price(self, tenant: Tenant, skus: Sequence[str]) -> Price | None:
         """Return what a tenant pays for a thing, `skus` being its names, the most specific first."""
+        found = self.find(tenant, skus)
+        return None if found is None else found[1]
+
+    def find(self, tenant: Tenant, skus: Sequence[str]) -> tuple[str, Price] | None:
+        """Return the book by which a tenant pays for a thing, and the price; None where no book says."""
         for book in books_for(self.books, tenant):
             in_book = self.prices.get(book.id, {})
             for sku in skus:
                 if sku in in_book:
-                    return in_book[sku]
+                    return book.id, in_book[sku]
         return None
 
 

@@ -29,6 +29,7 @@ from hutong.server.api import (
     money,
     objects,
     openapi,
+    prices,
     quotas,
     receipts,
     scim,
@@ -81,6 +82,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     invoices.router,
     disputes.router,
     objects.router,
+    prices.router,
     models.router,
     deployments.router,
 )
