@@ -42,7 +42,7 @@ class BreakGlass(Shape):
 
 
 class NewThreshold(Shape):
-    """Above this a change takes two people: `amount` of an award, a voucher, a refund or a price, `cards` of a quota.
+    """Above this a change takes two people: `cards` of a quota, `amount` of everything else.
 
     `hours` is how long a proposal waits. With neither amount nor cards, one person suffices again.
     """

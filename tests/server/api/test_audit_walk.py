@@ -72,7 +72,12 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/price-books", {"id": "all"}, "op", "price_book.create"),
     ("POST /v1/prices", PRICE, "op", "price.create"),
     ("POST /v1/prices/{price}/end", {"ends": "2099-01-01T00:00:00Z"}, "op", "price.change"),
-    ("POST /v1/prices", {**PRICE, "starts": "2031-01-01T00:00:00Z", "sku": "card:A100"}, "op", "price.create"),
+    (
+        "POST /v1/prices",
+        {**PRICE, "starts": "2031-01-01T00:00:00Z", "sku": "card:A100"},
+        "op",
+        "price.create",
+    ),
     ("DELETE /v1/prices/{price}", None, "op", "price.change"),
     ("POST /v1/access/roles", {"name": "clerk", "permissions": ["bill.read"]}, "op", "role.create"),
     ("POST /v1/access/grants", GRANT, "op", "grant.create"),
