@@ -100,7 +100,9 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                 from hutong.server.loop import run_loop
 
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
-                run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal())
+                run_loop(
+                    services.store, services.rules, services.clock, holder, _ended_by_signal(), settings.zone
+                )
 
 
 def _settings(data: Path | None, host: str | None, port: int | None, part: Part = Part.API) -> Settings:

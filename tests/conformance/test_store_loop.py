@@ -31,9 +31,11 @@ from book_samples import (
 
 from hutong.adapters.store.open import open_store
 from hutong.core.accounts.quotas import Allotment, Quota
+from hutong.core.accounts.registry import Institution, InstitutionKind
 from hutong.core.book.lengths import KEPT_MS as LENGTHS_KEPT_MS
 from hutong.core.book.lengths import MOST_LENGTHS, Length, work_of
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.prices import Book, Books, Price, PriceList, Timeline
 from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import (
@@ -714,3 +716,27 @@ def test_a_placement_beyond_the_queue_is_refused_by_the_fold(store: Store) -> No
     store.submit([wish(1)], 100)
     with pytest.raises(Broken):
         decide(store, 1, 100, placed())
+
+
+def _document(shape: object) -> dict[str, object]:
+    found = to_document(shape)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_snapshot_has_the_prices_of_cards_and_the_kinds_of_those_who_pay(store: Store) -> None:
+    queue(store, 1, 1)
+    assert store.snapshot(5, Limits()).prices == PriceList()
+    books = Books((Book("unis", "universities", (InstitutionKind.UNIVERSITY,)),))
+    store.put(Record("price_book", "all", _document(books)))
+    store.put(Record("project", P, {"id": P, "institution": "uni", "title": ""}, "uni"))
+    uni = Institution("uni", InstitutionKind.UNIVERSITY, "", "")
+    store.put(Record("institution", "uni", _document(uni)))
+    lines = [
+        Timeline("unis", sku, (Price("unis.1", 0, upto_ms, 5, 10, "agreed", "op", 0),))
+        for sku, upto_ms in (("card:H100", 10), ("storage", 10), ("card:A100", 5))
+    ]
+    for each in lines:
+        store.put(Record("price", each.id, _document(each), each.book))
+    found = store.snapshot(5, Limits()).prices
+    assert found == PriceList(books.books, (lines[0],), (("uni", InstitutionKind.UNIVERSITY),))

@@ -162,11 +162,13 @@ class Loop:
             pause_s = min(2 * pause_s, _POLL_MOST_S)
 
 
-def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event) -> None:
+def run_loop(
+    store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event, zone: str = "Asia/Shanghai"
+) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None)
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (("forecasts", forecaster.run), ("upkeep", keeper.run))

@@ -21,6 +21,7 @@ NOT_TOLD = {
     "POST /v1/jobs": "facts of the job say who submitted it",
     "POST /v1/jobs/batch": "facts of each job say who submitted it",
     "POST /v1/jobs/check": "it changes nothing",
+    "POST /v1/jobs/quote": "it changes nothing",
     "POST /v1/jobs/{job}/cancel": "a fact of the job says who",
     "POST /v1/jobs/{job}/hold": "a fact of the job says who",
     "POST /v1/jobs/{job}/release": "a fact of the job says who",
@@ -42,6 +43,7 @@ MEMBER = "/v1/projects/{project}/members/{person}"
 SECRET = "/v1/projects/{project}/secrets/{name}"
 QUOTA = "/v1/quotas/{kind}/{name}"
 NAMES = {"project": "physics", "person": "hua", "site": "changping", "kind": "project", "change": "quota"}
+PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
 # What is called, in this order: route, body, as whom, and the action of the event that it leaves.
 WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/institutions", TENANT, "op", "institution.create"),
@@ -67,6 +69,16 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/projects/{project}/vouchers", VOUCHER, "op", "voucher.create"),
     (f"PUT {QUOTA}", {"share_milli": 2000}, "op", "quota.create"),
     (f"DELETE {QUOTA}", None, "op", "quota.remove"),
+    ("POST /v1/price-books", {"id": "all"}, "op", "price_book.create"),
+    ("POST /v1/prices", PRICE, "op", "price.create"),
+    ("POST /v1/prices/{price}/end", {"ends": "2099-01-01T00:00:00Z"}, "op", "price.change"),
+    (
+        "POST /v1/prices",
+        {**PRICE, "starts": "2031-01-01T00:00:00Z", "sku": "card:A100"},
+        "op",
+        "price.create",
+    ),
+    ("DELETE /v1/prices/{price}", None, "op", "price.change"),
     ("POST /v1/access/roles", {"name": "clerk", "permissions": ["bill.read"]}, "op", "role.create"),
     ("POST /v1/access/grants", GRANT, "op", "grant.create"),
     ("DELETE /v1/access/grants/{grant}", None, "op", "grant.remove"),
@@ -107,7 +119,7 @@ def events(platform: Any, **query: Any) -> list[dict[str, Any]]:
 
 def _ids(answer: dict[str, Any]) -> dict[str, str]:
     """Return the names under which the next call finds what this one made."""
-    found = {name: str(answer.get("id", "")) for name in ("token", "grant")}
+    found = {name: str(answer.get("id", "")) for name in ("token", "grant", "price")}
     for name, plural in (("booking", "bookings"), ("power_limit", "power_limits")):
         found[name] = next((each["id"] for each in answer.get(plural, ())), "")
     return found

@@ -15,6 +15,7 @@ from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
 from hutong.adapters.store.lengths import note_lengths, read_lengths
 from hutong.adapters.store.posting import post_all
+from hutong.adapters.store.price_lists import price_list
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
@@ -32,6 +33,7 @@ from hutong.adapters.store.tables import (
 )
 from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceList
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
@@ -151,6 +153,7 @@ class Loop:
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
                 links=tuple(decode_link(doc) for doc in connection.execute(_LINKS).scalars()),
                 lengths=read_lengths(connection, works((*due, *queue), limits)),
+                prices=_prices(connection, sorted(set(owners.values())), now_ms),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -264,6 +267,10 @@ _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by
 _LINKS = (
     sa.select(registry.c.doc).where(registry.c.kind == rules.LINK).order_by(registry.c.id).limit(MOST_LINKS)
 )
+_BOOKS = sa.select(registry.c.doc).where(registry.c.kind == BOOK, registry.c.id == BOOKS_ID)
+_TIMELINES = (
+    sa.select(registry.c.doc).where(registry.c.kind == PRICE).order_by(registry.c.id).limit(TIMELINES_MAX)
+)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))
@@ -348,6 +355,16 @@ def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[Pr
     query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.PROJECT)
     docs = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, projects)}
     return {ProjectId(each): rules.institution_of(docs.get(each)) for each in projects}
+
+
+def _prices(connection: sa.Connection, institutions: Sequence[str], now_ms: int) -> PriceList:
+    """Return the prices of cards, with the kinds of institutions where there are any."""
+    timelines = connection.execute(_TIMELINES).scalars().all()
+    if not timelines:
+        return PriceList()
+    query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.INSTITUTION)
+    tenants = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, institutions)}
+    return price_list(connection.execute(_BOOKS).scalar(), timelines, tenants, now_ms)
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:

@@ -46,6 +46,7 @@ LINK = "link"
 QUOTAS_MAX = 10_000
 WAY_MAX = 16
 PROJECT = "project"
+INSTITUTION = "institution"
 
 
 def any_booked(sites: Iterable[Site], now_ms: int) -> bool:

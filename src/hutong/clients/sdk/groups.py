@@ -13,6 +13,7 @@ from hutong.clients.sdk import (
     jobs,
     ledger,
     models,
+    prices,
     quotas,
     service_accounts,
     sign_in,
@@ -250,6 +251,14 @@ class Disputes(statements.DisputeVerbs, Group):
 
 class AsyncDisputes(statements.DisputeVerbs, AsyncGroup):
     """Disputes of charges."""
+
+
+class Prices(prices.PriceVerbs, Group):
+    """Price books, their prices over time, and what a project pays."""
+
+
+class AsyncPrices(prices.PriceVerbs, AsyncGroup):
+    """Price books, their prices over time, and what a project pays."""
 
 
 class Quotas(quotas.QuotaVerbs, Group):

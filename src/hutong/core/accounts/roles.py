@@ -49,7 +49,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "award.write", "voucher.write", "voucher.read", "topup.write", "site.write", "site.read",
                 "capacity.write", "capacity.read", "ledger.verify", "bill.read", "ledger.close",
                 "refund.write", "usage.write", "payout.write", "invoice.read", "invoice.write",
-                "dispute.read", "dispute.decide",
+                "dispute.read", "dispute.decide", "price.read", "price.write",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
@@ -68,14 +68,14 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "auditor": _LOOK
         | {
             "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
-            "dispute.read",
+            "dispute.read", "price.read",
         },
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
                 "voucher.write", "topup.write", "proposal.read", "ledger.close", "refund.write",
                 "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
-                "dispute.decide",
+                "dispute.decide", "price.read", "price.write",
             }
         ),
         "programme-officer": frozenset(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.lengths import Length
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
+from hutong.core.book.prices import PriceList
 from hutong.core.book.runs import Run, Runs
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.links import Link
@@ -111,7 +112,8 @@ class Snapshot:
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
-    institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
+    institutions have used lately, in card-milliseconds that decay, by the names of `shares`. `prices` are the
+    books' prices of cards, with the kinds of those institutions.
     """
 
     now_ms: int
@@ -136,6 +138,7 @@ class Snapshot:
     debts: Mapping[ProjectId, int] = field(default_factory=dict)
     holds: Mapping[AttemptKey, tuple[HoldPart, ...]] = field(default_factory=dict)
     absences: Mapping[AttemptKey, Absence] = field(default_factory=dict)
+    prices: PriceList = field(default_factory=PriceList)
 
 
 @dataclass(frozen=True, slots=True)

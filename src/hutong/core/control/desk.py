@@ -12,13 +12,17 @@ from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.links import widths
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
+from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
+from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
 from hutong.core.placement.guesses import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
-from hutong.core.placement.request import cards_free
+from hutong.core.placement.request import Paid, cards_free
+
+_AT_LIST: tuple[Paid, ...] = ()
 
 
 class Desk:
@@ -38,6 +42,7 @@ class Desk:
         self._repaid: dict[ProjectId, int] = {}
         self._lengths = dict(snapshot.lengths)
         self._likely_s: dict[str, int | None] = {}
+        self._paid: dict[str, tuple[Paid, ...]] = {}
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
@@ -76,6 +81,21 @@ class Desk:
             self._likely_s[work] = quantile_s(self._lengths.get(work, ()), PERCENT)
         found_s = self._likely_s[work]
         return 0 if found_s is None else 1000 * min(max(1, found_s), row.spec.max_duration_s)
+
+    def paid_by(self, project: ProjectId) -> tuple[Paid, ...]:
+        """Return what a project pays for cards of pools where that is not the pool's own price."""
+        listed = self.snapshot.prices
+        if not listed.timelines:
+            return _AT_LIST
+        name = self.snapshot.institutions.get(project, "")
+        if name not in self._paid:
+            tenant = Tenant(name, dict(listed.kinds).get(name))
+            self._paid[name] = paid_in(self._tariff, tenant, self.snapshot.sites)
+        return self._paid[name]
+
+    @cached_property
+    def _tariff(self) -> Tariff:
+        return tariff_at(self.snapshot.prices.books, self.snapshot.prices.timelines, self.now_ms)
 
     @cached_property
     def outlook(self) -> Outlook:

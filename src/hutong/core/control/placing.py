@@ -43,7 +43,9 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         draft, cards = able[job], queue.cards(job, pool)
         placed.add(job)
         try:
-            attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+            attempt = plan_attempt(
+                draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms
+            )
             attempt = replace(attempt, likely_ms=desk.likely_ms(draft.row))
             if not _hold(draft, attempt):
                 queue.take_back(job)

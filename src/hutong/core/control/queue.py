@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from hutong.core.control.accounts import Accounts
-from hutong.core.control.avoiding import broken_by, domains_that_broke
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.keeping import Keeping
 from hutong.core.control.lengths import guess_lengths, held_of
 from hutong.core.control.power import Left, Spoken, beside_kept_power, binding, caps_left, limited_of
+from hutong.core.control.questions import Questions
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
@@ -23,14 +23,13 @@ from hutong.core.placement.board import Booked, Class, Shelves, make_board
 from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.guesses import length
-from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.judge import Refusal, table_of, weights_of
 from hutong.core.placement.limits import count_ahead
-from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
+from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, paid_for
 from hutong.core.placement.roll import roll
-from hutong.core.placement.staging import cargo_of
 from hutong.core.placement.words import WhyNot, explain
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
@@ -57,10 +56,9 @@ class Queue:
         self.capped: tuple[Left, ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
-        self.questions: list[Question] = []
-        self.judged: list[Judged] = []
-        self._hours = Hours(grounds.sites)
         self._table = table_of(self.views)
+        asked = Questions(self.drafts, self.views, self._table, Hours(grounds.sites), page.at_ms, desk)
+        self.questions, self.judged, self.question_of = asked.all, asked.judged, asked.of
         self._by_name = np.array(
             sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
             np.int64,
@@ -70,40 +68,11 @@ class Queue:
         self._quota_reasons: dict[int, tuple[str, str]] = {}
         self._chips = frozenset(view.accelerator for view in self.views)
         self._chips_asked: dict[int, frozenset[str]] = {}
-        self.question_of = self._ask(desk)
         self._accounts = Accounts(
             desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
         )
         self._arrays = self._arrange(desk)
         self._keeping = Keeping(self._arrays, page.at_ms)
-
-    def _ask(self, desk: Desk) -> list[int]:
-        """Return the question of each job."""
-        known: dict[Question, int] = {}
-        # A spec that many jobs share is read once.
-        by_spec: dict[tuple[object, ...], int] = {}
-        asked = []
-        for draft in self.drafts:
-            spec = draft.row.spec
-            avoid = broken_by(draft.job)
-            runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
-            shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self.views)
-            cargo = cargo_of(spec, draft.job)
-            likely_ms = desk.likely_ms(draft.row)
-            known_as = (id(spec), avoid, shared, runs, cargo, likely_ms)
-            at = by_spec.get(known_as, -1)
-            if at < 0:
-                request = request_of(
-                    spec, avoid=avoid, runs=runs, cargo=cargo, avoid_domains=shared, likely_ms=likely_ms
-                )
-                question = Question(request, desk.rules.policy(spec.wish.objective))
-                at = by_spec[known_as] = known.setdefault(question, len(known))
-                if at == len(self.questions):
-                    self.questions.append(question)
-                    ahead = self._hours.over(self.page.at_ms, request.run_ms)
-                    self.judged.append(judge(request, question.policy, self._table, ahead))
-            asked.append(at)
-        return asked
 
     def _arrange(self, desk: Desk) -> c.Arrays:
         classes, class_of = self._classes()
@@ -252,6 +221,10 @@ class Queue:
         question = self.question_of[job]
         return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
 
+    def view(self, job: int, pool: int) -> PoolView:
+        """Return a pool at the price that a job pays there."""
+        return paid_for(self.questions[self.question_of[job]].request, self.views[pool : pool + 1])[0]
+
     def score_ppm(self, job: int, pool: int) -> int:
         """Return the score of the placement that was yielded last."""
         question = self.question_of[job]
@@ -386,7 +359,7 @@ class Queue:
         free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
         strict = bool(self._arrays.pools[at, c.STRICT])
-        view = replace(self.views[at], cards_free=free, kept=kept, strict=strict)
+        view = replace(self.view(job, at), cards_free=free, kept=kept, strict=strict)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and view.accelerator in barred:

@@ -45,7 +45,9 @@ def _later(draft: Draft) -> Later | None:
     if latest <= desk.now_ms or desk.blind:
         return None
     policy = desk.rules.policy(spec.wish.objective)
-    request = request_of(spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec))
+    request = request_of(
+        spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec), paid=desk.paid_by(draft.row.project)
+    )
     prospects, project, person = desk.prospects, draft.row.project, draft.job.by
 
     def allows(need: Ints, start_ms: int) -> Mask:

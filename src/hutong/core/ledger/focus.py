@@ -12,6 +12,7 @@ from hutong.core.book.money import UsageRecord
 from hutong.core.kernel.money import CURRENCY, format_micro
 from hutong.core.kernel.times import utc_seconds
 from hutong.core.ledger.charges import Category, Charge
+from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
 from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS
 
 VERSION = "1.2"
@@ -42,12 +43,38 @@ class _Unit:
     consumed_per: int
     priced: str
     priced_per: int
+    resource: str
+    category: str
+    service: str
+    subcategory: str
 
 
+_MODELS = ("Model request", "AI and Machine Learning", "Model inference", "Generative AI")
 _UNITS = {
-    "card_ms": _Unit("Card time", "Card-Hours", CARD_HOUR_MS, "Card-Hours", CARD_HOUR_MS),
-    "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS),
-    "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS),
+    "card_ms": _Unit(
+        "Card time",
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Job attempt",
+        "Compute",
+        "Accelerated computing",
+        "Other (Compute)",
+    ),
+    "byte_hour": _Unit(
+        "Storage",
+        "GB-Hours",
+        10**9,
+        "GB-Days",
+        GB_DAY_BYTE_HOURS,
+        "Models of a project",
+        "Storage",
+        "Model storage",
+        "Object Storage",
+    ),
+    "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
+    "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
 }
 
 
@@ -134,7 +161,7 @@ def _use(record: UsageRecord, payer: Payer) -> Row:
     cost = _fraction(record.quantity * record.price_micro, record.per * 1_000_000)
     where = _ascii(payer.regions.get(record.site, ""), record.site)
     row = {
-        "ChargeDescription": f"{unit.meter} of {record.sku} at {where}",
+        "ChargeDescription": f"{unit.meter} of {record.sku}" + (f" at {where}" if where else ""),
         "ConsumedQuantity": _fraction(record.quantity, unit.consumed_per),
         "ConsumedUnit": unit.consumed,
         "ContractedCost": cost,
@@ -147,10 +174,10 @@ def _use(record: UsageRecord, payer: Payer) -> Row:
         "RegionId": record.site,
         "RegionName": where,
         "ResourceId": record.key,
-        "ResourceType": "Job attempt" if card else "Model request",
-        "ServiceCategory": "Compute" if card else "AI and Machine Learning",
-        "ServiceName": "Accelerated computing" if card else "Model inference",
-        "ServiceSubcategory": "Other (Compute)" if card else "Generative AI",
+        "ResourceType": unit.resource,
+        "ServiceCategory": unit.category,
+        "ServiceName": unit.service,
+        "ServiceSubcategory": unit.subcategory,
         "SkuId": sku,
         "SkuMeter": unit.meter,
         "SkuPriceId": f"{sku}@{format_micro(record.price_micro)}",

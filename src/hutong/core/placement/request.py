@@ -1,7 +1,7 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
@@ -32,6 +32,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What a card of a pool costs a tenant for an hour, where that is not the pool's own price."""
+
+    site: str
+    pool: str
+    price_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
@@ -41,7 +50,8 @@ class Request:
     centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
     `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
     `likely_ms` is how long it is expected to run by what the same work took before, 0 where that is not
-    known: it counts only beside what is kept for others.
+    known: it counts only beside what is kept for others. `paid` are the prices of its tenant, of pools where
+    they are not the pool's own.
     """
 
     nodes: int
@@ -61,6 +71,7 @@ class Request:
     cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
     avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
     likely_ms: int = field(default=0, metadata=LATE)
+    paid: tuple[Paid, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +198,13 @@ def request_of(
     cargo: tuple[Cargo, ...] = (),
     avoid_domains: tuple[str, ...] = (),
     likely_ms: int = 0,
+    paid: tuple[Paid, ...] = (),
 ) -> Request:
     """Return what a spec asks of a pool; `cargo` is what it needs by content.
 
     `runs` are those of its workload, `likely_ms` is how long it is expected to run by what those took before.
 
-    A service without an end is judged over a day.
+    A service without an end is judged over a day. `paid` are the prices of who pays.
     """
     run_ms = spec.max_duration_s * 1000
     if spec.type is JobType.SERVICE and not run_ms:
@@ -215,6 +227,20 @@ def request_of(
         cargo=cargo,
         avoid_domains=avoid_domains,
         likely_ms=likely_ms,
+        paid=paid,
+    )
+
+
+def paid_for(request: Request, views: Sequence[PoolView]) -> tuple[PoolView, ...]:
+    """Return the pools at the prices that whoever asks pays."""
+    if not request.paid:
+        return tuple(views)
+    price = {(each.site, each.pool): each.price_micro for each in request.paid}
+    return tuple(
+        replace(view, price_micro_per_card_hour=price[view.site, view.pool])
+        if (view.site, view.pool) in price
+        else view
+        for view in views
     )
 
 

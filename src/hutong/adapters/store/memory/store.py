@@ -11,11 +11,13 @@ from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
+from hutong.adapters.store.price_lists import price_list
 from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.lengths import KEPT_MS as LENGTHS_KEPT_MS
 from hutong.core.book.lengths import after
 from hutong.core.book.money import Posting, overrun_account
+from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceList
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
@@ -109,6 +111,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
                     for work in works((*due, *queue), limits)
                     if work in self._lengths
                 },
+                prices=self._prices(set(owners.values()), now_ms),
                 quotas=quotas,
                 holdings=holdings,
                 person_holdings=of_people,
@@ -211,6 +214,17 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
     def _links(self) -> tuple[Link, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.LINK)[:MOST_LINKS]
         return tuple(decode_link(self._documents[rules.LINK, id_].text) for id_ in ids)
+
+    def _prices(self, institutions: Set[str], now_ms: int) -> PriceList:
+        ids = sorted(id_ for kind, id_ in self._documents if kind == PRICE)[:TIMELINES_MAX]
+        books = self._documents.get((BOOK, BOOKS_ID))
+        tenants = {
+            name: doc.text
+            for name in institutions
+            if (doc := self._documents.get((rules.INSTITUTION, name))) is not None
+        }
+        texts = (self._documents[PRICE, id_].text for id_ in ids)
+        return price_list(books.text if books else None, texts, tenants, now_ms)
 
     def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
         docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}
