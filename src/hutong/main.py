@@ -96,9 +96,11 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                 )
             case Part.LOOP:
                 from hutong.server.loop import run_loop
+                from hutong.server.metering import limits_of
 
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
-                run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal())
+                limits = limits_of(services.settings)
+                run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal(), limits)
 
 
 def _settings(data: Path | None, host: str | None, port: int | None, part: Part = Part.API) -> Settings:
