@@ -6,11 +6,13 @@ from dataclasses import replace
 from hutong.adapters.engines.base import Use
 from hutong.config import Settings
 from hutong.core.book.metered import NAMES_AT_ONCE
+from hutong.core.book.money import UsageRecord
 from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Problem, Refused
 from hutong.core.kernel.ids import split_key
+from hutong.core.ledger.matching import newest_record
 from hutong.core.ledger.metering import Limits, doubt, weigh
 from hutong.core.work.fold import Attempt
 from hutong.server.refunds import correct_usage, read_all
@@ -106,11 +108,13 @@ def _decide(
     why = "" if by_hand else doubt(told, told.source, attempt, now_ms, limits)
     if why:
         return Fate.SUSPENDED, why
-    starts = [kept.record for kept in store.records_for(told.source, (told.key,)) if counts(kept)]
-    if told.record not in {each.record for each in starts}:
+    known = [kept for kept in store.records_for(told.source, (told.key,)) if counts(kept)]
+    starts = [kept.record for kept in known]
+    if told.record not in {each.record for each in starts}:  # a person names another key than it does
         starts.append(told)
     usage = read_all(lambda after, limit: store.usage(row.project, told.key, after, limit))
-    found = weigh(starts, attempt, usage, limits, by_hand=by_hand)
+    again = _corrected_before(store, told, known, usage)
+    found = weigh(starts, attempt, usage, limits, by_hand=by_hand, again=again)
     if found.suspend:
         return Fate.SUSPENDED, found.suspend
     if found.correct is None:
@@ -120,6 +124,21 @@ def _decide(
         store, row.project, told.key, record.id, quantity, f"{told.id} of the site's accounting", now_ms
     )
     return Fate.CORRECTED, f"{record.id} was {record.quantity}, is {quantity}"
+
+
+def _corrected_before(
+    store: Store, told: Received, known: Sequence[Kept], usage: Sequence[UsageRecord]
+) -> bool:
+    """Return whether this site's accounting has corrected the book for an attempt, and nobody has since."""
+    newest = newest_record(usage)
+    if newest is None or newest.revision == 1:
+        return False
+    txn = store.txn(newest.id)
+    if txn is not None:
+        return txn.reason.startswith(f"{told.source}/")
+    # What costs nothing has no transaction that says why.
+    before = store.received(told.source, told.record, told.revision - 1) if told.revision > 1 else None
+    return Fate.CORRECTED in {kept.fate for kept in (*known, before) if kept}
 
 
 def counts(kept: Kept) -> bool:

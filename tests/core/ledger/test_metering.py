@@ -1,6 +1,7 @@
-"""A site's accounting beside what was billed: what is no difference, what is corrected, what a person decides."""
+"""A site's accounting beside what was billed: what agrees, what is corrected, what a person decides."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,10 @@ def test_a_small_difference_corrects_and_a_great_one_waits_unless_a_person_decid
     assert weigh([less], ATTEMPT, [used(8 * HOUR)], LIMITS).correct == (used(8 * HOUR), less.quantity)
     half = start(T0, T0 + HOUR // 2)
     assert "less than" in weigh([half], ATTEMPT, [used(8 * HOUR)], LIMITS).suspend
-    assert weigh([half], ATTEMPT, [used(8 * HOUR)], LIMITS, by_hand=True).correct == (used(8 * HOUR), half.quantity)
+    assert weigh([half], ATTEMPT, [used(8 * HOUR)], LIMITS, by_hand=True).correct == (
+        used(8 * HOUR),
+        half.quantity,
+    )
 
 
 def test_all_starts_of_a_requeued_job_count_together() -> None:
@@ -117,3 +121,28 @@ def test_once_corrected_the_book_agrees_and_is_never_above_what_was_held(
     after = weigh(told, attempt, [used(found.correct[1])], LIMITS)
     assert after.correct is None
     assert not after.suspend
+
+
+@given(spans, st.integers(0, 4 * HOUR), st.randoms())
+def test_in_whatever_order_starts_come_the_book_ends_the_same(
+    parts: list[tuple[int, int]], ran_ms: int, dice: Random
+) -> None:
+    told, at_ms = [], T0
+    for n, (before, length) in enumerate(parts):
+        told.append(start(at_ms + before, at_ms + before + length, name=f"c:1:{n}"))
+        at_ms += before + length
+
+    def book(order: list[Received]) -> int:
+        usage, again = [used(8 * ran_ms)], False
+        for n in range(len(order)):
+            found = weigh(order[: n + 1], ATTEMPT, usage, LIMITS, by_hand=True, again=again)
+            if found.correct is not None:
+                record, quantity = found.correct
+                counter = replace(record, id=f"{record.id}-", quantity=-record.quantity, reverses=record.id)
+                fresh = replace(record, id=f"use:1~r{n}", quantity=quantity, revision=record.revision + 1)
+                usage, again = [*usage, replace(counter, revision=record.revision + 1), fresh], True
+        return sum(each.quantity for each in usage)
+
+    other = list(told)
+    dice.shuffle(other)
+    assert book(told) == book(other)

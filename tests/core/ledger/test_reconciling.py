@@ -65,7 +65,12 @@ def test_cards_that_accounting_does_not_count_are_compared_by_number_only() -> N
 def test_use_that_accounting_does_not_know_is_told_unless_it_is_on_another_day() -> None:
     found = look(told=tally(), billed=dict([book("a"), book("b")]), elsewhere=frozenset({"b"}))
     (each,) = found.differences
-    assert (each.kind, each.key, each.card_ms, found.ledger.count) == (Kind.UNRECORDED, "a", -8 * 10 * MINUTE, 1)
+    assert (each.kind, each.key, each.card_ms, found.ledger.count) == (
+        Kind.UNRECORDED,
+        "a",
+        -8 * 10 * MINUTE,
+        1,
+    )
     assert "hutong ledger correct lab a" in each.to_do
 
 

@@ -76,30 +76,35 @@ def weigh(
     limits: Limits,
     *,
     by_hand: bool = False,
+    again: bool = False,
 ) -> Match:
     """Match all starts of an attempt that a site knows with what is in the book under its key.
 
     All of them together count, so that a job that started twice is not corrected to one of its starts. A
-    difference goes to the newest record in force; if it is great, a person decides (`by_hand`).
+    difference goes to the newest record in force; if it is great, a person decides (`by_hand`). `again`: this
+    site's accounting has corrected the attempt before; then what was metered at first is weighed, so that the
+    book ends the same in whatever order starts and revisions come.
     """
     key = told[0].key if told else ""
     if not attempt.settled:
         return Match(suspend=f"attempt {key} is not settled yet")
     billed = sum(each.quantity for each in usage)
-    found = gap(told, attempt.cards, attempt.started_ms, billed, limits)
-    if not found.card_ms:
+    metered = sum(each.quantity for each in usage if each.revision == 1 and not each.reverses)
+    base = metered if again else billed
+    change = base + gap(told, attempt.cards, attempt.started_ms, base, limits).card_ms - billed
+    if not change:
         return Match()
     most = max(limits.correct_card_ms, billed * limits.correct_ppm // _PPM)
-    if abs(found.card_ms) > most and not by_hand:
-        more = "more" if found.card_ms > 0 else "less"
+    if abs(change) > most and not by_hand:
+        more = "more" if change > 0 else "less"
         return Match(
-            suspend=f"it says {abs(found.card_ms)} card-ms {more} than the {billed} billed, above the {most}"
+            suspend=f"it says {abs(change)} card-ms {more} than the {billed} billed, above the {most}"
             " that are corrected without a person"
         )
     newest = newest_record(usage)
     if newest is None:
         return Match(suspend=f"attempt {key} was never metered, and accounting had cards for it")
-    quantity = newest.quantity + found.card_ms
+    quantity = newest.quantity + change
     if quantity < 0:
         return Match(suspend=f"it says less than all but the last record of {key}")
     return Match(correct=(newest, quantity))
