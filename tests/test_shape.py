@@ -51,6 +51,7 @@ def test_no_tracked_text_names_a_package_registry() -> None:
         ".venv-payload",
         ".venv-ray",
         ".venv-jupyter",
+        ".venv-focus",
         ".git",
         "node_modules",
         ".mypy_cache",

@@ -1,7 +1,9 @@
-"""A university applies, is reviewed by others, runs a job on what it was given, and sees who paid."""
+"""A university applies, is reviewed, runs a job, disputes its charge, gets a statement; an auditor looks."""
 
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ def sign_in(machine: Machine, person: str, password: str) -> None:  # noqa: F811
     subprocess.run(words, input=password, text=True, env=machine.env, check=True, capture_output=True)
 
 
-def test_a_university_applies_is_reviewed_and_runs_a_job(machine: Machine) -> None:  # noqa: F811
+def test_a_university_from_its_application_to_the_audit(machine: Machine) -> None:  # noqa: F811
     machine.start()
     admin = machine.data / "keys" / "admin.json"
     passwords: dict[str, str] = {}
@@ -72,3 +74,58 @@ def test_a_university_applies_is_reviewed_and_runs_a_job(machine: Machine) -> No
     assert "16,000.00" in machine.run(*decide)
     machine.run("allocations", "review")
     assert "in order" in machine.run("ledger", "check")
+
+    sign_in(machine, "li-na", passwords["li-na"])
+    total = bill["total"]["amount"]
+    opened = machine.ask("disputes", "open", "last", "--ground", "site-fault", "--text", "the node was slow")
+    assert (opened["state"], opened["charged"]["amount"]) == ("open", total)
+    own = ("disputes", "decide", opened["id"], "--refund", total, "--reasons", "I say so")
+    machine.run(*own, code=2)
+    sign_in(machine, "admin", admin_password)
+    assert [each["id"] for each in machine.ask("disputes", "list", "--to-decide")] == [opened["id"]]
+    upheld = machine.ask(*own[:-1], "the log shows it")
+    assert (upheld["state"], upheld["decided_by"]) == ("upheld", "admin")
+
+    (period,) = machine.ask("ledger", "periods")["items"]
+    sign_in(machine, "li-na", passwords["li-na"])
+    statement = machine.ask("statement", period["id"], "-p", "weather")
+    assert statement["used"]["amount"] == total
+    credits = {each["kind"]: each["amount"]["amount"] for each in statement["credits"]}
+    assert credits["refund"] == f"-{total}"
+    assert statement["billed"]["amount"] == "0.000000"
+    paper = machine.folder / "statement.pdf"
+    machine.run("statement", period["id"], "-p", "weather", "--out", str(paper))
+    assert paper.read_bytes().startswith(b"%PDF")
+    rows = machine.run("focus", period["id"], "-p", "weather").splitlines()
+    assert len(rows) > 3
+    assert "BilledCost" in rows[0]
+
+    _audit(machine, passwords, admin_password)
+
+
+def _audit(machine: Machine, passwords: dict[str, str], admin_password: str) -> None:  # noqa: F811
+    """An auditor finds one byte that was changed, in an export and in the platform's own table."""
+    sign_in(machine, "admin", admin_password)
+    machine.run("access", "grant", "zhao", "auditor", "platform", "--reason", "audits this year")
+    sign_in(machine, "zhao", passwords["zhao"])
+    export = machine.folder / "audit.jsonl"
+    machine.run("audit", "export", str(export))
+    head = machine.ask("audit", "verify", str(export))["head"]
+    assert machine.ask("audit", "verify", "--head", head)["ok"] is True
+    lines = export.read_text().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if '"application' in line)
+    forged = lines[at].replace("weather", "weathor", 1)
+    assert forged != lines[at]
+    export.write_text("".join([*lines[:at], forged, *lines[at + 1 :]]))
+    found = machine.run("audit", "verify", str(export), code=1)
+    assert str(json.loads(lines[at])["seq"]) in found
+
+    seq = json.loads(lines[at])["seq"]
+    with closing(sqlite3.connect(machine.data / "hutong.sqlite")) as book, book:
+        with pytest.raises(sqlite3.IntegrityError):
+            book.execute("UPDATE audit SET reason = 'x' WHERE seq = ?", (seq,))
+        for (trigger,) in book.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            if "audit" in trigger:
+                book.execute(f'DROP TRIGGER "{trigger}"')
+        book.execute("UPDATE audit SET reason = reason || 'x' WHERE seq = ?", (seq,))
+    assert str(seq) in machine.run("audit", "verify", code=1)

@@ -6,7 +6,9 @@ from hutong.core.accounts.institutions import holds_at
 from hutong.core.accounts.registry import Person, Project, Relation
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import NotFound
-from hutong.server.registry import load, read
+from hutong.server.registry import every, load, read
+
+RELATIONS_MOST = 1000
 
 
 def related(store: Store, one: str, other: str, at_ms: int) -> bool:
@@ -14,6 +16,12 @@ def related(store: Store, one: str, other: str, at_ms: int) -> bool:
     first, second = sorted((one, other))
     record = store.get("relation", f"{first}/{second}")
     return record is not None and holds_at(read(Relation, record), at_ms)
+
+
+def related_of(store: Store, institution: str, at_ms: int) -> tuple[str, ...]:
+    """Return the related parties of an institution at a time, by id; at most a thousand are looked at."""
+    others = (row.id.partition("/")[2] for row in every(store, "relation_of", institution, RELATIONS_MOST))
+    return tuple(other for other in others if related(store, institution, other, at_ms))
 
 
 def demand_impartial(store: Store, person: str, application: Application, now_ms: int) -> None:

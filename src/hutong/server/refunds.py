@@ -1,6 +1,6 @@
 """Money given back, and records corrected: the book is read, core.ledger decides, the book is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -82,7 +82,7 @@ def refund(
 
     def make() -> Posting:
         back = reversals_of(store, charges)
-        left = sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
+        left = _left(charges, back)
         asked = left if amount_micro is None else amount_micro
         if not asked or asked > left:
             raise Conflict("nothing_left", f"of {cause} {left} micro-yuan are left to give back, not {asked}")
@@ -96,6 +96,16 @@ def refund(
 
     _book(store, project, make, reason)
     return _refunded(store, project, cause, name)
+
+
+def _left(charges: Sequence[Txn], back: Mapping[str, Sequence[Txn]]) -> int:
+    return sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
+
+
+def refundable_micro(store: Store, project: ProjectId, cause: str) -> int:
+    """Return how much of a subject's charges can still be given back."""
+    charges = charges_of(store, project, cause)
+    return _left(charges, reversals_of(store, charges))
 
 
 def _refunded(store: Store, project: ProjectId, cause: str, name: str) -> tuple[Txn, ...]:

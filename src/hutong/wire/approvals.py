@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 
 from hutong.wire.base import Money, Shape, Time
 
-ChangeName = Literal["award", "voucher", "quota", "threshold"]
+ChangeName = Literal["award", "voucher", "refund", "quota", "threshold"]
 ProposalId = Annotated[str, Field(pattern=r"^[0-9a-z]{26}$")]
 
 
@@ -55,4 +55,4 @@ class NewThreshold(Shape):
 class Threshold(NewThreshold):
     """A threshold that holds."""
 
-    change: Literal["award", "voucher", "quota"]
+    change: Literal["award", "voucher", "refund", "quota"]

@@ -24,6 +24,13 @@ class NewVoucher(Shape):
     ends: Time
 
 
+class NewTopup(Shape):
+    """Money that was paid in advance; `reference` of the bank's transfer is booked once."""
+
+    amount: Money
+    reference: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!-~]+( [!-~]+)*$")]
+
+
 class Lot(Shape):
     """One source of money with its balance."""
 

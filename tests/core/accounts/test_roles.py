@@ -112,4 +112,4 @@ def test_a_role_in_one_institution_is_none_in_another_nor_on_the_platform() -> N
 def test_what_reads_changes_nothing_and_every_shipped_role_but_agents_can_be_granted() -> None:
     assert all(each.partition(".")[2] in {"read", "list", "verify"} for each in READING)
     assert "job.open" not in READING
-    assert frozenset(PERMISSIONS) - GRANTABLE == {"site", "caller"}
+    assert frozenset(PERMISSIONS) - GRANTABLE == {"site", "caller", "directory"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pytest
+from beancount import loader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -290,7 +291,6 @@ def test_cost_centres_add_up_to_what_was_split(total: int, weights: list[int]) -
 
 @given(histories())
 def test_beancount_finds_the_journal_in_order_and_the_same_balances(history: History) -> None:
-    loader = pytest.importorskip("beancount.loader")
     entries, errors, _ = loader.load_string("".join(beancount(history.txns)))
     assert not errors
     found: dict[str, Decimal] = {}

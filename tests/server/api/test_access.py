@@ -17,7 +17,7 @@ VALUES = {
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
     "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
-    "period": "2026-11", "lot": "award-1",
+    "period": "2026-11", "lot": "award-1", "number": "2026-000001", "dispute": NOBODYS.lower(),
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "proposal": NOBODYS.lower(), "change": "award",
     "grant": f"platform.all.{NOBODYS.lower()}",

@@ -99,3 +99,36 @@ def test_a_running_job_cannot_be_disputed_yet(
     job, _ = started
     assert ask(platform, li, f"/v1/jobs/{job}/disputes", WHY, 422)["code"] == "nothing_charged"
     ask(platform, li, f"/v1/jobs/{job}/disputes", {**WHY, "attempt": 7}, 404)
+
+
+def test_a_refund_above_its_threshold_takes_two_people_a_dispute_s_too(
+    platform: Any, li: dict[str, str], charged: str
+) -> None:
+    limit = {"amount": {"amount": "0.05"}}
+    put = platform.http.put("/v1/approvals/thresholds/refund", json=limit, headers=platform.operator)
+    assert put.status_code == 200, put.text
+    fang = platform.person("fang")
+    grant = {"person": "fang", "role": "finance", "scope": "platform", "reason": "keeps the purse"}
+    platform.post("/v1/access/grants", grant)
+    before = float(balance(platform, li)[1])
+    name = ask(platform, li, f"/v1/jobs/{charged}/disputes", WHY, 201)["id"]
+    decision = {"refund": {"amount": "0.1"}, "reasons": "the log shows it"}
+    for _ in range(2):  # a repeat proposes nothing new
+        waits = ask(platform, platform.operator, f"/v1/disputes/{name}/decision", decision, 202)
+        assert waits["code"] == "second_person"
+    proposal = waits["problems"][0]["message"].removeprefix("proposal ")
+    assert get(platform, li, f"/v1/disputes/{name}")["state"] == "open"
+    ask(platform, platform.operator, f"/v1/approvals/{proposal}/approve", {}, 403)
+    ask(platform, fang, f"/v1/approvals/{proposal}/approve", {})
+    done = get(platform, li, f"/v1/disputes/{name}")
+    assert (done["state"], done["decided_by"]) == ("partly", "admin")
+    assert float(balance(platform, li)[1]) - before == pytest.approx(0.1)
+
+    key = get(platform, li, f"/v1/disputes/{name}")["key"]
+    path, small = (
+        "/v1/projects/physics/refunds",
+        {"subject": key, "reason": "x", "amount": {"amount": "0.01"}},
+    )
+    ask(platform, fang, path, small, 201)
+    whole = {"subject": key, "reason": "the rest is below the threshold"}
+    assert ask(platform, fang, path, whole, 201)["amount"]["amount"] == "0.034000"

@@ -159,6 +159,23 @@ def test_an_invoice_is_paid_and_taxed_once_and_mended_by_credit_notes(desk: Desk
     assert desk.post(f"{path}/credit-notes", note, status=422)["code"] == "bad_amount"
 
 
+def test_money_paid_in_advance_is_booked_once_and_billed_when_it_was_paid(desk: Desk) -> None:
+    path, paid = "/v1/projects/physics/topups", {"amount": {"amount": "50"}, "reference": "ICBC 42"}
+    lot = desk.post(path, paid, status=201)
+    assert desk.post(path, paid, status=201) == lot
+    assert (lot["kind"], lot["posted"]["amount"]) == ("topup", "50.000000")
+    other = {**paid, "amount": {"amount": "60"}}
+    assert desk.post(path, other, status=409)["code"] == "idempotency_conflict"
+    desk.post(path, paid, desk.li, status=403)
+    now = next(
+        each.id
+        for each in desk.store.periods()
+        if each.from_ms <= desk.platform.services.clock() < each.until_ms
+    )
+    statement = desk.get(f"/v1/projects/physics/statements/{now}").json()
+    assert statement["paid_in_advance"]["amount"] == statement["billed"]["amount"] == "50.000000"
+
+
 def test_cost_centres_bear_the_whole_amount(desk: Desk) -> None:
     path = "/v1/projects/physics/cost-centres"
     parts = [{"name": "optics", "percent": "33.3333"}, {"name": "theory", "percent": "66.6667"}]

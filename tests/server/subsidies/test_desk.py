@@ -13,6 +13,7 @@ from tests.server.subsidies.town import DAY_MS, NOW, TOWN, WHOLE, YUAN, Town, pr
 
 from hutong.adapters.store.memory.store import MemoryStore
 from hutong.adapters.store.open import open_store
+from hutong.core.accounts.institutions import relate
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Refused
 from hutong.core.ledger.subsidies.parties import ClaimState, VoucherState
@@ -114,6 +115,19 @@ def test_related_parties_and_bad_credit_are_refused_by_their_clauses(town: Town)
     assert town.taken("town", "issue") == 0
 
 
+def test_a_related_party_that_the_platform_knows_of_is_refused_while_it_is_one(town: Town) -> None:
+    provider = shelf.load_contract(town.store, "c1").provider
+    one, other = sorted(("rain", provider))
+    for here, there in ((one, other), (other, one)):
+        town.store.put(Record("relation_of", f"{here}/{there}", {}, parent=here))
+    span = relate(one, other, "the same owner", 0, town.now_ms + 1)
+    town.store.put(Record("relation", span.id, document(span)))
+    assert "town/unrelated-provider" in refusal(lambda: town.issue("rain", "c1"))
+    past = relate(one, other, "sold", 0, town.now_ms)
+    town.store.put(Record("relation", past.id, document(past)))
+    assert town.issue("rain", "c1").state is VoucherState.BOUND
+
+
 def test_a_contract_has_one_voucher_and_where_it_may_have_more_they_share_its_rate(town: Town) -> None:
     town.issue("rain", "c1", face=300)
     assert "one-per-contract" in refusal(lambda: town.issue("rain", "c1", face=1, name="v2"))
@@ -197,6 +211,7 @@ def test_a_voucher_that_pays_charges_is_taken_back_with_what_is_left(town: Town)
     ended = town.desk.end("v1", "fraud")
     assert (ended.redeemed_micro, ended.face_micro) == (100 * YUAN, 100 * YUAN)
     assert town.taken("prompt", "issue", firm="rain") == 100
+    assert town.store.balances(["overrun:rain"])[0].amount_micro == -100 * YUAN, "what it paid is owed"
     assert not town.faults()
 
 

@@ -106,7 +106,7 @@ def threshold(
 
     Example: hutong approvals threshold award 100000
     """
-    if change not in {"award", "voucher", "quota"}:
+    if change not in {"award", "voucher", "refund", "quota"}:
         problem = Problem("CHANGE", f"{change!r} has no threshold", "award, voucher or quota")
         raise Refused("bad_input", problem.message, (problem,))
     amount, cards = None, None

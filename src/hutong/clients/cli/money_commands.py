@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.bills import show_balance, show_bill
 from hutong.clients.cli.session import Json, ProjectOption, connect, find_job, now_ms, project_of
 from hutong.clients.cli.terminal import console, local, money, say, show_json
@@ -11,7 +12,7 @@ from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.wire.base import Money, parse_rfc3339, rfc3339
-from hutong.wire.money import Lot, NewAward, NewVoucher
+from hutong.wire.money import Lot, NewAward, NewTopup, NewVoucher
 
 Days = Annotated[int, typer.Option("--days", min=1, max=3660, help="Valid for so many days from now.")]
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", show_default=False)]
@@ -80,6 +81,21 @@ def award(
     _say_lot(lot, as_json)
 
 
+def topup(
+    project: ProjectArgument,
+    amount: Annotated[str, typer.Argument(help="Yuan, such as 1000 or 12.50.")],
+    reference: Annotated[str, typer.Option("--reference", help="Of the bank's transfer: it counts once.")],
+    as_json: Json = False,
+) -> None:
+    """Book money that a project paid in advance (operators).
+
+    Example: hutong topup weather 5000 --reference ICBC-20261203-0042
+    """
+    with connect() as client:
+        lot = client.projects.topup(project, build(NewTopup, amount=read_yuan(amount), reference=reference))
+    _say_lot(lot, as_json)
+
+
 def voucher(
     project: ProjectArgument,
     face: Annotated[str, typer.Argument(help="Yuan it pays at most.")],
@@ -123,4 +139,5 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="Money")(bill)
     app.command(rich_help_panel="Money")(balance)
     app.command(rich_help_panel="Operators")(award)
+    app.command(rich_help_panel="Operators")(topup)
     app.command(rich_help_panel="Operators")(voucher)

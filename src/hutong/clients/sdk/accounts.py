@@ -87,6 +87,11 @@ def voucher(project: str, voucher: m.NewVoucher) -> Call[m.Lot]:
     return post(path_of("projects", project, "vouchers"), shape(m.Lot), voucher)
 
 
+def topup(project: str, topup: m.NewTopup) -> Call[m.Lot]:
+    """Book money that the project paid in advance (operators)."""
+    return post(path_of("projects", project, "topups"), shape(m.Lot), topup)
+
+
 def balance(project: str) -> Call[m.Balance]:
     """Return what the project has, holds and has spent."""
     return Call("GET", path_of("projects", project, "balance"), shape(m.Balance))
@@ -160,6 +165,7 @@ class ProjectVerbs:
     remove_member = Verb(remove_member)
     award = Verb(award)
     voucher = Verb(voucher)
+    topup = Verb(topup)
     balance = Verb(balance)
     bill = Verb(project_bill)
     refund = Verb(refund)

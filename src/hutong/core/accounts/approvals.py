@@ -16,6 +16,7 @@ class Change(StrEnum):
 
     AWARD = "award"  # micro-yuan of one award
     VOUCHER = "voucher"  # micro-yuan of one voucher's face
+    REFUND = "refund"  # micro-yuan of one refund, a dispute's too
     QUOTA = "quota"  # the most nominal cards of one accelerator
     THRESHOLD = "threshold"  # loosening a threshold: always two people
 

@@ -46,7 +46,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
             {
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
-                "award.write", "voucher.write", "voucher.read", "site.write", "site.read", "ledger.verify",
+                "award.write", "voucher.write", "voucher.read", "topup.write", "site.write", "site.read",
+                "ledger.verify",
                 "bill.read", "ledger.close", "refund.write", "usage.write", "payout.write", "invoice.read",
                 "invoice.write", "dispute.read", "dispute.decide",
                 "job.read", "job.cancel", "model.read", "deployment.read",
@@ -72,7 +73,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
-                "voucher.write", "proposal.read", "ledger.close", "refund.write",
+                "voucher.write", "topup.write", "proposal.read", "ledger.close", "refund.write",
                 "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
                 "dispute.decide",
             }

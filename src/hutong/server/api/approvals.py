@@ -20,6 +20,7 @@ from hutong.core.kernel.errors import Denied, NotFound, Problem, Refused
 from hutong.core.kernel.money import parse_micro
 from hutong.server import approvals
 from hutong.server.api.access import Allowed, Here, Signed
+from hutong.server.api.disputes import make_refund
 from hutong.server.api.money import fill_lot
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/v1/approvals", tags=["access"])
 Pages = Annotated[Paging, Depends(paging)]
 Asker = Annotated[Principal, Depends(Signed(reason="own proposals, and those that one may decide on"))]
 Named = Annotated[w.ProposalId, Path(alias="proposal")]
-Bounded = Literal["award", "voucher", "quota"]
+Bounded = Literal["award", "voucher", "refund", "quota"]
 
 
 @router.get("/thresholds", dependencies=[Depends(Signed(reason="the rules are no secret"))])
@@ -87,6 +88,7 @@ def _write_threshold(here: Services, request: Mapping[str, object], _proposal: s
 CHANGES: Mapping[Change, approvals.Apply] = {
     Change.AWARD: fill_lot,
     Change.VOUCHER: fill_lot,
+    Change.REFUND: make_refund,
     Change.QUOTA: write_quota,
     Change.THRESHOLD: _write_threshold,
 }

@@ -1,12 +1,16 @@
 """Disputes of charges: opened by who was charged, decided by somebody else, and refunded."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.errors import Denied, NotFound, Problem, Refused
+from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.money import parse_micro
 from hutong.core.ledger.disputes import Dispute, Ground, Message, add_message, decide, withdraw
 from hutong.core.work.fold import Attempt
@@ -15,8 +19,11 @@ from hutong.server.api.access import Here, InProject, OfJob, Somewhere, require
 from hutong.server.api.accounts import ProjectName
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.shapes.statements import dispute_shape
-from hutong.server.registry import load, read
+from hutong.server.approvals import Wanted, require_second
+from hutong.server.refunds import refund
+from hutong.server.registry import document, load, read, shape_of
 from hutong.server.services import Services
 from hutong.wire import statements as w
 from hutong.wire.base import Page
@@ -108,17 +115,57 @@ def withdraw_dispute(here: Here, dispute: DisputeName, principal: Writer) -> w.D
     return dispute_shape(d.change(here.store, dispute, lambda there: withdraw(there, principal.id, now_ms)))
 
 
-@router.post("/disputes/{dispute}/decision")
+@router.post("/disputes/{dispute}/decision", responses=TWO_PEOPLE)
 def decide_dispute(here: Here, dispute: DisputeName, principal: Decider, body: w.NewDecision) -> w.Dispute:
     """Decide a dispute, with reasons; what goes back is refunded at once, to the lots that paid."""
-    _mine(here, dispute, principal, "dispute.decide")
+    found = _mine(here, dispute, principal, "dispute.decide")
     amount_micro = parse_micro(body.refund.amount, "/refund/amount")
-    reasons = Message(principal.id, here.clock(), body.reasons)
-    decided = d.change(here.store, dispute, lambda there: decide(there, amount_micro, reasons))
+    verdict = Verdict(dispute, amount_micro, Message(principal.id, here.clock(), body.reasons))
+    decide(found, amount_micro, verdict.reasons)  # refuse at once what could not be done later
+    request = document(replace(verdict, reasons=replace(verdict.reasons, at_ms=0)))  # a repeat is the same
+    wanted = Wanted(Change.REFUND, "dispute.decide", amount_micro, request, project=found.project)
+    require_second(here, principal, wanted, digest_of(dispute, amount_micro, body.reasons, principal.id)[:26])
+    return dispute_shape(_carry_out(here, verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about a dispute, by whom and why."""
+
+    dispute: str
+    refund_micro: int
+    reasons: Message
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """What shall be given back of a subject's charges, in micro-yuan; all of it where there is no amount."""
+
+    project: str
+    subject: str
+    amount_micro: int | None
+    reason: str
+
+
+def make_refund(here: Services, request: Mapping[str, object], name: str) -> None:
+    """Carry out a refund, or the decision of a dispute, that a second person approved; once."""
+    if "dispute" in request:
+        verdict = shape_of(Verdict, request)
+        _carry_out(here, replace(verdict, reasons=replace(verdict.reasons, at_ms=here.clock())))
+        return
+    order = shape_of(RefundOrder, request)
+    refund(here.store, ProjectId(order.project), order.subject, order.amount_micro, order.reason, name)
+    here.bell.ring()
+
+
+def _carry_out(here: Services, verdict: Verdict) -> Dispute:
+    decided = d.change(
+        here.store, verdict.dispute, lambda there: decide(there, verdict.refund_micro, verdict.reasons)
+    )
     if decided.refund_micro:
         d.settle_dispute(here.store, decided)
     here.bell.ring()
-    return dispute_shape(decided)
+    return decided
 
 
 def _mine(here: Services, name: str, principal: Principal, permission: str) -> Dispute:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.money import Posting, settlement_account
 from hutong.core.book.periods import PeriodState
@@ -17,12 +18,15 @@ from hutong.core.ledger.settlement import Share, pay_out
 from hutong.server import intake, metering
 from hutong.server.api.access import Allowed, Here, InProject
 from hutong.server.api.accounts import ProjectName, load_project
+from hutong.server.api.disputes import RefundOrder
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.shapes.ledger import counts_shape, period_shape, settlement_shape, use_shape
 from hutong.server.api.shapes.money import lot_shape
 from hutong.server.api.shapes.times import read_time
-from hutong.server.refunds import correct_usage, refund
+from hutong.server.approvals import Wanted, require_second
+from hutong.server.refunds import correct_usage, refund, refundable_micro
 from hutong.server.registry import document, every, read
 from hutong.server.settlements import KIND, SITES_AT_MOST, Shares, settle_closed
 from hutong.server.upkeep import claim
@@ -183,7 +187,7 @@ def resolve_suspense(here: Here, principal: Meter, body: w.Resolve) -> w.Use:
     return use_shape(done)
 
 
-@router.post("/projects/{project}/refunds", status_code=201)
+@router.post("/projects/{project}/refunds", status_code=201, responses=TWO_PEOPLE)
 def create_refund(
     here: Here, project: ProjectName, principal: Refunder, body: w.NewRefund, key: IdempotencyKey = ""
 ) -> w.Refund:
@@ -194,7 +198,12 @@ def create_refund(
         problem = Problem("/amount/amount", "it must be more than nothing", "such as 12.50")
         raise Refused("bad_amount", "a refund must be more than nothing", (problem,))
     name = digest_of(project, principal.id, key)[:26] if key else here.new_id().lower()
-    done = refund(here.store, ProjectId(project), body.subject, amount, body.reason, name)
+    owner = ProjectId(project)
+    size = refundable_micro(here.store, owner, body.subject) if amount is None else amount
+    order = RefundOrder(project, body.subject, amount, body.reason)
+    wanted = Wanted(Change.REFUND, "refund.write", size, document(order), project=project)
+    require_second(here, principal, wanted, name)
+    done = refund(here.store, owner, body.subject, amount, body.reason, name)
     here.bell.ring()
     total = -sum(txn.entries[-1].amount_micro for txn in done)
     return w.Refund(

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Query
 
 from hutong.core.accounts.approvals import Change
+from hutong.core.accounts.registry import FOREVER_MS
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.money import (
     ISSUED,
@@ -80,6 +81,26 @@ def create_voucher(
     return _open_lot(here, principal, project, LotKind.VOUCHER, body.face, "/face", rate, times, key)
 
 
+@router.post("/projects/{project}/topups", status_code=201, dependencies=[Depends(InProject("topup.write"))])
+def create_topup(
+    here: Here,
+    project: ProjectName,
+    body: w.NewTopup,
+) -> w.Lot:
+    """Book money that a project paid in advance, once for each transfer; it has no end."""
+    load_project(here.store, project)
+    amount = parse_micro(body.amount.amount, "/amount/amount")
+    if amount <= 0:
+        raise _nothing("/amount")
+    order = LotOrder(project, LotKind.TOPUP, amount, _PPM, 0, FOREVER_MS)
+    return lot_shape(_fill(here, order, digest_of(project, body.reference)[:26]))
+
+
+def _nothing(path: str) -> Refused:
+    problem = Problem(f"{path}/amount", "it must be more than nothing", "such as 1000.00")
+    return Refused("bad_amount", "an amount given must be more than nothing", (problem,))
+
+
 def _open_lot(
     here: Services,
     principal: Principal,
@@ -95,8 +116,7 @@ def _open_lot(
     amount = parse_micro(money.amount, f"{path}/amount")
     starts_ms, ends_ms = read_time(times[0], "/starts"), read_time(times[1], "/ends")
     if amount <= 0:
-        problem = Problem(f"{path}/amount", "it must be more than nothing", "such as 1000.00")
-        raise Refused("bad_amount", "an amount given must be more than nothing", (problem,))
+        raise _nothing(path)
     if ends_ms <= starts_ms:
         problem = Problem("/ends", "it ends before it starts", "a time after `starts`")
         raise Refused("bad_span", "it ends before it starts", (problem,))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Broken, Conflict, Later, NotFound, Problem, Refused
@@ -15,6 +16,7 @@ from hutong.core.ledger.subsidies import life
 from hutong.core.ledger.subsidies import parties as s
 from hutong.core.ledger.subsidies.issue import Case, Refusal, face_at_most, may_bind, may_issue
 from hutong.core.ledger.subsidies.programme import Counts, Party, Programme
+from hutong.server.interests import related_of
 from hutong.server.registry import create, read
 from hutong.server.subsidies import shelf
 from hutong.server.subsidies.programmes import Rules, make_rules
@@ -225,9 +227,10 @@ class Desk:
         record = self.store.get("institution", institution)
         if record is None:
             raise Broken(f"there is no institution {institution!r}")
-        standing = shelf.load_standing(self.store, institution)
-        kind = read(Institution, record).kind
-        return s.Applicant(institution, kind, standing.related, standing.bad_credit_ms)
+        standing, now_ms = shelf.load_standing(self.store, institution), self.clock()
+        kind = kind_at(read(Institution, record), now_ms)
+        related = {*standing.related, *related_of(self.store, institution, now_ms)}
+        return s.Applicant(institution, kind, tuple(sorted(related)), standing.bad_credit_ms)
 
     def _keep(self, rules: Rules) -> None:
         """Write a programme's text under its digest: vouchers go by the rules of their issue."""

@@ -9,25 +9,26 @@ from hutong.core.book.money import (
     Entry,
     Lot,
     LotKind,
-    Posting,
     Txn,
     UsageRecord,
+    charging_txn,
     lot_account,
-    overrun_account,
 )
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Broken, Conflict, Problem, Refused
 from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.money import largest_remainder
 from hutong.core.kernel.quantities import DAY_MS
+from hutong.core.ledger.expiry import claim_of, lot_cause
 from hutong.core.ledger.subsidies.parties import Claim, Contract, Spend, Voucher
 from hutong.server.debts import open_lot
+from hutong.server.upkeep import claim as claim_back
 
 Row = TypeVar("Row", UsageRecord, Txn)
 
 LINES_AT_MOST = 2000
 LOTS_AT_MOST = 1000
 SUBSIDY_DAYS = 3650
-_TRIES = 20
 _LINE = {"card_ms": "compute"}
 _OTHER_LINE = "model-service"
 
@@ -36,24 +37,48 @@ def spends_of(store: Store, project: str, from_ms: int, upto_ms: int) -> tuple[S
     """Return what a project was charged for use that ended in `[from, upto)`; Refused where that is too much.
 
     A spend counts as subsidised if a voucher's lot paid any of what its job (or request) cost in that time.
+    What was corrected counts as its newest revision; what was waived or refunded is no spend.
     """
     owner, span = ProjectId(project), (from_ms, upto_ms)
     vouchers = {lot_account(lot.id) for lot in store.lots(owner) if lot.kind is LotKind.VOUCHER}
     txns = _read_all(partial(store.txns, owner, "", span=span)) if vouchers else []
     subsidised = {txn.cause for txn in txns if any(each.account in vouchers for each in txn.entries)}
+    records = _read_all(partial(store.usage, owner, "", span=span))
+    paid = _net(store, records)
     return tuple(
         Spend(
             id=record.id,
             site=record.site,
             line=_LINE.get(record.unit, _OTHER_LINE),
-            charge_micro=record.charge_micro,
+            charge_micro=paid[record.id],
             from_ms=record.from_ms,
             upto_ms=record.upto_ms,
             subsidised=record.key in subsidised,
         )
-        for record in _read_all(partial(store.usage, owner, "", span=span))
-        if record.charge_micro
+        for record in records
+        if paid.get(record.id)
     )
+
+
+def _net(store: Store, records: Sequence[UsageRecord]) -> dict[str, int]:
+    """Return what was charged for each record in force, less what was given back of its charge."""
+    gone = {record.reverses for record in records}
+    groups: dict[str, list[UsageRecord]] = {}
+    for record in records:
+        if record.charge_micro > 0 and not record.reverses and record.id not in gone:
+            groups.setdefault(charging_txn(record), []).append(record)
+    back: dict[str, int] = {}
+    for start in range(0, len(groups), 1000):
+        for txn in store.reversals(list(groups)[start : start + 1000]):
+            given = sum(leg.amount_micro for leg in txn.entries if leg.amount_micro > 0)
+            back[txn.reverses] = back.get(txn.reverses, 0) + given
+    found = {}
+    for name, together in groups.items():
+        weights = [record.charge_micro for record in together]
+        net = max(0, sum(weights) - back.get(name, 0))
+        for record, part in zip(together, largest_remainder(net, weights), strict=True):
+            found[record.id] = part
+    return found
 
 
 def charge_lot(store: Store, voucher: Voucher, contract: Contract, now_ms: int) -> None:
@@ -66,7 +91,7 @@ def charge_lot(store: Store, voucher: Voucher, contract: Contract, now_ms: int) 
         contract.starts_ms,
         contract.ends_ms,
     )
-    _open(store, lot, voucher.face_micro, f"voucher:{voucher.id}", now_ms)
+    _open(store, lot, voucher.face_micro, now_ms)
 
 
 def subsidy_lot(claim: str) -> str:
@@ -85,72 +110,39 @@ def open_subsidy(store: Store, claim: Claim, now_ms: int) -> None:
         claim.decided_ms,
         claim.decided_ms + SUBSIDY_DAYS * DAY_MS,
     )
-    _open(store, lot, claim.amount_micro, f"claim:{claim.id}", now_ms)
+    _open(store, lot, claim.amount_micro, now_ms)
 
 
 def take_back_subsidy(store: Store, claim: Claim, now_ms: int) -> None:
-    """Take what a claim paid from its lot; what is not there any more, the project owes."""
-    lot_id = LotId(subsidy_lot(claim.id))
-    for _ in range(_TRIES):
-        lot = _lot(store, ProjectId(claim.project), lot_id)
-        there = min(claim.amount_micro, max(0, lot.available_micro))
-        legs = [
-            (lot_account(lot_id), -there),
-            (overrun_account(lot.project), there - claim.amount_micro),
-            (ISSUED, claim.amount_micro),
-        ]
-        if _take(store, lot, legs, f"claw-back:{lot_id}", f"claim:{claim.id}", now_ms):
-            return
-    raise Conflict("busy", f"the money of lot {lot_id} moves all the time; try again")
+    """Claim back the lot that a claim filled: what was spent, the project owes. A repeat does no more."""
+    claim_back(store, LotId(subsidy_lot(claim.id)), now_ms, f"claim {claim.id}")
 
 
 def unspent(store: Store, voucher: Voucher, contract: Contract, now_ms: int, *, take: bool) -> int:
-    """Return what a voucher's lot has not paid; with `take`, take it back first, but for what is held.
+    """Return what a voucher's lot has not paid; with `take`, claim the lot back first (what it paid is owed).
 
-    Without `take`, Conflict while work that runs holds a part of it: that may still be paid.
+    Without `take`, Conflict while work that runs holds a part of it: that may still be paid. With it, what is
+    held returns when it is let go of.
     """
     project, lot_id = ProjectId(contract.project), LotId(voucher.lot)
-    cause = f"voucher:{voucher.id}"
-    for _ in range(_TRIES):
+    if not take:
         lot = _lot(store, project, lot_id)
-        if not take:
-            if lot.held_micro:
-                raise Conflict("in_use", f"work that runs holds a part of voucher {voucher.id}")
-            return lot.posted_micro
-        legs = [(lot_account(lot_id), -lot.available_micro), (ISSUED, lot.available_micro)]
-        if lot.available_micro <= 0 or _take(store, lot, legs, f"claw-back:{lot_id}", cause, now_ms):
-            break
-    taken = store.txns(project, cause, "", 10)
-    account = lot_account(lot_id)
-    return -sum(
-        entry.amount_micro
-        for txn in taken
-        if txn.id == f"claw-back:{lot_id}"
-        for entry in txn.entries
-        if entry.account == account
-    )
+        if lot.held_micro:
+            raise Conflict("in_use", f"work that runs holds a part of voucher {voucher.id}")
+        return lot.posted_micro
+    lot = claim_back(store, lot_id, now_ms, f"voucher {voucher.id}")
+    return claim_of(lot, store.txns(project, lot_cause(lot_id), "", 1000)).returned_micro
 
 
-def _take(store: Store, lot: Lot, legs: list[tuple[str, int]], name: str, cause: str, now_ms: int) -> bool:
-    """Book a transaction under its name, or find it booked; False if a hold was faster."""
-    entries = tuple(Entry(account, amount) for account, amount in legs if amount)
-    try:
-        store.post(Posting(txns=(Txn(name, "claw_back", lot.project, now_ms, cause, entries),)))
-    except Conflict as conflict:
-        if conflict.code != "insufficient_funds":
-            raise
-        return False
-    return True
-
-
-def _open(store: Store, lot: Lot, amount_micro: int, cause: str, now_ms: int) -> None:
+def _open(store: Store, lot: Lot, amount_micro: int, now_ms: int) -> None:
     lots = store.lots(lot.project)
     if any(each.id == lot.id for each in lots):
         return
     if len(lots) >= LOTS_AT_MOST:
         raise Conflict("too_many", f"a project has at most {LOTS_AT_MOST} lots")
     entries = (Entry(ISSUED, -amount_micro), Entry(lot_account(lot.id), amount_micro))
-    open_lot(store, lot, Txn(f"fill:{lot.id}", lot.kind.value, lot.project, now_ms, cause, entries), now_ms)
+    txn = Txn(f"fill:{lot.id}", lot.kind.value, lot.project, now_ms, lot_cause(lot.id), entries)
+    open_lot(store, lot, txn, now_ms)
 
 
 def _lot(store: Store, project: ProjectId, name: LotId) -> Lot:
