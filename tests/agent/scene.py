@@ -39,6 +39,7 @@ from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
 from hutong.server.metering import take_in
 from hutong.wire import agent as wire
+from hutong.wire.usage import TallyDoc
 
 T0 = 1_795_000_000_000
 SITE = SiteId("east")
@@ -87,7 +88,7 @@ class StoreLink:
         done = self.store.report(SITE, reports, sighting, self.clock())
         return Reply(done.news, done.repeats, done.orphans)
 
-    def account(self, uses: Sequence[Use], days: Sequence[wire.TallyDoc]) -> tuple[str, ...]:
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         kept = take_in(self.store, SITE, uses, Limits(), f"site:{SITE}", self.clock())
         for day in days:
             self.store.tally(Tally(source=SITE, **day.model_dump()))
@@ -145,7 +146,7 @@ class BadLine:
             self.inner.report(*self.dice.choice(self.old))
         return self._maybe(lambda: self.inner.report(reports, sighting))
 
-    def account(self, uses: Sequence[Use], days: Sequence[wire.TallyDoc]) -> tuple[str, ...]:
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         return self._maybe(lambda: self.inner.account(uses, days))
 
     def has_object(self, digest: str) -> bool:

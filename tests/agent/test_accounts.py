@@ -17,7 +17,7 @@ from hutong.core.kernel.errors import Later, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.ledger.metering import Limits
 from hutong.server.reconciling import reconcile_day
-from hutong.wire.agent import TallyDoc
+from hutong.wire.usage import TallyDoc
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -17,7 +17,7 @@ from hutong.adapters.engines.base import Accounted, Use
 from hutong.agent.link import Link
 from hutong.core.kernel.errors import NotFound, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
-from hutong.wire.agent import USES_AT_ONCE, TallyDoc
+from hutong.wire.usage import USES_AT_ONCE, TallyDoc
 
 _log = structlog.get_logger("hutong.agent")
 OVERLAP_MS = 2 * DAY_MS

@@ -22,6 +22,7 @@ from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
+from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 
 _CHUNK_BYTES = 1 << 20
 _PARTIAL = 206
@@ -87,7 +88,7 @@ class Link(Protocol):
         """Store reports and an observation; they are durable when this returns."""
         ...
 
-    def account(self, uses: Sequence[Use], days: Sequence[wire.TallyDoc]) -> tuple[str, ...]:
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         """Store records of the engine's accounting and tallies of days; returns the fate of each record."""
         ...
 
@@ -176,10 +177,10 @@ class HttpLink:
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))
 
-    def account(self, uses: Sequence[Use], days: Sequence[wire.TallyDoc]) -> tuple[str, ...]:
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         """Store records of the engine's accounting and tallies of days."""
-        records = tuple(wire.UseDoc(**asdict(each)) for each in uses)
-        return self._post("/usage", wire.UsageIn(records=records, days=tuple(days)), wire.UsageOut).fates
+        records = tuple(UseDoc(**asdict(each)) for each in uses)
+        return self._post("/usage", UsageIn(records=records, days=tuple(days)), UsageOut).fates
 
     def has_object(self, digest: str) -> bool:
         """Ask for an object's head."""

@@ -7,7 +7,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 | `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
-| `POST /usage` | `UsageIn` | `UsageOut`: what became of each record of the engine's accounting |
+| `POST /usage` | `usage.UsageIn` | `usage.UsageOut`: what became of each record of the engine's accounting |
 | `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200, 206, 404; GET takes ranges, PUT verifies |
 | `PUT /logs/{key}/{rank}?offset=N&whole=B` | raw bytes, at most `LOG_CHUNK_BYTES` | `LogOut` |
 
@@ -33,7 +33,6 @@ OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
 MOVES_AT_ONCE = 200
 STOCK_AT_ONCE = 100
-USES_AT_ONCE = 200
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
@@ -344,48 +343,6 @@ class ReportOut(Shape):
     news: int
     repeats: int
     orphans: tuple[str, ...] = ()
-
-
-class UseDoc(Shape):
-    """One start of a job by the engine's accounting: it had cards in `[from_ms, upto_ms)`, the site's clock.
-
-    `record` names it there for good; told again with other figures it is a new revision. Without `card_ms`
-    accounting does not count cards: the attempt's own number holds. Without a key it waits for a person.
-    """
-
-    record: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]
-    key: Key | None = None
-    card_ms: Annotated[int, Field(ge=0, le=10**15)] | None = None
-    from_ms: Annotated[int, Field(ge=0, le=10**14)]
-    upto_ms: Annotated[int, Field(ge=0, le=10**14)]
-
-
-class TallyDoc(Shape):
-    """What the engine's accounting holds of a UTC day (days since 1970), read at `read_ms`.
-
-    `count` starts of the platform's jobs ended in it, `uncounted` of them without a count of cards; `others`
-    are starts of other jobs of the same user.
-    """
-
-    day: Annotated[int, Field(ge=0, le=1_000_000)]
-    count: Number
-    card_ms: Annotated[int, Field(ge=0, le=10**17)]
-    uncounted: Number = 0
-    others: Number = 0
-    read_ms: Number
-
-
-class UsageIn(Shape):
-    """Records of the engine's accounting, and tallies of days; repeats are harmless."""
-
-    records: Annotated[tuple[UseDoc, ...], Field(max_length=USES_AT_ONCE)] = ()
-    days: Annotated[tuple[TallyDoc, ...], Field(max_length=100)] = ()
-
-
-class UsageOut(Shape):
-    """What became of each record, in their order; what is `suspended` may be told again later."""
-
-    fates: tuple[str, ...] = ()
 
 
 class LogOut(Shape):

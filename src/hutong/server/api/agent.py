@@ -28,6 +28,7 @@ from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import agent as w
 from hutong.wire.base import Digest
+from hutong.wire.usage import UsageIn, UsageOut, UseDoc
 
 _log = structlog.get_logger(__name__)
 
@@ -158,7 +159,7 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
 
 
 @router.post("/usage")
-def receive_accounts(here: Here, site: Mine, body: w.UsageIn) -> w.UsageOut:
+def receive_accounts(here: Here, site: Mine, body: UsageIn) -> UsageOut:
     """Take in what the site's own accounting says was used, and match it with what was billed.
 
     None is dropped: what cannot be matched is suspended, with the reason.
@@ -174,10 +175,10 @@ def receive_accounts(here: Here, site: Mine, body: w.UsageIn) -> w.UsageOut:
         here.store.tally(Tally(source=site, **day.model_dump()))
     if any(each.fate is Fate.CORRECTED for each in kept):
         here.bell.ring()
-    return w.UsageOut(fates=tuple(each.fate.value for each in kept))
+    return UsageOut(fates=tuple(each.fate.value for each in kept))
 
 
-def _key(doc: w.UseDoc) -> AttemptKey | None:
+def _key(doc: UseDoc) -> AttemptKey | None:
     return AttemptKey(doc.key) if doc.key else None
 
 
