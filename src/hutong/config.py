@@ -76,6 +76,12 @@ class Settings(BaseModel):
     log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     second_factor: Literal["optional", "operators", "owners", "everybody"] = "optional"
     session_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 12
+    accounting_slack_ms: Annotated[int, Field(ge=0, le=60_000)] = 2_000
+    accounting_unbilled_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 60_000
+    accounting_prepare_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 1_860_000
+    accounting_skew_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 300_000
+    accounting_correct_card_ms: Annotated[int, Field(ge=0, le=10**13)] = 3_600_000
+    accounting_correct_ppm: Annotated[int, Field(ge=0, le=1_000_000)] = 100_000
     body_bytes_max: Annotated[int, Field(ge=1024)] = _MIB
     bundle_bytes_max: Annotated[int, Field(ge=1024)] = 512 * _MIB
     object_bytes_max: Annotated[int, Field(ge=1024)] = 20 << 30

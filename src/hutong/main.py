@@ -98,10 +98,17 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                 )
             case Part.LOOP:
                 from hutong.server.loop import run_loop
+                from hutong.server.metering import limits_of
 
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
                 run_loop(
-                    services.store, services.rules, services.clock, holder, _ended_by_signal(), settings.zone
+                    services.store,
+                    services.rules,
+                    services.clock,
+                    holder,
+                    _ended_by_signal(),
+                    limits_of(services.settings),
+                    settings.zone,
                 )
 
 

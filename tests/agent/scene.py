@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from hutong.adapters.engines.base import Engine
+from hutong.adapters.engines.base import Engine, Use
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.adapters.store.open import open_store
+from hutong.agent.accounts import Accounts
 from hutong.agent.core import Agent
 from hutong.agent.habits import Habits
 from hutong.agent.link import Command, Delivery, Link, Reply
@@ -25,16 +26,20 @@ from hutong.agent.shipping import digest_of
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
 from hutong.core.book.money import Entry, Lot, LotKind, Txn
+from hutong.core.book.received import Tally
 from hutong.core.book.store import NewJob, Record, Sighting, Store
 from hutong.core.capacity.sites import Move, Pool, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.errors import Later, NotFound
 from hutong.core.kernel.ids import AttemptKey, JobId, LotId, PoolId, ProjectId, SiteId, ulid
+from hutong.core.ledger.metering import Limits
 from hutong.core.work.facts import CancelAsked, Report
 from hutong.core.work.fold import Job
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
+from hutong.server.metering import take_in
 from hutong.wire import agent as wire
+from hutong.wire.usage import TallyDoc
 
 T0 = 1_795_000_000_000
 SITE = SiteId("east")
@@ -82,6 +87,12 @@ class StoreLink:
         self.reports += reports
         done = self.store.report(SITE, reports, sighting, self.clock())
         return Reply(done.news, done.repeats, done.orphans)
+
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
+        kept = take_in(self.store, SITE, uses, Limits(), f"site:{SITE}", self.clock())
+        for day in days:
+            self.store.tally(Tally(source=SITE, **day.model_dump()))
+        return tuple(each.fate.value for each in kept)
 
     def has_object(self, digest: str) -> bool:
         return digest in self.objects
@@ -135,6 +146,9 @@ class BadLine:
             self.inner.report(*self.dice.choice(self.old))
         return self._maybe(lambda: self.inner.report(reports, sighting))
 
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
+        return self._maybe(lambda: self.inner.account(uses, days))
+
     def has_object(self, digest: str) -> bool:
         return self._maybe(lambda: self.inner.has_object(digest))
 
@@ -169,7 +183,13 @@ class World:
         assert self.store.open_lot(lot, Txn("award:1", "award", LAB, T0, "award", entries))
         self.link.take(0, 0)  # a site that has called is in reach
 
-    def agent(self, link: Link | None = None, engine: Engine | None = None, **habits: object) -> Agent:
+    def agent(
+        self,
+        link: Link | None = None,
+        engine: Engine | None = None,
+        accounts: Accounts | None = None,
+        **habits: object,
+    ) -> Agent:
         line = link or self.link
         return Agent(
             SITE,
@@ -182,6 +202,7 @@ class World:
             name="test",
             habits=Habits(**habits),  # type: ignore[arg-type]
             offers=("shared/sets",),
+            accounts=accounts,
             ticks=lambda: self.now,
         )
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 
 from hutong.adapters.engines.base import Engine, Seen
+from hutong.agent.accounts import Accounts
 from hutong.agent.habits import Habits, steady_ms
 from hutong.agent.hands import Hands, Stop
 from hutong.agent.link import Delivery, Link
@@ -51,6 +52,7 @@ class Agent:
         name: str = "",
         habits: Habits | None = None,
         offers: tuple[str, ...] | None = None,
+        accounts: Accounts | None = None,
         ticks: Callable[[], int] = steady_ms,
     ) -> None:
         self._site = site
@@ -63,6 +65,9 @@ class Agent:
         self._name = name
         self._habits = habits or Habits()
         self._offers = offers
+        self._accounts = accounts
+        self._accounting: Future[int] | None = None
+        self._accounts_due_ms: float = -math.inf
         self._stager = stager
         self._hands = Hands(site, engine, stager, self._habits, ticks)
         self._collector = Collector(link, engine)
@@ -122,6 +127,7 @@ class Agent:
         told = self._report(seen, at_ms)
         self._collect(seen)
         shipped = self._ship_logs({each.key for each in seen if each.ended is None})
+        self._account()
         self._tidy(seen)
         self.live = len(self._hands.starting) + sum(each.ended is None for each in seen)
         return acted or told or shipped
@@ -262,6 +268,21 @@ class Agent:
         if live & self._watched:
             self._shipping = self._pool.submit(self._logs.send_new, sorted(live & self._watched))
         return sent
+
+    def _account(self) -> None:
+        """Have the engine's own accounting read and told in the background, where there is any."""
+        done, now = self._accounting, self._ticks()
+        if done is not None and done.done():
+            error, self._accounting = done.exception(), None
+            if isinstance(error, Later | Refused | OSError):
+                _log.warning("accounting put off", site=self._site, why=str(error))
+            elif error is not None:
+                raise error
+        wanted = self._accounts is not None and self._engine.abilities.accounting
+        if self._accounts is None or not wanted or self._accounting or now < self._accounts_due_ms:
+            return
+        self._accounts_due_ms = now + self._habits.accounts_every_s * 1000
+        self._accounting = self._pool.submit(self._accounts.step)
 
     def _tidy(self, seen: tuple[Seen, ...]) -> None:
         """Forget settled attempts that are old, or too many; never one that is not settled."""

@@ -10,7 +10,8 @@ class Habits:
 
     A start command is good for `lease_s` after the platform has (again) handed it out. An agent that was
     frozen for longer must ask first: the attempt may have been given up and be running elsewhere. A start
-    that fails for the site's own reasons is tried again for `start_within_s`, then ended.
+    that fails for the site's own reasons is tried again for `start_within_s`, then ended. The engine's own
+    accounting is read every `accounts_every_s`.
     """
 
     sighting_every_s: float = 5.0
@@ -18,6 +19,7 @@ class Habits:
     confirm_every_s: float = 20.0
     lease_s: float = 60.0
     start_within_s: float = 600.0
+    accounts_every_s: float = 900.0
     retention_ms: int = 86_400_000
     keep_most: int = 500
 

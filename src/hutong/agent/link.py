@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ValidationError
 
+from hutong.adapters.engines.base import Use
 from hutong.core.book.store import Sighting
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -21,6 +22,7 @@ from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
+from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 
 _CHUNK_BYTES = 1 << 20
 _PARTIAL = 206
@@ -84,6 +86,10 @@ class Link(Protocol):
 
     def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
         """Store reports and an observation; they are durable when this returns."""
+        ...
+
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
+        """Store records of the engine's accounting and tallies of days; returns the fate of each record."""
         ...
 
     def has_object(self, digest: str) -> bool:
@@ -170,6 +176,11 @@ class HttpLink:
         )
         out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
         return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))
+
+    def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
+        """Store records of the engine's accounting and tallies of days."""
+        records = tuple(UseDoc(**asdict(each)) for each in uses)
+        return self._post("/usage", UsageIn(records=records, days=tuple(days)), UsageOut).fates
 
     def has_object(self, digest: str) -> bool:
         """Ask for an object's head."""

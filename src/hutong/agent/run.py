@@ -13,10 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from hutong.adapters.engines.base import Engine
+from hutong.adapters.engines.base import Accounted, Engine
 from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.agent.accounts import Accounts
 from hutong.agent.config import AgentConfig, EngineConfig
 from hutong.agent.core import Agent
 from hutong.agent.habits import steady_ms
@@ -89,6 +90,9 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         name=f"{socket.gethostname()}:{os.getpid()}",
         habits=config.habits,
         offers=config.offers.names,
+        accounts=Accounts(config.root / "accounts.json", link, engine, clock)
+        if isinstance(engine, Accounted)
+        else None,
     )
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()

@@ -13,7 +13,9 @@ from hutong.core.book.store import Applied, Store
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
+from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.forecaster import Forecaster
+from hutong.server.reconciling import Reconciler
 from hutong.server.upkeep import Keeper
 
 log = structlog.get_logger(__name__)
@@ -163,15 +165,26 @@ class Loop:
 
 
 def run_loop(
-    store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event, zone: str = "Asia/Shanghai"
+    store: Store,
+    rules: Rules,
+    clock: Clock,
+    holder: str,
+    stop: threading.Event,
+    limits: MeteringLimits,
+    zone: str = "Asia/Shanghai",
 ) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
     keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone)
+    reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
-        for name, work in (("forecasts", forecaster.run), ("upkeep", keeper.run))
+        for name, work in (
+            ("forecasts", forecaster.run),
+            ("upkeep", keeper.run),
+            ("reconciling", reconciler.run),
+        )
     ]
     for thread in beside:
         thread.start()

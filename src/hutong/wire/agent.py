@@ -7,6 +7,7 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 | `GET /site` | | `SiteOut`: what the platform has of the site; nothing is noted of the call |
 | `POST /take` | `TakeIn` | `TakeOut`; waits up to `wait_s` for a command with an id above `after` |
 | `POST /report` | `ReportIn` | `ReportOut`; the reports are stored when the answer comes |
+| `POST /usage` | `usage.UsageIn` | `usage.UsageOut`: what became of each record of the engine's accounting |
 | `HEAD, GET, PUT /objects/{digest}` | raw bytes, streamed | 200, 206, 404; GET takes ranges, PUT verifies |
 | `PUT /logs/{key}/{rank}?offset=N&whole=B` | raw bytes, at most `LOG_CHUNK_BYTES` | `LogOut` |
 

@@ -30,6 +30,7 @@ NOT_TOLD = {
     "PUT /v1/objects/{digest}": "content named by its digest: it can be added, never changed",
     "POST /v1/agent/take": "an agent's work, in the facts of jobs",
     "POST /v1/agent/report": "an agent's work, in the facts of jobs",
+    "POST /v1/agent/usage": "a site's records, kept with what became of each; corrections are in the ledger",
     "PUT /v1/agent/objects/{digest}": "content named by its digest: it can be added, never changed",
     "PUT /v1/agent/logs/{key}/{rank}": "an agent's work: logs of jobs",
     "DELETE /v1/deployments/{project}/{name}": "it cancels the job that serves, whose facts say who",

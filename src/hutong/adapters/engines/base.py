@@ -64,6 +64,33 @@ class Seen:
     ended: Ended | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an engine's own accounting says of one start of a job: it had cards in `[from, upto)` (UTC ms).
+
+    `record` names it there for good. `key` is None for a job that is not the platform's, `card_ms` None where
+    accounting does not count cards.
+    """
+
+    record: str
+    key: AttemptKey | None
+    card_ms: int | None
+    from_ms: int
+    upto_ms: int
+
+
+@runtime_checkable
+class Accounted(Protocol):
+    """An engine that keeps accounts of its own, where its abilities say `accounting`."""
+
+    def used(self, from_ms: int, upto_ms: int) -> tuple[Use, ...]:
+        """Return every start that ended in `[from, upto)`, in order of its record; may run in any thread.
+
+        Raises Later if accounting does not answer.
+        """
+        ...
+
+
 @runtime_checkable
 class Reachable(Protocol):
     """An engine that leads connections to its jobs."""

@@ -69,7 +69,7 @@ class Intake:
         query = query.order_by(received.c.source, received.c.record, received.c.revision)
         with self._db.read() as connection:
             rows = connection.execute(query.limit(rules.page(limit))).mappings().all()
-        return tuple(_kept(row) for row in rows)
+        return tuple(kept_of(row) for row in rows)
 
     def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
         """Give a suspended record its final fate. Raises NotFound, or Conflict if it has another one."""
@@ -163,10 +163,11 @@ def _read(
     query = sa.select(received).where(received.c.source == source, received.c.record == record)
     query = query.where(received.c.revision == revision)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    return _kept(row) if row else None
+    return kept_of(row) if row else None
 
 
-def _kept(row: sa.RowMapping) -> Kept:
+def kept_of(row: sa.RowMapping) -> Kept:
+    """Return the record of a row."""
     names = ("source", "record", "revision", "key", "unit", "quantity", "from_ms", "upto_ms")
     record = Received(*(row[name] for name in names))
     return Kept(record, Fate(row["fate"]), row["reason"], row["person"], row["at_ms"])

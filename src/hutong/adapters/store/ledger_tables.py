@@ -94,6 +94,21 @@ received = sa.Table(
     int_of("at_ms"),
     index_of("ix_received_day", "source", "day", "fate"),
     index_of("ix_received_open", "source", "record", "revision", "upto_ms", where="fate = 'suspended'"),
+    index_of("ix_received_on", "source", "day", "record", "revision"),
+    index_of("ix_received_key", "source", "key"),
+)
+
+# What a source's own accounting holds of a day, as last read.
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    text_of("source", key=True),
+    int_of("day", key=True),
+    int_of("count"),
+    int_of("card_ms"),
+    int_of("uncounted"),
+    int_of("others"),
+    int_of("read_ms"),
 )
 
 entries = sa.Table(
@@ -151,5 +166,6 @@ usage = sa.Table(
     index_of("ix_usage_project", "project", "id"),
     index_of("ix_usage_time", "project", "upto_ms"),
     index_of("ix_usage_key", "key", "id"),
+    index_of("ix_usage_site", "site", "unit", "upto_ms", "key"),
     index_of("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
 )

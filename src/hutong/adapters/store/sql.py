@@ -8,13 +8,14 @@ from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
 from hutong.adapters.store.ledger import Ledger
 from hutong.adapters.store.loop import Loop
+from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Chain, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Metering, Audit, Chain, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -38,6 +38,12 @@ class Meters:
         self._reports = Counter(
             "hutong_agent_reports", "Reports of agents.", ("site", "outcome"), registry=self.registry
         )
+        self._drift = Gauge(
+            "hutong_reconciliation_drift",
+            "Differences of a site's last complete day that will stay.",
+            ("site",),
+            registry=self.registry,
+        )
         self._streams = Gauge("hutong_open_streams", "Streams open now.", registry=self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -65,6 +71,10 @@ class Meters:
         """Count reports of a site's agent."""
         self._reports.labels(site, "news").inc(news)
         self._reports.labels(site, "repeat").inc(repeats)
+
+    def drift(self, site: str, count: int) -> None:
+        """Note how many differences a site's last complete day has between accounting and ledger."""
+        self._drift.labels(site).set(count)
 
     def streams(self, change: int) -> None:
         """Count an opened (+1) or closed (-1) stream."""

@@ -4,6 +4,7 @@ from hutong.clients.sdk.call import Call, Listing, path_of, post, query_of, shap
 from hutong.clients.sdk.verbs import ListVerb, Verb
 from hutong.wire import ledger as w
 from hutong.wire import money as m
+from hutong.wire import reconciliation as r
 from hutong.wire.base import Page
 
 
@@ -48,6 +49,12 @@ def count_usage(source: str, start: str, end: str) -> Call[w.DayCounts]:
     return Call("GET", path_of("ledger", "usage"), shape(w.DayCounts), query)
 
 
+def reconcile(day: str = "", source: str = "") -> Call[r.Reconciliation]:
+    """Compare schedulers, records of use and ledger for a UTC day (else yesterday), for one site or all."""
+    query = query_of(day=day or None, source=source or None)
+    return Call("GET", path_of("reconciliation"), shape(r.Reconciliation), query)
+
+
 def list_suspense(*, limit: int | None = None) -> Listing[w.Use]:
     """List records of use that wait for a person."""
     return Listing(path_of("ledger", "suspense"), shape(Page[w.Use]), most=limit)
@@ -84,5 +91,6 @@ class LedgerVerbs:
     pay = Verb(pay)
     receive = Verb(receive_usage)
     counts = Verb(count_usage)
+    reconcile = Verb(reconcile)
     suspense = ListVerb(list_suspense)
     resolve = Verb(resolve)

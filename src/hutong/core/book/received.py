@@ -62,6 +62,34 @@ class DayCount:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a source's own accounting holds of a UTC day, as last read: starts that ended in it.
+
+    `count` and `card_ms` are of the platform's jobs; `uncounted` of them had no count of cards, and `others`
+    are starts of other jobs of the same user. It was read at `read_ms`, by the clock of the site.
+    """
+
+    source: str
+    day: int
+    count: int
+    card_ms: int
+    uncounted: int
+    others: int
+    read_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What is booked for an attempt in all: card-milliseconds net of corrections, in `[from, upto)`."""
+
+    key: str
+    project: str
+    card_ms: int
+    from_ms: int
+    upto_ms: int
+
+
 def superseded_by(revision: int) -> str:
     """Return why an earlier revision of a record counts no more."""
     return f"revision {revision} came"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hutong.core.book.audit import AuditEvent, AuditQuery, Author
+from hutong.core.book.metered import Metering
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
@@ -158,7 +159,7 @@ class LedgerCheck:
     faults: tuple[str, ...] = field(default=())
 
 
-class Store(Upkeep, Protocol):
+class Store(Upkeep, Metering, Protocol):
     """The book."""
 
     # Jobs

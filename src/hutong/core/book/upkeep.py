@@ -72,7 +72,10 @@ class Upkeep(Protocol):
         ...
 
     def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
-        """Give a suspended record its final fate. Raises NotFound, or Conflict if it has another one."""
+        """Give a suspended record its final fate, or (`suspended`) another reason to wait.
+
+        Raises NotFound, or Conflict if it has another final one.
+        """
         ...
 
     def day_counts(self, source: str, days: tuple[int, int]) -> tuple[DayCount, ...]:

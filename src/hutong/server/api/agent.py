@@ -12,19 +12,23 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from hutong.adapters.engines.base import Use
 from hutong.adapters.objects.paths import content_path
+from hutong.core.book.received import Fate, Tally
 from hutong.core.book.store import Sighting, Taken
 from hutong.core.capacity.sites import Move, PoolState, Site
-from hutong.core.kernel.errors import Broken, NotFound
+from hutong.core.kernel.errors import Broken, NotFound, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
 from hutong.server.api.secrets import open_secrets
 from hutong.server.logs import SETUP_RANK, log_folder
+from hutong.server.metering import limits_of, take_in
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import agent as w
 from hutong.wire.base import Digest
+from hutong.wire.usage import UsageIn, UsageOut, UseDoc
 
 _log = structlog.get_logger(__name__)
 
@@ -152,6 +156,30 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
     if found.news:
         here.bell.ring()
     return w.ReportOut(news=found.news, repeats=found.repeats, orphans=found.orphans)
+
+
+@router.post("/usage")
+def receive_accounts(here: Here, site: Mine, body: UsageIn) -> UsageOut:
+    """Take in what the site's own accounting says was used, and match it with what was billed.
+
+    None is dropped: what cannot be matched is suspended, with the reason.
+    """
+    for at, each in enumerate(body.records):
+        if each.upto_ms < each.from_ms:
+            problem = Problem(f"/records/{at}/upto_ms", "is before from_ms", "a later moment")
+            raise Refused("bad_span", "a record ends before it starts", (problem,))
+    uses = [Use(each.record, _key(each), each.card_ms, each.from_ms, each.upto_ms) for each in body.records]
+    now_ms, by = here.clock(), f"site:{site}"
+    kept = take_in(here.store, site, uses, limits_of(here.settings), by, now_ms)
+    for day in body.days:
+        here.store.tally(Tally(source=site, **day.model_dump()))
+    if any(each.fate is Fate.CORRECTED for each in kept):
+        here.bell.ring()
+    return UsageOut(fates=tuple(each.fate.value for each in kept))
+
+
+def _key(doc: UseDoc) -> AttemptKey | None:
+    return AttemptKey(doc.key) if doc.key else None
 
 
 @router.head("/objects/{digest}", response_class=Response, dependencies=[Depends(OfSite())])

@@ -33,6 +33,7 @@ from hutong.server.api import (
     prices,
     quotas,
     receipts,
+    reconciliation,
     scim,
     secrets,
     service_accounts,
@@ -49,6 +50,7 @@ from hutong.server.api.edge import Edge
 from hutong.server.api.events import StreamSlots
 from hutong.server.api.limits import BodyLimit
 from hutong.server.api.problems import add_handlers
+from hutong.server.reconciling import drifts
 from hutong.server.services import Services
 
 # Every router of the API: a new resource is added here and nowhere else.
@@ -79,6 +81,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     subsidies.router,
     vouchers.router,
     ledger.router,
+    reconciliation.router,
     statements.router,
     invoices.router,
     disputes.router,
@@ -107,6 +110,8 @@ def read_health(here: Here) -> dict[str, str]:
 )
 def read_metrics(here: Here) -> Response:
     """Return this process's meters in Prometheus' text form."""
+    for each in drifts(here.store):
+        here.meters.drift(each.site, each.count)
     return Response(here.meters.render(), media_type=CONTENT_TYPE)
 
 

@@ -15,7 +15,7 @@ from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.money import parse_micro
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.core.ledger.settlement import Share, pay_out
-from hutong.server import intake
+from hutong.server import intake, metering
 from hutong.server.api.access import Allowed, Here, InProject
 from hutong.server.api.accounts import ProjectName, load_project
 from hutong.server.api.disputes import RefundOrder
@@ -179,7 +179,11 @@ def resolve_suspense(here: Here, principal: Meter, body: w.Resolve) -> w.Use:
     elif kept.fate is not Fate.SUSPENDED:
         raise Conflict("resolved", f"record {kept.record.id} is {kept.fate.value} already")
     else:
-        done = intake.match_by_hand(here.store, kept.record, body.key, principal.id, body.reason, now_ms)
+        decided = (here.store, kept.record, body.key, principal.id, body.reason)
+        if here.store.get("site", body.source) is not None:  # a site's own accounting counts otherwise
+            done = metering.match_by_hand(*decided, metering.limits_of(here.settings), now_ms)
+        else:
+            done = intake.match_by_hand(*decided, now_ms)
     return use_shape(done)
 
 

@@ -211,7 +211,11 @@ def accounted(tmp_path: Path, database: SlurmDatabase) -> Iterator[Site]:
     """A site on a cluster with accounting, which forgets ended jobs soon."""
     with (
         SlurmCluster(
-            "accounted", nodes=[Nodes(count=2, gres="gpu:h800:4")], database=database, min_job_age_s=2
+            "accounted",
+            nodes=[Nodes(count=2, gres="gpu:h800:4")],
+            database=database,
+            min_job_age_s=2,
+            settings={"AccountingStoreFlags": "job_comment"},
         ) as cluster,
         open_site(tmp_path, cluster) as opened,
     ):

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hutong.adapters.engines.slurm import build, parse
+from hutong.adapters.engines.slurm import accounting, build, parse
+from hutong.adapters.engines.slurm.accounting import Row
 from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.nodes import (
@@ -77,6 +78,11 @@ class Commands:
             some = names[at : at + _NAMES_AT_ONCE]
             found += parse.sacct(self._ask("sacct", build.sacct(self._user, some, since_days)))
         return found
+
+    def ended(self, from_s: int, upto_s: int) -> list[Row]:
+        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
+        told = self._ask("sacct", accounting.arguments(self._user, from_s, upto_s))
+        return accounting.read_text(told)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""

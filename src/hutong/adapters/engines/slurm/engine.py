@@ -13,8 +13,8 @@ from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
 from hutong.adapters.engines.attempt.glance import Glances
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
-from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen
-from hutong.adapters.engines.slurm import build, parse, verdicts
+from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen, Use
+from hutong.adapters.engines.slurm import accounting, build, parse, verdicts
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.nodes import pool_states
@@ -130,6 +130,17 @@ class SlurmEngine(FolderEngine):
             self._capacity = pool_states(self._slurm.pools, nodes, waits, self._cards_running(), default)
             self._capacity_ms = now
         return self._capacity
+
+    def used(self, from_ms: int, upto_ms: int) -> tuple[Use, ...]:
+        """Return what accounting says of every start that ended in `[from, upto)`. Raises Later."""
+        span_s = (-(-from_ms // 1000), -(-upto_ms // 1000))
+        rows = self._transport.ended(*span_s)
+        devices = [pool.gres for pool in self._slurm.pools.values()]
+        return accounting.uses_of(rows, span_s, self._origin, devices, self._asked_cards)
+
+    def _asked_cards(self, key: AttemptKey) -> int:
+        told = files.read_json(self._attempts / key / _SUBMITTING) or {}
+        return int(told.get("cards", 0))
 
     def _cards_running(self) -> dict[str, int]:
         """Return the cards that jobs of ours hold now, by pool."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx2
 
-from hutong.adapters.engines.slurm import parse_json
+from hutong.adapters.engines.slurm import accounting, parse_json
+from hutong.adapters.engines.slurm.accounting import Row
 from hutong.adapters.engines.slurm.build import SCRIPT_LOG, Submission
 from hutong.adapters.engines.slurm.commands import find_programs, job_environment, user_name
 from hutong.adapters.engines.slurm.config import SlurmConfig
@@ -76,6 +77,11 @@ class Rest:
             wanted = {"job_name": ",".join(names[at : at + _NAMES_AT_ONCE]), "start_time": since}
             found += parse_json.past_jobs(self._answer("GET", self._slurmdb("jobs"), params=wanted))
         return found
+
+    def ended(self, from_s: int, upto_s: int) -> list[Row]:
+        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
+        wanted = {"users": self._user, "start_time": str(from_s), "end_time": str(upto_s)}
+        return accounting.read_json(self._answer("GET", self._slurmdb("jobs"), params=wanted))
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hutong.adapters.engines.slurm.accounting import Row
 from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.nodes import Node
 from hutong.adapters.engines.slurm.parse import Record
@@ -63,6 +64,10 @@ class Transport(Protocol):
 
     def history(self, names: Sequence[str], since_days: int) -> list[Record]:
         """Return what accounting knows of jobs by name."""
+        ...
+
+    def ended(self, from_s: int, upto_s: int) -> list[Row]:
+        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
         ...
 
     def cancel(self, job_ids: Iterable[str]) -> None:

@@ -6,8 +6,8 @@ from itertools import islice
 
 from hutong.adapters.store import faults, rules
 from hutong.adapters.store.codec import decode_link, decode_quota, decode_site, encode
-from hutong.adapters.store.memory.intake import MemoryIntake
 from hutong.adapters.store.memory.jobs import MemoryJobs
+from hutong.adapters.store.memory.metering import MemoryMetering
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
@@ -40,7 +40,7 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
 
 
-class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
+class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
     """A `hutong.core.book.store.Store` that forgets everything; safe to use from many threads."""
 
     def __init__(self, zone: str = "Asia/Shanghai") -> None:
