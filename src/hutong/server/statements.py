@@ -34,12 +34,20 @@ def booked_in(
     store: Store, project: ProjectId, period: Period
 ) -> Iterator[tuple[Txn, tuple[UsageRecord, ...]]]:
     """Yield the transactions of a project that were booked in a period, each with its records of use."""
-    after = ""
-    while txns := store.booked(project, period.id, after, _PAGE):
+    for txns in _pages(store, project, period):
         records = store.records_of(txns)
         for txn in txns:
             yield txn, records.get(txn.id, ())
-        after = txns[-1].id
+
+
+def _pages(store: Store, project: ProjectId, period: Period) -> Iterator[tuple[Txn, ...]]:
+    after, more = "", True
+    while more:
+        txns = store.booked(project, period.id, after, _PAGE)
+        more = len(txns) == _PAGE
+        if txns:
+            yield txns
+            after = txns[-1].id
 
 
 def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
@@ -51,7 +59,7 @@ def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Cha
 
 
 def _unpriced(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
-    after = ""
+    after = (0, "")
     while records := store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE):
         for record in records:
             yield Charge(
@@ -59,7 +67,7 @@ def _unpriced(store: Store, project: ProjectId, period: Period) -> Iterator[Char
                 from_ms=record.from_ms, upto_ms=record.upto_ms, billed_micro=0, effective_micro=0,
                 record=record, kind="usage",
             )  # fmt: skip
-        after = records[-1].id
+        after = (records[-1].upto_ms, records[-1].id)
 
 
 def statement_of(store: Store, project: ProjectId, period: Period) -> Statement:
@@ -148,6 +156,5 @@ def focus_of(
 
 def journal_of(store: Store, projects: Iterable[str], period: Period) -> Iterator[Txn]:
     """Yield every transaction that was booked in a period, project by project."""
-    return chain.from_iterable(
-        (txn for txn, _ in booked_in(store, ProjectId(project), period)) for project in projects
-    )
+    for project in projects:
+        yield from chain.from_iterable(_pages(store, ProjectId(project), period))
