@@ -10,7 +10,7 @@ from hutong.core.book.periods import Period
 from hutong.core.book.store import Store
 from hutong.core.capacity.sites import Site
 from hutong.core.ledger.beancount import beancount
-from hutong.core.ledger.focus import COLUMNS, Row
+from hutong.core.ledger.focus import COLUMNS, Row, in_columns
 from hutong.server.people import FIRST_INSTITUTION
 from hutong.server.registry import every, load, read
 from hutong.server.statements import NOBODYS, focus_of, journal_of
@@ -54,10 +54,10 @@ def _rows(
 
 def _csv(rows: Iterator[Row]) -> Iterator[str]:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="")
-    writer.writeheader()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
     for count, row in enumerate(rows, 1):
-        writer.writerow(row)
+        writer.writerow(in_columns(row))
         if count % _ROWS_AT_ONCE == 0:
             yield out.getvalue()
             out.seek(0)

@@ -12,7 +12,7 @@ from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
-from hutong.core.ledger.focus import Payer, Row, focus_row
+from hutong.core.ledger.focus import Payer, Row, focus_rows
 from hutong.core.ledger.statements import Statement, StatementDraft, balances_after
 from hutong.server.registry import document, every, read
 
@@ -155,7 +155,7 @@ def focus_of(
     period: Period,
     regions: Mapping[str, str],
 ) -> Iterator[Row]:
-    """Yield the FOCUS rows of a project in a period, in constant memory."""
+    """Return the FOCUS rows of a project in a period, in constant memory."""
     payer = Payer(
         institution=institution.id,
         name_en=institution.name_en,
@@ -168,8 +168,7 @@ def focus_of(
         upto_ms=period.until_ms,
         regions=regions,
     )
-    for charge in charges_in(store, ProjectId(project.id), period):
-        yield focus_row(charge, payer)
+    return focus_rows(charges_in(store, ProjectId(project.id), period), payer)
 
 
 def journal_of(store: Store, projects: Iterable[str], period: Period) -> Iterator[Txn]:
