@@ -171,8 +171,8 @@ def _write(store: SqlStore, batch: list[Posting]) -> None:
 def _register(store: SqlStore, city: City) -> None:
     first = Institution(FIRST_INSTITUTION, InstitutionKind.OPERATOR, "平台运营方", "Platform operator")
     records = [Record("institution", each.id, document(each)) for each in (first, *city.institutions)]
-    for project in city.every_project:
-        records.append(Record("project", project.id, document(project), parent=project.institution))
+    projects = city.every_project
+    records += [Record("project", each.id, document(each), parent=each.institution) for each in projects]
     supply = Supply((GREEN_PPM,) * 24, (GRAMS_PER_KWH,) * 24, "invented", synthetic=True)
     for name, card, yuan in POOLS:
         pool = Pool(PoolId("main"), card, 100, 8, yuan * MICRO, 1200, "cuda")
@@ -185,8 +185,8 @@ def _register(store: SqlStore, city: City) -> None:
 
 
 def _weights(count: int) -> Floats:
-    ranks = 1.0 / np.arange(1, count + 1)
-    return ranks / ranks.sum()
+    ranks: Floats = 1.0 / np.arange(1, count + 1)
+    return np.asarray(ranks / ranks.sum(), np.float64)
 
 
 def _budgets(city: City, records: int) -> dict[str, int]:
