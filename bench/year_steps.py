@@ -195,7 +195,8 @@ def _write(path: Path, pieces: Iterator[str]) -> None:
         out.writelines(pieces)
 
 
-def _bare(book: Book, query: str) -> Iterator[Sequence[object]]:
+def bare(book: Book, query: str) -> Iterator[Sequence[object]]:
+    """Yield the rows of a query by the bare driver."""
     if book.url.startswith("sqlite:"):
         with closing(sqlite3.connect(book.url.removeprefix("sqlite:///"))) as base:
             yield from base.execute(query)
@@ -206,7 +207,7 @@ def _bare(book: Book, query: str) -> Iterator[Sequence[object]]:
 
 
 def _one(book: Book, query: str) -> Sequence[int]:
-    (row,) = _bare(book, query)
+    (row,) = bare(book, query)
     return [int(str(each or 0)) for each in row]
 
 
@@ -223,7 +224,7 @@ _SUMS = (
 
 def bare_sums(book: Book, _: Store) -> int:
     """Add up the same by two GROUP BY, which is what statements are without opening balances and checks."""
-    return sum(len(json.dumps(row)) for query in _SUMS for row in map(_plain, _bare(book, query)))
+    return sum(len(json.dumps(row)) for query in _SUMS for row in map(_plain, bare(book, query)))
 
 
 def bare_focus(book: Book, store: Store) -> int:
@@ -231,8 +232,8 @@ def bare_focus(book: Book, store: Store) -> int:
     for period in _periods(book, store):
         with (book.folder / "bare.csv").open("w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out)
-            writer.writerows(_bare(book, _USE.format(period.from_ms, period.until_ms)))
-            writer.writerows(_bare(book, _LINES.format(period.id)))
+            writer.writerows(bare(book, _USE.format(period.from_ms, period.until_ms)))
+            writer.writerows(bare(book, _LINES.format(period.id)))
     return 0
 
 
@@ -240,7 +241,7 @@ def bare_journal(book: Book, store: Store) -> int:
     """Write the legs of transactions as CSV, as they stand in the tables."""
     for period in _periods(book, store):
         with (book.folder / "bare.csv").open("w", newline="", encoding="utf-8") as out:
-            csv.writer(out).writerows(_bare(book, _LINES.format(period.id)))
+            csv.writer(out).writerows(bare(book, _LINES.format(period.id)))
     return 0
 
 
