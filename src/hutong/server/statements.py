@@ -61,15 +61,18 @@ def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Cha
 
 
 def _unpriced(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
-    after = (0, "")
-    while records := store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE):
+    after, more = (0, ""), True
+    while more:
+        records = store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE)
+        more = len(records) == _PAGE
         for record in records:
             yield Charge(
                 id=record.id, project=project, category=Category.USAGE, cause=record.key,
                 from_ms=record.from_ms, upto_ms=record.upto_ms, billed_micro=0, effective_micro=0,
                 record=record, kind="usage",
             )  # fmt: skip
-        after = (records[-1].upto_ms, records[-1].id)
+        if more:
+            after = (records[-1].upto_ms, records[-1].id)
 
 
 def statement_of(store: Store, project: ProjectId, period: Period) -> Statement:

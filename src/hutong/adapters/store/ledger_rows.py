@@ -62,7 +62,7 @@ def with_entries(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> tu
     """Return the transactions of these rows with their entries, in the order of the rows."""
     legs: dict[str, list[Entry]] = {}
     for names in chunks([row["id"] for row in rows]):
-        for txn, account, amount in connection.execute(_LEGS.where(entries.c.txn.in_(names))):
+        for txn, account, amount in connection.execute(_LEGS.where(entries.c.txn.in_(names))).all():
             legs.setdefault(txn, []).append(Entry(account, amount))
     return tuple(
         Txn(

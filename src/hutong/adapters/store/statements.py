@@ -42,7 +42,7 @@ class Statements:
         with self._db.read() as connection:
             for column, names in places:
                 for some in chunks(sorted(names)):
-                    found = map(record_of, connection.execute(USAGE.where(column.in_(some))))
+                    found = map(record_of, connection.execute(USAGE.where(column.in_(some))).all())
                     records |= {record.id: record for record in found}
         return by_txn(look, records.values())
 
@@ -51,19 +51,21 @@ class Statements:
     ) -> tuple[UsageRecord, ...]:
         """Return records of use that ended in a time and that no transaction charges, by end and id.
 
-        A page may have fewer than `limit` though more follow, but is empty only behind the last.
+        A page with fewer than `limit` is the last.
         """
-        after = max(after, (span[0], ""))
+        after, limit = max(after, (span[0], "")), rules.page(limit)
+        free: list[UsageRecord] = []
         with self._db.read() as connection:
-            while True:
-                query = free_use(project, after, span[1]).limit(rules.page(limit))
-                records = [record_of(row) for row in connection.execute(query)]
+            while len(free) < limit:
+                query = free_use(project, after, span[1]).limit(limit)
+                records = [record_of(row) for row in connection.execute(query).all()]
                 names = sorted({charging_txn(record) for record in records})
                 known = {row["id"] for row in rows_in(connection, sa.select(txns.c.id), txns.c.id, names)}
-                free = tuple(record for record in records if charging_txn(record) not in known)
-                if free or not records:
-                    return free
+                free += [record for record in records if charging_txn(record) not in known]
+                if len(records) < limit:
+                    break
                 after = (records[-1].upto_ms, records[-1].id)
+        return tuple(free[:limit])
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""

@@ -48,8 +48,7 @@ class Upkeep(Protocol):
     ) -> tuple[UsageRecord, ...]:
         """Return records of use that ended in a time and that no transaction charges, by end and id.
 
-        `after` is the end and the id of the last one known. A page may have fewer than `limit` though more
-        follow; it is empty only behind the last.
+        `after` is the end and the id of the last one known. A page with fewer than `limit` is the last.
         """
         ...
 
