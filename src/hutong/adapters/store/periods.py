@@ -1,6 +1,7 @@
 """Billing periods in SQL: where transactions book, and how a period closes for good."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,7 +55,7 @@ def _open(db: Database, connection: sa.Connection, period: Period) -> None:
     connection.execute(db.upsert(periods).on_conflict_do_nothing(index_elements=["id"]), row)
 
 
-def taken(period: str) -> sa.Select[*tuple[object, ...]]:
+def taken(period: str) -> sa.Select[*tuple[Any, ...]]:
     """Return the query for what work at each site earned in a period; null where nothing was moved.
 
     The legs are looked up charge by charge, and the concatenation keeps databases from the index of accounts:
