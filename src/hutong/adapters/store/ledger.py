@@ -8,7 +8,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.chain import append
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database, rows_in
-from hutong.adapters.store.ledger_rows import read_holds, read_lots, record_of, with_entries
+from hutong.adapters.store.ledger_rows import USAGE, read_holds, read_lots, record_of, with_entries
 from hutong.adapters.store.ledger_tables import accounts, holds, lots, txns, usage
 from hutong.adapters.store.posting import known_txns, post_all, post_each
 from hutong.core.book.audit import Author, told_of_lot, told_of_txn
@@ -123,13 +123,13 @@ class Ledger:
         self, project: ProjectId, key: str, after: str, limit: int, span: Span | None = None
     ) -> tuple[UsageRecord, ...]:
         """Return usage records in order of id above `after`; all of the project where `key` is empty."""
-        query = sa.select(usage).where(usage.c.project == project, usage.c.id > after)
+        query = USAGE.where(usage.c.project == project, usage.c.id > after)
         if key:
             query = query.where(usage.c.key == key)
         if span:
             query = query.where(usage.c.upto_ms >= span[0], usage.c.upto_ms < span[1])
         with self._db.read() as connection:
-            rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).mappings().all()
+            rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).all()
         return tuple(record_of(row) for row in rows)
 
     def txns(

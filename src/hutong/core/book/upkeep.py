@@ -44,11 +44,11 @@ class Upkeep(Protocol):
         ...
 
     def unpriced(
-        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+        self, project: ProjectId, span: tuple[int, int], after: tuple[int, str], limit: int
     ) -> tuple[UsageRecord, ...]:
-        """Return records of use in a time that no transaction charges, in order of id above `after`.
+        """Return records of use that ended in a time and that no transaction charges, by end and id.
 
-        A page may have fewer than `limit` though more follow; it is empty only behind the last.
+        `after` is the end and the id of the last one known. A page with fewer than `limit` is the last.
         """
         ...
 

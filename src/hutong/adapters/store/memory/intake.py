@@ -70,17 +70,18 @@ class MemoryIntake(MemoryLedger):
             return by_txn(wanted(booked), self._usage.values())
 
     def unpriced(
-        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+        self, project: ProjectId, span: tuple[int, int], after: tuple[int, str], limit: int
     ) -> tuple[UsageRecord, ...]:
-        """Return records of use in a time that no transaction charges, in order of id above `after`."""
+        """Return records of use that ended in a time and that no transaction charges, by end and id."""
         with self._lock:
             found = [
                 each
                 for each in self._usage.values()
-                if each.project == project and each.id > after and span[0] <= each.upto_ms < span[1]
+                if each.project == project and span[0] <= each.upto_ms < span[1]
+                if (each.upto_ms, each.id) > after
                 if not each.charge_micro and not each.reverses and charging_txn(each) not in self._txns
             ]
-        return tuple(sorted(found, key=lambda each: each.id)[: rules.page(limit)])
+        return tuple(sorted(found, key=lambda each: (each.upto_ms, each.id))[: rules.page(limit)])
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""
