@@ -22,6 +22,7 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.ledger import counts_shape, period_shape, settlement_shape, use_shape
 from hutong.server.api.shapes.money import lot_shape
 from hutong.server.api.shapes.times import read_time
+from hutong.server.audited import marked
 from hutong.server.refunds import correct_usage, refund
 from hutong.server.registry import document, every, read
 from hutong.server.settlements import KIND, SITES_AT_MOST, Shares, settle_closed
@@ -216,6 +217,6 @@ def claim_lot(
     load_project(here.store, project)
     if lot not in {each.id for each in here.store.lots(ProjectId(project))}:
         raise NotFound("not_found", f"project {project} has no lot {lot!r}")
-    done = claim(here.store, LotId(lot), here.clock(), body.reason)
+    done = claim(marked(here.store, reason=body.reason), LotId(lot), here.clock(), body.reason)
     here.bell.ring()
     return lot_shape(done)
