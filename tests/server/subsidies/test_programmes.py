@@ -11,7 +11,7 @@ from hutong.core.accounts.registry import InstitutionKind
 from hutong.core.kernel.errors import Refused
 from hutong.core.ledger.subsidies.programme import Name, Party, Status
 from hutong.server.subsidies.programmes import load_programmes, make_rules, read_programme
-from hutong.wire.subsidies import Programme
+from hutong.wire.subsidies import SubsidyProgramme
 
 FOLDER = data_folder("policies") / "subsidies"
 SHIPPED = load_programmes(FOLDER)
@@ -111,7 +111,9 @@ def test_what_is_no_yaml_a_clause_too_few_and_a_second_file_of_one_id_are_refuse
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_programme_survives_json(name: str) -> None:
-    again = Programme.model_validate_json(SHIPPED[name].document.model_dump_json())
+    again = SubsidyProgramme.model_validate_json(SHIPPED[name].document.model_dump_json())
     assert make_rules(again) == SHIPPED[name]
-    sparse = Programme.model_validate(SHIPPED[name].document.model_dump(mode="json", exclude_unset=True))
+    sparse = SubsidyProgramme.model_validate(
+        SHIPPED[name].document.model_dump(mode="json", exclude_unset=True)
+    )
     assert make_rules(sparse).programme == SHIPPED[name].programme

@@ -29,7 +29,7 @@ from hutong.server.subsidies import shelf
 from hutong.server.subsidies.claims import Claims, ClaimWanted
 from hutong.server.subsidies.desk import Desk, Wanted
 from hutong.server.subsidies.programmes import Rules, make_rules
-from hutong.wire.subsidies import Programme
+from hutong.wire.subsidies import SubsidyProgramme
 
 YUAN = 1_000_000
 DAY_MS = 86_400_000
@@ -46,7 +46,7 @@ def programme(name: str, pays: str = "claim", **clauses: dict[str, Any]) -> Rule
     for clause, fields in clauses.items():
         there = doc["clauses"][clause.replace("_", "-")]
         there.update({"status": "assumed", **fields})
-    return make_rules(Programme.model_validate({**doc, "id": name, "pays": pays}))
+    return make_rules(SubsidyProgramme.model_validate({**doc, "id": name, "pays": pays}))
 
 
 TOWN = {
