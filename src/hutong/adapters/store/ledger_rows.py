@@ -18,6 +18,7 @@ from hutong.core.book.money import (
     UsageRecord,
     overrun_account,
 )
+from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
@@ -80,6 +81,15 @@ def with_entries(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> tu
         )
         for row in rows
     )
+
+
+def lot_in(connection: sa.Connection, name: LotId) -> Lot:
+    """Return a lot whose terms nobody else changes until the end; raises NotFound."""
+    query = LOTS.where(lots.c.id == name).with_for_update(of=lots)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("not_found", f"there is no lot {name!r}")
+    return lot_of(row)
 
 
 def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:

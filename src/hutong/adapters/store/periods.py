@@ -6,9 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from hutong.adapters.store import faults
+from hutong.adapters.store.chain import append
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.ledger_tables import entries, periods, received, txns
 from hutong.adapters.store.months import month_of
+from hutong.core.book.audit import Author, told_of_period
 from hutong.core.book.money import REVENUE, WAIVED
 from hutong.core.book.periods import Period, PeriodState, fitted, moment_to_book, moved, period_at
 from hutong.core.book.received import Fate
@@ -78,7 +80,16 @@ class Periods:
         with self._db.read() as connection:
             return _read(connection)
 
-    def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
+    def move_period(
+        self,
+        name: str,
+        state: PeriodState,
+        now_ms: int,
+        by: str,
+        note: str = "",
+        *,
+        author: Author | None = None,
+    ) -> bool:
         """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed."""
 
         def work(connection: sa.Connection) -> bool:
@@ -90,6 +101,9 @@ class Periods:
             if after is not None:
                 values = {"state": after.state.value, "person": after.by, "note": after.note}
                 connection.execute(periods.update().where(periods.c.id == name).values(values))
+            if after is not None and this is not None and author is not None:
+                was, told = told_of_period(this), told_of_period(after)
+                append(self._db, connection, author, "period.change", f"period/{name}", was, told)
             return after is not None
 
         changed = self._db.write(work)
