@@ -68,7 +68,7 @@ class BillLine(Shape):
     subject: str
     site: str
     sku: str
-    unit: Literal["card-hour", "1000 tokens in", "1000 tokens out"]
+    unit: Literal["card-hour", "GB-day", "1000 tokens in", "1000 tokens out"]
     quantity: str
     price: Money
     amount: Money

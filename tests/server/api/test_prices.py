@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 from tests.server.conftest import SITE
 
+from hutong.core.book.store import Record
+from hutong.core.catalog.models import Lineage, Model
 from hutong.core.ledger.prices import skus_of_tokens
+from hutong.core.work.facts import OutputFile
 from hutong.server.prices import tariff_now, tenant_of
+from hutong.server.registry import document
+from hutong.server.storage import meter_storage
+from hutong.wire.base import rfc3339
 
 BOOKS, PRICES = "/v1/price-books", "/v1/prices"
 HOUR_MS = 3_600_000
@@ -179,3 +185,30 @@ def test_members_see_what_they_pay_and_not_the_books(platform: Any, li: dict[str
     assert platform.http.get(BOOKS, headers=li).status_code == 403
     assert platform.http.get(PRICES, headers=li).status_code == 403
     assert PLACE in paid(platform, li)
+
+
+def test_storage_stands_on_bills_statements_and_exports(
+    platform: Any, li: dict[str, str], books: None
+) -> None:
+    assert put(platform, "0.01", "common", "storage").status_code == 201
+    here = platform.services
+    files = (OutputFile("w.safetensors", 100 * 10**9, "sha256:" + "0" * 64),)
+    lineage = Lineage("j", 1, "haidian", "A100", {}, {})
+    model = Model("physics", "m", 1, "", 10**11, files, lineage, 0, "li")
+    here.store.put(Record("model", model.id, document(model), "physics/m"))
+    zone, day_ms = here.settings.zone, 24 * HOUR_MS
+    assert meter_storage(here.store, here.clock(), zone) == 0  # yesterday had no price
+    while meter_storage(here.store, here.clock() + 2 * day_ms, zone):
+        pass
+    (record,) = here.store.usage("physics", "", "", 10)
+    bill = platform.http.get(
+        "/v1/projects/physics/bill", params={"to": rfc3339(record.upto_ms + 1)}, headers=li
+    ).json()
+    (line,) = [each for each in bill["lines"] if each["sku"] == "models"]
+    assert (line["quantity"], line["unit"]) == ("100.000000", "GB-day")
+    assert (line["price"]["amount"], line["amount"]["amount"]) == ("0.010000", "1.000000")
+    month = record.key.rpartition(":")[2]
+    for path in (f"statements/{month}", f"focus/{month}"):
+        answer = platform.http.get(f"/v1/projects/physics/{path}", headers=li)
+        assert answer.status_code == 200, answer.text
+        assert "GB-" in answer.text

@@ -66,6 +66,7 @@ def book_day(
     """
     total = sum(each.quantity for each in before)
     key = day.key(project)
+    upto_ms = day.upto_ms - 1  # its last moment, so that the last day of a month is booked in that month
     txns: list[Txn] = []
     records: list[UsageRecord] = []
     tiers = zip(in_tiers(price, total), in_tiers(price, total + quantity), strict=True)
@@ -88,13 +89,13 @@ def book_day(
                 per=price.per,
                 charge_micro=charge,
                 from_ms=day.from_ms,
-                upto_ms=day.upto_ms,
+                upto_ms=upto_ms,
                 method="sizes of the models that were kept",
             )
         )
         legs = settle((), lots, project, 0, charge, now_ms, final=True).entries
         if legs:
-            txns.append(Txn(name, "usage", project, day.upto_ms, key, legs))
+            txns.append(Txn(name, "usage", project, upto_ms, key, legs))
             drawn = {leg.account: leg.amount_micro for leg in legs}
             lots = [_after(lot, drawn) for lot in lots]
     return Posting(tuple(txns), usage=tuple(records))
