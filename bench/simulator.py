@@ -102,6 +102,7 @@ def main() -> None:
     sweeping(trace, cluster)
     pooling(trace, cluster, "week1")
     keeping(trace, pooled(cluster), "week1")
+    predicting(trace, pooled(cluster))
     if not chosen.quick:
         month, clusters = philly(folder, "oct2017")
         pooling(month, clusters, "oct2017")
@@ -168,6 +169,28 @@ def keeping(trace: Trace, cluster: Cluster, part: str) -> None:
         told(f"{name}_slowdown", each.slowdown_mean, "ratio", "EASY", easy.slowdown_mean)
         told(f"{name}_makespan", each.makespan_s, "s", "EASY", easy.makespan_s)
         told(f"{name}_jobs_per_s", rates[1], "1/s", "EASY", round(rates[0]))
+
+
+def predicting(trace: Trace, cluster: Cluster) -> None:
+    """Print what guessed lengths give beside loose walltimes alone, FIFO, and how wide jobs fare."""
+    loose, wide = trace.run_s * (1 + np.arange(len(trace)) % 5), trace.cards >= 16
+    for backfill in (Backfill.EASY, Backfill.CONSERVATIVE):
+        rows = []
+        for patience_s in (0, 3600, 12 * 3600):
+            ready = prepare(
+                trace, cluster, Queueing.FIFO, backfill,
+                isolated=False, expected_s=loose, patience_s=patience_s,
+            )  # fmt: skip
+            found = world.run(ready, Predictor() if patience_s else None)
+            waited = float((found.start_s - trace.submit_s)[wide].mean())
+            rows.append((patience_s, measure(trace, found, cluster.cards), waited))
+        (_, plain, plain_wide), *others = rows
+        for patience_s, each, each_wide in others:
+            name = f"philly_week1_predicted_{backfill.name.lower()}_{patience_s // 3600}h"
+            told(f"{name}_wait", each.wait_mean_s, "s", "walltimes", plain.wait_mean_s)
+            told(f"{name}_wait_p99", each.wait_p99_s, "s", "walltimes", plain.wait_p99_s)
+            told(f"{name}_slowdown", each.slowdown_mean, "ratio", "walltimes", plain.slowdown_mean)
+            told(f"{name}_wait_wide", each_wide, "s", "walltimes", plain_wide)
 
 
 def failing(trace: Trace, cluster: Cluster) -> None:

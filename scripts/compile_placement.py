@@ -6,6 +6,7 @@ from hutong.core.placement import columns as c
 from hutong.core.placement import kernel, quotas
 from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Arrays, Backfill
+from hutong.core.placement.guesses import expected_end, length
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.profile import hold, moments
 from hutong.core.placement.roll import roll
@@ -30,8 +31,8 @@ def main() -> None:
 def live(board: Arrays) -> None:
     """Call what a live turn and a forecast call, with arrays as they use them (`control/queue.py`)."""
     kernel.enqueue_all(board, 2)
-    kernel.occupy(board, 2, *np.zeros((4, 0), np.int64))
-    kernel.begin(board)
+    kernel.occupy(board, 2, np.zeros((6, 0), np.int64))
+    kernel.begin(board, 0)
     job = kernel.next_start(board, 0)
     kernel.next_start(board, 0)  # it is told to wait, and a profile is drawn
     quotas.borrows(board, 0)
@@ -39,7 +40,9 @@ def live(board: Arrays) -> None:
     quotas.bars_of(board, np.arange(1), np.zeros(1, np.int64))
     withheld(board, 0, 0, 0, 1, 1)
     count_ahead(board, 0, 0, 0, 1, 0)
-    hold(board, 0, 1, 0)
+    hold(board, 0, 1, 1, 0)
+    length(board, 0, job)
+    expected_end(0, 1, 1, 0)
     moments(board, 0, -1, np.empty((c.MOST_KEPT, 2), np.int64))
     kernel.undo(board, job)
     roll(board, 0, np.arange(2, 2), 2, np.empty(2, np.int64))

@@ -63,6 +63,7 @@ class Settings(BaseModel):
     objects: str = ""
     policies: Path = Field(default_factory=lambda: data_folder("policies"))
     backfill: Literal["none", "easy", "conservative", "greedy"] = "easy"
+    run_lengths: Literal["walltime", "predicted"] = "walltime"
     zone: Annotated[str, Field(min_length=1, max_length=64)] = "Asia/Shanghai"
     api_host: str = "127.0.0.1"
     api_port: Port = 8470

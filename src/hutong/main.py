@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hutong.agent import commands as agent_commands
+from hutong.clients.cli import capacity_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
 from hutong.core.kernel.errors import HutongError, Later
 from hutong.sim import commands as sim_commands
+from hutong.sim import mix_commands
 from hutong.sim.plan import commands as plan_commands
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
@@ -99,8 +101,15 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                 from hutong.server.metering import limits_of
 
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
-                limits = limits_of(services.settings)
-                run_loop(services.store, services.rules, services.clock, holder, _ended_by_signal(), limits)
+                run_loop(
+                    services.store,
+                    services.rules,
+                    services.clock,
+                    holder,
+                    _ended_by_signal(),
+                    limits_of(services.settings),
+                    settings.zone,
+                )
 
 
 def _settings(data: Path | None, host: str | None, port: int | None, part: Part = Part.API) -> Settings:
@@ -117,7 +126,8 @@ def _services(settings: Settings) -> "Iterator[Services]":
 
     configure_logs(settings.log_level)
     programmes = load_programmes(settings.policies / "subsidies")
-    services = open_services(settings, load_rules(settings.policies, settings.backfill), programmes)
+    rules = load_rules(settings.policies, settings.backfill, settings.run_lengths)
+    services = open_services(settings, rules, programmes)
     try:
         yield services
     finally:
@@ -377,6 +387,7 @@ def _shipped_policies() -> "Mapping[str, Policy]":
 
 
 sim_commands.add_to(cli, _sites_of, _shipped_policies)
+mix_commands.add_to(capacity_commands.group)
 plan_commands.add_to(cli, _sites_of, _shipped_policies, lambda name: data_folder("scenarios") / name)
 agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")

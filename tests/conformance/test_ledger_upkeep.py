@@ -5,13 +5,20 @@ from dataclasses import replace
 import pytest
 from book_samples import EAST, P, charge, decide, ended, fund, key_of, run, turn
 
+from hutong.core.accounts.registry import FOREVER_MS
 from hutong.core.book.money import Entry, Posting, Txn, Waiver
-from hutong.core.book.store import Store
+from hutong.core.book.prices import Book, Books, Price, Timeline
+from hutong.core.book.store import Record, Store
+from hutong.core.catalog.models import Lineage, Model
 from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId
 from hutong.core.ledger.giving_back import give_back
+from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
 from hutong.core.work import facts as f
+from hutong.core.work.facts import OutputFile
 from hutong.core.work.states import AttemptState, Category, JobState
+from hutong.server.registry import document
+from hutong.server.storage import day_of
 from hutong.server.upkeep import AGAIN_MS, Keeper
 
 
@@ -80,3 +87,24 @@ def test_a_centre_is_never_paid_more_than_it_is_owed(store: Store) -> None:
             with pytest.raises(Conflict, match="settlement:east"):
                 store.post(payout)
     assert store.balances(["settlement:east"])[0].amount_micro == 0
+
+
+def test_storage_is_booked_for_a_day_that_is_over_and_what_no_lot_pays_is_owed(store: Store) -> None:
+    fund(store, "a1", 400_000)
+    day = day_of("2027-03-30", "Asia/Shanghai")
+    price = Price("all.1", 0, FOREVER_MS, 10_000, GB_DAY_BYTE_HOURS, "agreed", "op", 0)
+    line = Timeline("all", "storage", (price,))
+    files = (OutputFile("w.safetensors", 100 * 10**9, "sha256:" + "0" * 64),)
+    model = Model(P, "m", 1, "", 10**11, files, Lineage("j", 1, "bj", "H100", {}, {}), 0, "li")
+    store.put(Record("price_book", "all", document(Books((Book("all", ""),)))))
+    store.put(Record("price", line.id, document(line), "all"))
+    store.put(Record("model", model.id, document(model), f"{P}/m"))
+    store.put(Record("project", P, {"id": P, "institution": "uni", "title": ""}, "uni"))
+    keeper = Keeper(store, lambda: day.upto_ms + 1, lambda: True)
+    while keeper.step():
+        pass
+    (record,) = store.usage(P, "", "", 10)
+    assert (record.unit, record.charge_micro, record.site) == ("byte_hour", 1_000_000, "")
+    (txn,) = [each for each in store.txns(P, record.key, "", 10) if each.kind == "usage"]
+    assert txn.id == record.id
+    assert store.check_ledger().faults == ()

@@ -13,6 +13,8 @@ from book_samples import P, fund
 from hutong.adapters.store.open import open_store
 from hutong.core.book.audit import HIDDEN, AuditEvent, AuditQuery, Author, event_document
 from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Posting, Txn, lot_account
+from hutong.core.book.periods import PeriodState
+from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.chain import ChainCheck, verify
 from hutong.core.kernel.errors import Conflict
@@ -51,6 +53,7 @@ def test_what_did_not_happen_is_not_told(store: Store) -> None:
     for expect in (0, 7):
         with pytest.raises(Conflict):
             store.put(Record("project", "p", {"x": 1}), expect=expect, author=LI)
+    assert store.put(Record("project", "p", {}), author=LI).version == 2
     assert not store.remove("project", "q", author=LI)
     assert events(store) == ()
 
@@ -67,6 +70,10 @@ def test_secrets_are_not_in_the_audit(store: Store) -> None:
         {"sealed": HIDDEN},
         {"digest": "sha256:1"},
     ]
+    store.put(Record("device", "d", {"digest": "abc", "state": "approved"}, lookup="ABCD"), author=LI)
+    store.put(Record("second_factor", "li", {"sealed": "gAAAA", "recovery": ["abc"]}), author=LI)
+    told = [event_document(event)["after"] for event in events(store)[-2:]]
+    assert told == [{"digest": HIDDEN, "state": "approved"}, {"sealed": HIDDEN, "recovery": HIDDEN}]
 
 
 def test_money_is_told_once_however_often_it_is_sent(store: Store) -> None:
@@ -90,6 +97,55 @@ def test_money_is_told_once_however_often_it_is_sent(store: Store) -> None:
     assert check(store).faults == ()
 
 
+def test_terms_of_a_lot_are_told_when_they_change(store: Store) -> None:
+    fund(store, "a1", 7)
+    before = store.lots(P)[0]
+    for _ in range(2):  # a repeat is no change
+        store.span_lot(before.id, 10, 90, author=LI)
+    for now_ms in (50, 60):
+        store.claim_lot(before.id, now_ms, author=LI)
+    store.claim_lot(before.id, 40)  # nobody's doing
+    told = [event_document(each) for each in events(store)]
+    assert [(each["action"], each["object"]) for each in told] == [
+        ("award.change", "lot/a1"),
+        ("award.claim", "lot/a1"),
+    ]
+    spans = [
+        (each[side]["starts_ms"], each[side]["ends_ms"], each[side].get("clawed", False))  # type: ignore[index]
+        for each in told
+        for side in ("before", "after")
+    ]
+    assert spans == [
+        (before.starts_ms, before.ends_ms, False),
+        (10, 90, False),
+        (10, 90, False),
+        (10, 50, True),
+    ]
+    assert check(store).faults == ()
+
+
+def test_who_closed_a_period_and_who_settled_what_was_in_suspense_is_told(store: Store) -> None:
+    fund(store, "a1", 7)
+    name = store.periods()[0].id
+    late = 10**14
+    for state in (PeriodState.CLOSING, PeriodState.CLOSING, PeriodState.CLOSED):
+        store.move_period(name, state, late, "li", "seen", author=LI)
+    use = Received("meter", "r1", 1, "nobody's", "card_ms", 5, 0, 9)
+    store.receive(Kept(use, Fate.SUSPENDED, "no attempt", "meter", 10))
+    for _ in range(2):
+        store.resolve(use, Fate.DISMISSED, "a test of the meter", "li", 20, author=LI)
+    told = [event_document(each) for each in events(store)]
+    assert [(each["action"], each["object"]) for each in told] == [
+        ("period.change", f"period/{name}"),
+        ("period.change", f"period/{name}"),
+        ("use.dismissed", "use/meter/r1/1"),
+    ]
+    states = [(each["before"]["state"], each["after"]["state"]) for each in told[:2]]  # type: ignore[index]
+    assert states == [("open", "closing"), ("closing", "closed")]
+    fates = [told[2][side]["fate"] for side in ("before", "after")]  # type: ignore[index]
+    assert fates == ["suspended", "dismissed"]
+
+
 def test_events_are_listed_both_ways_and_by_actor_and_object(store: Store) -> None:
     for n in range(1, 6):
         store.put(Record("k", f"d{n % 2}", {"n": n}), author=Author(f"a{n % 3}", n))
@@ -108,7 +164,7 @@ def test_many_writers_at_once_keep_one_chain(store: Store) -> None:
         gate.wait(WAIT_S)
         for n in range(10):
             store.put(Record("k", f"{writer}-{n}", {}), author=Author(str(writer), n))
-            store.put(Record("k", "shared", {"by": writer}), author=Author(str(writer), n))
+            store.put(Record("k", "shared", {"by": writer, "n": n}), author=Author(str(writer), n))
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(6)]
     for thread in threads:

@@ -31,7 +31,11 @@ from book_samples import (
 
 from hutong.adapters.store.open import open_store
 from hutong.core.accounts.quotas import Allotment, Quota
+from hutong.core.accounts.registry import Institution, InstitutionKind
+from hutong.core.book.lengths import KEPT_MS as LENGTHS_KEPT_MS
+from hutong.core.book.lengths import MOST_LENGTHS, Length, work_of
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.prices import Book, Books, Price, PriceList, Timeline
 from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import (
@@ -434,15 +438,23 @@ def test_a_receipt_that_is_there_already_leaves_no_trace_either(store: Store) ->
 def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: Store) -> None:
     for n, minutes in ((1, 30), (2, 10), (3, 20), (4, 0)):
         queue(store, n, 100)
-        begun = replace(placed(), run_ms=60_000 * minutes)
+        begun = replace(placed(), run_ms=60_000 * minutes, likely_ms=1000 * minutes)
         turn(store, 200, decide(store, n, 200, begun, commands=(Command(key_of(n), EAST, "start"),)))
     assert store.snapshot(300, Limits()).running == ()
+    store.submit([wish(6)], 300)
+    assert len(store.snapshot(300, Limits()).running) == 3, "what has just come may be placed in this turn"
+    turn(store, 300, decide(store, 6, 300, f.Finished(JobState.CANCELLED, "a test")))
+    assert store.snapshot(300, Limits()).running == ()
     queue(store, 5, 300)
-    ends = [200 + 60_000 * minutes for minutes in (10, 20, 30)]
+    ends = [(200 + 60_000 * minutes, 1000 * minutes) for minutes in (10, 20, 30)]
     found = store.snapshot(400, Limits())
-    assert found.running == tuple(Running(P, EAST, "h100", 16, until_ms, "ann") for until_ms in ends)
+    assert found.running == tuple(
+        Running(P, EAST, "h100", 16, each, "ann", 200, likely) for each, likely in ends
+    )
     assert found.use == (PoolUse(EAST, "h100", 64),), "what has no walltime holds its cards all the same"
-    assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == ends[:2]
+    assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == [
+        each for each, _ in ends[:2]
+    ]
 
 
 def test_a_snapshot_knows_who_may_be_stopped_and_what_is_being_freed(store: Store) -> None:
@@ -505,6 +517,32 @@ def test_whole_runs_are_added_up_by_workload_and_shown_for_the_queue_only(store:
     late = 300 + KEPT_MS + 1
     turn(store, late, replace(decide(store, 1, late, f.Waiting("z", "z")), run=Run("q/x", "H100", 1)))
     assert store.snapshot(late, Limits()).runs == {}, "long ago, and forgotten"
+
+
+def test_lengths_are_kept_by_work_the_latest_of_them_and_forgotten(store: Store) -> None:
+    spec = replace(wish(5).spec, name="train")
+    work = work_of(P, spec)
+    assert work == f"{P}/train/2x8"
+    store.submit([replace(wish(5), spec=spec)], 100)
+    turn(store, 100, decide(store, 5, 100, f.Queued()))
+    for n in (1, 2, 3):
+        queue(store, n, 100)
+    turn(store, 200, replace(decide(store, 1, 200, f.Waiting("x", "y")), length=Length(work, 7)))
+    stale = replace(decide(store, 1, 300, f.Waiting("y", "z")), length=Length(work, 5))
+    turn(store, 300, stale)
+    assert store.apply(Outcome((stale,)), epoch_of(store), 300).stale == (job_id(1),)
+    assert store.snapshot(400, Limits(lengths=True)).lengths == {work: (7, 5)}, (
+        "a turn that comes twice counts once"
+    )
+    assert store.snapshot(400, Limits()).lengths == {}, "nobody asked"
+    for at in range(MOST_LENGTHS):
+        told = [decide(store, n, 500 + at, f.Waiting("abcde"[at % 5], "z")) for n in (2, 3)]
+        turn(store, 500 + at, *(replace(each, length=Length(work, 100 + at)) for each in told))
+    kept = store.snapshot(600, Limits(lengths=True)).lengths[work]
+    assert kept == tuple(100 + at // 2 for at in range(MOST_LENGTHS, 2 * MOST_LENGTHS))
+    late = 600 + LENGTHS_KEPT_MS + MOST_LENGTHS
+    turn(store, late, replace(decide(store, 1, late, f.Waiting("p", "q")), length=Length("q/x/1x1", 1)))
+    assert store.snapshot(late, Limits(lengths=True)).lengths == {}, "long ago, and forgotten"
 
 
 def test_stays_are_counted_once_by_site_and_forgotten_by_halves(store: Store, url: str) -> None:
@@ -678,3 +716,27 @@ def test_a_placement_beyond_the_queue_is_refused_by_the_fold(store: Store) -> No
     store.submit([wish(1)], 100)
     with pytest.raises(Broken):
         decide(store, 1, 100, placed())
+
+
+def _document(shape: object) -> dict[str, object]:
+    found = to_document(shape)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_snapshot_has_the_prices_of_cards_and_the_kinds_of_those_who_pay(store: Store) -> None:
+    queue(store, 1, 1)
+    assert store.snapshot(5, Limits()).prices == PriceList()
+    books = Books((Book("unis", "universities", (InstitutionKind.UNIVERSITY,)),))
+    store.put(Record("price_book", "all", _document(books)))
+    store.put(Record("project", P, {"id": P, "institution": "uni", "title": ""}, "uni"))
+    uni = Institution("uni", InstitutionKind.UNIVERSITY, "", "")
+    store.put(Record("institution", "uni", _document(uni)))
+    lines = [
+        Timeline("unis", sku, (Price("unis.1", 0, upto_ms, 5, 10, "agreed", "op", 0),))
+        for sku, upto_ms in (("card:H100", 10), ("storage", 10), ("card:A100", 5))
+    ]
+    for each in lines:
+        store.put(Record("price", each.id, _document(each), each.book))
+    found = store.snapshot(5, Limits()).prices
+    assert found == PriceList(books.books, (lines[0],), (("uni", InstitutionKind.UNIVERSITY),))

@@ -85,11 +85,12 @@ def test_each_transaction_has_the_records_that_it_charged_or_took_back(store: St
 def test_use_that_costs_nothing_is_found_though_nothing_charges_it(store: Store) -> None:
     filled(store)
     span = (NOV, NOV + 30 * DAY)
-    found: list[str] = []
-    while page := store.unpriced(P, span, found[-1] if found else "", 1):
-        found += [record.id for record in page]
-    assert found == ["gw-2:token_in", "gw-2:token_out", "use:k2:0-5"]
-    assert store.unpriced(Q, span, "", 10) == ()
+    found: list[tuple[int, str]] = []
+    while page := store.unpriced(P, span, found[-1] if found else (0, ""), 1):
+        found += [(record.upto_ms, record.id) for record in page]
+    assert [name for _, name in found] == ["gw-2:token_in", "gw-2:token_out", "use:k2:0-5"]
+    assert store.unpriced(P, (NOV, NOV + 2 * DAY), (0, ""), 10)[-1].id == "gw-2:token_out"
+    assert store.unpriced(Q, span, (0, ""), 10) == ()
 
 
 def test_accounts_move_over_periods(store: Store) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hutong.config import Settings, data_folder
-from hutong.core.control.rules import Rules
+from hutong.core.control.rules import Rules, RunLengths
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.server.policies import load_policies, load_rules
@@ -28,6 +28,14 @@ def test_back_fill_goes_by_its_name_and_is_easy_if_nothing_is_said(tmp_path: Pat
     assert [each.backfill for each in rules] == [Backfill.EASY, Backfill.CONSERVATIVE]
     with pytest.raises(Refused, match="settings"):
         Settings.load(tmp_path, {"HUTONG_BACKFILL": "hopeful"})
+
+
+def test_run_lengths_are_walltimes_unless_the_operator_says_otherwise(tmp_path: Path) -> None:
+    told = [Settings.load(tmp_path, {}), Settings.load(tmp_path, {"HUTONG_RUN_LENGTHS": "predicted"})]
+    rules = [load_rules(data_folder("policies"), each.backfill, each.run_lengths) for each in told]
+    assert [each.lengths for each in rules] == [RunLengths.WALLTIME, RunLengths.PREDICTED]
+    with pytest.raises(Refused, match="settings"):
+        Settings.load(tmp_path, {"HUTONG_RUN_LENGTHS": "hopeful"})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from hutong.core.book.store import NewJob, Record, Store
 from hutong.core.capacity.sites import Booking as SiteBooking
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.capacity.sites import PowerLimit as SiteLimit
-from hutong.core.control.rules import Rules
+from hutong.core.control.rules import Rules, RunLengths
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, attempt_key, ulid
 from hutong.core.placement.columns import Backfill
@@ -33,6 +33,7 @@ from hutong.server.loop import Loop
 from hutong.sim import fused, world
 from hutong.sim.city import City, city_of, scores_of
 from hutong.sim.compare import Ground
+from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.settled import Agreed, Booking, PowerLimit, settle
 from hutong.sim.trace import Trace, make_trace
@@ -55,12 +56,29 @@ def make_city() -> City:
     return city_of(sites)
 
 
-def make_day(seed: int, jobs: int) -> Trace:
+PROJECTS = ("lab", "vision", "alone")
+
+
+def make_day(seed: int, jobs: int, works: int = 0) -> Trace:
     """Return a day that fills the centres most of the time; every job asked for more time than it took.
 
-    Jobs are of two people in each of three projects.
+    Jobs are of two people in each of three projects. With `works` each of so many people is of one project,
+    and their jobs ask for the same cards; most of them take as long as each other.
     """
     dice = random.Random(seed)
+    if works:
+        work = [dice.randrange(works) for _ in range(jobs)]
+        run_s = [60 + 700 * (each % 5) ** 2 + dice.choice([0, 9, 47, 5000]) for each in work]
+        return make_trace(
+            "a day of a few works", "generated",
+            submit_s=sorted(dice.randrange(DAY_S // 120) * 60 for _ in range(jobs)),
+            run_s=run_s,
+            limit_s=[run + dice.choice([600, 7200, 40_000]) for run in run_s],
+            nodes=[1 + (each % 3 == 2) for each in work],
+            cards_per_node=[(4, 8, 8, 2)[each % 4] for each in work],
+            group=[PROJECTS[each % 3] for each in work],
+            user=[f"w{each}" for each in work],
+        )  # fmt: skip
     run_s = [dice.choice([60, 600, 3600, 14_400]) + dice.randrange(600) for _ in range(jobs)]
     return make_trace(
         "a day", "generated",
@@ -69,7 +87,7 @@ def make_day(seed: int, jobs: int) -> Trace:
         limit_s=[run + dice.choice([0, 600, 3600]) for run in run_s],
         nodes=[dice.choice([1, 1, 1, 2]) for _ in range(jobs)],
         cards_per_node=[dice.choice([1, 2, 4, 8]) for _ in range(jobs)],
-        group=[dice.choice(["lab", "vision", "alone"]) for _ in range(jobs)],
+        group=[dice.choice(PROJECTS) for _ in range(jobs)],
         user=[dice.choice(["ada", "bo"]) for _ in range(jobs)],
     )  # fmt: skip
 
@@ -119,7 +137,7 @@ def declared(site: Site, agreed: Agreed) -> Site:
 class Live:
     """The platform, with one agent a centre, on a clock that jumps to whatever happens next."""
 
-    def __init__(self, place: str, city: City, backfill: Backfill, agreed: Agreed = NOTHING) -> None:
+    def __init__(self, place: str, city: City, rules: Rules, agreed: Agreed = NOTHING) -> None:
         self.clock = Clock(T0)
         self.store: Store = open_store(place)
         for site, _ in city.pools:
@@ -127,7 +145,7 @@ class Live:
         for quota in agreed.quotas:
             self.put("quota", quota.id, quota)
         owner = {each: name for name, projects in agreed.institutions for each in projects}
-        for number, name in enumerate(("lab", "vision", "alone"), 1):
+        for number, name in enumerate(PROJECTS, 1):
             project = ProjectId(name)
             self.store.put(Record("project", project, {"institution": owner.get(name, "")}))
             lot = Lot(LotId(f"award-{number}"), project, LotKind.AWARD, 1_000_000, 0, T0 * 2)
@@ -135,7 +153,7 @@ class Live:
             assert self.store.open_lot(lot, Txn(f"award:{number}", "award", project, T0, "award", entries))
         self.moments = agreed.moments_s
         self.centres = [Centre(site.id, self.store, self.clock) for site, _ in city.pools]
-        rules = Rules(policies={"balanced": POLICY}, backfill=backfill)
+        self.by_work = rules.predicts
         self.loop = Loop(self.store, rules, self.clock, "loop", Limits())
 
     def put(self, kind: str, name: str, what: object) -> None:
@@ -184,8 +202,9 @@ class Live:
     def submit(self, trace: Trace, number: int) -> JobId:
         """Submit a job of the trace now."""
         name = JobId(ulid(self.clock.now_ms, number.to_bytes(10, "big")))
+        work = trace.users[trace.user[number]] if self.by_work else f"j{number}"
         spec = JobSpec(
-            f"j{number}", JobType.TASK, int(trace.nodes[number]),
+            work, JobType.TASK, int(trace.nodes[number]),
             Resources((Ask("H100", int(trace.cards_per_node[number])),)),
             f"sleep {int(trace.run_s[number])}", max_duration_s=int(trace.limit_s[number]),
         )  # fmt: skip
@@ -212,7 +231,7 @@ def test_a_day_live_is_the_day_simulated_receipt_by_receipt(
     simulated = simulate(city, trace, backfill, None)
     waited = int((simulated.start_s > trace.submit_s).sum())
     assert waited > len(trace) // 10, "a day without a queue proves nothing"
-    live = Live(book(place, tmp_path), city, backfill)
+    live = Live(book(place, tmp_path), city, rules_of(backfill))
     chosen = compare(live, trace, simulated)
     assert len(set(chosen)) == len(city.pools), "every centre had its part"
 
@@ -226,23 +245,76 @@ def test_so_it_is_with_quotas_bookings_and_limits_of_power(
     for part in ("quotas", "bookings", "power_limits"):
         without = simulate(city, trace, backfill, replace(AGREED, **{part: ()}))
         assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
-    compare(Live(book(place, tmp_path), city, backfill, AGREED), trace, simulated)
+    compare(Live(book(place, tmp_path), city, rules_of(backfill), AGREED), trace, simulated)
+
+
+GUESSED = [("memory", Backfill.EASY), ("memory", Backfill.CONSERVATIVE), ("sqlite", Backfill.EASY)]
+PATIENCE_S = 4 * 3600
+
+
+@pytest.mark.parametrize(("place", "backfill"), GUESSED)
+def test_so_is_a_day_that_goes_by_what_the_same_work_took_before(
+    place: str, backfill: Backfill, tmp_path: Path
+) -> None:
+    city, trace = make_city(), make_day(11, 160, works=8)
+    simulated = guess(city, trace, backfill, None)
+    compare(Live(book(place, tmp_path), city, rules_of(backfill, PATIENCE_S)), trace, simulated)
+
+
+@pytest.mark.parametrize(("place", "backfill"), GUESSED)
+def test_and_with_quotas_bookings_limits_of_power_and_guesses_at_once(
+    place: str, backfill: Backfill, tmp_path: Path
+) -> None:
+    city, trace = make_city(), make_day(11, 160, works=8)
+    simulated = guess(city, trace, backfill, AGREED)
+    for part in ("quotas", "bookings", "power_limits"):
+        without = guess(city, trace, backfill, replace(AGREED, **{part: ()}))
+        assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
+    compare(Live(book(place, tmp_path), city, rules_of(backfill, PATIENCE_S), AGREED), trace, simulated)
+
+
+def rules_of(backfill: Backfill, patience_s: int = 0) -> Rules:
+    """Return the rules of the live platform; with patience, guesses of lengths count."""
+    if not patience_s:
+        return Rules(policies={"balanced": POLICY}, backfill=backfill)
+    return Rules(
+        policies={"balanced": POLICY}, backfill=backfill,
+        lengths=RunLengths.PREDICTED, patience_ms=1000 * patience_s,
+    )  # fmt: skip
+
+
+def guess(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> world.Run:
+    """Return a day by guesses, on which they change something, and so does the patience with them."""
+
+    def run(patience_s: int) -> world.Run:
+        found = world.run(make_scene(city, trace, backfill, agreed, patience_s), Predictor())
+        assert (found.start_s >= 0).all()
+        return found
+
+    simulated = run(PATIENCE_S)
+    by_walltime = simulate(city, trace, backfill, agreed)
+    assert simulated.digest != by_walltime.digest, "a day on which guesses change nothing proves nothing"
+    assert simulated.digest != run(DAY_S * 9).digest, "nor one on which nobody waits for so long"
+    return simulated
 
 
 def simulate(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> world.Run:
     """Return a day as both loops of the simulator have it."""
-    scores, ground = scores_of(city, POLICY), Ground(city.cluster, city)
-
-    def scene() -> world.World:
-        return world.prepare(
-            trace, city.cluster, Queueing.FIFO, backfill,
-            isolated=False, expected_s=trace.limit_s, scores=scores, by_node=False,
-            settled=settle(agreed, trace, ground.views, ground.cluster.names) if agreed else None,
-        )  # fmt: skip
-
-    simulated = world.run(scene())
-    assert fused.run(scene()).digest == simulated.digest
+    simulated = world.run(make_scene(city, trace, backfill, agreed))
+    assert fused.run(make_scene(city, trace, backfill, agreed)).digest == simulated.digest
     return simulated
+
+
+def make_scene(
+    city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None, patience_s: int = 0
+) -> world.World:
+    """Return a day before it begins."""
+    ground = Ground(city.cluster, city)
+    return world.prepare(
+        trace, city.cluster, Queueing.FIFO, backfill, isolated=False,
+        expected_s=trace.limit_s, scores=scores_of(city, POLICY), by_node=False, patience_s=patience_s,
+        settled=settle(agreed, trace, ground.views, ground.cluster.names) if agreed else None,
+    )  # fmt: skip
 
 
 def compare(live: Live, trace: Trace, simulated: world.Run) -> list[int]:

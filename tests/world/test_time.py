@@ -1,14 +1,20 @@
 """Faults that take time: a site whose clock is wrong or jumps, and one that is away for a simulated day."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from tests.world.test_world import LAB, World
+from tests.world.test_world import LAB, RULES, World
 
-from hutong.core.kernel.ids import JobId, attempt_key
+from hutong.core.book.snapshot import Limits
+from hutong.core.book.store import NewJob
+from hutong.core.kernel.ids import JobId, attempt_key, ulid
 from hutong.core.ledger.rating import rate_cards
+from hutong.core.placement.request import Policy
 from hutong.core.work.fold import Attempt, Job
-from hutong.core.work.states import Category, JobState
+from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish
+from hutong.core.work.states import AttemptState, Category, JobState
+from hutong.server.loop import Loop
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
@@ -114,4 +120,39 @@ def test_a_site_away_for_a_simulated_day(world: World) -> None:
         charged_once(world, name, attempt, ran_ms)
     assert set(bj.engine.started.values()) == {1}
     assert attempt_key(untaken, 1) not in bj.engine.started
+    world.teardown()
+
+
+def test_a_job_pauses_in_brown_hours_and_runs_to_its_end_in_green_ones() -> None:
+    """All is real but the engine: it is stopped, out of the queue for hours, and placed once more."""
+    world = World()
+    world.begin()
+    policies = {"balanced": Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3)}
+    world.loops[0] = Loop(world.store, replace(RULES, policies=policies), world.clock, "loop-1", Limits())
+    spec = JobSpec(
+        "train", JobType.TASK, 1, Resources((Ask("H100", 2),)), "sleep 7000", max_duration_s=10_800,
+        grace_s=1, preemptible=True, wish=Wish(defer_s=8 * 3600, pauses=2),
+    )  # fmt: skip
+    name = JobId(ulid(world.clock.now_ms, bytes(10)))
+    world.store.submit([NewJob(name, LAB, spec, "ada", "sha256:0")], world.clock.now_ms)
+    world.jobs.append(name)
+    passes(world, 30, lambda: None, step_ms=60_000)
+    assert job(world, name).state is JobState.RUNNING, "every hour was as brown when it was submitted"
+    now_h = world.clock.now_ms // HOUR_MS
+    green = [900_000 if (hour - now_h) % 24 in {5, 6, 7} else 50_000 for hour in range(24)]
+    supply = {"green_ppm": green, "grams_per_kwh": [500] * 24, "source": "a test", "synthetic": False}
+    for site in ("bj", "tj"):
+        record = world.store.get("site", site)
+        assert record is not None
+        world.store.put(replace(record, doc={**record.doc, "supply": supply}))
+    passes(world, 9 * 60, lambda: None, step_ms=60_000)
+    found = job(world, name)
+    assert found.state is JobState.SUCCEEDED
+    first, second = found.attempts
+    assert (first.state, first.category) == (AttemptState.PREEMPTED, Category.PREEMPTED)
+    assert first.ran_ms >= HOUR_MS
+    assert second.started_ms // HOUR_MS == now_h + 5
+    assert second.placed_ms >= first.resume_ms
+    assert first.settled
+    assert second.settled
     world.teardown()

@@ -6,7 +6,10 @@ from typing import cast
 
 from hutong.core.book.audit import UNTOLD, Author
 from hutong.core.book.money import Lot, Posting, Txn
+from hutong.core.book.periods import PeriodState
+from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.book.store import Record, Store
+from hutong.core.kernel.ids import LotId
 
 AuthorOf = Callable[[str], Author]
 """From who owns what is written (where that is known) to who writes it."""
@@ -39,26 +42,72 @@ class _Audited:
     def post(self, posting: Posting, author: Author | None = None) -> bool:
         return self.plain.post(posting, author or self.author_of(""))
 
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int, *, author: Author | None = None) -> bool:
+        return self.plain.span_lot(lot, starts_ms, ends_ms, author=author or self.author_of(""))
+
+    def claim_lot(self, name: LotId, now_ms: int, *, author: Author | None = None) -> Lot:
+        return self.plain.claim_lot(name, now_ms, author=author or self.author_of(""))
+
+    def move_period(
+        self,
+        name: str,
+        state: PeriodState,
+        now_ms: int,
+        by: str,
+        note: str = "",
+        *,
+        author: Author | None = None,
+    ) -> bool:
+        author = author or self.author_of("")
+        return self.plain.move_period(name, state, now_ms, by, note, author=author)
+
+    def resolve(
+        self,
+        record: Received,
+        fate: Fate,
+        reason: str,
+        by: str,
+        now_ms: int,
+        *,
+        author: Author | None = None,
+    ) -> Kept:
+        author = author or self.author_of("")
+        return self.plain.resolve(record, fate, reason, by, now_ms, author=author)
+
     def _author(self, kind: str, record: Record | None = None) -> Author | None:
-        if kind in UNTOLD:
-            return None
-        owner = record.doc.get("owner", "") if record is not None else ""
-        return self.author_of(str(owner))
+        return None if kind in UNTOLD else self.author_of("" if record is None else _owner(record))
 
 
-def marked(store: Store, mark: str, reason: str = "") -> Store:
-    """Return an audited store whose events have a mark, and a reason; one not audited stays as it is."""
+def _owner(record: Record) -> str:
+    """Return whom a document is about: who makes it, where nobody is signed in."""
+    if record.kind == "person":
+        return record.id
+    return str(record.doc.get("owner") or record.doc.get("person") or "")
+
+
+def untold(store: Store) -> Store:
+    """Return the store of which nothing is told: for what the platform notes beside somebody's change."""
+    return store.plain if isinstance(store, _Audited) else store
+
+
+def marked(store: Store, mark: str = "", reason: str = "", actor: str = "") -> Store:
+    """Return an audited store whose events have a mark, a reason, or who acts; a plain one stays as it is."""
     if not isinstance(store, _Audited):
         return store
-    plain, author_of = store.plain, store.author_of
+    beneath, author_of = store.plain, store.author_of
 
     def author(owner: str) -> Author:
         before = author_of(owner)
-        return replace(before, mark=mark, reason=reason or before.reason)
+        return replace(
+            before,
+            mark=mark or before.mark,
+            reason=reason or before.reason,
+            actor=actor or before.actor,
+        )
 
-    return audited(plain, author)
+    return audited(beneath, author)
 
 
 def audited(store: Store, author_of: AuthorOf) -> Store:
-    """Return a store whose changes by put, put_all, remove, open_lot and post are told in the audit."""
+    """Return a store that tells the audit of what people change through it."""
     return cast("Store", _Audited(store, author_of))

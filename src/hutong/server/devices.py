@@ -10,6 +10,7 @@ from hutong.core.accounts.identities import Device
 from hutong.core.accounts.registry import Person
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict, Later, NotFound, Refused
+from hutong.server.audited import untold
 from hutong.server.people import Grant
 from hutong.server.registry import document, read
 from hutong.server.services import Services
@@ -33,16 +34,16 @@ def begin(here: Services, client: str) -> tuple[Device, str, str]:
     secret = make_secret(KIND, id_, os.urandom(32))
     user_code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     device = Device(id_, digest_secret(secret), client, now_ms + LIVES_MS, INTERVAL_S)
-    here.store.put(Record(KIND, id_, document(device), lookup=user_code), expect=0)
+    untold(here.store).put(Record(KIND, id_, document(device), lookup=user_code), expect=0)
     return device, secret, user_code
 
 
 def _make_room(here: Services, now_ms: int) -> None:
-    """Remove what has expired. Anybody may begin, so what waits is bounded."""
+    """Remove what has expired. Anybody may begin, so what waits is bounded, and only consent is told."""
     rows = here.store.records(KIND, "", "", WAITING_AT_MOST)
     late = [row for row in rows if read(Device, row).expires_ms <= now_ms]
     for row in late:
-        here.store.remove(KIND, row.id)
+        untold(here.store).remove(KIND, row.id)
     if len(rows) - len(late) >= WAITING_AT_MOST:
         raise Later("too many devices wait for consent", 60)
 
@@ -84,7 +85,7 @@ def poll(here: Services, secret: str) -> Grant:
     interval_s = device.interval_s + (SLOWER_BY_S if early else 0)
     asked = replace(device, polled_ms=now_ms, interval_s=interval_s)
     try:
-        here.store.put(replace(record, doc=document(asked)), expect=record.version)
+        untold(here.store).put(replace(record, doc=document(asked)), expect=record.version)
     except Conflict:
         raise _not_yet("authorization_pending", "it was just decided, or asked twice: ask again") from None
     if early:
@@ -93,12 +94,13 @@ def poll(here: Services, secret: str) -> Grant:
 
 
 def _take(here: Services, device: Device, record: Record) -> Grant:
+    store, taken = untold(here.store), replace(device, state="taken")  # the session is told itself
     try:  # two that ask at once get one session
-        here.store.put(replace(record, doc=document(replace(device, state="taken"))), expect=record.version)
+        store.put(replace(record, doc=document(taken)), expect=record.version)
     except Conflict:
         raise _not_yet("expired_token", "this device code was used: begin again") from None
     there = here.store.get("person", device.person)
-    here.store.remove(KIND, device.id)
+    store.remove(KIND, device.id)
     if there is None:
         raise _not_yet("access_denied", "who consented is not known any more")
     origin = origin_of(here.store, device.by_token)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -50,7 +50,7 @@ class Forecaster:
         """Make one forecast and write it down; nothing where the queue stays empty."""
         now_ms = self.clock()
         record = self._known()
-        snapshot = self.store.snapshot(now_ms, self.limits)
+        snapshot = self.store.snapshot(now_ms, replace(self.limits, lengths=self.rules.predicts))
         plans = f.plan(snapshot, self.rules)
         self._learn(record, {row.job.id for row in snapshot.queue})
         self._track(plans, now_ms)

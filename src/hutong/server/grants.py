@@ -111,7 +111,7 @@ def take(store: Store, principal: Principal, grant_id: str) -> None:
         holds_in(principal, "access.read", grant.kind, grant.name) or grant.subject == principal.id
     ):
         raise NotFound("not_found", f"there is no grant {grant_id!r}")
-    own = grant.subject == principal.id  # whoever holds a role may lay it down
+    own = grant.subject == principal.id and not principal.scopes  # whoever holds a role may lay it down
     if not own and not principal.everywhere("access.write"):
         require_may_give(principal, permissions_of(store, grant.role) or frozenset(), grant.kind, grant.name)
     store.remove(GRANT, grant_id)

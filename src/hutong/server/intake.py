@@ -5,6 +5,7 @@ from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import ProjectId, split_key
 from hutong.core.ledger.matching import Match, match
+from hutong.server.audited import untold
 from hutong.server.refunds import correct_usage, read_all
 
 _WAITS = "not matched yet"
@@ -16,7 +17,8 @@ def take_in(store: Store, told: Received, by: str, now_ms: int) -> Kept:
     Killed at any line, the record is in the book: at the worst in suspense, until it comes again.
     """
     why = _match(store, told, told.key)[1].suspend
-    kept = store.receive(Kept(told, Fate.SUSPENDED, why or _WAITS, by, now_ms))
+    beside = untold(store)  # records name their sender and stay; a correction by one is told as such
+    kept = beside.receive(Kept(told, Fate.SUSPENDED, why or _WAITS, by, now_ms))
     if kept.record != told:
         raise Conflict(
             "record_differs", f"record {told.id} is in the book with other contents: raise its revision"
@@ -26,7 +28,7 @@ def take_in(store: Store, told: Received, by: str, now_ms: int) -> Kept:
     fate, reason = _apply(store, told, told.key, now_ms)
     if fate is Fate.SUSPENDED:
         return Kept(told, fate, reason, by, now_ms)
-    return store.resolve(told, fate, reason, by, now_ms)
+    return beside.resolve(told, fate, reason, by, now_ms)
 
 
 def match_by_hand(store: Store, told: Received, key: str, by: str, reason: str, now_ms: int) -> Kept:

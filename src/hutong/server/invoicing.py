@@ -1,6 +1,6 @@
 """Invoices of closed periods: one for each institution, under numbers without gaps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hutong.adapters.store.months import month_of
@@ -11,9 +11,8 @@ from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.invoices import Invoice, centres_of, credit_note, invoice_number, lines_of
-from hutong.core.ledger.statements import Statement
 from hutong.server.registry import document, load, read
-from hutong.server.statements import projects_of_institution, statement_of
+from hutong.server.statements import projects_of_institution, statements_of
 
 KIND = "invoice"
 SPLIT = "cost_centres"
@@ -74,14 +73,8 @@ def _lookup(period: Period, institution: str) -> str:
 
 
 def _issue(store: Store, period: Period, institution: Institution, zone: str, now_ms: int) -> bool:
-    statements: list[Statement] = []
-    splits: dict[str, tuple[tuple[str, int], ...]] = {}
-    for project in projects_of_institution(store, institution.id):
-        statements.append(statement_of(store, ProjectId(project.id), period))
-        split = store.get(SPLIT, project.id)
-        if split is not None:
-            splits[project.id] = read(CostCentreSplit, split).parts
-    lines = lines_of(statements)
+    projects = [ProjectId(project.id) for project in projects_of_institution(store, institution.id)]
+    lines = lines_of(list(statements_of(store, projects, period)))
     if not lines:
         return False
     invoice = Invoice(
@@ -93,9 +86,14 @@ def _issue(store: Store, period: Period, institution: Institution, zone: str, no
         upto_ms=period.until_ms,
         issued_ms=now_ms,
         lines=lines,
-        centres=centres_of(lines, splits),
+        centres=centres_of(lines, _splits(store, {line.project for line in lines})),
     )
     return _number(store, invoice, zone, _lookup(period, institution.id)) is not None
+
+
+def _splits(store: Store, projects: Iterable[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+    found = {project: store.get(SPLIT, project) for project in projects}
+    return {project: read(CostCentreSplit, split).parts for project, split in found.items() if split}
 
 
 def _number(

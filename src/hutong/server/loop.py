@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -52,7 +52,7 @@ class Loop:
         now_ms = self.clock()
         if not self._leads(now_ms):
             return 0
-        snapshot = self.store.snapshot(now_ms, self.limits)
+        snapshot = self.store.snapshot(now_ms, replace(self.limits, lengths=self.rules.predicts))
         outcome = turn(snapshot, self.rules)
         for job, why in outcome.broken:
             log.error("broken", job=job, detail=why)
@@ -165,12 +165,18 @@ class Loop:
 
 
 def run_loop(
-    store: Store, rules: Rules, clock: Clock, holder: str, stop: threading.Event, limits: MeteringLimits
+    store: Store,
+    rules: Rules,
+    clock: Clock,
+    holder: str,
+    stop: threading.Event,
+    limits: MeteringLimits,
+    zone: str = "Asia/Shanghai",
 ) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None)
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone)
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hutong.core.accounts.reclaim import Band, ReclaimPolicy
-from hutong.core.control.rules import DEFAULT_POLICY, Rules
+from hutong.core.control.rules import DEFAULT_POLICY, Rules, RunLengths
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
@@ -69,9 +69,13 @@ def load_policies(folder: Path) -> MappingProxyType[str, Policy]:
     return MappingProxyType(policies)
 
 
-def load_rules(policies: Path, backfill: str = "easy") -> Rules:
-    """Return the rules of the loop: placement policies of a `policies` folder, back-fill by its name."""
-    return Rules(policies=load_policies(policies / "placement"), backfill=Backfill[backfill.upper()])
+def load_rules(policies: Path, backfill: str = "easy", run_lengths: str = "walltime") -> Rules:
+    """Return the rules of the loop: placement policies of a `policies` folder, and two settings by name."""
+    return Rules(
+        policies=load_policies(policies / "placement"),
+        backfill=Backfill[backfill.upper()],
+        lengths=RunLengths(run_lengths),
+    )
 
 
 def load_reclaim(policies: Path, name: str = "nrel") -> ReclaimPolicy:

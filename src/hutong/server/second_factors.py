@@ -9,8 +9,9 @@ from urllib.parse import quote
 from hutong.core.accounts.one_time import RECOVERY_CODES, SecondFactor, step_of
 from hutong.core.accounts.registry import Person
 from hutong.core.accounts.roles import Role
-from hutong.core.book.store import Record
+from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Denied, Problem, Refused
+from hutong.server.audited import untold
 from hutong.server.people import projects_of
 from hutong.server.registry import document, read
 from hutong.server.services import Services
@@ -52,7 +53,7 @@ def begin(here: Services, person: str) -> tuple[str, str]:
         raise Conflict("exists", "you have an authenticator; remove it first")
     secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
     factor = SecondFactor(person, here.vault.seal(secret, f"{KIND}/{person}"))
-    _put(here, factor, found[1].version if found else 0)
+    _put(here.store, factor, found[1].version if found else 0)
     label = quote(f"Hutong:{person}", safe="")
     return secret, f"otpauth://totp/{label}?secret={secret}&issuer=Hutong&algorithm=SHA1&digits=6&period=30"
 
@@ -71,7 +72,7 @@ def confirm(here: Services, person: str, code: str) -> tuple[str, ...]:
     codes = tuple(_new_recovery_code() for _ in range(RECOVERY_CODES))
     digests = tuple(_digest(here, person, each) for each in codes)
     factor = replace(found[0], confirmed_ms=here.clock(), last_step=step, recovery=digests)
-    _put(here, factor, found[1].version)
+    _put(here.store, factor, found[1].version)
     return codes
 
 
@@ -83,15 +84,15 @@ def spend(here: Services, person: str, code: str) -> bool:
     factor, plain = found[0], _plain(code)
     step = step_of(_secret(here, factor), plain, here.clock(), factor.last_step)
     if step is not None:
-        changed = replace(factor, last_step=step)
+        changed, store = replace(factor, last_step=step), untold(here.store)  # the sign-in is told itself
     else:
         digest = _digest(here, person, plain)
         left = tuple(each for each in factor.recovery if not hmac.compare_digest(each, digest))
         if len(left) == len(factor.recovery):
             return False
-        changed = replace(factor, recovery=left)
+        changed, store = replace(factor, recovery=left), here.store
     try:
-        _put(here, changed, found[1].version)
+        _put(store, changed, found[1].version)
     except Denied:  # somebody used a code at this very moment: it may have been this one
         return False
     return True
@@ -102,9 +103,9 @@ def remove(here: Services, person: str) -> bool:
     return here.store.remove(KIND, person)
 
 
-def _put(here: Services, factor: SecondFactor, version: int) -> None:
+def _put(store: Store, factor: SecondFactor, version: int) -> None:
     try:
-        here.store.put(Record(KIND, factor.person, document(factor), factor.person), expect=version)
+        store.put(Record(KIND, factor.person, document(factor), factor.person), expect=version)
     except Conflict as error:
         raise Denied("changed", "the authenticator was changed by another window; begin again") from error
 

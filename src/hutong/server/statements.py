@@ -1,7 +1,8 @@
 """Statements from the book: a period of a project as its charges, and the statement that they add up to."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
@@ -11,7 +12,7 @@ from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
-from hutong.core.ledger.focus import Payer, Row, focus_row
+from hutong.core.ledger.focus import Payer, Row, focus_rows
 from hutong.core.ledger.statements import Statement, StatementDraft, balances_after
 from hutong.server.registry import document, every, read
 
@@ -20,6 +21,7 @@ PROJECTS_MOST = 10_000
 NOBODYS = ""
 """The project of transactions that belong to none: settlements with centres."""
 _PAGE = 500
+_STATEMENTS_AT_ONCE = 50
 
 
 def find_period(store: Store, name: str) -> Period:
@@ -34,12 +36,20 @@ def booked_in(
     store: Store, project: ProjectId, period: Period
 ) -> Iterator[tuple[Txn, tuple[UsageRecord, ...]]]:
     """Yield the transactions of a project that were booked in a period, each with its records of use."""
-    after = ""
-    while txns := store.booked(project, period.id, after, _PAGE):
+    for txns in _pages(store, project, period):
         records = store.records_of(txns)
         for txn in txns:
             yield txn, records.get(txn.id, ())
-        after = txns[-1].id
+
+
+def _pages(store: Store, project: ProjectId, period: Period) -> Iterator[tuple[Txn, ...]]:
+    after, more = "", True
+    while more:
+        txns = store.booked(project, period.id, after, _PAGE)
+        more = len(txns) == _PAGE
+        if txns:
+            yield txns
+            after = txns[-1].id
 
 
 def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
@@ -51,40 +61,60 @@ def charges_in(store: Store, project: ProjectId, period: Period) -> Iterator[Cha
 
 
 def _unpriced(store: Store, project: ProjectId, period: Period) -> Iterator[Charge]:
-    after = ""
-    while records := store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE):
+    after, more = (0, ""), True
+    while more:
+        records = store.unpriced(project, (period.from_ms, period.until_ms), after, _PAGE)
+        more = len(records) == _PAGE
         for record in records:
             yield Charge(
                 id=record.id, project=project, category=Category.USAGE, cause=record.key,
                 from_ms=record.from_ms, upto_ms=record.upto_ms, billed_micro=0, effective_micro=0,
                 record=record, kind="usage",
             )  # fmt: skip
-        after = records[-1].id
+        if more:
+            after = (records[-1].upto_ms, records[-1].id)
 
 
 def statement_of(store: Store, project: ProjectId, period: Period) -> Statement:
     """Return the statement of a project and period; that of a closed period is written down once."""
-    name = f"{project}/{period.id}"
-    kept = store.get(KIND, name)
-    if kept is not None:
-        return read(Statement, kept)
-    statement = _make(store, project, period)
-    if period.closed:
-        try:
-            store.put(Record(KIND, name, document(statement), parent=project), expect=0)
-        except Conflict:  # somebody else was faster, with the same statement
-            return read(Statement, _there(store, name))
-    return statement
+    return next(statements_of(store, [project], period))
 
 
-def _there(store: Store, name: str) -> Record:
-    record = store.get(KIND, name)
-    if record is None:
-        raise NotFound("not_found", f"the statement {name} is gone")
-    return record
+def statements_of(store: Store, projects: Iterable[ProjectId], period: Period) -> Iterator[Statement]:
+    """Yield the statements of projects in a period; those of a closed one are written down, some at once."""
+    left = iter(projects)
+    earlier = tuple(each for each in store.periods() if each.from_ms < period.from_ms)
+    while some := tuple(islice(left, _STATEMENTS_AT_ONCE)):
+        made: dict[str, Statement] = {}
+        found: list[Statement] = []
+        for project in some:
+            kept = store.get(KIND, _name(project, period))
+            if kept is None:
+                found.append(_make(store, project, period, earlier))
+                made[_name(project, period)] = found[-1]
+            else:
+                found.append(read(Statement, kept))
+        if period.closed and made:
+            _keep(store, made)
+        yield from found
 
 
-def _make(store: Store, project: ProjectId, period: Period) -> Statement:
+def _name(project: str, period: Period) -> str:
+    return f"{project}/{period.id}"
+
+
+def _keep(store: Store, made: Mapping[str, Statement]) -> None:
+    """Write statements down; where somebody else was faster, with the same ones, theirs stay."""
+    records = [Record(KIND, name, document(each), parent=each.project) for name, each in made.items()]
+    try:
+        store.put_all([(record, 0) for record in records])
+    except Conflict:
+        for record in records:
+            with suppress(Conflict):
+                store.put(record, expect=0)
+
+
+def _make(store: Store, project: ProjectId, period: Period, earlier: Sequence[Period]) -> Statement:
     lots = by_account(store.lots(project))
     draft = StatementDraft(project, period.from_ms, period.until_ms)
     for txn, records in booked_in(store, project, period):
@@ -93,19 +123,18 @@ def _make(store: Store, project: ProjectId, period: Period) -> Statement:
             draft.add_charge(charge)
     for charge in _unpriced(store, project, period):
         draft.add_charge(charge)
-    return draft.finish(_opening(store, project, period))
+    return draft.finish(_opening(store, project, earlier))
 
 
-def _opening(store: Store, project: ProjectId, period: Period) -> dict[str, int]:
+def _opening(store: Store, project: ProjectId, earlier: Sequence[Period]) -> dict[str, int]:
     """Return the balances with which a period begins: the last kept statement, and what followed."""
-    before = [each for each in store.periods() if each.from_ms < period.from_ms]
     balances: dict[str, int] = {}
     since = [""]  # what was booked before there were periods
-    for each in reversed(before):
-        kept = store.get(KIND, f"{project}/{each.id}")
+    for each in reversed(earlier):
+        kept = store.get(KIND, _name(project, each))
         if kept is not None:
             balances = balances_after(read(Statement, kept))
-            since = []
+            since.remove("")
             break
         since.append(each.id)
     if since:
@@ -129,7 +158,7 @@ def focus_of(
     period: Period,
     regions: Mapping[str, str],
 ) -> Iterator[Row]:
-    """Yield the FOCUS rows of a project in a period, in constant memory."""
+    """Return the FOCUS rows of a project in a period, in constant memory."""
     payer = Payer(
         institution=institution.id,
         name_en=institution.name_en,
@@ -142,12 +171,10 @@ def focus_of(
         upto_ms=period.until_ms,
         regions=regions,
     )
-    for charge in charges_in(store, ProjectId(project.id), period):
-        yield focus_row(charge, payer)
+    return focus_rows(charges_in(store, ProjectId(project.id), period), payer)
 
 
 def journal_of(store: Store, projects: Iterable[str], period: Period) -> Iterator[Txn]:
     """Yield every transaction that was booked in a period, project by project."""
-    return chain.from_iterable(
-        (txn for txn, _ in booked_in(store, ProjectId(project), period)) for project in projects
-    )
+    for project in projects:
+        yield from chain.from_iterable(_pages(store, ProjectId(project), period))

@@ -1,4 +1,4 @@
-"""The keeper of the ledger, beside the loop: ended lots expire or return, and what sites broke is waived."""
+"""The keeper of the ledger, beside the loop: ended lots expire or return, waivers, storage by the day."""
 
 import threading
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from hutong.core.kernel.ids import LotId
 from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
 from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
+from hutong.server.storage import meter_storage
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Keeper:
     store: Store
     clock: Callable[[], int]
     leads: Callable[[], bool]
+    zone: str = "Asia/Shanghai"
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; nothing while another loop leads."""
@@ -52,7 +54,13 @@ class Keeper:
         rest = [lot.id for lot in lots if lot.id not in spends]
         self.store.rest_lots(rest, now_ms + AGAIN_MS, empty=True)
         disputes = settle_due(self.store)
-        return len(lots) + disputes + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+        stored = meter_storage(self.store, now_ms, self.zone)
+        return (
+            stored
+            + len(lots)
+            + disputes
+            + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+        )
 
     def _waive(self, waiver: Waiver) -> bool:
         try:

@@ -10,6 +10,7 @@ from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.placement.columns import Backfill
+from hutong.core.placement.guesses import PATIENCE_MS
 from hutong.core.placement.request import Policy, PoolView, view_pool
 from hutong.sim import fused, world
 from hutong.sim.chance import resampled, wrong_carbon, wrong_forecast
@@ -96,7 +97,8 @@ def simulate(
     `agreed` are quotas, bookings and limits of power. Raises Refused where the trace lacks what the rules
     need, and where a job never ended.
     """
-    if lengths is Lengths.LIMIT and not trace.limit_s.all():
+    limited = lengths in {Lengths.LIMIT, Lengths.PREDICTED}
+    if limited and not trace.limit_s.all():
         raise Refused("simulation", f"{trace.name} does not say what time its jobs asked for")
     trace = resampled(trace, seed) if conditions.resample else trace
     settled = settle(agreed, trace, ground.views, ground.cluster.names) if agreed else None
@@ -106,12 +108,13 @@ def simulate(
         queueing,
         backfill,
         isolated=isolated,
-        expected_s=trace.limit_s if lengths is Lengths.LIMIT else None,
+        expected_s=trace.limit_s if limited else None,
+        patience_s=PATIENCE_MS // 1000 if lengths is Lengths.PREDICTED else 0,
         scores=_scores(ground.city, policy, conditions.forecast_error_ppm, seed),
         settled=settled,
     )
     outages = conditions.drawn(trace, ground.cluster, seed)
-    predictor = Predictor() if lengths is Lengths.GUESSED else None
+    predictor = Predictor() if lengths in {Lengths.GUESSED, Lengths.PREDICTED} else None
     if outages or predictor:
         found = world.run(ready, predictor, outages, conditions.checkpoint_s)
     else:

@@ -40,6 +40,19 @@ def _tables(world: World) -> Tables:
 
 
 @compiled
+def _begin(
+    started: Ints, now: int, run_s: Ints, start_s: Ints, pool: Ints, ends: Ints, jobs: Ints, running: int
+) -> int:
+    """Note what starts now, and when it ends; return how many jobs run then."""
+    for each in range(len(started)):
+        job = started[each, 0]
+        start_s[job], pool[job] = now, started[each, 1]
+        push(ends, jobs, running, now + run_s[job], job)
+        running += 1
+    return running
+
+
+@compiled
 def _run(
     a: Arrays, hourly: Ints, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints, tables: Tables
 ) -> None:
@@ -77,9 +90,10 @@ def _run(
             lay(a, told, holders, limits, site_of, now * 1000)
         if before >= 0:
             found = turn(a, now * 1000, -1, before, arrived, started)
-        for each in range(found):
-            job = started[each, 0]
-            start_s[job], pool[job] = now, started[each, 1]
-            push(ends, jobs, running, now + run_s[job], job)
-            running += 1
-        going += found
+        first = running
+        running = _begin(started[:found], now, run_s, start_s, pool, ends, jobs, running)
+        while found > 0 and is_settled:  # as `world` does
+            lay(a, told, holders, limits, site_of, now * 1000)
+            found = turn(a, now * 1000, -1, arrived, arrived, started)
+            running = _begin(started[:found], now, run_s, start_s, pool, ends, jobs, running)
+        going += running - first

@@ -3,8 +3,8 @@
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
-LIKE = 50
-"""So many of the latest ends of like jobs are remembered."""
+from hutong.core.book.lengths import MOST_LENGTHS
+from hutong.core.placement.guesses import ENOUGH, quantile_s
 
 
 class Predictor:
@@ -13,19 +13,22 @@ class Predictor:
     A guess is a quantile of the latest ends of that kind; of one that nobody has seen, `unknown_s`.
     """
 
-    def __init__(self, enough: int = 3, unknown_s: int = 3600) -> None:
+    def __init__(self, enough: int = ENOUGH, unknown_s: int = 3600) -> None:
         self.enough = enough
         self.unknown_s = unknown_s
-        self._ends: defaultdict[object, deque[int]] = defaultdict(lambda: deque(maxlen=LIKE))
+        self._ends: defaultdict[object, deque[int]] = defaultdict(lambda: deque(maxlen=MOST_LENGTHS))
 
     def guess_s(self, kinds: Sequence[object], *percents: int) -> list[int]:
         """Return a guess for each percentile, of a job of these kinds, the most particular first."""
         for kind in kinds:
-            ends = self._ends.get(kind)
-            if ends is not None and len(ends) >= self.enough:
-                ordered = sorted(ends)
-                return [ordered[min(len(ordered) - 1, each * len(ordered) // 100)] for each in percents]
+            ends = self._ends.get(kind, ())
+            if len(ends) >= self.enough:
+                return [quantile_s(ends, each, self.enough) or 0 for each in percents]
         return [self.unknown_s] * len(percents)
+
+    def of_kind_s(self, kind: object, percent: int) -> int | None:
+        """Return a guess for a job of one kind, as live; None where too little is known."""
+        return quantile_s(self._ends.get(kind, ()), percent, self.enough)
 
     def learn(self, kinds: Sequence[object], ran_s: int) -> None:
         """A job of these kinds has ended."""

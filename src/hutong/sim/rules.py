@@ -22,11 +22,15 @@ class BackfillName(StrEnum):
 
 
 class Lengths(StrEnum):
-    """What the scheduler knows of a job's length: the truth, what was asked for, or a guess from the past."""
+    """What the scheduler knows of a job's length: the truth, what was asked for, or a guess from the past.
+
+    PREDICTED is both of the last, as the platform has it: a guess for what is kept for others, and the limit.
+    """
 
     KNOWN = "known"
     LIMIT = "limit"
     GUESSED = "guessed"
+    PREDICTED = "predicted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from hutong.core.placement.judge import carbon_ppm, emission, least_of
 from hutong.sim import faults
 from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
+from hutong.sim.minds import Minds
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.settled import Settled
@@ -102,7 +103,7 @@ class World:
     """Jobs to come, and pools in which nothing has happened yet; a run uses it up.
 
     `hourly` is what `base` of the board becomes from hour to hour, again from its first row after the last;
-    without rows it stays as it is.
+    without rows it stays as it is. Where it `predicts`, guesses stand beside the lengths of the board.
     """
 
     trace: Trace
@@ -110,6 +111,7 @@ class World:
     queueing: Queueing
     hourly: Ints
     settled: Settled | None = None
+    predicts: bool = False
 
     @property
     def moments_s(self) -> tuple[int, ...]:
@@ -161,6 +163,7 @@ def prepare(
     scores: Scores | None = None,
     by_node: bool = True,
     settled: Settled | None = None,
+    patience_s: int = 0,
 ) -> World:
     """Return a world in which nothing has happened yet.
 
@@ -168,6 +171,8 @@ def prepare(
     name. `by_node`: cards are given away on nodes, not only as a number of each pool. `expected_s` is what
     the scheduler believes of each length, the true one if not given; `scores` what it thinks of each pool.
     With `settled` groups are projects, with accounts, quotas, bookings and limits as live.
+    With `patience_s` a predictor's guesses stand beside `expected_s`, as live; so long a job may have waited
+    before none counts against it any more.
     Raises Refused if a job fits in no pool that it may use.
     """
     gang, per_node = _shape(trace, cluster)
@@ -181,8 +186,9 @@ def prepare(
     expected = trace.run_s if expected_s is None else expected_s
     hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
     overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
+    whole = bool(settled) or not isolated or order is Order.SHARE or overdue or patience_s > 0
     board = make_board(
-        Rules(order, backfill, whole=bool(settled) or not isolated or order is Order.SHARE or overdue),
+        Rules(order, backfill, whole=whole),
         _shelves(cluster, by_node=by_node),
         classes,
         [(int(row[0]), int(row[1])) for row in lanes],
@@ -199,9 +205,11 @@ def prepare(
     board.jobs[:, c.LANE] = lane_of.ravel()
     board.jobs[:, c.EXPECTED] = expected * 1000
     board.jobs[:, c.KEY] = np.arange(len(trace))
+    board.jobs[:, c.QUEUED] = trace.submit_s * 1000
+    board.state[c.PATIENCE] = patience_s * 1000
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing, hourly, settled)
+    return World(trace, board, queueing, hourly, settled, patience_s > 0)
 
 
 def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:
@@ -287,9 +295,10 @@ def run(
     """Run the world to its end: for every moment, the facts of that moment, then one pass.
 
     With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
-    place among the shortest, is guessed when it is submitted. What an outage kills goes back to its place in
-    the queue, with the work since its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job
-    for which nodes never come back does not end. Raises Refused for an outage that does not fit the pools.
+    place among the shortest, is guessed when it is submitted; where the world `predicts`, again until it
+    starts, as its like end. What an outage kills goes back to its place in the queue, with the work since
+    its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job for which nodes never come back
+    does not end. Raises Refused for an outage that does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
@@ -297,7 +306,7 @@ def run(
     started = np.empty((len(board.ends), 2), np.int64)
     ends: list[tuple[int, int]] = []
     arrived, going, count = 0, 0, len(trace)
-    minds = _Minds(world, predictor) if predictor else None
+    minds = Minds(trace, board, predictor, world.queueing, predicts=world.predicts) if predictor else None
     absences = Absences(board, run_s, outages, checkpoint_s)
     fault_s = absences.next_s
     hour_s = 0 if len(world.hourly) else c.NEVER
@@ -324,16 +333,28 @@ def run(
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
-        if world.settled:
-            lay_settled(board, world.settled, now_s * 1000)
-        found = kernel.turn(board, now_s * 1000, ended, before, arrived, started)
-        if found:
-            going += found
-            for job, where in started[:found].tolist():
-                start_s[job], pool[job] = now_s, where
-                heapq.heappush(ends, (now_s + run_s[job], job))
+        for job, where in _passes(world, now_s * 1000, ended, range(before, arrived), started):
+            going += 1
+            start_s[job], pool[job] = now_s, where
+            heapq.heappush(ends, (now_s + run_s[job], job))
     finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
     return Run(start_s, pool, finish_s, absences.cut)
+
+
+def _passes(world: World, now_ms: int, ended: int, came: range, started: Ints) -> Iterator[tuple[int, int]]:
+    """Yield (job, pool) of what starts at a moment.
+
+    What starts may leave another no part of a quota, or may be the one for which no guess counted: then more
+    can start, and live another turn follows at once.
+    """
+    while True:
+        if world.settled:
+            lay_settled(world.board, world.settled, now_ms)
+        found = kernel.turn(world.board, now_ms, ended, came.start, came.stop, started)
+        yield from started[:found].tolist()
+        if not found or not (world.settled or world.predicts):
+            return
+        ended, came = -1, range(0)
 
 
 def _over(ends: list[tuple[int, int]], now_s: int) -> list[int]:
@@ -349,38 +370,3 @@ def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, i
     left = [each for each in ends if each[1] not in killed]
     heapq.heapify(left)
     return left
-
-
-class _Minds:
-    """What the scheduler of a run believes of lengths, written into its arrays."""
-
-    def __init__(self, world: World, predictor: Predictor) -> None:
-        trace = world.trace
-        self._jobs = world.board.jobs
-        self._predictor = predictor
-        self._run_s = trace.run_s.tolist()
-        self._kinds = list(zip(trace.user.tolist(), trace.group.tolist(), trace.cards.tolist(), strict=True))
-        self._shortest_first = world.queueing is Queueing.SJF
-
-    def _of(self, job: int) -> tuple[object, ...]:
-        user, group, cards = self._kinds[job]
-        return ((user, group, cards), (group, cards), cards, None)
-
-    def see(self, ended: Iterable[int], came: Iterable[int]) -> None:
-        """Jobs have ended, then others came."""
-        for job in ended:
-            self.learn(job)
-        for job in came:
-            self.guess(job)
-
-    def guess(self, job: int) -> None:
-        """A job comes."""
-        likely_s, most_s = self._predictor.guess_s(self._of(job), 50, 80)
-        # A reservation breaks where a job runs on, so it is given more than the likely length.
-        self._jobs[job, c.EXPECTED] = most_s * 1000
-        if self._shortest_first:
-            self._jobs[job, c.KEY] = likely_s * len(self._run_s) + job
-
-    def learn(self, job: int) -> None:
-        """A job has ended."""
-        self._predictor.learn(self._of(job), self._run_s[job])

@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 
 from hutong.wire.base import Money, Shape, Time
 
-ChangeName = Literal["award", "voucher", "refund", "quota", "threshold"]
+ChangeName = Literal["award", "voucher", "refund", "quota", "price", "threshold"]
 ProposalId = Annotated[str, Field(pattern=r"^[0-9a-z]{26}$")]
 
 
@@ -42,7 +42,7 @@ class BreakGlass(Shape):
 
 
 class NewThreshold(Shape):
-    """Above this a change takes two people: `amount` of an award or a voucher, `cards` of a quota.
+    """Above this a change takes two people: `cards` of a quota, `amount` of everything else.
 
     `hours` is how long a proposal waits. With neither amount nor cards, one person suffices again.
     """
@@ -55,4 +55,4 @@ class NewThreshold(Shape):
 class Threshold(NewThreshold):
     """A threshold that holds."""
 
-    change: Literal["award", "voucher", "refund", "quota"]
+    change: Literal["award", "voucher", "refund", "quota", "price"]

@@ -21,7 +21,7 @@ GrantId = Annotated[
     ),
 ]
 Reason = Annotated[str, Field(min_length=3, max_length=500)]
-Permission = Annotated[str, Field(pattern=r"^[a-z_]+\.[a-z]+$")]
+Permission = Annotated[str, Field(pattern=r"^[a-z]+(_[a-z]+)*\.[a-z]+$")]
 
 
 class NewRole(Shape):

@@ -49,7 +49,11 @@ class Output(Shape):
 
 
 class Attempt(Shape):
-    """One placement of the job on one site."""
+    """One placement of the job on one site.
+
+    While it runs, `expected_end` is when it should end: by what this workload took before (`history`),
+    where the platform goes by that, or at its `walltime`.
+    """
 
     number: int
     key: str
@@ -75,6 +79,8 @@ class Attempt(Shape):
     missing: str
     endpoint: str = ""
     port: int = 0
+    expected_end: Time | None = None
+    expected_by: Literal["", "history", "walltime"] = ""
 
 
 class Moving(Shape):
@@ -193,6 +199,50 @@ class Check(Shape):
     worst_case: Money | None
     fundable: bool
     policy: str
+
+
+class QuotedPool(Shape):
+    """What a job costs in a pool at the price of its project: an hour, and until its walltime.
+
+    `why_not` says why it would not go there now, empty if it could. `hold` is what is held at the start.
+    """
+
+    site: Slug
+    pool: Slug
+    accelerator: str
+    cards: int
+    list_price_per_card_hour: Money
+    price_per_card_hour: Money
+    hourly: Money
+    whole: Money
+    hold: Money
+    chosen: bool
+    why_not: str = ""
+
+
+class QuotedPart(Shape):
+    """What one voucher, award or top-up would pay."""
+
+    lot: str
+    kind: str
+    amount: Money
+
+
+class Quote(Shape):
+    """What a job would cost at this moment's prices; nothing is stored, and nothing is promised.
+
+    A whole run is one until `max_duration`; of a service without an end, a day. `pays` is who would pay the
+    whole run in the pool `of`: the one it would go to, or else the cheapest that could take it some day;
+    `missing` is what no lot of the project could pay now.
+    """
+
+    at: Time
+    run_s: int
+    pools: tuple[QuotedPool, ...]
+    of: str
+    pays: tuple[QuotedPart, ...]
+    missing: Money
+    reason: str
 
 
 JobPage = Page[Job]

@@ -14,7 +14,7 @@ from alembic.operations import Operations
 from book_samples import P, charge, finish, fund, key_of, overspend, place, queue, run, wish
 from postgres import Postgres
 
-from hutong.adapters.store import heads, holdings, loop
+from hutong.adapters.store import heads, holdings, loop, periods, statements
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.schema import metadata
 from hutong.adapters.store.tables import IN_QUEUE, jobs
@@ -99,6 +99,20 @@ def test_a_turn_reads_what_runs_without_what_ever_ran(
     text = plan_of(empty_url, engine, query)
     assert index in text
     assert "ix_jobs_project" not in text
+
+
+def test_a_statement_reads_the_free_use_of_its_month_only(empty_url: str, engine: sa.Engine) -> None:
+    text = plan_of(empty_url, engine, statements.free_use("p1", (100, "r1"), 200))
+    assert "ix_usage_free" in text
+    assert "sort" not in text.lower()
+    assert "b-tree" not in text.lower()
+
+
+def test_closing_a_month_reads_the_charges_of_that_month_only(empty_url: str, engine: sa.Engine) -> None:
+    text = plan_of(empty_url, engine, periods.taken("2026-11"))
+    assert "ix_txns_period" in text
+    assert "ix_entries_account" not in text
+    assert "seq scan" not in text.lower()
 
 
 def plan_of(url: str, engine: sa.Engine, query: sa.Select[Any]) -> str:

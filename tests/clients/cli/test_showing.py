@@ -22,6 +22,7 @@ from hutong.core.work.fold import fold
 from hutong.core.work.spec import JobSpec, JobType, Resources
 from hutong.core.work.states import AttemptState, Category
 from hutong.server.api.shapes.jobs import job_shape
+from hutong.wire.base import rfc3339
 from hutong.wire.jobs import Check, Fact
 from hutong.wire.receipts import Alternative, Part, Receipt, WhyNot
 
@@ -132,6 +133,30 @@ def test_how_far_the_inputs_are_is_said() -> None:
     assert "the site fetches the inputs: 3.1 GB of 12.0 GB" in shown(show_job, found)
     assert found.conditions.moving is not None
     assert Seen().note(found.conditions.moving) == "the site fetches the inputs: 3.1 GB of 12.0 GB"
+
+
+@pytest.mark.parametrize(
+    ("likely_ms", "now_ms", "said"),
+    [
+        (60_000, 30_000, (62_000, "expected to end about", "by what this workload took before")),
+        (60_000, 70_000, (122_000, "expected to end about", "by what this workload took before")),
+        (60_000, 600_000, (602_000, "ends at", "at the latest")),
+        (0, 30_000, (602_000, "ends at", "at the latest")),
+    ],
+)
+def test_a_running_job_says_when_it_is_expected_to_end_and_by_what(
+    likely_ms: int, now_ms: int, said: tuple[int, str, str]
+) -> None:
+    placed = f.Placed(
+        1, "bj", "h100", "H100", 1, 1, 1_000_000, 1200, 700, run_ms=600_000, likely_ms=likely_ms
+    )
+    begun = (f.Submitted("ann", "sha256:0"), f.Queued(), placed, f.Dispatched(1), f.Started(1, 2_000))
+    job = fold(f.Fact(JobId(ulid(0, bytes(10))), n, 2_000, "test", each) for n, each in enumerate(begun, 1))
+    spec = JobSpec("x", JobType.TASK, 1, Resources(()), "true")
+    found = job_shape(JobRow(job, spec, ProjectId("lab")), {}, now_ms, 90_000)
+    end_ms, before, after = said
+    assert found.attempts[0].expected_end == rfc3339(end_ms)
+    assert f"{before} {local(rfc3339(end_ms))} {after}" in " ".join(shown(show_job, found).split())
 
 
 def test_a_job_that_backs_off_says_why_and_until_when() -> None:

@@ -1,15 +1,17 @@
 """A whole queue in one turn: receipts that replay, reservations, fair shares, and the order of it all."""
 
 from dataclasses import replace
+from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hutong.core.book.lengths import work_of
 from hutong.core.book.money import Lot, LotKind
 from hutong.core.book.shares import HALF_LIFE_MS, decayed, of_institution, of_project
 from hutong.core.book.snapshot import JobRow, Outcome, PoolUse, Running, Snapshot
 from hutong.core.capacity.sites import Admission, Maintenance, Pool, PoolState, Site, SiteStatus, Supply
-from hutong.core.control.rules import Rules
+from hutong.core.control.rules import Rules, RunLengths
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId
 from hutong.core.placement.columns import Backfill
@@ -127,16 +129,22 @@ def test_every_receipt_of_a_turn_replays_and_no_card_is_given_twice(
     pools = [(each.id, pool) for each in found for pool in each.pools]
     use = {(name, pool.id): data.draw(st.integers(0, pool.cards)) for name, pool in pools}
     running = tuple(
-        Running(OTHER, name, pool, cards, NOW + data.draw(st.integers(-10, 300)) * MIN)
+        Running(
+            OTHER, name, pool, cards, NOW + data.draw(st.integers(-10, 300)) * MIN, "",
+            NOW - data.draw(st.integers(10, 90)) * MIN, data.draw(st.integers(0, 200)) * MIN,
+        )
         for (name, pool), cards in use.items()
         if cards
-    )
+    )  # fmt: skip
+    lengths = {work_of(row.project, row.spec): (60 * data.draw(st.integers(0, 200)),) * 3 for row in queue}
     shot = scene(
-        found, queue, use=tuple(PoolUse(*name, cards) for name, cards in use.items()), running=running
-    )
+        found, queue, use=tuple(PoolUse(*name, cards) for name, cards in use.items()), running=running,
+        lengths=lengths,
+    )  # fmt: skip
     shot = replace(shot, statuses={**shot.statuses, **_states(found, data)})
-    for backfill in Backfill:
-        outcome = turn(shot, Rules(backfill=backfill))
+    patience_ms = data.draw(st.sampled_from([1, 10**9]))
+    for backfill, by in product(Backfill, RunLengths):
+        outcome = turn(shot, Rules(backfill=backfill, lengths=by, patience_ms=patience_ms))
         assert outcome.broken == ()
         for opened in receipts(outcome):
             assert opened.differences == ()

@@ -60,7 +60,7 @@ def lived(
             kernel.release(board, each[1])
         while coming and asks[coming[0]][0] == now:
             kernel.enqueue(board, coming.pop(0))
-        kernel.begin(board)
+        kernel.begin(board, now)
         while (job := kernel.next_start(board, now)) >= 0:
             starts[job] = now
             ends.append((now + asks[job][1], job))
@@ -122,7 +122,7 @@ def test_a_pass_keeps_cards_for_so_many_and_those_after_them_delay_none() -> Non
     board = board_of([8], asks)
     for job in range(len(asks)):
         kernel.enqueue(board, job)
-    kernel.begin(board)
+    kernel.begin(board, 0)
     started = []
     while (job := kernel.next_start(board, 0)) >= 0:
         started.append(job)
@@ -141,14 +141,12 @@ def test_a_placement_that_is_taken_back_leaves_no_trace(asks: list[Ask], poor: i
             if job % 3 == 0 and asks[job][3] == (0, 1) and board.pools[1, c.FREE] >= asks[job][2]:
                 board.jobs[job, [c.POOL, c.CARDS, c.UNTIL]] = 1, asks[job][2], asks[job][0] + asks[job][1]
                 board.pools[1, c.FREE] -= asks[job][2]
-                where, cards = np.array([1]), np.array([asks[job][2]])
-                kernel.occupy(
-                    board, job, where, cards, np.array([asks[job][0] + asks[job][1]]), -np.ones(1, np.int64)
-                )
+                held = [[1], [asks[job][2]], [asks[job][0]], [0], [asks[job][0] + asks[job][1]], [-1]]
+                kernel.occupy(board, job, np.array(held, np.int64))
             elif job != without:
                 kernel.enqueue(board, job)
         found, gone = [], False
-        kernel.begin(board)
+        kernel.begin(board, now)
         while (job := kernel.next_start(board, now)) >= 0:
             if job == poor:
                 kernel.undo(board, job)

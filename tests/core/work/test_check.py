@@ -43,6 +43,12 @@ def problem(**document: object) -> Problem:
     return found[0]
 
 
+def test_pauses_are_read_and_written_again() -> None:
+    spec = check(preemptible=True, placement={"defer": "12h", "pauses": 2})
+    assert (spec.wish.defer_s, spec.wish.pauses) == (43_200, 2)
+    assert check_spec(unparse(spec), KNOWN) == spec
+
+
 def test_inputs_by_url_and_shared_are_read_and_written_again() -> None:
     spec = check(
         inputs=[
@@ -370,6 +376,13 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
         ({"placement": {"centres": {"deny": [1]}}}, "/placement/centres/deny/0", "any ending"),
         ({"placement": {"start_before": 0}}, "/placement/start_before", "between 1s"),
         ({"placement": {"defer": "31d"}}, "/placement/defer", "between 0s"),
+        (
+            {"placement": {"pauses": 4, "defer": "9h"}, "preemptible": True},
+            "/placement/pauses",
+            "between 0 and 3",
+        ),
+        ({"placement": {"pauses": 1}, "preemptible": True}, "/placement/pauses", "placement.defer: 12h"),
+        ({"placement": {"pauses": 1, "defer": "9h"}}, "/placement/pauses", "preemptible: true"),
     ],
 )
 def test_a_fault_is_named_by_place_with_what_would_be_right(
@@ -514,6 +527,7 @@ RIGHT = st.fixed_dictionaries(
                 "latency_class": st.sampled_from(["interactive", "standard", "batch", "offline"]),
                 "sites": st.fixed_dictionaries({"allow": st.lists(SITES, unique=True)}),
                 "start_before": st.integers(1, MOST_DURATION_S),
+                "defer": st.integers(1, MOST_DURATION_S),
             },
         ),
     },

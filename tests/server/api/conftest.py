@@ -1,12 +1,21 @@
-"""A platform with a port on which deployed models answer."""
+"""A platform with a port on which deployed models answer; a town of applicants."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.server.mortal import Town
 from tests.server.serving import YUAN, Upstream, World, serve
 
 from hutong.server.loop import Loop
+
+
+@pytest.fixture
+def town() -> Iterator[Town]:
+    """Universities with projects, reviewers and officers, over a store in memory."""
+    made = Town()
+    yield made
+    made.stack.close()
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ VALUES = {
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
     "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
     "period": "2026-11", "lot": "award-1", "number": "2026-000001", "dispute": NOBODYS.lower(),
+    "card": "H100", "figure": "0" * 24,
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
-    "proposal": NOBODYS.lower(), "change": "award",
+    "proposal": NOBODYS.lower(), "change": "award", "price": f"unis.{NOBODYS.lower()}",
     "grant": f"platform.all.{NOBODYS.lower()}",
     "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1",
 }  # fmt: skip

@@ -1,6 +1,5 @@
 """From a draft to an allocation that lives, changes and is cut: what each of the people in it sees."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,6 @@ from hutong.core.kernel.quantities import DAY_MS
 from hutong.wire.base import rfc3339
 
 REASON = {"reason": "so it is"}
-
-
-@pytest.fixture
-def town() -> Iterator[Town]:
-    made = Town()
-    yield made
-    made.stack.close()
 
 
 def ok(answer: Any) -> Any:

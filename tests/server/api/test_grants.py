@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hutong.core.accounts.roles import GRANTABLE, PERMISSIONS
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.wire.base import rfc3339
 
@@ -176,3 +177,10 @@ def test_an_operator_s_mark_is_taken_by_another_operator_and_one_stays(
     wide = give(platform, "li", "operator", "platform").status_code
     assert wide == 201
     assert http.delete(path.format("admin"), headers=li).status_code == 403
+
+
+def test_every_role_that_comes_with_the_platform_is_listed(platform: Any) -> None:
+    answer = platform.http.get("/v1/access/roles?limit=200", headers=platform.operator)
+    assert answer.status_code == 200, answer.text
+    shipped = {role["name"]: set(role["permissions"]) for role in answer.json()["items"] if role["shipped"]}
+    assert shipped == {str(name): set(PERMISSIONS[name]) for name in GRANTABLE}

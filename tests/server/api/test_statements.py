@@ -101,6 +101,16 @@ def test_a_statement_adds_up_and_is_kept_as_it_was_when_its_period_closes(desk: 
     assert opening == sum(Decimal(lot["closing"]["amount"]) for lot in after["lots"])
 
 
+def test_a_month_begins_with_what_the_months_without_a_statement_left(desk: Desk) -> None:
+    desk.charge("use:b:1-2", 5_000_000, desk.then_ms - 62 * DAY_MS)
+    desk.charge("use:c:1-2", 7_000_000, desk.then_ms - 31 * DAY_MS)
+    desk.close()
+    first, *_, last = [each.id for each in desk.store.periods() if each.closed]
+    desk.get(f"/v1/projects/physics/statements/{first}")  # and nobody asks for those between
+    (lot,) = desk.get(f"/v1/projects/physics/statements/{last}").json()["lots"]
+    assert (lot["opening"]["amount"], lot["closing"]["amount"]) == ("-12.000000", "-24.345685")
+
+
 def test_a_period_in_which_nothing_was_booked_has_no_statement(desk: Desk) -> None:
     desk.get("/v1/projects/physics/statements/1999-01", status=404)
     desk.get("/v1/projects/physics/statements/november", status=422)

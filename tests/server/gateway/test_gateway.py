@@ -8,8 +8,12 @@ import httpx2
 import openai
 import pytest
 
+from hutong.core.accounts.registry import FOREVER_MS, InstitutionKind
 from hutong.core.book.money import HoldChange, HoldPart, LotKind, Posting
+from hutong.core.book.prices import Book, Books, Price, Timeline
+from hutong.core.book.store import Record
 from hutong.core.kernel.ids import ProjectId, ulid
+from hutong.server.registry import document
 
 ASK: dict[str, Any] = {"model": "physics/chat", "messages": [{"role": "user", "content": "Say five words."}]}
 
@@ -33,6 +37,20 @@ def test_a_whole_answer_is_relayed_and_billed_by_the_engines_count(served: Any) 
     (txn,) = served.store.txns(ProjectId("physics"), usage[0].key, "", 10)
     assert txn.kind == "tokens"
     assert {each.account: each.amount_micro for each in txn.entries} == {"lot:test-1": -17, "revenue": 17}
+
+
+def test_a_request_pays_the_price_of_its_institutions_book(served: Any) -> None:
+    price = Price("all.1", 0, FOREVER_MS, 3_000_000, 10**6, "agreed", "op", 0)
+    line = Timeline("unis", "token_in:physics/chat", (price,))
+    book = Book("unis", "", (InstitutionKind.UNIVERSITY,))
+    served.store.put(Record("price_book", "all", document(Books((book,)))))
+    served.store.put(Record("price", line.id, document(line), "unis"))
+    served.platform.services.pools.forget()
+    served.client().chat.completions.create(**ASK, max_tokens=20)
+    assert [(each.unit, each.charge_micro) for each in served.settled(1)] == [
+        ("token_in", 21),
+        ("token_out", 10),
+    ]
 
 
 @pytest.mark.parametrize("wants", [False, True])

@@ -24,8 +24,8 @@ class Wanted:
             return self.reversed.get(record.reverses, "")
         if record.id in self.ids:
             return self.ids[record.id]
-        told = record.unit in TOKEN_UNITS and charging_txn(record) in self.keys.values()
-        return charging_txn(record) if told else ""
+        charge = charging_txn(record)
+        return charge if record.unit in TOKEN_UNITS and self.keys.get(record.key) == charge else ""
 
 
 def wanted(txns: Iterable[Txn]) -> Wanted:

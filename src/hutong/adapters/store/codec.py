@@ -7,6 +7,8 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from hutong.core.accounts.quotas import Quota
+from hutong.core.accounts.registry import Institution
+from hutong.core.book.prices import Books, Timeline
 from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Broken, Refused
@@ -19,6 +21,9 @@ _SPEC = TypeAdapter(JobSpec)
 _SITE = TypeAdapter(Site)
 _QUOTA = TypeAdapter(Quota)
 _LINK = TypeAdapter(Link)
+_BOOKS = TypeAdapter(Books)
+_TIMELINE = TypeAdapter(Timeline)
+_INSTITUTION = TypeAdapter(Institution)
 _CLASSES: tuple[type[Event], ...] = get_args(Event)
 _EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
 
@@ -72,6 +77,24 @@ def decode_link(text: str) -> Link:
         return _LINK.validate_json(text)
     except ValidationError as error:
         raise Refused("bad_link", f"this document does not describe a link: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def decode_books(text: str) -> Books:
+    """Return the price books from their document; read in turn after turn, so it is remembered."""
+    return _BOOKS.validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def decode_timeline(text: str) -> Timeline:
+    """Return a timeline of prices from its document."""
+    return _TIMELINE.validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def decode_institution(text: str) -> Institution:
+    """Return an institution from its document."""
+    return _INSTITUTION.validate_json(text)
 
 
 @lru_cache(maxsize=4096)

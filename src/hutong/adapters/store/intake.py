@@ -1,13 +1,16 @@
 """Received records of use, lots that have ended and waivers that are due, in SQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.chain import append
 from hutong.adapters.store.db import Database
-from hutong.adapters.store.ledger_rows import LOTS, lot_of
+from hutong.adapters.store.ledger_rows import LOTS, lot_in, lot_of
 from hutong.adapters.store.ledger_tables import accounts, lots, received, waivers
+from hutong.core.book.audit import Author, told_of_kept, told_of_terms
 from hutong.core.book.money import Lot, Waiver
 from hutong.core.book.received import DayCount, Fate, Kept, Received, superseded_by
 from hutong.core.kernel.errors import Conflict, NotFound
@@ -71,7 +74,16 @@ class Intake:
             rows = connection.execute(query.limit(rules.page(limit))).mappings().all()
         return tuple(kept_of(row) for row in rows)
 
-    def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
+    def resolve(
+        self,
+        record: Received,
+        fate: Fate,
+        reason: str,
+        by: str,
+        now_ms: int,
+        *,
+        author: Author | None = None,
+    ) -> Kept:
         """Give a suspended record its final fate. Raises NotFound, or Conflict if it has another one."""
 
         def work(connection: sa.Connection) -> Kept:
@@ -84,7 +96,11 @@ class Intake:
                 raise Conflict("resolved", f"record {record.id} is {found.fate.value} already")
             values = {"fate": fate.value, "reason": reason, "person": by, "at_ms": now_ms}
             connection.execute(received.update().where(_named(record)).values(values))
-            return Kept(found.record, fate, reason, by, now_ms)
+            kept = Kept(found.record, fate, reason, by, now_ms)
+            if author is not None:
+                name, told = f"use/{record.id}", told_of_kept(kept)
+                append(self._db, connection, author, f"use.{fate.value}", name, told_of_kept(found), told)
+            return kept
 
         return self._db.write(work)
 
@@ -119,18 +135,19 @@ class Intake:
         if names:
             self._db.write(work)
 
-    def claim_lot(self, name: LotId, now_ms: int) -> Lot:
+    def claim_lot(self, name: LotId, now_ms: int, *, author: Author | None = None) -> Lot:
         """Claim a lot back: it ends now for whoever would hold of it, and is due at once. Raises NotFound."""
 
         def work(connection: sa.Connection) -> Lot:
-            row = (
-                connection.execute(LOTS.where(lots.c.id == name).with_for_update(of=lots)).mappings().first()
-            )
-            if row is None:
-                raise NotFound("not_found", f"there is no lot {name!r}")
-            values = {"ends_ms": min(row["ends_ms"], now_ms), "due_ms": now_ms, "clawed": True}
+            before = lot_in(connection, name)
+            ends_ms = min(before.ends_ms, now_ms)
+            values = {"ends_ms": ends_ms, "due_ms": now_ms, "clawed": True}
             connection.execute(lots.update().where(lots.c.id == name).values(values))
-            return lot_of(connection.execute(LOTS.where(lots.c.id == name)).mappings().one())
+            after = replace(before, ends_ms=ends_ms, clawed=True)
+            if author is not None and after != before:
+                action, was, told = f"{before.kind.value}.claim", told_of_terms(before), told_of_terms(after)
+                append(self._db, connection, author, action, f"lot/{name}", was, told)
+            return after
 
         return self._db.write(work)
 

@@ -30,6 +30,8 @@ _GUARDED = (
     "until_ms",
     "gives_way",
     "person",
+    "began_ms",
+    "likely_ms",
     "job",
 )
 SAVE = (
@@ -58,6 +60,8 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_gives_way": rules.gives_way(live),
         # Again each time: a server of the version before may have written the row without it.
         "new_person": job.by,
+        "new_began_ms": live.began_ms if live else 0,
+        "new_likely_ms": live.guess_ms if live else 0,
         "new_job": encode(job),
     }
 

@@ -1,6 +1,7 @@
 """The ledger in SQL: lots, transactions, holds and usage."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -8,10 +9,10 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.chain import append
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database, rows_in
-from hutong.adapters.store.ledger_rows import read_holds, read_lots, record_of, with_entries
+from hutong.adapters.store.ledger_rows import USAGE, lot_in, read_holds, read_lots, record_of, with_entries
 from hutong.adapters.store.ledger_tables import accounts, holds, lots, txns, usage
 from hutong.adapters.store.posting import known_txns, post_all, post_each
-from hutong.core.book.audit import Author, told_of_lot, told_of_txn
+from hutong.core.book.audit import Author, told_of_lot, told_of_terms, told_of_txn
 from hutong.core.book.money import (
     Entry,
     HoldChange,
@@ -22,7 +23,7 @@ from hutong.core.book.money import (
     lot_account,
 )
 from hutong.core.book.store import Span
-from hutong.core.kernel.errors import Conflict, HutongError, NotFound
+from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.kernel.ids import LotId, ProjectId
 
 
@@ -64,17 +65,20 @@ class Ledger:
 
         return self._db.write(work)
 
-    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int, *, author: Author | None = None) -> bool:
         """Set when a lot may be held against; False if it was so already. Raises NotFound."""
 
         def work(connection: sa.Connection) -> bool:
-            here = lots.c.id == lot
-            if not connection.execute(sa.select(lots.c.id).where(here)).first():
-                raise NotFound("not_found", f"there is no lot {lot!r}")
-            other = sa.or_(lots.c.starts_ms != starts_ms, lots.c.ends_ms != ends_ms)
+            before = lot_in(connection, lot)
+            if (before.starts_ms, before.ends_ms) == (starts_ms, ends_ms):
+                return False
             span = {"starts_ms": starts_ms, "ends_ms": ends_ms, "due_ms": ends_ms}
-            change = lots.update().where(here, other).values(span)
-            return connection.execute(change).rowcount > 0
+            connection.execute(lots.update().where(lots.c.id == lot).values(span))
+            if author is not None:
+                after = replace(before, starts_ms=starts_ms, ends_ms=ends_ms)
+                action, was, told = f"{before.kind.value}.change", told_of_terms(before), told_of_terms(after)
+                append(self._db, connection, author, action, f"lot/{lot}", was, told)
+            return True
 
         return self._db.write(work)
 
@@ -123,13 +127,13 @@ class Ledger:
         self, project: ProjectId, key: str, after: str, limit: int, span: Span | None = None
     ) -> tuple[UsageRecord, ...]:
         """Return usage records in order of id above `after`; all of the project where `key` is empty."""
-        query = sa.select(usage).where(usage.c.project == project, usage.c.id > after)
+        query = USAGE.where(usage.c.project == project, usage.c.id > after)
         if key:
             query = query.where(usage.c.key == key)
         if span:
             query = query.where(usage.c.upto_ms >= span[0], usage.c.upto_ms < span[1])
         with self._db.read() as connection:
-            rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).mappings().all()
+            rows = connection.execute(query.order_by(usage.c.id).limit(rules.page(limit))).all()
         return tuple(record_of(row) for row in rows)
 
     def txns(

@@ -1,12 +1,14 @@
 """Rows of the ledger as the shapes of the core."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.accounting import HoldState
-from hutong.adapters.store.db import rows_in
+from hutong.adapters.store.db import chunks, rows_in
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, lots, usage
 from hutong.core.book.money import (
     Entry,
@@ -16,18 +18,22 @@ from hutong.core.book.money import (
     UsageRecord,
     overrun_account,
 )
+from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
 _PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
 LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
     lots, accounts, accounts.c.id == lots.c.account
 )
-_FIELDS = tuple(column.name for column in usage.columns)
+USAGE = sa.select(*(usage.c[each.name] for each in fields(UsageRecord)))
+_LEGS = sa.select(entries.c.txn, entries.c.account, entries.c.amount_micro).order_by(
+    entries.c.txn, entries.c.n
+)
 
 
-def record_of(row: sa.RowMapping) -> UsageRecord:
-    """Return the usage record of a row."""
-    return UsageRecord(**{name: row[name] for name in _FIELDS})
+def record_of(row: Iterable[Any]) -> UsageRecord:
+    """Return the usage record of a row of `USAGE`."""
+    return UsageRecord(*row)
 
 
 def read_holds(connection: sa.Connection, found: Sequence[sa.RowMapping]) -> dict[str, HoldState]:
@@ -56,9 +62,9 @@ def lot_of(row: sa.RowMapping) -> Lot:
 def with_entries(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> tuple[Txn, ...]:
     """Return the transactions of these rows with their entries, in the order of the rows."""
     legs: dict[str, list[Entry]] = {}
-    of_txns = sa.select(entries).order_by(entries.c.txn, entries.c.n)
-    for leg in rows_in(connection, of_txns, entries.c.txn, [row["id"] for row in rows]):
-        legs.setdefault(leg["txn"], []).append(Entry(leg["account"], leg["amount_micro"]))
+    for names in chunks([row["id"] for row in rows]):
+        for txn, account, amount in connection.execute(_LEGS.where(entries.c.txn.in_(names))).all():
+            legs.setdefault(txn, []).append(Entry(account, amount))
     return tuple(
         Txn(
             id=row["id"],
@@ -75,6 +81,15 @@ def with_entries(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> tu
         )
         for row in rows
     )
+
+
+def lot_in(connection: sa.Connection, name: LotId) -> Lot:
+    """Return a lot whose terms nobody else changes until the end; raises NotFound."""
+    query = LOTS.where(lots.c.id == name).with_for_update(of=lots)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("not_found", f"there is no lot {name!r}")
+    return lot_of(row)
 
 
 def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:

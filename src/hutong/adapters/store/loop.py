@@ -1,7 +1,7 @@
 """What the loop reads and writes in SQL: the lease, the bounded snapshot, the guarded outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import sqlalchemy as sa
 
@@ -13,7 +13,9 @@ from hutong.adapters.store.holdings import read_holdings, read_person_holdings, 
 from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
+from hutong.adapters.store.lengths import note_lengths, read_lengths
 from hutong.adapters.store.posting import post_all
+from hutong.adapters.store.price_lists import price_list
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
@@ -29,7 +31,9 @@ from hutong.adapters.store.tables import (
     statuses,
     watches,
 )
+from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.book.money import HoldPart, Posting
+from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceList
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
@@ -141,13 +145,15 @@ class Loop:
                     PoolUse(row["site"], row["pool"], int(row["cards"]))
                     for row in connection.execute(_USE).mappings()
                 ),
-                running=_running(connection, limits.running) if queue else (),
+                running=_running(connection, limits.running) if rules.any_waits(queue, due) else (),
                 may_give_way=_may_give_way(connection, limits.may_give_way) if stops else (),
                 clearing=_clearing(connection) if stops else (),
                 served=_served(connection, names({each: owners[each] for each in projects}), now_ms),
                 runs=_runs(connection, rules.workloads((*due, *queue), limits)),
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
                 links=tuple(decode_link(doc) for doc in connection.execute(_LINKS).scalars()),
+                lengths=read_lengths(connection, works((*due, *queue), limits)),
+                prices=_prices(connection, sorted(set(owners.values())), now_ms),
                 quotas=quotas,
                 holdings=held,
                 person_holdings=of_people,
@@ -209,6 +215,9 @@ class Loop:
         due = [asdict(each.waiver) for each in fresh if each.waiver]
         insert = self._db.upsert(waivers).on_conflict_do_nothing(index_elements=["key"])
         many(connection, insert, due)
+        told = lengths_by_work(fresh)
+        if told:
+            note_lengths(self._db, connection, told, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
@@ -258,6 +267,10 @@ _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by
 _LINKS = (
     sa.select(registry.c.doc).where(registry.c.kind == rules.LINK).order_by(registry.c.id).limit(MOST_LINKS)
 )
+_BOOKS = sa.select(registry.c.doc).where(registry.c.kind == BOOK, registry.c.id == BOOKS_ID)
+_TIMELINES = (
+    sa.select(registry.c.doc).where(registry.c.kind == PRICE).order_by(registry.c.id).limit(TIMELINES_MAX)
+)
 _USE = (
     sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
     .where(jobs.c.site.is_not(None))
@@ -268,6 +281,7 @@ _USE = (
 
 _ENDS = (
     sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms, jobs.c.person)
+    .add_columns(jobs.c.began_ms, jobs.c.likely_ms)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
@@ -276,6 +290,9 @@ _ENDS = (
     .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
     .subquery()
 )
+
+
+_RUNNING = tuple(each.name for each in fields(Running))
 
 
 # Literals, and the condition of the index as it stands there: else no database uses a partial one.
@@ -318,10 +335,7 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
     """Return the jobs of each pool that are expected to end first."""
     query = sa.select(_ENDS).where(_ENDS.c.place <= most)
     query = query.order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
-    return tuple(
-        Running(*(row[name] for name in ("project", "site", "pool", "cards", "until_ms", "person")))
-        for row in connection.execute(query).mappings()
-    )
+    return tuple(Running(*(row[name] for name in _RUNNING)) for row in connection.execute(query).mappings())
 
 
 def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:
@@ -341,6 +355,16 @@ def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[Pr
     query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.PROJECT)
     docs = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, projects)}
     return {ProjectId(each): rules.institution_of(docs.get(each)) for each in projects}
+
+
+def _prices(connection: sa.Connection, institutions: Sequence[str], now_ms: int) -> PriceList:
+    """Return the prices of cards, with the kinds of institutions where there are any."""
+    timelines = connection.execute(_TIMELINES).scalars().all()
+    if not timelines:
+        return PriceList()
+    query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.INSTITUTION)
+    tenants = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, institutions)}
+    return price_list(connection.execute(_BOOKS).scalar(), timelines, tenants, now_ms)
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:

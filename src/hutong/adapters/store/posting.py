@@ -1,7 +1,7 @@
 """Postings in SQL: transactions, holds and usage, written together or not at all."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 
 import sqlalchemy as sa
 
@@ -15,6 +15,7 @@ from hutong.adapters.store.periods import book_in
 from hutong.core.book.money import (
     Posting,
     Txn,
+    UsageRecord,
 )
 from hutong.core.kernel.errors import HutongError
 
@@ -31,6 +32,7 @@ _REARM = (
     .where(lots.c.account == sa.bindparam("name"), lots.c.due_ms.is_(None))
     .values(due_ms=lots.c.ends_ms)
 )
+_USAGE = tuple(each.name for each in fields(UsageRecord))
 _CLOSE = holds.update().where(holds.c.key == sa.bindparam("name")).values(closed=True)
 _DROP_PARTS = hold_parts.delete().where(hold_parts.c.key == sa.bindparam("name"))
 
@@ -78,7 +80,8 @@ def _lock_holds(connection: sa.Connection, postings: Sequence[Posting]) -> dict[
 def _write(db: Database, connection: sa.Connection, out: Plan, booked: Sequence[str]) -> None:
     _write_txns(db, connection, out, booked)
     _write_holds(db, connection, out)
-    many(connection, usage.insert(), [asdict(record) for record in out.usage])
+    rows = [{name: getattr(record, name) for name in _USAGE} for record in out.usage]
+    many(connection, usage.insert(), rows)
 
 
 def _check_reversals(connection: sa.Connection, out: Plan) -> None:

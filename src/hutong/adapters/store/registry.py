@@ -111,13 +111,12 @@ class Registry:
         return self._db.write(work)
 
     def _tell(self, connection: sa.Connection, author: Author, record: Record, before: _There | None) -> None:
-        if record.kind in UNTOLD:
+        there = decode_doc(before.text) if before else None
+        if record.kind in UNTOLD or there == record.doc:
             return
         verb, name = ("change" if before else "create"), f"{record.kind}/{record.id}"
-        was = told(record.kind, decode_doc(before.text) if before else None)
-        append(
-            self._db, connection, author, f"{record.kind}.{verb}", name, was, told(record.kind, record.doc)
-        )
+        was, after = told(record.kind, there), told(record.kind, record.doc)
+        append(self._db, connection, author, f"{record.kind}.{verb}", name, was, after)
 
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""

@@ -46,6 +46,7 @@ LINK = "link"
 QUOTAS_MAX = 10_000
 WAY_MAX = 16
 PROJECT = "project"
+INSTITUTION = "institution"
 
 
 def any_booked(sites: Iterable[Site], now_ms: int) -> bool:
@@ -326,6 +327,11 @@ def lease_asks_write(holder: str, until_ms: int, asking: str, now_ms: int, ttl_m
 def in_queue(job: Job, due_ms: int | None) -> bool:
     """True if a job stands in the queue: also of those that are QUEUED, some wait out a back-off."""
     return job.state is JobState.QUEUED and (due_ms is None or due_ms > job.queued_ms)
+
+
+def any_waits(queue: Sequence[JobRow], due: Iterable[JobRow]) -> bool:
+    """True if a turn may place something: it must know then when what runs is over."""
+    return bool(queue) or any(row.job.live is None and not row.job.final for row in due)
 
 
 def queue_share(limit: int, projects: int) -> int:

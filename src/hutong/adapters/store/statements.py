@@ -1,17 +1,25 @@
 """What statements are made of, in SQL: what was booked in a period, and the records behind it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.behind import by_txn, wanted
-from hutong.adapters.store.db import Database, rows_in
-from hutong.adapters.store.ledger_rows import record_of, with_entries
-from hutong.adapters.store.ledger_tables import entries, txns, usage
+from hutong.adapters.store.db import Database, chunks, rows_in
+from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
+from hutong.adapters.store.ledger_tables import FREE_USE, entries, txns, usage
 from hutong.core.book.money import Txn, UsageRecord, charging_txn
 from hutong.core.book.store import Span
 from hutong.core.kernel.ids import ProjectId
+
+
+def free_use(project: str, after: tuple[int, str], until_ms: int) -> sa.Select[*tuple[Any, ...]]:
+    """Return the query for records of use that cost nothing, by end and id beyond `after`."""
+    place = sa.tuple_(usage.c.upto_ms, usage.c.id)
+    query = USAGE.where(usage.c.project == project, usage.c.upto_ms < until_ms, sa.text(FREE_USE))
+    return query.where(place > after).order_by(usage.c.upto_ms, usage.c.id)
 
 
 class Statements:
@@ -33,27 +41,31 @@ class Statements:
         records: dict[str, UsageRecord] = {}
         with self._db.read() as connection:
             for column, names in places:
-                rows = rows_in(connection, sa.select(usage).order_by(usage.c.id), column, sorted(names))
-                records |= {row["id"]: record_of(row) for row in rows}
+                for some in chunks(sorted(names)):
+                    found = map(record_of, connection.execute(USAGE.where(column.in_(some))).all())
+                    records |= {record.id: record for record in found}
         return by_txn(look, records.values())
 
-    def unpriced(self, project: ProjectId, span: Span, after: str, limit: int) -> tuple[UsageRecord, ...]:
-        """Return records of use in a time that no transaction charges, in order of id above `after`.
+    def unpriced(
+        self, project: ProjectId, span: Span, after: tuple[int, str], limit: int
+    ) -> tuple[UsageRecord, ...]:
+        """Return records of use that ended in a time and that no transaction charges, by end and id.
 
-        A page may have fewer than `limit` though more follow, but is empty only behind the last.
+        A page with fewer than `limit` is the last.
         """
-        query = sa.select(usage).where(usage.c.project == project, usage.c.id > after)
-        query = query.where(usage.c.upto_ms >= span[0], usage.c.upto_ms < span[1], usage.c.reverses == "")
-        query = query.where(usage.c.charge_micro == 0).order_by(usage.c.id).limit(rules.page(limit))
+        after, limit = max(after, (span[0], "")), rules.page(limit)
+        free: list[UsageRecord] = []
         with self._db.read() as connection:
-            while True:
-                records = [record_of(row) for row in connection.execute(query).mappings()]
+            while len(free) < limit:
+                query = free_use(project, after, span[1]).limit(limit)
+                records = [record_of(row) for row in connection.execute(query).all()]
                 names = sorted({charging_txn(record) for record in records})
                 known = {row["id"] for row in rows_in(connection, sa.select(txns.c.id), txns.c.id, names)}
-                free = tuple(record for record in records if charging_txn(record) not in known)
-                if free or not records:
-                    return free
-                query = query.where(usage.c.id > records[-1].id)
+                free += [record for record in records if charging_txn(record) not in known]
+                if len(records) < limit:
+                    break
+                after = (records[-1].upto_ms, records[-1].id)
+        return tuple(free[:limit])
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""

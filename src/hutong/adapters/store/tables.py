@@ -18,7 +18,8 @@ IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
 # `job` is a cache of the fold of the job's facts; the columns before it repeat what queries need.
 # site, pool, cards, attempt, dispatched_ms and until_ms are those of the live attempt, else null; gives_way
 # is 1 while that may be stopped to make room, 2 while it is being stopped for it. person is who submitted the
-# job; empty where it was over before that was noted.
+# job; empty where it was over before that was noted. likely_ms is how long the live attempt is expected to
+# run from began_ms on, 0 where only its walltime is known.
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -39,6 +40,8 @@ jobs = sa.Table(
     int_of("until_ms", null=True),
     sa.Column("gives_way", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("person", Text, nullable=False, server_default=""),
+    sa.Column("began_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("likely_ms", sa.BigInteger, nullable=False, server_default="0"),
     text_of("idempotency_key"),
     text_of("request_digest"),
     text_of("spec_digest"),
@@ -103,6 +106,16 @@ stays = sa.Table(
     int_of("node_ms"),
     int_of("breaks_ppm"),
     int_of("at_ms"),
+)
+
+# How long, in seconds, the last runs of the same work took, as of `at_ms`; see `core.book.lengths`.
+lengths = sa.Table(
+    "lengths",
+    metadata,
+    text_of("work", key=True),
+    text_of("ran_s"),
+    int_of("at_ms"),
+    index_of("ix_lengths_at_ms", "at_ms"),
 )
 
 pages = sa.Table(

@@ -14,6 +14,7 @@ from hutong.clients.cli import (
     audit_commands,
     booking_commands,
     call_commands,
+    capacity_commands,
     dispute_commands,
     identity_commands,
     import_commands,
@@ -21,6 +22,7 @@ from hutong.clients.cli import (
     ledger_commands,
     model_commands,
     money_commands,
+    price_commands,
     quota_commands,
     reach_commands,
     reconcile_commands,
@@ -98,8 +100,10 @@ def make_cli(
         identity_commands,
         booking_commands,
         quota_commands,
+        price_commands,
         voucher_commands,
         subsidy_commands,
+        capacity_commands,
     ):
         part.add_to(app)
     return app

@@ -97,7 +97,7 @@ def thresholds(as_json: Json = False) -> None:
 
 
 def threshold(
-    change: Annotated[str, typer.Argument(help="award, voucher or quota.")],
+    change: Annotated[str, typer.Argument(help="award, voucher, refund, price or quota.")],
     above: Annotated[str, typer.Argument(help="Yuan, or cards of a quota; `none`: one person suffices.")],
     hours: Annotated[int, typer.Option("--hours", min=1, max=8_784, help="How long one waits.")] = 168,
     as_json: Json = False,
@@ -106,8 +106,8 @@ def threshold(
 
     Example: hutong approvals threshold award 100000
     """
-    if change not in {"award", "voucher", "refund", "quota"}:
-        problem = Problem("CHANGE", f"{change!r} has no threshold", "award, voucher or quota")
+    if change not in {"award", "voucher", "refund", "price", "quota"}:
+        problem = Problem("CHANGE", f"{change!r} has no threshold", "award, voucher, refund, price or quota")
         raise Refused("bad_input", problem.message, (problem,))
     amount, cards = None, None
     if above != "none" and change == "quota":

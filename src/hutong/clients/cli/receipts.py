@@ -22,6 +22,10 @@ def show_receipt(receipt: Receipt, screen: Console) -> None:
     screen.print(Text(f"receipt of {receipt.job}, attempt {receipt.attempt}", style="bold"))
     screen.print(f"policy {receipt.policy} chose {receipt.chosen or 'nothing'}\n")
     screen.print(alternatives(receipt.alternatives))
+    likely_ms = receipt.inputs.get("request", {}).get("likely_ms", 0)
+    if likely_ms:
+        text = f"expected to run {-(-likely_ms // 60_000)} min by what this workload took before"
+        screen.print(f"\n{text}; for all but what is kept for others its walltime counts", soft_wrap=True)
     screen.print(Text(f"\n{receipt.digest}", style="dim"), soft_wrap=True)
 
 

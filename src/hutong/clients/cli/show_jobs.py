@@ -96,6 +96,11 @@ def _show_attempts(job: Job, screen: Console) -> None:
         )
     screen.print(made)
     last = job.attempts[-1]
+    if last.expected_end and last.expected_by == "history":
+        end = local(last.expected_end)
+        screen.print(f"expected to end about {end} by what this workload took before")
+    elif last.expected_end:
+        screen.print(f"ends at {local(last.expected_end)} at the latest")
     if last.missing:
         screen.print(Text(f"not collected: {last.missing}", "yellow"), soft_wrap=True)
     if last.outputs:

@@ -8,10 +8,12 @@ from hutong.clients.sdk import (
     approvals,
     audit,
     calls,
+    capacity,
     identity,
     jobs,
     ledger,
     models,
+    prices,
     quotas,
     service_accounts,
     sign_in,
@@ -251,6 +253,14 @@ class AsyncDisputes(statements.DisputeVerbs, AsyncGroup):
     """Disputes of charges."""
 
 
+class Prices(prices.PriceVerbs, Group):
+    """Price books, their prices over time, and what a project pays."""
+
+
+class AsyncPrices(prices.PriceVerbs, AsyncGroup):
+    """Price books, their prices over time, and what a project pays."""
+
+
 class Quotas(quotas.QuotaVerbs, Group):
     """What institutions and projects are promised."""
 
@@ -305,6 +315,14 @@ class Approvals(approvals.ApprovalVerbs, Group):
 
 class AsyncApprovals(approvals.ApprovalVerbs, AsyncGroup):
     """Changes that take two people."""
+
+
+class Capacity(capacity.CapacityVerbs, Group):
+    """Computing power: cards, figures, conversions, published totals."""
+
+
+class AsyncCapacity(capacity.CapacityVerbs, AsyncGroup):
+    """Computing power: cards, figures, conversions, published totals."""
 
 
 class Sites(sites.SiteVerbs, Group):

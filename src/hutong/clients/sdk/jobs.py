@@ -43,6 +43,13 @@ def check(project: str, spec: Mapping[str, Any]) -> Call[j.Check]:
     )
 
 
+def quote(project: str, spec: Mapping[str, Any]) -> Call[j.Quote]:
+    """Say what the job would cost in each pool, and who would pay; nothing is stored."""
+    return post(
+        path_of("jobs", "quote"), shape(j.Quote), j.NewJob(project=project, spec=dict(spec)), keyed=False
+    )
+
+
 def get(job: str) -> Call[j.JobDetail]:
     """Return one job with its spec."""
     return Call("GET", path_of("jobs", job), shape(j.JobDetail))
@@ -151,6 +158,7 @@ class JobVerbs:
     submit = Verb(submit)
     submit_batch = Verb(submit_batch)
     check = Verb(check)
+    quote = Verb(quote)
     get = Verb(get)
     list = ListVerb(list_jobs)
     page = Verb(page_of_jobs)

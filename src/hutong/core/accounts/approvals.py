@@ -18,6 +18,7 @@ class Change(StrEnum):
     VOUCHER = "voucher"  # micro-yuan of one voucher's face
     REFUND = "refund"  # micro-yuan of one refund, a dispute's too
     QUOTA = "quota"  # the most nominal cards of one accelerator
+    PRICE = "price"  # micro-yuan by which a price differs from what is paid without it
     THRESHOLD = "threshold"  # loosening a threshold: always two people
 
 

@@ -30,13 +30,13 @@ _MEMBER = frozenset(
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
         "project.read", "model.call", "voucher.read", "application.read", "allocation.read", "dispute.read",
-        "dispute.write",
+        "dispute.write", "capacity.read",
     }
 )  # fmt: skip
 _LOOK = frozenset(
     {
         "institution.read", "person.read", "project.read", "quota.read", "site.read", "job.read",
-        "model.read", "deployment.read", "application.read", "allocation.read",
+        "model.read", "deployment.read", "application.read", "allocation.read", "capacity.read",
     }
 )  # fmt: skip
 # The roles that come with the platform. An operator may define more; none is ever changed, see ADR 32.
@@ -47,9 +47,9 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "institution.write", "institution.read", "person.write", "person.read",
                 "project.write", "project.read", "quota.write", "quota.read",
                 "award.write", "voucher.write", "voucher.read", "topup.write", "site.write", "site.read",
-                "ledger.verify",
-                "bill.read", "ledger.close", "refund.write", "usage.write", "payout.write", "invoice.read",
-                "invoice.write", "dispute.read", "dispute.decide",
+                "capacity.write", "capacity.read", "ledger.verify", "bill.read", "ledger.close",
+                "refund.write", "usage.write", "payout.write", "invoice.read", "invoice.write",
+                "dispute.read", "dispute.decide", "price.read", "price.write",
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
@@ -68,14 +68,14 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "auditor": _LOOK
         | {
             "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
-            "dispute.read",
+            "dispute.read", "price.read",
         },
         "finance": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "ledger.verify", "award.write",
                 "voucher.write", "topup.write", "proposal.read", "ledger.close", "refund.write",
                 "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
-                "dispute.decide",
+                "dispute.decide", "price.read", "price.write",
             }
         ),
         "programme-officer": frozenset(

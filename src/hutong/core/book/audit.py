@@ -6,13 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 
 from hutong.core.book.money import Lot, Txn
+from hutong.core.book.periods import Period
+from hutong.core.book.received import Kept
 from hutong.core.kernel.chain import Head, canonical, seal
 from hutong.core.kernel.documents import to_document
 
 HIDDEN = "(hidden)"
-# Never in the audit, whatever document has them; and the digest of a token, with which it could be found.
+# Never in the audit, whatever document has them; and digests by which a token, a device's code or a recovery
+# code could be found.
 _SECRET = frozenset({"password", "sealed", "secret"})
-_SECRET_OF = {"token": frozenset({"digest"})}
+_SECRET_OF = {
+    "token": frozenset({"digest"}),
+    "device": frozenset({"digest"}),
+    "second_factor": frozenset({"recovery"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,21 @@ UNTOLD = MappingProxyType(
     {
         "request": "repeats that a request was made; what it changed is told",
         "member": "an index of the members that projects name",
+        "token_use": "when a token was last used, to ten minutes: its use changes nothing",
+        "lockout": "wrong passwords, which anybody can type as often as they like; the log has them",
+        "origin": "where a session came from, which is told itself",
+        "origin_sid": "an index of them",
+        "model-name": "an index of models, which are told themselves",
+        "application_of": "an index of applications, which are told themselves",
+        "application_entry": "which application of a project a call has: that it was submitted is told",
+        "review_of": "an index of the reviewers that applications name",
+        "relation_of": "an index of relations, which are told themselves",
+        "scim_external": "an index of a directory's users, which are told themselves",
+        "statement": "what the book says of a closed period, kept; the book is told itself",
+        "invoice_credited": "what credit notes took of an invoice, which are told themselves",
+        "tally": "sums over vouchers and claims, which are told themselves",
+        "holding": "other ones",
+        "subsidy-rules": "a copy of rules that a file has, under the digest that vouchers name",
         "ticket": "a link that lives a minute and opens what its owner may open anyhow",
         "visit": "the same, of a browser; the gateway keeps a log",
         "dispute_open": "an index of disputes, which are told themselves",
@@ -114,21 +136,42 @@ def told(kind: str, doc: Mapping[str, object] | None) -> dict[str, object] | Non
 
 def told_of_lot(lot: Lot, txn: Txn) -> dict[str, object]:
     """Return what the audit keeps of a lot that is opened: its terms, and what filled it."""
-    terms = to_document(lot)
-    assert isinstance(terms, dict)  # noqa: S101 - a dataclass is a document
-    balances = {"posted_micro", "held_micro"}
-    return {**{name: each for name, each in terms.items() if name not in balances}, **told_of_txn(txn)}
+    return {**told_of_terms(lot), **told_of_txn(txn)}
+
+
+def told_of_terms(lot: Lot) -> dict[str, object]:
+    """Return what the audit keeps of a lot: its terms, which people change, not its balances."""
+    balances = {"posted_micro", "held_micro"} | (set() if lot.clawed else {"clawed"})
+    return {name: each for name, each in _document(lot).items() if name not in balances}
+
+
+def told_of_period(period: Period) -> dict[str, object]:
+    """Return what the audit keeps of a billing period."""
+    return _document(period)
+
+
+def told_of_kept(kept: Kept) -> dict[str, object]:
+    """Return what the audit keeps of a record of use that a person decides on."""
+    return _document(kept)
 
 
 def told_of_txn(txn: Txn) -> dict[str, object]:
     """Return what the audit keeps of a transaction."""
+    more = {"reason": txn.reason, "reverses": txn.reverses}
     return {
         "txn": txn.id,
         "kind": txn.kind,
         "project": txn.project,
         "cause": txn.cause,
         "entries": [[entry.account, entry.amount_micro] for entry in txn.entries],
+        **{name: text for name, text in more.items() if text},
     }
+
+
+def _document(shape: Lot | Period | Kept) -> dict[str, object]:
+    doc = to_document(shape)
+    assert isinstance(doc, dict)  # noqa: S101 - a dataclass is a document
+    return doc
 
 
 def _text(doc: Mapping[str, object] | None) -> str:

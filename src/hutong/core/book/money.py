@@ -126,9 +126,9 @@ class HoldChange:
 class UsageRecord:
     """What was used, rated and accounted for in `[from, upto)`: increments, immutable (L2).
 
-    `unit` is `card_ms`, `token_in` or `token_out`; the price is micro-yuan for `per` units. A correction is a
-    record that `reverses` an earlier one, all its amounts negative, and one with the next `revision`: so sums
-    over records are right without anybody knowing of corrections.
+    `unit` is `card_ms`, `token_in`, `token_out` or `byte_hour` (no site); the price is micro-yuan for `per`
+    units. A correction is a record that `reverses` an earlier one, all its amounts negative, and one with the
+    next `revision`: so sums over records are right without anybody knowing of corrections.
     """
 
     id: str

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hutong.core.accounts.quotas import Quota
+from hutong.core.book.lengths import Length
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
+from hutong.core.book.prices import PriceList
 from hutong.core.book.runs import Run, Runs
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.links import Link
@@ -56,7 +58,10 @@ class PersonHolding:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Cards of a pool that are expected to be free again then, by the walltime of the job that holds them."""
+    """Cards of a pool that are free again by then, by the walltime of the job that holds them.
+
+    It began at `began_ms` and was expected to run `likely_ms` (0: by its walltime, nothing else was known).
+    """
 
     project: ProjectId
     site: str
@@ -64,6 +69,8 @@ class Running:
     cards: int
     until_ms: int
     person: str = ""
+    began_ms: int = 0
+    likely_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Limits:
     """How much one snapshot may hold; `running` is for each pool, those that end first.
 
     `may_give_way` is for all pools together, of each at most 16 and those that began last. `workloads` are
-    those whose runs are wanted beside the ones of the queue.
+    those whose runs are wanted beside the ones of the queue; `lengths` says whether those are wanted.
     """
 
     due: int = 1000
@@ -88,6 +95,7 @@ class Limits:
     running: int = 256
     may_give_way: int = 256
     workloads: tuple[str, ...] = ()
+    lengths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +106,14 @@ class Snapshot:
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
-    remembered of attempts at registered sites, as far as any ended there. `links` are all that are declared.
+    remembered of attempts at registered sites, as far as any ended there; `lengths` are how long, in seconds,
+    the last runs of the work of the queue and of `due` took, where they are wanted. `links` are all that are
+    declared.
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
-    institutions have used lately, in card-milliseconds that decay, by the names of `shares`.
+    institutions have used lately, in card-milliseconds that decay, by the names of `shares`. `prices` are the
+    books' prices of cards, with the kinds of those institutions.
     """
 
     now_ms: int
@@ -118,6 +129,7 @@ class Snapshot:
     runs: Mapping[str, tuple[Runs, ...]] = field(default_factory=dict)
     stays: Mapping[str, Stays] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
+    lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     holdings: tuple[Holding, ...] = ()
     person_holdings: tuple[PersonHolding, ...] = ()
@@ -126,6 +138,7 @@ class Snapshot:
     debts: Mapping[ProjectId, int] = field(default_factory=dict)
     holds: Mapping[AttemptKey, tuple[HoldPart, ...]] = field(default_factory=dict)
     absences: Mapping[AttemptKey, Absence] = field(default_factory=dict)
+    prices: PriceList = field(default_factory=PriceList)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,7 @@ class JobOutcome:
     `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
     there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what
-    it was charged is to be given back.
+    it was charged is to be given back, `length` when it was the first and tells how long the work takes.
     """
 
     job: JobId
@@ -160,6 +173,7 @@ class JobOutcome:
     run: Run | None = None
     stay: Stay | None = None
     waiver: Waiver | None = None
+    length: Length | None = None
 
 
 @dataclass(frozen=True, slots=True)

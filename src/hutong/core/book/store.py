@@ -254,7 +254,7 @@ class Store(Upkeep, Metering, Protocol):
         """
         ...
 
-    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int, *, author: Author | None = None) -> bool:
         """Set when a lot may be held against; what is held stays held. False if it was so already.
 
         Raises NotFound.
@@ -312,7 +312,7 @@ class Store(Upkeep, Metering, Protocol):
     def put(self, record: Record, expect: int | None = None, author: Author | None = None) -> Record:
         """Write a document. `expect` 0: must be new; n: must be at version n; None: whatever is there.
 
-        Raises Conflict. Returns it with its new version.
+        Raises Conflict. Returns it with its new version. The same document again is told to nobody.
         """
         ...
 

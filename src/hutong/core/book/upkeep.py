@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from hutong.core.book.audit import Author
 from hutong.core.book.money import Lot, Txn, UsageRecord, Waiver
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.received import DayCount, Fate, Kept, Received
@@ -24,9 +25,19 @@ class Upkeep(Protocol):
         """Return every period in which anything was booked, in order of time."""
         ...
 
-    def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
+    def move_period(
+        self,
+        name: str,
+        state: PeriodState,
+        now_ms: int,
+        by: str,
+        note: str = "",
+        *,
+        author: Author | None = None,
+    ) -> bool:
         """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed.
 
+        With an author, here and below, a change that is news is told in the audit, in the same transaction.
         When this returns True for `closed`, nothing is booked in the period any more, whoever began to.
         """
         ...
@@ -44,11 +55,11 @@ class Upkeep(Protocol):
         ...
 
     def unpriced(
-        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+        self, project: ProjectId, span: tuple[int, int], after: tuple[int, str], limit: int
     ) -> tuple[UsageRecord, ...]:
-        """Return records of use in a time that no transaction charges, in order of id above `after`.
+        """Return records of use that ended in a time and that no transaction charges, by end and id.
 
-        A page may have fewer than `limit` though more follow; it is empty only behind the last.
+        `after` is the end and the id of the last one known. A page with fewer than `limit` is the last.
         """
         ...
 
@@ -71,7 +82,16 @@ class Upkeep(Protocol):
         """Return records in suspense in order of source, record and revision, beyond `after`."""
         ...
 
-    def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
+    def resolve(
+        self,
+        record: Received,
+        fate: Fate,
+        reason: str,
+        by: str,
+        now_ms: int,
+        *,
+        author: Author | None = None,
+    ) -> Kept:
         """Give a suspended record its final fate, or (`suspended`) another reason to wait.
 
         Raises NotFound, or Conflict if it has another final one.
@@ -90,7 +110,7 @@ class Upkeep(Protocol):
         """Look at ended lots again at `again_ms`; with `empty`, only where something is left or returns."""
         ...
 
-    def claim_lot(self, name: LotId, now_ms: int) -> Lot:
+    def claim_lot(self, name: LotId, now_ms: int, *, author: Author | None = None) -> Lot:
         """Claim a lot back: it ends now for whoever would hold of it, and is due at once. Raises NotFound."""
         ...
 

@@ -1,22 +1,12 @@
-"""Accelerators and their figures: every quantity of computing power carries what makes it comparable."""
+"""The accelerators that centres register and jobs ask for, each with the figure of bills and placement.
+
+What else is known of these and other cards stands in `core/capacity/catalogue`.
+"""
 
 from dataclasses import dataclass
 from types import MappingProxyType
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A quantity of computing power: giga-operations a second with all that makes it comparable.
-
-    `basis` is `nominal` (the vendor says so) or `measured`; `dated` is when the source was read.
-    """
-
-    gops: int
-    precision: str
-    sparse: bool
-    basis: str
-    source: str
-    dated: str
+from hutong.core.capacity.figures import Figure
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cached_property
 
+from hutong.core.book.lengths import Length, after, work_of
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
@@ -11,12 +12,17 @@ from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.links import widths
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
+from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
+from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
+from hutong.core.placement.guesses import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
-from hutong.core.placement.request import cards_free
+from hutong.core.placement.request import Paid, cards_free
+
+_AT_LIST: tuple[Paid, ...] = ()
 
 
 class Desk:
@@ -34,6 +40,9 @@ class Desk:
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
+        self._lengths = dict(snapshot.lengths)
+        self._likely_s: dict[str, int | None] = {}
+        self._paid: dict[str, tuple[Paid, ...]] = {}
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 
@@ -55,6 +64,39 @@ class Desk:
         """Return how runs of a job's workload came out on each accelerator, as far as that matters to it."""
         return self.snapshot.runs.get(workload_of(row.project, row.spec), ())
 
+    def learn(self, length: Length) -> None:
+        """Count a run that this turn settles to what is known: what waits is placed by it."""
+        self._lengths[length.work] = after(self._lengths.get(length.work, ()), (length.ran_s,))
+        self._likely_s.pop(length.work, None)
+
+    def likely_ms(self, row: JobRow) -> int:
+        """Return how long a job is expected to run by what its work took before, at most its walltime.
+
+        0 where too little is known, or where walltimes are to count.
+        """
+        if not self.rules.predicts:
+            return 0
+        work = work_of(row.project, row.spec)
+        if work not in self._likely_s:
+            self._likely_s[work] = quantile_s(self._lengths.get(work, ()), PERCENT)
+        found_s = self._likely_s[work]
+        return 0 if found_s is None else 1000 * min(max(1, found_s), row.spec.max_duration_s)
+
+    def paid_by(self, project: ProjectId) -> tuple[Paid, ...]:
+        """Return what a project pays for cards of pools where that is not the pool's own price."""
+        listed = self.snapshot.prices
+        if not listed.timelines:
+            return _AT_LIST
+        name = self.snapshot.institutions.get(project, "")
+        if name not in self._paid:
+            tenant = Tenant(name, dict(listed.kinds).get(name))
+            self._paid[name] = paid_in(self._tariff, tenant, self.snapshot.sites)
+        return self._paid[name]
+
+    @cached_property
+    def _tariff(self) -> Tariff:
+        return tariff_at(self.snapshot.prices.books, self.snapshot.prices.timelines, self.now_ms)
+
     @cached_property
     def outlook(self) -> Outlook:
         """The hours to come, as they look when it is asked for the first time."""
@@ -63,7 +105,8 @@ class Desk:
     @cached_property
     def prospects(self) -> Prospects:
         """What is settled for the hours to come, as it looks when it is asked for the first time."""
-        return Prospects(self.snapshot, self.grounds, self.page(), self.cards_used)
+        guesses = self.rules.predicts
+        return Prospects(self.snapshot, self.grounds, self.page(), self.cards_used, guesses=guesses)
 
     def page(self) -> Page:
         """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hutong.core.book.lengths import TELLING, Length, work_of
 from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord, Waiver
 from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
@@ -98,7 +99,22 @@ class Draft:
             run=self._whole_run(),
             stay=self._stay(),
             waiver=self._waiver(),
+            length=self.length(),
         )
+
+    def length(self) -> Length | None:
+        """Return how long a job's first attempt took if this turn settles it, as happens once.
+
+        Later attempts may have gone on from a checkpoint; what was stopped for others tells nothing.
+        """
+        work = work_of(self.row.project, self.row.spec)
+        known = bool(self.row.job.attempts) and self.row.job.attempts[0].settled
+        if not work or known or not self.job.attempts or not self.job.attempts[0].settled:
+            return None
+        first = self.job.attempts[0]
+        if not first.ran_ms or first.category not in TELLING:
+            return None
+        return Length(work, -(-first.ran_ms // 1000))
 
     def _whole_run(self) -> Run | None:
         """Return the run of a job that has now succeeded in one attempt; one that went on tells no length."""

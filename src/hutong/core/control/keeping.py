@@ -32,20 +32,20 @@ class Keeping:
             return
         self._waits = int(self._arrays.state[c.WAITS])
         now = self._arrays.pools[:, _KEEPING]
-        until_ms = self._at_ms + int(self._arrays.jobs[job, c.EXPECTED])
+        reach_ms = int(self._arrays.jobs[job, c.REACH])
         for at in np.flatnonzero((now != self._before).any(axis=1)).tolist():
             # A placement that was taken back may have left what was kept at the same step.
             self.rows = [row for row in self.rows if row[:2] != (step, at)]
-            for from_ms, left in _least(self._of(at, pool, cards, until_ms)):
+            for from_ms, left in _least(self._of(at, pool, cards, reach_ms)):
                 self.rows.append((step, at, from_ms, left))
         self._before[:] = now
 
-    def _of(self, at: int, pool: int, cards: int, until_ms: int) -> list[Moment]:
+    def _of(self, at: int, pool: int, cards: int, reach_ms: int) -> list[Moment]:
         """Return what is kept in a pool, with the cards that were just taken of another, or the same."""
         if self._arrays.pools[at, c.SHUT]:
             return [(self._at_ms, 0)]
         back = cards if at == pool else 0
-        return [(from_ms, left + (back if until_ms > from_ms else 0)) for from_ms, left in self._moments(at)]
+        return [(from_ms, left + (back if reach_ms > from_ms else 0)) for from_ms, left in self._moments(at)]
 
     def of(self, job: int, pool: int) -> tuple[Kept, ...]:
         """Return what is now kept in a pool for jobs that came before one."""

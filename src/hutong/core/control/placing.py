@@ -43,7 +43,10 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         draft, cards = able[job], queue.cards(job, pool)
         placed.add(job)
         try:
-            attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+            attempt = plan_attempt(
+                draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms
+            )
+            attempt = replace(attempt, likely_ms=desk.likely_ms(draft.row))
             if not _hold(draft, attempt):
                 queue.take_back(job)
                 continue
@@ -114,7 +117,9 @@ def _keep(
         return ()
     ground = seal_grounds(grounds)
     page = asked_for(queue.page, tuple(queue.questions))
-    sealed = seal(replace(page, grounds=ground[0], takes=tuple(queue.takes), kept=queue.kept))
+    sealed = seal(
+        replace(page, grounds=ground[0], takes=tuple(queue.takes), kept=queue.kept, strict=queue.strict)
+    )
     for draft, ticket in answers:
         key = attempt_key(draft.job.id, ticket.attempt)
         draft.keep_receipt(key, encode_ticket(ticket, sealed[0]))
@@ -134,6 +139,7 @@ def _fact(attempt: Attempt) -> Placed:
         tdp_w=attempt.tdp_w,
         run_ms=attempt.run_ms,
         preemptible=attempt.preemptible,
+        likely_ms=attempt.likely_ms,
     )
 
 

@@ -180,7 +180,7 @@ def _payable(queue: Queue, desk: Desk, job: int) -> bool:
     draft = queue.drafts[job]
     for pool in queue.pools_for(job)[:1]:
         cards = queue.cards(job, pool)
-        attempt = plan_attempt(draft.job.attempts, queue.views[pool], cards, draft.row.spec, desk.now_ms)
+        attempt = plan_attempt(draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms)
         amount = hold_target_micro(draft.row.spec, attempt, 0, desk.rules.hold_ms)
         return desk.plan_hold(draft.row.project, amount) is not None
     return False

@@ -14,7 +14,7 @@ from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, wor
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import booked, capped, views_of
-from hutong.core.placement.request import Policy, PoolView, Request, request_of
+from hutong.core.placement.request import Policy, PoolView, Request, paid_for, request_of
 from hutong.core.placement.staging import cargo_of
 from hutong.core.work.spec import JobSpec
 
@@ -25,6 +25,7 @@ class Preview:
 
     `worst_case_micro` is the cost of a run until walltime in the chosen pool, or in the cheapest that could
     ever take it; None if none could. `never` means that no registered pool could take the job even when idle.
+    `likely` is the pool that the cost is of, by index.
     """
 
     request: Request
@@ -36,6 +37,7 @@ class Preview:
     worst_case_micro: int | None
     fundable: bool
     never: bool
+    likely: int | None = None
 
 
 def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules, person: str = "") -> Preview:
@@ -45,9 +47,9 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     owed_micro = desk.left_to_pay_micro(project)
     in_arrears = owed_micro > rules.debt_limit_micro
     runs = snapshot.runs.get(workload_of(project, spec), ())
-    request = request_of(spec, runs=runs, cargo=cargo_of(spec))
+    request = request_of(spec, runs=runs, cargo=cargo_of(spec), paid=desk.paid_by(project))
     pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
-    pools = _under_limits(desk, pools)
+    pools = paid_for(request, _under_limits(desk, pools))
     policy = rules.policy(spec.wish.objective)
     bars = bars_for(snapshot, project, person, request, pools)
     request = replace(request, barred=bars.chips)
@@ -66,7 +68,9 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
     worst = worst_case_micro(spec, attempt)
-    return Preview(request, decision, pools, policy, code, text, worst, fundable=fundable, never=never)
+    return Preview(
+        request, decision, pools, policy, code, text, worst, fundable=fundable, never=never, likely=likely
+    )
 
 
 def _beside_bookings(

@@ -1,7 +1,8 @@
 """What quotas, bookings and limits of power leave one job of the pools at an hour to come.
 
-The hour is looked at as if it were now: what is expected to be over by then has given back its cards, its
-part of a quota and its power. The rules are those of a look ahead (`preview`); who else waits is left aside.
+The hour is looked at as if it were now: what is expected to be over by then, by guesses where those count,
+has given back its cards, its part of a quota and its power. The rules are those of a look ahead (`preview`);
+who else waits is left aside.
 """
 
 from collections import Counter
@@ -19,6 +20,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked
+from hutong.core.placement.guesses import expected_end
 from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.request import Beside, Cap, PoolView, Request
 
@@ -37,8 +39,11 @@ class _Hour:
 class Prospects:
     """The hours to come of one turn, each worked out when it is first asked for."""
 
-    def __init__(self, shot: Snapshot, grounds: Grounds, page: Page, used: Callable[[str, str], int]) -> None:
+    def __init__(
+        self, shot: Snapshot, grounds: Grounds, page: Page, used: Callable[[str, str], int], *, guesses: bool
+    ) -> None:
         self._shot, self._grounds, self._page, self._used = shot, grounds, page, used
+        self._guesses = guesses
         self._hours: dict[int, _Hour] = {}
         self._barred: dict[tuple[ProjectId, str, Request, int], tuple[str, ...]] = {}
 
@@ -78,8 +83,9 @@ class Prospects:
 
     def _hour(self, at_ms: int) -> _Hour:
         if at_ms not in self._hours:
-            over = [each for each in self._shot.running if each.until_ms <= at_ms]
-            shot, back = _without(self._shot, over, at_ms), _cards(over)
+            over = [each for each in self._shot.running if self._end_ms(each) <= at_ms]
+            on = tuple(each for each in self._shot.running if self._end_ms(each) > at_ms)
+            shot, back = _without(self._shot, over, on, at_ms), _cards(over)
             views = views_of(self._grounds, _freed(self._page, self._grounds, back, at_ms), 0, HOUR_MS)
             holders = sorted({each.holder for site in shot.sites for each in site.bookings})
             number = {holder: at for at, holder in enumerate(holders)}
@@ -87,6 +93,11 @@ class Prospects:
             booked = booked_of(shot, views, number.__getitem__)
             self._hours[at_ms] = _Hour(shot, views, booked, limited, number)
         return self._hours[at_ms]
+
+    def _end_ms(self, run: Running) -> int:
+        """Return when a run is expected to end."""
+        likely_ms = run.likely_ms if self._guesses else 0
+        return int(expected_end(run.began_ms, likely_ms, run.until_ms, self._shot.now_ms))
 
 
 def _cards(over: Iterable[Running]) -> Counter[tuple[str, str]]:
@@ -103,8 +114,8 @@ def _freed(page: Page, grounds: Grounds, back: Counter[tuple[str, str]], at_ms: 
     return replace(page, at_ms=at_ms, free=free)
 
 
-def _without(shot: Snapshot, over: Iterable[Running], at_ms: int) -> Snapshot:
-    """Return the snapshot of a later time, at which some of what runs is over."""
+def _without(shot: Snapshot, over: Iterable[Running], on: tuple[Running, ...], at_ms: int) -> Snapshot:
+    """Return the snapshot of a later time, at which some of what runs is over and some goes on."""
     back: Counter[tuple[str, ...]] = Counter()
     for each in over:
         back[each.project, each.site, each.pool] += each.cards
@@ -112,7 +123,7 @@ def _without(shot: Snapshot, over: Iterable[Running], at_ms: int) -> Snapshot:
     return replace(
         shot,
         now_ms=at_ms,
-        running=tuple(each for each in shot.running if each.until_ms > at_ms),
+        running=on,
         holdings=tuple(
             replace(each, cards=each.cards - back[each.project, each.site, each.pool])
             for each in shot.holdings

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from hutong.core.control.accounts import Accounts
-from hutong.core.control.avoiding import broken_by, domains_that_broke
 from hutong.core.control.bookings import beside, booked_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.keeping import Keeping
+from hutong.core.control.lengths import guess_lengths, held_of
 from hutong.core.control.power import Left, Spoken, beside_kept_power, binding, caps_left, limited_of
+from hutong.core.control.questions import Questions
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
@@ -21,14 +22,14 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked, Class, Shelves, make_board
 from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Order
-from hutong.core.placement.judge import Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.guesses import length
+from hutong.core.placement.judge import Refusal, table_of, weights_of
 from hutong.core.placement.limits import count_ahead
-from hutong.core.placement.page import Grounds, Page, Question, views_of
+from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, is_booked, is_capped, request_of
+from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, paid_for
 from hutong.core.placement.roll import roll
-from hutong.core.placement.staging import cargo_of
 from hutong.core.placement.words import WhyNot, explain
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
@@ -55,10 +56,9 @@ class Queue:
         self.capped: tuple[Left, ...] = ()
         self.free = list(page.free)
         self.views = views_of(grounds, page, 0, HOUR_MS)
-        self.questions: list[Question] = []
-        self.judged: list[Judged] = []
-        self._hours = Hours(grounds.sites)
         self._table = table_of(self.views)
+        asked = Questions(self.drafts, self.views, self._table, Hours(grounds.sites), page.at_ms, desk)
+        self.questions, self.judged, self.question_of = asked.all, asked.judged, asked.of
         self._by_name = np.array(
             sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
             np.int64,
@@ -68,37 +68,11 @@ class Queue:
         self._quota_reasons: dict[int, tuple[str, str]] = {}
         self._chips = frozenset(view.accelerator for view in self.views)
         self._chips_asked: dict[int, frozenset[str]] = {}
-        self.question_of = self._ask(desk)
         self._accounts = Accounts(
             desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
         )
         self._arrays = self._arrange(desk)
         self._keeping = Keeping(self._arrays, page.at_ms)
-
-    def _ask(self, desk: Desk) -> list[int]:
-        """Return the question of each job."""
-        known: dict[Question, int] = {}
-        # A spec that many jobs share is read once.
-        by_spec: dict[tuple[object, ...], int] = {}
-        asked = []
-        for draft in self.drafts:
-            spec = draft.row.spec
-            avoid = broken_by(draft.job)
-            runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
-            shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self.views)
-            cargo = cargo_of(spec, draft.job)
-            known_as = (id(spec), avoid, shared, runs, cargo)
-            at = by_spec.get(known_as, -1)
-            if at < 0:
-                request = request_of(spec, avoid=avoid, runs=runs, cargo=cargo, avoid_domains=shared)
-                question = Question(request, desk.rules.policy(spec.wish.objective))
-                at = by_spec[known_as] = known.setdefault(question, len(known))
-                if at == len(self.questions):
-                    self.questions.append(question)
-                    ahead = self._hours.over(self.page.at_ms, request.run_ms)
-                    self.judged.append(judge(request, question.policy, self._table, ahead))
-            asked.append(at)
-        return asked
 
     def _arrange(self, desk: Desk) -> c.Arrays:
         classes, class_of = self._classes()
@@ -107,7 +81,7 @@ class Queue:
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
-        held = self._held(desk)
+        held = held_of(desk, self.views, self._accounts)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         self._limited = limited_of(desk.snapshot, self.views, desk.cards_used)
         waiting, running = len(self.drafts), held.shape[1]
@@ -131,20 +105,11 @@ class Queue:
         rows[:, c.KEY] = np.arange(waiting)
         rows[:, c.LANE] = [lane_of[lane] for lane in lanes]
         self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
+        likely_ms = [self.questions[at].request.likely_ms for at in self.question_of]
+        guess_lengths(arrays, self.drafts, likely_ms, desk)
         kernel.enqueue_all(arrays, waiting)
-        kernel.occupy(arrays, waiting, *held)
+        kernel.occupy(arrays, waiting, held)
         return arrays
-
-    def _held(self, desk: Desk) -> Ints:
-        """Return pools, cards, ends and accounts of the running jobs that the snapshot shows, a row each."""
-        at = {(view.site, view.pool): index for index, view in enumerate(self.views)}
-        account_of = self._accounts.of_running
-        rows = [
-            (at[each.site, each.pool], each.cards, each.until_ms, account_of(each.project, each.person))
-            for each in desk.snapshot.running
-            if (each.site, each.pool) in at
-        ]
-        return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 4).T)
 
     def _classes(self) -> tuple[list[Class], list[int]]:
         """Return the classes of the pass, and each question's: those that no pool can tell apart are one."""
@@ -175,7 +140,7 @@ class Queue:
     def starts(self) -> Iterator[tuple[int, int]]:
         """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
-        kernel.begin(arrays)
+        kernel.begin(arrays, at_ms)
         self._keeping.begin()
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
             pool = int(arrays.jobs[job, c.POOL])
@@ -195,8 +160,13 @@ class Queue:
         """What was kept for jobs that wait, as a page has it."""
         return tuple(self._keeping.rows)
 
+    @property
+    def strict(self) -> tuple[int, ...]:
+        """The pools in which no guess of a length counted, by index."""
+        return tuple(np.flatnonzero(self._arrays.pools[:, c.STRICT]).tolist())
+
     def starts_ms(self) -> list[int]:
-        """Return when each job would start if everything ran until its walltime, UTC ms; -1 for never.
+        """Return when each job would start if everything ended when it is expected to, UTC ms; -1 for never.
 
         Uses the queue up: nothing can be placed from it any more.
         """
@@ -250,6 +220,10 @@ class Queue:
         """Return the cards that a job takes in a pool."""
         question = self.question_of[job]
         return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
+
+    def view(self, job: int, pool: int) -> PoolView:
+        """Return a pool at the price that a job pays there."""
+        return paid_for(self.questions[self.question_of[job]].request, self.views[pool : pool + 1])[0]
 
     def score_ppm(self, job: int, pool: int) -> int:
         """Return the score of the placement that was yielded last."""
@@ -310,6 +284,11 @@ class Queue:
         now = Booked(self._arrays.bookings, self._booked.first, self._booked.after)
         return beside(now, pool, self._accounts.above(self._account(job)), self.page.at_ms, kept)
 
+    def _reached(self, job: int, pool: int) -> list[tuple[int, int]]:
+        """Return what is kept in a pool from a time on that a job would reach if it started there now."""
+        reach_ms = self.page.at_ms + length(self._arrays, pool, job)
+        return [each for each in self._keeping.beside(pool) if each[0] < reach_ms]
+
     def power(self, clearing: Mapping[int, int]) -> Spoken | None:
         """Return the power of this moment for those for which room is made, None where nothing limits it.
 
@@ -325,13 +304,14 @@ class Queue:
         """Note what bookings and limits left a job of pools that they kept it from, before it was placed."""
         arrays, account = self._arrays, self._account(job)
         until_ms, cards = int(arrays.jobs[job, c.UNTIL]), self.cards(job, pool)
+        reach_ms = int(arrays.jobs[job, c.REACH])
         question = self.question_of[job]
         need = self.judged[question].asked * self.questions[question].request.nodes
-        self._count(pool, account, until_ms, -cards)
+        self._count(pool, account, until_ms, reach_ms, -cards)
         self.booked = tuple(
             (at, each.from_ms, each.until_ms, each.spare)
             for at in self._ahead
-            for each in self._beside(job, at, self._keeping.beside(at))
+            for each in self._beside(job, at, self._reached(job, at))
             if each.from_ms < until_ms and int(need[at]) > each.spare
         )
         if self._limited is not None:
@@ -339,16 +319,19 @@ class Queue:
             free[pool] += cards
             self.capped = binding(self._limited, arrays.limits, free, until_ms)
             self.capped += beside_kept_power(arrays, self._limited, free, until_ms)
-        self._count(pool, account, until_ms, cards)
+        self._count(pool, account, until_ms, reach_ms, cards)
 
-    def _count(self, pool: int, account: int, until_ms: int, cards: int) -> None:
-        """Count cards of a pool until then in all that is settled for later (negative: given back)."""
+    def _count(self, pool: int, account: int, until_ms: int, reach_ms: int, cards: int) -> None:
+        """Count cards of a pool in all that is settled for later (negative: given back).
+
+        Until then by walltime, and so far beside what is kept for others.
+        """
         arrays = self._arrays
         count_ahead(arrays, pool, account, self.page.at_ms, until_ms, cards)
-        if until_ms > arrays.pools[pool, c.RESERVED_FROM]:
+        if reach_ms > arrays.pools[pool, c.RESERVED_FROM]:
             arrays.pools[pool, c.SPARE] -= cards
         if arrays.pools[pool, c.FIRST_STEP] >= 0:
-            hold(arrays, pool, until_ms, cards)
+            hold(arrays, pool, reach_ms, until_ms, cards)
 
     def _asked(self, job: int) -> frozenset[str]:
         """Return the accelerators of the pools that could ever run a job."""
@@ -375,7 +358,8 @@ class Queue:
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
-        view = replace(self.views[at], cards_free=free, kept=kept)
+        strict = bool(self._arrays.pools[at, c.STRICT])
+        view = replace(self.view(job, at), cards_free=free, kept=kept, strict=strict)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())
         need = int(judged.asked[at]) * request.nodes
         if refusal is Refusal.BUSY and view.accelerator in barred:

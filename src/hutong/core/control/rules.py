@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from hutong.core.placement.columns import Backfill
+from hutong.core.placement.guesses import PATIENCE_MS
 from hutong.core.placement.request import Policy
 
 DEFAULT_POLICY = "balanced"
+
+
+class RunLengths(StrEnum):
+    """By what a job is expected to end: the time it asked for, or what the same work took before."""
+
+    WALLTIME = "walltime"
+    PREDICTED = "predicted"
 
 
 def _policies() -> Mapping[str, Policy]:
@@ -30,7 +39,8 @@ class Rules:
     the second after `retry_ms`, each further one after twice as long as the last, up to `retry_most_ms`.
     `waive_ms`: of an attempt that its site broke, so much of its end is given back.
     `debt_limit_micro`: a project that owes more than this gets nothing new placed. `backfill`: what a job
-    that waits means for those after it.
+    that waits means for those after it. `lengths`: by what jobs are expected to end for that. `patience_ms`:
+    a job that waited longer than this is delayed by no guess any more.
     """
 
     policies: Mapping[str, Policy] = field(default_factory=_policies)
@@ -49,6 +59,13 @@ class Rules:
     retry_ms: int = 10_000
     retry_most_ms: int = 300_000
     backfill: Backfill = Backfill.EASY
+    lengths: RunLengths = RunLengths.WALLTIME
+    patience_ms: int = PATIENCE_MS
+
+    @property
+    def predicts(self) -> bool:
+        """True if lengths are guessed from history."""
+        return self.lengths is RunLengths.PREDICTED
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name, or the default one where it is gone."""

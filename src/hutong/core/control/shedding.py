@@ -5,6 +5,8 @@ freed, so that nobody is stopped twice for the same kilowatt. If all that may be
 stopped all the same: each kilowatt counts.
 """
 
+from collections import Counter
+
 from hutong.core.capacity.sites import Site
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
@@ -32,9 +34,11 @@ def shed(desk: Desk) -> list[Draft]:
 
 def _over_mw(site: Site, desk: Desk) -> int:
     """Return how much more is drawn than the tightest limit for which jobs are stopped, milliwatts."""
-    clearing = {(each.site, each.pool): each.cards for each in desk.snapshot.clearing}
+    clearing = Counter({(each.site, each.pool): each.cards for each in desk.snapshot.clearing})
+    for at, pool_id, freed in desk.stopped.values():
+        clearing[at, pool_id] += freed
     drawn = sum(
-        (desk.cards_used(site.id, pool.id) - clearing.get((site.id, pool.id), 0))
+        (desk.cards_used(site.id, pool.id) - clearing[site.id, pool.id])
         * card_milliwatts(pool.accelerator, pool.pue_milli)
         for pool in site.pools
     )

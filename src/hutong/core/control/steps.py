@@ -7,6 +7,8 @@ from hutong.core.book.snapshot import Absence
 from hutong.core.control.deferral import Later, Mask, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
+from hutong.core.control.pausing import may_pause, pause_of, paused
+from hutong.core.control.preemption import STOPS_MAX
 from hutong.core.control.retries import back_off_ms, judge
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.request import request_of
@@ -43,13 +45,15 @@ def _later(draft: Draft) -> Later | None:
     if latest <= desk.now_ms or desk.blind:
         return None
     policy = desk.rules.policy(spec.wish.objective)
-    request = request_of(spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec))
+    request = request_of(
+        spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec), paid=desk.paid_by(draft.row.project)
+    )
     prospects, project, person = desk.prospects, draft.row.project, draft.job.by
 
     def allows(need: Ints, start_ms: int) -> Mask:
         return prospects.able(project, person, request, need, start_ms)
 
-    expected_ms = spec.max_duration_s * 1000
+    expected_ms = desk.likely_ms(draft.row) or spec.max_duration_s * 1000
     return desk.outlook.best_start(request, policy, expected_ms, latest, allows if prospects.bind else None)
 
 
@@ -68,7 +72,7 @@ def _queued(draft: Draft) -> None:
 def _expire(draft: Draft) -> bool:
     """End a job that is too late for its start; else see to it that it is looked at when it would be."""
     start_before_s = draft.row.spec.wish.start_before_s
-    if start_before_s is None:
+    if start_before_s is None or paused(draft.job):  # that one is to start later than it did
         return False
     deadline_ms = draft.job.submitted_ms + start_before_s * 1000
     if draft.desk.now_ms < deadline_ms or draft.desk.blind:
@@ -140,9 +144,9 @@ def _close(draft: Draft, attempt: Attempt) -> int | None:
     return None
 
 
-def _stop(draft: Draft, category: Category, reason: str) -> None:
+def _stop(draft: Draft, category: Category, reason: str, resume_ms: int = 0) -> None:
     attempt = _live(draft)
-    draft.add(StopSent(attempt.number, category, reason))
+    draft.add(StopSent(attempt.number, category, reason, resume_ms))
     draft.command(draft.job.key(attempt), attempt.site, "stop")
 
 
@@ -222,6 +226,22 @@ def _keep_running(draft: Draft, attempt: Attempt) -> None:
     limit_s = draft.row.spec.max_duration_s
     if limit_s and ran_ms > limit_s * 1000 + rules.overdue_ms and not _live(draft).stop_sent_ms:
         _stop(draft, Category.USER, f"ran beyond max_duration of {limit_s} s")
+    if not _live(draft).stop_sent_ms:
+        _pause(draft, attempt)
+
+
+def _pause(draft: Draft, attempt: Attempt) -> None:
+    """Stop a job at its checkpoint until greener hours, if it may be paused and gains by it."""
+    desk, job, spec = draft.desk, draft.job, draft.row.spec
+    site = desk.site(attempt.site)
+    if site is None or not may_pause(job, spec, attempt, desk.now_ms) or not desk.reachable(attempt.site):
+        return
+    if job.restarts_of(Category.PREEMPTED) >= STOPS_MAX:
+        return
+    pause = pause_of(job, spec, attempt, site, desk.rules.policy(spec.wish.objective), desk.now_ms)
+    if pause is not None:
+        desk.stopped[job.id] = (attempt.site, attempt.pool, attempt.cards)
+        _stop(draft, Category.PREEMPTED, pause.text, pause.resume_ms)
 
 
 def _finishing(draft: Draft) -> None:
@@ -233,9 +253,12 @@ def _finishing(draft: Draft) -> None:
     if verdict.final is None and _checkpoint_to_wait_for(draft, attempt):
         return
     if verdict.final is None:
-        wait_ms = back_off_ms(draft.job, desk.rules)
+        back_ms, pause_ms = back_off_ms(draft.job, desk.rules), attempt.resume_ms - desk.now_ms
+        wait_ms = max(back_ms, pause_ms)
         draft.add(Queued(verdict.reason, attempt.category, wait_ms))
-        if wait_ms:
+        if pause_ms > back_ms:
+            draft.add(Waiting("greener", attempt.stop_reason))
+        elif wait_ms:
             draft.add(Waiting("retry", f"retry in {(wait_ms + 999) // 1000} s: {verdict.reason}"))
         return
     nothing_there = attempt.state in {AttemptState.WITHDRAWN, AttemptState.LOST}

@@ -30,6 +30,10 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     broken: dict[JobId, str] = {}
     for draft in drafts:
         _guarded(advance, draft, broken)
+    for draft in drafts:
+        length = draft.length() if draft.facts and draft.job.id not in broken else None
+        if length is not None:
+            desk.learn(length)
     repayments = desk.repay()
     waiting = [
         draft

@@ -9,4 +9,4 @@ def utc_seconds(at_ms: int) -> str:
     >>> utc_seconds(1_999)
     '1970-01-01T00:00:01Z'
     """
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19]}Z"

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hutong.core.book.money import REVENUE, Entry, Lot, Txn, UsageRecord, lot_account
-from hutong.core.capacity.accelerators import ACCELERATORS, Figure
+from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.figures import Figure
 from hutong.core.ledger.rating import CARD_HOUR_MS
 
 # giga-operations a second x milliseconds in one P-hour: 10^15 op/s for an hour

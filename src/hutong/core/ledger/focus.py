@@ -5,13 +5,14 @@ beside the use that they paid, never a smaller use; money paid in advance is a P
 of 0. Columns that FOCUS does not know begin with `x_`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hutong.core.book.money import UsageRecord
 from hutong.core.kernel.money import CURRENCY, format_micro
 from hutong.core.kernel.times import utc_seconds
 from hutong.core.ledger.charges import Category, Charge
+from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
 from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS
 
 VERSION = "1.2"
@@ -42,12 +43,38 @@ class _Unit:
     consumed_per: int
     priced: str
     priced_per: int
+    resource: str
+    category: str
+    service: str
+    subcategory: str
 
 
+_MODELS = ("Model request", "AI and Machine Learning", "Model inference", "Generative AI")
 _UNITS = {
-    "card_ms": _Unit("Card time", "Card-Hours", CARD_HOUR_MS, "Card-Hours", CARD_HOUR_MS),
-    "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS),
-    "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS),
+    "card_ms": _Unit(
+        "Card time",
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Job attempt",
+        "Compute",
+        "Accelerated computing",
+        "Other (Compute)",
+    ),
+    "byte_hour": _Unit(
+        "Storage",
+        "GB-Hours",
+        10**9,
+        "GB-Days",
+        GB_DAY_BYTE_HOURS,
+        "Models of a project",
+        "Storage",
+        "Model storage",
+        "Object Storage",
+    ),
+    "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
+    "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
 }
 
 
@@ -73,92 +100,119 @@ class Payer:
 
 
 Row = dict[str, str]
-"""A row by column; a column that is not there is null."""
+"""A row by column; a column that is not there is null. Prices are in the currency of the bill."""
+
+_Price = tuple[str, str, str, int, int]
 
 
 def focus_row(charge: Charge, payer: Payer) -> Row:
     """Return a charge as a row. Sums of BilledCost and EffectiveCost are exact to the micro-yuan."""
-    billed = _decimal(charge.billed_micro)
+    return next(focus_rows((charge,), payer))
+
+
+def focus_rows(charges: Iterable[Charge], payer: Payer) -> Iterator[Row]:
+    """Yield the rows of charges of one payer, in memory bounded by what differs in price."""
+    same, prices = _of_payer(payer), dict[_Price, Row]()
+    for charge in charges:
+        yield same | _row(charge, payer, prices)
+
+
+def _row(charge: Charge, payer: Payer, prices: dict[_Price, Row]) -> Row:
+    billed, effective = _decimal(charge.billed_micro), _decimal(charge.effective_micro)
+    row = _other(charge, billed) if charge.record is None else _use(charge.record, payer, prices)
+    row["BilledCost"] = billed
+    row["ChargeCategory"] = charge.category.value
+    row["ChargeFrequency"] = "Usage-Based" if charge.category is Category.USAGE else "One-Time"
+    row["ChargePeriodEnd"] = utc_seconds(max(-(-charge.upto_ms // 1000) * 1000, charge.from_ms + 1000))
+    row["ChargePeriodStart"] = utc_seconds(charge.from_ms)
+    row["EffectiveCost"] = row["PricingCurrencyEffectiveCost"] = effective
+    row["x_ChargeId"] = charge.id
+    if charge.kind:
+        row["x_SourceKind"] = charge.kind
+    if charge.correction:
+        row["ChargeClass"] = "Correction"
+    if charge.source:
+        row["x_SourceId"] = charge.source
+    return row
+
+
+def in_columns(row: Row) -> list[str]:
+    """Return the values of a row in the order of `COLUMNS`, empty for null."""
+    return [row.get(column, "") for column in COLUMNS]
+
+
+def _of_payer(payer: Payer) -> Row:
+    """Return what all rows of a payer have in common."""
     row = {
-        "BilledCost": billed,
         "BillingAccountId": payer.institution,
         "BillingAccountName": _ascii(payer.name_en, payer.institution),
         "BillingCurrency": CURRENCY,
         "BillingPeriodEnd": utc_seconds(payer.upto_ms),
         "BillingPeriodStart": utc_seconds(payer.from_ms),
-        "ChargeCategory": charge.category.value,
-        "ChargeFrequency": "Usage-Based" if charge.category is Category.USAGE else "One-Time",
-        "ChargePeriodEnd": utc_seconds(max(-(-charge.upto_ms // 1000) * 1000, charge.from_ms + 1000)),
-        "ChargePeriodStart": utc_seconds(charge.from_ms),
-        "EffectiveCost": _decimal(charge.effective_micro),
+        "InvoiceId": payer.invoice,
         "InvoiceIssuerName": payer.issuer,
+        "PricingCurrency": CURRENCY,
         "ProviderName": payer.issuer,
         "PublisherName": payer.issuer,
         "SubAccountId": payer.project,
         "SubAccountName": _ascii(payer.project_title, payer.project),
         "x_BillingAccountNameZh": payer.name_zh,
-        "x_ChargeId": charge.id,
         "x_InstitutionKind": payer.kind,
-        "x_SourceKind": charge.kind,
         "x_SubAccountTitle": payer.project_title,
     }
-    if charge.correction:
-        row["ChargeClass"] = "Correction"
-    if payer.invoice:
-        row["InvoiceId"] = payer.invoice
-    if charge.source:
-        row["x_SourceId"] = charge.source
-    row |= _use(charge.record, payer) if charge.record else _other(charge, billed)
-    row |= _in_pricing_currency(row)
     return {column: value for column, value in row.items() if value}
-
-
-def _in_pricing_currency(row: Row) -> Row:
-    """Prices are in the currency of the bill."""
-    same = {"PricingCurrency": CURRENCY, "PricingCurrencyEffectiveCost": row["EffectiveCost"]}
-    if "ListUnitPrice" in row:
-        same["PricingCurrencyContractedUnitPrice"] = row["ContractedUnitPrice"]
-        same["PricingCurrencyListUnitPrice"] = row["ListUnitPrice"]
-    return same
 
 
 def _ascii(name: str, otherwise: str) -> str:
     return name if name.isascii() and name.strip() else otherwise
 
 
-def _use(record: UsageRecord, payer: Payer) -> Row:
+def _use(record: UsageRecord, payer: Payer, prices: dict[_Price, Row]) -> Row:
+    price = (record.site, record.sku, record.unit, record.price_micro, record.per)
+    same = prices.get(price)
+    if same is None:
+        same = prices[price] = _of_price(record, payer)
     unit = _UNITS[record.unit]
-    card = record.unit == "card_ms"
+    row = dict(same)
+    row["ConsumedQuantity"] = _fraction(record.quantity, unit.consumed_per)
+    row["ContractedCost"] = row["ListCost"] = _fraction(
+        record.quantity * record.price_micro, record.per * 1_000_000
+    )
+    row["PricingQuantity"] = _fraction(record.quantity, unit.priced_per)
+    row["ResourceId"] = record.key
+    row["x_CO2eGrams"] = _fraction(record.co2_mg, 1000)
+    row["x_EnergyKwh"] = _fraction(record.energy_j, _JOULES_PER_KWH)
+    row["x_GreenKwh"] = _fraction(record.green_j, _JOULES_PER_KWH)
+    return row
+
+
+def _of_price(record: UsageRecord, payer: Payer) -> Row:
+    """Return what all use of one thing at one price has in common."""
+    unit = _UNITS[record.unit]
     sku = f"{record.site}/{record.sku}/{record.unit}"
     unit_price = _fraction(record.price_micro * unit.priced_per, record.per * 1_000_000)
-    cost = _fraction(record.quantity * record.price_micro, record.per * 1_000_000)
     where = _ascii(payer.regions.get(record.site, ""), record.site)
     row = {
-        "ChargeDescription": f"{unit.meter} of {record.sku} at {where}",
-        "ConsumedQuantity": _fraction(record.quantity, unit.consumed_per),
+        "ChargeDescription": f"{unit.meter} of {record.sku}" + (f" at {where}" if where else ""),
         "ConsumedUnit": unit.consumed,
-        "ContractedCost": cost,
         "ContractedUnitPrice": unit_price,
-        "ListCost": cost,
         "ListUnitPrice": unit_price,
         "PricingCategory": "Standard",
-        "PricingQuantity": _fraction(record.quantity, unit.priced_per),
+        "PricingCurrencyContractedUnitPrice": unit_price,
+        "PricingCurrencyListUnitPrice": unit_price,
         "PricingUnit": unit.priced,
         "RegionId": record.site,
         "RegionName": where,
-        "ResourceId": record.key,
-        "ResourceType": "Job attempt" if card else "Model request",
-        "ServiceCategory": "Compute" if card else "AI and Machine Learning",
-        "ServiceName": "Accelerated computing" if card else "Model inference",
-        "ServiceSubcategory": "Other (Compute)" if card else "Generative AI",
+        "ResourceType": unit.resource,
+        "ServiceCategory": unit.category,
+        "ServiceName": unit.service,
+        "ServiceSubcategory": unit.subcategory,
         "SkuId": sku,
         "SkuMeter": unit.meter,
         "SkuPriceId": f"{sku}@{format_micro(record.price_micro)}",
-        "x_CO2eGrams": _fraction(record.co2_mg, 1000),
-        "x_EnergyKwh": _fraction(record.energy_j, _JOULES_PER_KWH),
-        "x_GreenKwh": _fraction(record.green_j, _JOULES_PER_KWH),
     }
-    return row | ({"x_DeviceModel": record.sku} if card else {})
+    row["x_DeviceModel"] = record.sku if record.unit == "card_ms" else ""
+    return {column: value for column, value in row.items() if value}
 
 
 def _other(charge: Charge, billed: str) -> Row:
@@ -177,6 +231,8 @@ def _other(charge: Charge, billed: str) -> Row:
         "ChargeDescription": f"Paid in advance: {charge.source}",
         "ContractedUnitPrice": "1.0",
         "ListUnitPrice": "1.0",
+        "PricingCurrencyContractedUnitPrice": "1.0",
+        "PricingCurrencyListUnitPrice": "1.0",
         "PricingCategory": "Standard",
         "PricingQuantity": billed,
         "PricingUnit": CURRENCY,
@@ -192,6 +248,8 @@ def _decimal(amount_micro: int) -> str:
 
 def _fraction(amount: int, per: int) -> str:
     """Return `amount / per` with up to twelve places; a limit of the text, not of the record."""
+    if not amount % per:
+        return f"{amount // per}.0"
     sign = "-" if amount < 0 else ""
     scaled = (2 * abs(amount) * 10**_DIGITS + per) // (2 * per)
     whole, part = divmod(scaled, 10**_DIGITS)

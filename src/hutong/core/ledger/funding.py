@@ -39,6 +39,12 @@ class Settlement:
 
 def plan_hold(lots: Sequence[Lot], amount_micro: int, now_ms: int) -> tuple[HoldPart, ...] | None:
     """Return the parts that hold an amount over a project's lots, in pay order; None if too little."""
+    parts, rest = cover(lots, amount_micro, now_ms)
+    return None if rest else parts
+
+
+def cover(lots: Sequence[Lot], amount_micro: int, now_ms: int) -> tuple[tuple[HoldPart, ...], int]:
+    """Return what each lot could hold of an amount, in pay order, and what none of them could."""
     open_lots = [lot for lot in lots if lot.starts_ms <= now_ms < lot.ends_ms]
     rest = amount_micro
     parts = []
@@ -48,7 +54,7 @@ def plan_hold(lots: Sequence[Lot], amount_micro: int, now_ms: int) -> tuple[Hold
         if part > 0:
             parts.append(HoldPart(lot.id, part))
             rest -= part
-    return None if rest else tuple(parts)
+    return tuple(parts), rest
 
 
 def settle(

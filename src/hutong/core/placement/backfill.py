@@ -5,6 +5,7 @@ from hutong.core.placement.bookings import promised, spare
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 from hutong.core.placement.ends import when
+from hutong.core.placement.guesses import end_of
 from hutong.core.placement.power import keep_power, past_limits
 
 
@@ -68,7 +69,7 @@ def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     """
     found, job = 0, a.pools[pool, c.RUNS]
     while job >= 0:
-        a.ends[found, 0], a.ends[found, 1] = max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS]
+        a.ends[found, 0], a.ends[found, 1] = end_of(a, pool, job, now), a.jobs[job, c.CARDS]
         found += 1
         job = a.jobs[job, c.NEXT]
     return when(a, found, int(a.pools[pool, c.FREE]), need)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hutong.core.capacity.sites import Admission
 from hutong.core.placement.judge import matches
-from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request
+from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request, length_ms
 from hutong.core.work.spec import Ask
 
 
@@ -103,7 +103,10 @@ def _time(request: Request, pool: PoolView, cards: int) -> tuple[Change, ...]:
         limits.append(pool.closing.in_ms)
     elif pool.closing is not None and request.run_ms > 0:
         found.append(Change("wait", "maintenance"))
-    limits += [each.in_ms for each in _held(pool) if cards > each.spare]
+    ran_ms = length_ms(request, strict=pool.strict)
+    limits += [each.in_ms for each in pool.kept if cards > each.spare and ran_ms > each.in_ms]
+    limits += [each.in_ms for each in pool.booked if cards > each.spare]
+    limits += [each.in_ms for each in pool.capped if cards > each.spare]
     if min(limits) < request.run_ms:
         found.append(Change("max_duration", min(limits)))
     return tuple(found)

@@ -27,16 +27,22 @@ WORD_BITS = 64
 # from there on. POWER_STEP heads the profile of its site's power, -1 for none.
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
 # AFTER_BOOKING (0: none). DRAW is what one of its cards draws, milliwatts; the limits of its site are the
-# rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits.
+# rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits. STRICT is
+# of one pass and 1 where no guess of a length counts, see `guesses`.
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
     FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP, LAST_KEPT, RESERVATIONS,
-    POWER_STEP, POOL_COLUMNS,
-) = range(23)  # fmt: skip
+    POWER_STEP, STRICT, POOL_COLUMNS,
+) = range(24)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
-CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, JOB_COLUMNS = range(11)
+# EXPECTED is how long a job may run, and UNTIL when that is over; LIKELY how long it probably will (0 or
+# less: nobody knows). REACH is until when it counts beside what was kept as it started. QUEUED is since when
+# it waits.
+(
+    CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, LIKELY, REACH, QUEUED, JOB_COLUMNS,
+) = range(14)  # fmt: skip
 # Columns of `classes`: nodes asked for, the weight of a tight fit in a score, the sum of all weights.
 GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)
 # Columns of `lanes`. CURSOR and BEFORE are of one pass: the job to look at, and the one before it. The first
@@ -78,11 +84,12 @@ KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # are then the flavours that the job that was placed last might not have. SORT_ROOM, STEPS and
 # KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
 # BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can
-# start; LOOKS counts its jobs that could not.
+# start; LOOKS counts its jobs that could not. PATIENCE is how long the first of a lane may have waited while
+# guesses count, 0 where none ever do.
 (
     ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, BRIEF, LOOKS,
-    STATE_ENTRIES,
-) = range(14)  # fmt: skip
+    PATIENCE, STATE_ENTRIES,
+) = range(15)  # fmt: skip
 
 
 class Order(IntEnum):

@@ -82,7 +82,7 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     need = found.asked * request.nodes
     taken = np.where(need > table.free, Refusal.BUSY, Refusal.NONE)
     for i, pool in enumerate(pools):
-        if taken[i] == Refusal.NONE and is_kept(pool, request.run_ms, int(need[i])):
+        if taken[i] == Refusal.NONE and is_kept(pool, request, int(need[i])):
             taken[i] = Refusal.KEPT
         elif taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
             taken[i] = Refusal.BOOKED

@@ -32,7 +32,7 @@ from hutong.core.capacity.sites import Admission
 from hutong.core.placement.ahead import Ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
-from hutong.core.placement.request import Policy, PoolView, Request
+from hutong.core.placement.request import Paid, Policy, PoolView, Request
 from hutong.core.placement.staging import staging_s, to_move_bytes
 
 PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability")
@@ -81,7 +81,7 @@ class Table:
 
     `card_mw` is the power of a card at the meter, TDP x PUE, in milliwatts; 0 where nobody knows it. `offers`
     are those of each view, or nothing where none has said; `stock` too. `bits_per_s` is the width of the way.
-    `domains` are the failure domains of each view.
+    `domains` are the failure domains of each view; `pools` are their names within their sites.
     """
 
     sites: tuple[str, ...]
@@ -104,6 +104,7 @@ class Table:
     offers: tuple[tuple[str, ...] | None, ...] = ()
     stock: tuple[tuple[str, ...], ...] = ()
     domains: tuple[tuple[str, ...], ...] = ()
+    pools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,9 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
     columns = np.ascontiguousarray(rows.T)
     offers = tuple(view.offers for view in views)
     table = replace(
-        Table(names, columns[0], chips, *columns[1:]), domains=tuple(view.domains for view in views)
+        Table(names, columns[0], chips, *columns[1:]),
+        domains=tuple(view.domains for view in views),
+        pools=tuple(view.pool for view in views),
     )
     if any(view.stock for view in views):
         table = replace(table, stock=tuple(view.stock for view in views))
@@ -185,6 +188,8 @@ def weights_of(policy: Policy) -> tuple[int, ...]:
 
 def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judged:
     """Judge every pool, free cards left aside. `ahead` is each pool's supply over the expected run."""
+    if request.paid:
+        table = replace(table, price_micro=_paid(request.paid, table))
     asked, refusal = refuse(request, table)
     able = (refusal == Refusal.NONE) | (refusal > LASTING)
     is_open = (refusal == Refusal.NONE) | (refusal == Refusal.QUOTA)  # a pass learns of quotas later
@@ -265,6 +270,8 @@ def refuse(request: Request, table: Table) -> tuple[Ints, Ints]:
         if chip is not None:
             cards[chip], known[chip] = ask.cards_per_node, True
     asked = cards[table.chip]
+    if request.paid:
+        table = replace(table, price_micro=_paid(request.paid, table))
     return asked, _refusals(request, table, asked, known[table.chip])
 
 
@@ -304,6 +311,15 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
 def _without(data: tuple[str, ...], offers: tuple[tuple[str, ...] | None, ...]) -> Mask:
     """Return where something of the data is not offered; a centre that has not said what it offers may."""
     return np.array([each is not None and not set(data) <= set(each) for each in offers], np.bool_)
+
+
+def _paid(paid: tuple[Paid, ...], table: Table) -> Ints:
+    """Return what a card of each pool costs whoever asks."""
+    price = {(each.site, each.pool): each.price_micro for each in paid}
+    sites = [table.sites[site] for site in table.site.tolist()]
+    listed = table.price_micro.tolist()
+    here = zip(zip(sites, table.pools, strict=True), listed, strict=True)
+    return np.array([price.get(name, own) for name, own in here], np.int64)
 
 
 def _barred(request: Request, table: Table) -> Mask:

@@ -11,6 +11,7 @@ from hutong.core.placement.backfill import reserve
 from hutong.core.placement.chains import link, unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.guesses import length, likely, mark_strict
 from hutong.core.placement.levels import first_node, fits, move_node
 from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.power import forget_kept
@@ -19,10 +20,10 @@ from hutong.core.placement.quotas import all_barred, barred, borrows, count_held
 
 
 @inlined
-def choose(a: Arrays, job: int, expected: int, now: int) -> int:
+def choose(a: Arrays, job: int, expected: int, guess: int, now: int) -> int:
     """Return the pool with the best score that can start a job now, or -1; a tie goes to the first pool.
 
-    It is expected to run for so long.
+    It may run for as long as is `expected`; its `guess` counts beside what is kept, where guesses do.
 
     A score is (base + fit weight x cards asked / cards free, in ppm) / sum of the weights, rounded down.
     """
@@ -45,10 +46,11 @@ def choose(a: Arrays, job: int, expected: int, now: int) -> int:
             or (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 != 0
         ):
             continue
-        kept = until > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]
-        if kept and not is_clear(a, pool, until, need):
+        reach = until if a.pools[pool, c.STRICT] != 0 else now + guess
+        kept = reach > a.pools[pool, c.RESERVED_FROM] and need > a.pools[pool, c.SPARE]
+        if kept and not is_clear(a, pool, reach, need):
             continue
-        if a.pools[pool, c.AHEAD] != 0 and need > room(a, pool, account, now, until):
+        if a.pools[pool, c.AHEAD] != 0 and need > room(a, pool, account, now, reach, until):
             continue
         score = (a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)) // weights
         if score > best_score and fits(a, pool, nodes, cards):
@@ -94,14 +96,14 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     """Start a job in a pool: its cards, its place among those that run, its account."""
     lane_class = a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    until = now + a.jobs[job, c.EXPECTED]
-    if until > a.pools[pool, c.RESERVED_FROM]:
+    until, reach = now + a.jobs[job, c.EXPECTED], now + length(a, pool, job)
+    if reach > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] -= need
     if a.pools[pool, c.FIRST_STEP] >= 0:
-        hold(a, pool, until, need)
+        hold(a, pool, reach, until, need)
     take(a, job, pool)
     link(a, job, pool)
-    a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = need, until
+    a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL], a.jobs[job, c.REACH] = need, until, reach
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
     if a.pools[pool, c.AHEAD] != 0:
@@ -138,10 +140,10 @@ def undo(a: Arrays, job: int) -> None:
     """Take back a placement of this pass that the caller could not use; the job is out of its lane."""
     pool, lane_class = a.jobs[job, c.POOL], a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    if a.jobs[job, c.UNTIL] > a.pools[pool, c.RESERVED_FROM]:
+    if a.jobs[job, c.REACH] > a.pools[pool, c.RESERVED_FROM]:
         a.pools[pool, c.SPARE] += need
     if a.pools[pool, c.FIRST_STEP] >= 0:
-        hold(a, pool, a.jobs[job, c.UNTIL], -need)
+        hold(a, pool, a.jobs[job, c.REACH], a.jobs[job, c.UNTIL], -need)
     account, until = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.UNTIL]
     charge(a, account, -need * (a.jobs[job, c.EXPECTED] // 1000))
     if a.pools[pool, c.AHEAD] != 0:
@@ -181,7 +183,7 @@ def enqueue_all(a: Arrays, jobs: int) -> None:
 
 
 @inlined
-def begin(a: Arrays) -> None:
+def begin(a: Arrays, now: int) -> None:
     """Begin a pass: every lane of a touched group at its head, none of their pools shut or reserved."""
     live = 0
     for group in range(a.groups.shape[0]):
@@ -190,7 +192,7 @@ def begin(a: Arrays) -> None:
         a.groups[group, c.TOUCHED] = 0
         for member in range(a.groups[group, c.FIRST_POOL], a.groups[group, c.AFTER_POOL]):
             pool = a.members[member]
-            a.pools[pool, c.SHUT] = 0
+            a.pools[pool, c.SHUT] = a.pools[pool, c.STRICT] = 0
             a.pools[pool, c.RESERVED_FROM] = c.NEVER
             a.pools[pool, c.SPARE] = 0
             if a.pools[pool, c.AHEAD] != 0:
@@ -209,6 +211,8 @@ def begin(a: Arrays) -> None:
         forget(a)
     if a.state[c.QUOTAS] != 0:
         tally(a)
+    if a.state[c.PATIENCE] > 0:
+        mark_strict(a, now)
 
 
 @inlined
@@ -298,12 +302,13 @@ def is_over(a: Arrays, now: int) -> bool:
         if a.lanes[lane, c.HOPE] == 0:
             continue
         first = a.lanes[lane, c.CURSOR]
-        shortest, job = c.NEVER, first
+        shortest, guess, job = c.NEVER, c.NEVER, first
         while job >= 0:
-            shortest, job = min(shortest, a.jobs[job, c.EXPECTED]), a.jobs[job, c.NEXT]
+            shortest, guess = min(shortest, a.jobs[job, c.EXPECTED]), min(guess, likely(a, job))
+            job = a.jobs[job, c.NEXT]
         if a.state[c.QUOTAS] != 0:
             a.state[c.BARS] = barred(a, lane)
-        if choose(a, int(first), int(shortest), now) >= 0:
+        if choose(a, int(first), int(shortest), int(guess), now) >= 0:
             found = False
         else:
             a.lanes[lane, c.HOPE] = 0
@@ -325,7 +330,7 @@ def next_start(a: Arrays, now: int) -> int:
         if a.state[c.BARS] != 0 and all_barred(a, lane):
             move_on(a, place, lane, -1)
             continue
-        pool = choose(a, job, int(a.jobs[job, c.EXPECTED]), now)
+        pool = choose(a, job, int(a.jobs[job, c.EXPECTED]), likely(a, job), now)
         if pool < 0:
             pass_over(a, place, lane, job, now)
             if a.state[c.BRIEF] != 0 and is_over(a, now):
@@ -344,13 +349,17 @@ def next_start(a: Arrays, now: int) -> int:
 
 
 @compiled
-def occupy(a: Arrays, first: int, where: Ints, cards: Ints, until: Ints, accounts: Ints) -> None:
-    """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free."""
-    for place in range(len(where)):
-        job, pool = first + place, where[place]
-        a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = cards[place], until[place]
-        a.jobs[job, c.KEY] = accounts[place]
-        link(a, job, pool)
+def occupy(a: Arrays, first: int, held: Ints) -> None:
+    """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free.
+
+    Rows of `held`: pools, cards, when they began, how long they are likely to run, walltimes, accounts.
+    """
+    for place in range(held.shape[1]):
+        job, until = first + place, held[4, place]
+        a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = held[1, place], until
+        a.jobs[job, c.EXPECTED], a.jobs[job, c.LIKELY] = until - held[2, place], held[3, place]
+        a.jobs[job, c.KEY] = held[5, place]
+        link(a, job, held[0, place])
 
 
 @compiled
@@ -363,7 +372,7 @@ def turn(a: Arrays, now: int, ended: int, first: int, after: int, started: Ints)
         release(a, ended)
     for job in range(first, after):
         enqueue(a, job)
-    begin(a)
+    begin(a, now)
     found = 0
     while found < len(started):
         job = next_start(a, now)

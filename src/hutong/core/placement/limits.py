@@ -12,11 +12,14 @@ from hutong.core.placement.profile import beside_kept
 
 
 @compiled
-def room(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
-    """Return how many cards bookings and limits leave an account for a run from now until then, or NEVER."""
+def room(a: Arrays, pool: int, account: int, now: int, reach: int, until: int) -> int:
+    """Return how many cards bookings and limits leave an account for a run from now until then, or NEVER.
+
+    As far as the run reaches, also beside what is kept for jobs that wait.
+    """
     found = min(unbooked(a, pool, account, now, until), within_limits(a, pool, now, until))
     found = min(found, power_spare(a, pool, until))
-    return int(min(found, beside_kept(a, pool, account, until)))
+    return int(min(found, beside_kept(a, pool, account, reach)))
 
 
 @compiled

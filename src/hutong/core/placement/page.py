@@ -23,6 +23,7 @@ from hutong.core.placement.request import (
     Request,
     closing_of,
     day_parts,
+    length_ms,
     mean_over,
     view_pool,
 )
@@ -56,6 +57,7 @@ class Page:
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
     receipt. Pages from before leave it to the catalogue, and `mtbf_s` to the prior (`book.stays`).
     `stock` (of what questions ask for) and `bits_per_s`, by site, are left out where no question has cargo.
+    `strict` are the pools, by index, in which no guess of a length counted.
     """
 
     at_ms: int
@@ -72,6 +74,7 @@ class Page:
     mtbf_s: tuple[int, ...] = field(default=(), metadata=LATE)
     stock: tuple[tuple[str, ...], ...] = field(default=(), metadata=LATE)
     bits_per_s: tuple[int, ...] = field(default=(), metadata=LATE)
+    strict: tuple[int, ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -79,7 +82,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
     taken = [0] * len(page.free)
     for where, cards, _ in page.takes[:step]:
         taken[where] += cards
-    kept, tdp_w = _kept(page, step), dict(page.tdp_w)
+    kept, tdp_w, strict = _kept(page, step), dict(page.tdp_w), frozenset(page.strict)
     parts = day_parts(page.at_ms, run_ms)
     found: list[PoolView] = []
     for place, site in enumerate(grounds.sites):
@@ -105,6 +108,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
                     stock=page.stock[place] if page.stock else (),
                     bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
+                    strict=at in strict,
                 )
             )
     return tuple(found)
@@ -150,11 +154,15 @@ def _kept(page: Page, step: int) -> dict[int, tuple[Kept, ...]]:
         beyond = (
             cards
             for where, cards, question in page.takes[since:step]
-            if where == pool and page.at_ms + page.questions[question].request.run_ms > from_ms
+            if where == pool and page.at_ms + _length_ms(page, question, pool) > from_ms
         )
         each = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
         found[pool] = (*found[pool], each)
     return found
+
+
+def _length_ms(page: Page, question: int, pool: int) -> int:
+    return length_ms(page.questions[question].request, strict=pool in page.strict)
 
 
 def seal(value: Grounds | Page) -> tuple[str, bytes]:

@@ -1,10 +1,11 @@
 """Conservative back-filling: a reservation for every job that waits, in a profile of a pool's free cards.
 
 A profile is a chain of steps (from when, how many cards are expected to be free). Its head is what is free
-now; then come the ends of what runs, each when it was expected to (now if it is overdue), less what is kept
-for jobs that wait. It is drawn when the first job of a pass is to wait for a pool, by the pool's total: where
-nodes are known, a job whose nodes do not suffice waits for the first end, as with EASY. Where the power of
-its site is limited it has a profile too, and a reservation keeps some of that (`headroom`).
+now; then come the ends of what runs, each when it is expected to (now if it is overdue), less what is kept
+for jobs that wait. Guesses of lengths count in both (`guesses`); beside bookings and for power, walltimes do.
+It is drawn when the first job of a pass is to wait for a pool, by the pool's total: where nodes are known, a
+job whose nodes do not suffice waits for the first end, as with EASY. Where the power of its site is limited
+it has a profile too, and a reservation keeps some of that (`headroom`).
 """
 
 from hutong.core.placement import columns as c
@@ -12,6 +13,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.bookings import promised_at
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.guesses import end_of, length
 from hutong.core.placement.headroom import draw_power, hold_power, powered_from
 from hutong.core.placement.heap import push
 from hutong.core.placement.steps import chain, split, take
@@ -46,7 +48,7 @@ def draw_cards(a: Arrays, pool: int, now: int) -> None:
     job = a.pools[pool, c.RUNS]
     while job >= 0:
         if a.jobs[job, c.UNTIL] < c.NEVER:
-            push(ends, cards, size, max(a.jobs[job, c.UNTIL], now), a.jobs[job, c.CARDS])
+            push(ends, cards, size, end_of(a, pool, job, now), a.jobs[job, c.CARDS])
             size += 1
         job = a.jobs[job, c.NEXT]
     head = chain(a, now, int(a.pools[pool, c.FREE]), ends, cards, size)
@@ -58,22 +60,25 @@ def draw_cards(a: Arrays, pool: int, now: int) -> None:
 
 
 @compiled
-def hold(a: Arrays, pool: int, until: int, cards: int) -> None:
-    """Count cards, and their power, that a job takes from now until then (negative: given back)."""
+def hold(a: Arrays, pool: int, reach: int, until: int, cards: int) -> None:
+    """Count cards that a job takes from now as far as it reaches, and their power until its walltime is over.
+
+    Negative: given back.
+    """
     step = a.pools[pool, c.FIRST_STEP]
-    take(a, step, until, cards)
+    take(a, step, reach, cards)
     if a.pools[pool, c.POWER_STEP] >= 0:
         hold_power(a, pool, a.ends[step, c.STEP_AT], until, cards)
 
 
 @compiled
-def is_clear(a: Arrays, pool: int, until: int, need: int) -> bool:
-    """True if so many cards can be had until then beside all that is kept; False without a profile."""
+def is_clear(a: Arrays, pool: int, reach: int, need: int) -> bool:
+    """True if so many cards can be had so far beside all that is kept; False without a profile."""
     step = a.pools[pool, c.FIRST_STEP]
     if step < 0:
         return False
     step = a.ends[step, c.STEP_NEXT]
-    while step >= 0 and a.ends[step, c.STEP_AT] < until:
+    while step >= 0 and a.ends[step, c.STEP_AT] < reach:
         if a.ends[step, c.STEP_FREE] < need:
             return False
         step = a.ends[step, c.STEP_NEXT]
@@ -81,21 +86,26 @@ def is_clear(a: Arrays, pool: int, until: int, need: int) -> bool:
 
 
 @compiled
-def is_beside(a: Arrays, pool: int, step: int, account: int, need: int) -> bool:
-    """True if the cards of a step suffice for an account beside what others have booked then."""
+def is_beside(a: Arrays, pool: int, step: int, account: int, need: int, likely_over: bool) -> bool:
+    """True if the cards of a step suffice for an account beside what others have booked then.
+
+    Where its run is likely to be over by then, only those count.
+    """
     at, free = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_FREE]
     others = promised_at(a, pool, account, at, False)
+    if likely_over and others == 0:
+        return True
     return bool(free - others >= need or promised_at(a, pool, account, at, True) >= need)
 
 
 @compiled
-def beside_kept(a: Arrays, pool: int, account: int, until: int) -> int:
-    """Return how many cards an account may have until then beside what is kept and booked, or NEVER.
+def beside_kept(a: Arrays, pool: int, account: int, reach: int) -> int:
+    """Return how many cards an account may have so far beside what is kept and booked, or NEVER.
 
     Where cards are kept for a job that waits, what is over must suffice for the bookings of that moment too.
     """
     found = c.NEVER
-    if a.pools[pool, c.AFTER_BOOKING] == 0 or until <= a.pools[pool, c.RESERVED_FROM]:
+    if a.pools[pool, c.AFTER_BOOKING] == 0 or reach <= a.pools[pool, c.RESERVED_FROM]:
         return found
     step = a.pools[pool, c.FIRST_STEP]
     if step < 0:
@@ -103,7 +113,7 @@ def beside_kept(a: Arrays, pool: int, account: int, until: int) -> int:
         others = promised_at(a, pool, account, at, False)
         return int(max(a.pools[pool, c.SPARE] - others, promised_at(a, pool, account, at, True)))
     step = a.ends[step, c.STEP_NEXT]
-    while step >= 0 and a.ends[step, c.STEP_AT] < until:
+    while step >= 0 and a.ends[step, c.STEP_AT] < reach:
         at, free = a.ends[step, c.STEP_AT], a.ends[step, c.STEP_FREE]
         others = promised_at(a, pool, account, at, False)
         found = min(found, max(free - others, promised_at(a, pool, account, at, True)))
@@ -112,34 +122,42 @@ def beside_kept(a: Arrays, pool: int, account: int, until: int) -> int:
 
 
 @compiled
-def earliest_fit(a: Arrays, pool: int, account: int, run: int, need: int, after: int, before: int) -> int:
+def earliest_fit(
+    a: Arrays, pool: int, account: int, run: int, limit: int, need: int, after: int, before: int
+) -> int:
     """Return the first moment from `after` on from which so many cards can be had for so long, or NEVER.
 
-    Where that is not before a given time, any moment from then on.
+    For a run beside what is kept, for its walltime, the limit, beside what is booked. Where that is not
+    before a given time, any moment from then on.
     """
     step, begin = a.pools[pool, c.FIRST_STEP], c.NEVER
     is_booked = a.pools[pool, c.AFTER_BOOKING] != 0
+    whole = limit if is_booked else run
     while step >= 0:
         step_after = a.ends[step, c.STEP_NEXT]
         if step_after >= 0 and a.ends[step_after, c.STEP_AT] <= after:
             step = step_after
             continue
         at = max(a.ends[step, c.STEP_AT], after)
-        if a.ends[step, c.STEP_FREE] < need or (is_booked and not is_beside(a, pool, step, account, need)):
+        likely_over = begin < c.NEVER and at >= begin + run
+        lacks = a.ends[step, c.STEP_FREE] < need and not likely_over
+        if lacks or (is_booked and not is_beside(a, pool, step, account, need, likely_over)):
             begin = c.NEVER
         elif begin == c.NEVER:
             begin = at
         if min(begin, at) >= before:
             return int(at)
-        if begin < c.NEVER and (step_after < 0 or a.ends[step_after, c.STEP_AT] >= begin + run):
+        if begin < c.NEVER and (step_after < 0 or a.ends[step_after, c.STEP_AT] >= begin + whole):
             return int(begin)
         step = step_after
     return c.NEVER
 
 
 @compiled
-def earliest_start(a: Arrays, pool: int, account: int, run: int, need: int, now: int, before: int) -> int:
-    """Return when a job that cannot start now can, with power for all of its run; NEVER if it never can.
+def earliest_start(
+    a: Arrays, pool: int, account: int, run: int, limit: int, need: int, now: int, before: int
+) -> int:
+    """Return when a job that cannot start now can, with power for all of its walltime; NEVER if it never can.
 
     Where that is not before a given time, any moment from then on.
     """
@@ -147,13 +165,15 @@ def earliest_start(a: Arrays, pool: int, account: int, run: int, need: int, now:
     later = a.ends[head, c.STEP_NEXT]
     next_end = a.ends[later, c.STEP_AT] if later >= 0 else c.NEVER
     if a.pools[pool, c.POWER_STEP] < 0:
-        return earliest_fit(a, pool, account, run, need, next_end, before) if later >= 0 else c.NEVER
+        if later < 0:
+            return c.NEVER
+        return earliest_fit(a, pool, account, run, limit, need, next_end, before)
     after = now
     while after < before:
-        at = earliest_fit(a, pool, account, run, need, after, before)
+        at = earliest_fit(a, pool, account, run, limit, need, after, before)
         if at >= before:
             return at
-        after = powered_from(a, pool, at, run, need)
+        after = powered_from(a, pool, at, limit, need)
         if after == at:
             if at > now:
                 return at
@@ -170,7 +190,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
     """
     lane_class, account = a.jobs[job, c.CLASS], a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     expected = a.jobs[job, c.EXPECTED]
-    run = max(1, expected)  # what takes no time needs its cards all the same
+    limit = max(1, expected)
     best, best_at, more = -1, c.NEVER, False
     for place in range(a.candidates.shape[1]):
         pool = a.candidates[lane_class, place]
@@ -186,22 +206,26 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
         if a.pools[pool, c.FIRST_STEP] < 0:
             draw(a, pool, now)
         need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-        at = earliest_start(a, pool, account, run, need, now, best_at)
+        run = max(1, length(a, pool, job))  # what takes no time needs its cards all the same
+        at = earliest_start(a, pool, account, run, limit, need, now, best_at)
         more = more or at < c.NEVER
         if at < best_at and at + expected <= a.pools[pool, c.CLOSES]:
             best, best_at = pool, at
     if best >= 0:
         a.state[c.WAITS] += 1
-        keep(a, best, job, best_at, best_at + run)
+        keep(a, best, job, best_at, best_at + max(1, length(a, best, job)), best_at + limit)
     return more
 
 
 @compiled
-def keep(a: Arrays, pool: int, job: int, at: int, until: int) -> None:
-    """Keep the cards that a job needs in a pool for it, and their power, from a moment until then."""
+def keep(a: Arrays, pool: int, job: int, at: int, reach: int, until: int) -> None:
+    """Keep the cards that a job needs in a pool for it from a moment on, and their power.
+
+    The cards as far as it reaches, the power until its walltime is over.
+    """
     lane_class = a.jobs[job, c.CLASS]
     need = a.classes[lane_class, c.GANG] * a.per_node[lane_class, pool]
-    least = take(a, split(a, int(a.pools[pool, c.FIRST_STEP]), at), until, need)
+    least = take(a, split(a, int(a.pools[pool, c.FIRST_STEP]), at), reach, need)
     if a.pools[pool, c.RESERVATIONS] != 0:
         least = min(least, int(a.pools[pool, c.SPARE]))
     if a.pools[pool, c.POWER_STEP] >= 0:
@@ -209,7 +233,7 @@ def keep(a: Arrays, pool: int, job: int, at: int, until: int) -> None:
     a.state[c.KEPT] += 1
     row = len(a.ends) - a.state[c.KEPT]
     a.ends[row, c.KEPT_FOR], a.ends[row, c.KEPT_CARDS] = job, need
-    a.ends[row, c.KEPT_FROM], a.ends[row, c.KEPT_UNTIL] = at, until
+    a.ends[row, c.KEPT_FROM], a.ends[row, c.KEPT_UNTIL] = at, reach
     a.ends[row, c.KEPT_NEXT], a.pools[pool, c.LAST_KEPT] = a.pools[pool, c.LAST_KEPT], row
     a.pools[pool, c.RESERVATIONS] += 1
     a.pools[pool, c.RESERVED_FROM] = min(a.pools[pool, c.RESERVED_FROM], at)

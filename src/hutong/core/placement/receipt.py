@@ -13,7 +13,7 @@ from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import Grounds, Page, booked, capped, unseal, views_of
-from hutong.core.placement.request import Beside, Cap, Policy, PoolView, Request
+from hutong.core.placement.request import Beside, Cap, Policy, PoolView, Request, paid_for
 
 VERSION = 4
 WHOLE = 3
@@ -132,7 +132,11 @@ def views_for(ticket: Ticket, page: Page, grounds: Grounds) -> tuple[PoolView, .
 
 
 def _seen_by(request: Request, views: tuple[PoolView, ...]) -> tuple[PoolView, ...]:
-    """Return the pools with no more of their stock than a request names: a digest is a capability."""
+    """Return the pools at the prices of a request, with no more of their stock than it names.
+
+    A digest is a capability.
+    """
+    views = paid_for(request, views)
     asked = {each.digest for each in request.cargo}
     return tuple(
         replace(view, stock=tuple(each for each in view.stock if each in asked)) if view.stock else view

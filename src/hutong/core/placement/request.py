@@ -1,7 +1,7 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
@@ -32,6 +32,15 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What a card of a pool costs a tenant for an hour, where that is not the pool's own price."""
+
+    site: str
+    pool: str
+    price_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What one attempt needs, per node, and what narrows the choice. Costs are micro-yuan an hour.
 
@@ -40,6 +49,9 @@ class Request:
     expected of each accelerator that it asks for, if there are several. `data` names what it reads of what
     centres offer: `store/NAME`, `shared/NAME`. `cargo` is what a site must have or be given by content.
     `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
+    `likely_ms` is how long it is expected to run by what the same work took before, 0 where that is not
+    known: it counts only beside what is kept for others. `paid` are the prices of its tenant, of pools where
+    they are not the pool's own.
     """
 
     nodes: int
@@ -58,6 +70,8 @@ class Request:
     data: tuple[str, ...] = field(default=(), metadata=LATE)
     cargo: tuple[Cargo, ...] = field(default=(), metadata=LATE)
     avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
+    likely_ms: int = field(default=0, metadata=LATE)
+    paid: tuple[Paid, ...] = field(default=(), metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,8 @@ class PoolView:
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
     `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
-    platform's store, 0 where nobody knows.
+    platform's store, 0 where nobody knows. `strict`: a job that waited long waits for it, so that no guess of
+    a length counts there.
     """
 
     site: str
@@ -150,10 +165,18 @@ class PoolView:
     stock: tuple[str, ...] = field(default=(), metadata=LATE)
     bits_per_s: int = field(default=0, metadata=LATE)
     domains: tuple[str, ...] = field(default=(), metadata=LATE)
+    strict: bool = field(default=False, metadata=LATE)
 
 
-def is_kept(pool: PoolView, run_ms: int, need: int) -> bool:
-    """True if a run of that length may not have so many cards of a pool for what is kept there."""
+def length_ms(request: Request, *, strict: bool) -> int:
+    """Return how long a run counts beside what is kept in a pool for others: its guess, or its walltime."""
+    likely = 0 if strict else request.likely_ms
+    return min(likely, request.run_ms) if likely else request.run_ms
+
+
+def is_kept(pool: PoolView, request: Request, need: int) -> bool:
+    """True if a request may not have so many cards of a pool for what is kept there."""
+    run_ms = length_ms(request, strict=pool.strict)
     return any(run_ms > each.in_ms and need > each.spare for each in pool.kept)
 
 
@@ -174,10 +197,14 @@ def request_of(
     runs: Sequence[Runs] = (),
     cargo: tuple[Cargo, ...] = (),
     avoid_domains: tuple[str, ...] = (),
+    likely_ms: int = 0,
+    paid: tuple[Paid, ...] = (),
 ) -> Request:
-    """Return what a spec asks of a pool; `runs` are those of its workload, `cargo` what it needs by content.
+    """Return what a spec asks of a pool; `cargo` is what it needs by content.
 
-    A service without an end is judged over a day.
+    `runs` are those of its workload, `likely_ms` is how long it is expected to run by what those took before.
+
+    A service without an end is judged over a day. `paid` are the prices of who pays.
     """
     run_ms = spec.max_duration_s * 1000
     if spec.type is JobType.SERVICE and not run_ms:
@@ -199,6 +226,21 @@ def request_of(
         data=tuple(sorted({name for each in spec.inputs if (name := each.offer)})),
         cargo=cargo,
         avoid_domains=avoid_domains,
+        likely_ms=likely_ms,
+        paid=paid,
+    )
+
+
+def paid_for(request: Request, views: Sequence[PoolView]) -> tuple[PoolView, ...]:
+    """Return the pools at the prices that whoever asks pays."""
+    if not request.paid:
+        return tuple(views)
+    price = {(each.site, each.pool): each.price_micro for each in request.paid}
+    return tuple(
+        replace(view, price_micro_per_card_hour=price[view.site, view.pool])
+        if (view.site, view.pool) in price
+        else view
+        for view in views
     )
 
 
@@ -246,6 +288,7 @@ def view_pool(
     mtbf_s: int = PRIOR_MTBF_S,
     stock: tuple[str, ...] = (),
     bits_per_s: int = 0,
+    strict: bool = False,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return PoolView(
@@ -274,4 +317,5 @@ def view_pool(
         stock=stock,
         bits_per_s=bits_per_s,
         domains=site.domains_of(pool),
+        strict=strict,
     )

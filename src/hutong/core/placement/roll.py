@@ -7,6 +7,7 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.chains import unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import aside, compiled
+from hutong.core.placement.guesses import expected_end, likely
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release
 from hutong.core.placement.limits import count_ahead
@@ -30,7 +31,7 @@ def _next(a: Arrays, end: int, now: int) -> int:
 def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) -> None:
     """Write when each of so many waiting jobs would start, by job, -1 for never.
 
-    Each job that runs ends at its UNTIL, or now if it is overdue, and each that starts after its EXPECTED.
+    Each job ends when it is expected to: by its guess or else its walltime, or now if it is overdue.
     Nothing comes, and no pool opens. The arrays are used up.
     """
     a.state[c.BRIEF] = int(a.state[c.BACKFILL] == 3)
@@ -38,18 +39,20 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
     ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
     running = 0
     for job in running_jobs:
-        push(ends, jobs, running, max(a.jobs[job, c.UNTIL], now), job)
+        until = a.jobs[job, c.UNTIL]
+        end = expected_end(until - a.jobs[job, c.EXPECTED], a.jobs[job, c.LIKELY], until, now)
+        push(ends, jobs, running, end, job)
         running += 1
     starts[:] = -1
     left = waiting
     while left > 0:
-        begin(a)
+        begin(a, now)
         while True:
             job = next_start(a, now)
             if job < 0:
                 break
             starts[job] = now
-            push(ends, jobs, running, now + a.jobs[job, c.EXPECTED], job)
+            push(ends, jobs, running, now + likely(a, job), job)
             running += 1
             left -= 1
         now = _next(a, ends[0] if running > 0 else c.NEVER, now)

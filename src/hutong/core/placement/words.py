@@ -7,7 +7,7 @@ from hutong.core.capacity.sites import Admission
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.changes import Change, needed
 from hutong.core.placement.judge import Refusal
-from hutong.core.placement.request import Closing, PoolView, Request
+from hutong.core.placement.request import Closing, PoolView, Request, length_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ def _busy(pool: PoolView, need: int) -> WhyNot:
 
 
 def _kept(request: Request, pool: PoolView, need: int) -> WhyNot:
-    binding = [each for each in pool.kept if request.run_ms > each.in_ms and need > each.spare]
+    run_ms = length_ms(request, strict=pool.strict)
+    binding = [each for each in pool.kept if run_ms > each.in_ms and need > each.spare]
     if not binding:
         text = f"{pool.cards_free} cards free, but it is the turn of a job that came first"
         return WhyNot("kept", text, "wait for its turn")

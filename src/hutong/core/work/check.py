@@ -22,6 +22,7 @@ _SCRIPT_BYTES = 120 * 1024  # engines hand a script over as one argument; Linux 
 _VALUE_BYTES = 32 * 1024
 _ALL_VALUES_BYTES = 512 * 1024
 _MOST_ENVS = 200
+_MOST_PAUSES = 3
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SITE = re.compile(r"(?:\*|[a-z0-9][a-z0-9-]{0,62}\*?)")
@@ -77,8 +78,20 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
         preemptible=top.flag("preemptible") or needs.preemptible,
         wish=_read_wish(top, needs.max_hourly_cost_micro, kind),
     )
+    _refuse_pauses(top, spec)
     faults.settle()
     return spec
+
+
+def _refuse_pauses(top: Table, spec: JobSpec) -> None:
+    if not spec.wish.pauses:
+        return
+    path = f"{top.at('placement')}/pauses"
+    if not spec.preemptible:
+        top.faults.add(path, "a job that is paused is stopped at its checkpoint", "preemptible: true")
+    if not spec.wish.defer_s:
+        hint = "placement.defer: 12h says until when after its submission it goes on at the latest"
+        top.faults.add(path, "nothing says how long the job may wait", hint)
 
 
 def _refuse_doubles(top: Table) -> None:
@@ -239,5 +252,6 @@ def _read_wish(top: Table, max_hourly_cost_micro: int | None, kind: JobType) -> 
         deny=deny,
         start_before_s=start_before_s or None,
         defer_s=table.seconds("defer", 0, MOST_DURATION_S, 0),
+        pauses=table.whole("pauses", 0, _MOST_PAUSES, 0),
         max_hourly_cost_micro=max_hourly_cost_micro,
     )

@@ -69,7 +69,8 @@ class CancelAsked:
 class Placed:
     """An attempt was planned: where, at what price, how long at most (0: no end). The receipt says why.
 
-    One that is `preemptible` may be stopped to make room for another.
+    One that is `preemptible` may be stopped to make room for another. `likely_ms` is how long it was expected
+    to run, by what the same work took before (0: nobody knew, or nobody asked).
     """
 
     kind: ClassVar[str] = "placed"
@@ -84,16 +85,21 @@ class Placed:
     tdp_w: int
     run_ms: int = field(default=0, metadata=LATE)
     preemptible: bool = field(default=False, metadata=LATE)
+    likely_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
 class StopSent:
-    """A stop command for the attempt exists; `category` is what its end will count as."""
+    """A stop command for the attempt exists; `category` is what its end will count as.
+
+    It is a pause where `resume_ms` is not 0: then the job stands in the queue again, UTC ms.
+    """
 
     kind: ClassVar[str] = "stop_sent"
     attempt: int
     category: Category
     reason: str
+    resume_ms: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

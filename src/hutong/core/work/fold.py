@@ -70,14 +70,25 @@ class Attempt:
     checkpoint_bytes: int = 0
     run_ms: int = 0
     preemptible: bool = False
+    likely_ms: int = 0
+    resume_ms: int = 0
+
+    @property
+    def began_ms(self) -> int:
+        """From when the attempt's time is counted, as far as it is known."""
+        return self.started_seen_ms or self.dispatched_ms or self.placed_ms
 
     @property
     def until_ms(self) -> int | None:
         """When the attempt is expected to end, by its walltime (None without one); soon, if it is stopped."""
         if self.stop_sent_ms:
             return self.stop_sent_ms + _STOPPING_MS
-        began_ms = self.started_seen_ms or self.dispatched_ms or self.placed_ms
-        return began_ms + self.run_ms if self.run_ms else None
+        return self.began_ms + self.run_ms if self.run_ms else None
+
+    @property
+    def guess_ms(self) -> int:
+        """How long it is expected to run by what came before, 0 where nothing is known or it is stopped."""
+        return 0 if self.stop_sent_ms else self.likely_ms
 
     @property
     def gives_way(self) -> bool:
@@ -284,6 +295,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         placed_ms=at_ms,
         run_ms=event.run_ms,
         preemptible=event.preemptible,
+        likely_ms=event.likely_ms,
     )
     attempts = (*job.attempts, attempt)
     return changed(
@@ -295,7 +307,7 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
 def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     stopped = changed(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
-    return _with(job, stopped)
+    return _with(job, changed(stopped, resume_ms=event.resume_ms))
 
 
 @_on.register

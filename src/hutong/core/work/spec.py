@@ -53,7 +53,8 @@ class Retry:
 class Wish:
     """Where the user would like the job to run; it narrows the choice and never widens it.
 
-    A job may start up to `defer_s` after its submission where later hours suit its objective better.
+    A job may start up to `defer_s` after its submission where later hours suit its objective better, and be
+    paused `pauses` times, each time until then at the latest.
     """
 
     objective: str = "balanced"
@@ -63,6 +64,7 @@ class Wish:
     start_before_s: int | None = None
     max_hourly_cost_micro: int | None = None
     defer_s: int = field(default=0, metadata=LATE)
+    pauses: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

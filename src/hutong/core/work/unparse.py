@@ -31,6 +31,7 @@ def unparse(spec: JobSpec) -> dict[str, object]:
         "grace": show_seconds(spec.grace_s),
         "network": spec.network,
         "priority": spec.priority,
+        "preemptible": spec.preemptible or "",
         "placement": _placement(spec),
     }
     return {key: value for key, value in document.items() if value not in ("", [], {})}
@@ -90,4 +91,8 @@ def _placement(spec: JobSpec) -> dict[str, object]:
         document["sites"] = sites
     if wish.start_before_s is not None:
         document["start_before"] = show_seconds(wish.start_before_s)
+    if wish.defer_s:
+        document["defer"] = show_seconds(wish.defer_s)
+    if wish.pauses:
+        document["pauses"] = wish.pauses
     return document

@@ -100,6 +100,12 @@ def whole(principal: Principal) -> None:
         raise Denied("forbidden", "this token is narrowed to some permissions; sign in to do this")
 
 
+def reading(principal: Principal, permission: str) -> None:
+    """Raise Denied for a token that is narrowed to other things: for what one may read by no role."""
+    if principal.scopes and permission not in principal.scopes:
+        raise Denied("forbidden", f"this token is narrowed, and not to {permission}")
+
+
 def token_of(services: Services, request: Request) -> str:
     """Return the id of the token that a call is made with; empty if it was just removed."""
     secret = request.headers.get("authorization", "").partition(" ")[2].strip()

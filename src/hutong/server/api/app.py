@@ -16,6 +16,7 @@ from hutong.server.api import (
     approvals,
     audit,
     calls,
+    capacity,
     deployments,
     disputes,
     grants,
@@ -29,6 +30,7 @@ from hutong.server.api import (
     money,
     objects,
     openapi,
+    prices,
     quotas,
     receipts,
     reconciliation,
@@ -84,8 +86,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     invoices.router,
     disputes.router,
     objects.router,
+    prices.router,
     models.router,
     deployments.router,
+    capacity.router,
 )
 
 _open = APIRouter(tags=["platform"])

@@ -12,7 +12,16 @@ from hutong.core.accounts.roles import Principal
 from hutong.core.kernel.errors import Conflict, NotFound, Refused
 from hutong.core.kernel.ids import ProjectId
 from hutong.server import applications as s
-from hutong.server.api.access import Allowed, Here, InProject, Signed, require, sees_all
+from hutong.server.api.access import (
+    Allowed,
+    Here,
+    InProject,
+    Signed,
+    reading,
+    require,
+    sees_all,
+    whole,
+)
 from hutong.server.api.accounts import PersonName, ProjectName, load_project
 from hutong.server.api.calls import CallName, Pages
 from hutong.server.api.once import IdempotencyKey, digest_of
@@ -85,6 +94,7 @@ def list_of_call(here: Here, call: CallName, pages: Pages, principal: Officer) -
 @router.get("/reviews")
 def list_to_review(here: Here, pages: Pages, principal: Anyone) -> Page[w.Application]:
     """List the applications that the caller is to review, or has reviewed."""
+    reading(principal, "application.read")
     rows = here.store.records(s.OF_REVIEWER, principal.id, pages.after, pages.limit + 1)
     page = pages.page(rows, lambda row: row.id, lambda row: row.id.partition("/")[2])
     found = [s.load_application(here.store, name) for name in page.items]
@@ -188,6 +198,7 @@ def put_review(here: Here, application: Name, principal: Anyone, body: w.NewRevi
     """Write one's review of an application; a second one takes the place of the first."""
     there = s.load_application(here.store, application)
     _may_read(there, principal)
+    whole(principal)
     now_ms = here.clock()
     found = a.Review(principal.id, body.score, body.public, body.private, now_ms)
     a.review(there, found)
@@ -201,6 +212,7 @@ def declare_conflict(here: Here, application: Name, principal: Anyone, body: w.W
     """Name one's own conflict of interest, and cease to be a reviewer."""
     there = s.load_application(here.store, application)
     _may_read(there, principal)
+    whole(principal)
     now_ms = here.clock()
     changed = s.change_application(
         here.store, application, lambda newest: a.declare(newest, principal.id, body.reason, now_ms)
@@ -285,7 +297,10 @@ def _may_read(application: a.Application, principal: Principal) -> None:
     mine = application.project in dict(principal.projects) and principal.may(
         "application.read", application.project
     )
-    if not (officer or mine or principal.id in application.reviewers):
+    reviews = principal.id in application.reviewers
+    if reviews and not (officer or mine):
+        reading(principal, "application.read")
+    if not (officer or mine or reviews):
         raise NotFound("not_found", f"there is no application {application.id!r}")
 
 

@@ -24,6 +24,7 @@ from hutong.server.api.disputes import make_refund
 from hutong.server.api.money import fill_lot
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.prices import write_price
 from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.quotas import write_quota
 from hutong.server.registry import document, every, read
@@ -36,7 +37,7 @@ router = APIRouter(prefix="/v1/approvals", tags=["access"])
 Pages = Annotated[Paging, Depends(paging)]
 Asker = Annotated[Principal, Depends(Signed(reason="own proposals, and those that one may decide on"))]
 Named = Annotated[w.ProposalId, Path(alias="proposal")]
-Bounded = Literal["award", "voucher", "refund", "quota"]
+Bounded = Literal["award", "voucher", "refund", "quota", "price"]
 
 
 @router.get("/thresholds", dependencies=[Depends(Signed(reason="the rules are no secret"))])
@@ -90,6 +91,7 @@ CHANGES: Mapping[Change, approvals.Apply] = {
     Change.VOUCHER: fill_lot,
     Change.REFUND: make_refund,
     Change.QUOTA: write_quota,
+    Change.PRICE: write_price,
     Change.THRESHOLD: _write_threshold,
 }
 

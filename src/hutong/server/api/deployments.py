@@ -31,7 +31,7 @@ from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.visible import visible_records
 from hutong.server.api.wishes import References, make_wish, read_spec, submit_here
-from hutong.server.pools import refuse_impossible
+from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.registry import document, read
 from hutong.server.services import Services
 from hutong.wire import models as w
@@ -109,7 +109,10 @@ def _refuse_taken(here: Services, known: Deployment) -> None:
 def _make_spec(here: Services, body: w.NewDeployment, digest: str) -> JobSpec:
     asked = serve_document(body.name, digest, body.accelerators, body.max_duration, body.spec)
     spec = replace(read_spec(asked), deployment=deployment_id(body.project, body.name))
-    refuse_impossible(spec, here.pools.load(here.clock()))
+    now_ms = here.clock()
+    pools = here.pools.load(now_ms)
+    paid = paid_by(here.store, pools, body.project, now_ms) if asks_prices(spec, pools) else ()
+    refuse_impossible(spec, pools, paid=paid)
     return References(here).check(body.project, spec)
 
 

@@ -17,6 +17,7 @@ from hutong.server.api.access import Allowed, Here, Public, Signed, whole
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.accounts import token_shape
 from hutong.server.api.shapes.identity import identity_shape, issuer_name_shape, issuer_shape
+from hutong.server.audited import marked
 from hutong.server.people import projects_of
 from hutong.server.registry import document, read
 from hutong.server.services import Services
@@ -127,7 +128,8 @@ def log_out_from_provider(
         refusal.status = 400
         raise refusal from error
     # A second is what `iat` may be cut by; a session that began in the same second is ended too.
-    ended = end_sessions(here.store, known.url, out.subject, out.sid, out.at_ms + 999)
+    store = marked(here.store, actor=f"issuer:{issuer}")
+    ended = end_sessions(store, known.url, out.subject, out.sid, out.at_ms + 999)
     here.principals.forget()
     _log.info("signed out by the provider", issuer=issuer, sessions=ended)
     return Response(status_code=200)

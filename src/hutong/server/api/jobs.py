@@ -19,10 +19,11 @@ from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
+from hutong.server.api.shapes.quotes import quote_shape
 from hutong.server.api.wishes import References, make_wish, read_spec, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
-from hutong.server.pools import refuse_impossible
+from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import jobs as w
@@ -53,7 +54,9 @@ def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: Idempote
     for index, new in enumerate(body.jobs):
         require(principal, "job.submit", new.project, f"project {new.project!r}")
         spec = read_spec(new.spec, f"/jobs/{index}/spec")
-        refuse_impossible(spec, pools, f"/jobs/{index}/spec")
+        dear = asks_prices(spec, pools)
+        paid = paid_by(here.store, pools, new.project, here.clock()) if dear else ()
+        refuse_impossible(spec, pools, f"/jobs/{index}/spec", paid)
         spec = references.check(new.project, spec, f"/jobs/{index}/spec")
         once = f"{key}/{index}" if key else ""
         wishes.append(make_wish(here, principal.id, new.project, spec, key=once, request=[digest, index]))
@@ -86,6 +89,14 @@ def check_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Check:
     spec = read_spec(body.spec)
     spec = References(here).check(body.project, spec)
     return check_shape(here, spec, ProjectId(body.project), principal.id)
+
+
+@router.post("/quote")
+def quote_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Quote:
+    """Say what the job would cost in each pool, what would be held, and who would pay; nothing is stored."""
+    require(principal, "job.submit", body.project, f"project {body.project!r}")
+    spec = References(here).check(body.project, read_spec(body.spec))
+    return quote_shape(here, spec, ProjectId(body.project), principal.id)
 
 
 @router.get("")

@@ -26,6 +26,7 @@ from hutong.server.api.shapes.ledger import counts_shape, period_shape, settleme
 from hutong.server.api.shapes.money import lot_shape
 from hutong.server.api.shapes.times import read_time
 from hutong.server.approvals import Wanted, require_second
+from hutong.server.audited import marked
 from hutong.server.refunds import correct_usage, refund, refundable_micro
 from hutong.server.registry import document, every, read
 from hutong.server.settlements import KIND, SITES_AT_MOST, Shares, settle_closed
@@ -229,6 +230,6 @@ def claim_lot(
     load_project(here.store, project)
     if lot not in {each.id for each in here.store.lots(ProjectId(project))}:
         raise NotFound("not_found", f"project {project} has no lot {lot!r}")
-    done = claim(here.store, LotId(lot), here.clock(), body.reason)
+    done = claim(marked(here.store, reason=body.reason), LotId(lot), here.clock(), body.reason)
     here.bell.ring()
     return lot_shape(done)

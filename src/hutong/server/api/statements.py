@@ -1,9 +1,6 @@
 """Statements of a period, and the same as papers, as FOCUS rows and as a journal."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -16,31 +13,19 @@ from hutong.core.accounts.registry import Institution, Project
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.periods import Period as BookPeriod
 from hutong.core.book.store import Store
-from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import ProjectId
-from hutong.core.ledger.beancount import beancount
-from hutong.core.ledger.focus import COLUMNS, Row
 from hutong.core.ledger.invoices import check_split
 from hutong.server.api.access import Allowed, Here, InProject, Somewhere
 from hutong.server.api.accounts import ProjectName, load_project
 from hutong.server.api.shapes.statements import percent_of, percent_parts, statement_shape
+from hutong.server.exports import every_project, focus_csv, journal
 from hutong.server.invoicing import SPLIT, CostCentreSplit, put_split
 from hutong.server.papers import statement_paper
 from hutong.server.people import FIRST_INSTITUTION
-from hutong.server.registry import every, load, read
-from hutong.server.statements import (
-    NOBODYS,
-    find_period,
-    focus_of,
-    journal_of,
-    projects_of_institution,
-    statement_of,
-)
+from hutong.server.registry import load, read
+from hutong.server.statements import find_period, projects_of_institution, statement_of
 from hutong.wire import statements as w
-
-SITES_MOST = 1000
-_ROWS_AT_ONCE = 500
 
 router = APIRouter(prefix="/v1", tags=["statements"])
 
@@ -118,7 +103,7 @@ def read_institution_focus(
 )
 def read_focus(here: Here, period: PeriodName) -> Response:
     """Return the charges of everybody in a period as FOCUS 1.2 rows in CSV."""
-    return _focus(here.store, _projects(here.store), find_period(here.store, period), "all")
+    return _focus(here.store, every_project(here.store), find_period(here.store, period), "all")
 
 
 @router.get(
@@ -130,9 +115,7 @@ def read_focus(here: Here, period: PeriodName) -> Response:
 def read_journal(here: Here, period: PeriodName) -> Response:
     """Return every transaction that was booked in a period as a Beancount journal."""
     found = find_period(here.store, period)
-    names = chain([NOBODYS], (project.id for project in _projects(here.store)))
-    pieces = beancount(journal_of(here.store, names, found))
-    return _stream(pieces, "text/plain", f"journal-{period}.beancount")
+    return _stream(journal(here.store, found), "text/plain", f"journal-{period}.beancount")
 
 
 @router.get("/projects/{project}/cost-centres", dependencies=[Depends(InProject("bill.read"))])
@@ -186,39 +169,8 @@ def draw(paper: Paper, form: str, name: str) -> Response:
     return Response(drawn, media_type=media_type, headers=headers)
 
 
-def _projects(store: Store) -> Iterator[Project]:
-    after = ""
-    while page := store.records("project", "", after, 200):
-        for record in page:
-            yield read(Project, record)
-        after = page[-1].id
-
-
 def _focus(store: Store, projects: Iterable[Project], period: BookPeriod, name: str) -> Response:
-    regions = {row.id: read(Site, row).name_en for row in every(store, "site", "", SITES_MOST)}
-    issuer = _institution(store, FIRST_INSTITUTION).name_en
-    known: dict[str, Institution] = {}
-
-    def rows() -> Iterator[Row]:
-        for project in projects:
-            if project.institution not in known:
-                known[project.institution] = _institution(store, project.institution)
-            yield from focus_of(store, project, known[project.institution], issuer, period, regions)
-
-    return _stream(_csv(rows()), _CSV, f"focus-{name}-{period.id}.csv")
-
-
-def _csv(rows: Iterator[Row]) -> Iterator[str]:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="")
-    writer.writeheader()
-    for count, row in enumerate(rows, 1):
-        writer.writerow(row)
-        if count % _ROWS_AT_ONCE == 0:
-            yield out.getvalue()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue()
+    return _stream(focus_csv(store, projects, period), _CSV, f"focus-{name}-{period.id}.csv")
 
 
 def _stream(pieces: Iterator[str], media_type: str, name: str) -> Response:

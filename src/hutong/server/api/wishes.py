@@ -22,7 +22,7 @@ from hutong.core.work.fold import begin
 from hutong.core.work.spec import Input, JobSpec
 from hutong.server.api.access import require
 from hutong.server.api.once import digest_of
-from hutong.server.pools import refuse_impossible
+from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.services import Services
 from hutong.server.submissions import Written
 from hutong.wire.agent import Manifest
@@ -137,7 +137,9 @@ async def submit_one(
     pools = here.pools.recall(now_ms)
     if pools is None:
         pools = await run_in_threadpool(here.pools.load, now_ms)
-    refuse_impossible(spec, pools)
+    dear = asks_prices(spec, pools)
+    paid = await run_in_threadpool(paid_by, here.store, pools, project, now_ms) if dear else ()
+    refuse_impossible(spec, pools, paid=paid)
     if spec.secrets or spec.inputs:
         spec = await run_in_threadpool(References(here).check, project, spec)
     wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document])

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from hutong.core.capacity.sites import Site
 from hutong.core.catalog.deployments import Deployment, serving
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
+from hutong.core.ledger.prices import skus_of_tokens
 from hutong.server.gateway.faults import Fault, not_ready
 from hutong.server.gateway.streams import host_of
+from hutong.server.prices import tenant_of
 from hutong.server.registry import read
 from hutong.server.services import Services
 
@@ -99,11 +101,21 @@ class Directory:
             site=site.id,
             host=host_of(key, site.id) if key else site.service_host,
             port=attempt.port,
-            price_in_micro=deployment.price_in_micro,
-            price_out_micro=deployment.price_out_micro,
+            price_in_micro=self._price("token_in", deployment, deployment.price_in_micro),
+            price_out_micro=self._price("token_out", deployment, deployment.price_out_micro),
             created_ms=deployment.created_ms,
             key=key,
         )
+
+    def _price(self, family: str, deployment: Deployment, own_micro: int) -> int:
+        """Return what a million tokens cost the project: by its institution's book, else the deployment's."""
+        now_ms = self._here.clock()
+        tariff = self._here.pools.load(now_ms).tariff
+        if not tariff.prices:
+            return own_micro
+        tenant = tenant_of(self._here.store, deployment.project, now_ms)
+        found = tariff.price(tenant, skus_of_tokens(family, deployment.id))
+        return own_micro if found is None else found.micro
 
     def _unserved(self, deployment: Deployment) -> Fault:
         row = self._here.store.job(JobId(deployment.job))

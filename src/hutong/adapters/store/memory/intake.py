@@ -7,6 +7,7 @@ from dataclasses import replace
 from hutong.adapters.store import faults, rules
 from hutong.adapters.store.behind import by_txn, wanted
 from hutong.adapters.store.memory.ledger import MemoryLedger
+from hutong.core.book.audit import Author, told_of_kept, told_of_period, told_of_terms
 from hutong.core.book.money import REVENUE, WAIVED, Lot, Txn, UsageRecord, Waiver, charging_txn
 from hutong.core.book.periods import Period, PeriodState, moved
 from hutong.core.book.received import DayCount, Fate, Kept, Received, superseded_by
@@ -28,7 +29,16 @@ class MemoryIntake(MemoryLedger):
         """Return every period in which anything was booked, in order of time."""
         return self._periods
 
-    def move_period(self, name: str, state: PeriodState, now_ms: int, by: str, note: str = "") -> bool:
+    def move_period(
+        self,
+        name: str,
+        state: PeriodState,
+        now_ms: int,
+        by: str,
+        note: str = "",
+        *,
+        author: Author | None = None,
+    ) -> bool:
         """Bring a period to `closing` or `closed`; False if it is there. Raises Conflict if not allowed."""
         with self._writing():
             this = next((each for each in self._periods if each.id == name), None)
@@ -41,6 +51,9 @@ class MemoryIntake(MemoryLedger):
             after = moved(self._periods, name, state, now_ms, count, by, note)
             if after is not None:
                 self._periods = tuple(after if each.id == name else each for each in self._periods)
+            if after is not None and this is not None:
+                was, told = told_of_period(this), told_of_period(after)
+                self._tell(author, "period.change", f"period/{name}", was, told)
             return after is not None
 
     def takings(self, period: str) -> Mapping[str, int]:
@@ -70,17 +83,18 @@ class MemoryIntake(MemoryLedger):
             return by_txn(wanted(booked), self._usage.values())
 
     def unpriced(
-        self, project: ProjectId, span: tuple[int, int], after: str, limit: int
+        self, project: ProjectId, span: tuple[int, int], after: tuple[int, str], limit: int
     ) -> tuple[UsageRecord, ...]:
-        """Return records of use in a time that no transaction charges, in order of id above `after`."""
+        """Return records of use that ended in a time and that no transaction charges, by end and id."""
         with self._lock:
             found = [
                 each
                 for each in self._usage.values()
-                if each.project == project and each.id > after and span[0] <= each.upto_ms < span[1]
+                if each.project == project and span[0] <= each.upto_ms < span[1]
+                if (each.upto_ms, each.id) > after
                 if not each.charge_micro and not each.reverses and charging_txn(each) not in self._txns
             ]
-        return tuple(sorted(found, key=lambda each: each.id)[: rules.page(limit)])
+        return tuple(sorted(found, key=lambda each: (each.upto_ms, each.id))[: rules.page(limit)])
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""
@@ -125,7 +139,16 @@ class MemoryIntake(MemoryLedger):
             ]
         return tuple(found[: rules.page(limit)])
 
-    def resolve(self, record: Received, fate: Fate, reason: str, by: str, now_ms: int) -> Kept:
+    def resolve(
+        self,
+        record: Received,
+        fate: Fate,
+        reason: str,
+        by: str,
+        now_ms: int,
+        *,
+        author: Author | None = None,
+    ) -> Kept:
         """Give a suspended record its final fate. Raises NotFound, or Conflict if it has another one."""
         with self._writing():
             name = (record.source, record.record, record.revision)
@@ -136,8 +159,10 @@ class MemoryIntake(MemoryLedger):
                 if found.fate is fate:
                     return found
                 raise Conflict("resolved", f"record {record.id} is {found.fate.value} already")
-            self._received[name] = Kept(found.record, fate, reason, by, now_ms)
-            return self._received[name]
+            kept = self._received[name] = Kept(found.record, fate, reason, by, now_ms)
+            what, was = f"use/{record.id}", told_of_kept(found)
+            self._tell(author, f"use.{fate.value}", what, was, told_of_kept(kept))
+            return kept
 
     def day_counts(self, source: str, days: tuple[int, int]) -> tuple[DayCount, ...]:
         """Return how many records of a source had which fate, by day in `[from, to)`."""
@@ -164,13 +189,16 @@ class MemoryIntake(MemoryLedger):
                 else:
                     self._lots_due.pop(name, None)
 
-    def claim_lot(self, name: LotId, now_ms: int) -> Lot:
+    def claim_lot(self, name: LotId, now_ms: int, *, author: Author | None = None) -> Lot:
         """Claim a lot back: it ends now for whoever would hold of it, and is due at once. Raises NotFound."""
         with self._writing():
             lot = self._lots.get(name)
             if lot is None:
                 raise NotFound("not_found", f"there is no lot {name!r}")
-            self._lots[name] = replace(lot, ends_ms=min(lot.ends_ms, now_ms), clawed=True)
+            after = self._lots[name] = replace(lot, ends_ms=min(lot.ends_ms, now_ms), clawed=True)
+            if after != lot:
+                was, told = told_of_terms(lot), told_of_terms(after)
+                self._tell(author, f"{lot.kind.value}.claim", f"lot/{name}", was, told)
             self._lots_due[name] = now_ms
             return self._with_balance(self._lots[name])
 

@@ -8,7 +8,7 @@ from hutong.adapters.store import accounting, faults, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
 from hutong.adapters.store.memory.chain import MemoryChain
 from hutong.adapters.store.months import month_of
-from hutong.core.book.audit import Author, told_of_lot, told_of_txn
+from hutong.core.book.audit import Author, told_of_lot, told_of_terms, told_of_txn
 from hutong.core.book.money import (
     OVERRUN,
     REVENUE,
@@ -94,7 +94,7 @@ class MemoryLedger(MemoryChain):
             self._tell(author, f"{lot.kind.value}.create", f"lot/{lot.id}", None, told)
             return True
 
-    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int) -> bool:
+    def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int, *, author: Author | None = None) -> bool:
         """Set when a lot may be held against; False if it was so already. Raises NotFound."""
         with self._writing():
             there = self._lots.get(lot)
@@ -104,6 +104,8 @@ class MemoryLedger(MemoryChain):
                 return False
             self._lots[lot] = replace(there, starts_ms=starts_ms, ends_ms=ends_ms)
             self._lots_due[lot] = ends_ms
+            was, told = told_of_terms(there), told_of_terms(self._lots[lot])
+            self._tell(author, f"{there.kind.value}.change", f"lot/{lot}", was, told)
             return True
 
     def post(self, posting: Posting, author: Author | None = None) -> bool:

@@ -63,10 +63,11 @@ class MemoryRegistry(MemoryChain):
                         self._documents[name] = kept
                 raise
             for record in written:
-                if record.kind in UNTOLD:
-                    continue
                 kept = before[record.kind, record.id]
-                was = told(record.kind, decode_doc(kept.text) if kept else None)
+                there = decode_doc(kept.text) if kept else None
+                if record.kind in UNTOLD or there == record.doc:
+                    continue
+                was = told(record.kind, there)
                 verb, what = ("create" if was is None else "change"), f"{record.kind}/{record.id}"
                 self._tell(author, f"{record.kind}.{verb}", what, was, told(record.kind, record.doc))
             return written

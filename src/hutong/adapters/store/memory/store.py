@@ -11,8 +11,13 @@ from hutong.adapters.store.memory.metering import MemoryMetering
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
+from hutong.adapters.store.price_lists import price_list
+from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.accounts.quotas import Quota
+from hutong.core.book.lengths import KEPT_MS as LENGTHS_KEPT_MS
+from hutong.core.book.lengths import after
 from hutong.core.book.money import Posting, overrun_account
+from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceList
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
@@ -46,6 +51,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
         self._served: dict[str, tuple[int, int]] = {}
         self._speeds: dict[str, dict[str, tuple[Runs, int]]] = {}
         self._stays: dict[str, tuple[Stays, int]] = {}
+        self._lengths: dict[str, tuple[tuple[int, ...], int]] = {}
 
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
@@ -85,7 +91,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
                 sites=sites,
                 statuses=dict(self._statuses),
                 use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
-                running=tuple(_ends_first(running, limits.running)) if queue else (),
+                running=tuple(_ends_first(running, limits.running)) if rules.any_waits(queue, due) else (),
                 may_give_way=_may_give_way(running, limits.may_give_way) if stops else (),
                 clearing=_clearing(running) if stops else (),
                 served={
@@ -100,6 +106,12 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
                 },
                 stays={site.id: self._stays_at(site.id, now_ms) for site in sites if site.id in self._stays},
                 links=self._links(),
+                lengths={
+                    work: self._lengths[work][0]
+                    for work in works((*due, *queue), limits)
+                    if work in self._lengths
+                },
+                prices=self._prices(set(owners.values()), now_ms),
                 quotas=quotas,
                 holdings=holdings,
                 person_holdings=of_people,
@@ -147,6 +159,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
             self._learn(rules.whole_runs(fresh), now_ms)
             for site, some in rules.stays_by_site(fresh).items():
                 self._stays[site] = (counted(self._stays_at(site, now_ms), some), now_ms)
+            self._note_lengths(lengths_by_work(fresh), now_ms)
             self._receipts.update(bodies)
             if bodies:
                 self._pages.update(outcome.pages)
@@ -186,6 +199,14 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
             if not kept:
                 del self._speeds[workload]
 
+    def _note_lengths(self, told: Mapping[str, Sequence[int]], now_ms: int) -> None:
+        """Note how long runs took, and forget work that ran long ago."""
+        for work, some in told.items():
+            self._lengths[work] = (after(self._lengths.get(work, ((), 0))[0], some), now_ms)
+        if told:
+            kept = {work: each for work, each in self._lengths.items() if each[1] >= now_ms - LENGTHS_KEPT_MS}
+            self._lengths = kept
+
     def _quotas(self) -> tuple[Quota, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]
         return tuple(decode_quota(self._documents[rules.QUOTA, id_].text) for id_ in ids)
@@ -193,6 +214,17 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
     def _links(self) -> tuple[Link, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.LINK)[:MOST_LINKS]
         return tuple(decode_link(self._documents[rules.LINK, id_].text) for id_ in ids)
+
+    def _prices(self, institutions: Set[str], now_ms: int) -> PriceList:
+        ids = sorted(id_ for kind, id_ in self._documents if kind == PRICE)[:TIMELINES_MAX]
+        books = self._documents.get((BOOK, BOOKS_ID))
+        tenants = {
+            name: doc.text
+            for name in institutions
+            if (doc := self._documents.get((rules.INSTITUTION, name))) is not None
+        }
+        texts = (self._documents[PRICE, id_].text for id_ in ids)
+        return price_list(books.text if books else None, texts, tenants, now_ms)
 
     def _owners(self, projects: Iterable[ProjectId]) -> dict[ProjectId, str]:
         docs = {each: self._documents.get((rules.PROJECT, each)) for each in projects}
@@ -296,12 +328,12 @@ def _clearing(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[PoolUse, ...]:
 def _ends_first(running: Iterable[tuple[JobRow, Attempt]], most: int) -> Iterator[Running]:
     """Yield the attempts of each pool that are expected to end first, so many."""
     ends = sorted(
-        (each.site, each.pool, each.until_ms, row.job.id, each.cards, row)
+        (each.site, each.pool, each.until_ms, row.job.id, each.cards, row, each)
         for row, each in running
         if each.until_ms is not None
     )
     places: Counter[tuple[str, str]] = Counter()
-    for site, pool, until_ms, _, cards, row in ends:
+    for site, pool, until_ms, _, cards, row, live in ends:
         places[site, pool] += 1
         if places[site, pool] <= most:
-            yield Running(row.project, site, pool, cards, until_ms, row.job.by)
+            yield Running(row.project, site, pool, cards, until_ms, row.job.by, live.began_ms, live.guess_ms)

@@ -1,11 +1,12 @@
 """Jobs, attempts and facts as the wire shows them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from hutong.core.book.snapshot import JobRow
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.documents import to_document
+from hutong.core.placement.guesses import expected_end
 from hutong.core.work import facts as f
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
@@ -76,7 +77,7 @@ def _job_fields(
         "changed": rfc3339(job.changed_ms),
         "finished": time_or_none(job.finished_ms),
         "conditions": _conditions(job, statuses, now_ms, reach_ms),
-        "attempts": tuple(_attempt_shape(job, each, site, outputs) for each in job.attempts),
+        "attempts": tuple(_attempt_shape(job, each, site, outputs, now_ms) for each in job.attempts),
         "charge": Money.of(sum(each.charge_micro for each in job.attempts)),
     }
 
@@ -114,7 +115,17 @@ def _moving(job: Job, statuses: Mapping[str, SiteStatus]) -> w.Moving | None:
     )
 
 
-def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int) -> w.Attempt:
+def _expected(attempt: Attempt, now_ms: int) -> tuple[int | None, Literal["", "history", "walltime"]]:
+    """Return when an attempt that runs is expected to end, UTC ms, and by what."""
+    until_ms = None if attempt.over or attempt.stop_sent_ms else attempt.until_ms
+    if until_ms is None or not attempt.started_seen_ms:
+        return None, ""
+    end_ms = expected_end(attempt.began_ms, attempt.guess_ms, until_ms, now_ms)
+    return end_ms, "history" if end_ms < until_ms else "walltime"
+
+
+def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int, now_ms: int) -> w.Attempt:
+    end_ms, by = _expected(attempt, now_ms)
     serves = attempt.port and not attempt.over and site is not None and site.service_host
     return w.Attempt(
         number=attempt.number,
@@ -140,6 +151,8 @@ def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int) 
         outputs=tuple(output_shape(each) for each in attempt.outputs[:outputs]),
         missing=attempt.missing,
         port=attempt.port,
+        expected_end=time_or_none(end_ms or 0),
+        expected_by=by,
         endpoint=f"{site.service_host}:{attempt.port}" if serves and site else "",
     )
 

@@ -3,6 +3,7 @@
 from hutong.core.book.money import Lot
 from hutong.core.kernel.money import format_micro
 from hutong.core.ledger.bill import Bill, Line, PetaTime
+from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
 from hutong.core.ledger.rating import CARD_HOUR_MS
 from hutong.server.api.shapes.times import percent, thousandths
 from hutong.wire import money as w
@@ -12,6 +13,7 @@ _MICRO = 1_000_000
 _JOULES_PER_KWH = 3_600_000
 _UNITS = {
     "card_ms": ("card-hour", CARD_HOUR_MS),
+    "byte_hour": ("GB-day", GB_DAY_BYTE_HOURS),
     "token_in": ("1000 tokens in", 1000),
     "token_out": ("1000 tokens out", 1000),
 }
