@@ -17,12 +17,13 @@ from hutong.adapters.engines.base import Accounted, Use
 from hutong.agent.link import Link
 from hutong.core.kernel.errors import NotFound, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
-from hutong.wire.usage import USES_AT_ONCE, TallyDoc
+from hutong.wire.usage import TallyDoc
 
 _log = structlog.get_logger("hutong.agent")
 OVERLAP_MS = 2 * DAY_MS
 _SLICE_MS = 6 * HOUR_MS
 _OPEN = "suspended"
+_BATCH = 50  # each is weighed before the answer comes
 
 
 class Accounts:
@@ -64,8 +65,8 @@ class Accounts:
     def _tell(self, uses: Sequence[Use]) -> int:
         """Send what is the platform's and not known to be settled there."""
         news = [use for use in uses if use.key and self._done.get(use.record) != use]
-        for at in range(0, len(news), USES_AT_ONCE):
-            self._send(news[at : at + USES_AT_ONCE])
+        for at in range(0, len(news), _BATCH):
+            self._send(news[at : at + _BATCH])
         return len(news)
 
     def _send(self, batch: Sequence[Use]) -> None:

@@ -52,12 +52,19 @@ def match_by_hand(
     """Match a suspended record of a site with the attempt that a person names; Refused says why it cannot be.
 
     However great the difference is; what is not billed (preparation, clean-up) is not billed here either.
+    Another key than the record's own makes a revision that names it.
     """
-    fate, why = _decide(store, replace(told, key=key or told.key), limits, now_ms, by_hand=True)
+    wanted = replace(told, key=key or told.key)
+    fate, why = _decide(store, wanted, limits, now_ms, by_hand=True)
     if fate is Fate.SUSPENDED:
         problem = Problem("/key", why, "the key of a settled attempt, or dismiss the record")
         raise Refused("no_match", f"record {told.id} cannot be matched: {why}", (problem,))
-    return store.resolve(told, fate, f"{reason} ({why})", by, now_ms)
+    if wanted != told:
+        wanted = replace(wanted, revision=told.revision + 1)
+        kept = store.receive(Kept(wanted, Fate.SUSPENDED, _WAITS, by, now_ms))
+        if kept.record != wanted:
+            raise Conflict("record_differs", f"record {told.id} has another revision since")
+    return store.resolve(wanted, fate, f"{reason} ({why})", by, now_ms)
 
 
 def attempt_of(store: Store, key: str) -> tuple[JobRow, Attempt] | None:
@@ -70,7 +77,10 @@ def attempt_of(store: Store, key: str) -> tuple[JobRow, Attempt] | None:
 
 
 def _keep(store: Store, site: str, use: Use, by: str, now_ms: int) -> Kept:
-    """Keep a record under the revision that it has: the last one if it says the same, else the next."""
+    """Keep a record under the revision that it has: the last one if it says the same, else the next.
+
+    The key that a person gave it stays.
+    """
     quantity = use.card_ms
     if quantity is None:
         placed = attempt_of(store, use.key or "")
@@ -78,8 +88,11 @@ def _keep(store: Store, site: str, use: Use, by: str, now_ms: int) -> Kept:
     told = Received(site, use.record, 1, use.key or _NO_KEY, "card_ms", quantity, use.from_ms, use.upto_ms)
     for _ in range(_TRIES):
         last = store.newest(site, use.record)
-        if last is not None and replace(last.record, revision=1) == told:
-            return last
+        if last is not None:
+            named = last.by != by and last.fate is not Fate.SUSPENDED
+            key = told.key if named else last.record.key
+            if replace(last.record, revision=1, key=key) == told:
+                return last
         mine = replace(told, revision=last.record.revision + 1 if last else 1)
         kept = store.receive(Kept(mine, Fate.SUSPENDED, _WAITS, by, now_ms))
         if kept.record == mine:

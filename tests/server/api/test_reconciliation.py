@@ -104,7 +104,9 @@ def test_a_record_without_an_attempt_waits_for_a_person_who_may_match_it(ward: W
     answer = ward.platform.http.post("/v1/ledger/suspense/resolve", json=body, headers=ward.platform.operator)
     assert answer.json()["fate"] == "confirmed", answer.text
     assert ward.get("/v1/ledger/suspense")["items"] == []
-    assert ward.tell(ward.record(key=None)) == ["confirmed"]
+    assert ward.tell(ward.record(key=None), days=(ward.tally(),)) == ["confirmed"]
+    found = ward.day_of()
+    assert (found["differences"], found["usage"], found["ledger"]["count"]) == ([], found["scheduler"], 1)
 
 
 def test_a_great_difference_waits_and_a_person_corrects_the_book_by_it(ward: Ward) -> None:

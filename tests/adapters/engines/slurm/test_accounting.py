@@ -49,7 +49,8 @@ def test_text_and_json_of_a_real_cluster_say_the_same() -> None:
         if line:
             told.append(build.SEPARATOR.join(fields[name] for name in accounting.FIELDS))
     text = {each.id: each for each in read_text("\n".join(told))}
-    document = {each.id: each for each in read_json(json.loads((RECORDED / "sacct.json").read_text()))}
+    recording = json.loads((RECORDED / "sacct.json").read_text())
+    document = {each.id: each for user in ("root", "nobody") for each in read_json(recording, user)}
     ended = [each for each in text.values() if each.ended_s]
     assert len(ended) > 10
     for each in ended:
@@ -66,9 +67,10 @@ def test_text_and_json_of_a_real_cluster_say_the_same() -> None:
 
 def test_broken_answers_are_no_rows() -> None:
     assert read_text("\x1f\x1f\nnonsense\n") == []
-    assert read_json({"jobs": [None, 5]}) == []
-    assert read_json(None) == []
-    assert read_json({"jobs": [{"tres": {"allocated": [None]}, "time": 5, "comment": []}]})[0].tres == {"": 0}
+    assert read_json({"jobs": [None, 5]}, "root") == []
+    assert read_json(None, "root") == []
+    odd = {"user": "root", "tres": {"allocated": [None]}, "time": 5, "comment": []}
+    assert [each.tres for each in read_json({"jobs": [odd, {**odd, "user": "li"}]}, "root")] == [{"": 0}]
 
 
 def test_a_chained_job_counts_from_its_start_not_from_its_submission() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from testbeds.slurm import Nodes, SlurmCluster, SlurmDatabase
 from tests.adapters.engines.slurm.conftest import LAG_S, Site, open_site
+from tests.conformance.benches import now_ms
 
 from hutong.adapters.engines.attempt import files
+from hutong.adapters.engines.base import Accounted, Use
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmPool
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.work.spec import Ask, Resources
@@ -137,3 +139,21 @@ def test_accounting_by_slurmrestd(tmp_path: Path, database: SlurmDatabase) -> No
         assert agent.engine.abilities.accounting
         agent.ticks.jump(21)
         agent.fails(order.key, Category.INFRA, "its supervisor failed")
+
+
+def test_accounting_says_by_slurmrestd_what_it_says_by_sacct(accounted: Site) -> None:
+    from_ms = now_ms() - 60_000
+    order = accounted.order("sleep 1", num_nodes=2)
+    accounted.engine.submit(order)
+    accounted.until(lambda: accounted.ended(order.key))
+
+    def uses(site: Site) -> list[Use]:
+        assert isinstance(site.engine, Accounted)
+        return [each for each in site.engine.used(from_ms, now_ms() + 1_000) if each.key == order.key]
+
+    accounted.until(lambda: uses(accounted))
+    by_rest = _by_rest(accounted, accounted.cluster.start_rest())
+    assert len(uses(by_rest)) == 1
+    assert uses(by_rest) == uses(accounted)
+    assert isinstance(by_rest.engine, Accounted)
+    assert by_rest.engine.used(from_ms - 120_000, from_ms) == ()

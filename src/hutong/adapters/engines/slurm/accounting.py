@@ -62,10 +62,11 @@ def read_text(text: str) -> list[Row]:
     return found
 
 
-def read_json(document: object) -> list[Row]:
-    """Return the rows of an answer of slurmrestd."""
+def read_json(document: object, user: str) -> list[Row]:
+    """Return a user's rows of an answer of slurmrestd, which cannot be asked for one user's alone."""
     jobs = document.get("jobs") if isinstance(document, Mapping) else None
-    return [_row(each) for each in jobs or () if isinstance(each, Mapping)]
+    found = (each for each in jobs or () if isinstance(each, Mapping))
+    return [_row(each) for each in found if each.get("user") == user]
 
 
 def _row(job: Mapping[str, Any]) -> Row:

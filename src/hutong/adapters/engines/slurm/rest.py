@@ -80,8 +80,9 @@ class Rest:
 
     def ended(self, from_s: int, upto_s: int) -> list[Row]:
         """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
-        wanted = {"users": self._user, "start_time": str(from_s), "end_time": str(upto_s)}
-        return accounting.read_json(self._answer("GET", self._slurmdb("jobs"), params=wanted))
+        # A bare number would be read as a date, and a date in the daemon's own zone.
+        wanted = {"start_time": f"uts{from_s}", "end_time": f"uts{upto_s}", "skip_steps": "true"}
+        return accounting.read_json(self._answer("GET", self._slurmdb("jobs"), params=wanted), self._user)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Have jobs ended; one that is over already is no error."""
