@@ -48,7 +48,7 @@ class Output(Shape):
     digest: str
 
 
-class Attempt(Shape):
+class JobAttempt(Shape):
     """One placement of the job on one site."""
 
     number: int
@@ -134,7 +134,7 @@ class Job(Shape):
     changed: Time
     finished: Time | None
     conditions: Conditions
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[JobAttempt, ...]
     charge: Money
 
 

@@ -114,9 +114,9 @@ def _moving(job: Job, statuses: Mapping[str, SiteStatus]) -> w.Moving | None:
     )
 
 
-def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int) -> w.Attempt:
+def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int) -> w.JobAttempt:
     serves = attempt.port and not attempt.over and site is not None and site.service_host
-    return w.Attempt(
+    return w.JobAttempt(
         number=attempt.number,
         key=job.key(attempt),
         state=attempt.state.value,
