@@ -29,7 +29,7 @@ class Proposal(Shape):
     request: JsonValue
 
 
-class Verdict(Shape):
+class ProposalVerdict(Shape):
     """Why it is approved or refused."""
 
     note: Annotated[str, Field(max_length=500)] = ""

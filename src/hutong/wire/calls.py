@@ -70,7 +70,7 @@ class Need(Shape):
     card_hours: Annotated[int, Field(ge=1, le=10_000_000_000)]
 
 
-class Ask(Shape):
+class ApplicationAsk(Shape):
     """What is applied for. `plan` are percents of it for equal parts of the time, 100 together."""
 
     title: Name
@@ -80,7 +80,7 @@ class Ask(Shape):
     plan: Annotated[tuple[Annotated[int, Field(ge=0, le=100)], ...], Field(max_length=24)] = ()
 
 
-class NewApplication(Ask):
+class NewApplication(ApplicationAsk):
     """An application to a call, kept as a draft until it is handed in."""
 
     call: Slug
@@ -124,7 +124,7 @@ class Application(Shape):
     project: Slug
     institution: Slug
     by: str
-    ask: Ask
+    ask: ApplicationAsk
     state: State
     outcome: Outcome | None = None
     amount: Money | None = None

@@ -48,7 +48,7 @@ class Output(Shape):
     digest: str
 
 
-class Attempt(Shape):
+class JobAttempt(Shape):
     """One placement of the job on one site.
 
     While it runs, `expected_end` is when it should end: by what this workload took before (`history`),
@@ -140,7 +140,7 @@ class Job(Shape):
     changed: Time
     finished: Time | None
     conditions: Conditions
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[JobAttempt, ...]
     charge: Money
 
 

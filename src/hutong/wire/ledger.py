@@ -172,7 +172,7 @@ class Correction(Shape):
     changed: bool
 
 
-class NewClaim(Shape):
+class NewLotClaim(Shape):
     """Why a lot is claimed back: what is left of it returns, what was spent of it is owed."""
 
     reason: Reason

@@ -15,7 +15,7 @@ class NewAward(Shape):
     ends: Time
 
 
-class NewVoucher(Shape):
+class NewVoucherLot(Shape):
     """A subsidy: pays `rate_percent` of each charge until its face value is used."""
 
     face: Money

@@ -173,7 +173,7 @@ class NewDisputeMessage(Shape):
     evidence: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
 
 
-class NewDecision(Shape):
+class NewDisputeDecision(Shape):
     """Decide a dispute: what goes back, 0 to reject, and the reasons that its opener will read."""
 
     refund: Money

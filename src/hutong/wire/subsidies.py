@@ -71,7 +71,7 @@ class Term(Clause):
     months: Annotated[int, Field(strict=True, ge=1, le=600)] | None = None
 
 
-class Threshold(Clause):
+class SubsidyThreshold(Clause):
     """The least computing power of a contract, in P of one precision."""
 
     petaflops: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
@@ -130,7 +130,7 @@ class Clauses(Shape):
     contract_signed: Annotated[Signed, Field(alias="contract-signed")]
     contract_term: Annotated[Term, Field(alias="contract-term")]
     unrelated_provider: Annotated[Clause, Field(alias="unrelated-provider")]
-    threshold: Threshold
+    threshold: SubsidyThreshold
     one_per_contract: Annotated[Clause, Field(alias="one-per-contract")]
     rate: Rate
     cap_per_voucher: Annotated[Cap, Field(alias="cap-per-voucher")]
@@ -162,7 +162,7 @@ class SubsidyProgramme(Shape):
     clauses: Clauses
 
 
-class Use(Shape):
+class ComparedUse(Shape):
     """What an institution was charged in a month, summed: for what-if with use that is not in the book."""
 
     institution: Annotated[str, Field(min_length=1, max_length=100)]
@@ -182,7 +182,7 @@ class Compare(Shape):
     changed: SubsidyProgramme
     start: Time | None = None
     end: Time | None = None
-    use: Annotated[tuple[Use, ...], Field(max_length=4000)] | None = None
+    use: Annotated[tuple[ComparedUse, ...], Field(max_length=4000)] | None = None
 
 
 class YearPaid(Shape):

@@ -292,3 +292,15 @@ def test_whoever_looks_as_another_is_told_so_by_every_route_that_writes(
         assert isinstance(rule, Signed) or rule.permission
         assert "may change nothing" in answer.text, name
     assert head(platform) == before
+
+
+def test_a_directory_s_token_opens_the_directory_s_door_and_nothing_else(
+    platform: Any, things: dict[str, str], li: dict[str, str]
+) -> None:
+    _, directory = secret_of(platform, "scim", **KINDS["scim"])
+    before = head(platform)
+    for name, _, answer in tried(platform, directory, things, lambda name: "/scim/" in name):
+        assert answer.status_code in {403, 404}, (name, answer.status_code, answer.text)
+    assert head(platform) == before
+    assert platform.http.get("/v1/scim/v2/Users", headers=directory).status_code == 200
+    assert platform.http.get("/v1/scim/v2/Users", headers=li).status_code == 403

@@ -33,7 +33,7 @@ def save(
     with connect() as client:
         if to:
             fields = wanted.model_dump(exclude={"call"}, exclude_unset=True)
-            made = client.applications.save(to, c.Ask.model_validate(fields))
+            made = client.applications.save(to, c.ApplicationAsk.model_validate(fields))
         else:
             made = client.applications.create(project_of(client, project), wanted)
         if submit:

@@ -106,7 +106,10 @@ def decide(
     """
     amount = Money(amount=format_micro(parse_micro(refund)))
     with connect() as client:
-        _tell(client.disputes.decide(dispute, build(w.NewDecision, refund=amount, reasons=reasons)), as_json)
+        _tell(
+            client.disputes.decide(dispute, build(w.NewDisputeDecision, refund=amount, reasons=reasons)),
+            as_json,
+        )
 
 
 def _tell(found: w.Dispute, as_json: bool) -> None:

@@ -245,7 +245,7 @@ def claim(
     Example: hutong ledger claim weather voucher-0123 --reason "false report"
     """
     with connect() as client:
-        done = client.projects.claim(project, lot, build(w.NewClaim, reason=reason))
+        done = client.projects.claim(project, lot, build(w.NewLotClaim, reason=reason))
     show_json(done) if as_json else say(f"{done.id} is claimed back; {money(done.held)} of it are still held")
 
 

@@ -12,7 +12,7 @@ from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.wire.base import Money, parse_rfc3339, rfc3339
-from hutong.wire.money import Lot, NewAward, NewTopup, NewVoucher
+from hutong.wire.money import Lot, NewAward, NewTopup, NewVoucherLot
 
 Days = Annotated[int, typer.Option("--days", min=1, max=3660, help="Valid for so many days from now.")]
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", show_default=False)]
@@ -109,7 +109,7 @@ def voucher(
     """
     starts, ends = _span(days)
     with connect() as client:
-        wanted = NewVoucher(face=read_yuan(face), rate_percent=rate, starts=starts, ends=ends)
+        wanted = NewVoucherLot(face=read_yuan(face), rate_percent=rate, starts=starts, ends=ends)
         lot = client.projects.voucher(project, wanted)
     _say_lot(lot, as_json)
 

@@ -15,7 +15,7 @@ from hutong.clients.cli.terminal import money, rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire.base import Money
-from hutong.wire.subsidies import Compare, Comparison, SubsidyProgramme, Use
+from hutong.wire.subsidies import Compare, ComparedUse, Comparison, SubsidyProgramme
 
 SUMS_AT_MOST = 4000
 _NEEDED = ("BillingAccountId", "BilledCost", "ChargePeriodEnd", "x_InstitutionKind")
@@ -59,7 +59,7 @@ def what_if(
     show_json(found) if as_json else _show(found)
 
 
-def read_usage(path: Path) -> Iterator[Use]:
+def read_usage(path: Path) -> Iterator[ComparedUse]:
     """Yield sums by institution, contract, line, provider and UTC month of a CSV that is read row by row.
 
     Columns of FOCUS: BillingAccountId (the institution), BilledCost, ChargePeriodEnd, ProviderName,
@@ -83,7 +83,7 @@ def read_usage(path: Path) -> Iterator[Use]:
         raise Refused("bad_file", f"{path} cannot be read: {error}") from error
     for (institution, kind, contract, provider, line, related, _), (amount, at) in sums.items():
         yield build(
-            Use,
+            ComparedUse,
             institution=institution,
             kind=kind,
             contract=contract,

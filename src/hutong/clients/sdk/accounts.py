@@ -82,7 +82,7 @@ def award(project: str, award: m.NewAward) -> Call[m.Lot]:
     return post(path_of("projects", project, "awards"), shape(m.Lot), award)
 
 
-def voucher(project: str, voucher: m.NewVoucher) -> Call[m.Lot]:
+def voucher(project: str, voucher: m.NewVoucherLot) -> Call[m.Lot]:
     """Give the project a voucher that pays a share of each charge (operators)."""
     return post(path_of("projects", project, "vouchers"), shape(m.Lot), voucher)
 

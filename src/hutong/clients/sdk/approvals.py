@@ -18,13 +18,13 @@ def get_proposal(proposal: str) -> Call[a.Proposal]:
 
 def approve(proposal: str, note: str = "") -> Call[a.Proposal]:
     """Approve what somebody else proposed; it is done at once."""
-    body = a.Verdict(note=note)
+    body = a.ProposalVerdict(note=note)
     return post(path_of("approvals", proposal, "approve"), shape(a.Proposal), body, keyed=False)
 
 
 def refuse(proposal: str, note: str = "") -> Call[a.Proposal]:
     """Refuse a proposal, or take back one's own."""
-    body = a.Verdict(note=note)
+    body = a.ProposalVerdict(note=note)
     return post(path_of("approvals", proposal, "refuse"), shape(a.Proposal), body, keyed=False)
 
 

@@ -43,7 +43,7 @@ def create_application(project: str, application: c.NewApplication) -> Call[c.Ap
     return post(path_of("projects", project, "applications"), shape(c.Application), application)
 
 
-def save_application(application: str, ask: c.Ask) -> Call[c.Application]:
+def save_application(application: str, ask: c.ApplicationAsk) -> Call[c.Application]:
     """Save a draft or a revision."""
     return Call("PUT", path_of("applications", application), shape(c.Application), body=document(ask))
 

@@ -75,7 +75,7 @@ def correct(project: str, correction: w.NewCorrection) -> Call[w.Correction]:
     return post(path_of("projects", project, "corrections"), shape(w.Correction), correction)
 
 
-def claim(project: str, lot: str, claim: w.NewClaim) -> Call[m.Lot]:
+def claim(project: str, lot: str, claim: w.NewLotClaim) -> Call[m.Lot]:
     """Claim a lot back."""
     return post(path_of("projects", project, "lots", lot, "claim"), shape(m.Lot), claim)
 

@@ -103,7 +103,7 @@ def withdraw_dispute(dispute: str) -> Call[w.Dispute]:
     return post(path_of("disputes", dispute, "withdrawal"), shape(w.Dispute))
 
 
-def decide_dispute(dispute: str, decision: w.NewDecision) -> Call[w.Dispute]:
+def decide_dispute(dispute: str, decision: w.NewDisputeDecision) -> Call[w.Dispute]:
     """Decide a dispute."""
     return post(path_of("disputes", dispute, "decision"), shape(w.Dispute), decision)
 

@@ -111,7 +111,9 @@ def get_application(here: Here, application: Name, principal: Anyone) -> w.Appli
 
 
 @router.put("/applications/{application}")
-def save_application(here: Here, application: Name, principal: Anyone, body: w.Ask) -> w.Application:
+def save_application(
+    here: Here, application: Name, principal: Anyone, body: w.ApplicationAsk
+) -> w.Application:
     """Save a draft, or a revision that was asked for."""
     _own(here, application, principal)
     ask = read_ask(body)

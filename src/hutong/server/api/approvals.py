@@ -123,13 +123,13 @@ def get_proposal(here: Here, proposal: Named, principal: Asker) -> w.Proposal:
 
 
 @router.post("/{proposal}/approve")
-def approve_proposal(here: Here, proposal: Named, principal: Asker, body: w.Verdict) -> w.Proposal:
+def approve_proposal(here: Here, proposal: Named, principal: Asker, body: w.ProposalVerdict) -> w.Proposal:
     """Approve what somebody else proposed: it is done at once. Takes the permission of the change itself."""
     return _shape(approvals.approve(here, principal, proposal, body.note, CHANGES), here.clock())
 
 
 @router.post("/{proposal}/refuse")
-def refuse_proposal(here: Here, proposal: Named, principal: Asker, body: w.Verdict) -> w.Proposal:
+def refuse_proposal(here: Here, proposal: Named, principal: Asker, body: w.ProposalVerdict) -> w.Proposal:
     """Refuse a proposal, or take back one's own."""
     return _shape(approvals.refuse(here, principal, proposal, body.note), here.clock())
 

@@ -116,7 +116,9 @@ def withdraw_dispute(here: Here, dispute: DisputeName, principal: Writer) -> w.D
 
 
 @router.post("/disputes/{dispute}/decision", responses=TWO_PEOPLE)
-def decide_dispute(here: Here, dispute: DisputeName, principal: Decider, body: w.NewDecision) -> w.Dispute:
+def decide_dispute(
+    here: Here, dispute: DisputeName, principal: Decider, body: w.NewDisputeDecision
+) -> w.Dispute:
     """Decide a dispute, with reasons; what goes back is refunded at once, to the lots that paid."""
     found = _mine(here, dispute, principal, "dispute.decide")
     amount_micro = parse_micro(body.refund.amount, "/refund/amount")

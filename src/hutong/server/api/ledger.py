@@ -224,7 +224,7 @@ def create_correction(here: Here, project: ProjectName, body: w.NewCorrection) -
 
 @router.post("/projects/{project}/lots/{lot}/claim", dependencies=[Depends(InProject("refund.write"))])
 def claim_lot(
-    here: Here, project: ProjectName, lot: Annotated[str, Path(max_length=100)], body: w.NewClaim
+    here: Here, project: ProjectName, lot: Annotated[str, Path(max_length=100)], body: w.NewLotClaim
 ) -> money.Lot:
     """Claim a lot back: it ends now, what is free returns at once, what was spent the project owes."""
     load_project(here.store, project)

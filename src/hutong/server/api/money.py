@@ -73,7 +73,7 @@ def create_voucher(
     here: Here,
     project: ProjectName,
     principal: Annotated[Principal, Depends(InProject("voucher.write"))],
-    body: w.NewVoucher,
+    body: w.NewVoucherLot,
     key: IdempotencyKey = "",
 ) -> w.Lot:
     """Give a project a voucher that pays a share of each charge until its face value is used."""

@@ -157,7 +157,7 @@ def _contract(here: Services, body: w.NewContract) -> s.Contract:
     )
 
 
-def _used(at: int, each: ws.Use) -> Used:
+def _used(at: int, each: ws.ComparedUse) -> Used:
     return Used(
         institution=each.institution,
         kind=InstitutionKind(each.kind),

@@ -13,7 +13,7 @@ from hutong.clients.portal.visit import Visit
 from hutong.clients.sdk import jobs as calls
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.money import parse_micro
-from hutong.wire.jobs import Attempt, Fact, JobDetail
+from hutong.wire.jobs import Fact, JobAttempt, JobDetail
 from hutong.wire.receipts import Alternative, Replay
 
 _FACTS_AT_MOST = 1000
@@ -35,7 +35,7 @@ _JobFile.add_representer(str, _write_text)
 class LogView:
     """A rank's log as the page shows it before anything is live: its end, and the byte where it goes on."""
 
-    attempt: Attempt
+    attempt: JobAttempt
     rank: int
     text: str
     cut: bool

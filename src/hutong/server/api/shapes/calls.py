@@ -91,7 +91,7 @@ def programme_shape(programme: c.Programme) -> w.Programme:
     )
 
 
-def read_ask(body: w.Ask) -> a.Ask:
+def read_ask(body: w.ApplicationAsk) -> a.Ask:
     """Return what is applied for."""
     return a.Ask(
         title=body.title,
@@ -102,8 +102,8 @@ def read_ask(body: w.Ask) -> a.Ask:
     )
 
 
-def _ask_shape(ask: a.Ask) -> w.Ask:
-    return w.Ask(
+def _ask_shape(ask: a.Ask) -> w.ApplicationAsk:
+    return w.ApplicationAsk(
         title=ask.title,
         narrative=ask.narrative,
         amount=Money.of(ask.amount_micro),

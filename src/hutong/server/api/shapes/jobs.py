@@ -124,10 +124,10 @@ def _expected(attempt: Attempt, now_ms: int) -> tuple[int | None, Literal["", "h
     return end_ms, "history" if end_ms < until_ms else "walltime"
 
 
-def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int, now_ms: int) -> w.Attempt:
+def _attempt_shape(job: Job, attempt: Attempt, site: Site | None, outputs: int, now_ms: int) -> w.JobAttempt:
     end_ms, by = _expected(attempt, now_ms)
     serves = attempt.port and not attempt.over and site is not None and site.service_host
-    return w.Attempt(
+    return w.JobAttempt(
         number=attempt.number,
         key=job.key(attempt),
         state=attempt.state.value,
