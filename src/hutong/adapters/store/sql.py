@@ -12,9 +12,10 @@ from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
+from hutong.adapters.store.uses import Uses
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Audit, Chain, Registry):
+class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Uses, Audit, Chain, Registry):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 from hutong.core.book.money import Lot, Txn, UsageRecord, Waiver
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.received import DayCount, Fate, Kept, Received
+from hutong.core.book.uses import Use, UseQuery
 from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 
 
@@ -54,6 +55,14 @@ class Upkeep(Protocol):
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""
+        ...
+
+    def uses(self, query: UseQuery) -> tuple[Use, ...]:
+        """Return what was used by day, in groups, in the order of their keys; only the days are read."""
+        ...
+
+    def rebuild_uses(self) -> int:
+        """Make use by day anew from the usage records; return of how many groups. Writers wait meanwhile."""
         ...
 
     def receive(self, kept: Kept) -> Kept:

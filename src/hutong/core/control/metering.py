@@ -96,6 +96,7 @@ def _usage(
         green_j=energy.green_j,
         co2_mg=energy.co2_mg,
         method=METHOD,
+        person=draft.job.by,
     )
 
 

@@ -244,6 +244,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
             strays = sum(record.key not in charges for record in cards)
             if strays:
                 found.append(faults.stray_fault(strays))
+            found.extend(self._wrong_uses())
             legs = sum(len(txn.entries) for txn in self._txns.values())
             return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(found[: rules.FAULTS_MAX]))
 

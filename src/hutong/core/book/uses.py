@@ -1,0 +1,162 @@
+"""Use by UTC day: usage records added up by project, person, site, what was used, and its unit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from hutong.core.book.money import UsageRecord
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.quantities import DAY_MS
+
+_EPOCH = date(1970, 1, 1)
+PARTS = ("project", "person", "site", "sku", "day", "month", "unit")
+"""By what use may be grouped: the unit always is, for what is counted differently has no sum."""
+GROUPED_MOST = 2
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What was used, in base units: `quantity` in that of the group, micro-yuan, joules, milligrams."""
+
+    quantity: int = 0
+    charge_micro: int = 0
+    energy_j: int = 0
+    green_j: int = 0
+    co2_mg: int = 0
+
+    def plus(self, other: "Amounts") -> "Amounts":
+        """Return the sum."""
+        return Amounts(
+            self.quantity + other.quantity,
+            self.charge_micro + other.charge_micro,
+            self.energy_j + other.energy_j,
+            self.green_j + other.green_j,
+            self.co2_mg + other.co2_mg,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record counts. `day` is days since 1970, `month` months since then; `person` where known."""
+
+    project: ProjectId
+    day: int
+    person: str
+    site: str
+    sku: str
+    unit: str
+    month: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Use of one group: `key` has a value for each part it was grouped by, then the unit."""
+
+    key: Key
+    amounts: Amounts
+
+
+@dataclass(frozen=True, slots=True)
+class UseQuery:
+    """Which use to add up. `days` are `[from, to)`; an empty set of anything but projects means all.
+
+    `projects` is None for all of the platform. Groups come in the order of their keys, above `after`.
+    """
+
+    projects: frozenset[str] | None
+    days: tuple[int, int]
+    by: tuple[str, ...] = ()
+    people: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
+    skus: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
+    after: Key = ()
+    limit: int = 1000
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the keys are made of: the unit is always there, and last."""
+        return (*(each for each in self.by if each != "unit"), "unit")
+
+
+def day_of(at_ms: int) -> int:
+    """Return the UTC day of a moment, in days since 1970."""
+    return at_ms // DAY_MS
+
+
+def month_of(day: int) -> int:
+    """Return the month of a day, in months since January 1970."""
+    when = _EPOCH + timedelta(days=day)
+    return (when.year - 1970) * 12 + when.month - 1
+
+
+def month_days(month: int) -> tuple[int, int]:
+    """Return the days `[from, to)` of a month."""
+    first, after = (date(1970 + each // 12, each % 12 + 1, 1) for each in (month, month + 1))
+    return (first - _EPOCH).days, (after - _EPOCH).days
+
+
+def day_text(day: int) -> str:
+    """Return a day as `2026-11-29`."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def month_text(month: int) -> str:
+    """Return a month as `2026-11`."""
+    return f"{1970 + month // 12:04d}-{month % 12 + 1:02d}"
+
+
+def utc_day(text: str) -> int | None:
+    """Return the day that a text such as `2026-11-29` names, or None."""
+    try:
+        when = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (when.date() - _EPOCH).days
+
+
+def place_of(record: UsageRecord) -> Place:
+    """Return where a record counts: in the day up to which it was measured, as in bills."""
+    day = day_of(record.upto_ms)
+    return Place(record.project, day, record.person, record.site, record.sku, record.unit, month_of(day))
+
+
+def add_up(records: Iterable[UsageRecord]) -> dict[Place, Amounts]:
+    """Return the sums of records by where they count; corrections are negative and need no care."""
+    found: dict[Place, Amounts] = {}
+    for each in records:
+        place = place_of(each)
+        amounts = Amounts(each.quantity, each.charge_micro, each.energy_j, each.green_j, each.co2_mg)
+        before = found.get(place)
+        found[place] = before.plus(amounts) if before else amounts
+    return found
+
+
+def select(kept: Iterable[tuple[Place, Amounts]], query: UseQuery) -> tuple[Use, ...]:
+    """Return the groups that a query asks for, out of all that is kept."""
+    found: dict[Key, Amounts] = {}
+    for place, amounts in kept:
+        if not _matches(place, query):
+            continue
+        key: Key = tuple(getattr(place, part) for part in query.parts)
+        if not query.after or key > query.after:
+            found[key] = found.get(key, Amounts()).plus(amounts)
+    return first_of(found, query.limit)
+
+
+def first_of(found: dict[Key, Amounts], limit: int) -> tuple[Use, ...]:
+    """Return the first groups in the order of their keys."""
+    return tuple(Use(key, found[key]) for key in sorted(found)[:limit])
+
+
+def _matches(place: Place, query: UseQuery) -> bool:
+    sets = (
+        (query.people, place.person), (query.sites, place.site),
+        (query.skus, place.sku), (query.units, place.unit),
+    )  # fmt: skip
+    return (
+        (query.projects is None or place.project in query.projects)
+        and query.days[0] <= place.day < query.days[1]
+        and all(not wanted or value in wanted for wanted, value in sets)
+    )
