@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hutong.adapters.store.memory.store import MemoryStore
 from hutong.core.book.money import Posting, UsageRecord
 from hutong.core.book.store import Store
-from hutong.core.book.uses import Amounts, UseQuery, add_up, day_of, month_days, month_of, select
+from hutong.core.book.uses import Amounts, UseQuery, add_up, select
+from hutong.core.kernel.days import day_of, month_days, month_of
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import DAY_MS
@@ -52,7 +53,8 @@ def test_use_is_added_up_by_day_in_the_groups_that_are_asked_for(store: Store) -
     store.post(Posting(usage=(used("e", unit="token_in", sku="poet"),)))
     found = store.uses(UseQuery(frozenset({P}), ALL, ("person", "day")))
     assert [use.key for use in found] == [
-        ("ann", DAY, "card_ms"), ("ann", DAY, "token_in"), ("ann", DAY + 1, "card_ms"), ("bo", DAY, "card_ms"),
+        ("ann", DAY, "card_ms"), ("ann", DAY, "token_in"), ("ann", DAY + 1, "card_ms"),
+        ("bo", DAY, "card_ms"),
     ]  # fmt: skip
     assert found[0].amounts == Amounts(7, 0, 5, 3, 2)
     everything = store.uses(UseQuery(None, ALL))

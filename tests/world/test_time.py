@@ -6,7 +6,7 @@ import pytest
 from tests.world.test_world import LAB, World
 
 from hutong.core.kernel.ids import JobId, attempt_key
-from hutong.core.ledger.rating import rate_cards
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.states import Category, JobState
 

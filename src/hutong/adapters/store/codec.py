@@ -6,6 +6,7 @@ from typing import get_args
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from hutong.core.accounts.budgets import Budget
 from hutong.core.accounts.quotas import Quota
 from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site
@@ -19,6 +20,7 @@ _SPEC = TypeAdapter(JobSpec)
 _SITE = TypeAdapter(Site)
 _QUOTA = TypeAdapter(Quota)
 _LINK = TypeAdapter(Link)
+_BUDGET = TypeAdapter(Budget)
 _CLASSES: tuple[type[Event], ...] = get_args(Event)
 _EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
 
@@ -72,6 +74,15 @@ def decode_link(text: str) -> Link:
         return _LINK.validate_json(text)
     except ValidationError as error:
         raise Refused("bad_link", f"this document does not describe a link: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def decode_budget(text: str) -> Budget:
+    """Return a budget from its registry document."""
+    try:
+        return _BUDGET.validate_json(text)
+    except ValidationError as error:
+        raise Refused("bad_budget", f"this document does not describe a budget: {error}") from error
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.budgets import binding, read_spendings
 from hutong.adapters.store.codec import decode_link, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
@@ -149,6 +150,7 @@ class Loop:
                 stays=read_stays(connection, [site.id for site in sites], now_ms),
                 links=tuple(decode_link(doc) for doc in connection.execute(_LINKS).scalars()),
                 quotas=quotas,
+                budgets=read_spendings(connection, binding(connection, owners, projects), now_ms),
                 holdings=held,
                 person_holdings=of_people,
                 institutions=owners,

@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.adapters.store.codec import decode_doc, decode_link, decode_quota, decode_site, encode
+from hutong.adapters.store.codec import (
+    decode_budget,
+    decode_doc,
+    decode_link,
+    decode_quota,
+    decode_site,
+    encode,
+)
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
@@ -44,6 +51,9 @@ SITE = "site"
 QUOTA = "quota"
 LINK = "link"
 QUOTAS_MAX = 10_000
+BUDGET = "budget"
+NOTICE = "notice"
+BUDGETS_MAX = 500
 WAY_MAX = 16
 PROJECT = "project"
 
@@ -188,6 +198,19 @@ def stays_by_site(outcomes: Iterable[JobOutcome]) -> dict[str, list[Stay]]:
     return found
 
 
+def budget_parents(owners: Mapping[ProjectId, str], projects: Iterable[ProjectId]) -> list[str]:
+    """Return under what the budgets of some projects, and of those whose they are, are kept."""
+    found = {f"project/{each}" for each in projects}
+    found |= {f"institution/{owners[each]}" for each in projects if owners.get(each)}
+    return sorted(found)
+
+
+def told_ms(notice: Mapping[str, object] | None) -> int:
+    """Return when a notice was written, 0 for none."""
+    at_ms = notice.get("at_ms", 0) if notice else 0
+    return at_ms if isinstance(at_ms, int) else 0
+
+
 def institution_of(text: str | None) -> str:
     """Return whose a project is, by its document in the registry; empty if nobody knows."""
     return str(decode_doc(text).get("institution", "")) if text else ""
@@ -291,6 +314,8 @@ def check_record(record: Record) -> str:
         raise Refused("bad_site", f"the document of site {record.id} names another site")
     if record.kind == QUOTA and decode_quota(text).id != record.id:
         raise Refused("bad_quota", f"the document of quota {record.id} names another account")
+    if record.kind == BUDGET and decode_budget(text).id != record.id:
+        raise Refused("bad_budget", f"the document of budget {record.id} names another one")
     if record.kind == LINK and decode_link(text).id != record.id:
         raise Refused("bad_link", f"the document of link {record.id} names other ends")
     return text

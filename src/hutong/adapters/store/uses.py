@@ -1,6 +1,6 @@
 """Use by day in SQL: kept by the transaction that writes usage records, checked, and made anew from them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -9,7 +9,8 @@ from hutong.adapters.store import faults, rules
 from hutong.adapters.store.db import Database, chunks, many
 from hutong.adapters.store.ledger_tables import usage, uses
 from hutong.core.book.money import UsageRecord
-from hutong.core.book.uses import Amounts, Key, Use, UseQuery, add_up, first_of, month_of
+from hutong.core.book.uses import Amounts, Key, Use, UseQuery, add_up, first_of
+from hutong.core.kernel.days import month_of
 from hutong.core.kernel.quantities import DAY_MS
 
 _SUMS = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
@@ -36,15 +37,8 @@ class Uses:
 
     def uses(self, query: UseQuery) -> tuple[Use, ...]:
         """Return what was used, in groups, in the order of their keys."""
-        if query.projects is None:
-            with self._db.read() as connection:
-                return first_of(dict(_read(connection, query, None)), rules.page(query.limit))
-        found: dict[Key, Amounts] = {}
         with self._db.read() as connection:
-            for some in chunks(sorted(query.projects)):
-                for key, amounts in _read(connection, query, some):
-                    found[key] = found.get(key, Amounts()).plus(amounts)
-        return first_of(found, rules.page(query.limit))
+            return read_uses(connection, query)
 
     def rebuild_uses(self) -> int:
         """Make use by day anew from the usage records; return of how many groups. Writers wait meanwhile."""
@@ -60,6 +54,19 @@ class Uses:
             return len(rows)
 
         return self._db.write(work)
+
+
+def read_uses(connection: sa.Connection, query: UseQuery) -> tuple[Use, ...]:
+    """Return what was used, in groups, in the order of their keys."""
+    limit = rules.page(query.limit)
+    if query.projects is None:
+        return first_of(dict(_read(connection, query, None)), limit)
+    found: dict[Key, Amounts] = {}
+    # Each part has the first groups in order, so together they have the first of all, whole.
+    for some in chunks(sorted(query.projects)):
+        for key, amounts in _read(connection, query, some):
+            found[key] = found.get(key, Amounts()).plus(amounts)
+    return first_of(found, limit)
 
 
 def _read(
@@ -84,7 +91,7 @@ def _read(
         yield tuple(row[part] for part in query.parts), _amounts(row)
 
 
-def _amounts(row: Mapping[str, int]) -> Amounts:
+def _amounts(row: sa.RowMapping) -> Amounts:
     return Amounts(*(int(row[name]) for name in _SUMS))
 
 

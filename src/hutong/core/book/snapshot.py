@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
 from hutong.core.book.runs import Run, Runs
+from hutong.core.book.spending import Spending
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site, SiteStatus
@@ -99,6 +100,7 @@ class Snapshot:
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
     remembered of attempts at registered sites, as far as any ended there. `links` are all that are declared.
+    `budgets` are those of its projects, and of those whose they are, that do more than notify (at most 500).
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
@@ -119,6 +121,7 @@ class Snapshot:
     stays: Mapping[str, Stays] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    budgets: tuple[Spending, ...] = ()
     holdings: tuple[Holding, ...] = ()
     person_holdings: tuple[PersonHolding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)

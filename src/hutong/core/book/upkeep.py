@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from hutong.core.accounts.budgets import Budget
 from hutong.core.book.money import Lot, Txn, UsageRecord, Waiver
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.received import DayCount, Fate, Kept, Received
+from hutong.core.book.spending import Spending
 from hutong.core.book.uses import Use, UseQuery
 from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 
@@ -59,6 +61,10 @@ class Upkeep(Protocol):
 
     def uses(self, query: UseQuery) -> tuple[Use, ...]:
         """Return what was used by day, in groups, in the order of their keys; only the days are read."""
+        ...
+
+    def spendings(self, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
+        """Return what is spent of those of some budgets that have a period now, in their order."""
         ...
 
     def rebuild_uses(self) -> int:

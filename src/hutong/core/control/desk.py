@@ -13,6 +13,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
+from hutong.core.control.spending import Spendings
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.placement.page import Grounds, Page
@@ -34,6 +35,7 @@ class Desk:
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
+        self.spendings = Spendings(snapshot)
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 

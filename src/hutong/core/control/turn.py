@@ -30,6 +30,8 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
     broken: dict[JobId, str] = {}
     for draft in drafts:
         _guarded(advance, draft, broken)
+    for draft in drafts if snapshot.budgets else ():
+        desk.spendings.note(draft.row.project, draft.row.job, draft.job)
     repayments = desk.repay()
     waiting = [
         draft

@@ -23,9 +23,9 @@ from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Conflict, Problem, Refused
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.money import parse_micro
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.ledger.bill import make_bill
 from hutong.core.ledger.expiry import lot_cause
-from hutong.core.ledger.rating import rate_cards
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import FINAL, AttemptState, JobState
 from hutong.server.api.access import Allowed, Here, InProject, OfJob

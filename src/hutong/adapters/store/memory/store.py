@@ -2,16 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import islice
 
 from hutong.adapters.store import faults, rules
-from hutong.adapters.store.codec import decode_link, decode_quota, decode_site, encode
+from hutong.adapters.store.codec import (
+    decode_budget,
+    decode_doc,
+    decode_link,
+    decode_quota,
+    decode_site,
+    encode,
+)
 from hutong.adapters.store.memory.intake import MemoryIntake
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
+from hutong.core.accounts.budgets import Action, Budget
 from hutong.core.accounts.quotas import Quota
+from hutong.core.book.ahead import Ahead, ahead_of
 from hutong.core.book.money import Posting, overrun_account
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
@@ -27,9 +37,11 @@ from hutong.core.book.snapshot import (
     Running,
     Snapshot,
 )
+from hutong.core.book.spending import Spending, projects_of, query_of, spending_of, stop_notice
 from hutong.core.book.stays import Stays, counted, faded
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.capacity.links import MOST_LINKS, Link
+from hutong.core.kernel.days import day_of
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
@@ -101,6 +113,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
                 stays={site.id: self._stays_at(site.id, now_ms) for site in sites if site.id in self._stays},
                 links=self._links(),
                 quotas=quotas,
+                budgets=self.spendings(self._binding(owners, projects), now_ms),
                 holdings=holdings,
                 person_holdings=of_people,
                 institutions=owners,
@@ -185,6 +198,47 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
             self._speeds[workload] = kept
             if not kept:
                 del self._speeds[workload]
+
+    def _binding(self, owners: Mapping[ProjectId, str], projects: Sequence[ProjectId]) -> tuple[Budget, ...]:
+        """Return the budgets of some projects, and of those whose they are, that do more than notify."""
+        parents = rules.budget_parents(owners, projects)
+        found = [
+            decode_budget(kept.text)
+            for (kind, _), kept in sorted(self._documents.items())
+            if kind == rules.BUDGET and kept.parent in parents
+        ]
+        found = [each for each in found if each.limit(Action.BLOCK_NEW) is not None]
+        return tuple(sorted(found, key=lambda each: (each.parent, each.id))[: rules.BUDGETS_MAX])
+
+    def spendings(self, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
+        """Return what is spent of those of some budgets that have a period now, in their order."""
+        with self._lock:
+            sites = [kept.text for (kind, _), kept in self._documents.items() if kind == rules.SITE]
+            supplies = {str(site.id): site.supply for site in map(decode_site, sites)} if budgets else {}
+            found = []
+            for each in budgets:
+                days = each.days_at(day_of(now_ms))
+                if days is None:
+                    continue
+                projects = projects_of(each, self._projects_of)
+                notice = self._documents.get((rules.NOTICE, stop_notice(each, now_ms)))
+                told_ms = rules.told_ms(decode_doc(notice.text) if notice else None)
+                uses = self.uses(query_of(each, projects, days))
+                ahead = self._ahead(projects)
+                spending = spending_of(each, now_ms, uses, ahead, supplies, told_ms)
+                found += [spending] if spending else []
+            return tuple(found)
+
+    def _projects_of(self, institution: str) -> frozenset[str]:
+        documents = self._documents.items()
+        return frozenset(
+            id_ for (kind, id_), kept in documents if kind == rules.PROJECT and kept.parent == institution
+        )
+
+    def _ahead(self, projects: frozenset[str]) -> list[Ahead]:
+        # What is over and not settled yet asks for a look.
+        rows = (self._jobs[name].row for name in sorted({*self._alive, *self._asking}))
+        return [replace(ahead_of(row.job), project=row.project) for row in rows if row.project in projects]
 
     def _quotas(self) -> tuple[Quota, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]

@@ -1,4 +1,4 @@
-"""Use by day, made from the usage records there are, and whose work a record is."""
+"""Use by day, made from the usage records there are, and whose work a record is; what jobs may still use."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,6 +32,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "day", *_NAMES[1:], name="pk_uses"),
         sqlite_with_rowid=False,
     )
+    # Rows of jobs that run now say what they may still use when they are metered next, within minutes.
+    for name in ("ahead_site", "ahead_sku"):
+        op.add_column("jobs", _text(name, ""))
+    for name in ("ahead_card_ms", "ahead_micro", "ahead_j"):
+        op.add_column("jobs", _int(name, "0"))
+    some = sa.text("ahead_card_ms > 0")
+    op.create_index("ix_jobs_ahead", "jobs", ["project", "person"], sqlite_where=some, postgresql_where=some)
     op.create_index("ix_uses_day", "uses", ["day", "project"])
     names, sums = ", ".join(_NAMES), ", ".join(f"SUM({name})" for name in _SUMS)
     sqlite = op.get_bind().dialect.name == "sqlite"
@@ -41,10 +48,10 @@ def upgrade() -> None:
         if sqlite
         else f"(EXTRACT(YEAR FROM {when})::bigint - 1970) * 12 + EXTRACT(MONTH FROM {when})::bigint - 1"
     )
-    op.execute(
-        f"INSERT INTO uses ({names}, day, month, {', '.join(_SUMS)}) "
-        f"SELECT {names}, upto_ms / 86400000, {month}, {sums} FROM usage GROUP BY {names}, 6, 7"
-    )
+    columns = (names, "day", "month", *_SUMS)
+    into = ("INSERT INTO uses (", ", ".join(columns), ")")
+    what = ("SELECT", f"{names}, upto_ms / 86400000, {month}, {sums}", "FROM usage GROUP BY", names, ", 6, 7")
+    op.execute(" ".join((*into, *what)))
 
 
 def downgrade() -> None:
