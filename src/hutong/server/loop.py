@@ -13,6 +13,7 @@ from hutong.core.book.store import Applied, Store
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
+from hutong.server.budgets import Noticer
 from hutong.server.forecaster import Forecaster
 from hutong.server.upkeep import Keeper
 
@@ -166,7 +167,7 @@ def run_loop(store: Store, rules: Rules, clock: Clock, holder: str, stop: thread
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None)
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None, Noticer(store))
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (("forecasts", forecaster.run), ("upkeep", keeper.run))

@@ -11,6 +11,7 @@ from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.kernel.ids import LotId
 from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
+from hutong.server.budgets import Noticer
 from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
 
@@ -28,6 +29,7 @@ class Keeper:
     store: Store
     clock: Callable[[], int]
     leads: Callable[[], bool]
+    noticer: Noticer | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; nothing while another loop leads."""
@@ -52,7 +54,13 @@ class Keeper:
         rest = [lot.id for lot in lots if lot.id not in spends]
         self.store.rest_lots(rest, now_ms + AGAIN_MS, empty=True)
         disputes = settle_due(self.store)
-        return len(lots) + disputes + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+        notices = self.noticer.step(now_ms) if self.noticer else 0
+        return (
+            len(lots)
+            + disputes
+            + notices
+            + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
+        )
 
     def _waive(self, waiver: Waiver) -> bool:
         try:

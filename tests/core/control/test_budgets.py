@@ -33,6 +33,7 @@ from hutong.core.kernel.days import day_of
 from hutong.core.kernel.ids import JobId, LotId
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
+from hutong.core.work.states import Category
 
 HOUR_MS = 3_600_000
 DAY = day_of(T0)
@@ -138,7 +139,7 @@ def test_what_a_turn_places_never_makes_settled_and_committed_exceed_a_budget(
             max_duration_s=hours * 3600,
             resources=replace(SPEC.resources, asks=(replace(SPEC.resources.asks[0], cards_per_node=count),)),
         )
-        events = (f.Submitted("ada", "sha256:0"), f.Queued())
+        events: tuple[f.Event, ...] = (f.Submitted("ada", "sha256:0"), f.Queued())
         job = fold([f.Fact(name, n, T0 + n, "test", event) for n, event in enumerate(events, 1)])
         rows.append(JobRow(job, spec, LAB))
     free = replace(snapshot(), queue=tuple(rows))
@@ -173,7 +174,7 @@ def running(*, preemptible: bool) -> Snapshot:
 def test_a_preemptible_job_is_stopped_at_once_and_told_why() -> None:
     outcome = only(under(running(preemptible=True), spent(budget(NEED, thresholds=STOP), NEED)))
     (stop,) = (fact.event for fact in outcome.facts if isinstance(fact.event, f.StopSent))
-    assert stop.category is f.Category.PREEMPTED
+    assert stop.category is Category.PREEMPTED
     assert stop.reason == "budget b1 of project lab is used up to where it stops: 16 card-hours"
 
 

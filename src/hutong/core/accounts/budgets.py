@@ -58,7 +58,7 @@ class Budget:
     """An amount of a unit for days `[from, until)`, UTC; `monthly`: the amount is for each month in them.
 
     `name` is of the institution, or of the project (also where a person in it is meant). `until_day` None:
-    without end.
+    without end. `above`: somebody set it who may do so for the whole institution; a project does not undo it.
     """
 
     id: str
@@ -74,6 +74,8 @@ class Budget:
     accelerator: str = ALL
     monthly: bool = False
     note: str = ""
+    above: bool = False
+    ended: bool = False
 
     @property
     def parent(self) -> str:
@@ -88,7 +90,7 @@ class Budget:
 
     def days_at(self, day: int) -> tuple[int, int] | None:
         """Return the days `[from, until)` of the period that a day lies in, or None if in none."""
-        if day < self.from_day or (self.until_day is not None and day >= self.until_day):
+        if self.ended or day < self.from_day or (self.until_day is not None and day >= self.until_day):
             return None
         if not self.monthly:
             return self.from_day, day + 1 if self.until_day is None else self.until_day
