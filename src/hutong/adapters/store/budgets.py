@@ -5,12 +5,12 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import budget_rules, rules
 from hutong.adapters.store.codec import decode_budget, decode_doc, decode_site
 from hutong.adapters.store.db import Database, chunks, rows_in
 from hutong.adapters.store.tables import jobs, registry
 from hutong.adapters.store.uses import read_uses
-from hutong.core.accounts.budgets import Action, Budget
+from hutong.core.accounts.budgets import Budget
 from hutong.core.book.ahead import Ahead
 from hutong.core.book.spending import Spending, projects_of, query_of, spending_of, stop_notice
 from hutong.core.book.uses import Amounts
@@ -44,11 +44,10 @@ def binding(
     connection: sa.Connection, owners: Mapping[ProjectId, str], projects: Sequence[ProjectId]
 ) -> tuple[Budget, ...]:
     """Return the budgets of some projects, and of those whose they are, that do more than notify."""
-    parents = rules.budget_parents(owners, projects)
+    parents = budget_rules.budget_parents(owners, projects)
     query = sa.select(registry.c.doc).where(registry.c.kind == rules.BUDGET)
-    query = query.order_by(registry.c.parent, registry.c.id).limit(rules.BUDGETS_MAX)
-    found = [decode_budget(row["doc"]) for row in rows_in(connection, query, registry.c.parent, parents)]
-    return tuple(each for each in found if each.limit(Action.BLOCK_NEW) is not None)[: rules.BUDGETS_MAX]
+    rows = rows_in(connection, query, registry.c.parent, parents)
+    return budget_rules.binding(decode_budget(row["doc"]) for row in rows)
 
 
 def read_spendings(connection: sa.Connection, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
@@ -68,7 +67,7 @@ def read_spendings(connection: sa.Connection, budgets: Sequence[Budget], now_ms:
         if days is None:
             continue
         projects = projects_of(each, mine)
-        told_ms = rules.told_ms(notices.get(stop_notice(each, now_ms)))
+        told_ms = budget_rules.told_ms(notices.get(stop_notice(each, now_ms)))
         used = uses(query_of(each, projects, days))
         spending = spending_of(each, now_ms, used, ahead(projects), supplies, told_ms)
         found += [spending] if spending else []

@@ -53,7 +53,6 @@ LINK = "link"
 QUOTAS_MAX = 10_000
 BUDGET = "budget"
 NOTICE = "notice"
-BUDGETS_MAX = 500
 WAY_MAX = 16
 PROJECT = "project"
 
@@ -196,19 +195,6 @@ def stays_by_site(outcomes: Iterable[JobOutcome]) -> dict[str, list[Stay]]:
         if each.stay is not None:
             found.setdefault(each.stay.site, []).append(each.stay)
     return found
-
-
-def budget_parents(owners: Mapping[ProjectId, str], projects: Iterable[ProjectId]) -> list[str]:
-    """Return under what the budgets of some projects, and of those whose they are, are kept."""
-    found = {f"project/{each}" for each in projects}
-    found |= {f"institution/{owners[each]}" for each in projects if owners.get(each)}
-    return sorted(found)
-
-
-def told_ms(notice: Mapping[str, object] | None) -> int:
-    """Return when a notice was written, 0 for none."""
-    at_ms = notice.get("at_ms", 0) if notice else 0
-    return at_ms if isinstance(at_ms, int) else 0
 
 
 def institution_of(text: str | None) -> str:

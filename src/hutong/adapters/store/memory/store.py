@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import islice
 
-from hutong.adapters.store import faults, rules
+from hutong.adapters.store import budget_rules, faults, rules
 from hutong.adapters.store.codec import (
     decode_budget,
     decode_doc,
@@ -19,7 +19,7 @@ from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.registry import MemoryRegistry
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
-from hutong.core.accounts.budgets import Action, Budget
+from hutong.core.accounts.budgets import Budget
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.ahead import Ahead, ahead_of
 from hutong.core.book.money import Posting, overrun_account
@@ -201,14 +201,12 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
 
     def _binding(self, owners: Mapping[ProjectId, str], projects: Sequence[ProjectId]) -> tuple[Budget, ...]:
         """Return the budgets of some projects, and of those whose they are, that do more than notify."""
-        parents = rules.budget_parents(owners, projects)
-        found = [
+        parents = budget_rules.budget_parents(owners, projects)
+        return budget_rules.binding(
             decode_budget(kept.text)
-            for (kind, _), kept in sorted(self._documents.items())
+            for (kind, _), kept in self._documents.items()
             if kind == rules.BUDGET and kept.parent in parents
-        ]
-        found = [each for each in found if each.limit(Action.BLOCK_NEW) is not None]
-        return tuple(sorted(found, key=lambda each: (each.parent, each.id))[: rules.BUDGETS_MAX])
+        )
 
     def spendings(self, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
         """Return what is spent of those of some budgets that have a period now, in their order."""
@@ -222,7 +220,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryIntake, MemoryRegistry):
                     continue
                 projects = projects_of(each, self._projects_of)
                 notice = self._documents.get((rules.NOTICE, stop_notice(each, now_ms)))
-                told_ms = rules.told_ms(decode_doc(notice.text) if notice else None)
+                told_ms = budget_rules.told_ms(decode_doc(notice.text) if notice else None)
                 uses = self.uses(query_of(each, projects, days))
                 ahead = self._ahead(projects)
                 spending = spending_of(each, now_ms, uses, ahead, supplies, told_ms)
