@@ -77,7 +77,7 @@ def test_what_is_settled_counts_by_scope_unit_and_period(store: Store) -> None:
     assert numbers(store, replace(whole, monthly=True))[0] == 21
     assert numbers(store, replace(whole, until_day=DAY + 40))[0] == 21
     assert numbers(store, budget("b", scope=Scope.PERSON, person="bo"))[0] == 7
-    assert numbers(store, budget("b", Unit.CO2))[0] == 6
+    assert numbers(store, budget("b", Unit.CO2))[0] == 4
     assert numbers(store, budget("b", Unit.TOKENS))[0] == 0
     assert store.spendings([replace(whole, from_day=DAY + 1), replace(whole, ended=True)], NOW) == ()
 

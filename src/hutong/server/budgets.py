@@ -125,12 +125,19 @@ def put(store: Store, budget: Budget) -> Budget:
     return budget
 
 
-def refuse_drained(store: Store, project: str, institution: str, person: str, now_ms: int) -> None:
-    """Raise Refused where a budget is used up to where no service is begun any more."""
+def binding(
+    store: Store, project: str, institution: str, person: str, least: Action, now_ms: int
+) -> tuple[Spending, ...]:
+    """Return what is spent of the budgets that count a person's work and do so much, or worse."""
     parents = [f"{Scope.PROJECT}/{project}", *([f"{Scope.INSTITUTION}/{institution}"] if institution else [])]
     budgets = [read(Budget, row) for parent in parents for row in store.records(KIND, parent, "", EACH_MOST)]
     mine = [each for each in budgets if each.covers(project, person, institution)]
-    for each in store.spendings([one for one in mine if one.limit(Action.DRAIN) is not None], now_ms):
+    return store.spendings([each for each in mine if each.limit(least) is not None], now_ms)
+
+
+def refuse_drained(store: Store, project: str, institution: str, person: str, now_ms: int) -> None:
+    """Raise Refused where a budget is used up to where no service is begun any more."""
+    for each in binding(store, project, institution, person, Action.DRAIN, now_ms):
         limit = each.budget.limit(Action.DRAIN)
         if limit is not None and each.settled >= limit:
             budget = each.budget

@@ -146,6 +146,9 @@ def test_jobs_that_would_go_beyond_wait_are_told_so_and_start_when_there_is_more
         "budget b1 of li in project physics has 0.5 card-hours of A100 left, the job may use 2; take another "
         "accelerator, or shorten max_duration or take fewer cards, or ask li for more"
     )
+    asked = {"project": "physics", "spec": {**SPEC, "max_duration": "2h"}}
+    checked = platform.post("/v1/jobs/check", asked, headers=li)
+    assert checked["reason"] == waits["waiting_text"], "who asks beforehand is told the same"
     numbers = get(platform, URL, li)["numbers"]
     assert (numbers["settled"], numbers["committed"], numbers["available"]) == ("2", "8", "0.5")
     assert put(platform, li, scope="person", person="li", amount="12").status_code == 200

@@ -22,12 +22,12 @@ _PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
 LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
     lots, accounts, accounts.c.id == lots.c.account
 )
-_FIELDS = tuple(column.name for column in usage.columns)
+RECORD_FIELDS = tuple(column.name for column in usage.columns)
 
 
 def record_of(row: sa.RowMapping) -> UsageRecord:
     """Return the usage record of a row."""
-    return UsageRecord(**{name: row[name] for name in _FIELDS})
+    return UsageRecord(**{name: row[name] for name in RECORD_FIELDS})
 
 
 def read_holds(connection: sa.Connection, found: Sequence[sa.RowMapping]) -> dict[str, HoldState]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from hutong.adapters.store import faults, rules
-from hutong.adapters.store.db import Database, chunks, many
+from hutong.adapters.store.db import Database, Upsert, chunks, many
 from hutong.adapters.store.ledger_tables import usage, uses
 from hutong.core.book.money import UsageRecord
 from hutong.core.book.uses import Amounts, Key, Use, UseQuery, add_up, first_of
@@ -22,12 +22,25 @@ def count_uses(db: Database, connection: sa.Connection, records: Sequence[UsageR
 
     In the order of the keys, so that two writers of the same days do not wait for each other.
     """
-    sums = add_up(records)
-    rows = [{**asdict(place), **asdict(amounts)} for place, amounts in sums.items()]
+    if not records:
+        return
+    rows = [{**asdict(place), **asdict(amounts)} for place, amounts in add_up(records).items()]
     rows.sort(key=lambda row: tuple(row[name] for name in _NAMES))
-    insert = db.upsert(uses)
-    more = {name: uses.c[name] + insert.excluded[name] for name in _SUMS}
-    many(connection, insert.on_conflict_do_update(index_elements=list(_NAMES), set_=more), rows)
+    many(connection, _counting(db), rows)
+
+
+_COUNTING: dict[type[Database], Upsert] = {}
+
+
+def _counting(db: Database) -> Upsert:
+    """Return the statement that counts; making it anew each time would cost more than what it does."""
+    known = _COUNTING.get(type(db))
+    if known is None:
+        insert = db.upsert(uses)
+        more = {name: uses.c[name] + insert.excluded[name] for name in _SUMS}
+        known = insert.on_conflict_do_update(index_elements=list(_NAMES), set_=more)
+        _COUNTING[type(db)] = known
+    return known
 
 
 class Uses:

@@ -86,13 +86,18 @@ def place_of(record: UsageRecord) -> Place:
 
 def add_up(records: Iterable[UsageRecord]) -> dict[Place, Amounts]:
     """Return the sums of records by where they count; corrections are negative and need no care."""
-    found: dict[Place, Amounts] = {}
+    found: dict[tuple[str | int, ...], tuple[Place, list[int]]] = {}
     for each in records:
-        place = place_of(each)
-        amounts = Amounts(each.quantity, each.charge_micro, each.energy_j, each.green_j, each.co2_mg)
-        before = found.get(place)
-        found[place] = before.plus(amounts) if before else amounts
-    return found
+        name = (each.project, day_of(each.upto_ms), each.person, each.site, each.sku, each.unit)
+        if name not in found:
+            found[name] = place_of(each), [0] * 5
+        sums = found[name][1]
+        sums[0] += each.quantity
+        sums[1] += each.charge_micro
+        sums[2] += each.energy_j
+        sums[3] += each.green_j
+        sums[4] += each.co2_mg
+    return {place: Amounts(*sums) for place, sums in found.values()}
 
 
 def select(kept: Iterable[tuple[Place, Amounts]], query: UseQuery) -> tuple[Use, ...]:

@@ -1,6 +1,7 @@
 """UTC days and months as integers, counted from January 1970, and as people write them."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from hutong.core.kernel.quantities import DAY_MS
 
@@ -14,6 +15,7 @@ def day_of(at_ms: int) -> int:
     return at_ms // DAY_MS
 
 
+@lru_cache(maxsize=1024)
 def month_of(day: int) -> int:
     """Return the month of a day, in months since January 1970."""
     when = _EPOCH + timedelta(days=day)
