@@ -125,7 +125,8 @@ def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
     finish(store, 3, 200)
     store.close()
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP INDEX ix_jobs_people"))
+        for index in ("ix_jobs_people", "ix_jobs_ahead"):
+            connection.execute(sa.text(f"DROP INDEX {index}"))
         connection.execute(sa.text("ALTER TABLE jobs DROP COLUMN person"))
         with Operations.context(MigrationContext.configure(connection)):
             import_module("hutong.adapters.store.migrations.versions.0011_person").upgrade()
