@@ -83,6 +83,21 @@ def test_who_is_not_concerned_neither_sees_nor_sets_a_budget(
     assert put(platform, li, scope="institution", name="tsinghua").status_code == 403
 
 
+def test_who_sees_many_projects_sees_their_budgets_page_by_page(platform: Any) -> None:
+    owner = platform.person("mei", "lab-0")
+    for at in range(1, 23):
+        body = {"id": f"lab-{at}", "institution": "tsinghua", "title": "Lab", "owner": "mei"}
+        platform.post("/v1/projects", body)
+    for at in (3, 7, 20):
+        assert put(platform, owner, f"/v1/budgets/of-{at}", name=f"lab-{at}").status_code == 200
+    platform.person("li", "physics")
+    assert put(platform, platform.operator).status_code == 200
+    first = get(platform, "/v1/budgets", owner, limit=2)
+    rest = get(platform, "/v1/budgets", owner, limit=2, cursor=first["next"])
+    assert [each["name"] for each in (*first["items"], *rest["items"])] == ["lab-20", "lab-3", "lab-7"]
+    assert rest["next"] == ""
+
+
 def test_a_project_does_not_undo_what_was_set_above_it(platform: Any, li: dict[str, str]) -> None:
     assert put(platform, platform.operator).status_code == 200
     assert put(platform, li, amount="1000000").status_code == 403
