@@ -36,9 +36,9 @@ from hutong.core.book.periods import Period
 from hutong.core.book.store import Record
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, attempt_key, ulid
+from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 from hutong.core.ledger.funding import PPM, plan_hold, repay, settle
 from hutong.core.ledger.giving_back import give_back
-from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 from hutong.core.ledger.settlement import Share
 from hutong.server.people import FIRST_INSTITUTION
 from hutong.server.registry import document

@@ -11,7 +11,7 @@ from tests.faults import dice, trials
 from hutong.adapters.store.open import open_store
 from hutong.core.book.store import Store
 from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
-from hutong.core.ledger.rating import rate_cards
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.ledger.replay import replay
 from hutong.core.work.states import JobState
 

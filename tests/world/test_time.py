@@ -9,7 +9,7 @@ from tests.world.test_world import LAB, RULES, World
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import NewJob
 from hutong.core.kernel.ids import JobId, attempt_key, ulid
-from hutong.core.ledger.rating import rate_cards
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.request import Policy
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish

@@ -11,6 +11,7 @@ from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.kernel.ids import LotId
 from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
+from hutong.server.budgets import Noticer
 from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
 from hutong.server.storage import meter_storage
@@ -30,6 +31,7 @@ class Keeper:
     clock: Callable[[], int]
     leads: Callable[[], bool]
     zone: str = "Asia/Shanghai"
+    noticer: Noticer | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; nothing while another loop leads."""
@@ -55,10 +57,12 @@ class Keeper:
         self.store.rest_lots(rest, now_ms + AGAIN_MS, empty=True)
         disputes = settle_due(self.store)
         stored = meter_storage(self.store, now_ms, self.zone)
+        notices = self.noticer.step(now_ms) if self.noticer else 0
         return (
             stored
             + len(lots)
             + disputes
+            + notices
             + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
         )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hutong.wire.base import Money, Shape, Slug, Time, Ulid
+from hutong.wire.budgets import Budget
 
 
 class NewAward(Shape):
@@ -50,7 +51,8 @@ class Balance(Shape):
 
     `settled` was used and paid; `in_flight` is used and not yet settled (an estimate by the clock);
     `committed` is held for work that was placed; `available` can still be held. `overrun` was used beyond the
-    project's money and is owed: nothing new is placed until it is paid back.
+    project's money and is owed: nothing new is placed until it is paid back. `budgets` are the project's own
+    that have not ended.
     """
 
     project: Slug
@@ -60,6 +62,7 @@ class Balance(Shape):
     available: Money
     overrun: Money
     lots: tuple[Lot, ...]
+    budgets: tuple[Budget, ...] = ()
 
 
 class BillLine(Shape):

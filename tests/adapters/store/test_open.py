@@ -14,7 +14,7 @@ from alembic.operations import Operations
 from book_samples import P, charge, finish, fund, key_of, overspend, place, queue, run, wish
 from postgres import Postgres
 
-from hutong.adapters.store import heads, holdings, loop, periods, statements
+from hutong.adapters.store import budgets, heads, holdings, loop, periods, statements
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.schema import metadata
 from hutong.adapters.store.tables import IN_QUEUE, jobs
@@ -90,8 +90,9 @@ def test_a_turn_reads_the_queue_by_its_own_indexes(
     ("query", "index"),
     [(loop._USE, "ix_jobs_live"), (holdings.HELD, "ix_jobs_live"),
      (holdings.held_by_people(("p1", "p2")), "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
-     (sa.select(loop._WAY), "ix_jobs_way")],
-    ids=["use", "held", "held by people", "clearing", "may give way"],
+     (sa.select(loop._WAY), "ix_jobs_way"),
+     (budgets.AHEAD.where(jobs.c.project.in_(["p1", "p2"])), "ix_jobs_ahead")],
+    ids=["use", "held", "held by people", "clearing", "may give way", "may use"],
 )  # fmt: skip
 def test_a_turn_reads_what_runs_without_what_ever_ran(
     empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
@@ -138,7 +139,8 @@ def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
     finish(store, 3, 200)
     store.close()
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP INDEX ix_jobs_people"))
+        for index in ("ix_jobs_people", "ix_jobs_ahead"):
+            connection.execute(sa.text(f"DROP INDEX {index}"))
         connection.execute(sa.text("ALTER TABLE jobs DROP COLUMN person"))
         with Operations.context(MigrationContext.configure(connection)):
             import_module("hutong.adapters.store.migrations.versions.0011_person").upgrade()

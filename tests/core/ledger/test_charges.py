@@ -22,12 +22,12 @@ from hutong.core.book.money import (
 )
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 from hutong.core.ledger.beancount import account_name, beancount
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
 from hutong.core.ledger.focus import COLUMNS, Payer, focus_row
 from hutong.core.ledger.funding import plan_hold, repay, settle
 from hutong.core.ledger.invoices import centres_of, lines_of
-from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 from hutong.core.ledger.statements import StatementDraft, balances_after, in_fen, split_fen
 
 LAB = ProjectId("lab")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from hutong.core.book.money import REVENUE, HoldPart, Lot, LotKind, overrun_account
 from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.rating import rate, rate_cards
 from hutong.core.ledger.funding import plan_hold, repay, settle
-from hutong.core.ledger.rating import rate, rate_cards
 
 LAB = ProjectId("lab")
 

@@ -22,7 +22,7 @@ VALUES = {
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "proposal": NOBODYS.lower(), "change": "award", "price": f"unis.{NOBODYS.lower()}",
     "grant": f"platform.all.{NOBODYS.lower()}",
-    "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1",
+    "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1", "budget": "b1",
 }  # fmt: skip
 ROUTES = [
     (method, route.path_format, rules_of(route.dependant)[0])

@@ -27,6 +27,7 @@ NOT_TOLD = {
     "POST /v1/jobs/batch": "facts of each job say who submitted it",
     "POST /v1/jobs/check": "it changes nothing",
     "POST /v1/jobs/quote": "it changes nothing",
+    "POST /v1/ledger/usage/days/rebuild": "sums are made anew from records that it does not change",
     "POST /v1/jobs/{job}/cancel": "a fact of the job says who",
     "POST /v1/jobs/{job}/hold": "a fact of the job says who",
     "POST /v1/jobs/{job}/release": "a fact of the job says who",
@@ -54,10 +55,18 @@ TENANT = {"id": "cau", "kind": "university", "name_zh": "农大", "name_en": "CA
 PROJECT = {"id": "soil", "institution": "cau", "title": "Soil", "owner": "hua"}
 BOOKING = {**DAY, "pool": "a100", "cards": 8, "holder": "project/physics"}
 GRANT = {"person": "li", "role": "clerk", "scope": "platform", "reason": "counts"}
+BUDGET = {"scope": "project", "name": "physics", "unit": "kWh", "amount": "5"}
 MEMBER = "/v1/projects/{project}/members/{person}"
 SECRET = "/v1/projects/{project}/secrets/{name}"
 QUOTA = "/v1/quotas/{kind}/{name}"
-NAMES = {"project": "physics", "person": "hua", "site": "changping", "kind": "project", "change": "quota"}
+NAMES = {
+    "project": "physics",
+    "person": "hua",
+    "site": "changping",
+    "kind": "project",
+    "change": "quota",
+    "budget": "b1",
+}
 PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
 # What is called, in this order: route, body, as whom, and the action of the event that it leaves.
 WALK: list[tuple[str, Any, str, str]] = [
@@ -94,6 +103,8 @@ WALK: list[tuple[str, Any, str, str]] = [
         "price.create",
     ),
     ("DELETE /v1/prices/{price}", None, "op", "price.change"),
+    ("PUT /v1/budgets/{budget}", BUDGET, "op", "budget.create"),
+    ("DELETE /v1/budgets/{budget}", None, "op", "budget.change"),
     ("POST /v1/access/roles", {"name": "clerk", "permissions": ["bill.read"]}, "op", "role.create"),
     ("POST /v1/access/grants", GRANT, "op", "grant.create"),
     ("DELETE /v1/access/grants/{grant}", None, "op", "grant.remove"),

@@ -9,6 +9,7 @@ from hutong.adapters.store.codec import decode_job
 from hutong.adapters.store.db import Database, rows_in
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, lots, txns, usage
 from hutong.adapters.store.tables import jobs
+from hutong.adapters.store.uses import wrong_uses
 from hutong.core.book.money import OVERRUN, REVENUE
 from hutong.core.book.store import LedgerCheck
 
@@ -45,6 +46,7 @@ def _faults(connection: sa.Connection) -> Iterator[str]:
         for row in rows:
             yield text.format(*(each if isinstance(each, str) else int(each or 0) for each in row))
     yield from _charges(connection)
+    yield from wrong_uses(connection)
 
 
 def _charges(connection: sa.Connection) -> Iterator[str]:

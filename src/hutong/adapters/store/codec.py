@@ -6,6 +6,7 @@ from typing import get_args
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from hutong.core.accounts.budgets import Budget
 from hutong.core.accounts.quotas import Quota
 from hutong.core.accounts.registry import Institution
 from hutong.core.book.prices import Books, Timeline
@@ -24,6 +25,7 @@ _LINK = TypeAdapter(Link)
 _BOOKS = TypeAdapter(Books)
 _TIMELINE = TypeAdapter(Timeline)
 _INSTITUTION = TypeAdapter(Institution)
+_BUDGET = TypeAdapter(Budget)
 _CLASSES: tuple[type[Event], ...] = get_args(Event)
 _EVENTS: dict[str, TypeAdapter[Event]] = {each.kind: TypeAdapter(each) for each in _CLASSES}
 
@@ -95,6 +97,15 @@ def decode_timeline(text: str) -> Timeline:
 def decode_institution(text: str) -> Institution:
     """Return an institution from its document."""
     return _INSTITUTION.validate_json(text)
+
+
+@lru_cache(maxsize=4096)
+def decode_budget(text: str) -> Budget:
+    """Return a budget from its registry document."""
+    try:
+        return _BUDGET.validate_json(text)
+    except ValidationError as error:
+        raise Refused("bad_budget", f"this document does not describe a budget: {error}") from error
 
 
 @lru_cache(maxsize=4096)

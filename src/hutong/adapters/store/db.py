@@ -94,6 +94,10 @@ class Database(ABC):
         """Wait until nobody else books anything, and keep them waiting for the rest of the transaction."""
 
     @abstractmethod
+    def lock_uses(self, connection: sa.Connection) -> None:
+        """Keep others from counting use by day, for the rest of the transaction."""
+
+    @abstractmethod
     def lock_audit(self, connection: sa.Connection) -> None:
         """Wait until nobody else writes the audit, for the rest of the transaction."""
 

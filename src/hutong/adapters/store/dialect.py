@@ -81,6 +81,9 @@ class SqliteDatabase(Database):
     def lock_periods(self, connection: sa.Connection) -> None:
         """See `Database`: every writing transaction is alone already."""
 
+    def lock_uses(self, connection: sa.Connection) -> None:
+        """See `Database`: every writing transaction is alone already."""
+
     def lock_audit(self, connection: sa.Connection) -> None:
         """See `Database`: every writing transaction is alone already."""
 
@@ -170,6 +173,10 @@ class PostgresDatabase(Database):
     def lock_periods(self, connection: sa.Connection) -> None:
         """See `Database`: who books has this lock shared, by the trigger `open_period`."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PERIOD_LOCK)))
+
+    def lock_uses(self, connection: sa.Connection) -> None:
+        """See `Database`."""
+        connection.execute(sa.text("LOCK TABLE uses IN EXCLUSIVE MODE"))
 
     def lock_audit(self, connection: sa.Connection) -> None:
         """See `Database`."""

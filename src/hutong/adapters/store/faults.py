@@ -22,3 +22,8 @@ def charge_fault(key: str, charge_micro: int, used_micro: int) -> str:
 def stray_fault(count: int) -> str:
     """Return the fault of usage records that belong to no attempt."""
     return f"L7: {count} usage records of cards belong to no attempt in the book"
+
+
+def use_fault(group: tuple[object, ...]) -> str:
+    """Return the fault of a group of use by day that is not what its usage records sum to."""
+    return f"L11: use by day of {'/'.join(map(str, group))} is not what its usage records sum to"

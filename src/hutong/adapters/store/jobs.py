@@ -8,6 +8,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import facts, jobs, pages, receipts
+from hutong.core.book.ahead import ahead_of
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import JobQuery, NewJob, Submission, UserEvent
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -32,6 +33,11 @@ _GUARDED = (
     "person",
     "began_ms",
     "likely_ms",
+    "ahead_site",
+    "ahead_sku",
+    "ahead_card_ms",
+    "ahead_micro",
+    "ahead_j",
     "job",
 )
 SAVE = (
@@ -44,6 +50,7 @@ SAVE = (
 def saved(job: Job, due_ms: int | None) -> dict[str, object]:
     """Return the parameters of `SAVE`: what a job's row says after its facts so far."""
     live = job.live
+    ahead = ahead_of(job)
     return {
         "name": job.id,
         "new_seq": job.seq,
@@ -62,6 +69,11 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
         "new_person": job.by,
         "new_began_ms": live.began_ms if live else 0,
         "new_likely_ms": live.guess_ms if live else 0,
+        "new_ahead_site": ahead.site,
+        "new_ahead_sku": ahead.sku,
+        "new_ahead_card_ms": ahead.amounts.quantity,
+        "new_ahead_micro": ahead.amounts.charge_micro,
+        "new_ahead_j": ahead.amounts.energy_j,
         "new_job": encode(job),
     }
 

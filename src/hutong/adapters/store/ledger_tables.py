@@ -166,10 +166,31 @@ usage = sa.Table(
     text_of("method"),
     sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
     text_of("reverses", default=""),
+    text_of("person", default=""),
     index_of("ix_usage_project", "project", "id"),
     index_of("ix_usage_time", "project", "upto_ms"),
     index_of("ix_usage_key", "key", "id"),
     index_of("ix_usage_site", "site", "unit", "upto_ms", "key"),
     index_of("ix_usage_free", "project", "upto_ms", "id", where=FREE_USE),
     index_of("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
+)
+
+# Usage records added up by UTC day, kept by whoever writes them; see `core.book.uses`.
+uses = sa.Table(
+    "uses",
+    metadata,
+    text_of("project", key=True),
+    int_of("day", key=True),
+    text_of("person", key=True),
+    text_of("site", key=True),
+    text_of("sku", key=True),
+    text_of("unit", key=True),
+    int_of("month"),
+    int_of("quantity"),
+    int_of("charge_micro"),
+    int_of("energy_j"),
+    int_of("green_j"),
+    int_of("co2_mg"),
+    index_of("ix_uses_day", "day", "project"),
+    sqlite_with_rowid=False,
 )

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.budgets import binding, read_spendings
 from hutong.adapters.store.codec import decode_link, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
@@ -155,6 +156,7 @@ class Loop:
                 lengths=read_lengths(connection, works((*due, *queue), limits)),
                 prices=_prices(connection, sorted(set(owners.values())), now_ms),
                 quotas=quotas,
+                budgets=read_spendings(connection, binding(connection, owners, projects), now_ms),
                 holdings=held,
                 person_holdings=of_people,
                 institutions=owners,

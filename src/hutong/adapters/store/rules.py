@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.adapters.store.codec import decode_doc, decode_link, decode_quota, decode_site, encode
+from hutong.adapters.store.codec import (
+    decode_budget,
+    decode_doc,
+    decode_link,
+    decode_quota,
+    decode_site,
+    encode,
+)
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.money import Lot, LotKind, Posting
 from hutong.core.book.runs import Run, workload_of
@@ -44,6 +51,8 @@ SITE = "site"
 QUOTA = "quota"
 LINK = "link"
 QUOTAS_MAX = 10_000
+BUDGET = "budget"
+NOTICE = "notice"
 WAY_MAX = 16
 PROJECT = "project"
 INSTITUTION = "institution"
@@ -292,6 +301,8 @@ def check_record(record: Record) -> str:
         raise Refused("bad_site", f"the document of site {record.id} names another site")
     if record.kind == QUOTA and decode_quota(text).id != record.id:
         raise Refused("bad_quota", f"the document of quota {record.id} names another account")
+    if record.kind == BUDGET and decode_budget(text).id != record.id:
+        raise Refused("bad_budget", f"the document of budget {record.id} names another one")
     if record.kind == LINK and decode_link(text).id != record.id:
         raise Refused("bad_link", f"the document of link {record.id} names other ends")
     return text

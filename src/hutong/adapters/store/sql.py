@@ -1,6 +1,7 @@
 """The SQL store, put together: one implementation for SQLite and PostgreSQL."""
 
 from hutong.adapters.store.audit import Audit
+from hutong.adapters.store.budgets import Budgets
 from hutong.adapters.store.chain import Chain
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database
@@ -13,9 +14,12 @@ from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
+from hutong.adapters.store.uses import Uses
 
 
-class SqlStore(Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Metering, Audit, Chain, Registry):
+class SqlStore(
+    Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Metering, Uses, Budgets, Audit, Chain, Registry
+):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 
     def __init__(self, db: Database) -> None:

@@ -13,6 +13,7 @@ from hutong.clients.cli import (
     approval_commands,
     audit_commands,
     booking_commands,
+    budget_commands,
     call_commands,
     capacity_commands,
     dispute_commands,
@@ -32,6 +33,7 @@ from hutong.clients.cli import (
     statement_commands,
     subsidy_commands,
     token_commands,
+    usage_commands,
     voucher_commands,
 )
 from hutong.clients.cli.frame import Frame
@@ -83,6 +85,8 @@ def make_cli(
         reach_commands,
         model_commands,
         money_commands,
+        budget_commands,
+        usage_commands,
         statement_commands,
         dispute_commands,
         ledger_commands,

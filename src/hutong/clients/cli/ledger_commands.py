@@ -9,6 +9,7 @@ from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.statement_commands import journal
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, table
+from hutong.clients.cli.usage_commands import rebuild
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire import ledger as w
@@ -257,4 +258,5 @@ def add_to(app: typer.Typer) -> None:
         journal,
     ):  # fmt: skip
         group.command()(command)
+    group.command("rebuild-usage")(rebuild)
     app.add_typer(group, name="ledger", rich_help_panel="Operators")

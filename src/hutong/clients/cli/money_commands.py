@@ -6,6 +6,7 @@ import typer
 
 from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.bills import show_balance, show_bill
+from hutong.clients.cli.budget_commands import show_budgets
 from hutong.clients.cli.session import Json, ProjectOption, connect, find_job, now_ms, project_of
 from hutong.clients.cli.terminal import console, local, money, say, show_json
 from hutong.core.kernel.errors import Problem, Refused
@@ -63,6 +64,8 @@ def balance(project: ProjectOption = "", as_json: Json = False) -> None:
         show_json(found)
     else:
         show_balance(found, console())
+        if found.budgets:
+            show_budgets(found.budgets)
 
 
 def award(

@@ -7,6 +7,7 @@ from hutong.clients.sdk import (
     accounts,
     approvals,
     audit,
+    budgets,
     calls,
     capacity,
     identity,
@@ -267,6 +268,22 @@ class Quotas(quotas.QuotaVerbs, Group):
 
 class AsyncQuotas(quotas.QuotaVerbs, AsyncGroup):
     """What institutions and projects are promised."""
+
+
+class Budgets(budgets.BudgetVerbs, Group):
+    """Budgets and the notices of their thresholds."""
+
+
+class AsyncBudgets(budgets.BudgetVerbs, AsyncGroup):
+    """Budgets and the notices of their thresholds."""
+
+
+class Usage(budgets.UsageVerbs, Group):
+    """Use by day."""
+
+
+class AsyncUsage(budgets.UsageVerbs, AsyncGroup):
+    """Use by day."""
 
 
 class Vouchers(vouchers.VoucherVerbs, Group):

@@ -30,7 +30,7 @@ _MEMBER = frozenset(
         "job.submit", "job.read", "job.cancel", "job.open", "model.write", "model.read", "deployment.write",
         "deployment.read", "bill.read", "secret.list", "object.write", "object.read", "site.read",
         "project.read", "model.call", "voucher.read", "application.read", "allocation.read", "dispute.read",
-        "dispute.write", "capacity.read",
+        "dispute.write", "capacity.read", "budget.read",
     }
 )  # fmt: skip
 _LOOK = frozenset(
@@ -53,13 +53,13 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "job.read", "job.cancel", "model.read", "deployment.read",
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
-                "application.decide", "allocation.read", "allocation.decide",
+                "application.decide", "allocation.read", "allocation.decide", "budget.write", "budget.read",
             }
         ),
         Role.OWNER: _MEMBER
         | {
             "member.write", "secret.write", "key.write", "voucher.claim", "access.read", "access.write",
-            "application.write", "allocation.ask", "cost_centre.write",
+            "application.write", "allocation.ask", "cost_centre.write", "budget.write",
         },
         Role.MEMBER: _MEMBER,
         Role.SITE: frozenset({"agent.call"}),
@@ -68,7 +68,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "auditor": _LOOK
         | {
             "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
-            "dispute.read", "price.read",
+            "dispute.read", "price.read", "budget.read",
         },
         "finance": frozenset(
             {
@@ -76,19 +76,21 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "voucher.write", "topup.write", "proposal.read", "ledger.close", "refund.write",
                 "usage.write", "payout.write", "invoice.read", "invoice.write", "dispute.read",
                 "dispute.decide", "price.read", "price.write",
+                "budget.read", "budget.write",
             }
         ),
         "programme-officer": frozenset(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
                 "voucher.write", "proposal.read", "call.write", "application.read",
-                "application.decide", "allocation.read", "allocation.decide",
+                "application.decide", "allocation.read", "allocation.decide", "budget.read",
             }
         ),
         "institution-admin": frozenset(
             {
                 "institution.read", "person.read", "person.write", "project.read", "project.write",
                 "job.read", "bill.read", "site.read", "access.read", "access.write", "invoice.read",
+                "budget.write", "budget.read",
             }
         ),
         "support": _LOOK | {"person.impersonate"},

@@ -128,7 +128,8 @@ class UsageRecord:
 
     `unit` is `card_ms`, `token_in`, `token_out` or `byte_hour` (no site); the price is micro-yuan for `per`
     units. A correction is a record that `reverses` an earlier one, all its amounts negative, and one with the
-    next `revision`: so sums over records are right without anybody knowing of corrections.
+    next `revision`: so sums over records are right without anybody knowing of corrections. `person` is
+    whose work it was, where known.
     """
 
     id: str
@@ -149,6 +150,7 @@ class UsageRecord:
     method: str = ""
     revision: int = 1
     reverses: str = ""
+    person: str = ""
 
 
 TOKEN_UNITS = frozenset({"token_in", "token_out"})

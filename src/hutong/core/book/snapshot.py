@@ -8,6 +8,7 @@ from hutong.core.book.lengths import Length
 from hutong.core.book.money import HoldPart, Lot, Posting, Txn, Waiver
 from hutong.core.book.prices import PriceList
 from hutong.core.book.runs import Run, Runs
+from hutong.core.book.spending import Spending
 from hutong.core.book.stays import Stay, Stays
 from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site, SiteStatus
@@ -109,6 +110,7 @@ class Snapshot:
     remembered of attempts at registered sites, as far as any ended there; `lengths` are how long, in seconds,
     the last runs of the work of the queue and of `due` took, where they are wanted. `links` are all that are
     declared.
+    `budgets` are those of its projects, and of those whose they are, that do more than notify (at most 500).
     `quotas` are all that there are; only where there are any, or bookings, `holdings` are what each project
     holds; `person_holdings` are what each person holds of the projects whose quota limits people.
     `institutions` says whose those projects are, and those that hold something; `served` what projects and
@@ -131,6 +133,7 @@ class Snapshot:
     links: tuple[Link, ...] = ()
     lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
+    budgets: tuple[Spending, ...] = ()
     holdings: tuple[Holding, ...] = ()
     person_holdings: tuple[PersonHolding, ...] = ()
     institutions: Mapping[ProjectId, str] = field(default_factory=dict)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from hutong.core.accounts.budgets import Budget
 from hutong.core.book.audit import Author
 from hutong.core.book.money import Lot, Txn, UsageRecord, Waiver
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.received import DayCount, Fate, Kept, Received
+from hutong.core.book.spending import Spending
+from hutong.core.book.uses import Use, UseQuery
 from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 
 
@@ -65,6 +68,18 @@ class Upkeep(Protocol):
 
     def moved(self, project: ProjectId, periods: Sequence[str]) -> Mapping[str, int]:
         """Return by how much each account of a project changed over all of these periods together."""
+        ...
+
+    def uses(self, query: UseQuery) -> tuple[Use, ...]:
+        """Return what was used by day, in groups, in the order of their keys; only the days are read."""
+        ...
+
+    def spendings(self, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
+        """Return what is spent of those of some budgets that have a period now, in their order."""
+        ...
+
+    def rebuild_uses(self) -> int:
+        """Make use by day anew from the usage records; return of how many groups. Writers wait meanwhile."""
         ...
 
     def receive(self, kept: Kept) -> Kept:

@@ -15,6 +15,7 @@ from hutong.core.control.deferral import Outlook
 from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
+from hutong.core.control.spending import Spendings
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
@@ -43,6 +44,7 @@ class Desk:
         self._lengths = dict(snapshot.lengths)
         self._likely_s: dict[str, int | None] = {}
         self._paid: dict[str, tuple[Paid, ...]] = {}
+        self.spendings = Spendings(snapshot)
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
 

@@ -52,7 +52,9 @@ class Waits:
 def plan(snapshot: Snapshot, rules: Rules) -> tuple[Plan, ...]:
     """Return the plan of every job of the queue's head that waits for cards, in the order of the line."""
     desk = Desk(snapshot, rules)
-    rows = [row for row in snapshot.queue if row.job.waiting_code not in {"no_funds", "debt", "never"}]
+    rows = [
+        row for row in snapshot.queue if row.job.waiting_code not in {"no_funds", "budget", "debt", "never"}
+    ]
     drafts = sorted((Draft(row, desk) for row in rows), key=in_line)
     if not drafts:
         return ()

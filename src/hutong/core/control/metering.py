@@ -3,8 +3,8 @@
 from hutong.core.book.money import HoldChange, Txn, UsageRecord
 from hutong.core.control.draft import Draft
 from hutong.core.energy.account import METHOD, Energy, energy_of
+from hutong.core.kernel.rating import CARD_HOUR_MS, rate_cards
 from hutong.core.ledger.funding import settle
-from hutong.core.ledger.rating import CARD_HOUR_MS, rate_cards
 from hutong.core.work.facts import Metered
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
@@ -96,6 +96,7 @@ def _usage(
         green_j=energy.green_j,
         co2_mg=energy.co2_mg,
         method=METHOD,
+        person=draft.job.by,
     )
 
 

@@ -47,7 +47,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
                 draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms
             )
             attempt = replace(attempt, likely_ms=desk.likely_ms(draft.row))
-            if not _hold(draft, attempt):
+            if not _within_budgets(draft, attempt) or not _hold(draft, attempt):
                 queue.take_back(job)
                 continue
         except Broken as error:
@@ -92,6 +92,14 @@ def _barred(draft: Draft) -> bool:
     return True
 
 
+def _within_budgets(draft: Draft, attempt: Attempt) -> bool:
+    """False, and the job told why, if the attempt would bring a budget beyond where it blocks."""
+    refused = draft.desk.spendings.refuses(draft.row.project, draft.job.by, attempt)
+    if refused:
+        _wait(draft, *refused)
+    return refused is None
+
+
 def _hold(draft: Draft, attempt: Attempt) -> bool:
     """Hold the money and plan the attempt; False, and the job told why, if there is not enough of it."""
     desk, spec = draft.desk, draft.row.spec
@@ -104,6 +112,7 @@ def _hold(draft: Draft, attempt: Attempt) -> bool:
     draft.add(_fact(attempt))
     draft.post(hold=HoldChange(key, draft.row.project, parts))
     draft.command(key, attempt.site, "start")
+    desk.spendings.take(draft.row.project, draft.job.by, attempt)
     desk.take_cards(attempt.site, attempt.pool, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
     return True

@@ -176,12 +176,14 @@ def _lost_ms(row: JobRow, attempt: Attempt, now_ms: int) -> int:
 
 
 def _payable(queue: Queue, desk: Desk, job: int) -> bool:
-    """True if the money for some pool that a job could run in can be held now."""
+    """True if the money for some pool that a job could run in can be held now, and budgets allow it."""
     draft = queue.drafts[job]
     for pool in queue.pools_for(job)[:1]:
         cards = queue.cards(job, pool)
         attempt = plan_attempt(draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms)
         amount = hold_target_micro(draft.row.spec, attempt, 0, desk.rules.hold_ms)
+        if desk.spendings.refuses(draft.row.project, draft.job.by, attempt):
+            return False
         return desk.plan_hold(draft.row.project, amount) is not None
     return False
 

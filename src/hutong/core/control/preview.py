@@ -67,6 +67,8 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     fundable = not in_arrears and desk.plan_hold(project, amount) is not None
     if not code and not fundable:
         code, text = short_of_money(amount, desk.available_micro(project))
+    if not code:
+        code, text = desk.spendings.refuses(project, person, attempt) or ("", "")
     worst = worst_case_micro(spec, attempt)
     return Preview(
         request, decision, pools, policy, code, text, worst, fundable=fundable, never=never, likely=likely

@@ -124,6 +124,7 @@ def _at_site(draft: Draft) -> None:
     opens_ms = _close(draft, attempt)
     if attempt.state is AttemptState.RUNNING:
         _keep_running(draft, _live(draft))
+        _stop_for_budget(draft)
     if draft.due_ms is None:
         draft.due_ms = desk.now_ms + desk.rules.settle_every_ms
     if opens_ms is not None:
@@ -142,6 +143,15 @@ def _close(draft: Draft, attempt: Attempt) -> int | None:
             _stop(draft, Category.PREEMPTED, f"maintenance of {attempt.site}: {each.reason}")
         return None
     return None
+
+
+def _stop_for_budget(draft: Draft) -> None:
+    """Stop a job whose budget is used up to where it stops; it waits for more of it, as others do."""
+    attempt = draft.job.live
+    if attempt is not None and not attempt.stop_sent_ms:
+        why = draft.desk.spendings.stops(draft.row.project, draft.job.by, attempt)
+        if why:
+            _stop(draft, Category.PREEMPTED, why)
 
 
 def _stop(draft: Draft, category: Category, reason: str, resume_ms: int = 0) -> None:

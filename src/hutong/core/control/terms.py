@@ -1,7 +1,7 @@
 """On what terms a job is placed: the attempt, its cost, and what a project is told that cannot pay."""
 
 from hutong.core.kernel.money import MICRO, format_micro
-from hutong.core.ledger.rating import rate_cards
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.request import PoolView
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec

@@ -34,6 +34,8 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
         length = draft.length() if draft.facts and draft.job.id not in broken else None
         if length is not None:
             desk.learn(length)
+    for draft in drafts if snapshot.budgets else ():
+        desk.spendings.note(draft.row.project, draft.row.job, draft.job)
     repayments = desk.repay()
     waiting = [
         draft

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hutong.core.book.money import REVENUE, Entry, Lot, Txn, UsageRecord, lot_account
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.figures import Figure
-from hutong.core.ledger.rating import CARD_HOUR_MS
+from hutong.core.kernel.rating import CARD_HOUR_MS
 
 # giga-operations a second x milliseconds in one P-hour: 10^15 op/s for an hour
 _GOPS_MS_PER_P_HOUR = 10**6 * CARD_HOUR_MS

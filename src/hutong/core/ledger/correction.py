@@ -14,8 +14,8 @@ from hutong.core.book.money import (
     overrun_account,
 )
 from hutong.core.kernel.errors import Broken
+from hutong.core.kernel.rating import rate
 from hutong.core.ledger.giving_back import amount_of, draws_of, give_back, undo
-from hutong.core.ledger.rating import rate
 
 
 def correct(

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from hutong.core.book.money import UsageRecord
 from hutong.core.kernel.money import CURRENCY, format_micro
+from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS
 from hutong.core.kernel.times import utc_seconds
 from hutong.core.ledger.charges import Category, Charge
 from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
-from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS
 
 VERSION = "1.2"
 COLUMNS = (

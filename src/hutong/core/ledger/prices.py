@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from hutong.core.accounts.registry import FOREVER_MS, InstitutionKind
 from hutong.core.book.prices import PRICES_MAX, Book, Books, Price, Tier, Timeline
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
-from hutong.core.ledger.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
+from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
 
 BOOKS_MAX = 500
 TIERS_MAX = 20

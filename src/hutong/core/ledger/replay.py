@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hutong.core.book.money import REVENUE, Txn, UsageRecord
-from hutong.core.ledger.rating import rate
+from hutong.core.kernel.rating import rate
 
 EARNING = ("usage", "tokens", "reversal")
 

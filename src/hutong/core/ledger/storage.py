@@ -7,9 +7,9 @@ from hutong.core.book.money import Lot, Posting, Txn, UsageRecord, lot_account
 from hutong.core.book.prices import Price
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.rating import rate
 from hutong.core.ledger.funding import settle
 from hutong.core.ledger.prices import in_tiers
-from hutong.core.ledger.rating import rate
 
 UNIT = "byte_hour"
 SKU = "models"

@@ -15,6 +15,7 @@ from hutong.server.api import (
     applications,
     approvals,
     audit,
+    budgets,
     calls,
     capacity,
     deployments,
@@ -43,6 +44,7 @@ from hutong.server.api import (
     statements,
     streams,
     subsidies,
+    usage,
     vouchers,
 )
 from hutong.server.api.access import Here, Public, rules_of
@@ -71,6 +73,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     allocations.router,
     approvals.router,
     quotas.router,
+    budgets.router,
+    usage.router,
     secrets.router,
     service_accounts.router,
     scim.tokens,

@@ -27,10 +27,12 @@ from hutong.core.work.fold import Job
 from hutong.core.work.spec import JobSpec
 from hutong.server import catalog
 from hutong.server.api.access import Here, InProject, Somewhere, principal_of, require
+from hutong.server.api.accounts import load_project
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.visible import visible_records
 from hutong.server.api.wishes import References, make_wish, read_spec, submit_here
+from hutong.server.budgets import refuse_drained
 from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.registry import document, read
 from hutong.server.services import Services
@@ -70,6 +72,8 @@ def create_deployment(
     if known is None or not request or known.request != request:
         if known is not None:
             _refuse_taken(here, known)
+        institution = load_project(here.store, body.project).institution
+        refuse_drained(here.store, body.project, institution, principal.id, here.clock())
         model = catalog.find_by_reference(here, principal, body.project, body.model)
         spec = _make_spec(here, body, model.digest)
         known = Deployment(

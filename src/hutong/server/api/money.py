@@ -1,12 +1,13 @@
 """Awards, vouchers, balances, bills, and the check of the whole ledger."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 
+from hutong.core.accounts import budgets as core
 from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.registry import FOREVER_MS
 from hutong.core.accounts.roles import Principal
@@ -24,24 +25,27 @@ from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Conflict, Problem, Refused
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.money import parse_micro
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.ledger.bill import make_bill
 from hutong.core.ledger.expiry import lot_cause
-from hutong.core.ledger.rating import rate_cards
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import FINAL, AttemptState, JobState
+from hutong.server import budgets
 from hutong.server.api.access import Allowed, Here, InProject, OfJob
 from hutong.server.api.accounts import ProjectName, load_project
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.problems import TWO_PEOPLE
+from hutong.server.api.shapes.budgets import budget_shape
 from hutong.server.api.shapes.money import bill_shape, lot_shape
 from hutong.server.api.shapes.sites import is_reachable
 from hutong.server.api.shapes.times import read_time
 from hutong.server.approvals import Wanted, require_second
 from hutong.server.debts import open_lot, owed_micro
-from hutong.server.registry import document, shape_of
+from hutong.server.registry import document, read, shape_of
 from hutong.server.services import Services
 from hutong.wire import money as w
 from hutong.wire.base import Money
+from hutong.wire.budgets import Budget
 
 LOTS_AT_MOST = 1000
 RUNNING_COUNTED = 1000
@@ -196,7 +200,16 @@ def read_balance(here: Here, project: ProjectName) -> w.Balance:
         available=Money.of(sum(lot.available_micro for lot in open_lots)),
         overrun=Money.of(overrun),
         lots=tuple(lot_shape(lot) for lot in lots),
+        budgets=tuple(_budgets(here, project, now_ms)),
     )
+
+
+def _budgets(here: Services, project: str, now_ms: int) -> Iterator[Budget]:
+    rows = here.store.records(budgets.KIND, f"project/{project}", "", budgets.EACH_MOST)
+    found = [each for each in (read(core.Budget, row) for row in rows) if not each.ended]
+    standing = budgets.standings(here.store, found, now_ms)
+    for each in found:
+        yield budget_shape(each, standing.get(each.id))
 
 
 def _in_flight_micro(here: Services, project: str, now_ms: int) -> int:

@@ -21,8 +21,8 @@ from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import ProjectId, ulid
 from hutong.core.kernel.money import format_micro
+from hutong.core.kernel.rating import MILLION_TOKENS, rate_tokens
 from hutong.core.ledger.funding import plan_hold, settle
-from hutong.core.ledger.rating import MILLION_TOKENS, rate_tokens
 from hutong.server.gateway.asks import Ask
 from hutong.server.gateway.directory import Target
 from hutong.server.gateway.faults import Fault

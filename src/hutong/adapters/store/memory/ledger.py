@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 from hutong.adapters.store import accounting, faults, rules
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
@@ -22,6 +22,7 @@ from hutong.core.book.money import (
 )
 from hutong.core.book.periods import Period, fitted, moment_to_book, period_at
 from hutong.core.book.store import Span
+from hutong.core.book.uses import Amounts, Place, Use, UseQuery, add_up, select
 from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
@@ -40,6 +41,7 @@ class MemoryLedger(MemoryChain):
         self._txns: dict[str, Txn] = {}
         self._holds: dict[str, HoldState] = {}
         self._usage: dict[str, UsageRecord] = {}
+        self._uses: dict[Place, Amounts] = {}
 
     def _plan(self, postings: Sequence[Posting], *, guarded: bool) -> Plan:
         """Work out what postings change; raises before anything is changed."""
@@ -64,6 +66,8 @@ class MemoryLedger(MemoryChain):
             self._accounts[name].held += amount
         self._holds.update(out.holds)
         self._usage.update((record.id, record) for record in out.usage)
+        for place, amounts in add_up(out.usage).items():
+            self._uses[place] = self._uses.get(place, Amounts()).plus(amounts)
 
     def _period_of(self, txn: Txn) -> str:
         at_ms = moment_to_book(self._periods, txn.effective_ms)
@@ -195,6 +199,23 @@ class MemoryLedger(MemoryChain):
         """Return the posted balance of each account (0 for one that never had an entry)."""
         with self._lock:
             return tuple(Entry(name, self._accounts.get(name, Balance()).posted) for name in accounts)
+
+    def uses(self, query: UseQuery) -> tuple[Use, ...]:
+        """Return what was used, in groups, in the order of their keys."""
+        with self._lock:
+            return select(self._uses.items(), replace(query, limit=rules.page(query.limit)))
+
+    def rebuild_uses(self) -> int:
+        """Make use by day anew from the usage records; return of how many groups."""
+        with self._writing():
+            self._uses = add_up(self._usage.values())
+            return len(self._uses)
+
+    def _wrong_uses(self) -> Iterator[str]:
+        there = add_up(self._usage.values())
+        for place in sorted(there.keys() | self._uses.keys(), key=astuple):
+            if there.get(place, Amounts()) != self._uses.get(place, Amounts()):
+                yield faults.use_fault(astuple(place)[:-1])
 
     def _faults(self) -> Iterator[str]:
         for txn in self._txns.values():

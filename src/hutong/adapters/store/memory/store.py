@@ -2,10 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import islice
 
-from hutong.adapters.store import faults, rules
-from hutong.adapters.store.codec import decode_link, decode_quota, decode_site, encode
+from hutong.adapters.store import budget_rules, faults, rules
+from hutong.adapters.store.codec import (
+    decode_budget,
+    decode_doc,
+    decode_link,
+    decode_quota,
+    decode_site,
+    encode,
+)
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.metering import MemoryMetering
 from hutong.adapters.store.memory.registry import MemoryRegistry
@@ -13,7 +21,9 @@ from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.adapters.store.price_lists import price_list
 from hutong.adapters.store.works import lengths_by_work, works
+from hutong.core.accounts.budgets import Budget
 from hutong.core.accounts.quotas import Quota
+from hutong.core.book.ahead import Ahead, ahead_of
 from hutong.core.book.lengths import KEPT_MS as LENGTHS_KEPT_MS
 from hutong.core.book.lengths import after
 from hutong.core.book.money import Posting, overrun_account
@@ -32,9 +42,11 @@ from hutong.core.book.snapshot import (
     Running,
     Snapshot,
 )
+from hutong.core.book.spending import Spending, projects_of, query_of, spending_of, stop_notice
 from hutong.core.book.stays import Stays, counted, faded
 from hutong.core.book.store import Applied, LedgerCheck
 from hutong.core.capacity.links import MOST_LINKS, Link
+from hutong.core.kernel.days import day_of
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
@@ -113,6 +125,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
                 },
                 prices=self._prices(set(owners.values()), now_ms),
                 quotas=quotas,
+                budgets=self.spendings(self._binding(owners, projects), now_ms),
                 holdings=holdings,
                 person_holdings=of_people,
                 institutions=owners,
@@ -207,6 +220,45 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
             kept = {work: each for work, each in self._lengths.items() if each[1] >= now_ms - LENGTHS_KEPT_MS}
             self._lengths = kept
 
+    def _binding(self, owners: Mapping[ProjectId, str], projects: Sequence[ProjectId]) -> tuple[Budget, ...]:
+        """Return the budgets of some projects, and of those whose they are, that do more than notify."""
+        parents = budget_rules.budget_parents(owners, projects)
+        return budget_rules.binding(
+            decode_budget(kept.text)
+            for (kind, _), kept in self._documents.items()
+            if kind == rules.BUDGET and kept.parent in parents
+        )
+
+    def spendings(self, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:
+        """Return what is spent of those of some budgets that have a period now, in their order."""
+        with self._lock:
+            sites = [kept.text for (kind, _), kept in self._documents.items() if kind == rules.SITE]
+            supplies = {str(site.id): site.supply for site in map(decode_site, sites)} if budgets else {}
+            found = []
+            for each in budgets:
+                days = each.days_at(day_of(now_ms))
+                if days is None:
+                    continue
+                projects = projects_of(each, self._projects_of)
+                notice = self._documents.get((rules.NOTICE, stop_notice(each, now_ms)))
+                told_ms = budget_rules.told_ms(decode_doc(notice.text) if notice else None)
+                uses = self.uses(query_of(each, projects, days))
+                ahead = self._ahead(projects)
+                spending = spending_of(each, now_ms, uses, ahead, supplies, told_ms)
+                found += [spending] if spending else []
+            return tuple(found)
+
+    def _projects_of(self, institution: str) -> frozenset[str]:
+        documents = self._documents.items()
+        return frozenset(
+            id_ for (kind, id_), kept in documents if kind == rules.PROJECT and kept.parent == institution
+        )
+
+    def _ahead(self, projects: frozenset[str]) -> list[Ahead]:
+        # What is over and not settled yet asks for a look.
+        rows = (self._jobs[name].row for name in sorted({*self._alive, *self._asking}))
+        return [replace(ahead_of(row.job), project=row.project) for row in rows if row.project in projects]
+
     def _quotas(self) -> tuple[Quota, ...]:
         ids = sorted(id_ for kind, id_ in self._documents if kind == rules.QUOTA)[: rules.QUOTAS_MAX]
         return tuple(decode_quota(self._documents[rules.QUOTA, id_].text) for id_ in ids)
@@ -276,6 +328,7 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryMetering, MemoryRegistry):
             strays = sum(record.key not in charges for record in cards)
             if strays:
                 found.append(faults.stray_fault(strays))
+            found.extend(self._wrong_uses())
             legs = sum(len(txn.entries) for txn in self._txns.values())
             return LedgerCheck(len(self._txns), legs, len(self._usage), tuple(found[: rules.FAULTS_MAX]))
 

@@ -2,9 +2,9 @@
 
 from hutong.core.book.money import Lot
 from hutong.core.kernel.money import format_micro
+from hutong.core.kernel.rating import CARD_HOUR_MS
 from hutong.core.ledger.bill import Bill, Line, PetaTime
 from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
-from hutong.core.ledger.rating import CARD_HOUR_MS
 from hutong.server.api.shapes.times import percent, thousandths
 from hutong.wire import money as w
 from hutong.wire.base import Money, rfc3339

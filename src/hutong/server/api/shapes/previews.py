@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hutong.core.accounts.budgets import Action
 from hutong.core.accounts.registry import Project
 from hutong.core.book.runs import workload_of
 from hutong.core.book.snapshot import Limits, Snapshot
@@ -9,6 +10,7 @@ from hutong.core.control.preview import Preview, preview
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.spec import JobSpec
 from hutong.server.api.shapes.receipts import alternatives
+from hutong.server.budgets import binding
 from hutong.server.debts import owed_micro
 from hutong.server.prices import tenant_of
 from hutong.server.registry import read
@@ -41,6 +43,8 @@ def look_ahead(here: Services, spec: JobSpec, project: ProjectId, person: str) -
     record = here.store.get("project", project)
     owners = {project: read(Project, record).institution} if record else {}
     snapshot = replace(snapshot, institutions={**snapshot.institutions, **owners})
+    bound = binding(here.store, project, owners.get(project, ""), person, Action.BLOCK_NEW, now_ms)
+    snapshot = replace(snapshot, budgets=bound)
     if snapshot.prices.timelines:
         tenant = tenant_of(here.store, project, now_ms)
         kinds = dict(snapshot.prices.kinds)

@@ -2,7 +2,7 @@
 
 from hutong.core.capacity.sites import Site
 from hutong.core.energy.account import Energy, energy_of
-from hutong.core.ledger.rating import rate_cards
+from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.counterfactual import Instead, WhatIf
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
