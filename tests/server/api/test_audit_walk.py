@@ -20,6 +20,11 @@ SITE_MAINTENANCE = {**DAY, "reason": "cooling"}
 POWER = {**DAY, "limit_kw": 500}
 LOT = {"starts": "2026-01-01T00:00:00Z", "ends": "2031-01-01T00:00:00Z"}
 VOUCHER = {**LOT, "face": {"amount": "5"}, "rate_percent": 50}
+FIGURES = (
+    "card,precision,teraflops,sparsity,of,basis,confidence,source,dated\n"
+    "H20,FP16,140,dense,card,tool,B,a bench,2026-11-22\n"
+)
+TOPUP = {"amount": {"amount": "5"}, "reference": "bank 1"}
 PASSWORD = "a long password"
 # Routes that write and leave no event, and why.
 NOT_TOLD = {
@@ -27,6 +32,8 @@ NOT_TOLD = {
     "POST /v1/jobs/batch": "facts of each job say who submitted it",
     "POST /v1/jobs/check": "it changes nothing",
     "POST /v1/jobs/quote": "it changes nothing",
+    "POST /v1/capacity/mix": "it changes nothing",
+    "POST /v1/capacity/table": "it changes nothing",
     "POST /v1/ledger/usage/days/rebuild": "sums are made anew from records that it does not change",
     "POST /v1/jobs/{job}/cancel": "a fact of the job says who",
     "POST /v1/jobs/{job}/hold": "a fact of the job says who",
@@ -91,6 +98,9 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/sites/{site}/tokens", None, "op", "token.create"),
     ("POST /v1/projects/{project}/awards", {**LOT, "amount": {"amount": "5"}}, "op", "award.create"),
     ("POST /v1/projects/{project}/vouchers", VOUCHER, "op", "voucher.create"),
+    ("POST /v1/projects/{project}/topups", TOPUP, "op", "topup.create"),
+    ("POST /v1/capacity/figures", {"csv": FIGURES}, "op", "figure.create"),
+    ("DELETE /v1/capacity/figures/{figure}", None, "op", "figure.remove"),
     (f"PUT {QUOTA}", {"share_milli": 2000}, "op", "quota.create"),
     (f"DELETE {QUOTA}", None, "op", "quota.remove"),
     ("POST /v1/price-books", {"id": "all"}, "op", "price_book.create"),
@@ -164,7 +174,8 @@ def _ids(answer: dict[str, Any]) -> dict[str, str]:
     found = {name: str(answer.get("id", "")) for name in ("token", "grant", "price")}
     for name, plural in (("booking", "bookings"), ("power_limit", "power_limits")):
         found[name] = next((each["id"] for each in answer.get(plural, ())), "")
-    return found
+    figures = (each["figure"]["id"] for each in answer.get("verdicts", ()) if each["figure"])
+    return {**found, "figure": next(figures, "")}
 
 
 def test_each_change_leaves_one_event_that_says_who_and_no_secret(platform: Any, li: dict[str, str]) -> None:
