@@ -10,7 +10,7 @@ from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.placement.columns import Backfill
-from hutong.core.placement.guesses import PATIENCE_MS
+from hutong.core.placement.expected import PATIENCE_MS
 from hutong.core.placement.request import Policy, PoolView, view_pool
 from hutong.sim import fused, world
 from hutong.sim.chance import resampled, wrong_carbon, wrong_forecast

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.guesses import PERCENT
+from hutong.core.placement.expected import PERCENT
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace

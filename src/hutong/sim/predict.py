@@ -4,7 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from hutong.core.book.lengths import MOST_LENGTHS
-from hutong.core.placement.guesses import ENOUGH, quantile_s
+from hutong.core.placement.expected import ENOUGH, quantile_s
 
 
 class Predictor:

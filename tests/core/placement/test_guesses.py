@@ -9,7 +9,7 @@ from hutong.core.placement import columns as c
 from hutong.core.placement import kernel
 from hutong.core.placement.board import Account, Booked, Class, Rules, Shelves, make_board
 from hutong.core.placement.columns import Backfill, Order
-from hutong.core.placement.guesses import ENOUGH, expected_end, quantile_s
+from hutong.core.placement.expected import ENOUGH, expected_end, quantile_s
 from hutong.sim import world
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import make_trace

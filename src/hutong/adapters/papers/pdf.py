@@ -14,7 +14,6 @@ from reportlab.platypus import Table as Grid
 
 from hutong.adapters.papers.paper import Paper, Table
 
-MEDIA_TYPE = "application/pdf"
 _FONT = "STSong-Light"  # one of the fonts of Adobe's Asian font packs, known to PDF readers
 _MARGIN = 16 * mm
 

@@ -10,7 +10,6 @@ from xlsxwriter.worksheet import Worksheet
 
 from hutong.adapters.papers.paper import Paper, Table
 
-MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _NAME_MOST = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\]")
 

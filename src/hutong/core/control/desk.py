@@ -19,7 +19,7 @@ from hutong.core.control.spending import Spendings
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
-from hutong.core.placement.guesses import PERCENT, quantile_s
+from hutong.core.placement.expected import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
 from hutong.core.placement.request import Paid, cards_free
 

@@ -16,7 +16,7 @@ from hutong.core.control.deferral import HOUR_PRICE_PPM, LEAST_GAIN_PPM
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import PPM
-from hutong.core.placement.guesses import expected_end
+from hutong.core.placement.expected import expected_end
 from hutong.core.placement.judge import weights_of
 from hutong.core.placement.pausing import best_pauses, known_length, segments
 from hutong.core.placement.request import Policy

@@ -20,7 +20,7 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked
-from hutong.core.placement.guesses import expected_end
+from hutong.core.placement.expected import expected_end
 from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.request import Beside, Cap, PoolView, Request
 

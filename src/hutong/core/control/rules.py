@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hutong.core.placement.columns import Backfill
-from hutong.core.placement.guesses import PATIENCE_MS
+from hutong.core.placement.expected import PATIENCE_MS
 from hutong.core.placement.request import Policy
 
 DEFAULT_POLICY = "balanced"

@@ -10,49 +10,14 @@ for ever, a pool in which the first of a lane has waited longer than PATIENCE is
 every length is the walltime, and a reservation comes true or early.
 """
 
-from collections.abc import Sequence
-
-from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import columns as c
+from hutong.core.placement import expected
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled, inlined
 from hutong.core.placement.quotas import all_barred, barred
 
-ENOUGH = 3
-"""So many runs must have ended before anything is expected of the next."""
-
-PERCENT = 80
-"""The part of like runs that took no longer than the guess.
-
-More than half, for a reservation breaks where a run goes on.
-"""
-
-
-PATIENCE_MS = 12 * HOUR_MS
-"""A job that waited longer than this is delayed by no guess any more. Our choice, not a measured figure."""
-
-
-def quantile_s(ran_s: Sequence[int], percent: int, enough: int = ENOUGH) -> int | None:
-    """Return a percentile of how long runs took, None where too few are known."""
-    if len(ran_s) < enough:
-        return None
-    ordered = sorted(ran_s)
-    return ordered[min(len(ordered) - 1, percent * len(ordered) // 100)]
-
-
-@compiled
-def expected_end(began: int, likely: int, until: int, now: int) -> int:
-    """Return when a run that has not ended is expected to, between now and its walltime (now if overdue).
-
-    `likely` is its guess, 0 or less for none; `until` is the walltime. All in one unit.
-    """
-    if likely <= 0:
-        return max(until, now)
-    end = began + likely
-    while end <= now and end < until:
-        likely *= 2
-        end = began + likely
-    return max(min(end, until), now)
+expected_end = compiled(expected.expected_end)
+"""`expected.expected_end` as the pass calls it."""
 
 
 @inlined

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import StreamingResponse
 
-from hutong.adapters.papers import pdf, xlsx
-from hutong.adapters.papers.paper import Paper
+from hutong.adapters.papers.paper import PDF, XLSX, Paper
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
 from hutong.core.accounts.roles import Principal
@@ -37,8 +36,8 @@ _CSV_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {_CSV: {"sche
 PAPERS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
-            pdf.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
-            xlsx.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
+            PDF: {"schema": {"type": "string", "format": "binary"}},
+            XLSX: {"schema": {"type": "string", "format": "binary"}},
         }
     }
 }
@@ -161,12 +160,13 @@ def issuer_name(store: Store) -> str:
 
 
 def draw(paper: Paper, form: str, name: str) -> Response:
-    """Return a paper as a download."""
-    drawn, media_type = (
-        (pdf.as_pdf(paper), pdf.MEDIA_TYPE) if form == "pdf" else (xlsx.as_xlsx(paper), xlsx.MEDIA_TYPE)
-    )
+    """Return a paper as a download. What draws is loaded when it is first needed: it is large."""
+    if form == "pdf":
+        from hutong.adapters.papers.pdf import as_pdf as as_form
+    else:
+        from hutong.adapters.papers.xlsx import as_xlsx as as_form
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
-    return Response(drawn, media_type=media_type, headers=headers)
+    return Response(as_form(paper), media_type=PDF if form == "pdf" else XLSX, headers=headers)
 
 
 def _focus(store: Store, projects: Iterable[Project], period: BookPeriod, name: str) -> Response:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from hutong.core.book.snapshot import JobRow
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.documents import to_document
-from hutong.core.placement.guesses import expected_end
+from hutong.core.placement.expected import expected_end
 from hutong.core.work import facts as f
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
