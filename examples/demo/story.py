@@ -30,7 +30,7 @@ from hutong.wire.accounts import Institution, NewPerson, NewProject, NewToken
 from hutong.wire.base import Money, parse_rfc3339, rfc3339
 from hutong.wire.jobs import Job
 from hutong.wire.models import Deployment, Model, NewDeployment, NewModel
-from hutong.wire.money import NewAward, NewVoucher
+from hutong.wire.money import NewAward, NewVoucherLot
 
 KILL_AFTER_STEP = 25
 ASKED = {"stdlib": "def read(self, size):", "zh": "床前明月光，"}
@@ -106,7 +106,7 @@ def open_accounts(story: Story) -> None:
     rate = voucher["rate_percent"]
     operator.projects.voucher(
         project.id,
-        NewVoucher(
+        NewVoucherLot(
             face=Money(amount=voucher["face"]), rate_percent=rate, starts=rfc3339(now), ends=ends["voucher"]
         ),
     )

@@ -91,7 +91,7 @@ def test_money_is_told_once_however_often_it_is_sent(store: Store) -> None:
     ]
     assert event_document(told[0])["after"] == {
         "id": "a9", "project": P, "kind": "award", "rate_ppm": 1_000_000, "starts_ms": 0, "ends_ms": 10**15,
-        "clawed": False, "txn": "fill:a9", "cause": "lot:a9",
+        "txn": "fill:a9", "cause": "lot:a9",
         "entries": [[ISSUED, -7], [lot_account(lot.id), 7]],
     }  # fmt: skip
     assert check(store).faults == ()

@@ -10,7 +10,7 @@ import pytest
 from tests.journeys.test_cli import HUTONG, Machine, machine  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "calls"
 JOB = "name: rain\nresources: {accelerators: {H100: 1, MLU370: 1}}\nrun: echo two hours ahead\n"
 
 

@@ -16,7 +16,8 @@ READS = frozenset(
         "job", "jobs", "facts", "receipt", "page", "snapshot", "statuses", "watched", "dials", "lots",
         "holds", "hold", "usage", "txns", "balances", "check_ledger", "get", "find", "records", "audit",
         "pulse", "txn", "reversals", "periods", "takings", "booked", "records_of", "unpriced", "moved",
-        "received", "suspended", "day_counts", "due_lots", "waivers",
+        "received", "suspended", "day_counts", "due_lots", "waivers", "billed", "billed_keys", "newest",
+        "records_for", "records_on", "spendings", "tallies", "uses",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
@@ -32,6 +33,8 @@ EXCUSED = {
     "receive": "a record names who sent it, and is never dropped or changed",
     "rest_lots": "the keeper's own memory of when to look again",
     "drop_waiver": "the keeper's own memory of what is still to be booked",
+    "tally": "a site's agent says what its accounting holds of a day",
+    "rebuild_uses": "sums are made anew from records that it does not change",
     "close": "it lets go of connections",
 }
 TOLD = {name for name, each in METHODS.items() if "author" in inspect.signature(each).parameters}

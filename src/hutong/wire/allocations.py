@@ -57,7 +57,7 @@ class Cut(Shape):
     note: str = ""
 
 
-class Notice(Shape):
+class AllocationNotice(Shape):
     """Something that the project should know."""
 
     at: Time
@@ -85,4 +85,4 @@ class Allocation(Shape):
     plan: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
     cuts: tuple[Cut, ...] = ()
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[AllocationNotice, ...] = ()

@@ -13,7 +13,7 @@ Unit = Literal["CNY", "card-hours", "tokens", "kWh", "kgCO2e"]
 Action = Literal["notify", "block_new", "drain", "stop"]
 
 
-class Threshold(Shape):
+class BudgetThreshold(Shape):
     """At so many percent of the amount, this is done."""
 
     percent: Annotated[int, Field(ge=1, le=1000)]
@@ -36,9 +36,9 @@ class NewBudget(Shape):
     start: Day | None = None
     end: Day | None = None
     monthly: bool = False
-    thresholds: Annotated[tuple[Threshold, ...], Field(max_length=20)] = (
-        Threshold(percent=80, action="notify"),
-        Threshold(percent=100, action="notify"),
+    thresholds: Annotated[tuple[BudgetThreshold, ...], Field(max_length=20)] = (
+        BudgetThreshold(percent=80, action="notify"),
+        BudgetThreshold(percent=100, action="notify"),
     )
     note: Annotated[str, Field(max_length=500)] = ""
 

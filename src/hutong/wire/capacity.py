@@ -51,7 +51,7 @@ class Choice(Shape):
     status: Status
 
 
-class Names(Shape):
+class CardNames(Shape):
     """How users ask for a card, and the tool that shows it."""
 
     kubernetes: tuple[str, ...]
@@ -84,7 +84,7 @@ class Card(CardShort):
     aliases: tuple[str, ...]
     watts_milli: tuple[int, ...]
     cores: int
-    names: Names
+    names: CardNames
     claims: tuple[str, ...]
     note: str
     used: tuple[Choice, ...]
@@ -92,7 +92,7 @@ class Card(CardShort):
     rule: str
 
 
-class Claim(Shape):
+class PublishedClaim(Shape):
     """A published total: what it counts, and whether it was planned, declared or measured."""
 
     id: str
@@ -230,7 +230,7 @@ class NewFigures(Shape):
     dry_run: bool = False
 
 
-class Verdict(Shape):
+class RowVerdict(Shape):
     """What becomes of a row: `flagged` is kept, and to be looked at."""
 
     line: int
@@ -249,7 +249,7 @@ class ImportedFigures(Shape):
     flagged: int
     refused: int
     stored: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[RowVerdict, ...]
 
 
 class CoverRow(Shape):
@@ -263,7 +263,7 @@ class CoverRow(Shape):
 class Growth(Shape):
     """What a total adds to an earlier one; `planned`: it is a plan, no measurement."""
 
-    since: Claim
+    since: PublishedClaim
     gops: int
     growth_ppm: int
     planned: bool
@@ -276,7 +276,7 @@ class Coverage(Shape):
     `left_gops`: what stands on the word of whoever published it.
     """
 
-    claim: Claim
+    claim: PublishedClaim
     sites_with_evidence: int
     sites_declared_only: int
     evidence: tuple[CoverRow, ...]

@@ -199,7 +199,7 @@ class KeptBack(Shape):
     amount: Money
 
 
-class Budget(Shape):
+class SubsidyBudget(Shape):
     """What a set of rules pays for some use."""
 
     paid: Money
@@ -217,14 +217,14 @@ class Gain(Shape):
     gain: Money
 
 
-class Comparison(Shape):
+class SubsidyComparison(Shape):
     """What changed rules would have paid: those who gain most first, those who lose most last.
 
     `changes` shows at most 1,000 institutions, from both ends; `institutions` counts all.
     """
 
-    before: Budget
-    after: Budget
+    before: SubsidyBudget
+    after: SubsidyBudget
     institutions: int
     gainers: int
     losers: int

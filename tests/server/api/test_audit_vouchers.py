@@ -46,7 +46,7 @@ def test_each_step_of_a_voucher_is_told(platform: Any, li: dict[str, str]) -> No
     claim = walk("li", claims, body, "voucher.change claim.create", voucher=voucher)["id"]
     paid = "voucher.change claim.change award.create claim.change"
     walk("admin", f"POST {CLAIM}/redeem", {}, paid, voucher=voucher, claim=claim)
-    back = "claw_back.post voucher.change claim.change"
+    back = "award.claim clawback.post voucher.change claim.change"
     walk("admin", f"POST {CLAIM}/claw-back", WHY, back, voucher=voucher, claim=claim)
     platform.clock.ahead_ms += LONG_MS
     walk("admin", f"POST {VOUCHER}/expire", None, "voucher.change", voucher=voucher)

@@ -19,7 +19,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
 
 def save(
-    file: Annotated[Path, typer.Argument(help="A YAML file, such as examples/application.yaml.")],
+    file: Annotated[Path, typer.Argument(help="A YAML file, such as examples/calls/application.yaml.")],
     project: ProjectOption = "",
     to: Annotated[str, typer.Option("--to", metavar="APPLICATION", help="Save to this draft.")] = "",
     submit: Annotated[bool, typer.Option("--submit", help="Hand it in at once.")] = False,
@@ -27,7 +27,7 @@ def save(
 ) -> None:
     """Keep an application as a draft, from a file; save to the same draft again with --to.
 
-    Example: hutong apply save examples/application.yaml --project weather
+    Example: hutong apply save examples/calls/application.yaml --project weather
     """
     wanted, _ = load_shape(file, c.NewApplication, MONEY)
     with connect() as client:

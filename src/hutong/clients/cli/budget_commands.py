@@ -77,12 +77,12 @@ def _scope(project: str, institution: str, person: str) -> dict[str, str]:
     return {"scope": kind, "name": institution or project, "person": person}
 
 
-def _threshold(text: str) -> w.Threshold:
+def _threshold(text: str) -> w.BudgetThreshold:
     percent, _, action = text.removesuffix("%").partition(":")
     percent = percent.removesuffix("%")
     if not percent.isdecimal() or not action:
         raise Refused("bad_input", f"{text!r} is not PERCENT:ACTION, such as 80:notify")
-    made: w.Threshold = build(w.Threshold, percent=int(percent), action=action)
+    made: w.BudgetThreshold = build(w.BudgetThreshold, percent=int(percent), action=action)
     return made
 
 

@@ -36,12 +36,12 @@ def create_programme(
 
 
 def create_call(
-    file: Annotated[Path, typer.Argument(help="A YAML file with the rules, such as examples/call.yaml.")],
+    file: Annotated[Path, typer.Argument(help="A YAML file, such as examples/calls/call.yaml.")],
     as_json: Json = False,
 ) -> None:
     """Make a call of a programme from a file (operators). Its rules do not change once it is made.
 
-    Example: hutong calls create examples/call.yaml
+    Example: hutong calls create examples/calls/call.yaml
     """
     wanted, _ = load_shape(file, c.NewCall, MONEY)
     with connect() as client:

@@ -15,7 +15,7 @@ from hutong.clients.cli.terminal import money, rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import format_micro, parse_micro
 from hutong.wire.base import Money
-from hutong.wire.subsidies import Compare, ComparedUse, Comparison, SubsidyProgramme
+from hutong.wire.subsidies import Compare, ComparedUse, SubsidyComparison, SubsidyProgramme
 
 SUMS_AT_MOST = 4000
 _NEEDED = ("BillingAccountId", "BilledCost", "ChargePeriodEnd", "x_InstitutionKind")
@@ -120,7 +120,7 @@ def _bad(path: Path, line: int, what: str, right: str) -> Refused:
     return Refused("bad_file", f"{path}, line {line}: {what}", (Problem("", f"line {line}: {what}", right),))
 
 
-def _show(found: Comparison) -> None:
+def _show(found: SubsidyComparison) -> None:
     say(f"budget: {money(found.before.paid)} before, {money(found.after.paid)} after")
     say(f"of {found.institutions} institutions {found.gainers} gain and {found.losers} lose")
     ends = found.changes

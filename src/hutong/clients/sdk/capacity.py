@@ -20,9 +20,9 @@ def get_card(card: str) -> Call[c.Card]:
     return Call("GET", path_of("capacity", "cards", card), shape(c.Card))
 
 
-def list_claims(*, limit: int | None = None) -> Listing[c.Claim]:
+def list_claims(*, limit: int | None = None) -> Listing[c.PublishedClaim]:
     """List the published totals that are known."""
-    return Listing(path_of("capacity", "claims"), shape(Page[c.Claim]), most=limit)
+    return Listing(path_of("capacity", "claims"), shape(Page[c.PublishedClaim]), most=limit)
 
 
 def compare(left: str, right: str) -> Call[c.Comparison]:

@@ -113,9 +113,9 @@ def get_programme(programme: str) -> Call[s.SubsidyProgramme]:
     return Call("GET", path_of("subsidies", programme), shape(s.SubsidyProgramme))
 
 
-def compare(question: s.Compare) -> Call[s.Comparison]:
+def compare(question: s.Compare) -> Call[s.SubsidyComparison]:
     """Say what other rules would have paid (operators)."""
-    return post(path_of("subsidies", "compare"), shape(s.Comparison), question, keyed=False)
+    return post(path_of("subsidies", "compare"), shape(s.SubsidyComparison), question, keyed=False)
 
 
 class VoucherVerbs:

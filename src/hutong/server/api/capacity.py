@@ -62,7 +62,7 @@ def get_card(here: Here, card: Annotated[str, Path(max_length=64)]) -> w.Card:
 
 
 @router.get("/claims", dependencies=[_READ])
-def list_claims(pages: Pages) -> Page[w.Claim]:
+def list_claims(pages: Pages) -> Page[w.PublishedClaim]:
     """List the published totals that are known, in order of their ids."""
     found = [claim for id, claim in CLAIMS.items() if id > pages.after]
     return pages.page(found[: pages.limit + 1], lambda claim: claim.id, shapes.claim_shape)

@@ -48,7 +48,7 @@ def get_programme(here: Here, programme: Annotated[Slug, Path()]) -> ws.SubsidyP
 
 
 @router.post("/subsidies/compare", dependencies=[Depends(Allowed("voucher.write"))])
-def compare_programmes(here: Here, body: ws.Compare) -> ws.Comparison:
+def compare_programmes(here: Here, body: ws.Compare) -> ws.SubsidyComparison:
     """Replay use under two sets of rules: budget, who gains, who loses, which clauses keep back what.
 
     Without `use` it is the book's, of a year at most. Nothing is changed.

@@ -40,7 +40,9 @@ def allocation_shape(allocation: al.Allocation, now: Standing) -> w.Allocation:
         plan=allocation.plan,
         changes=tuple(_change(each) for each in allocation.changes),
         cuts=tuple(_cut(each) for each in allocation.cuts),
-        notices=tuple(w.Notice(at=rfc3339(each.at_ms), text=each.text) for each in allocation.notices),
+        notices=tuple(
+            w.AllocationNotice(at=rfc3339(each.at_ms), text=each.text) for each in allocation.notices
+        ),
     )
 
 

@@ -63,7 +63,7 @@ def card_shape(card: Card, more: Iterable[tuple[str, Figure]]) -> w.Card:
         {
             **_short(card, figures),
             "aliases": card.aliases, "watts_milli": card.watts_milli, "cores": card.cores,
-            "names": w.Names(kubernetes=names.kubernetes, hami=names.hami, slurm=names.slurm,
+            "names": w.CardNames(kubernetes=names.kubernetes, hami=names.hami, slurm=names.slurm,
                              tool=names.tool, note=names.note),
             "claims": card.claims, "note": card.note, "rule": RULE,
             "used": tuple(choice_shape(each) for each in used if each),
@@ -72,9 +72,9 @@ def card_shape(card: Card, more: Iterable[tuple[str, Figure]]) -> w.Card:
     )  # fmt: skip
 
 
-def claim_shape(claim: Claim) -> w.Claim:
+def claim_shape(claim: Claim) -> w.PublishedClaim:
     """Return a published total."""
-    return w.Claim.model_validate(
+    return w.PublishedClaim.model_validate(
         {
             "id": claim.id, "name": claim.name, "scope": claim.scope, "status": claim.status, "at": claim.at,
             "figure": figure_shape(claim.figure),
@@ -133,9 +133,9 @@ def finding_shape(finding: tables.Finding) -> w.Finding:
     )  # fmt: skip
 
 
-def verdict_shape(verdict: Verdict, id: str) -> w.Verdict:
+def verdict_shape(verdict: Verdict, id: str) -> w.RowVerdict:
     """Return what becomes of a row of an import."""
-    return w.Verdict.model_validate(
+    return w.RowVerdict.model_validate(
         {
             "line": verdict.line, "outcome": verdict.outcome, "card": verdict.card, "code": verdict.code,
             "reason": verdict.reason, "hint": verdict.hint,

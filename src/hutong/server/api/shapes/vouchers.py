@@ -112,13 +112,13 @@ def verdict_shape(verdict: Verdict) -> w.Verdict:
     )
 
 
-def comparison_shape(found: Comparison) -> ws.Comparison:
+def comparison_shape(found: Comparison) -> ws.SubsidyComparison:
     """Return what two sets of rules pay; of very many institutions, those at both ends."""
     changes = found.changes
     if len(changes) > INSTITUTIONS_SHOWN:
         half = INSTITUTIONS_SHOWN // 2
         changes = (*changes[:half], *changes[-half:])
-    return ws.Comparison(
+    return ws.SubsidyComparison(
         before=_budget(found.before),
         after=_budget(found.after),
         institutions=len(found.changes),
@@ -128,8 +128,8 @@ def comparison_shape(found: Comparison) -> ws.Comparison:
     )
 
 
-def _budget(outcome: Outcome) -> ws.Budget:
-    return ws.Budget(
+def _budget(outcome: Outcome) -> ws.SubsidyBudget:
+    return ws.SubsidyBudget(
         paid=Money.of(outcome.paid_micro),
         years=tuple(ws.YearPaid(year=year, paid=Money.of(paid)) for year, paid in outcome.by_year),
         kept_back=tuple(
