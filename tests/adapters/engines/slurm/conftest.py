@@ -85,7 +85,7 @@ class Site(Bench):
         lines = self.cluster.run("squeue", "-h", "-t", "all", f"--name={key}", "-o", "%i %T").splitlines()
         return {line.split()[0]: line.split()[1] for line in lines}
 
-    def until(self, good: Callable[[], object], within_s: float = 90.0) -> None:
+    def until(self, good: Callable[[], object], within_s: float = 150.0) -> None:
         deadline = time.monotonic() + within_s
         while not good():
             assert time.monotonic() < deadline, "it never came to pass"

@@ -42,6 +42,7 @@ def test_a_waiting_job_that_an_administrator_cancels(site: Site) -> None:
 def test_a_time_limit_that_an_administrator_lowers_is_not_the_users_doing(site: Site) -> None:
     order = site.running(HEEDS, max_duration_s=3600)
     site.cluster.run("scontrol", "update", f"JobId={site.job_id(order.key)}", "TimeLimit=0:01")
+    # Slurm's limits are whole minutes, and its controller looks at them twice a minute: up to 90 s.
     site.fails(order.key, Category.INFRA, "the site's own time limit")
 
 
