@@ -10,7 +10,7 @@ from hutong.core.book.money import Lot, Posting, Waiver
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, HutongError
 from hutong.core.kernel.ids import LotId
-from hutong.core.ledger.expiry import claim_of, claw_back, expire, lot_cause
+from hutong.core.ledger.expiry import Claim, claim_of, claw_back, expire, lot_cause
 from hutong.server.budgets import Noticer
 from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
@@ -79,11 +79,7 @@ class Keeper:
 
 def end_lot(store: Store, lot: Lot, now_ms: int, reason: str = "claimed back") -> bool:
     """Let the free rest of an ended lot expire, or take the next step of claiming it back; True if it did."""
-    if lot.clawed:
-        txns = read_all(lambda after, limit: store.txns(lot.project, lot_cause(lot.id), after, limit))
-        txn = claw_back(lot, claim_of(lot, txns), now_ms, reason)
-    else:
-        txn = expire(lot, now_ms)
+    txn = claw_back(lot, _claim_on(store, lot), now_ms, reason) if lot.clawed else expire(lot, now_ms)
     if txn is None:
         return False
     try:
@@ -94,6 +90,17 @@ def end_lot(store: Store, lot: Lot, now_ms: int, reason: str = "claimed back") -
     if done:
         log.info(txn.kind, lot=lot.id, amount_micro=-txn.entries[0].amount_micro)
     return done
+
+
+def _claim_on(store: Store, lot: Lot) -> Claim:
+    txns = read_all(lambda after, limit: store.txns(lot.project, lot_cause(lot.id), after, limit))
+    return claim_of(lot, txns)
+
+
+def claimable_micro(store: Store, lot: Lot) -> int:
+    """Return how much a claim on a lot takes back: what was put into it, without what expired."""
+    there = _claim_on(store, lot)
+    return there.filled_micro - there.returned_micro
 
 
 def claim(store: Store, name: LotId, now_ms: int, reason: str) -> Lot:

@@ -6,7 +6,9 @@ from pydantic import Field, JsonValue
 
 from hutong.wire.base import Money, Shape, Time
 
-ChangeName = Literal["award", "voucher", "refund", "quota", "price", "threshold"]
+Bounded = Literal["award", "voucher", "refund", "claim", "payout", "quota", "price"]
+"""What a threshold can bound."""
+ChangeName = Bounded | Literal["threshold"]
 ProposalId = Annotated[str, Field(pattern=r"^[0-9a-z]{26}$")]
 
 
@@ -55,4 +57,4 @@ class NewThreshold(Shape):
 class Threshold(NewThreshold):
     """A threshold that holds."""
 
-    change: Literal["award", "voucher", "refund", "quota", "price"]
+    change: Bounded

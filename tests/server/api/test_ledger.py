@@ -157,6 +157,83 @@ def test_a_closed_period_takes_nothing_and_pays_the_centre_its_share(desk: Desk)
     assert desk.get("/v1/ledger/check")["ok"]
 
 
+def waits(desk: Desk, path: str, body: Any) -> str:
+    told = desk.post(path, body, 202)
+    assert told["code"] == "second_person"
+    return str(told["problems"][0]["message"].removeprefix("proposal "))
+
+
+def approve(desk: Desk, who: dict[str, str], proposal: str, status: int = 200) -> Any:
+    answer = desk.platform.http.post(f"/v1/approvals/{proposal}/approve", json={}, headers=who)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def second(desk: Desk) -> dict[str, str]:
+    """Return the headers of somebody else of finance; claims above 99, payments above 20 take two people."""
+    for change, yuan in (("claim", "99"), ("payout", "20")):
+        limit, path = {"amount": {"amount": yuan}}, f"/v1/approvals/thresholds/{change}"
+        assert desk.platform.http.put(path, json=limit, headers=desk.platform.operator).status_code == 200
+    fang: dict[str, str] = desk.platform.person("fang")
+    grant = {"person": "fang", "role": "finance", "scope": "platform", "reason": "keeps the purse"}
+    desk.platform.post("/v1/access/grants", grant)
+    return fang
+
+
+def owe_forty(desk: Desk) -> str:
+    """Close a period in which a centre earned 40; return where its payments go."""
+    desk.charge(40, "old", desk.platform.clock() - 40 * DAY_MS)
+    base = "/v1/ledger/settlements/haidian"
+    desk.post(f"{base}/shares", {"starts": "2020-01-01T00:00:00Z", "ppm": 1_000_000})
+    close = f"/v1/ledger/periods/{desk.get('/v1/ledger/periods')['items'][0]['id']}/close"
+    assert [desk.post(close, {"final": final})["state"] for final in (False, True)] == ["closing", "closed"]
+    return f"{base}/payouts"
+
+
+def test_a_large_payment_to_a_centre_takes_two_people_and_is_made_once(
+    desk: Desk, second: dict[str, str]
+) -> None:
+    paths = owe_forty(desk)
+    over = {"amount": {"amount": "41"}, "reference": "bank-0"}
+    assert desk.post(paths, over, 409)["code"] == "too_much"  # nobody is asked for what cannot be
+    large = {"amount": {"amount": "20.000001"}, "reference": "bank-1"}
+    first = waits(desk, paths, large)
+    assert waits(desk, paths, large) == first
+    approve(desk, desk.platform.operator, first, 403)
+    other = {"amount": {"amount": "20"}, "reference": "bank-2"}
+    assert desk.post(paths, other)["owed"]["amount"] == "20.000000"
+    assert approve(desk, second, first, 409)["code"] == "too_much"  # the money went elsewhere meanwhile
+    shown = desk.platform.http.get(f"/v1/approvals/{first}", headers=second).json()
+    assert shown["state"] == "failed"
+    assert desk.get("/v1/ledger/check")["ok"]
+
+
+def test_a_payment_that_two_people_agreed_on_is_booked(desk: Desk, second: dict[str, str]) -> None:
+    path = owe_forty(desk)
+    pay = {"amount": {"amount": "30"}, "reference": "bank-1"}
+    assert approve(desk, second, waits(desk, path, pay))["state"] == "done"
+    for _ in range(2):  # the same reference is the same payment, and asks nobody again
+        assert desk.post(path, pay)["owed"]["amount"] == "10.000000"
+    less = {**pay, "amount": {"amount": "5"}}
+    assert desk.post(path, less, 409)["code"] == "payout_differs"
+    assert desk.get("/v1/ledger/check")["ok"]
+
+
+def test_a_large_lot_is_claimed_back_by_two_people(desk: Desk, second: dict[str, str]) -> None:
+    desk.charge(40)
+    path, why = f"/v1/projects/physics/lots/{desk.lot}/claim", {"reason": "false report"}
+    first = waits(desk, path, why)
+    assert desk.left == "60.000000"
+    assert approve(desk, second, first)["state"] == "done"
+    found = desk.get("/v1/projects/physics/balance")
+    assert (found["available"]["amount"], found["overrun"]["amount"]) == ("0.000000", "40.000000")
+    assert desk.post(path, why)["posted"]["amount"] == "0.000000"
+    small = desk.platform.post("/v1/projects/physics/awards", {**AWARD, "amount": {"amount": "99"}})["id"]
+    desk.post(f"/v1/projects/physics/lots/{small}/claim", why)
+    assert desk.get("/v1/ledger/check")["ok"]
+
+
 def test_use_that_nobody_knows_is_suspended_counted_and_decided_by_a_person(desk: Desk) -> None:
     record = {
         "source": "slurm", "record": "4711", "key": KEY, "quantity": 5,

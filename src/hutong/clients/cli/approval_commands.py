@@ -1,7 +1,7 @@
 """Commands about changes that take two people: what waits, yes or no, and from what size on."""
 
 import json
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -14,6 +14,7 @@ from hutong.wire import approvals as a
 from hutong.wire.base import Money
 
 Id = Annotated[str, typer.Argument(metavar="PROPOSAL", help="Its id.", show_default=False)]
+_BOUNDED = get_args(a.Bounded)
 Note = Annotated[str, typer.Option("--note", help="Why; it is kept.")]
 
 
@@ -97,7 +98,7 @@ def thresholds(as_json: Json = False) -> None:
 
 
 def threshold(
-    change: Annotated[str, typer.Argument(help="award, voucher, refund, price or quota.")],
+    change: Annotated[str, typer.Argument(help=f"{', '.join(_BOUNDED)}.")],
     above: Annotated[str, typer.Argument(help="Yuan, or cards of a quota; `none`: one person suffices.")],
     hours: Annotated[int, typer.Option("--hours", min=1, max=8_784, help="How long one waits.")] = 168,
     as_json: Json = False,
@@ -106,8 +107,8 @@ def threshold(
 
     Example: hutong approvals threshold award 100000
     """
-    if change not in {"award", "voucher", "refund", "price", "quota"}:
-        problem = Problem("CHANGE", f"{change!r} has no threshold", "award, voucher, refund, price or quota")
+    if change not in _BOUNDED:
+        problem = Problem("CHANGE", f"{change!r} has no threshold", f"one of {', '.join(_BOUNDED)}")
         raise Refused("bad_input", problem.message, (problem,))
     amount, cards = None, None
     if above != "none" and change == "quota":

@@ -17,6 +17,8 @@ class Change(StrEnum):
     AWARD = "award"  # micro-yuan of one award
     VOUCHER = "voucher"  # micro-yuan of one voucher's face
     REFUND = "refund"  # micro-yuan of one refund, a dispute's too
+    CLAIM = "claim"  # micro-yuan of one lot that is claimed back
+    PAYOUT = "payout"  # micro-yuan of one payment to a centre
     QUOTA = "quota"  # the most nominal cards of one accelerator
     PRICE = "price"  # micro-yuan by which a price differs from what is paid without it
     THRESHOLD = "threshold"  # loosening a threshold: always two people

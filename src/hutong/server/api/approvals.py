@@ -21,6 +21,7 @@ from hutong.core.kernel.money import parse_micro
 from hutong.server import approvals
 from hutong.server.api.access import Allowed, Here, Signed
 from hutong.server.api.disputes import make_refund
+from hutong.server.api.ledger import make_claim, make_payout
 from hutong.server.api.money import fill_lot
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
@@ -37,7 +38,6 @@ router = APIRouter(prefix="/v1/approvals", tags=["access"])
 Pages = Annotated[Paging, Depends(paging)]
 Asker = Annotated[Principal, Depends(Signed(reason="own proposals, and those that one may decide on"))]
 Named = Annotated[w.ProposalId, Path(alias="proposal")]
-Bounded = Literal["award", "voucher", "refund", "quota", "price"]
 
 
 @router.get("/thresholds", dependencies=[Depends(Signed(reason="the rules are no secret"))])
@@ -50,7 +50,7 @@ def list_thresholds(here: Here, pages: Pages) -> Page[w.Threshold]:
 @router.put("/thresholds/{change}", responses=TWO_PEOPLE)
 def put_threshold(
     here: Here,
-    change: Bounded,
+    change: w.Bounded,
     body: w.NewThreshold,
     principal: Annotated[Principal, Depends(Allowed("threshold.write"))],
 ) -> w.NewThreshold:
@@ -90,6 +90,8 @@ CHANGES: Mapping[Change, approvals.Apply] = {
     Change.AWARD: fill_lot,
     Change.VOUCHER: fill_lot,
     Change.REFUND: make_refund,
+    Change.CLAIM: make_claim,
+    Change.PAYOUT: make_payout,
     Change.QUOTA: write_quota,
     Change.PRICE: write_price,
     Change.THRESHOLD: _write_threshold,

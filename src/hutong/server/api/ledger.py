@@ -1,12 +1,14 @@
 """The ledger's own business: periods, use from outside, suspense, settlements, refunds, claims."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
 from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.roles import Principal
-from hutong.core.book.money import Posting, settlement_account
+from hutong.core.book.money import Lot, settlement_account
 from hutong.core.book.periods import PeriodState
 from hutong.core.book.received import Fate, Received
 from hutong.core.book.store import Record
@@ -14,7 +16,7 @@ from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import LotId, ProjectId
 from hutong.core.kernel.money import parse_micro
 from hutong.core.kernel.quantities import DAY_MS
-from hutong.core.ledger.settlement import Share, pay_out
+from hutong.core.ledger.settlement import Share
 from hutong.server import intake, metering
 from hutong.server.api.access import Allowed, Here, InProject
 from hutong.server.api.accounts import ProjectName, load_project
@@ -28,9 +30,10 @@ from hutong.server.api.shapes.times import read_time
 from hutong.server.approvals import Wanted, require_second
 from hutong.server.audited import marked
 from hutong.server.refunds import correct_usage, refund, refundable_micro
-from hutong.server.registry import document, every, read
-from hutong.server.settlements import KIND, SITES_AT_MOST, Shares, settle_closed
-from hutong.server.upkeep import claim
+from hutong.server.registry import document, every, read, shape_of
+from hutong.server.services import Services
+from hutong.server.settlements import KIND, SITES_AT_MOST, Payout, Shares, pay, payment_of, settle_closed
+from hutong.server.upkeep import claim, claimable_micro
 from hutong.wire import ledger as w
 from hutong.wire import money
 from hutong.wire.base import Money, Page, Slug
@@ -39,6 +42,7 @@ router = APIRouter(prefix="/v1", tags=["ledger"])
 
 Closer = Annotated[Principal, Depends(Allowed("ledger.close"))]
 Refunder = Annotated[Principal, Depends(InProject("refund.write"))]
+Payer = Annotated[Principal, Depends(Allowed("payout.write"))]
 Meter = Annotated[Principal, Depends(Allowed("usage.write"))]
 SHARES_AT_MOST = 200
 DAYS_AT_MOST = 190
@@ -99,8 +103,10 @@ def add_share(here: Here, site: Annotated[Slug, Path()], body: w.NewShare) -> w.
     return settlement_shape(after, here.store.balances([settlement_account(site)])[0].amount_micro)
 
 
-@router.post("/ledger/settlements/{site}/payouts", dependencies=[Depends(Allowed("payout.write"))])
-def create_payout(here: Here, site: Annotated[Slug, Path()], body: w.NewPayout) -> w.Settlement:
+@router.post("/ledger/settlements/{site}/payouts", responses=TWO_PEOPLE)
+def create_payout(
+    here: Here, principal: Payer, site: Annotated[Slug, Path()], body: w.NewPayout
+) -> w.Settlement:
     """Book that a centre was paid; the same reference again is the same payment."""
     record = here.store.get(KIND, site)
     if record is None:
@@ -109,15 +115,18 @@ def create_payout(here: Here, site: Annotated[Slug, Path()], body: w.NewPayout) 
     if amount <= 0:
         problem = Problem("/amount/amount", "it must be more than nothing", "such as 1000.00")
         raise Refused("bad_amount", "a payment must be more than nothing", (problem,))
-    account = settlement_account(site)
-    before = here.store.txn(f"payout:{site}:{body.reference}")
-    if before is None:
-        owed = here.store.balances([account])[0].amount_micro
-        here.store.post(Posting((pay_out(site, amount, owed, body.reference, here.clock()),)))
-    elif before.entries[-1].amount_micro != amount:
-        raise Conflict("payout_differs", f"{body.reference} was booked with another amount")
-    due = here.store.balances([account])[0].amount_micro
+    order = Payout(site, amount, body.reference)
+    if payment_of(here.store, order, here.clock()) is not None:
+        wanted = Wanted(Change.PAYOUT, "payout.write", amount, document(order))
+        require_second(here, principal, wanted, digest_of(document(order), principal.id)[:26], anew=True)
+        pay(here.store, order, here.clock())
+    due = here.store.balances([settlement_account(site)])[0].amount_micro
     return settlement_shape(read(Shares, record), due)
+
+
+def make_payout(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """Book a payment that a second person approved; once."""
+    pay(here.store, shape_of(Payout, request), here.clock())
 
 
 @router.post("/ledger/usage")
@@ -222,14 +231,42 @@ def create_correction(here: Here, project: ProjectName, body: w.NewCorrection) -
     return w.Correction(project=project, subject=body.subject, changed=changed)
 
 
-@router.post("/projects/{project}/lots/{lot}/claim", dependencies=[Depends(InProject("refund.write"))])
+@dataclass(frozen=True, slots=True)
+class ClaimOrder:
+    """A lot that shall be claimed back, and why."""
+
+    project: str
+    lot: str
+    reason: str
+
+
+@router.post("/projects/{project}/lots/{lot}/claim", responses=TWO_PEOPLE)
 def claim_lot(
-    here: Here, project: ProjectName, lot: Annotated[str, Path(max_length=100)], body: w.NewLotClaim
+    here: Here,
+    project: ProjectName,
+    lot: Annotated[str, Path(max_length=100)],
+    principal: Refunder,
+    body: w.NewLotClaim,
 ) -> money.Lot:
     """Claim a lot back: it ends now, what is free returns at once, what was spent the project owes."""
     load_project(here.store, project)
-    if lot not in {each.id for each in here.store.lots(ProjectId(project))}:
+    there = {each.id: each for each in here.store.lots(ProjectId(project))}.get(LotId(lot))
+    if there is None:
         raise NotFound("not_found", f"project {project} has no lot {lot!r}")
-    done = claim(marked(here.store, reason=body.reason), LotId(lot), here.clock(), body.reason)
+    order = ClaimOrder(project, lot, body.reason)
+    if not there.clawed:
+        size = claimable_micro(here.store, there)
+        wanted = Wanted(Change.CLAIM, "refund.write", size, document(order), project=project)
+        require_second(here, principal, wanted, digest_of(document(order), principal.id)[:26], anew=True)
+    return lot_shape(_claim(here, order))
+
+
+def make_claim(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """Claim a lot back as a second person approved; a repeat does no more."""
+    _claim(here, shape_of(ClaimOrder, request))
+
+
+def _claim(here: Services, order: ClaimOrder) -> Lot:
+    done = claim(marked(here.store, reason=order.reason), LotId(order.lot), here.clock(), order.reason)
     here.bell.ring()
-    return lot_shape(done)
+    return done
