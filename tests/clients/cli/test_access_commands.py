@@ -70,8 +70,8 @@ def test_an_award_above_the_threshold_waits_for_somebody_else(house: Any) -> Non
     assert f"hutong approvals approve {found['id']}" in asked.err
     own = house.run("approvals", "approve", found["id"], admin=True)
     assert (own.code, "own proposal" in own.err) == (2, True)
-    given = house.run("access", "grant", "li-na", "finance", "platform", "--reason", "for now", admin=True)
-    assert given.code == 0
+    role = ("access", "grant", "li-na", "finance", "platform", "--reason", "for now", "--json")
+    given = json.loads(house.run(*role, admin=True).out)
     done = house.run("approvals", "approve", found["id"], "--note", "fine", "--json")
     assert json.loads(done.out)["state"] == "done"
     assert "501000000" in house.run("approvals", "show", found["id"], admin=True).out
@@ -81,14 +81,16 @@ def test_an_award_above_the_threshold_waits_for_somebody_else(house: Any) -> Non
     reason = ("--reason", "nobody else is left in this test")
     assert house.run("approvals", "break-glass", found["id"], *reason, admin=True).code == 0
     assert "suffices" in house.run("approvals", "thresholds").out
+    assert house.run("access", "revoke", given["id"], admin=True).code == 0
 
 
 def test_a_view_is_a_token_that_reads(house: Any) -> None:
     why = ("--reason", "ticket 4711")
     assert house.run("access", "impersonate", "nobody", *why, admin=True).code == 2
     assert house.run("access", "impersonate", "li-na", *why).code == 2
-    # Li Na has a role on the whole platform by now: nobody looks as her.
-    (mighty,) = json.loads(house.run("access", "grants", "--person", "li-na", "--json").out)
+    role = ("access", "grant", "li-na", "finance", "platform", "--reason", "for now", "--json")
+    mighty = json.loads(house.run(*role, admin=True).out)
+    # Li Na has a role on the whole platform now: nobody looks as her.
     assert house.run("access", "impersonate", "li-na", *why, admin=True).code == 2
     assert house.run("access", "revoke", mighty["id"]).code == 0, "one lays down one's own role"
     made = json.loads(house.run("access", "impersonate", "li-na", *why, "--json", admin=True).out)
