@@ -20,7 +20,8 @@ help:  ## show this
 $(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py scripts/compile_placement.py
 	@echo "installing the platform and its tools in $(VENV) (half a minute or more) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes -r requirements/platform.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/platform.txt  # whole: it names every dependency
+	@$(PIP) check
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(BIN)/python scripts/fetch_assets.py
 	@$(BIN)/python scripts/compile_placement.py
