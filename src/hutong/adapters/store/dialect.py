@@ -185,8 +185,8 @@ class PostgresDatabase(Database):
     def pulse(self) -> int:
         """See `Database`.
 
-        The set of transactions that a new statement would see changes with every commit that wrote, and
-        only then; asking for it costs writers nothing, and no commit can be missed.
+        The set of transactions that a new statement would see changes with every commit that wrote; asking
+        for it costs writers nothing, and none can be missed. Other databases of the server move it as well.
         """
         with self._bell_lock:
             try:
