@@ -5,12 +5,14 @@ from hutong.adapters.store.budgets import Budgets
 from hutong.adapters.store.chain import Chain
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database
+from hutong.adapters.store.energy import Energy
 from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
 from hutong.adapters.store.ledger import Ledger
 from hutong.adapters.store.loop import Loop
 from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
+from hutong.adapters.store.readings import Readings
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
@@ -18,7 +20,21 @@ from hutong.adapters.store.uses import Uses
 
 
 class SqlStore(
-    Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Metering, Uses, Budgets, Audit, Chain, Registry
+    Jobs,
+    Loop,
+    Sites,
+    Ledger,
+    Periods,
+    Statements,
+    Intake,
+    Metering,
+    Uses,
+    Budgets,
+    Readings,
+    Energy,
+    Audit,
+    Chain,
+    Registry,
 ):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 

@@ -1,6 +1,6 @@
 """The part of the book's protocol that keeps energy by the hour: see `hutong.core.book.store`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,29 @@ class JobUse:
     project: str
     sku: str
     card_ms: int
+
+
+def part_in(quantity: int, of: tuple[int, int], span: tuple[int, int]) -> int:
+    """Return what of a quantity over a time `of` falls into a span that overlaps it; parts sum exactly."""
+    whole_ms = of[1] - of[0]
+    if whole_ms <= 0:
+        return quantity
+    sign = -1 if quantity < 0 else 1  # what reverses a record is cut as the record was
+    upto_ms, from_ms = min(of[1], span[1]) - of[0], max(of[0], span[0]) - of[0]
+    return sign * (abs(quantity) * upto_ms // whole_ms - abs(quantity) * from_ms // whole_ms)
+
+
+def add_uses(parts: Iterable[JobUse]) -> tuple[JobUse, ...]:
+    """Return the sums by attempt and accelerator, in order, those left out of which nothing is left."""
+    total: dict[tuple[str, str, str], int] = {}
+    for each in parts:
+        name = (each.key, each.sku, each.project)
+        total[name] = total.get(name, 0) + each.card_ms
+    return tuple(
+        JobUse(key, project, sku, card_ms)
+        for (key, sku, project), card_ms in sorted(total.items())
+        if card_ms > 0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +135,9 @@ class Energy(Protocol):
         """Return all revisions of readings that end in `[from, to)` UTC ms, in order of end and revision."""
         ...
 
-    def meter_hours(self, site: str, hours: Hours, after: tuple[int, str], limit: int) -> tuple[MeterHour, ...]:
+    def meter_hours(
+        self, site: str, hours: Hours, after: tuple[int, str], limit: int
+    ) -> tuple[MeterHour, ...]:
         """Return what a site's meters came to, in order of hour and meter beyond `after`."""
         ...
 
@@ -140,7 +165,7 @@ class Energy(Protocol):
         ...
 
     def job_hours(self, keys: Sequence[str], hours: Hours, limit: int) -> tuple[JobHour, ...]:
-        """Return what fell to some attempts (at most a thousand) in settled hours, in order of key and hour."""
+        """Return what fell to some attempts (at most a thousand), in order of key and hour."""
         ...
 
     def matches(self, site: str, hours: Hours, limit: int) -> tuple[Match, ...]:

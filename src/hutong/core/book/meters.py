@@ -47,9 +47,10 @@ class Counts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A meter of a site, or of a contract's deliveries. It is never changed, only replaced by another.
+    """A meter of a site, or of a contract's deliveries. It is never changed, only ended and replaced.
 
-    A register returns to 0 when it would reach `wraps_at` (0: never). More than `most_per_hour` cannot go
+    It counts in `[from, until)` (0: no end). Of an IT meter, `category` says where it is, as in ISO/IEC
+    30134-2: 1 at the output of the UPS, 2 of the distribution, 3 at the equipment; 0 is not stated. A register returns to 0 when it would reach `wraps_at` (0: never). More than `most_per_hour` cannot go
     through it in an hour. `source` says who reads it, `synthetic` that its readings are invented.
     """
 
@@ -63,6 +64,13 @@ class Meter:
     contract: str = ""
     wraps_at: int = 0
     synthetic: bool = False
+    category: int = 0
+    from_ms: int = 0
+    until_ms: int = 0
+
+    def counts_in(self, hour: int) -> bool:
+        """True if it counts in any part of an hour."""
+        return self.from_ms < (hour + 1) * HOUR_MS and (not self.until_ms or self.until_ms > hour * HOUR_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +211,7 @@ def news_of(batch: Batch, there: Revisions) -> tuple[KeptReading, ...]:
             continue
         if same and (not batch.correct or same[-1] is revisions[-1]):
             continue
-        if revisions and not batch.correct:
+        if revisions and revisions[-1].reading.value is not None and not batch.correct:
             was = revisions[-1].reading
             raise _clash(at, f"a reading is there already: {was.value} in [{was.from_ms}, {was.upto_ms}) ms")
         if not revisions and reading.value is None:
@@ -240,8 +248,10 @@ def _wrong(meter: Meter, each: Reading, now_ms: int) -> tuple[str, str] | None:
         return "a register is read at a moment", "leave `from` out"
     if meter.counts is Counts.INTERVAL and not 0 < span_ms <= GAP_MAX_MS:
         return "its time is empty or longer than 31 days", "say `from` and a later `until`"
-    if each.from_ms < 0 or each.upto_ms > now_ms:
-        return "it lies in the future, or before 1970", "a time that has been"
+    if each.from_ms < max(0, meter.from_ms) or each.upto_ms > now_ms:
+        return "it lies in the future, or before the meter began", "a time that has been"
+    if meter.until_ms and each.upto_ms > meter.until_ms:
+        return "the meter had ended by then", "the meter that replaced it"
     if each.value is None:
         return None
     if meter.counts is Counts.REGISTER:
@@ -293,7 +303,7 @@ def settled_from_ms(hour: int) -> int:
     return (hour + 1) * HOUR_MS + SETTLE_AFTER_MS
 
 
-def told_of(meter: Meter, news: Sequence[KeptReading]) -> dict[str, object]:
+def told_of(news: Sequence[KeptReading]) -> dict[str, object]:
     """Return what the audit keeps of readings that are news; each of them names its author itself."""
     values: dict[str, object] = {
         "count": len(news),

@@ -20,9 +20,7 @@ def _int(*names: str, null: bool = False) -> tuple[sa.Column[int], ...]:
 
 
 def _create(table: str, key: tuple[str, ...], *items: sa.schema.SchemaItem) -> None:
-    op.create_table(
-        table, *items, sa.PrimaryKeyConstraint(*key, name=f"pk_{table}"), sqlite_with_rowid=False
-    )
+    op.create_table(table, *items, sa.PrimaryKeyConstraint(*key, name=f"pk_{table}"), sqlite_with_rowid=False)
 
 
 def upgrade() -> None:
@@ -55,8 +53,8 @@ def upgrade() -> None:
             "location_mg", "market_mg", "reused_j", "water_ml", "covered_ms", "spread_ms",
         ),
         *_text("basis"), *_int("settled_ms"),
-        sa.CheckConstraint("jobs_j + idle_j + overhead_j = metered_j", name="ck_site_hours_sum"),
-        sa.CheckConstraint("green_j <= metered_j", name="ck_site_hours_green"),
+        sa.CheckConstraint("jobs_j + idle_j + overhead_j = metered_j", name="sum"),
+        sa.CheckConstraint("green_j <= metered_j", name="green"),
     )  # fmt: skip
     _create(
         "job_hours", ("key", "hour"),
@@ -67,7 +65,7 @@ def upgrade() -> None:
     _create(
         "matches", ("contract", "hour", "site"),
         *_text("contract"), *_int("hour"), *_text("site"), *_int("energy_j"),
-        sa.CheckConstraint("energy_j > 0", name="ck_matches_energy"),
+        sa.CheckConstraint("energy_j > 0", name="energy"),
     )  # fmt: skip
     op.create_index("ix_matches_site", "matches", ["site", "hour", "contract"])
     long = sa.text("upto_ms - from_ms > 86400000")
