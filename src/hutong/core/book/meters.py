@@ -50,7 +50,8 @@ class Meter:
     """A meter of a site, or of a contract's deliveries. It is never changed, only ended and replaced.
 
     It counts in `[from, until)` (0: no end). Of an IT meter, `category` says where it is, as in ISO/IEC
-    30134-2: 1 at the output of the UPS, 2 of the distribution, 3 at the equipment; 0 is not stated. A register returns to 0 when it would reach `wraps_at` (0: never). More than `most_per_hour` cannot go
+    30134-2: 1 at the output of the UPS, 2 of the distribution, 3 at the equipment; 0 is not stated. A
+    register returns to 0 when it would reach `wraps_at` (0: never). More than `most_per_hour` cannot go
     through it in an hour. `source` says who reads it, `synthetic` that its readings are invented.
     """
 

@@ -5,7 +5,6 @@ portion gives some of them to a site's use of a month; it is retired once, for t
 contract whose deliveries are matched by the hour proves those, and adds nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hutong.core.energy.contracts import Source
@@ -16,6 +15,8 @@ SERIALS = "certificate_serials"
 """The kind of a document that has which serial numbers of a scheme are known."""
 MWH_J = 3_600_000_000
 PORTIONS_MAX = 500
+RETIRED = "certificate_use"
+"""The kind of a document that says what is retired for a site's use of a month."""
 RANGES_MAX = 5000
 
 
@@ -84,6 +85,20 @@ class Serials:
         return f"{self.scheme}/{self.series}"
 
 
+@dataclass(frozen=True, slots=True)
+class RetiredFor:
+    """How many certificates are retired for a site's use of a month, but those that prove a contract's."""
+
+    site: str
+    month: int
+    mwh: int = 0
+
+    @property
+    def id(self) -> str:
+        """Its name in the registry."""
+        return f"{self.site}/{self.month:05d}"
+
+
 def register(known: Serials, made: Certificates) -> Serials:
     """Return the serial numbers with those of new certificates; raises Conflict if one is known."""
     for first, last in known.ranges:
@@ -132,15 +147,10 @@ def retire(there: Certificates, name: str, reference: str, by: str, now_ms: int)
     return replace(there, portions=tuple(done if each is portion else each for each in there.portions))
 
 
-def retired_mwh(known: Sequence[Certificates], site: str, month: int) -> int:
-    """Return how many are retired for a site's use of a month, but those that prove a contract's."""
-    return sum(
-        each.mwh
-        for there in known
-        if not there.contract
-        for each in there.portions
-        if each.retired_ms and (each.site, each.month) == (site, month)
-    )
+def count(told: RetiredFor, there: Certificates, name: str) -> RetiredFor:
+    """Return what is retired for a use with a portion of these; what proves a contract adds nothing."""
+    portion = _portion(there, name)
+    return told if there.contract else replace(told, mwh=told.mwh + portion.mwh)
 
 
 def check(made: Certificates, now_ms: int) -> None:
