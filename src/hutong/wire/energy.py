@@ -61,13 +61,13 @@ class End(Shape):
 
 
 class NewReading(Shape):
-    """What went through a meter from `from` until `until`, or (without `from`) what its register showed.
+    """What went through a meter from `start` to `end`, or (without `start`) what its register showed.
 
     A value of null takes back what was there.
     """
 
-    start: Annotated[Time | None, Field(alias="from")] = None
-    until: Time
+    start: Time | None = None
+    end: Time
     value: Value | None
 
 
@@ -92,7 +92,7 @@ class Reading(Shape):
     """A reading as kept: of the same end, the highest revision counts; one without a value takes it back."""
 
     start: Time
-    until: Time
+    end: Time
     value: int | None
     revision: int
     reason: str

@@ -10,6 +10,7 @@ from hutong.clients.sdk import (
     budgets,
     calls,
     capacity,
+    energy,
     identity,
     jobs,
     ledger,
@@ -276,6 +277,14 @@ class Budgets(budgets.BudgetVerbs, Group):
 
 class AsyncBudgets(budgets.BudgetVerbs, AsyncGroup):
     """Budgets and the notices of their thresholds."""
+
+
+class Energy(energy.EnergyVerbs, Group):
+    """Meters, contracts and certificates; what hours of sites and jobs came to."""
+
+
+class AsyncEnergy(energy.EnergyVerbs, AsyncGroup):
+    """Meters, contracts and certificates; what hours of sites and jobs came to."""
 
 
 class Usage(budgets.UsageVerbs, Group):

@@ -246,9 +246,9 @@ def _check(batch: Batch) -> None:
 def _wrong(meter: Meter, each: Reading, now_ms: int) -> tuple[str, str] | None:
     span_ms = each.upto_ms - each.from_ms
     if meter.counts is Counts.REGISTER and span_ms:
-        return "a register is read at a moment", "leave `from` out"
+        return "a register is read at a moment", "leave `start` out"
     if meter.counts is Counts.INTERVAL and not 0 < span_ms <= GAP_MAX_MS:
-        return "its time is empty or longer than 31 days", "say `from` and a later `until`"
+        return "its time is empty or longer than 31 days", "say `start` and a later `end`"
     if each.from_ms < max(0, meter.from_ms) or each.upto_ms > now_ms:
         return "it lies in the future, or before the meter began", "a time that has been"
     if meter.until_ms and each.upto_ms > meter.until_ms:

@@ -36,8 +36,8 @@ def read_readings(meter: Meter, body: w.NewReadings) -> tuple[Reading, ...]:
     """Return the readings of a request."""
     found = []
     for at, each in enumerate(body.readings):
-        until_ms = read_time(each.until, f"/readings/{at}/until")
-        from_ms = until_ms if each.start is None else read_time(each.start, f"/readings/{at}/from")
+        until_ms = read_time(each.end, f"/readings/{at}/end")
+        from_ms = until_ms if each.start is None else read_time(each.start, f"/readings/{at}/start")
         path = f"/readings/{at}/value"
         value = None if each.value is None else base_units(each.value, body.unit, meter.measures, path)
         found.append(Reading(meter.id, from_ms, until_ms, value))
@@ -67,7 +67,7 @@ def reading_shape(kept: KeptReading) -> w.Reading:
     """Return the wire's shape of a reading as kept."""
     return w.Reading(
         start=rfc3339(kept.reading.from_ms),
-        until=rfc3339(kept.reading.upto_ms),
+        end=rfc3339(kept.reading.upto_ms),
         value=kept.reading.value,
         revision=kept.revision,
         reason=kept.reason,
