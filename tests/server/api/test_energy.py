@@ -1,4 +1,4 @@
-"""Energy at the door: readings to a balance, contracts, certificates retired once, progress, a job's share."""
+"""Energy at the door: from readings to a balance, contracts, certificates, progress, a job's share."""
 
 from dataclasses import replace
 from typing import Any

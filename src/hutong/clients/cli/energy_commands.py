@@ -97,9 +97,8 @@ def job(name: JobArgument, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    say(
-        f"booked: {kwh(found.booked_j)} kWh, {_kg(found.booked_mg)} kg CO2e ({found.booked_method or 'nothing'})"
-    )
+    how = found.booked_method or "nothing"
+    say(f"booked: {kwh(found.booked_j)} kWh, {_kg(found.booked_mg)} kg CO2e ({how})")
     if not found.metered_hours:
         say("metered: no hour of it is settled by a meter of its site")
         return
@@ -214,9 +213,7 @@ def import_readings(
     if as_json:
         show_json(total)
     else:
-        say(
-            f"{total.news} readings are news, {total.repeats} were there; {total.hours} hours are settled again"
-        )
+        say(f"{total.news} readings are news, {total.repeats} were there; {total.hours} hours changed")
 
 
 def _rows(file: Path) -> list[dict[str, str | None]]:

@@ -1,0 +1,98 @@
+"""`hutong energy`: a meter's file, contracts and certificates, as an operator meets them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hutong.config import now_ms
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.wire.base import rfc3339
+
+WIDE = {"COLUMNS": "240"}
+
+
+def test_from_a_file_of_readings_to_a_balance(house: Any, tmp_path: Path) -> None:
+    made = house.run(
+        "energy", "meters", "add", "feed-cli", "--site", "haidian", "--most-per-hour", "900",
+        "--source", "grid",
+        admin=True, env=WIDE,
+    )  # fmt: skip
+    assert (made.code, "feed-cli" in made.out) == (0, True), made.err
+    hour = now_ms() // HOUR_MS - 40
+    times = [rfc3339((hour + at) * HOUR_MS) for at in range(4)]
+    file = tmp_path / "readings.csv"
+    lines = [f"{times[at]},{times[at + 1]},{100 + at}" for at in (2, 0, 1)]
+    file.write_text("\ufeffstart,end,value\n" + "\n".join(lines) + "\n")
+    for wanted in ({"news": 3, "repeats": 0, "hours": 3}, {"news": 0, "repeats": 3, "hours": 0}):
+        told = house.run("energy", "meters", "import", "feed-cli", str(file), "--json", admin=True)
+        assert json.loads(told.out) == wanted
+    file.write_text(f"start,end,value\n{times[0]},{times[1]},90\n")
+    assert house.run("energy", "meters", "import", "feed-cli", str(file), admin=True).code == 2
+    words = ("energy", "meters", "import", "feed-cli", str(file), "--correct", "misread")
+    assert "1 readings are news" in house.run(*words, admin=True).out
+    shown = house.run("energy", "meters", "readings", "feed-cli", "--from", times[0], admin=True, env=WIDE)
+    assert (shown.out.count("misread"), shown.code) == (1, 0)
+    balance = house.run("energy", "balance", "haidian", "--from", times[0], admin=True, env=WIDE)
+    assert (balance.code, "hours are settled" in balance.out) == (0, True)
+    assert house.run("energy", "progress", "haidian", admin=True, env=WIDE).code == 0
+    assert house.run("energy", "balance", "haidian").code == 2  # not everybody's
+
+
+def test_bad_files_name_the_line(house: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bad.csv"
+    for text, what in (
+        ("a,b\n", "no column"),
+        ("end,value\nmonday,5\n", "bad.csv:2"),
+        ("end,value\n2026-11-01,5\n", ":2"),
+    ):
+        file.write_text(text)
+        told = house.run("energy", "meters", "import", "none", str(file), admin=True)
+        assert (told.code, what in told.err) == (2, True), told.err
+    assert house.run("energy", "meters", "import", "none", str(tmp_path / "none.csv"), admin=True).code == 2
+
+
+def test_contracts_and_certificates(house: Any) -> None:
+    region = "beijing"
+    add = (
+        "energy", "contracts", "add", "wind-cli", "--kind", "ppa", "--source", "wind", "--region", region,
+        "--site", "haidian", "--supplier", "a farm", "--from", "2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    assert house.run(*add, admin=True).code == 0
+    assert "wind-cli" in house.run("energy", "contracts", "list", admin=True, env=WIDE).out
+    assert (
+        house.run("energy", "contracts", "end", "wind-cli", "--at", "2099-01-01T00:00:00Z", admin=True).code
+        == 0
+    )
+    add = (
+        "energy", "certificates", "add", "gec-cli", "--scheme", "gec", "--series", "CLI", "--first", "1",
+        "--last", "5",
+        "--source", "wind", "--region", region, "--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z",
+        "--expires", "2098-01-01T00:00:00Z", "--bought-from", "x",
+    )  # fmt: skip
+    assert house.run(*add, admin=True).code == 0
+    give = (
+        "energy",
+        "certificates",
+        "give",
+        "gec-cli",
+        "p1",
+        "--site",
+        "haidian",
+        "--month",
+        "2026-11",
+        "--mwh",
+        "2",
+    )
+    assert house.run(*give, admin=True).code == 0
+    assert house.run("energy", "certificates", "take-back", "gec-cli", "p1", admin=True).code == 0
+    assert house.run(*give, admin=True).code == 0
+    retire = ("energy", "certificates", "retire", "gec-cli", "p1", "--reference", "R-1")
+    assert house.run(*retire, admin=True).code == 0
+    again = house.run(*retire, admin=True)
+    assert (again.code, "retired already" in again.err) == (2, True)
+    told = house.run("energy", "certificates", "list", admin=True, env=WIDE).out
+    assert "retired under R-1" in told
+    assert (
+        house.run("energy", "residual", region, "2026", "--residual", "5", "--source", "x", admin=True).code
+        == 0
+    )
