@@ -9,6 +9,7 @@ from hutong.wire.base import Shape, Slug, Time
 Value = Annotated[str, Field(pattern=r"^[0-9]{1,17}(\.[0-9]{1,9})?$", examples=["1250.5"])]
 Unit = Literal["J", "Wh", "kWh", "MWh", "mL", "L", "m3"]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
+Region = Annotated[str, Field(min_length=1, max_length=100)]
 Milli = Annotated[int, Field(ge=1000, le=10_000)]
 Whole = Annotated[int, Field(ge=0, lt=1 << 53)]
 Source = Literal["wind", "solar", "hydro", "biomass", "geothermal"]
@@ -227,7 +228,7 @@ class NewContract(Shape):
     id: Slug
     kind: Literal["direct", "ppa", "tariff"]
     source: Source
-    region: Slug
+    region: Region
     sites: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=100)]
     supplier: Text
     starts: Time
@@ -248,7 +249,7 @@ class NewCertificates(Shape):
     first: Whole
     last: Whole
     source: Source
-    region: Slug
+    region: Region
     starts: Time
     ends: Time
     expires: Time
@@ -316,7 +317,7 @@ class NewFactor(Shape):
 class Factor(NewFactor):
     """A residual mix."""
 
-    region: Slug
+    region: Region
     year: int
 
 

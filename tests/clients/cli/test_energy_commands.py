@@ -52,7 +52,7 @@ def test_bad_files_name_the_line(house: Any, tmp_path: Path) -> None:
 
 
 def test_contracts_and_certificates(house: Any) -> None:
-    region = "beijing"
+    region = "Beijing"
     add = (
         "energy", "contracts", "add", "wind-cli", "--kind", "ppa", "--source", "wind", "--region", region,
         "--site", "haidian", "--supplier", "a farm", "--from", "2026-01-01T00:00:00Z",
@@ -66,8 +66,8 @@ def test_contracts_and_certificates(house: Any) -> None:
     add = (
         "energy", "certificates", "add", "gec-cli", "--scheme", "gec", "--series", "CLI", "--first", "1",
         "--last", "5",
-        "--source", "wind", "--region", region, "--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z",
-        "--expires", "2098-01-01T00:00:00Z", "--bought-from", "x",
+        "--source", "wind", "--region", region, "--from", "2026-01-01T00:00:00Z",
+        "--to", "2026-02-01T00:00:00Z", "--expires", "2098-01-01T00:00:00Z", "--bought-from", "x",
     )  # fmt: skip
     assert house.run(*add, admin=True).code == 0
     give = (

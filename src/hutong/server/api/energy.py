@@ -69,9 +69,11 @@ def create_meter(here: Here, _writer: Writer, body: w.NewMeter) -> w.Meter:
 
 
 @router.get("/energy/meters", dependencies=READ)
-def list_meters(here: Here, pages: Pages, region: Annotated[Slug | None, Query()] = None) -> Page[w.Meter]:
+def list_meters(
+    here: Here, pages: Pages, region: Annotated[str, Query(max_length=100)] = ""
+) -> Page[w.Meter]:
     """List meters in order of their names; of one region where it is named."""
-    rows = here.store.records(METER, region or "", pages.after, pages.limit + 1)
+    rows = here.store.records(METER, region, pages.after, pages.limit + 1)
     return pages.page(rows, lambda row: row.id, lambda row: shapes.meter_shape(read(Meter, row)))
 
 

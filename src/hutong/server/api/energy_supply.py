@@ -139,7 +139,7 @@ def retire_portion(
 @router.put("/factors/{region}/{year}", dependencies=WRITE)
 def put_factor(
     here: Here,
-    region: Annotated[Slug, Path()],
+    region: Annotated[str, Path(min_length=1, max_length=100)],
     year: Annotated[int, Path(ge=1970, le=9998)],
     body: w.NewFactor,
 ) -> w.Factor:
