@@ -63,13 +63,13 @@ def test_contracts_and_certificates(house: Any) -> None:
         house.run("energy", "contracts", "end", "wind-cli", "--at", "2099-01-01T00:00:00Z", admin=True).code
         == 0
     )
-    add = (
+    buy = (
         "energy", "certificates", "add", "gec-cli", "--scheme", "gec", "--series", "CLI", "--first", "1",
         "--last", "5",
         "--source", "wind", "--region", region, "--from", "2026-01-01T00:00:00Z",
         "--to", "2026-02-01T00:00:00Z", "--expires", "2098-01-01T00:00:00Z", "--bought-from", "x",
     )  # fmt: skip
-    assert house.run(*add, admin=True).code == 0
+    assert house.run(*buy, admin=True).code == 0
     give = (
         "energy",
         "certificates",
