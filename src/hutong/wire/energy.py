@@ -123,7 +123,7 @@ class SiteHour(Shape):
     settled: Time
 
 
-class Balance(Shape):
+class EnergyBalance(Shape):
     """Settled hours of a site in a time, and their sums. `hours` is how many there are in it."""
 
     site: Slug
@@ -222,7 +222,7 @@ class JobEnergy(Shape):
     items: tuple[JobHour, ...]
 
 
-class NewContract(Shape):
+class PowerContract(Shape):
     """A contract for renewable electricity in a region, for sites there in the order they are met in."""
 
     id: Slug

@@ -51,7 +51,7 @@ def add_contract(
     --supplier "a wind farm" --from 2026-01-01T00:00:00Z
     """
     asked = build(
-        w.NewContract, id=name, kind=kind, source=source, region=region, sites=tuple(sites),
+        w.PowerContract, id=name, kind=kind, source=source, region=region, sites=tuple(sites),
         supplier=supplier, starts=starts, ends=ends, evidence=evidence, synthetic=synthetic,
     )  # fmt: skip
     with connect() as client:
@@ -81,7 +81,7 @@ def end_contract(
     show_json(made) if as_json else _show_contracts([made])
 
 
-def _show_contracts(found: list[w.NewContract]) -> None:
+def _show_contracts(found: list[w.PowerContract]) -> None:
     made = table("contract", "kind", "source", "region", "sites", "supplier", "from", "to")
     rows = (
         (

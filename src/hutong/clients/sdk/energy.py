@@ -34,10 +34,10 @@ def list_readings(
     return Listing(path, shape(Page[w.Reading]), query_of(start=start, end=end), most=limit)
 
 
-def balance(site: str, *, start: str = "", end: str = "") -> Call[w.Balance]:
+def balance(site: str, *, start: str = "", end: str = "") -> Call[w.EnergyBalance]:
     """Return a site's settled hours in a time of at most 31 days: job + idle + overhead is the meter."""
     path = path_of("energy", "sites", site, "balance")
-    return Call("GET", path, shape(w.Balance), query_of(start=start, end=end))
+    return Call("GET", path, shape(w.EnergyBalance), query_of(start=start, end=end))
 
 
 def progress(site: str, *, year: int | None = None) -> Call[w.Progress]:
@@ -50,19 +50,19 @@ def of_job(job: str) -> Call[w.JobEnergy]:
     return Call("GET", path_of("jobs", job, "energy"), shape(w.JobEnergy))
 
 
-def add_contract(contract: w.NewContract) -> Call[w.NewContract]:
+def add_contract(contract: w.PowerContract) -> Call[w.PowerContract]:
     """Register a contract for renewable electricity (operators)."""
-    return post(path_of("energy", "contracts"), shape(w.NewContract), contract)
+    return post(path_of("energy", "contracts"), shape(w.PowerContract), contract)
 
 
-def list_contracts(*, limit: int | None = None) -> Listing[w.NewContract]:
+def list_contracts(*, limit: int | None = None) -> Listing[w.PowerContract]:
     """List contracts."""
-    return Listing(path_of("energy", "contracts"), shape(Page[w.NewContract]), most=limit)
+    return Listing(path_of("energy", "contracts"), shape(Page[w.PowerContract]), most=limit)
 
 
-def end_contract(contract: str, end: w.End) -> Call[w.NewContract]:
+def end_contract(contract: str, end: w.End) -> Call[w.PowerContract]:
     """End a contract, now or later (operators)."""
-    return post(path_of("energy", "contracts", contract, "end"), shape(w.NewContract), end)
+    return post(path_of("energy", "contracts", contract, "end"), shape(w.PowerContract), end)
 
 
 def add_certificates(certificates: w.NewCertificates) -> Call[w.Certificates]:

@@ -125,13 +125,13 @@ def _is_place(*parts: str) -> bool:
 
 
 @router.get("/energy/sites/{site}/balance", dependencies=READ)
-def read_balance(here: Here, site: SiteName, start: Start = "", end: End = "") -> w.Balance:
+def read_energy_balance(here: Here, site: SiteName, start: Start = "", end: End = "") -> w.EnergyBalance:
     """Return a site's settled hours in a time of at most 31 days: job + idle + overhead is the meter."""
     load(here.store, desk.SITE, site, Site)
     from_ms, until_ms = _span(start, end, here.clock())
     hours = (from_ms // HOUR_MS, -(-until_ms // HOUR_MS))
     rows = here.store.site_hours(site, hours, 1000)
-    return w.Balance(
+    return w.EnergyBalance(
         site=site,
         start=rfc3339(hours[0] * HOUR_MS),
         end=rfc3339(hours[1] * HOUR_MS),

@@ -34,7 +34,7 @@ PortionName = Annotated[Slug, Path(alias="portion")]
 
 
 @router.post("/contracts", status_code=201, dependencies=WRITE)
-def create_contract(here: Here, body: w.NewContract) -> w.NewContract:
+def create_power_contract(here: Here, body: w.PowerContract) -> w.PowerContract:
     """Register a contract for renewable electricity. A repeat changes nothing."""
     starts, ends = read_time(body.starts, "/starts"), read_time(body.ends, "/ends") if body.ends else 0
     if ends and ends <= starts:
@@ -56,14 +56,14 @@ def create_contract(here: Here, body: w.NewContract) -> w.NewContract:
 
 
 @router.get("/contracts", dependencies=READ)
-def list_contracts(here: Here, pages: Pages) -> Page[w.NewContract]:
+def list_power_contracts(here: Here, pages: Pages) -> Page[w.PowerContract]:
     """List contracts in order of their names."""
     rows = here.store.records(CONTRACT, "", pages.after, pages.limit + 1)
     return pages.page(rows, lambda row: row.id, lambda row: contract_shape(read(Contract, row)))
 
 
 @router.post("/contracts/{contract}/end", dependencies=WRITE)
-def close_contract(here: Here, contract: ContractName, body: w.End) -> w.NewContract:
+def end_power_contract(here: Here, contract: ContractName, body: w.End) -> w.PowerContract:
     """End a contract, now or later: what was matched stays matched. A repeat changes nothing."""
     until_ms, now_ms = read_time(body.ends, "/ends"), here.clock()
 

@@ -109,9 +109,9 @@ def ppm(part: int, whole: int) -> int | None:
     return part * 1_000_000 // whole if whole else None
 
 
-def contract_shape(contract: Contract) -> w.NewContract:
+def contract_shape(contract: Contract) -> w.PowerContract:
     """Return the wire's shape of a contract."""
-    return w.NewContract.model_validate(
+    return w.PowerContract.model_validate(
         {
             "id": contract.id,
             "kind": contract.kind.value,
