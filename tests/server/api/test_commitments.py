@@ -133,7 +133,7 @@ def test_the_close_of_a_month_books_what_was_unused(platform: Any, li: dict[str,
     assert desk.post(closing, {"final": True, "note": "seen"})["state"] == "closed"
     assert desk.post(closing, {"final": True, "note": "seen"})["state"] == "closed"
     assert platform.services.store.usage("physics", key, "", 10) == (unused,)
-    bill = platform.http.get("/v1/projects/physics/bill", headers=li).json()
+    bill = platform.http.get("/v1/projects/physics/bill", headers=platform.operator).json()
     assert [each["amount"]["amount"] for each in bill["lines"] if each["unit"] == "unused card-hour"] == [
         "500.000000"
     ]
