@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from hutong.core.book.money import REFUNDED, WAIVED, Posting, Txn, UsageRecord, Waiver
+from hutong.core.book.money import COMMITTED, REFUNDED, TIERED, WAIVED, Posting, Txn, UsageRecord, Waiver
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Later, NotFound
 from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.rating import rate
 from hutong.core.ledger.correction import correct
 from hutong.core.ledger.giving_back import (
     amount_of,
@@ -94,7 +95,7 @@ def refund(
                 asked += piece.entries[-1].amount_micro
         return Posting(tuple(pieces))
 
-    _book(store, project, make, reason)
+    book_back(store, project, make, reason)
     return _refunded(store, project, cause, name)
 
 
@@ -124,7 +125,7 @@ def _give(store: Store, charge: Txn, amount_micro: int, account: str, kind: str,
         piece = give_back(charge, store.reversals([charge.id]), amount_micro, account, kind, reason)
         return Posting((piece,) if piece else ())
 
-    done = _book(store, charge.project, make, reason)
+    done = book_back(store, charge.project, make, reason)
     return -done.txns[0].entries[-1].amount_micro if done else 0
 
 
@@ -144,16 +145,27 @@ def correct_usage(
         raise Conflict("corrected", f"{record.id} is corrected already: correct its newest revision")
     if record.quantity == quantity:
         return False
+    if key.startswith((COMMITTED, TIERED)):
+        raise Conflict("rerated", f"{record.id} follows from the use of its period: correct that")
 
     def make() -> Posting:
         charge = store.txn(record_id)
         back = store.reversals([record_id]) if charge else ()
         return correct(records, charge, back, store.lots(project), record, quantity, reason, now_ms)
 
-    return _book(store, project, make, reason) is not None
+    return book_back(store, project, make, reason) is not None
 
 
-def _book(store: Store, project: ProjectId, make: Callable[[], Posting], reason: str) -> Posting | None:
+def correction_micro(store: Store, project: ProjectId, key: str, record_id: str, quantity: int) -> int:
+    """Return by how much a correction changes what is charged, about; nothing if it would be refused."""
+    records = read_all(lambda after, limit: store.usage(project, key, after, limit))
+    record = next((each for each in records if each.id == record_id), None)
+    if record is None or record.reverses or any(each.reverses == record_id for each in records):
+        return 0
+    return rate(abs(quantity - record.quantity), record.price_micro, record.per)
+
+
+def book_back(store: Store, project: ProjectId, make: Callable[[], Posting], reason: str) -> Posting | None:
     """Post what `make` returns, with what a debt that was paid back needs; None if it was there or is empty.
 
     Where others moved the same money meanwhile, it is made again from what is true then.

@@ -6,7 +6,9 @@ from pydantic import Field, JsonValue
 
 from hutong.wire.base import Money, Shape, Time
 
-Bounded = Literal["award", "voucher", "refund", "claim", "payout", "quota", "price"]
+Bounded = Literal[
+    "award", "voucher", "refund", "claim", "payout", "quota", "price", "price-end", "commitment", "correction"
+]
 """What a threshold can bound."""
 ChangeName = Bounded | Literal["threshold"]
 ProposalId = Annotated[str, Field(pattern=r"^[0-9a-z]{26}$")]

@@ -71,7 +71,7 @@ class BillLine(Shape):
     subject: str
     site: str
     sku: str
-    unit: Literal["card-hour", "GB-day", "1000 tokens in", "1000 tokens out"]
+    unit: Literal["card-hour", "unused card-hour", "GB-day", "1000 tokens in", "1000 tokens out"]
     quantity: str
     price: Money
     amount: Money

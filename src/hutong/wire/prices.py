@@ -23,7 +23,10 @@ class PriceBook(Shape):
 
 
 class PriceTier(Shape):
-    """Of storage: what a unit costs beyond `above` units that the project has used in the month."""
+    """What a unit costs beyond `above` units that the project has used in the month.
+
+    Storage is booked at it at once; cards and tokens are moved to it when the month is closed.
+    """
 
     above: Amount
     amount: Money

@@ -1,6 +1,7 @@
 """The FinOps Foundation's own validator judges an export of ours."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ from tests.core.ledger.test_charges import PAYER, History
 
 from hutong.core.book.money import LotKind
 from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.rating import CARD_HOUR_MS
+from hutong.core.ledger.charges import Charge, charges_of
+from hutong.core.ledger.commitments import UNUSED, Group
 from hutong.core.ledger.focus import COLUMNS, focus_row
+from hutong.core.ledger.rerating import Rerating, rerate
 
 LAB = ProjectId("lab")
 
@@ -29,11 +34,28 @@ def _history() -> History:
     return history
 
 
+def _committed() -> list[Charge]:
+    """Use that a commitment moved to its price, what of it was unused, and use that tiers moved."""
+    deal = Group("lab", "east", "H100", "card_ms", 9_000_000, CARD_HOUR_MS)
+    fee = Group("lab", "", "H100", UNUSED, 5_000_000, CARD_HOUR_MS)
+    hours = 20 * CARD_HOUR_MS
+    found = []
+    for subject, lines in (
+        ("commitment:deal:2026-11:lab:east", {deal: -hours, replace(deal, micro=5_000_000): hours}),
+        ("commitment:deal:2026-11:unused", {fee: hours}),
+        ("tiers:all.1:2026-11:lab:east", {deal: -hours, replace(deal, micro=7_000_000): hours}),
+    ):
+        posting = rerate(Rerating(subject, LAB, "east", lines), (), {}, (), (10_000, 90_000), 0)
+        for txn in posting.txns:
+            found += charges_of(txn, posting.usage, {}, 0)
+    return found
+
+
 def test_the_finops_validator_passes_an_export_but_for_its_own_wrong_rules(tmp_path: Path) -> None:
     if not (VENV / ".ready").exists():
         pytest.fail("the validator is not there: `make focus` installs it")
     file = tmp_path / "focus.csv"
-    charges = _history().charges(opens_ms=15_000)
+    charges = [*_history().charges(opens_ms=15_000), *_committed()]
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, COLUMNS, restval="")
         writer.writeheader()

@@ -189,9 +189,11 @@ def test_slicing_of_use_never_changes_what_tiers_charge(
     assert sum(part for _, part in p.in_tiers(tiered, total)) == total
 
 
-def test_tiers_are_for_storage_rise_and_differ() -> None:
-    storage, card = p.parse_sku("storage"), p.parse_sku("card:H100")
+def test_tiers_rise_and_differ_and_are_for_no_single_pool() -> None:
+    storage, card = p.parse_sku("storage"), p.parse_sku("card:H100@north/a")
     p.check_price(price(5, tiers=(Tier(1, 4), Tier(2, 3))), storage)
+    p.check_price(price(5, tiers=(Tier(1, 4),)), p.parse_sku("card:H100@north"))
+    p.check_price(price(5, tiers=(Tier(1, 4),)), p.parse_sku("token_in"))
     for steps, sku in (
         ((Tier(1, 4),), card),
         ((Tier(2, 4), Tier(2, 3)), storage),

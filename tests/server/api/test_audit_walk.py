@@ -74,8 +74,13 @@ NAMES = {
     "kind": "project",
     "change": "quota",
     "budget": "b1",
+    "commitment": "deal",
 }
 PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
+COMMITMENT = {
+    "id": "deal", "scope": "project", "name": "physics", "accelerator": "H100", "card_hours": "10",
+    "amount": {"amount": "1"}, "starts": "2098-01", "ends": "2099-01", "reason": "contract",
+}  # fmt: skip
 # What is called, in this order: route, body, as whom, and the action of the event that it leaves.
 WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/institutions", TENANT, "op", "institution.create"),
@@ -114,6 +119,8 @@ WALK: list[tuple[str, Any, str, str]] = [
         "price.create",
     ),
     ("DELETE /v1/prices/{price}", None, "op", "price.change"),
+    ("POST /v1/commitments", COMMITMENT, "op", "commitment.create"),
+    ("POST /v1/commitments/{commitment}/end", {"ends": "2098-02"}, "op", "commitment.change"),
     ("PUT /v1/budgets/{budget}", BUDGET, "op", "budget.create"),
     ("DELETE /v1/budgets/{budget}", None, "op", "budget.change"),
     ("POST /v1/access/roles", {"name": "clerk", "permissions": ["bill.read"]}, "op", "role.create"),

@@ -130,7 +130,7 @@ def test_a_repeat_with_its_key_is_the_same_price(platform: Any, books: None) -> 
         ({"book": "none"}, "/book"),
         ({"amount": money("-1")}, "/amount/amount"),
         ({"ends": "2020-01-01T00:00:00Z"}, "/ends"),
-        ({"tiers": [{"above": "5", "amount": money("1")}]}, "/tiers"),
+        ({"sku": f"{CARD}@{PLACE}", "tiers": [{"above": "5", "amount": money("1")}]}, "/tiers"),
     ],
 )
 def test_what_cannot_be_a_price_is_refused_by_name(

@@ -176,6 +176,32 @@ def test_a_hold_whose_gateway_was_killed_is_let_go(served: Any) -> None:
     assert purse.sweep() == 0
 
 
+def test_a_budget_of_money_that_blocks_refuses_a_request_until_there_is_more(served: Any) -> None:
+    http, clock = served.platform.http, served.platform.clock
+    budget = {
+        "scope": "project", "name": "physics", "unit": "CNY", "amount": "0.000001",
+        "thresholds": [{"percent": 100, "action": "notify"}],
+    }  # fmt: skip
+
+    def put(amount: str, action: str) -> None:
+        body = {**budget, "amount": amount, "thresholds": [{"percent": 100, "action": action}]}
+        answer = http.put("/v1/budgets/models", json=body, headers=served.platform.operator)
+        assert answer.status_code == 200, answer.text
+        clock.ahead_ms += 2_001  # what is spent is remembered for so long
+
+    client = served.client()
+    put("0.000001", "notify")
+    assert client.chat.completions.create(**ASK).choices
+    put("0.000001", "block_new")
+    with pytest.raises(openai.RateLimitError) as refused:
+        client.chat.completions.create(**ASK)
+    assert refused.value.code == "budget_exhausted"
+    assert "budget models of project physics leaves 0.000000 CNY" in str(refused.value)
+    assert served.gateway_holds() == []
+    put("1000", "block_new")
+    assert client.chat.completions.create(**ASK).choices
+
+
 def test_a_model_is_known_by_its_short_name_in_its_project(served: Any) -> None:
     assert served.client().chat.completions.create(**{**ASK, "model": "chat"}).model == "physics/chat"
     assert [model.id for model in served.client().models.list()] == ["physics/chat"]

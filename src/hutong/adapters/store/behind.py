@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hutong.core.book.money import TOKEN_UNITS, Txn, UsageRecord, charging_txn
+from hutong.core.book.money import RERATING, Txn, UsageRecord, charging_txn
 
 
 @dataclass(slots=True)
 class Wanted:
     """Transactions by the names under which their records are found.
 
-    A charge of cards has the id of its record, one of tokens is known by the key of its records, and a
-    reversal by the record of the charge that it takes back.
+    A charge of cards has the id of its record, one of tokens and a rerating are known by the key of their
+    records, and a reversal by the record of the charge that it takes back.
     """
 
     ids: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)
     reversed: dict[str, str] = field(default_factory=dict)
 
     def txn_of(self, record: UsageRecord) -> str:
@@ -25,7 +25,7 @@ class Wanted:
         if record.id in self.ids:
             return self.ids[record.id]
         charge = charging_txn(record)
-        return charge if record.unit in TOKEN_UNITS and self.keys.get(record.key) == charge else ""
+        return charge if charge in self.keys.get(record.key, ()) else ""
 
 
 def wanted(txns: Iterable[Txn]) -> Wanted:
@@ -37,7 +37,9 @@ def wanted(txns: Iterable[Txn]) -> Wanted:
         elif txn.kind in {"usage", "tokens"}:
             found.ids[txn.id] = txn.id
             if txn.id == f"tokens:{txn.cause}":
-                found.keys[txn.cause] = txn.id
+                found.keys.setdefault(txn.cause, set()).add(txn.id)
+        elif txn.kind == RERATING:
+            found.keys.setdefault(txn.cause, set()).add(txn.id)
     return found
 
 

@@ -1,9 +1,11 @@
 """What a check of the ledger may find wrong, in words; and which kinds of transactions it counts."""
 
+from hutong.core.book.money import RERATING
+
 # Only these kinds of transaction earn revenue for use, or take it back; of
 # these a centre gets its share: what was waived, it broke itself.
 
-CHARGING = ("usage", "tokens", "reversal")
+CHARGING = ("usage", "tokens", "reversal", RERATING)
 TAKING = (*CHARGING, "waiver")
 UNBALANCED = "L1: the entries of {} sum to {} micro"
 BELOW_FLOOR = "L4: {} has {} micro available, below its floor"

@@ -95,7 +95,8 @@ def set_price(
     start: Annotated[str, typer.Option("--from", help="When it begins; else now.")] = "",
     end: Annotated[str, typer.Option("--until", help="When it ends; else it has no end.")] = "",
     tier: Annotated[
-        list[str] | None, typer.Option("--beyond", metavar="GB-DAYS=YUAN", help="Storage in a month beyond.")
+        list[str] | None,
+        typer.Option("--beyond", metavar="AMOUNT=YUAN", help="What a project uses in a month beyond."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="End the price in force when it begins.")

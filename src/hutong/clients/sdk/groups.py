@@ -10,6 +10,7 @@ from hutong.clients.sdk import (
     budgets,
     calls,
     capacity,
+    commitments,
     energy,
     identity,
     jobs,
@@ -261,6 +262,14 @@ class Prices(prices.PriceVerbs, Group):
 
 class AsyncPrices(prices.PriceVerbs, AsyncGroup):
     """Price books, their prices over time, and what a project pays."""
+
+
+class Commitments(commitments.CommitmentVerbs, Group):
+    """Card-hours that somebody promised to use, at a price of their own."""
+
+
+class AsyncCommitments(commitments.CommitmentVerbs, AsyncGroup):
+    """Card-hours that somebody promised to use, at a price of their own."""
 
 
 class Quotas(quotas.QuotaVerbs, Group):

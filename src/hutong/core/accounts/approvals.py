@@ -21,6 +21,9 @@ class Change(StrEnum):
     PAYOUT = "payout"  # micro-yuan of one payment to a centre
     QUOTA = "quota"  # the most nominal cards of one accelerator
     PRICE = "price"  # micro-yuan by which a price differs from what is paid without it
+    PRICE_END = "price-end"  # micro-yuan by which what is paid changes when a price ends
+    COMMITMENT = "commitment"  # micro-yuan of all months that are promised, or given up
+    CORRECTION = "correction"  # micro-yuan by which a charge changes
     THRESHOLD = "threshold"  # loosening a threshold: always two people
 
 

@@ -17,6 +17,11 @@ def rate(total: int, price_micro: int, per: int) -> int:
     return (total * price_micro + per // 2) // per
 
 
+def rate_moved(total: int, price_micro: int, per: int) -> int:
+    """Return the charge of a running total that may be below zero, as where use left a price (negative)."""
+    return -rate(-total, price_micro, per) if total < 0 else rate(total, price_micro, per)
+
+
 def rate_cards(card_ms: int, price_micro_per_card_hour: int) -> int:
     """Return the charge of a running total of card-milliseconds."""
     return rate(card_ms, price_micro_per_card_hour, CARD_HOUR_MS)

@@ -12,6 +12,7 @@ from hutong.core.book.money import (
     ISSUED,
     OVERRUN,
     REFUNDED,
+    RERATING,
     REVENUE,
     WAIVED,
     Lot,
@@ -23,7 +24,7 @@ from hutong.core.book.money import (
 from hutong.core.kernel.money import largest_remainder
 
 CHARGING = frozenset({"usage", "tokens"})
-TOLD_BY_RECORDS = CHARGING | {"reversal"}
+TOLD_BY_RECORDS = CHARGING | {"reversal", RERATING}
 """Kinds of transactions of which records of use tell what was charged, or taken back."""
 
 COSTS = frozenset({REVENUE, WAIVED, REFUNDED})

@@ -8,18 +8,21 @@ of 0. Columns that FOCUS does not know begin with `x_`.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hutong.core.book.money import UsageRecord
+from hutong.core.book.money import COMMITTED, MOVED_TO, UsageRecord
 from hutong.core.kernel.money import CURRENCY, format_micro
 from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS
 from hutong.core.kernel.times import utc_seconds
 from hutong.core.ledger.charges import Category, Charge
+from hutong.core.ledger.commitments import UNUSED
 from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
 
 VERSION = "1.2"
 COLUMNS = (
     "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd",
     "BillingPeriodStart", "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
-    "ChargePeriodEnd", "ChargePeriodStart", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
+    "ChargePeriodEnd", "ChargePeriodStart", "CommitmentDiscountCategory", "CommitmentDiscountId",
+    "CommitmentDiscountName", "CommitmentDiscountQuantity", "CommitmentDiscountStatus",
+    "CommitmentDiscountType", "CommitmentDiscountUnit", "ConsumedQuantity", "ConsumedUnit", "ContractedCost",
     "ContractedUnitPrice", "EffectiveCost", "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice",
     "PricingCategory", "PricingCurrency", "PricingCurrencyContractedUnitPrice",
     "PricingCurrencyEffectiveCost", "PricingCurrencyListUnitPrice", "PricingQuantity", "PricingUnit",
@@ -72,6 +75,17 @@ _UNITS = {
         "Storage",
         "Model storage",
         "Object Storage",
+    ),
+    "unused_ms": _Unit(
+        "Unused card time",
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Card-Hours",
+        CARD_HOUR_MS,
+        "Commitment",
+        "Compute",
+        "Accelerated computing",
+        "Other (Compute)",
     ),
     "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
     "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
@@ -180,10 +194,30 @@ def _use(record: UsageRecord, payer: Payer, prices: dict[_Price, Row]) -> Row:
     )
     row["PricingQuantity"] = _fraction(record.quantity, unit.priced_per)
     row["ResourceId"] = record.key
+    if record.key.startswith(COMMITTED) and record.method == MOVED_TO:
+        _commit(row, record)
     row["x_CO2eGrams"] = _fraction(record.co2_mg, 1000)
     row["x_EnergyKwh"] = _fraction(record.energy_j, _JOULES_PER_KWH)
     row["x_GreenKwh"] = _fraction(record.green_j, _JOULES_PER_KWH)
     return row
+
+
+def _commit(row: Row, record: UsageRecord) -> None:
+    """Say in a row of which commitment it is; what was unused was not consumed."""
+    name = record.key.removeprefix(COMMITTED).partition(":")[0]
+    unused = record.unit == UNUSED
+    row |= {
+        "CommitmentDiscountCategory": "Usage",
+        "CommitmentDiscountId": name,
+        "CommitmentDiscountName": name,
+        "CommitmentDiscountQuantity": row["PricingQuantity"],
+        "CommitmentDiscountStatus": "Unused" if unused else "Used",
+        "CommitmentDiscountType": "Card-hours of a month",
+        "CommitmentDiscountUnit": row["PricingUnit"],
+        "PricingCategory": "Committed",
+    }
+    if unused:
+        del row["ConsumedQuantity"], row["ConsumedUnit"]
 
 
 def _of_price(record: UsageRecord, payer: Payer) -> Row:

@@ -101,8 +101,8 @@ def to_unpay(owed_micro: int, back: Sequence[Txn], repayments: Sequence[Txn], re
             break
         made.append(undo(txn, (), reason))
         missing -= amount_of(txn)
-    if missing > 0:
-        raise Broken(f"{missing} micro were forgiven that nobody owes or has paid back")
+    if missing > 0:  # a rerating gave it back before
+        raise Conflict("rerated", f"{missing} micro-yuan of it are neither owed nor were they paid back")
     return tuple(made)
 
 

@@ -187,11 +187,11 @@ def find(timeline: Timeline, id_: str) -> Price:
 def check_price(price: Price, sku: Sku) -> None:
     """Raise Refused that names the field for a price that cannot be one.
 
-    What is placed is paid at the price of that moment, whatever else runs: only storage has tiers.
+    Tiers of cards and tokens are counted when a month is closed, by records that know no pools.
     """
-    if price.tiers and sku.family != "storage":
-        text = "a price by volume is for storage only: cards and tokens have the price of their start"
-        raise _refused("/tiers", text, "leave them out")
+    if price.tiers and sku.pool:
+        text = "a price by volume is for all pools of a site or of all sites"
+        raise _refused("/tiers", text, "card:MODEL or card:MODEL@SITE, or leave them out")
     if len(price.tiers) > TIERS_MAX:
         raise _refused("/tiers", f"more than {TIERS_MAX} tiers", "fewer")
     above = 0

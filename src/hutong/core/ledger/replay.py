@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hutong.core.book.money import REVENUE, Txn, UsageRecord
-from hutong.core.kernel.rating import rate
+from hutong.core.book.money import RERATING, REVENUE, Txn, UsageRecord
+from hutong.core.kernel.rating import rate_moved
 
-EARNING = ("usage", "tokens", "reversal")
+EARNING = ("usage", "tokens", "reversal", RERATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def replay(txns: Iterable[Txn], usage: Iterable[UsageRecord]) -> Replay:
         totals[name] = totals.get(name, 0) + record.quantity
     charged: dict[str, int] = {}
     for (key, _, price, per), quantity in totals.items():
-        charged[key] = charged.get(key, 0) + rate(quantity, price, per)
+        charged[key] = charged.get(key, 0) + rate_moved(quantity, price, per)
     faults += [
         f"{key}: usage rates to {charged.get(key, 0)}, the ledger booked {booked.get(key, 0)}"
         for key in sorted(charged.keys() | booked.keys())

@@ -20,12 +20,13 @@ from hutong.core.kernel.errors import Denied, NotFound, Problem, Refused
 from hutong.core.kernel.money import parse_micro
 from hutong.server import approvals
 from hutong.server.api.access import Allowed, Here, Signed
+from hutong.server.api.commitments import write_commitment
 from hutong.server.api.disputes import make_refund
-from hutong.server.api.ledger import make_claim, make_payout
+from hutong.server.api.ledger import make_claim, make_correction, make_payout
 from hutong.server.api.money import fill_lot
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
-from hutong.server.api.prices import write_price
+from hutong.server.api.prices import write_price, write_price_end
 from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.quotas import write_quota
 from hutong.server.registry import document, every, read
@@ -94,6 +95,9 @@ CHANGES: Mapping[Change, approvals.Apply] = {
     Change.PAYOUT: make_payout,
     Change.QUOTA: write_quota,
     Change.PRICE: write_price,
+    Change.PRICE_END: write_price_end,
+    Change.COMMITMENT: write_commitment,
+    Change.CORRECTION: make_correction,
     Change.THRESHOLD: _write_threshold,
 }
 

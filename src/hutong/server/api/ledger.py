@@ -29,7 +29,8 @@ from hutong.server.api.shapes.money import lot_shape
 from hutong.server.api.shapes.times import read_time
 from hutong.server.approvals import Wanted, require_second
 from hutong.server.audited import marked
-from hutong.server.refunds import correct_usage, refund, refundable_micro
+from hutong.server.reckoning import reckon
+from hutong.server.refunds import correct_usage, correction_micro, refund, refundable_micro
 from hutong.server.registry import document, every, read, shape_of
 from hutong.server.services import Services
 from hutong.server.settlements import KIND, SITES_AT_MOST, Payout, Shares, pay, payment_of, settle_closed
@@ -60,14 +61,19 @@ def close_period(
 ) -> w.Period:
     """Begin to close a period that has ended or, with `final`, close it for good and settle with the centres.
 
-    A repeat settles what is not settled yet.
+    What commitments and tiers change in it is booked first. A repeat books and settles what is not yet.
     """
     state = PeriodState.CLOSED if body.final else PeriodState.CLOSING
     known = {each.id for each in here.store.periods()}
     if period not in known:
         raise NotFound("not_found", f"nothing was ever booked in a period {period!r}")
-    here.store.move_period(period, state, here.clock(), principal.id, body.note)
+    now_ms, zone = here.clock(), here.settings.zone
+    before = next(each for each in here.store.periods() if each.id == period)
+    if before.state is PeriodState.CLOSING:
+        reckon(here.store, before, now_ms, zone)
+    here.store.move_period(period, state, now_ms, principal.id, body.note)
     after = next(each for each in here.store.periods() if each.id == period)
+    reckon(here.store, after, now_ms, zone)  # when it begins to close, and what came while it was closed
     if after.closed:
         settle_closed(here.store, after)
     return period_shape(after)
@@ -221,14 +227,42 @@ def create_refund(
     )
 
 
-@router.post("/projects/{project}/corrections", dependencies=[Depends(InProject("refund.write"))])
-def create_correction(here: Here, project: ProjectName, body: w.NewCorrection) -> w.Correction:
+@dataclass(frozen=True, slots=True)
+class CorrectionOrder:
+    """A record of use that shall have another quantity, and why."""
+
+    project: str
+    subject: str
+    record: str
+    quantity: int
+    reason: str
+
+
+@router.post("/projects/{project}/corrections", responses=TWO_PEOPLE)
+def create_correction(
+    here: Here, project: ProjectName, principal: Refunder, body: w.NewCorrection
+) -> w.Correction:
     """Correct a record of use: its entries are reversed, and a new revision is charged at the old price."""
     load_project(here.store, project)
-    owner, now_ms = ProjectId(project), here.clock()
-    changed = correct_usage(here.store, owner, body.subject, body.record, body.quantity, body.reason, now_ms)
+    order = CorrectionOrder(project, body.subject, body.record, body.quantity, body.reason)
+    size = correction_micro(here.store, ProjectId(project), body.subject, body.record, body.quantity)
+    if size:
+        wanted = Wanted(Change.CORRECTION, "refund.write", size, document(order), project=project)
+        require_second(here, principal, wanted, digest_of(document(order), principal.id)[:26], anew=True)
+    return w.Correction(project=project, subject=body.subject, changed=_correct(here, order))
+
+
+def make_correction(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """Correct a record as a second person approved; a repeat does no more."""
+    _correct(here, shape_of(CorrectionOrder, request))
+
+
+def _correct(here: Services, order: CorrectionOrder) -> bool:
+    owner, now_ms = ProjectId(order.project), here.clock()
+    store = marked(here.store, reason=order.reason)
+    changed = correct_usage(store, owner, order.subject, order.record, order.quantity, order.reason, now_ms)
     here.bell.ring()
-    return w.Correction(project=project, subject=body.subject, changed=changed)
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hutong.core.accounts.registry import FOREVER_MS
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.money import (
     ISSUED,
+    RERATING,
     Entry,
     Lot,
     LotKind,
@@ -51,7 +52,7 @@ LOTS_AT_MOST = 1000
 RUNNING_COUNTED = 1000
 RECORDS_OF_A_BILL = 20_000
 _PPM = 1_000_000
-_BILLED = frozenset({"usage", "tokens", "waiver", "refund", "reversal"})
+_BILLED = frozenset({"usage", "tokens", "waiver", "refund", "reversal", RERATING})
 _FILLS = frozenset(kind.value for kind in LotKind)
 
 router = APIRouter(prefix="/v1", tags=["money"])

@@ -99,7 +99,7 @@ def create_price(here: Here, principal: Setter, body: w.NewPrice, key: Idempoten
         at_ms=0,
         tiers=tuple(
             Tier(
-                base_units(each.above, f"/tiers/{at}/above"),
+                base_units(each.above, sku.family, f"/tiers/{at}/above"),
                 _micro(each.amount.amount, f"/tiers/{at}/amount"),
             )
             for at, each in enumerate(body.tiers)
@@ -142,12 +142,32 @@ def _set(here: Services, order: PriceOrder) -> w.Price:
     return price_shape(line, p.find(line, order.price.id), here.clock())
 
 
-@router.post("/prices/{price}/end", dependencies=[Depends(Allowed("price.write"))])
-def end_price(here: Here, price: Named, body: w.EndPrice) -> w.Price:
+@router.post("/prices/{price}/end", responses=TWO_PEOPLE)
+def end_price(here: Here, principal: Setter, price: Named, body: w.EndPrice) -> w.Price:
     """End a price, now or later; an ended one is never reopened."""
+    line, there = prices.find(here.store, price)
+    now_ms = here.clock()
+    upto_ms = read_time(body.ends, "/ends") if body.ends else 0
+    # Whatever stands against it is said before anybody is asked.
+    if p.end_price(line, price, upto_ms or max(now_ms, line.seen_ms), now_ms) != line:
+        request: dict[str, object] = {"price": price, "ends_ms": upto_ms}
+        size = _falls(here, line, there, upto_ms or now_ms)
+        wanted = Wanted(Change.PRICE_END, "price.write", size, request)
+        require_second(here, principal, wanted, digest_of("end", request, principal.id)[:26], anew=True)
+    return _end(here, price, upto_ms)
+
+
+def write_price_end(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """End the price that an approved request names; if that time has passed meanwhile, now."""
+    ends_ms = request["ends_ms"]
+    late = not isinstance(ends_ms, int) or ends_ms <= here.clock()
+    _end(here, str(request["price"]), 0 if late else int(str(ends_ms)))
+
+
+def _end(here: Services, price: str, ends_ms: int) -> w.Price:
     line, _ = prices.find(here.store, price)
     now_ms = here.clock()
-    upto_ms = read_time(body.ends, "/ends") if body.ends else max(now_ms, line.seen_ms)
+    upto_ms = ends_ms or max(now_ms, line.seen_ms)
     after = prices.change(
         here.store, line.book, line.sku, lambda before: p.end_price(before, price, upto_ms, now_ms)
     )
@@ -198,6 +218,20 @@ def _moves(here: Services, order: PriceOrder, begins_ms: int) -> int:
         before = prices.own_prices(here.pools.load(here.clock()).sites, sku) or (0,)
     amounts = (order.price.micro, *(tier.micro for tier in order.price.tiers))
     return max(abs(one - two) for one in amounts for two in before)
+
+
+def _falls(here: Services, line: Timeline, price: Price, at_ms: int) -> int:
+    """Return by how much what is paid changes at most when a price ends, micro-yuan.
+
+    Then other books say what is paid, or the pools' own prices; where nobody does, nothing is paid.
+    """
+    other = [
+        prices.line_of(here.store, book.id, line.sku).at(at_ms) for book in prices.books(here.store).books
+    ]
+    after = [each.micro for each in other if each is not None and each.id != price.id]
+    after += prices.own_prices(here.pools.load(here.clock()).sites, p.parse_sku(line.sku))
+    amounts = (price.micro, *(tier.micro for tier in price.tiers))
+    return max(abs(one - two) for one in amounts for two in after or (0,))
 
 
 def _micro(text: str, path: str) -> int:

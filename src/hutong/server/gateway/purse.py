@@ -24,6 +24,7 @@ from hutong.core.kernel.money import format_micro
 from hutong.core.kernel.rating import MILLION_TOKENS, rate_tokens
 from hutong.core.ledger.funding import plan_hold, settle
 from hutong.server.gateway.asks import Ask
+from hutong.server.gateway.budgets import Budgets
 from hutong.server.gateway.directory import Target
 from hutong.server.gateway.faults import Fault
 
@@ -60,12 +61,14 @@ class Purse:
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._budgets = Budgets(store, clock)
 
     def reserve(self, target: Target, ask: Ask) -> Reservation:
-        """Hold the most that the request can cost; Fault `insufficient_quota` if it is not there."""
+        """Hold the most that the request can cost; Fault `insufficient_quota` without money or budget."""
         most_micro = rate_tokens(ask.reserve_in, target.price_in_micro) + rate_tokens(
             ask.reserve_out, target.price_out_micro
         )
+        self._budgets.require(target.project, most_micro)
         key = f"{PREFIX}{self._new_id()}"
         for _ in range(_TRIES):
             now_ms = self._clock()

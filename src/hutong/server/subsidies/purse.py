@@ -5,7 +5,9 @@ from functools import partial
 from typing import TypeVar
 
 from hutong.core.book.money import (
+    COMMITTED,
     ISSUED,
+    TIERED,
     Entry,
     Lot,
     LotKind,
@@ -65,6 +67,8 @@ def _net(store: Store, records: Sequence[UsageRecord]) -> dict[str, int]:
     gone = {record.reverses for record in records}
     groups: dict[str, list[UsageRecord]] = {}
     for record in records:
+        if record.key.startswith((COMMITTED, TIERED)):
+            continue  # no use of its own: what is claimed are the lines of the work
         if record.charge_micro > 0 and not record.reverses and record.id not in gone:
             groups.setdefault(charging_txn(record), []).append(record)
     back: dict[str, int] = {}

@@ -11,7 +11,13 @@ from hutong.wire import budgets as w
 from hutong.wire.base import Money, rfc3339
 
 _KWH_J = 3_600_000
-_UNITS = {"card_ms": "card-hour", "token_in": "token in", "token_out": "token out"}
+_UNITS = {
+    "card_ms": "card-hour",
+    "unused_ms": "unused card-hour",
+    "byte_hour": "byte-hour",
+    "token_in": "token in",
+    "token_out": "token out",
+}
 UNITS = {name: unit for unit, name in _UNITS.items()}
 
 
@@ -36,7 +42,7 @@ def budget_shape(budget: Budget, standing: Standing | None) -> w.Budget:
             "by": budget.by,
             "ended": budget.ended,
             "period": _period(standing),
-            "numbers": None if standing is None else _numbers(standing),
+            "numbers": None if standing is None else numbers_of(standing),
         }
     )
 
@@ -45,7 +51,8 @@ def _period(standing: Standing | None) -> str:
     return "" if standing is None else standing.spending.budget.period_at(standing.spending.days[0])
 
 
-def _numbers(standing: Standing) -> w.Numbers:
+def numbers_of(standing: Standing) -> w.Numbers:
+    """Return the four numbers in the unit of what is counted."""
     spending, budget = standing.spending, standing.spending.budget
     return w.Numbers(
         settled=amount_text(spending.settled, budget.unit),
@@ -81,7 +88,7 @@ def decimal(amount: int, base: int) -> str:
 def used_shape(unit: str, amounts: Amounts) -> w.Used:
     """Return an amount of use of a unit."""
     return w.Used(
-        quantity=decimal(amounts.quantity, HOUR_MS if unit == "card_ms" else 1),
+        quantity=decimal(amounts.quantity, HOUR_MS if unit in {"card_ms", "unused_ms"} else 1),
         charge=Money.of(amounts.charge_micro),
         kwh=decimal(amounts.energy_j, _KWH_J),
         green_kwh=decimal(amounts.green_j, _KWH_J),

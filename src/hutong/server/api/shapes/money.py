@@ -14,6 +14,7 @@ _JOULES_PER_KWH = 3_600_000
 _UNITS = {
     "card_ms": ("card-hour", CARD_HOUR_MS),
     "byte_hour": ("GB-day", GB_DAY_BYTE_HOURS),
+    "unused_ms": ("unused card-hour", CARD_HOUR_MS),
     "token_in": ("1000 tokens in", 1000),
     "token_out": ("1000 tokens out", 1000),
 }

@@ -6,7 +6,7 @@ from hutong.core.capacity.sites import Pool, Site
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.money import parse_micro
 from hutong.core.ledger.prices import (
-    GB_DAY_BYTE_HOURS,
+    PER,
     Tariff,
     Tenant,
     parse_sku,
@@ -25,11 +25,12 @@ _UNITS = {
 _MOST = 10**9
 
 
-def base_units(text: str, path: str) -> int:
-    """Return the byte-hours of a number of GB-days; raises Refused that names the field."""
-    found = parse_micro(text, path) * GB_DAY_BYTE_HOURS // 1_000_000
-    if found > _MOST * GB_DAY_BYTE_HOURS:
-        raise Refused("bad_price", "too much", (Problem(path, "too much", f"at most {_MOST} GB-days"),))
+def base_units(text: str, family: str, path: str) -> int:
+    """Return the base units of a number of GB-days or the like; raises Refused that names the field."""
+    found = parse_micro(text, path) * PER[family] // 1_000_000
+    if found > _MOST * PER[family]:
+        hint = f"at most {_MOST} times a {_UNITS[family]}"
+        raise Refused("bad_price", "too much", (Problem(path, "too much", hint),))
     return found
 
 
@@ -44,7 +45,7 @@ def price_shape(line: Timeline, price: Price, now_ms: int) -> w.Price:
             "unit": _UNITS[parse_sku(line.sku).family],
             "amount": Money.of(price.micro),
             "tiers": tuple(
-                w.PriceTier(above=quotient(each.above, GB_DAY_BYTE_HOURS), amount=Money.of(each.micro))
+                w.PriceTier(above=quotient(each.above, price.per), amount=Money.of(each.micro))
                 for each in price.tiers
             ),
             "starts": rfc3339(price.from_ms),
