@@ -79,5 +79,5 @@ def find_booked(day: DaySeen, bounds: Bounds) -> Iterator[Finding]:
             f"the ledger booked {day.booked_card_ms} card-ms of the day,"
             f" the agent saw {day.reported_card_ms} held"
         )
-to_do = "look at the jobs of the day with `hutong reconcile`, and at how long the agent was away"
+        to_do = "look at the jobs of the day with `hutong reconcile`, and at how long the agent was away"
         yield Finding(Kind.OVER_REPORTED, "samples", more, Sure.LIKELY, evidence, to_do)
