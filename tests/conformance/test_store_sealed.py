@@ -1,4 +1,4 @@
-"""What every store tells of sealed reports: one chain for each site, repeats harmless, forks and gaps refused."""
+"""Sealed reports in every store: one chain for each site, repeats harmless, forks and gaps refused."""
 
 from dataclasses import replace
 

@@ -56,8 +56,8 @@ def news_of(
 ) -> tuple[SealedReport, ...]:
     """Return those reports that go on after a site's head; what is there already is left out.
 
-    `known` has the hashes of kept reports by their number. Raises Conflict("gap") where one is missing before,
-    Conflict("fork") where another report has that place.
+    `known` has the hashes of kept reports by their number. Raises Conflict("gap") where one is missing
+    before, Conflict("fork") where another report has that place.
     """
     news: list[SealedReport] = []
     for each in sorted(reports, key=lambda report: report.seq):

@@ -36,6 +36,7 @@ from hutong.server.api import (
     receipts,
     reconciliation,
     scim,
+    sealed,
     secrets,
     service_accounts,
     sessions,
@@ -45,6 +46,7 @@ from hutong.server.api import (
     streams,
     subsidies,
     usage,
+    utilisation,
     vouchers,
 )
 from hutong.server.api.access import Here, Public, rules_of
@@ -75,6 +77,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     quotas.router,
     budgets.router,
     usage.router,
+    utilisation.router,
     secrets.router,
     service_accounts.router,
     scim.tokens,
@@ -86,6 +89,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     vouchers.router,
     ledger.router,
     reconciliation.router,
+    sealed.router,
     statements.router,
     invoices.router,
     disputes.router,

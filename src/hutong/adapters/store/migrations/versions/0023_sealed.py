@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_NEVER = "what a site sealed is never changed or removed"
 _NUMBERS = ("cards", "seen_ms", "up_card_ms", "held_card_ms", "other_card_ms")
 
 
@@ -41,6 +42,21 @@ def upgrade() -> None:
         _int("seq"),
         sa.PrimaryKeyConstraint("site", "hour", "pool", name="pk_pool_hours"),
         sqlite_with_rowid=False,
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER sealed_no_{verb.lower()} BEFORE {verb} ON sealed "
+                f"BEGIN SELECT RAISE(ABORT, '{_NEVER}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION sealed_keep() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_NEVER}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER sealed_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON sealed "
+        "FOR EACH STATEMENT EXECUTE FUNCTION sealed_keep()"
     )
 
 
