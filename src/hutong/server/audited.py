@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from hutong.core.book.audit import UNTOLD, Author
+from hutong.core.book.meters import Batch, Intake
 from hutong.core.book.money import Lot, Posting, Txn
 from hutong.core.book.periods import PeriodState
 from hutong.core.book.received import Fate, Kept, Received
@@ -73,6 +74,9 @@ class _Audited:
     ) -> Kept:
         author = author or self.author_of("")
         return self.plain.resolve(record, fate, reason, by, now_ms, author=author)
+
+    def read_meter(self, batch: Batch, *, author: Author | None = None) -> Intake:
+        return self.plain.read_meter(batch, author=author or self.author_of(""))
 
     def _author(self, kind: str, record: Record | None = None) -> Author | None:
         return None if kind in UNTOLD else self.author_of("" if record is None else _owner(record))

@@ -15,6 +15,7 @@ from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.budgets import Noticer
+from hutong.server.energy import EnergyDesk
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
 from hutong.server.upkeep import Keeper
@@ -179,12 +180,14 @@ def run_loop(
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
     keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store))
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
+    energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (
             ("forecasts", forecaster.run),
             ("upkeep", keeper.run),
             ("reconciling", reconciler.run),
+            ("energy", energy.run),
         )
     ]
     for thread in beside:

@@ -1,7 +1,9 @@
 """What the witnesses of a site's day say, read from the book and compared."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from hutong.core.book.meters import Measures
 from hutong.core.book.received import Kept
 from hutong.core.book.sealed import PoolHour
 from hutong.core.book.store import Store
@@ -22,14 +24,13 @@ _MS_PER_S = 1000
 
 
 def find_on(
-    store: Store, site: Site, day: int, limits: Limits, bounds: Bounds, now_ms: int,
-    metered: Mapping[int, int],
-) -> tuple[Finding, ...]:  # fmt: skip
-    """Return what the witnesses of a site's UTC day contradict each other in.
+    store: Store, site: Site, day: int, limits: Limits, bounds: Bounds, now_ms: int
+) -> tuple[Finding, ...]:
+    """Return what the witnesses of a site's UTC day contradict each other in; it reads 29 days of hours.
 
-    `metered` are the joules of those hours (since 1970) that the site's meters cover whole, of the day and of
-    the 28 before. Raises Conflict if the day has too many starts.
+    Raises Conflict if the day has too many starts.
     """
+    metered = metered_of(store, site.id, ((day - PAST_DAYS) * 24, (day + 1) * 24))
     hours = tuple(_hours(store, site.id, ((day - PAST_DAYS) * 24, (day + 1) * 24)))
     cards = sum(pool.cards for pool in site.pools)
     draw_w = sum(pool.cards * _watts(pool.accelerator) for pool in site.pools)
@@ -55,6 +56,23 @@ def find_on(
         ),
         bounds,
     )
+
+
+def metered_of(store: Store, site: str, span: tuple[int, int]) -> Mapping[int, int]:
+    """Return the joules that a site took by the hour, of those hours that all its meters measured whole."""
+    sums: dict[int, int] = defaultdict(int)
+    whole: dict[int, set[str]] = defaultdict(set)
+    meters: set[str] = set()
+    after = (-1, "")
+    while page := store.meter_hours(site, span, after, _PAGE):
+        for each in page:
+            if each.measures is Measures.FACILITY:
+                meters.add(each.meter)
+                sums[each.hour] += each.value
+                if each.covered_ms == HOUR_MS and not each.spread_ms:
+                    whole[each.hour].add(each.meter)
+        after = (page[-1].hour, page[-1].meter)
+    return {hour: joules for hour, joules in sums.items() if whole[hour] == meters}
 
 
 def _hours(store: Store, site: str, span: tuple[int, int]) -> Sequence[PoolHour]:

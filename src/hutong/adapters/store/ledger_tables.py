@@ -142,6 +142,9 @@ hold_parts = sa.Table(
     sa.CheckConstraint("amount_micro >= 0", name="amount"),
 )
 
+# Records of use that are longer than a day. In the very words of the queries.
+LONG_USE = "upto_ms - from_ms > 86400000"
+
 # Use that costs nothing, for which no transaction tells the period. In the very words of the queries.
 FREE_USE = "charge_micro = 0 AND reverses = ''"
 
@@ -171,6 +174,7 @@ usage = sa.Table(
     index_of("ix_usage_time", "project", "upto_ms"),
     index_of("ix_usage_key", "key", "id"),
     index_of("ix_usage_site", "site", "unit", "upto_ms", "key"),
+    index_of("ix_usage_long", "site", "unit", "upto_ms", where=LONG_USE),
     index_of("ix_usage_free", "project", "upto_ms", "id", where=FREE_USE),
     index_of("uq_usage_reverses", "reverses", where="reverses <> ''", unique=True),
 )

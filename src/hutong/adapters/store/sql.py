@@ -5,12 +5,14 @@ from hutong.adapters.store.budgets import Budgets
 from hutong.adapters.store.chain import Chain
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database
+from hutong.adapters.store.energy import Energy
 from hutong.adapters.store.intake import Intake
 from hutong.adapters.store.jobs import Jobs
 from hutong.adapters.store.ledger import Ledger
 from hutong.adapters.store.loop import Loop
 from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
+from hutong.adapters.store.readings import Readings
 from hutong.adapters.store.registry import Registry
 from hutong.adapters.store.sealed import Sealed
 from hutong.adapters.store.sites import Sites
@@ -29,6 +31,8 @@ class SqlStore(
     Metering,
     Uses,
     Budgets,
+    Readings,
+    Energy,
     Audit,
     Chain,
     Registry,

@@ -120,6 +120,8 @@ UNTOLD = MappingProxyType(
         "dispute_open": "an index of disputes, which are told themselves",
         "dispute_due": "another one",
         "invoice_counter": "how many invoices there are, which are told themselves",
+        "certificate_serials": "an index of certificates, which are told themselves",
+        "certificate_use": "sums over portions that are retired, which is told itself",
         "spend": "lines of a claim, which is told itself",
     }
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hutong.core.book.audit import AuditEvent, AuditQuery, Author
+from hutong.core.book.energy import Energy
 from hutong.core.book.metered import Metering
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
 from hutong.core.book.sealed import Sealing
@@ -160,7 +161,7 @@ class LedgerCheck:
     faults: tuple[str, ...] = field(default=())
 
 
-class Store(Upkeep, Metering, Sealing, Protocol):
+class Store(Upkeep, Metering, Energy, Sealing, Protocol):
     """The book."""
 
     # Jobs

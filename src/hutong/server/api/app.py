@@ -20,6 +20,8 @@ from hutong.server.api import (
     capacity,
     deployments,
     disputes,
+    energy,
+    energy_supply,
     grants,
     identity,
     institutions,
@@ -98,6 +100,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     deployments.router,
     capacity.router,
+    energy.router,
+    energy_supply.router,
 )
 
 _open = APIRouter(tags=["platform"])

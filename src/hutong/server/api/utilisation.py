@@ -66,7 +66,7 @@ def read_findings(
     for each in _sites(here.store, site):
         if any(hours_of(here.store, each.id, (number * 24, number * 24 + 24))):
             judged.append(each.id)
-        found = find_on(here.store, each, number, limits_of(here.settings), Bounds(), now_ms, {})
+        found = find_on(here.store, each, number, limits_of(here.settings), Bounds(), now_ms)
         items += (
             w.Finding(site=each.id, day=day_text(number), **{**asdict(one), "kind": one.kind.value})
             for one in found
