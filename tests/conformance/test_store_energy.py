@@ -133,9 +133,7 @@ def test_a_register_wraps_and_a_new_one_leaves_a_gap(store: Store) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=9), st.randoms(use_true_random=False))
-def test_parts_sum_to_the_register_whatever_comes_when(
-    spans: list[int], chance: object
-) -> None:
+def test_parts_sum_to_the_register_whatever_comes_when(spans: list[int], chance: object) -> None:
     store, minute, told = MemoryStore(), 0, [shown(0, 7)]
     for span in spans:
         minute += span

@@ -65,12 +65,12 @@ class Hours:
 
     def note(self, commands: Iterable[Command]) -> None:
         """Remember how many cards of which pool an attempt will have."""
-        starts = {
+        starts: dict[str, list[Any]] = {
             each.key: [each.attempt.pool, each.attempt.cards] for each in commands if each.kind == "start"
         }
         with self._lock:
             if any(self._cards.get(key) != had for key, had in starts.items()):
-                self._cards |= starts
+                self._cards.update(starts)
                 self._save()
 
     def look(self, seen: Sequence[Seen], pools: Sequence[PoolState]) -> bool:

@@ -83,7 +83,8 @@ def take_in_sealed(store: Store, site: Site, docs: Sequence[SealedDoc], now_ms: 
     may seal, Conflict for a gap or a fork. A site without any key is believed unsigned.
     """
     keys = {each.id: each for each in keys_of(store, site.id)}
-    reports, hours = [], []
+    reports: list[SealedReport] = []
+    hours: list[PoolHour] = []
     for at, doc in enumerate(docs):
         told = _parse(doc, site.id, at)
         if keys:

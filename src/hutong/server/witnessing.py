@@ -91,7 +91,7 @@ def _watts(accelerator: str) -> int:
 
 def _by_hour(site: Site, hours: Sequence[PoolHour], metered: Mapping[int, int]) -> tuple[Hour, ...]:
     """Return the hours over all pools. One that the agent saw in part only says nothing of its energy."""
-    watts = {pool.id: _watts(pool.accelerator) for pool in site.pools}
+    watts: dict[str, int] = {pool.id: _watts(pool.accelerator) for pool in site.pools}
     sums: dict[int, tuple[int, int, bool]] = {}
     for each in hours:
         held, installed, whole = sums.get(each.hour, (0, 0, True))
