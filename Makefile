@@ -93,6 +93,9 @@ kill: setup  ## kill -9 API, loop, agents at random while COUNT jobs run; SEED m
 faults: setup ray system kubernetes  ## try every engine's faults on real ones, COUNT kills each from SEED, and print a table
 	$(BIN)/python -m bench.faults --count $(COUNT) --seed $(SEED) $(ARGS)
 
+frauds: setup  ## put COUNT seeded frauds of five kinds into simulated days of centres; found, missed, false alarms
+	$(BIN)/python -m bench.frauds --count $(if $(filter file,$(origin COUNT)),1000,$(COUNT)) --seed $(SEED) $(ARGS)
+
 bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s (bench.engines measures the engines)
 	$(BIN)/python -m bench.control $(ARGS)
 	$(BIN)/python -m bench.ledger $(ARGS)
@@ -121,4 +124,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults bench parity tables year wheel lock clean
+.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults frauds bench parity tables year wheel lock clean

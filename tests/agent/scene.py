@@ -30,6 +30,7 @@ from hutong.core.book.received import Tally
 from hutong.core.book.store import NewJob, Record, Sighting, Store
 from hutong.core.capacity.sites import Move, Pool, Site, Supply
 from hutong.core.control.rules import Rules
+from hutong.core.kernel.chain import Head
 from hutong.core.kernel.errors import Later, NotFound
 from hutong.core.kernel.ids import AttemptKey, JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.ledger.metering import Limits
@@ -38,7 +39,10 @@ from hutong.core.work.fold import Job
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
 from hutong.server.metering import take_in
+from hutong.server.registry import read
+from hutong.server.sealing import take_in_sealed
 from hutong.wire import agent as wire
+from hutong.wire.sealed import SealedDoc
 from hutong.wire.usage import TallyDoc
 
 T0 = 1_795_000_000_000
@@ -94,6 +98,14 @@ class StoreLink:
             self.store.tally(Tally(source=SITE, **day.model_dump()))
         return tuple(each.fate.value for each in kept)
 
+    def sealed_head(self) -> Head:
+        return self.store.sealed_head(SITE)
+
+    def send_sealed(self, reports: Sequence[SealedDoc]) -> None:
+        record = self.store.get("site", SITE)
+        assert record is not None
+        take_in_sealed(self.store, read(Site, record), reports, self.clock())
+
     def has_object(self, digest: str) -> bool:
         return digest in self.objects
 
@@ -148,6 +160,12 @@ class BadLine:
 
     def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         return self._maybe(lambda: self.inner.account(uses, days))
+
+    def sealed_head(self) -> Head:
+        return self._maybe(self.inner.sealed_head)
+
+    def send_sealed(self, reports: Sequence[SealedDoc]) -> None:
+        self._maybe(lambda: self.inner.send_sealed(reports))
 
     def has_object(self, digest: str) -> bool:
         return self._maybe(lambda: self.inner.has_object(digest))

@@ -18,7 +18,8 @@ READS = frozenset(
         "pulse", "txn", "reversals", "periods", "takings", "booked", "records_of", "unpriced", "moved",
         "received", "suspended", "day_counts", "due_lots", "waivers", "billed", "billed_keys", "newest",
         "records_for", "records_on", "spendings", "tallies", "uses", "readings", "meter_hours",
-        "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches",
+        "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
+        "sealed_head", "pool_hours",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
@@ -35,6 +36,7 @@ EXCUSED = {
     "rest_lots": "the keeper's own memory of when to look again",
     "drop_waiver": "the keeper's own memory of what is still to be booked",
     "tally": "a site's agent says what its accounting holds of a day",
+    "keep_sealed": "what a site's agent sealed, in a chain of its own that is never changed",
     "settle_hour": "the energy desk's own sums over readings and usage records, made anew at will",
     "rebuild_uses": "sums are made anew from records that it does not change",
     "close": "it lets go of connections",

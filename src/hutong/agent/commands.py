@@ -141,6 +141,27 @@ def doctor(
         raise typer.Exit(1)
 
 
+def key(
+    config: Annotated[Path, typer.Option("--config", help="The agent's file.")],
+    as_json: Json = False,
+) -> None:
+    """Print the public key with which this agent seals its reports, to be registered with the platform.
+
+    Example: hutong agent key --config agent.toml
+    """
+    from hutong.adapters.identity.signing import SigningKey
+    from hutong.agent.config import read_agent
+    from hutong.agent.hours import SEAL_KEY
+
+    told = read_agent(config)
+    mine = SigningKey.open(told.root / SEAL_KEY)
+    if as_json:
+        show_json({"site": told.site, "id": mine.id, "public": mine.public})
+    else:
+        say(mine.public)
+        say(f"register it: hutong sealed key {told.site} {mine.public}")
+
+
 def _show(check: "Check") -> None:
     screen, style = console(), _STYLES[check.level.value]
     screen.print(
@@ -154,3 +175,4 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `agent`."""
     app.command("init")(init)
     app.command("doctor")(doctor)
+    app.command("key")(key)

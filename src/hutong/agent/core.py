@@ -15,6 +15,7 @@ from hutong.adapters.engines.base import Engine, Seen
 from hutong.agent.accounts import Accounts
 from hutong.agent.habits import Habits, steady_ms
 from hutong.agent.hands import Hands, Stop
+from hutong.agent.hours import Hours
 from hutong.agent.link import Delivery, Link
 from hutong.agent.moves import moves_of
 from hutong.agent.shipping import Collector, LogShipper
@@ -30,6 +31,7 @@ from hutong.wire.agent import REPORTS_AT_ONCE
 
 _log = structlog.get_logger("hutong.agent")
 _AGAIN_S = 10
+_SEAL_AGAIN_S = 60
 _View = tuple[frozenset[tuple[AttemptKey, bool]], str]
 
 
@@ -53,6 +55,7 @@ class Agent:
         habits: Habits | None = None,
         offers: tuple[str, ...] | None = None,
         accounts: Accounts | None = None,
+        hours: Hours | None = None,
         ticks: Callable[[], int] = steady_ms,
     ) -> None:
         self._site = site
@@ -68,6 +71,9 @@ class Agent:
         self._accounts = accounts
         self._accounting: Future[int] | None = None
         self._accounts_due_ms: float = -math.inf
+        self._hours = hours
+        self._sealing: Future[int] | None = None
+        self._sealing_due_ms: float = -math.inf
         self._stager = stager
         self._hands = Hands(site, engine, stager, self._habits, ticks)
         self._collector = Collector(link, engine)
@@ -115,6 +121,8 @@ class Agent:
             self._told.pop(command.key, None)
             self._spool.drop(command.key)
         self._hands.note(delivery.commands, delivery.came_ms)
+        if self._hours is not None:
+            self._hours.note(delivery.commands)
 
     def tick(self) -> bool:
         """Act, observe in one bulk read, report, and move logs and files on; True if anything moved."""
@@ -128,6 +136,7 @@ class Agent:
         self._collect(seen)
         shipped = self._ship_logs({each.key for each in seen if each.ended is None})
         self._account()
+        self._seal(seen)
         self._tidy(seen)
         self.live = len(self._hands.starting) + sum(each.ended is None for each in seen)
         return acted or told or shipped
@@ -283,6 +292,21 @@ class Agent:
             return
         self._accounts_due_ms = now + self._habits.accounts_every_s * 1000
         self._accounting = self._pool.submit(self._accounts.step)
+
+    def _seal(self, seen: tuple[Seen, ...]) -> None:
+        """Count what the cards do, and have whole hours sealed and told in the background."""
+        if self._hours is None:
+            return
+        waits, done, now = self._hours.look(seen, self._pools), self._sealing, self._ticks()
+        if done is not None and done.done():
+            error, self._sealing = done.exception(), None
+            if isinstance(error, Later | Refused | OSError):
+                _log.warning("sealing put off", site=self._site, why=str(error))
+            elif error is not None:
+                raise error
+        if waits and self._sealing is None and now >= self._sealing_due_ms:
+            self._sealing_due_ms = now + _SEAL_AGAIN_S * 1000
+            self._sealing = self._pool.submit(self._hours.step)
 
     def _tidy(self, seen: tuple[Seen, ...]) -> None:
         """Forget settled attempts that are old, or too many; never one that is not settled."""

@@ -16,12 +16,14 @@ from pydantic import BaseModel, ValidationError
 
 from hutong.adapters.engines.base import Use
 from hutong.core.book.store import Sighting
-from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
+from hutong.core.kernel.chain import Head
+from hutong.core.kernel.errors import Conflict, Denied, Later, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
+from hutong.wire.sealed import SealedDoc, SealedHead, SealedIn
 from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 
 _CHUNK_BYTES = 1 << 20
@@ -90,6 +92,14 @@ class Link(Protocol):
 
     def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         """Store records of the engine's accounting and tallies of days; returns the fate of each record."""
+        ...
+
+    def sealed_head(self) -> Head:
+        """Return how far our site's chain of sealed reports goes."""
+        ...
+
+    def send_sealed(self, reports: Sequence[SealedDoc]) -> None:
+        """Hand in sealed reports. Raises Conflict where they do not go on after the head."""
         ...
 
     def has_object(self, digest: str) -> bool:
@@ -181,6 +191,15 @@ class HttpLink:
         """Store records of the engine's accounting and tallies of days."""
         records = tuple(UseDoc(**asdict(each)) for each in uses)
         return self._post("/usage", UsageIn(records=records, days=tuple(days)), UsageOut).fates
+
+    def sealed_head(self) -> Head:
+        """Ask for the head of our chain."""
+        found = _parse(self._again(lambda: self._send("GET", "/sealed")), SealedHead)
+        return Head(found.seq, found.hash)
+
+    def send_sealed(self, reports: Sequence[SealedDoc]) -> None:
+        """Hand in sealed reports."""
+        self._post("/sealed", SealedIn(reports=tuple(reports)), SealedHead)
 
     def has_object(self, digest: str) -> bool:
         """Ask for an object's head."""
@@ -315,7 +334,7 @@ def _check(response: httpx2.Response, what: str) -> None:
     if status in _BUSY:
         after = response.headers.get("Retry-After", "")
         raise Later(text, int(after) if after.isdigit() else 1)
-    kinds: dict[int, type[Refused]] = {401: Denied, 403: Denied, 404: NotFound}
+    kinds: dict[int, type[Refused]] = {401: Denied, 403: Denied, 404: NotFound, 409: Conflict}
     raise kinds.get(status, Refused)("platform_says_no", text)
 
 

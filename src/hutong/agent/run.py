@@ -17,10 +17,12 @@ from hutong.adapters.engines.base import Accounted, Engine
 from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
+from hutong.adapters.identity.signing import SigningKey
 from hutong.agent.accounts import Accounts
 from hutong.agent.config import AgentConfig, EngineConfig
 from hutong.agent.core import Agent
 from hutong.agent.habits import steady_ms
+from hutong.agent.hours import SEAL_KEY, Hours
 from hutong.agent.link import Delivery, HttpLink
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
@@ -93,6 +95,14 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         accounts=Accounts(config.root / "accounts.json", link, engine, clock)
         if isinstance(engine, Accounted)
         else None,
+        hours=Hours(
+            config.root / "hours.json",
+            link,
+            config.site,
+            SigningKey.open(config.root / SEAL_KEY),
+            engine,
+            clock,
+        ),
     )
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()

@@ -44,7 +44,7 @@ def sources(store: Store) -> tuple[str, ...]:
 
 def reconcile_day(store: Store, source: str, day: int, limits: Limits, now_ms: int) -> Report:
     """Compare the three columns of a site and a day. Raises Conflict if the day has too many starts."""
-    records = tuple(_pages(lambda after: store.records_on(source, day, after, NAMES_AT_ONCE), _record))
+    records = records_of_day(store, source, day)
     span = (day * DAY_MS, (day + 1) * DAY_MS)
     ended = tuple(_pages(lambda after: store.billed_keys(source, span, after, NAMES_AT_ONCE), str))
     keys = sorted({kept.record.key for kept in records} | set(ended))
@@ -66,6 +66,11 @@ def reconcile_day(store: Store, source: str, day: int, limits: Limits, now_ms: i
         accounted=bool(tallies or records), unsettled=unsettled(store, sorted(set(waiting))),
     )  # fmt: skip
     return reconcile(seen, limits)
+
+
+def records_of_day(store: Store, source: str, day: int) -> tuple[Kept, ...]:
+    """Return the records in force that ended on a day. Raises Conflict if there are too many."""
+    return tuple(_pages(lambda after: store.records_on(source, day, after, NAMES_AT_ONCE), _record))
 
 
 def _record(kept: Kept) -> str:

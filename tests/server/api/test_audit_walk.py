@@ -44,6 +44,7 @@ NOT_TOLD = {
     "PUT /v1/objects/{digest}": "content named by its digest: it can be added, never changed",
     "POST /v1/agent/take": "an agent's work, in the facts of jobs",
     "POST /v1/agent/report": "an agent's work, in the facts of jobs",
+    "POST /v1/agent/sealed": "a site's sealed reports, in a chain of their own",
     "POST /v1/agent/usage": "a site's records, kept with what became of each; corrections are in the ledger",
     "PUT /v1/agent/objects/{digest}": "content named by its digest: it can be added, never changed",
     "PUT /v1/agent/logs/{key}/{rank}": "an agent's work: logs of jobs",
@@ -75,6 +76,7 @@ NAMES = {
     "change": "quota",
     "budget": "b1",
     "commitment": "deal",
+    "key": "66687aadf862bd77",
 }
 PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
 COMMITMENT = {
@@ -101,6 +103,8 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("DELETE /v1/sites/{site}/bookings/{booking}", None, "op", "site.change"),
     ("POST /v1/sites/{site}/power-limits", POWER, "op", "site.change"),
     ("DELETE /v1/sites/{site}/power-limits/{power_limit}", None, "op", "site.change"),
+    ("PUT /v1/sites/{site}/keys", {"public": "00" * 32}, "op", "site_key.create"),
+    ("DELETE /v1/sites/{site}/keys/{key}", None, "op", "site_key.change"),
     ("POST /v1/sites/{site}/tokens", None, "op", "token.create"),
     ("POST /v1/projects/{project}/awards", {**LOT, "amount": {"amount": "5"}}, "op", "award.create"),
     ("POST /v1/projects/{project}/vouchers", VOUCHER, "op", "voucher.create"),

@@ -14,6 +14,7 @@ from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.readings import Readings
 from hutong.adapters.store.registry import Registry
+from hutong.adapters.store.sealed import Sealed
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
 from hutong.adapters.store.uses import Uses
@@ -35,6 +36,7 @@ class SqlStore(
     Audit,
     Chain,
     Registry,
+    Sealed,
 ):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 

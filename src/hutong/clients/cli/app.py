@@ -36,6 +36,7 @@ from hutong.clients.cli import (
     subsidy_commands,
     token_commands,
     usage_commands,
+    utilisation_commands,
     voucher_commands,
 )
 from hutong.clients.cli.frame import Frame
@@ -94,6 +95,7 @@ def make_cli(
         dispute_commands,
         ledger_commands,
         reconcile_commands,
+        utilisation_commands,
         site_commands,
         sign_in_commands,
         account_commands,

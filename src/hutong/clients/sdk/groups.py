@@ -23,6 +23,7 @@ from hutong.clients.sdk import (
     sites,
     statements,
     vouchers,
+    witnesses,
 )
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
@@ -302,6 +303,14 @@ class Usage(budgets.UsageVerbs, Group):
 
 class AsyncUsage(budgets.UsageVerbs, AsyncGroup):
     """Use by day."""
+
+
+class Witnesses(witnesses.WitnessVerbs, Group):
+    """Utilisation in four levels, and what sites seal."""
+
+
+class AsyncWitnesses(witnesses.WitnessVerbs, AsyncGroup):
+    """Utilisation in four levels, and what sites seal."""
 
 
 class Vouchers(vouchers.VoucherVerbs, Group):

@@ -39,6 +39,7 @@ from hutong.server.api import (
     receipts,
     reconciliation,
     scim,
+    sealed,
     secrets,
     service_accounts,
     sessions,
@@ -48,6 +49,7 @@ from hutong.server.api import (
     streams,
     subsidies,
     usage,
+    utilisation,
     vouchers,
 )
 from hutong.server.api.access import Here, Public, rules_of
@@ -78,6 +80,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     quotas.router,
     budgets.router,
     usage.router,
+    utilisation.router,
     secrets.router,
     service_accounts.router,
     scim.tokens,
@@ -89,6 +92,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     vouchers.router,
     ledger.router,
     reconciliation.router,
+    sealed.router,
     statements.router,
     invoices.router,
     disputes.router,

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +52,19 @@ class LocalEngine(FolderEngine):
                 raise Later(f"{order.key}: another process holds the attempt's folder", 5)
             time.sleep(0.02)
         return Receipt(order.key, adopted=True)
+
+    counts = "CPU time of the ranks' processes, one core a card"
+
+    def busy_ms(self, keys: Sequence[AttemptKey]) -> Mapping[AttemptKey, int]:
+        """Return the CPU time of attempts whose cards are cores; nothing counts other cards here."""
+        found = {}
+        for key in keys:
+            folder = self._attempts / key
+            began = files.read_json(folder / files.BEGAN)
+            order = files.read_json(folder / files.ORDER)
+            if began and order and order.get("accelerator") == "CPU":
+                found[key] = tree.cpu_ms(int(began["pid"]))
+        return found
 
     def _spawn(self, folder: Path, order: Order) -> tuple[int, str]:
         given = json.dumps({"secrets": dict(order.secrets), "complete": True}).encode()

@@ -1,0 +1,1 @@
+"""Witnesses of what a centre did: its scheduler, its agent and its electricity meter, against each other."""

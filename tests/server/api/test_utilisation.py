@@ -1,0 +1,79 @@
+"""Levels and findings at the door: what agents sealed, added up with its definitions; witnesses compared."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.api.test_sealed import Sealer
+
+from hutong.core.book.received import Fate, Kept, Received
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
+from hutong.wire.base import rfc3339
+
+
+class Watch(Sealer):
+    """A site that seals, and somebody who asks."""
+
+    @property
+    def day(self) -> int:
+        return int(self.platform.clock() // DAY_MS - 1)
+
+    def get(self, path: str, status: int = 200) -> Any:
+        answer = self.platform.http.get(path, headers=self.platform.operator)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def watch(platform: Any, li: dict[str, str], tmp_path: Path) -> Watch:
+    return Watch(platform, tmp_path)
+
+
+def test_levels_are_summed_with_their_definitions(watch: Watch) -> None:
+    watch.register()
+    held = 8 * HOUR_MS
+    assert watch.send(*(watch.next(watch.day * 24 + at, held) for at in range(3))).status_code == 200
+    found = watch.get("/v1/utilisation")
+    (pool,) = found["items"]
+    assert (pool["pool"], pool["cards"], pool["signed"]) == ("a100", 16, True)
+    assert pool["seen_card_ms"] == pool["available_card_ms"] == 3 * 16 * HOUR_MS
+    assert pool["allocated_card_ms"] == 3 * held
+    assert pool["allocated_of_available_ppm"] == 500_000
+    assert (pool["busy_card_ms"], pool["methods"]) == (9, ["test"])
+    assert {"available", "allocated", "busy", "effective"} <= found["definitions"].keys()
+
+
+def test_a_site_that_tells_nothing_has_no_levels(watch: Watch) -> None:
+    (pool,) = watch.get("/v1/utilisation?site=haidian")["items"]
+    assert (pool["seen_card_ms"], pool["busy_card_ms"], pool["allocated_of_seen_ppm"]) == (0, None, None)
+    assert watch.get("/v1/findings") == {
+        "day": rfc3339(watch.day * DAY_MS)[:10], "judged": [], "found": 0, "items": []
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/utilisation?site=nowhere", 404),
+        ("/v1/utilisation?from=2026-13-01", 422),
+        ("/v1/utilisation?from=2026-01-01&to=2026-03-01", 422),
+        ("/v1/utilisation?to=yesterday", 422),
+        ("/v1/findings?site=nowhere", 404),
+        ("/v1/findings?day=2999-01-01", 422),
+        ("/v1/findings?day=x", 422),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(watch: Watch, path: str, status: int) -> None:
+    watch.get(path, status)
+
+
+def test_records_of_no_attempt_that_overlap_are_found(watch: Watch) -> None:
+    begin = watch.day * DAY_MS + HOUR_MS
+    for name in ("r1", "r2"):
+        told = Received("haidian", name, 1, "ht-x", "card_ms", 8 * HOUR_MS, begin, begin + HOUR_MS)
+        watch.platform.services.store.receive(Kept(told, Fate.SUSPENDED, "no such attempt", "site", begin))
+    watch.send(watch.next(watch.day * 24))
+    found = watch.get("/v1/findings")
+    assert found["judged"] == ["haidian"]
+    assert {"replayed": "ht-x"}.items() <= {each["kind"]: each["about"] for each in found["items"]}.items()
+    assert {each["kind"] for each in found["items"]} == {"replayed", "ghost"}
