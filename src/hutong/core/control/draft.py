@@ -8,6 +8,7 @@ from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
 from hutong.core.book.stays import Stay
 from hutong.core.control.desk import Desk
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Event, Fact
 from hutong.core.work.fold import Attempt, Job, apply
@@ -85,7 +86,8 @@ class Draft:
 
     def outcome(self) -> JobOutcome:
         """Return the job's part of the outcome."""
-        return JobOutcome(
+        return made(
+            JobOutcome,
             job=self.job.id,
             project=self.row.project,
             seq=self.row.job.seq,
@@ -107,12 +109,12 @@ class Draft:
 
         Later attempts may have gone on from a checkpoint; what was stopped for others tells nothing.
         """
-        work = work_of(self.row.project, self.row.spec)
         known = bool(self.row.job.attempts) and self.row.job.attempts[0].settled
-        if not work or known or not self.job.attempts or not self.job.attempts[0].settled:
+        if known or not self.job.attempts or not self.job.attempts[0].settled:
             return None
         first = self.job.attempts[0]
-        if not first.ran_ms or first.category not in TELLING:
+        work = work_of(self.row.project, self.row.spec)
+        if not work or not first.ran_ms or first.category not in TELLING:
             return None
         return Length(work, -(-first.ran_ms // 1000))
 
