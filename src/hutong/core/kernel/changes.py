@@ -41,7 +41,7 @@ else:
 
 
 @cache
-def _twin(kind: Any) -> tuple[type[Any], Callable[[object], tuple[object, ...]]]:
+def _twin(kind: type[Any]) -> tuple[type[Any], Callable[[object], tuple[object, ...]]]:
     """Return a class of the same slots that is not frozen, and what reads all fields."""
     own = fields(kind)
     again = [
