@@ -13,7 +13,7 @@ from hutong.adapters.store.sql import SqlStore
 from hutong.adapters.store.tables import facts, jobs
 from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Refused
-from hutong.core.work.facts import Fact, Queued, Submitted
+from hutong.core.work.facts import Event, Fact, Queued, Submitted
 from hutong.core.work.fold import fold
 
 TEXTS = ("plain", 'a "quote", a \\ and a \n', "\u5317\u4eac \U0001f680", "{}", "null", "")
@@ -53,7 +53,7 @@ def test_changed_rows_are_those_of_one_by_one(server: Postgres) -> None:
     store.submit(wishes, 100)
     rows = []
     for n, made in enumerate(wishes):
-        told = (Submitted(f'{n} "\u5317', "d"), Queued())
+        told: tuple[Event, ...] = (Submitted(f'{n} "\u5317', "d"), Queued())
         job = fold(Fact(made.id, seq, 100, "test", event) for seq, event in enumerate(told, 1))
         rows.append(saved(job, None if n else BIG))
     read = sa.select(jobs).order_by(jobs.c.id)
