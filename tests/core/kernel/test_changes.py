@@ -30,5 +30,5 @@ def test_a_changed_shape_is_as_frozen_as_the_first_one() -> None:
 
 
 def test_an_unknown_field_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(AttributeError):
         changed(JOB, sequence=2)  # type: ignore[call-arg]

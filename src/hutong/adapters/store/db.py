@@ -8,6 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hutong.adapters.store.bulk import insert_rows
 from hutong.core.book.periods import Period
 from hutong.core.kernel.errors import Conflict, Later, Refused
 
@@ -129,5 +130,9 @@ def rows_in(
 
 def many(connection: sa.Connection, statement: sa.Executable, rows: Sequence[Mapping[str, object]]) -> None:
     """Run a statement once for each row in one call; nothing for no rows."""
+    # Of an upsert nobody knows here whether two rows are for the same key, which one statement refuses.
+    table = statement.table if type(statement) is sa.Insert else None
+    if isinstance(table, sa.Table) and insert_rows(connection, table, rows):
+        return
     if rows:
         connection.execute(statement, rows)

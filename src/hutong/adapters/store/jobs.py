@@ -1,10 +1,11 @@
 """Jobs in SQL: wishes, what users ask later, lists, facts and receipts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.bulk import change_of, change_rows
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.tables import facts, jobs, pages, receipts
@@ -40,11 +41,13 @@ _GUARDED = (
     "ahead_j",
     "job",
 )
-SAVE = (
-    jobs.update()
-    .where(jobs.c.id == sa.bindparam("name"))
-    .values({name: sa.bindparam(f"new_{name}") for name in _GUARDED})
-)
+SAVE = change_of(jobs, _GUARDED)
+
+
+def save_all(connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write what the rows of jobs say now, see `saved`."""
+    if not change_rows(connection, jobs, rows):
+        many(connection, SAVE, rows)
 
 
 def saved(job: Job, due_ms: int | None) -> dict[str, object]:

@@ -11,7 +11,7 @@ from hutong.adapters.store.codec import decode_link, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
-from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, job_row, saved
+from hutong.adapters.store.jobs import COLUMNS, fact_row, job_row, save_all, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
 from hutong.adapters.store.lengths import note_lengths, read_lengths
@@ -193,7 +193,7 @@ class Loop:
 
     def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome], now_ms: int) -> None:
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
-        many(connection, SAVE, [saved(each.after, each.due_ms) for each in fresh])
+        save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
         commanded = [command for each in fresh for command in each.commands]
         close_starts(connection, [each.key for each in commanded if each.kind == "stop"])

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hutong.adapters.store import rules
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
-from hutong.adapters.store.jobs import COLUMNS, SAVE, fact_row, lock_jobs, saved
+from hutong.adapters.store.jobs import COLUMNS, fact_row, lock_jobs, save_all, saved
 from hutong.adapters.store.loop import close_starts, forget, read_statuses
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
 from hutong.core.book.store import Dial, Reported, Sighting, Taken
@@ -71,7 +71,7 @@ class Sites:
             changed = [
                 saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
             ]
-            many(connection, SAVE, changed)
+            save_all(connection, changed)
             close_starts(connection, news.started)
             forget(connection, news.ended)
             self._note_seen(connection, site, now_ms)
@@ -208,7 +208,7 @@ def _dispatch(
             moved[name] = step[0]
             told.append(step[1])
     many(connection, facts.insert(), [fact_row(fact) for fact in told])
-    many(connection, SAVE, [saved(job, found[name]["due_ms"]) for name, job in moved.items()])
+    save_all(connection, [saved(job, found[name]["due_ms"]) for name, job in moved.items()])
     fresh = [{"name": row["id"], "at_ms": now_ms} for row in rows if row["taken_ms"] is None]
     many(connection, _MARK_TAKEN, fresh)
     return moved

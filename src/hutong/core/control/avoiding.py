@@ -9,6 +9,8 @@ from hutong.core.work.states import THEIRS
 
 def broken_by(job: Job) -> tuple[str, ...]:
     """Return the sites that broke an earlier attempt of a job."""
+    if not job.attempts:
+        return ()
     return tuple(sorted({each.site for each in job.attempts if each.category in THEIRS}))
 
 

@@ -1,6 +1,5 @@
 """The turn's working papers: cards and money still free after what this turn has already decided."""
 
-from dataclasses import replace
 from functools import cached_property
 
 from hutong.core.book.lengths import Length, after, work_of
@@ -16,6 +15,7 @@ from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
 from hutong.core.control.spending import Spendings
+from hutong.core.kernel.changes import changed
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
@@ -193,10 +193,10 @@ class Desk:
                     self._debts[txn.project] = self.owed_micro(txn.project) - entry.amount_micro
                 lot = LotId(entry.account.removeprefix("lot:"))
                 if lot in mine:
-                    changed = mine[lot].posted_micro + entry.amount_micro
-                    mine[lot] = replace(mine[lot], posted_micro=changed)
+                    posted_micro = mine[lot].posted_micro + entry.amount_micro
+                    mine[lot] = changed(mine[lot], posted_micro=posted_micro)
         for hold in posting.holds:
             mine = self._lots.get(hold.project, {})
             for part in hold.parts:
-                changed = mine[part.lot].held_micro + part.amount_micro
-                mine[part.lot] = replace(mine[part.lot], held_micro=changed)
+                held_micro = mine[part.lot].held_micro + part.amount_micro
+                mine[part.lot] = changed(mine[part.lot], held_micro=held_micro)

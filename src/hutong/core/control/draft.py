@@ -1,6 +1,6 @@
 """A job's part of a turn in the making: each fact is folded in at once, so the next step sees its effect."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from hutong.core.book.lengths import TELLING, Length, work_of
 from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord, Waiver
@@ -8,6 +8,7 @@ from hutong.core.book.runs import Run, work_mn, workload_of
 from hutong.core.book.snapshot import Command, JobOutcome, JobRow
 from hutong.core.book.stays import Stay
 from hutong.core.control.desk import Desk
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Event, Fact
 from hutong.core.work.fold import Attempt, Job, apply
@@ -85,7 +86,9 @@ class Draft:
 
     def outcome(self) -> JobOutcome:
         """Return the job's part of the outcome."""
-        return JobOutcome(
+        settled = self._settled_now()
+        return made(
+            JobOutcome,
             job=self.job.id,
             project=self.row.project,
             seq=self.row.job.seq,
@@ -97,8 +100,8 @@ class Draft:
             receipts=tuple(self._receipts),
             posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
             run=self._whole_run(),
-            stay=self._stay(),
-            waiver=self._waiver(),
+            stay=self._stay(settled),
+            waiver=self._waiver(settled),
             length=self.length(),
         )
 
@@ -107,12 +110,12 @@ class Draft:
 
         Later attempts may have gone on from a checkpoint; what was stopped for others tells nothing.
         """
-        work = work_of(self.row.project, self.row.spec)
         known = bool(self.row.job.attempts) and self.row.job.attempts[0].settled
-        if not work or known or not self.job.attempts or not self.job.attempts[0].settled:
+        if known or not self.job.attempts or not self.job.attempts[0].settled:
             return None
         first = self.job.attempts[0]
-        if not first.ran_ms or first.category not in TELLING:
+        work = work_of(self.row.project, self.row.spec)
+        if not work or not first.ran_ms or first.category not in TELLING:
             return None
         return Length(work, -(-first.ran_ms // 1000))
 
@@ -125,33 +128,34 @@ class Draft:
             return None
         return Run(workload, attempt.accelerator, work_mn(attempt.cards, attempt.ran_ms))
 
-    def _settled_now(self) -> Iterator[Attempt]:
-        """Yield the attempts that this turn has settled, as happens once to each."""
+    def _settled_now(self) -> list[Attempt]:
+        """Return the attempts that this turn has settled, as happens once to each."""
         before = self.row.job.attempts
-        for attempt in self.job.attempts:
-            known = len(before) >= attempt.number and before[attempt.number - 1].settled
-            if attempt.settled and not known:
-                yield attempt
+        return [
+            attempt
+            for attempt in self.job.attempts
+            if attempt.settled and not (len(before) >= attempt.number and before[attempt.number - 1].settled)
+        ]
 
-    def _waiver(self) -> Waiver | None:
+    def _waiver(self, settled: Sequence[Attempt]) -> Waiver | None:
         """Return the waiver of an attempt that its site broke and that cost something.
 
         Of a long run the last hours only: what went before, a checkpoint should have kept.
         """
-        for attempt in self._settled_now():
+        for attempt in settled:
             if attempt.category in THEIRS and not attempt.stop_sent_ms and attempt.charge_micro:
                 from_ms = max(0, attempt.metered_upto_ms - self.desk.rules.waive_ms)
                 reason = f"{attempt.category.value} at {attempt.site}: {attempt.reason}"[:_REASON_MAX]
                 return Waiver(self.job.key(attempt), self.row.project, from_ms, reason)
         return None
 
-    def _stay(self) -> Stay | None:
+    def _stay(self, settled: Sequence[Attempt]) -> Stay | None:
         """Return the stay of an attempt that is now settled, as happens once; what never began has none.
 
         What the book goes by is the time that was billed: a site may claim anything. An end after a stop was
         sent says nothing of the site.
         """
-        for attempt in self._settled_now():
+        for attempt in settled:
             if attempt.started_ms:
                 node_ms = attempt.metered_card_ms * attempt.nodes // attempt.cards
                 broke = attempt.category in THEIRS and not attempt.stop_sent_ms

@@ -28,9 +28,10 @@ class Keeping:
 
     def note(self, step: int, job: int, pool: int, cards: int) -> None:
         """Note what was kept or shut on the way to a placement, as it was before it took its cards."""
-        if self._arrays.state[c.WAITS] <= self._waits:
+        waits = self._arrays.state.item(c.WAITS)
+        if waits <= self._waits:
             return
-        self._waits = int(self._arrays.state[c.WAITS])
+        self._waits = waits
         now = self._arrays.pools[:, _KEEPING]
         reach_ms = int(self._arrays.jobs[job, c.REACH])
         for at in np.flatnonzero((now != self._before).any(axis=1)).tolist():

@@ -10,6 +10,7 @@ from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.preemption import make_room
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import JobId, attempt_key
 from hutong.core.placement.page import Grounds, asked_for, seal, seal_grounds
@@ -44,9 +45,13 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         placed.add(job)
         try:
             attempt = plan_attempt(
-                draft.job.attempts, queue.view(job, pool), cards, draft.row.spec, desk.now_ms
+                draft.job.attempts,
+                queue.view(job, pool),
+                cards,
+                draft.row.spec,
+                desk.now_ms,
+                desk.likely_ms(draft.row),
             )
-            attempt = replace(attempt, likely_ms=desk.likely_ms(draft.row))
             if not _within_budgets(draft, attempt) or not _hold(draft, attempt):
                 queue.take_back(job)
                 continue
@@ -59,7 +64,8 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         answers.append(
             (
                 draft,
-                Ticket(
+                made(
+                    Ticket,
                     VERSION,
                     draft.job.id,
                     attempt.number,
@@ -136,7 +142,8 @@ def _keep(
 
 
 def _fact(attempt: Attempt) -> Placed:
-    return Placed(
+    return made(
+        Placed,
         attempt=attempt.number,
         site=attempt.site,
         pool=attempt.pool,

@@ -1,7 +1,6 @@
 """What the jobs of a turn ask of pools: jobs that ask for the same share one question, judged once."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from hutong.core.control.avoiding import broken_by, domains_that_broke
 from hutong.core.control.desk import Desk
@@ -52,14 +51,16 @@ class Questions:
         shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self._views)
         cargo = cargo_of(spec, draft.job)
         likely_ms, paid = desk.likely_ms(draft.row), desk.paid_by(draft.row.project)
-        make = partial(
-            request_of,
-            spec,
-            avoid=avoid,
-            runs=runs,
-            cargo=cargo,
-            avoid_domains=shared,
-            likely_ms=likely_ms,
-            paid=paid,
-        )
+
+        def make() -> Request:
+            return request_of(
+                spec,
+                avoid=avoid,
+                runs=runs,
+                cargo=cargo,
+                avoid_domains=shared,
+                likely_ms=likely_ms,
+                paid=paid,
+            )
+
         return make, (id(spec), avoid, shared, runs, cargo, likely_ms, id(paid))

@@ -116,8 +116,8 @@ class Queue:
         known: dict[tuple[object, ...], int] = {}
         classes: list[Class] = []
         class_of = []
-        for question, judged in zip(self.questions, self.judged, strict=True):
-            weights = max(1, sum(weights_of(question.policy)))
+        self._weights = [max(1, sum(weights_of(question.policy))) for question in self.questions]
+        for question, judged, weights in zip(self.questions, self.judged, self._weights, strict=True):
             key = (
                 question.request.nodes, question.policy.fit, weights,
                 judged.per_node.tobytes(), judged.base.tobytes(),
@@ -143,17 +143,16 @@ class Queue:
         kernel.begin(arrays, at_ms)
         self._keeping.begin()
         while (job := kernel.next_start(arrays, at_ms)) >= 0:
-            pool = int(arrays.jobs[job, c.POOL])
-            self._keeping.note(len(self.takes), job, pool, self.cards(job, pool))
-            bars = int(arrays.state[c.BARS])
+            pool, step = arrays.jobs.item(job, c.POOL), len(self.takes)
+            cards, bars = self.cards(job, pool), arrays.state.item(c.BARS)
+            self._keeping.note(step, job, pool, cards)
             self.barred = self._accounts.chips_of(bars, self._chips) if bars else ()
             if self._ahead:
                 self._note_ahead(job, pool)
-            step = len(self.takes)
-            self.takes.append((pool, self.cards(job, pool), self.question_of[job]))
+            self.takes.append((pool, cards, self.question_of[job]))
             yield job, pool
             if len(self.takes) > step:
-                self.free[pool] -= self.takes[step][1]
+                self.free[pool] -= cards
 
     @property
     def kept(self) -> tuple[tuple[int, int, int, int], ...]:
@@ -219,19 +218,20 @@ class Queue:
     def cards(self, job: int, pool: int) -> int:
         """Return the cards that a job takes in a pool."""
         question = self.question_of[job]
-        return int(self.judged[question].per_node[pool]) * self.questions[question].request.nodes
+        return self.judged[question].per_node.item(pool) * self.questions[question].request.nodes
 
     def view(self, job: int, pool: int) -> PoolView:
         """Return a pool at the price that a job pays there."""
-        return paid_for(self.questions[self.question_of[job]].request, self.views[pool : pool + 1])[0]
+        request = self.questions[self.question_of[job]].request
+        return paid_for(request, (self.views[pool],))[0]
 
     def score_ppm(self, job: int, pool: int) -> int:
         """Return the score of the placement that was yielded last."""
         question = self.question_of[job]
         judged, policy = self.judged[question], self.questions[question].policy
         fit = c.PPM * self.cards(job, pool) // self.free[pool]
-        weighted = int(judged.base[pool]) + policy.fit * fit
-        return weighted // max(1, sum(weights_of(policy))) + int(judged.penalty[pool])
+        weighted = judged.base.item(pool) + policy.fit * fit
+        return weighted // self._weights[question] + judged.penalty.item(pool)
 
     def why_not(self, job: int) -> tuple[str, str]:
         """Return a code and a sentence for a job that no pool takes now: the nearest of them, and its reason.

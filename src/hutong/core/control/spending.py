@@ -68,8 +68,10 @@ class Spendings:
         return ""
 
     def _of(self, project: ProjectId, person: str) -> Sequence[int]:
-        owner = self._shot.institutions.get(project, "")
         budgets = self._shot.budgets
+        if not budgets:
+            return ()
+        owner = self._shot.institutions.get(project, "")
         return [at for at, each in enumerate(budgets) if each.budget.covers(project, person, owner)]
 
     def _need(self, spending: Spending, attempt: Attempt) -> int:

@@ -1,5 +1,6 @@
 """On what terms a job is placed: the attempt, its cost, and what a project is told that cannot pay."""
 
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.money import MICRO, format_micro
 from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.request import PoolView
@@ -10,10 +11,16 @@ _FEN = MICRO // 100
 
 
 def plan_attempt(
-    earlier: tuple[Attempt, ...], view: PoolView, cards: int, spec: JobSpec, now_ms: int
+    earlier: tuple[Attempt, ...],
+    view: PoolView,
+    cards: int,
+    spec: JobSpec,
+    now_ms: int,
+    likely_ms: int = 0,
 ) -> Attempt:
     """Return the attempt that a decision amounts to."""
-    return Attempt(
+    return made(
+        Attempt,
         number=len(earlier) + 1,
         site=view.site,
         pool=view.pool,
@@ -26,6 +33,7 @@ def plan_attempt(
         placed_ms=now_ms,
         run_ms=spec.max_duration_s * 1000,
         preemptible=spec.preemptible,
+        likely_ms=likely_ms,
     )
 
 

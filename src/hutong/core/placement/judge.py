@@ -287,9 +287,11 @@ def _rank(request: Request, table: Table) -> Ints:
 
 def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     """Return the first reason of each pool, free cards left aside: the weakest are written first."""
-    refusal = np.where(_barred(request, table), Refusal.QUOTA, Refusal.NONE)
-    refusal = np.where(request.run_ms > table.closes_in_ms, Refusal.MAINTENANCE, refusal)
-    refusal = np.where(table.state > 0, table.state, refusal)
+    refusal = table.state.copy()
+    idle = refusal == Refusal.NONE
+    refusal[idle & (request.run_ms > table.closes_in_ms)] = Refusal.MAINTENANCE
+    if request.barred:
+        refusal[_barred(request, table) & (refusal == Refusal.NONE)] = Refusal.QUOTA
     if request.data and table.offers:
         refusal[_without(request.data, table.offers)] = Refusal.NO_DATA
     if request.max_hourly_cost_micro is not None:
@@ -304,7 +306,7 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     if request.deny:
         refusal[_named(request.deny, table)] = Refusal.DENIED
     refusal[~known] = Refusal.OTHER_CHIP
-    return refusal.astype(np.int64)
+    return refusal
 
 
 @lru_cache(maxsize=1024)

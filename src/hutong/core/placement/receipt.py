@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from operator import attrgetter
 
 from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
@@ -72,13 +73,16 @@ class Opened:
 
 def encode_ticket(ticket: Ticket, page: str = "") -> bytes:
     """Return the canonical bytes that are stored; `page` stands in for a page that had no digest yet."""
-    told = {name: getattr(ticket, name) for name in _NAMES if name not in _LATE or getattr(ticket, name)}
+    told: dict[str, object] = dict(zip(_FIRST, _read(ticket), strict=True))
     told["page"] = ticket.page or page
-    return json.dumps(told, separators=(",", ":")).encode()
+    told |= {name: value for name in _LATE if (value := getattr(ticket, name))}
+    return _JSON.encode(told).encode()
 
 
-_NAMES = tuple(sorted(Ticket.__slots__))
-_LATE = frozenset({"barred", "booked", "capped"})
+_LATE = ("barred", "booked", "capped")
+_FIRST = tuple(name for name in Ticket.__slots__ if name not in _LATE)
+_read = attrgetter(*_FIRST)
+_JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
 def digest(data: bytes) -> str:

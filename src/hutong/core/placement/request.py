@@ -7,6 +7,7 @@ from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
 from hutong.core.placement.speeds import Speed, speeds_of
@@ -291,7 +292,8 @@ def view_pool(
     strict: bool = False,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
-    return PoolView(
+    return made(
+        PoolView,
         site=site.id,
         pool=pool.id,
         accelerator=pool.accelerator,

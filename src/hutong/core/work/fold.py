@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
 
-from hutong.core.kernel.changes import changed
+from hutong.core.kernel.changes import changed, made
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, JobId, attempt_key
 from hutong.core.work import facts as f
@@ -282,7 +282,8 @@ def _(event: f.CancelAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
 def _(event: f.Placed, job: Job, at_ms: int) -> Job:
     _require(job.state is JobState.QUEUED and job.live is None, job, event)
     _require(event.attempt == len(job.attempts) + 1, job, event)
-    attempt = Attempt(
+    attempt = made(
+        Attempt,
         number=event.attempt,
         site=event.site,
         pool=event.pool,
