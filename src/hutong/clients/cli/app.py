@@ -16,7 +16,9 @@ from hutong.clients.cli import (
     budget_commands,
     call_commands,
     capacity_commands,
+    centre_commands,
     dispute_commands,
+    identifier_commands,
     identity_commands,
     import_commands,
     job_commands,
@@ -108,6 +110,8 @@ def make_cli(
         voucher_commands,
         subsidy_commands,
         capacity_commands,
+        centre_commands,
+        identifier_commands,
     ):
         part.add_to(app)
     return app

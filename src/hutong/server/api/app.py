@@ -18,9 +18,11 @@ from hutong.server.api import (
     budgets,
     calls,
     capacity,
+    centres,
     deployments,
     disputes,
     grants,
+    identifiers,
     identity,
     institutions,
     invoices,
@@ -94,6 +96,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     deployments.router,
     capacity.router,
+    centres.router,
+    centres.sums,
+    identifiers.router,
 )
 
 _open = APIRouter(tags=["platform"])
