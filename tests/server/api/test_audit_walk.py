@@ -198,7 +198,7 @@ def _ids(answer: dict[str, Any]) -> dict[str, str]:
     found = {name: str(answer.get("id", "")) for name in ("token", "grant", "price")}
     for name, plural in (("booking", "bookings"), ("power_limit", "power_limits")):
         found[name] = next((each["id"] for each in answer.get(plural, ())), "")
-    figures = (each["figure"]["id"] for each in answer.get("verdicts", ()) if each["figure"])
+    figures = (each["figure"]["id"] for each in answer.get("verdicts", ()) if each.get("figure"))
     return {**found, "figure": next(figures, "")}
 
 

@@ -112,7 +112,8 @@ def test_bad_inputs_are_refused_row_by_row_and_nothing_is_entered_by_halves(cent
              for each in found["verdicts"] if each["outcome"] == "refused"}  # fmt: skip
     assert codes == {
         "unknown-p": ["sentinel"], "unknown-q": ["sentinel"], "minus": ["sentinel"],
-        "sparse": ["sparse_as_dense"], "dies": ["die_as_card"], "again": ["duplicate"], "future": ["bad_date"],
+        "sparse": ["sparse_as_dense"], "dies": ["die_as_card"], "again": ["duplicate"],
+        "future": ["bad_date"],
     }  # fmt: skip
     assert (found["stored"], found["refused"]) == (0, 7)
     assert len(centre("GET", "centres")["items"]) == 1

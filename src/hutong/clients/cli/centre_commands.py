@@ -59,10 +59,8 @@ def show_centre(centre: Name, as_of: AsOf = "", as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    say(
     names = "  ".join(each for each in (found.name_en, found.name_zh) if each)
     say(f"{found.id}  {names}  {found.region}")
-    )
     for label, text in (
         ("owner", found.owner.name), ("operator", found.operator.name), ("contract", found.contract),
         ("sites", ", ".join(found.sites)), ("note", found.note),
