@@ -288,7 +288,8 @@ def plan_against_actual(
         return
     rows = (
         (point.day, f"{row.precision} {row.sparsity}, {row.basis}", power(row.first_plan),
-         power(row.latest_plan), power(row.actual), power(row.unplanned))
+         power(row.latest_plan), *(power(each) if point.day <= found.as_of else ""
+                                   for each in (row.actual, row.unplanned)))
         for point in found.points
         for row in point.rows
     )  # fmt: skip

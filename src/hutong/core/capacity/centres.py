@@ -272,7 +272,8 @@ def check_plans(plans: Sequence[Plan], today: str, path: str = "/plans") -> None
     """Raise Refused if plans do not follow on one another, or were told in the future."""
     for at, plan in enumerate(plans):
         last_day(plan.due, f"{path}/due")
-        _not_after(last_day(plan.told, f"{path}/told"), today, f"{path}/told")
+        last_day(plan.told, f"{path}/told")
+        _not_after(first_day(plan.told), today, f"{path}/told")
         if at and last_day(plan.told) < last_day(plans[at - 1].told):
             text = f"{plan.told} is before {plans[at - 1].told}, when the plan before it was told"
             raise Refused("out_of_order", text, (Problem(f"{path}/told", text, "plans in order"),))
