@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hutong.agent import commands as agent_commands
-from hutong.clients.cli import capacity_commands
+from hutong.clients.cli import capacity_commands, centre_commands
 from hutong.clients.cli.app import make_cli
 from hutong.clients.cli.terminal import say, show_json, warn
 from hutong.config import Settings, address, data_folder, new_ulid, now_ms
@@ -267,17 +267,11 @@ def _keep_up(
 
 def _start(household: "Household", settings: Settings, client: "Client", scenario: str) -> bool:
     """Start every process; False if asked to end meanwhile."""
-    from hutong.clients.cli.scenario import (
-        enter_links,
-        enter_sites,
-        read_scenario,
-        read_scenario_links,
-        write_agent_file,
-    )
+    from hutong.clients.cli.scenario import enter, read_whole, write_agent_file
 
     folder, here = str(settings.data), settings
-    sites = read_scenario(data_folder("scenarios") / scenario) if scenario else []
-    links = read_scenario_links(data_folder("scenarios") / scenario) if scenario else []
+    wanted = read_whole(_scenario(scenario)) if scenario else None
+    sites = wanted.sites if wanted else []
     household.add(
         "api", ("serve", "api", "--data", folder, "--host", here.api_host, "--port", str(here.api_port)), 3
     )
@@ -286,9 +280,8 @@ def _start(household: "Household", settings: Settings, client: "Client", scenari
     household.add("gateway", ("serve", "gateway", "--data", folder, *gateway), 2)
     if not household.wait(lambda: _answers(client), START_WITHIN_S, "the API did not answer"):
         return False
-    for kept in enter_sites(client, sites):
-        warn(f"site {kept} is there in another form than the scenario's; it stays as it is")
-    enter_links(client, links)
+    for kept in enter(client, wanted) if wanted else ():
+        warn(f"{kept} is there in another form than the scenario's; it stays as it is")
     for site in sites:
         home = settings.data / "sites" / site.id
         url = str(household.told["api"])
@@ -377,7 +370,11 @@ def _sites_of(scenario: str) -> "list[Site]":
     from hutong.clients.cli.scenario import read_scenario
     from hutong.server.api.shapes.sites import read_site
 
-    return [read_site(each) for each in read_scenario(data_folder("scenarios") / scenario)]
+    return [read_site(each) for each in read_scenario(_scenario(scenario))]
+
+
+def _scenario(name: str) -> Path:
+    return data_folder("scenarios") / name
 
 
 def _shipped_policies() -> "Mapping[str, Policy]":
@@ -386,9 +383,10 @@ def _shipped_policies() -> "Mapping[str, Policy]":
     return load_policies(data_folder("policies") / "placement")
 
 
+centre_commands.scenarios = _scenario
 sim_commands.add_to(cli, _sites_of, _shipped_policies)
 mix_commands.add_to(capacity_commands.group)
-plan_commands.add_to(cli, _sites_of, _shipped_policies, lambda name: data_folder("scenarios") / name)
+plan_commands.add_to(cli, _sites_of, _shipped_policies, _scenario)
 agent_commands.add_to(_agent)
 cli.add_typer(_agent, name="agent", rich_help_panel="Platform")
 cli.add_typer(_db, name="db", rich_help_panel="Platform")

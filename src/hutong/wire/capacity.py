@@ -271,9 +271,10 @@ class Growth(Shape):
 
 
 class Coverage(Shape):
-    """What of a published total is registered: with evidence (an agent tells of it), or declared only.
+    """What of a published total is registered: with evidence (an agent, or an acceptance), or declared only.
 
-    `left_gops`: what stands on the word of whoever published it.
+    `planned`: what registered plans add until the day of the total. `left_gops`: what stands on the word of
+    whoever published it. Sites are counted with centres that have none.
     """
 
     claim: PublishedClaim
@@ -281,6 +282,7 @@ class Coverage(Shape):
     sites_declared_only: int
     evidence: tuple[CoverRow, ...]
     declared: tuple[CoverRow, ...]
+    planned: tuple[CoverRow, ...]
     without_figure: tuple[MixPart, ...]
     left_gops: int
     growth: Growth | None

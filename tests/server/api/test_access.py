@@ -19,7 +19,8 @@ VALUES = {
     "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
     "period": "2026-11", "lot": "award-1", "number": "2026-000001", "dispute": NOBODYS.lower(),
     "meter": "feed-1", "certificate": "gec-1", "portion": "p1", "region": "beijing", "year": "2026",
-    "pool": "a100", "card": "H100", "figure": "0" * 24,
+    "pool": "a100",
+    "card": "H100", "figure": "0" * 24, "centre": "shangzhuang", "phase": "1", "identifier": "given:X",
     "path": "a.txt", "rank": "0", "digest": "sha256:" + "0" * 64, "key": f"ht-{NOBODYS.lower()}-a1",
     "proposal": NOBODYS.lower(), "change": "award", "price": f"unis.{NOBODYS.lower()}",
     "grant": f"platform.all.{NOBODYS.lower()}",
@@ -50,8 +51,17 @@ def test_every_described_operation_has_a_rule_and_says_which(platform: Any) -> N
 def test_the_public_routes_are_these_and_each_says_why() -> None:
     public = {path: rule for _, path, rule in ROUTES if isinstance(rule, Public)}
     at_issuers = {f"/v1/issuers/{{issuer}}/{verb}" for verb in ("begin", "finish", "logout")}
+    resolved = "/v1/identifiers/{identifier}"
     devices = {"/v1/devices", "/v1/devices/token"}
-    assert set(public) == {"/healthz", "/metrics", "/v1/login", "/v1/issuers", *at_issuers, *devices}
+    assert set(public) == {
+        "/healthz",
+        "/metrics",
+        "/v1/login",
+        "/v1/issuers",
+        *at_issuers,
+        *devices,
+        resolved,
+    }
     assert all(rule.reason for rule in public.values())
     assert all(rule.reason for _, _, rule in ROUTES if isinstance(rule, Signed))
     assert all(isinstance(rule, Public | Signed) or rule.permission for _, _, rule in ROUTES)

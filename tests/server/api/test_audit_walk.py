@@ -65,6 +65,12 @@ PROJECT = {"id": "soil", "institution": "cau", "title": "Soil", "owner": "hua"}
 BOOKING = {**DAY, "pool": "a100", "cards": 8, "holder": "project/physics"}
 GRANT = {"person": "li", "role": "clerk", "scope": "platform", "reason": "counts"}
 BUDGET = {"scope": "project", "name": "physics", "unit": "kWh", "amount": "5"}
+STATE = {"state": "planned", "on": "2025-01", "evidence": {"source": "s"}}
+PHASE = {"id": "1", "changes": [STATE]}
+CENTRE = {"id": "sz", "name_en": "SZ", "region": "R", "phases": [PHASE]}
+CENTRES = "id,name,region,state,on,source\nzjk,Zhangjiakou,Hebei,in-service,2025-01,s\n"
+CODE = {"scheme": "given", "code": "X"}
+CENTRE_PHASE = "/v1/centres/{centre}/phases/{phase}"
 MEMBER = "/v1/projects/{project}/members/{person}"
 SECRET = "/v1/projects/{project}/secrets/{name}"
 QUOTA = "/v1/quotas/{kind}/{name}"
@@ -77,6 +83,9 @@ NAMES = {
     "budget": "b1",
     "commitment": "deal",
     "key": "66687aadf862bd77",
+    "centre": "sz",
+    "phase": "1",
+    "identifier": "given:X",
 }
 PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
 COMMITMENT = {
@@ -111,6 +120,21 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/projects/{project}/topups", TOPUP, "op", "topup.create"),
     ("POST /v1/capacity/figures", {"csv": FIGURES}, "op", "figure.create"),
     ("DELETE /v1/capacity/figures/{figure}", None, "op", "figure.remove"),
+    ("POST /v1/centres", CENTRE, "op", "centre.create"),
+    ("PUT /v1/centres/{centre}/facts", {"name_en": "S", "region": "R"}, "op", "centre.change"),
+    ("POST /v1/centres/{centre}/phases", {**PHASE, "id": "2"}, "op", "centre.change"),
+    (f"POST {CENTRE_PHASE}/changes", {**STATE, "state": "accepted"}, "op", "centre.change"),
+    (f"POST {CENTRE_PHASE}/plans", {"due": "2027", "told": "2025", "source": "s"}, "op", "centre.change"),
+    (f"POST {CENTRE_PHASE}/withdrawal", {"reason": "twice"}, "op", "centre.change"),
+    ("POST /v1/centres/import", {"csv": CENTRES}, "op", "centre.create"),
+    ("POST /v1/identifiers", {**CODE, "subject": "centre/sz"}, "op", "identifier.create"),
+    (
+        "POST /v1/identifiers/{identifier}/transfer",
+        {"holder": "x", "reason": "sold"},
+        "op",
+        "identifier.change",
+    ),
+    ("POST /v1/identifiers/{identifier}/retirement", {"reason": "closed"}, "op", "identifier.change"),
     (f"PUT {QUOTA}", {"share_milli": 2000}, "op", "quota.create"),
     (f"DELETE {QUOTA}", None, "op", "quota.remove"),
     ("POST /v1/price-books", {"id": "all"}, "op", "price_book.create"),
@@ -186,7 +210,7 @@ def _ids(answer: dict[str, Any]) -> dict[str, str]:
     found = {name: str(answer.get("id", "")) for name in ("token", "grant", "price")}
     for name, plural in (("booking", "bookings"), ("power_limit", "power_limits")):
         found[name] = next((each["id"] for each in answer.get(plural, ())), "")
-    figures = (each["figure"]["id"] for each in answer.get("verdicts", ()) if each["figure"])
+    figures = (each["figure"]["id"] for each in answer.get("verdicts", ()) if each.get("figure"))
     return {**found, "figure": next(figures, "")}
 
 

@@ -16,9 +16,11 @@ from hutong.clients.cli import (
     budget_commands,
     call_commands,
     capacity_commands,
+    centre_commands,
     commitment_commands,
     dispute_commands,
     energy_commands,
+    identifier_commands,
     identity_commands,
     import_commands,
     job_commands,
@@ -114,6 +116,8 @@ def make_cli(
         voucher_commands,
         subsidy_commands,
         capacity_commands,
+        centre_commands,
+        identifier_commands,
     ):
         part.add_to(app)
     return app

@@ -197,14 +197,15 @@ def coverage(
         str, typer.Argument(help="A published total, of `hutong capacity claims`.", show_default=False)
     ],
     since: Annotated[str, typer.Option("--since", help="An earlier one of the same scope.")] = "",
+    region: Annotated[list[str] | None, typer.Option("--region", help="Of these regions only.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what of a published total is registered here, with evidence or declared only, and what a plan adds.
+    """Say what of a published total is registered here, with evidence, declared or planned, and what it adds.
 
     Example: hutong capacity coverage beijing-2025 --since beijing-2025-q1
     """
     with connect() as client:
-        found = client.capacity.coverage(claim, since)
+        found = client.capacity.coverage(claim, since, regions=tuple(region or ()))
     if as_json:
         show_json(found)
         return
@@ -221,8 +222,9 @@ def coverage(
     for label, count, rows in (
         ("registered with evidence", found.sites_with_evidence, found.evidence),
         ("registered, declared only", found.sites_declared_only, found.declared),
+        ("registered plans until then", None, found.planned),
     ):
-        say(f"{label}; centres: {count}")
+        say(label if count is None else f"{label}; centres: {count}")
         for row in rows:
             unlike = "" if row.like else ", unlike the claim: not set against it"
             kind = f"{row.total.precision} {row.total.sparsity}, {row.total.basis}"

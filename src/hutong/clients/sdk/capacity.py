@@ -51,9 +51,10 @@ def convert(
     return Call("GET", path_of("capacity", "conversion"), shape(c.Conversion), (*query, *named))
 
 
-def coverage(claim: str, since: str = "") -> Call[c.Coverage]:
+def coverage(claim: str, since: str = "", *, regions: tuple[str, ...] = ()) -> Call[c.Coverage]:
     """Say what of a published total is registered, and what it adds to an earlier one."""
-    return Call("GET", path_of("capacity", "coverage"), shape(c.Coverage), query_of(claim=claim, since=since))
+    query = (*query_of(claim=claim, since=since), *(("region", each) for each in regions))
+    return Call("GET", path_of("capacity", "coverage"), shape(c.Coverage), query)
 
 
 def add_mix(mix: c.NewMix) -> Call[c.Mix]:

@@ -10,6 +10,7 @@ from hutong.clients.sdk import (
     budgets,
     calls,
     capacity,
+    centres,
     commitments,
     energy,
     identity,
@@ -367,6 +368,22 @@ class Capacity(capacity.CapacityVerbs, Group):
 
 class AsyncCapacity(capacity.CapacityVerbs, AsyncGroup):
     """Computing power: cards, figures, conversions, published totals."""
+
+
+class Centres(centres.CentreVerbs, Group):
+    """The registry of centres."""
+
+
+class AsyncCentres(centres.CentreVerbs, AsyncGroup):
+    """The registry of centres."""
+
+
+class Identifiers(centres.IdentifierVerbs, Group):
+    """Identifiers of resources."""
+
+
+class AsyncIdentifiers(centres.IdentifierVerbs, AsyncGroup):
+    """Identifiers of resources."""
 
 
 class Sites(sites.SiteVerbs, Group):

@@ -99,6 +99,7 @@ def event_document(event: AuditEvent) -> dict[str, object]:
 UNTOLD = MappingProxyType(
     {
         "request": "repeats that a request was made; what it changed is told",
+        "identifier_counter": "how many codes a scheme has made; identifiers are told themselves",
         "member": "an index of the members that projects name",
         "token_use": "when a token was last used, to ten minutes: its use changes nothing",
         "lockout": "wrong passwords, which anybody can type as often as they like; the log has them",

@@ -58,6 +58,10 @@ _CARDS = (
         "MI300X", "AMD", "rocm", 192 * _GB, 750, False,
         _fp16(1_307_000, "nominal", "AMD MI300X data sheet, dense"), ("AMD-MI300X",),
     ),
+    Accelerator(
+        "MI250X", "AMD", "rocm", 128 * _GB, 560, False,
+        _fp16(383_000, "nominal", "AMD's table of the Instinct MI200 series"), ("AMD-MI250X",), dies=2,
+    ),
     # One "card" of the model CPU is one core; it lets a job without accelerators use the same rules.
     Accelerator("CPU", "any", "cpu", 0, 10, False, None, ("cpu",)),
 )  # fmt: skip

@@ -18,12 +18,14 @@ from hutong.server.api import (
     budgets,
     calls,
     capacity,
+    centres,
     commitments,
     deployments,
     disputes,
     energy,
     energy_supply,
     grants,
+    identifiers,
     identity,
     institutions,
     invoices,
@@ -104,6 +106,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     capacity.router,
     energy.router,
     energy_supply.router,
+    centres.router,
+    centres.sums,
+    identifiers.router,
 )
 
 _open = APIRouter(tags=["platform"])

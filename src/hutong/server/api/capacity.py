@@ -13,6 +13,7 @@ from hutong.core.capacity.catalogue.model import Card
 from hutong.core.capacity.convert import Terms, convert
 from hutong.core.capacity.coverage import cover, shown_cards
 from hutong.core.capacity.figures import PRECISIONS, Figure, differences
+from hutong.core.capacity.holdings import models_of
 from hutong.core.capacity.imports import identity, read_figures
 from hutong.core.capacity.mixes import mix_of
 from hutong.core.capacity.sites import Site
@@ -23,6 +24,7 @@ from hutong.server.api.access import Allowed, Here, Somewhere
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes import capacity as shapes
+from hutong.server.centres import all_centres
 from hutong.server.registry import create, document, every, read
 from hutong.server.services import Services
 from hutong.wire import capacity as w
@@ -116,7 +118,7 @@ def convert_amount(
     wanted = _precision(precision)
     terms = Terms(cards_per_rack, load_milli, pue_milli, host_milli)
     cards = shown_cards(_card(name).model for name in card)
-    chains = [convert(parsed, each, wanted, terms, _more(here, each.model)) for each in cards]
+    chains = [convert(parsed, each, wanted, terms, imported_figures(here, each.model)) for each in cards]
     return w.Conversion.model_validate(
         {
             "amount": amount,
@@ -137,14 +139,19 @@ def convert_amount(
 
 @router.get("/coverage", dependencies=[_READ])
 def get_coverage(
-    here: Here, claim: Annotated[str, Query(max_length=64)], since: Annotated[str, Query(max_length=64)] = ""
+    here: Here,
+    claim: Annotated[str, Query(max_length=64)],
+    since: Annotated[str, Query(max_length=64)] = "",
+    region: Annotated[list[str], Query(max_length=20, description="of these regions; none: of all")] = [],  # noqa: B006
 ) -> w.Coverage:
-    """Say what of a total is registered, with evidence or declared only, and what it adds to `since`."""
+    """Say what of a total is registered, with evidence, declared or planned; what it adds to `since`."""
     wanted, before = _claim(claim, "?claim"), _claim(since, "?since") if since else None
-    sites = [read(Site, row) for row in every(here.store, "site", "", _SITES_MAX)]
-    models = {pool.accelerator for site in sites for pool in site.pools}
-    more = {model: _more(here, model) for model in sorted(models)}
-    return shapes.coverage_shape(cover(wanted, before, sites, more))
+    every_site = (read(Site, row) for row in every(here.store, "site", "", _SITES_MAX))
+    sites = [each for each in every_site if not region or each.region in region]
+    centres = [each for each in all_centres(here.store) if not region or each.region in region]
+    models = {pool.accelerator for site in sites for pool in site.pools} | set(models_of(centres))
+    more = {model: imported_figures(here, model) for model in sorted(models)}
+    return shapes.coverage_shape(cover(wanted, before, sites, more, centres, _today(here)))
 
 
 @router.post("/mix", dependencies=[_READ])
@@ -155,7 +162,7 @@ def add_mix(here: Here, body: w.NewMix) -> w.Mix:
         model = _card(part.model, f"/parts/{at}/model").model
         cards[model] = cards.get(model, 0) + part.cards
     terms = Terms(pue_milli=body.pue_milli, host_milli=body.host_milli)
-    more = {model: _more(here, model) for model in cards}
+    more = {model: imported_figures(here, model) for model in cards}
     return shapes.mix_shape(mix_of(cards, CATALOGUE, _precision(body.precision, "/precision"), terms, more))
 
 
@@ -173,7 +180,7 @@ def import_figures(here: Here, body: w.NewFigures) -> w.ImportedFigures:
 
     A repeat keeps nothing twice: a figure's id is a digest of what it says.
     """
-    known = {model: _more(here, model) for model in CATALOGUE}
+    known = {model: imported_figures(here, model) for model in CATALOGUE}
     verdicts = read_figures(body.csv, _today(here), known)
     kept = [(each.card, each.figure) for each in verdicts if each.figure is not None]
     _refuse_too_many(kept, known)
@@ -206,7 +213,8 @@ def _kept(here: Services, model: str) -> list[tuple[str, Figure]]:
     return [(row.id, read(Figure, row)) for row in every(here.store, "figure", model, KEPT_MAX)]
 
 
-def _more(here: Services, model: str) -> tuple[Figure, ...]:
+def imported_figures(here: Services, model: str) -> tuple[Figure, ...]:
+    """Return the figures of a card that were imported."""
     return tuple(figure for _, figure in _kept(here, model))
 
 
@@ -258,7 +266,7 @@ def _figure(here: Services, text: str, path: str) -> tuple[Figure, tuple[str, ..
         return figure, (f"{text}: {figure.note}",) if figure.assumed else ()
     card = find_card(text)
     if card is not None:
-        choice = card.choice("FP16", _more(here, card.model))
+        choice = card.choice("FP16", imported_figures(here, card.model))
         if choice is None:
             problem = Problem(path, f"no FP16 figure of {card.model} is known", "a card of which one is")
             raise Refused("no_figure", f"{card.model} has no figure of FP16", (problem,))

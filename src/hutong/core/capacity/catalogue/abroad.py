@@ -16,6 +16,7 @@ _A100 = "FlagPerf 1b5a0303, same-chip table of the A100 40 GB"
 _H100 = "hmc-tech.com comparison of NVIDIA cards; llmbook.apartsin.com G.1"
 _LIMULIDAE = "limulidae benchmark of accelerators"
 _H20 = "zangshuxian.com on the H20"
+_MI250 = "AMD's table of the MI200 series, as zexron.com and yobitel.com print it; read 2026-11-29"
 _TABLE = "community table of accelerators"
 
 CARDS = (
@@ -130,6 +131,14 @@ CARDS = (
             figure("FP8", 2_614_000, NOTES, "A"),
         ),
         _AMD, ("AMD-MI300X",),
+    ),
+    Card(
+        "MI250X", "AMD", "rocm", False, "B", 128 * GB, 3200, 560,
+        (
+            *both(383_000, _MI250, "B"), figure("INT8", 383_000, _MI250, "B"),
+            figure("FP64", 47_900, _MI250, "B"), figure("FP64-TENSOR", 95_700, _MI250, "B"),
+        ),
+        _AMD, ("AMD-MI250X",), dies=2, note="drivers count its two dies as two devices",
     ),
     Card(
         "Gaudi3", "Intel", "habana", False, "B", 128 * GB, 3700, 900,

@@ -155,6 +155,7 @@ def coverage_shape(found: cover.Coverage) -> w.Coverage:
         claim=claim_shape(found.claim), sites_with_evidence=found.sites[0],
         sites_declared_only=found.sites[1],
         evidence=tuple(map(_row, found.evidence)), declared=tuple(map(_row, found.declared)),
+        planned=tuple(map(_row, found.planned)),
         without_figure=_parts(missing.items()), left_gops=found.left_gops,
         growth=None if growth is None else w.Growth(
             since=claim_shape(growth.since), gops=growth.gops, growth_ppm=growth.growth_ppm,
