@@ -2,7 +2,7 @@
 
 import httpx2
 
-from hutong.clients.sdk import accounts
+from hutong.clients.sdk import accounts, streaming
 from hutong.clients.sdk import groups as g
 from hutong.clients.sdk.awaited import AwaitedSender
 from hutong.clients.sdk.blocking import BlockingSender
@@ -33,7 +33,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
     ) -> None:
         url, token = _place(url, token)
         super().__init__(url, token, timeout_s=timeout_s, trials=trials, transport=transport)
-        self.jobs = g.Jobs(self)
+        self.jobs = streaming.Jobs(self)
         self.sites = g.Sites(self)
         self.capacity = g.Capacity(self)
         self.centres = g.Centres(self)
@@ -69,7 +69,7 @@ class Client(accounts.SessionVerbs, BlockingSender):
         self.applications = g.Applications(self)
         self.allocations = g.Allocations(self)
         self.approvals = g.Approvals(self)
-        self.models = g.Models(self)
+        self.models = streaming.Models(self)
         self.deployments = g.Deployments(self)
         self.objects = g.Objects(self)
 
@@ -99,7 +99,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
     ) -> None:
         url, token = _place(url, token)
         super().__init__(url, token, timeout_s=timeout_s, trials=trials, transport=transport)
-        self.jobs = g.AsyncJobs(self)
+        self.jobs = streaming.AsyncJobs(self)
         self.sites = g.AsyncSites(self)
         self.capacity = g.AsyncCapacity(self)
         self.centres = g.AsyncCentres(self)
@@ -135,7 +135,7 @@ class AsyncClient(accounts.SessionVerbs, AwaitedSender):
         self.applications = g.AsyncApplications(self)
         self.allocations = g.AsyncAllocations(self)
         self.approvals = g.AsyncApprovals(self)
-        self.models = g.AsyncModels(self)
+        self.models = streaming.AsyncModels(self)
         self.deployments = g.AsyncDeployments(self)
         self.objects = g.AsyncObjects(self)
 
