@@ -214,7 +214,7 @@ def test_a_link_whose_answer_was_lost_is_still_ours(tmp_path: Path, monkeypatch:
 def test_an_answer_that_is_the_last_one_is_not_read_again(tmp_path: Path) -> None:
     told, program = tmp_path / "told", tmp_path / "bin" / "squeue"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec cat "{told}"\n')
+    program.write_text(f'#!/bin/sh\nexec /bin/cat "{told}"\n')
     program.chmod(0o700)
     commands = Commands(SlurmConfig(FolderConfig(tmp_path, tmp_path), bin=program.parent))
     key = attempt_key(JobId("01JQZ5V0000000000000000000"), 1)
