@@ -1,7 +1,9 @@
 """What the platform adds to a bare engine: jobs a second into a real Slurm and Ray, time to the first line, the agent's own cost.
 
 `python -m bench.engines [--quick]` prints JSON lines; each figure stands beside the bare engine on the same cluster in the same run.
-`slurm_submit` and `ray_submit`: trivial jobs taken in and finished, 1/s; `slurm_first_line_added`: seconds from the submission to the
+`slurm_submit` and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
+machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
+`slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
 agent whose jobs all wait. `ratio` is such that more is better.
 """
@@ -9,10 +11,13 @@ agent whose jobs all wait. `ratio` is such that more is better.
 import argparse
 import json
 import os
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.centres import Centres, wait_until
@@ -20,6 +25,8 @@ from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
 from hutong import Client
+from hutong.adapters.engines.attempt import files
+from hutong.adapters.engines.attempt.programs import install_programs
 
 SITE, RAY_SITE = "slurm", "ray"
 TRIVIAL = {"name": "trivial", "resources": {"accelerators": "H100:1"}, "run": "true", "max_duration": "10m"}
@@ -52,6 +59,40 @@ def bare_slurm_rate(cluster: SlurmCluster, count: int) -> float:
         cluster.run("sbatch", "--gres=gpu:h100:1", "--output=/dev/null", "--wrap=true")
     wait_until(lambda: not cluster.run("squeue", "--noheader").strip(), 600, lambda: cluster.run("squeue"))
     return count / (time.monotonic() - begin)
+
+
+def supervisor_cpu_ms(python: str, root: Path, count: int) -> tuple[float, float]:
+    """Return the CPU milliseconds of a plain job's supervisor, rank and all, and of an interpreter that does nothing."""
+    program = install_programs(root) / "batch.py"
+    folders = [root / f"attempt-{number}" for number in range(count + 1)]
+    for folder in folders:
+        folder.mkdir()
+        files.write_json(folder / files.ORDER, plain_order(folder))
+    start = [python, "-I", "-S"]
+    subprocess.run([*start, str(program), str(folders[0])], check=True, stdout=subprocess.DEVNULL)  # compiles
+    ours = _children_ms([*start, str(program), str(folder)] for folder in folders[1:])
+    bare = _children_ms([*start, "-c", "pass"] for _ in folders[1:])
+    return ours / count, bare / count
+
+
+def plain_order(folder: Path) -> dict[str, object]:
+    """Return the order of a trivial attempt as the Slurm engine writes it, but for Slurm."""
+    spec = {"num_nodes": 1, "run": "true", "setup": "", "envs": {}, "outputs": "", "ports": [], "listens": False,
+            "network": True, "max_duration_s": 600, "grace_s": 5, "retries": False}  # fmt: skip
+    config = {"boxed": False, "note": "", "readable": [], "devices": [], "path": [], "payloads": "", "limits": {},
+              "log_most_bytes": 1 << 20, "service_host": "", "envs": {}}  # fmt: skip
+    launcher = {"judge": ["true"], "inherited": ["PATH"], "identity": []}
+    return {"key": folder.name, "job": "trivial", "checkpoints": str(folder), "project": "bench", "attempt": 1,
+            "accelerator": "H100", "cards_per_node": 1, "spec": spec, "secret_names": [], "staged": [],
+            "launcher": launcher, "config": config}  # fmt: skip
+
+
+def _children_ms(commands: Iterable[list[str]]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for command in commands:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def first_line_s(client: Client) -> float:
@@ -102,8 +143,12 @@ def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
     centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", nodes=300, poll_s=2.0)
     with centres.client() as client:
         finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
-        rate, bare = finish_rate(client, TRIVIAL, count), bare_slurm_rate(cluster, count)
-        show("slurm_submit", rate, "1/s", "sbatch", bare, rate / bare)
+        for name, jobs in (("slurm_submit", count), ("slurm_submit_12", 12)):
+            rate, bare = finish_rate(client, TRIVIAL, jobs), bare_slurm_rate(cluster, jobs)
+            show(name, rate, "1/s", "sbatch", bare, rate / bare)
+        with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
+            ours, bare = supervisor_cpu_ms(sys.executable, Path(folder), 10 * rounds)
+        show("supervisor_cpu", ours, "ms", "python -I -S -c pass", bare, bare / ours)
         first = statistics.median(first_line_s(client) for _ in range(rounds))
         bare_first = statistics.median(bare_first_line_s(cluster) for _ in range(rounds))
         show("slurm_first_line_added", first - bare_first, "s", "sbatch", bare_first, bare_first / first)

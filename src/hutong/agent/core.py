@@ -146,6 +146,11 @@ class Agent:
         """True while something is on its way that a soon tick would move on."""
         return bool(self._collecting or self._collected)
 
+    @property
+    def watched(self) -> bool:
+        """True while somebody reads logs as they grow."""
+        return bool(self._watched)
+
     def _owed(self, seen: Seen) -> Iterable[AgentEvent]:
         """Return what the platform has not acknowledged about an attempt, in order."""
         told = self._told.get(seen.key, set())

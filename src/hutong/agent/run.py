@@ -34,7 +34,8 @@ _log = structlog.get_logger("hutong.agent")
 _POLL_S = 20.0
 _SOON_S = 0.05
 _LIVE_S = 1.0
-_LIVE_AT_ONCE = 400
+_WATCHED_AT_ONCE = 400
+_LIVE_AT_ONCE = 200
 _IDLE_S = 5.0
 _WORKERS = 4
 
@@ -173,8 +174,9 @@ def _tick_on(
             moved = agent.tick()
         except (Later, OSError) as error:
             _log.warning("step put off", site=site, why=str(error))
-        # A look at many costs more: then they are looked at less often.
-        often = min(max(_LIVE_S, agent.live / _LIVE_AT_ONCE), _IDLE_S)
+        # A look at many costs more: then they are looked at less often, unless somebody reads their logs.
+        at_once = _WATCHED_AT_ONCE if agent.watched else _LIVE_AT_ONCE
+        often = min(max(_LIVE_S, agent.live / at_once), _IDLE_S)
         longest = often if agent.live or agent.busy else _IDLE_S
         pause_s = _SOON_S if moved else min(pause_s * 1.5, longest)
         _wait_any(bell, ended, pause_s)

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.attempt.devices import devices_of
 from hutong.adapters.engines.slurm import build
+from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
+from hutong.adapters.engines.slurm.queue import Queue
 from hutong.adapters.engines.slurm.rest import submission_body
 from hutong.adapters.engines.slurm.token import Token, expiry_s
 from hutong.adapters.engines.slurm.watch import Watch
 from hutong.core.kernel.errors import Later, Refused
+from hutong.core.kernel.ids import JobId, attempt_key
 
 POOL = SlurmPool("ai", "npu:910c", "lab", "low", "roce", "ours", "matlab:1", 8, 1000, "", ("--exclusive",))
 
@@ -194,14 +198,41 @@ def test_a_token_that_does_not_say_when_it_ends(text: str) -> None:
 
 
 def test_a_link_whose_answer_was_lost_is_still_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.hardlink_to
+    real = os.link
 
-    def answers_late(self: Path, target: Path) -> None:
-        real(self, target)
-        real(self, target)  # as NFS repeats a request: the second one finds the first one's work
+    def answers_late(source: str, target: str) -> None:
+        real(source, target)
+        real(source, target)  # as NFS repeats a request: the second one finds the first one's work
 
-    monkeypatch.setattr(Path, "hardlink_to", answers_late)
+    monkeypatch.setattr(os, "link", answers_late)
     assert files.create_json(tmp_path / "mark", {"by": 1})
     assert not files.create_json(tmp_path / "mark", {"by": 2})
     assert files.read_json(tmp_path / "mark") == {"by": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_an_answer_that_is_the_last_one_is_not_read_again(tmp_path: Path) -> None:
+    told, program = tmp_path / "told", tmp_path / "bin" / "squeue"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec /bin/cat "{told}"\n')
+    program.chmod(0o700)
+    commands = Commands(SlurmConfig(FolderConfig(tmp_path, tmp_path), bin=program.parent))
+    key = attempt_key(JobId("01JQZ5V0000000000000000000"), 1)
+    queue = Queue(commands, 0, lambda: 0, "here")
+
+    def look(*states: str) -> list[str]:
+        lines = (
+            build.SEPARATOR.join([str(number), key, state, *["0"] * 6, build.comment("here", "p")])
+            for number, state in enumerate(states, 1)
+        )
+        told.write_text("".join(f"{line}\n" for line in lines))
+        queue.poll(fresh=True)
+        return [each.state for each in queue.named(key)]
+
+    assert look("PENDING", "RUNNING") == ["PENDING", "RUNNING"]
+    before = queue.records
+    assert look("PENDING", "RUNNING") == ["PENDING", "RUNNING"]
+    assert queue.records is before
+    assert look("RUNNING", "RUNNING") == ["RUNNING", "RUNNING"]
+    assert look() == []
+    assert look("PENDING") == ["PENDING"]

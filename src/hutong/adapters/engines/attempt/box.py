@@ -1,19 +1,21 @@
 """The box round each rank: bubblewrap's view of the files, a network of its own, resource limits.
 
-Standard library only: the supervisor imports this without any installed package.
+Standard library only, and little of it: each job's supervisor pays for what is imported here.
 """
 
-import ctypes
-import fcntl
-import json
+from __future__ import annotations
+
 import os
-import resource
-import socket
-import struct
-import subprocess
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    StrPath = str | os.PathLike[str]
+else:
+    import _signal as signal  # without the enums of `signal`
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -37,20 +39,49 @@ _SYSTEM = (
 _NETWORK = ("/etc/resolv.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols")
 
 
-class View(NamedTuple):
+class View:
     """What a boxed process sees: `work` and `kept` to write, `readable` and `mounts` (from, at) to read.
 
     `alone`: the box has a network of its own, which reaches nothing.
     """
 
-    work: Path
-    hosts: Path
-    readable: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    mounts: tuple[tuple[str, str], ...] = ()
-    kept: tuple[str, ...] = ()
-    network: bool = False
-    alone: bool = False
+    def __init__(
+        self,
+        work: StrPath,
+        hosts: StrPath,
+        *,
+        readable: Iterable[str] = (),
+        devices: Iterable[str] = (),
+        mounts: Iterable[tuple[str, str]] = (),
+        kept: Iterable[str] = (),
+        network: bool = False,
+        alone: bool = False,
+    ) -> None:
+        self.work = os.fspath(work)
+        self.hosts = os.fspath(hosts)
+        self.readable = tuple(readable)
+        self.devices = tuple(devices)
+        self.mounts = tuple(mounts)
+        self.kept = tuple(kept)
+        self.network = network
+        self.alone = alone
+
+
+def view_of(
+    order: Mapping[str, Any], folder: StrPath, mounts: Iterable[tuple[str, str]] = (), *, alone: bool
+) -> View:
+    """Return what the processes of an attempt see."""
+    config = order["config"]
+    return View(
+        os.path.join(folder, "work"),
+        os.path.join(folder, "hosts"),
+        readable=config["readable"],
+        devices=config["devices"],
+        mounts=mounts,
+        kept=(order["checkpoints"],),
+        network=order["spec"]["network"],
+        alone=alone,
+    )
 
 
 def boxed(view: View, command: Iterable[str], *, session: bool = True) -> list[str]:
@@ -66,23 +97,23 @@ def boxed(view: View, command: Iterable[str], *, session: bool = True) -> list[s
     argv += ["--hostname", "job", "--uid", _NOBODY, "--gid", _NOBODY]
     argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", "/usr", "/usr"]  # noqa: S108
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
-        path = Path("/", name)
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), str(path)]
-        elif path.exists():
-            argv += ["--ro-bind", str(path), str(path)]
+        path = f"/{name}"
+        if os.path.islink(path):
+            argv += ["--symlink", os.readlink(path), path]
+        elif os.path.exists(path):
+            argv += ["--ro-bind", path, path]
     for each in (*_SYSTEM, *(_NETWORK if view.network else ())):
         argv += ["--ro-bind-try", each, each]
-    argv += ["--ro-bind", str(view.hosts), "/etc/hosts"]
+    argv += ["--ro-bind", view.hosts, "/etc/hosts"]
     for each in view.readable:
         argv += ["--ro-bind-try", each, each]
     for each in view.devices:
         argv += ["--dev-bind-try", each, each]
-    for each in (str(view.work), *view.kept):
+    for each in (view.work, *view.kept):
         argv += ["--bind", each, each]
     for source, at in view.mounts:
         argv += ["--ro-bind", source, at]
-    return [*argv, "--chdir", str(view.work), "--", *command]
+    return [*argv, "--chdir", view.work, "--", *command]
 
 
 def sealed(argv: Iterable[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str], int]:
@@ -102,8 +133,8 @@ def sealed(argv: Iterable[str], env: Mapping[str, str]) -> tuple[list[str], dict
 
 def _which(program: str) -> str:
     """Return the path of a program, nothing if there is none; `shutil` would cost each job its import."""
-    places = (Path(place, program) for place in os.get_exec_path())
-    return next((str(path) for path in places if os.access(path, os.X_OK) and path.is_file()), "")
+    places = (os.path.join(place, program) for place in os.get_exec_path())
+    return next((path for path in places if os.access(path, os.X_OK) and os.path.isfile(path)), "")
 
 
 def hearing_term(argv: Iterable[str]) -> list[str]:
@@ -111,12 +142,22 @@ def hearing_term(argv: Iterable[str]) -> list[str]:
     return ["/usr/bin/env", "--default-signal=TERM", *argv]
 
 
-def write_hosts(path: Path, network: bool) -> None:
+def write_hosts(path: StrPath, network: bool) -> None:
     """Write the hosts file of a box: every rank of a gang is this host."""
-    theirs = Path("/etc/hosts")
-    rest = theirs.read_text() if network and theirs.exists() else ""
+    rest = _text("/etc/hosts") if network and os.path.exists("/etc/hosts") else ""
     # The mapped form is what a dual-stack socket sees as its peer; without a name, torch warns each time.
-    path.write_text(f"127.0.0.1 localhost job\n::1 localhost\n::ffff:127.0.0.1 loopback\n{rest}")
+    put(path, f"127.0.0.1 localhost job\n::1 localhost\n::ffff:127.0.0.1 loopback\n{rest}")
+
+
+def put(path: StrPath, text: str) -> None:
+    """Write a small file, one that a crash may leave half written."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def leave_network() -> None:
@@ -125,15 +166,20 @@ def leave_network() -> None:
     As root a network namespace is enough; an ordinary user needs a user namespace round it. Raises
     OSError where the kernel does not allow either. Call it before there are threads.
     """
+    import ctypes
+    import fcntl
+    import socket
+    import struct
+
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWNET) != 0:
         if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
             code = ctypes.get_errno()
             raise OSError(code, f"no network namespace: {os.strerror(code)}")
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        put("/proc/self/setgroups", "deny")
+        put("/proc/self/uid_map", f"{uid} {uid} 1")
+        put("/proc/self/gid_map", f"{gid} {gid} 1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         name = b"lo".ljust(16, b"\0")
         answer = fcntl.ioctl(probe, _SIOCGIFFLAGS, struct.pack("16sH14x", name, 0))
@@ -149,8 +195,9 @@ def why_not() -> str:
         leave_network()
     except OSError as error:
         return str(error)
-    root = Path("/usr")
-    view = View(root, Path("/dev/null"))
+    import subprocess
+
+    view = View("/usr", "/dev/null")
     try:
         done = subprocess.run(boxed(view, ["true"]), capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -164,6 +211,8 @@ def set_limits(limits: Mapping[str, int]) -> None:
     `address_space_bytes`, `file_bytes`, `open_files`, `processes`. The kernel does not count the
     processes of uid 0. A hard limit that is lower already stays.
     """
+    import resource
+
     names = {
         "address_space_bytes": resource.RLIMIT_AS,
         "file_bytes": resource.RLIMIT_FSIZE,
@@ -179,22 +228,40 @@ def set_limits(limits: Mapping[str, int]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def settle(limits: Mapping[str, int], *, deaf: bool) -> None:
+    """Bound this process, a rank to be, and have the kernel kill it before its supervisor.
+
+    A box that died of the TERM which everybody gets would take its rank along before that could heed it.
+    """
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_limits(limits)
+    put("/proc/self/oom_score_adj", "500")
+
+
 def free_port(wished: Iterable[int] = ()) -> int:
     """Return a TCP port that nobody listens on now: the first free one of `wished`, else any."""
+    import _socket  # `socket` brings enums and selectors along
+
     for port in (*wished, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        try:
+            probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
             chosen: int = probe.getsockname()[1]
+        except OSError:
+            continue
+        else:
             return chosen
+        finally:
+            probe.close()
     raise OSError("no free port on the loopback interface")
 
 
 def main() -> None:
     """Print as JSON why no box can be made here; an empty text says that one can."""
+    import json
+
     os.write(1, json.dumps(why_not()).encode())
 
 

@@ -1,17 +1,21 @@
 """A monotonic clock that leaves out the time in which a batch system had its process suspended.
 
-Standard library only: the supervisor imports this without any installed package.
+Standard library only, and little of it: each job's supervisor pays for what is imported here.
 """
 
-import math
+from __future__ import annotations
+
 import time
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class AwakeClock:
     """Seconds that pass only while the process runs: longer gaps between ticks are left out."""
 
-    def __init__(self, gap_s: float = math.inf, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, gap_s: float = float("inf"), steady: Callable[[], float] = time.monotonic) -> None:
         self._gap_s = gap_s
         self._steady = steady
         self._last = steady()

@@ -1,12 +1,18 @@
 """The environment of a rank: ours, SkyPilot's and torch's names for the same things.
 
-Standard library only: the supervisor imports this without any installed package.
+Standard library only, and little of it: each job's supervisor pays for what is imported here.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    StrPath = str | os.PathLike[str]
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 LOOPBACK = "127.0.0.1"
@@ -15,12 +21,12 @@ _ON_ONE_MACHINE = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 
 def environment(
     order: Mapping[str, Any],
-    folder: Path,
+    folder: StrPath,
     rank: int,
     ports: tuple[int, int],
     secrets: Mapping[str, str],
     hosts: Sequence[str] = (),
-    base: Mapping[str, str] = MappingProxyType({}),
+    base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the environment of one rank; `ports` are the service's and torch's, `hosts` where ranks are.
 
@@ -29,7 +35,7 @@ def environment(
     """
     spec, config = order["spec"], order["config"]
     nodes = spec["num_nodes"]
-    work = folder / "work"
+    work, base = os.path.join(folder, "work"), base or {}
     where = list(hosts) or [LOOPBACK] * nodes
     addresses = "\n".join(where)
     cards = str(order["cards_per_node"])
@@ -38,7 +44,7 @@ def environment(
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "USER": "job",
-        "TMPDIR": "/tmp" if config["boxed"] else str(folder / "tmp"),  # noqa: S108
+        "TMPDIR": "/tmp" if config["boxed"] else os.path.join(folder, "tmp"),  # noqa: S108
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
         **(_ON_ONE_MACHINE if not hosts else {}),
@@ -49,8 +55,8 @@ def environment(
         **config["envs"],
     }
     identity = {
-        "HOME": str(work),
-        "PWD": str(work),
+        "HOME": work,
+        "PWD": work,
         "HUTONG_JOB_ID": order["job"],
         "HUTONG_ATTEMPT": str(order["attempt"]),
         "HUTONG_KEY": order["key"],
@@ -62,7 +68,7 @@ def environment(
         "HUTONG_ACCELERATOR": order["accelerator"],
         "HUTONG_PAYLOADS": config["payloads"],
         "HUTONG_CHECKPOINTS": order["checkpoints"],
-        "HUTONG_OUTPUTS": str(work / (spec["outputs"] or "outputs")),
+        "HUTONG_OUTPUTS": os.path.normpath(os.path.join(work, spec["outputs"] or "outputs")),
         "HUTONG_HOST": config["service_host"],
         "HUTONG_PORT": str(ports[0]) if ports[0] else "",
         "SKYPILOT_TASK_ID": order["job"],

@@ -1,16 +1,22 @@
 """The small files of an attempt's folder: their names, and writes of which a crash leaves all or nothing.
 
-Standard library only: the supervisor imports this without any installed package.
+Standard library only, and little of it: each job's supervisor pays for what is imported here.
 """
 
-import contextlib
-import fcntl
+from __future__ import annotations
+
 import itertools
-import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+
+from hutong.adapters.engines.attempt import codec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    StrPath = str | os.PathLike[str]
 
 ORDER = "order.json"
 BEGAN = "began.json"
@@ -78,55 +84,98 @@ def fault_name(rank: int) -> str:
     return f"fault-{rank}.json"
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def our_line(text: str) -> bytes:
+    """Return a line of our own as it stands in a log."""
+    return b"[hutong] " + text.encode() + b"\n"
+
+
+def write_started(folder: StrPath, started_ms: int, port: int, hosts: Sequence[str]) -> None:
+    """Write that the ranks of an attempt run."""
+    write_json(os.path.join(folder, STARTED), {"started_ms": started_ms, "port": port, "hosts": hosts})
+
+
+def end_record(
+    order: Mapping[str, Any],
+    verdict: tuple[str, str, str],
+    times_ms: tuple[int, int, int],
+    ran_ms: int,
+    exits: Sequence[Mapping[str, int]],
+) -> dict[str, Any]:
+    """Return the end of an attempt; `times_ms`: when it began, its ranks started, and it ended."""
+    outcome, category, reason = verdict
+    began_ms, started_ms, ended_ms = times_ms
+    return {
+        "attempt": order["attempt"],
+        "outcome": outcome,
+        "category": category,
+        "reason": reason[:2000],
+        "started_ms": started_ms,
+        "ended_ms": max(ended_ms, began_ms),
+        "ran_ms": ran_ms,
+        "exits": exits,
+    }
+
+
+def read_json(path: StrPath) -> dict[str, Any] | None:
     """Return the object in a file, or None if there is no such file."""
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        with open(path, "rb", buffering=0) as file:
+            value: dict[str, Any] = codec.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
     return value
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: StrPath, value: dict[str, Any]) -> None:
     """Write an object durably: whoever reads the file sees the old or the new one, whole."""
     fresh = _fresh(path, value)
     try:
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        os.replace(fresh, path)
+    except OSError:
+        drop(fresh)
+        raise
+    sync_folder(os.path.dirname(path))
 
 
-def create_json(path: Path, value: dict[str, Any]) -> bool:
+def create_json(path: StrPath, value: dict[str, Any]) -> bool:
     """Write an object durably unless the file exists; False if it did: the first writer wins."""
     fresh = _fresh(path, value)
     try:
-        path.hardlink_to(fresh)
+        os.link(fresh, path)
     except FileExistsError:
         # NFS repeats a request whose answer was lost: then the file that is in the way is our own.
-        if fresh.stat().st_nlink != 2:
+        if os.stat(fresh).st_nlink != 2:
             return False
     finally:
-        fresh.unlink()
-    sync_folder(path.parent)
+        os.unlink(fresh)
+    sync_folder(os.path.dirname(path))
     return True
 
 
-def _fresh(path: Path, value: dict[str, Any]) -> Path:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
+def _fresh(path: StrPath, value: dict[str, Any]) -> str:
+    folder, name = os.path.split(path)
+    fresh = os.path.join(folder, f".{name}.{os.getpid()}.{next(_counter)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(value, separators=(",", ":")).encode())
+            file.write(codec.dumps(value))
             file.flush()
             os.fsync(file.fileno())
     except OSError:  # a full disk must not fill up with what could not be written
-        fresh.unlink(missing_ok=True)
+        drop(fresh)
         raise
     return fresh
 
 
-def sync_folder(folder: Path) -> None:
+def drop(path: StrPath) -> None:
+    """Delete a file, if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def sync_folder(folder: StrPath) -> None:
     """Make the entries of a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -140,6 +189,8 @@ def take_lock(folder: Path) -> int | None:
 
     The descriptor is closed on exec, so no process of the job can keep the lock alive.
     """
+    import fcntl  # a batch system's supervisor takes no lock
+
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,30 +203,35 @@ def take_lock(folder: Path) -> int | None:
     return handle
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold the attempt's lock for a while; yields False while a supervisor holds it."""
-    handle = take_lock(folder)
-    try:
-        yield handle is not None
-    finally:
-        if handle is not None:
-            os.close(handle)
+class locked:  # noqa: N801  (used as `with files.locked(...)`)
+    """Hold the attempt's lock for a while; gives False while a supervisor holds it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handle: int | None = None
+
+    def __enter__(self) -> bool:
+        self._handle = take_lock(self._folder)
+        return self._handle is not None
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
 
 
-def look_afresh(folder: Path) -> None:
+def look_afresh(folder: StrPath) -> None:
     """Make a change in a folder, so that a network file system shows what others have put there."""
-    probe = folder / f".look.{os.getpid()}.{next(_counter)}"
-    probe.touch(mode=0o600)
-    probe.unlink()
+    probe = os.path.join(folder, f".look.{os.getpid()}.{next(_counter)}")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.unlink(probe)
 
 
-def write_beat(folder: Path, elapsed_ms: int, pulse: int) -> None:
+def write_beat(folder: StrPath, elapsed_ms: int, pulse: int) -> None:
     """Note how long the ranks have run, in place: one small write, never torn by a kill.
 
     `pulse` is another number each time. The file is closed so that other nodes see it at once.
     """
-    handle = os.open(folder / BEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(os.path.join(folder, BEAT), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(handle, b"%016d %010d\n" % (elapsed_ms, pulse), 0)
     finally:
@@ -196,9 +252,15 @@ def read_beat(folder: Path) -> int:
     return int(first[0]) if first and first[0].isdigit() else 0
 
 
-def inside(base: Path, name: str) -> Path:
+def within(base: StrPath, name: str) -> str:
     """Return `base/name`; raises ValueError if, with links followed, it lies outside `base`."""
-    path = base / name.removeprefix("~/")
-    if not path.resolve().is_relative_to(base.resolve()) or ".." in Path(name).parts:
+    name = name.removeprefix("~/")
+    path, home = os.path.join(base, name), os.path.realpath(base)
+    if ".." in name.split("/") or not f"{os.path.realpath(path)}/".startswith(f"{home}/"):
         raise ValueError(f"{name!r} leaves the work folder: use a relative path such as data/train")
     return path
+
+
+def inside(base: Path, name: str) -> Path:
+    """Return what `within` does, as a path."""
+    return type(base)(within(base, name))

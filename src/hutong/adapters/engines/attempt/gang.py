@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hutong.adapters.engines.attempt import files
-from hutong.adapters.engines.attempt.box import sealed, set_limits
+from hutong.adapters.engines.attempt.box import sealed, settle
 from hutong.adapters.engines.attempt.tap import Sink
 from hutong.adapters.engines.attempt.tree import below, below_us, end_all, send
 
@@ -73,7 +73,7 @@ class Gang:
         self._far: dict[int, Path | None] = {}
         self._on_exit = on_exit
         self._selector = selectors.DefaultSelector()
-        self._children: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
+        self._children: dict[int, tuple[int, subprocess.Popen[bytes] | None]] = {}
         self._sinks: dict[int, Sink] = {}
         self._pipes: dict[int, Sink] = {}
         self._bell, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -101,7 +101,7 @@ class Gang:
                 env=env,
                 pass_fds=() if passed < 0 else (passed,),
                 start_new_session=True,
-                preexec_fn=lambda: _settle(start.limits, deaf=start.boxed and not start.far),  # noqa: PLW1509  (one thread)
+                preexec_fn=lambda: settle(start.limits, deaf=start.boxed and not start.far),  # noqa: PLW1509  (one thread)
             )
         except BaseException:
             os.close(ours)
@@ -117,6 +117,13 @@ class Gang:
             self._far[child.pid] = start.told
         self._pipes[ours] = sink
         self.listen(ours, self._move)
+
+    def adopt(self, rank: int, pid: int, output: int, log: Path) -> None:
+        """Take over a rank that this process has started; `output` is its pipe, -1 if it is closed."""
+        self._children[pid] = (rank, None)
+        if output >= 0:
+            self._pipes[output] = self.sink(rank, log)
+            self.listen(output, self._move)
 
     def sink(self, rank: int, log: Path) -> Sink:
         """Return the open log of a rank."""
@@ -179,6 +186,11 @@ class Gang:
             self.pump(1)
         self._wait(lambda: self._far, _FAR_S)
 
+    def ends(self) -> list[dict[str, int]]:
+        """Return how the ranks ended, as it is written into an attempt's end."""
+        ended = sorted(each for each in self.exits.values() if each.rank >= 0)
+        return [{"rank": each.rank, "code": each.code, "signal": each.signal} for each in ended]
+
     def close(self) -> None:
         """Write out the logs."""
         for sink in self._sinks.values():
@@ -219,7 +231,8 @@ class Gang:
     def _note(self, pid: int, result: int) -> None:
         rank, child = self._children.pop(pid)
         told = self._far.pop(pid, None)
-        child.returncode = result  # we have waited for it; Popen must not
+        if child is not None:
+            child.returncode = result  # we have waited for it; Popen must not
         code = 128 - result if result < 0 else result
         own = files.read_code(told) if told else code
         lost = own is None
@@ -236,14 +249,3 @@ def _drain(handle: int) -> None:
             pass
     except BlockingIOError:
         return
-
-
-def _settle(limits: Mapping[str, int], *, deaf: bool) -> None:
-    """Between fork and exec: bound the child, and have the kernel kill it before its supervisor.
-
-    A box that died of the TERM which everybody gets would take its rank along before that could heed it.
-    """
-    if deaf:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    set_limits(limits)
-    Path("/proc/self/oom_score_adj").write_text("500")

@@ -1,12 +1,13 @@
 """Spares looks into folders of attempts that stand as they did: a thousand that wait must cost little."""
 
+import os
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import NamedTuple
 
 from hutong.adapters.engines.base import Seen
 from hutong.core.kernel.ids import AttemptKey
 
+StrPath = str | os.PathLike[str]
 # A file system may give two changes of one moment one time: so a folder is looked at twice for each time.
 _LOOKS = 2
 # Beats are written in place, which no folder shows; and nothing should rest on one time stamp for long.
@@ -39,7 +40,7 @@ class Glances:
             del self._known[key]
 
     def look(
-        self, key: AttemptKey, folder: Path, told: Hashable, look: Callable[[AttemptKey], Seen | None]
+        self, key: AttemptKey, folder: StrPath, told: Hashable, look: Callable[[AttemptKey], Seen | None]
     ) -> Seen | None:
         """Return what `look` says, or what it said where neither the folder nor the scheduler's word changed.
 
@@ -47,7 +48,8 @@ class Glances:
         folder's time. `told` is None where the scheduler's word calls for a look each time.
         """
         try:
-            changed_ns = folder.stat().st_mtime_ns  # before the look: what changes after it counts as new
+            # Before the look: what changes after it counts as new. A path object would cost more than it.
+            changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116
         except OSError:
             return look(key)
         now = self._ticks()

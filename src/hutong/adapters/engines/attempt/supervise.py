@@ -28,6 +28,7 @@ from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.environment import environment
 from hutong.adapters.engines.attempt.gang import Exit, Gang, Start
 from hutong.adapters.engines.attempt.launch import HERE, Launcher, last_words, met
+from hutong.adapters.engines.attempt.plain import GAP_S, SAME_HAND_S, Plain, now_ms
 from hutong.adapters.engines.attempt.subreaper import adopt_orphans
 from hutong.adapters.engines.attempt.summons import Summons
 from hutong.adapters.engines.attempt.verdict import Verdict as Verdict
@@ -39,15 +40,18 @@ INCOMPLETE = 76
 FAILED = 70
 _TICK_S = 0.1
 _BEAT_S = 2.0
-_GAP_S = 10.0
-_SAME_HAND_S = 0.02
 
 
 class Supervision:
-    """One attempt from staging to its end."""
+    """One attempt from staging to its end, or from where the first seconds of a plain one have left it."""
 
     def __init__(
-        self, folder: Path, order: dict[str, Any], secrets: dict[str, str], launcher: Launcher = HERE
+        self,
+        folder: Path,
+        order: dict[str, Any],
+        secrets: dict[str, str],
+        launcher: Launcher = HERE,
+        begun: Plain | None = None,
     ) -> None:
         self._folder = folder
         self._order = order
@@ -58,19 +62,22 @@ class Supervision:
         self._mounts: tuple[tuple[str, str], ...] = ()
         self._signalled = ""
         self._taken = ""
-        self._clock = AwakeClock(_GAP_S) if launcher.watched else AwakeClock()
-        self._pulse = 0
+        self._begun = begun
+        self._clock = begun.clock if begun else AwakeClock(GAP_S) if launcher.watched else AwakeClock()
+        self._pulse = 2 if begun else 0
         self._devices: list[dict[str, str]] = []
         self._hosts: tuple[str, ...] = ()
         self._started_ms = 0
         self._ran_ms = 0
-        self._ooms = tree.oom_kills()
+        self._ooms = begun.ooms if begun else tree.oom_kills()
         self._summons = Summons(folder, order, launcher)
         needles = tap.needles(secrets.values())
         most = self._config["log_most_bytes"]
         self._gang = Gang(lambda log: tap.Tap(log, needles, most), self._note_exit, launcher.tell)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._heed)
+        if begun and begun.signalled:
+            self._signalled = signal.SIGTERM.name
 
     def run(self) -> None:
         """Carry the attempt through and write its end; whatever happens, nothing of it goes on running.
@@ -78,10 +85,14 @@ class Supervision:
         A batch system that has it ended (its time limit, a drain, a preemption) knows why, and we do not:
         then no end is written, and the engine tells it from what the batch system says.
         """
-        began_ms = _now_ms()
+        begun = self._begun
+        began_ms = begun.began_ms if begun else now_ms()
         verdict: Verdict | None
         try:
-            verdict = self._stopped() or self._prepare() or self._work()
+            if begun and begun.pid:
+                verdict = self._go_on(begun)
+            else:
+                verdict = self._stopped() or self._prepare() or self._work()
             verdict = self._taken_away() if self._taken else self._left_to_others(verdict)
         except OSError as error:
             verdict = Verdict("FAILED", "infra", f"the attempt could not be carried on: {error}")
@@ -93,24 +104,10 @@ class Supervision:
             _say("a process of this attempt does not die: it waits for a device or a file system")
         self._gang.close()
         if verdict is None:
-            files.create_json(self._folder / files.LEFT, {"ran_ms": self._ran_ms, "at_ms": _now_ms()})
+            files.create_json(self._folder / files.LEFT, {"ran_ms": self._ran_ms, "at_ms": now_ms()})
             return
-        ended_ms = _now_ms()
-        exits = [
-            {"rank": each.rank, "code": each.code, "signal": each.signal}
-            for _, each in sorted(self._gang.exits.items())
-            if each.rank >= 0
-        ]
-        end = {
-            "attempt": self._order["attempt"],
-            "outcome": verdict.outcome,
-            "category": verdict.category,
-            "reason": verdict.reason[:2000],
-            "started_ms": self._started_ms,
-            "ended_ms": max(ended_ms, began_ms),
-            "ran_ms": self._ran_ms,
-            "exits": exits,
-        }
+        times_ms = (began_ms, self._started_ms, now_ms())
+        end = files.end_record(self._order, verdict, times_ms, self._ran_ms, self._gang.ends())
         files.create_json(self._folder / files.END, end)
 
     def _ask_back(self, *, well: bool = False) -> None:
@@ -122,7 +119,7 @@ class Supervision:
         if not self._launcher.watched:
             return
         if self._launcher.here:
-            time.sleep(_SAME_HAND_S)
+            time.sleep(SAME_HAND_S)
             if well and not self._signalled:
                 return
         self._taken = self._launcher.taken() or ("ending" if self._signalled else "")
@@ -152,7 +149,7 @@ class Supervision:
         box.write_hosts(self._folder / "hosts", self._spec["network"])
         if self._config["note"]:
             log = self._folder / files.log_name(0)
-            self._gang.sink(0, log).write(tap.ours(self._config["note"]))
+            self._gang.sink(0, log).write(files.our_line(self._config["note"]))
         deadline = self._deadline()
         if self._order["staged"]:
             script = Path(__file__).resolve().with_name("unpack.py")
@@ -189,14 +186,29 @@ class Supervision:
             return verdict
         ports = self._ports()
         self._hosts = self._launcher.hosts(nodes, self._folder)
-        self._started_ms = _now_ms()
+        self._started_ms = now_ms()
         begin = self._clock.now()
         for rank in range(nodes):
             self._run(rank, self._spec["run"], ports)
-        started = {"started_ms": self._started_ms, "port": ports[0], "hosts": self._hosts}
-        files.write_json(self._folder / files.STARTED, started)
+        files.write_started(self._folder, self._started_ms, ports[0], self._hosts)
+        return self._attend(begin, self._deadline())
+
+    def _go_on(self, begun: Plain) -> Verdict:
+        """Take over a rank that runs, or has just ended."""
+        self._started_ms = begun.started_ms
+        self._summons.note(0, begun.view, begun.env)
+        self._gang.adopt(0, begun.pid, begun.output, self._folder / files.log_name(0))
+        if begun.code >= 0:
+            self._gang.exits[0] = Exit(0, begun.code, 0, begun.ended_ms)
+            self._note_exit(self._gang.exits[0])
+        files.write_started(self._folder, self._started_ms, 0, ())
+        limit = self._spec["max_duration_s"]
+        return self._attend(begun.begin, begun.begin + limit if limit else None)
+
+    def _attend(self, begin: float, deadline: float | None) -> Verdict:
+        """Stay with the ranks, which have run since `begin`, to their end."""
         try:
-            verdict = self._watch(set(range(nodes)), self._deadline(), begin)
+            verdict = self._watch(set(range(self._spec["num_nodes"])), deadline, begin)
         finally:
             self._ran_ms = int((self._clock.now() - begin) * 1000)
             self._beat(self._ran_ms)
@@ -294,16 +306,8 @@ class Supervision:
         boxed: bool = self._config["boxed"]
         view = None
         if boxed:
-            view = box.View(
-                work=self._folder / files.WORK,
-                hosts=self._folder / "hosts",
-                readable=tuple(self._config["readable"]),
-                devices=tuple(self._config["devices"]),
-                mounts=self._mounts,
-                kept=(self._order["checkpoints"],),
-                network=self._spec["network"],
-                alone=not shared and (rank < 0 or self._spec["num_nodes"] == 1),
-            )
+            alone = not shared and (rank < 0 or self._spec["num_nodes"] == 1)
+            view = box.view_of(self._order, self._folder, self._mounts, alone=alone)
             argv = box.boxed(view, box.hearing_term(argv))
         env |= self._visible()[max(rank, 0)] if self._launcher.visible else {}
         self._summons.note(rank, view, env)
@@ -356,7 +360,7 @@ def begin(folder: Path, text: bytes) -> tuple[int, dict[str, Any], dict[str, str
     if order is None:
         return FAILED, {}, {}
     adopt_orphans()
-    files.write_json(folder / files.BEGAN, {"pid": os.getpid(), "began_ms": _now_ms()})
+    files.write_json(folder / files.BEGAN, {"pid": os.getpid(), "began_ms": now_ms()})
     return 0, order, given["secrets"]
 
 
@@ -386,10 +390,6 @@ def main() -> int:
         _say(traceback.format_exc())
         return FAILED
     return 0
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _say(text: str) -> None:

@@ -76,11 +76,6 @@ class Sink(Protocol):
         """Take nothing more."""
 
 
-def ours(line: str) -> bytes:
-    """Return a line of our own as it stands in a log."""
-    return b"[hutong] " + line.encode() + b"\n"
-
-
 class Tap:
     """One rank's log file."""
 

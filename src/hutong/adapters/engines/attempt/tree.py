@@ -1,30 +1,41 @@
 """Process trees: who descends from whom, who carries an attempt's key, and how to end them all.
 
-Standard library only: the supervisor imports this without any installed package.
+Standard library only, and little of it: each job's supervisor pays for what is imported here.
 """
 
-import contextlib
-import os
-import signal
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from __future__ import annotations
 
-_PROC = Path("/proc")
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable
+else:
+    import _signal as signal  # without the enums of `signal`
 
 
 def _pids() -> list[int]:
-    return [int(path.name) for path in _PROC.iterdir() if path.name.isdigit()]
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(path: str) -> bytes:
+    """Return a file of /proc, nothing if its process has gone or is not ours to look at."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _parents() -> dict[int, int]:
     """Return the parent of every living process; zombies are left out, they need only be waited for."""
     found = {}
     for pid in _pids():
-        with contextlib.suppress(OSError):
-            fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-            if fields[0] not in {b"Z", b"X"}:
-                found[pid] = int(fields[1])
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        if fields and fields[0] not in {b"Z", b"X"}:
+            found[pid] = int(fields[1])
     return found
 
 
@@ -69,29 +80,24 @@ def below(roots: Iterable[int]) -> list[int]:
 def carrying(key: str) -> list[int]:
     """Return the processes that have `HUTONG_KEY=<key>` in their environment, and their descendants."""
     mark = b"HUTONG_KEY=" + key.encode()
-    found = []
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            if mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                found.append(pid)
+    found = [pid for pid in _pids() if mark in _read(f"/proc/{pid}/environ").split(b"\0")]
     return sorted({*found, *below(found)} - {os.getpid()})
 
 
 def is_box(pid: int) -> bool:
     """True for the first process of a PID namespace: to send it TERM would be to send KILL to the rest."""
-    try:
-        lines = (_PROC / str(pid) / "status").read_text().splitlines()
-    except OSError:
-        return False
-    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
-    return len(numbers) > 1 and numbers[-1] == "1"
+    lines = _read(f"/proc/{pid}/status").splitlines()
+    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == b"1"
 
 
-def send(pids: Iterable[int], number: signal.Signals) -> None:
+def send(pids: Iterable[int], number: int) -> None:
     """Send a signal to each process that is still there."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            continue
 
 
 def end_all(find: Callable[[], list[int]], reap: Callable[[], None], within_s: float = 10.0) -> bool:
@@ -114,8 +120,5 @@ def end_all(find: Callable[[], list[int]], reap: Callable[[], None], within_s: f
 
 def oom_kills() -> int:
     """Return how many processes the kernel of this machine has killed for want of memory."""
-    try:
-        lines = (_PROC / "vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    lines = _read("/proc/vmstat").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"oom_kill ")), 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from hutong.adapters.engines.attempt import files, supervise, tap
+from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.attempt.signs import Signs
@@ -238,7 +238,7 @@ class KubernetesEngine(FolderEngine):
         if self._holds(key, f"waits {text}", _SAY_S):
             self._said[key] = text
             with (folder / files.log_name(-1)).open("ab") as log:
-                log.write(tap.ours(f"waiting: {text}"[:2000]))
+                log.write(files.our_line(f"waiting: {text}"[:2000]))
 
     def _fenced(self, folder: Path) -> bool:
         """Take an attempt's beginning away from it; False if it began."""

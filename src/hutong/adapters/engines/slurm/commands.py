@@ -52,8 +52,10 @@ class Commands:
         self._config = config
         self._user = user_name()
         self.programs: Mapping[str, str] = find_programs(config)
-        # sbatch hands its environment on to the job.
+        self._told = ""
         self._queue: dict[str, Record] = {}
+        self._records: list[Record] = []
+        # sbatch hands its environment on to the job.
         self._env = {**job_environment(config), "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
 
     def submit(self, job: Submission) -> str:
@@ -68,8 +70,11 @@ class Commands:
 
     def queue(self) -> list[Record]:
         """Return every job that the controller knows of our user."""
-        self._queue = parse.squeue(self._ask("squeue", build.squeue(self._user)), self._queue)
-        return list(self._queue.values())
+        told = self._ask("squeue", build.squeue(self._user))
+        if told != self._told:
+            self._queue = parse.squeue(told, self._queue)
+            self._told, self._records = told, list(self._queue.values())
+        return self._records
 
     def history(self, names: Sequence[str], since_days: int) -> list[Record]:
         """Return what accounting knows of jobs by name."""

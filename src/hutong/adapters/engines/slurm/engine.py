@@ -218,7 +218,7 @@ class SlurmEngine(FolderEngine):
         told = (
             tuple((each.id, each.state, each.reason, each.submitted_s) for each in records) if calm else None
         )
-        return self._glances.look(key, self._attempts / key, told, self._look_safely)
+        return self._glances.look(key, f"{self._attempts}/{key}", told, self._look_safely)
 
     def _look(self, key: AttemptKey) -> Seen | None:
         folder = self._attempts / key

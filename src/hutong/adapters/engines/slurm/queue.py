@@ -31,6 +31,7 @@ class Queue:
         self._ticks = ticks
         self._origin = origin
         self._learned = False
+        self._told: list[Record] = []
         self._by_name: dict[str, list[Record]] = {}
         self._next_ms = ticks()
         self._failures = 0
@@ -123,7 +124,11 @@ class Queue:
         self.settings = self._transport.settings()
 
     def _ask_queue(self) -> None:
-        mine = [each for each in self._transport.queue() if split_key(each.name)]
+        told = self._transport.queue()
+        if told is self._told:
+            return
+        self._told = told
+        mine = [each for each in told if split_key(each.name)]
         # Where a site's plugins take the comment away, the name has to do.
         self.records = [each for each in mine if each.origin in {self._origin, ""}]
         self._by_name = {}

@@ -59,7 +59,7 @@ class Transport(Protocol):
         ...
 
     def queue(self) -> list[Record]:
-        """Return every job that the controller knows of our user."""
+        """Return every job that the controller knows of our user; the same list where all is as it was."""
         ...
 
     def history(self, names: Sequence[str], since_days: int) -> list[Record]:
