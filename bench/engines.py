@@ -121,11 +121,9 @@ def ray_rows(centres: Centres, quick: bool, *, alone: bool) -> None:
         engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python), "poll_s": 0.3}
         centres.add(RAY_SITE, "H100", "9", engine, {"p": {"per_card": {"h100": 1}}})
         rate = finish_rate(client, TRIVIAL, count)
+        asked = {"entrypoint_num_cpus": 1, "entrypoint_resources": {"h100": 1}}  # as the engine asks
         begin = time.monotonic()
-        ids = [
-            cluster.request("POST", "/api/jobs/", {"entrypoint": "true", "entrypoint_resources": {"h100": 1}})
-            for _ in range(count)
-        ]
+        ids = [cluster.request("POST", "/api/jobs/", {"entrypoint": "true", **asked}) for _ in range(count)]
         over = {"SUCCEEDED", "FAILED", "STOPPED"}
         names = {each.json()["submission_id"] for each in ids}
         while (

@@ -34,6 +34,8 @@ def main() -> int:
     if any((folder / name).exists() for name in (files.STOP, files.END)):
         return 0
     go_on_guarded()
+    if order["launcher"].get("apart"):
+        os.setsid()  # who kills the guard's process group must not kill us too: nobody would end the ranks
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": time.time_ns() // 1_000_000, "identity": identity}
     if not files.create_json(folder / files.BEGAN, began):

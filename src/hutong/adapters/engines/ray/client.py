@@ -10,7 +10,10 @@ from hutong.adapters.engines.ray.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
 _NODES = "/api/v0/nodes"
-_MOST_NODES = 10_000
+_ACTORS = "/api/v0/actors"
+_OURS = "filter_keys=class_name&filter_predicates=%3D&filter_values=JobSupervisor"
+_LIVING = "filter_keys=state&filter_predicates=!%3D&filter_values=DEAD"
+_MOST = 10_000  # what the head lists at most
 
 
 class JobsClient:
@@ -69,7 +72,11 @@ class JobsClient:
 
     def nodes(self) -> list[dict[str, float]]:
         """Return the resources of each node that is alive."""
-        return parse.totals(self._ask(f"{_NODES}?limit={_MOST_NODES}"))
+        return parse.totals(self._ask(f"{_NODES}?limit={_MOST}"))
+
+    def starters(self) -> frozenset[str] | None:
+        """Return the jobs that Ray has a supervisor for; None if there are too many to tell."""
+        return parse.starters(self._ask(f"{_ACTORS}?{_OURS}&{_LIVING}&limit={_MOST}"))
 
     def used(self) -> dict[str, float]:
         """Return what is in use of each resource."""
