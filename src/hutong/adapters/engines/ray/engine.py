@@ -92,13 +92,14 @@ class RayEngine(FolderEngine):
         if folder is None or claimed(folder) or (folder / _SUBMITTED).exists():
             return Receipt(order.key, adopted=True)
         # An earlier submission of ours may have reached Ray without our hearing of it: Ray takes a name once.
-        adopted = not self._client.submit(build.submission(self._write_job(folder, order), self._origin))
-        if adopted:
-            record = self._client.job(order.key)
-            if record is None:
-                raise Later(f"Ray has just forgotten a job {order.key}", 1)
-            if record.origin != self._origin:
-                raise Refused("taken_key", f"Ray has a job {order.key} that is not this site's")
+        body = build.submission(self._write_job(folder, order), self._origin)
+        try:
+            adopted = not self._client.submit(body)
+            if adopted:
+                self._check_ours(order.key)
+        except Refused:
+            (folder / files.SECRETS).unlink(missing_ok=True)
+            raise
         files.write_json(folder / _SUBMITTED, {"at_ms": self._clock()})
         self._polled_ms = float("-inf")
         return Receipt(order.key, adopted)
@@ -140,6 +141,13 @@ class RayEngine(FolderEngine):
                 pool = order["launcher"]["pool"]
                 held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
         return held
+
+    def _check_ours(self, key: AttemptKey) -> None:
+        record = self._client.job(key)
+        if record is None:
+            raise Later(f"Ray has just forgotten its job {key}", 1)
+        if record.origin != self._origin:
+            raise Refused("taken_key", f"Ray has a job {key} that is not this site's")
 
     def _check_pool(self, order: Order) -> None:
         if order.attempt.pool not in self._ray.pools:

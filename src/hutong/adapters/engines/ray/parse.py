@@ -73,13 +73,16 @@ def totals(answer: Mapping[str, Any]) -> list[dict[str, float]]:
     return [dict(row["resources_total"] or {}) for row in rows if row["state"] == "ALIVE"]
 
 
-def starters(answer: Mapping[str, Any]) -> frozenset[str] | None:
+def starters(answers: Iterable[Mapping[str, Any]]) -> frozenset[str] | None:
     """Return the jobs that Ray has a supervisor of its own for, to start them; None if it tells not all."""
-    result = answer["data"]["result"]
-    if result["total"] != result["num_after_truncation"]:
-        return None
-    rows = (row for row in result["result"] if row["state"] != "DEAD")
-    return frozenset(str(row["name"]).removeprefix(_STARTER) for row in rows)
+    names: set[str] = set()
+    for answer in answers:
+        result = answer["data"]["result"]
+        if len(result["result"]) < result["num_filtered"] or result["partial_failure_warning"]:
+            return None
+        named = (str(row["name"] or "") for row in result["result"] if row["state"] != "DEAD")
+        names |= {name.removeprefix(_STARTER) for name in named if name.startswith(_STARTER)}
+    return frozenset(names)
 
 
 def used(answer: Mapping[str, Any]) -> dict[str, float]:
