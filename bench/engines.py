@@ -22,7 +22,12 @@ from testbeds.slurm import Nodes, SlurmCluster
 from hutong import Client
 
 SITE, RAY_SITE = "slurm", "ray"
-TRIVIAL = {"name": "trivial", "resources": {"accelerators": "H100:1"}, "run": "true", "max_duration": "10m"}
+TRIVIAL: dict[str, object] = {
+    "name": "trivial",
+    "resources": {"accelerators": "H100:1"},
+    "run": "true",
+    "max_duration": "10m",
+}
 OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "REJECTED"})
 TICKS = os.sysconf("SC_CLK_TCK")
 

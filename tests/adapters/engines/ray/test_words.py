@@ -120,7 +120,7 @@ def test_a_job_that_was_given_up_unstarted_is_told_from_others() -> None:
 
 def test_what_starts_jobs_is_known_only_if_all_is_told() -> None:
     actors = recorded("state-actors")
-    assert parse.starters([actors]) == {"ht-gang-a1"}
+    assert parse.starters([actors]) == frozenset({"ht-gang-a1"})
     cut = {"data": {"result": actors["data"]["result"] | {"num_filtered": 9}}}
     assert parse.starters([actors, cut]) is None
 
