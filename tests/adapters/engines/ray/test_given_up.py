@@ -13,6 +13,7 @@ from tests.conformance.benches import Bench, folder_config
 from hutong.adapters.engines.base import Order, Seen
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.ray.engine import RayEngine
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later
 from hutong.core.work.states import AttemptState, Category
 
@@ -28,6 +29,7 @@ class Head(ThreadingHTTPServer):
         self.starters: set[str] = set()
         self.refuses: set[str] = set()
         self.taken: list[str] = []
+        self.in_use = 0
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         name = path.rpartition("/")[2]
@@ -51,6 +53,12 @@ class Head(ThreadingHTTPServer):
                 ]
                 told = {"result": rows, "num_filtered": len(rows), "partial_failure_warning": ""}
                 return 200, {"data": {"result": told}}
+            case _ if path.startswith("/api/v0/nodes"):
+                row = {"state": "ALIVE", "resources_total": {"h800": 8.0}}
+                return 200, {"data": {"result": {"result": [row]}}}
+            case _ if path.startswith("/api/cluster_status"):
+                usage = {"h800": [float(self.in_use), 8.0]}
+                return 200, {"data": {"clusterStatus": {"loadMetricsReport": {"usage": usage}}}}
         return 200, list(self.jobs.values())
 
 
@@ -202,3 +210,18 @@ def test_a_head_that_does_not_tell_what_it_starts_has_lost_nothing(
 
     monkeypatch.setattr("hutong.adapters.engines.ray.client.JobsClient.starters", away)
     assert [world.look(order, 60).ended for _ in range(20)] == [None] * 20
+
+
+def test_cards_of_a_job_that_ray_starts_or_has_just_ended_are_not_anothers(world: World) -> None:
+    order, stopped = world.submit(), world.submit()
+    world.head.in_use = 5
+    world.look(order)
+    assert world.engine.capacity() == (PoolState("p", 8, 1),)
+    world.engine.stop(stopped.key, 1, Category.CANCELLED, "changed my mind", 0)
+    world.look(order, 31)
+    assert world.engine.capacity() == (PoolState("p", 8, 3),)  # Ray will start it, but it will not stay
+    world.look(order, 31)
+    world.head.jobs[order.key] |= {"status": "SUCCEEDED"}
+    assert world.engine.capacity() == (PoolState("p", 8, 3),)
+    world.look(order, 31)
+    assert world.engine.capacity() == (PoolState("p", 8, 5),)

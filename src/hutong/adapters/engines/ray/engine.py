@@ -1,7 +1,7 @@
 """The Ray engine: an attempt is a Ray job; its entrypoint is the supervisor, for several nodes the driver."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,6 @@ class RayEngine(FolderEngine):
             (folder / files.SECRETS).unlink(missing_ok=True)
             raise
         files.write_json(folder / _SUBMITTED, {"at_ms": self._clock()})
-        self._polled_ms = float("-inf")
         return Receipt(order.key, adopted)
 
     def observe(self) -> tuple[Seen, ...]:
@@ -121,8 +120,13 @@ class RayEngine(FolderEngine):
         """Return what the nodes say of each pool; asked anew every 30 s."""
         now = self._ticks()
         if now - self._capacity_ms >= _CAPACITY_S * 1000:
+            # The head is behind in what is in use: what ended just now, or starts, would count as others'.
+            holding = self._holding()
             nodes, used = self._client.nodes(), self._client.used()
-            self._capacity = parse.pool_states(self._ray.pools, nodes, used, self._cards_running())
+            self._polled_ms = float("-inf")
+            self._poll()
+            ours = self._cards_of(holding | self._holding())
+            self._capacity = parse.pool_states(self._ray.pools, nodes, used, ours)
             self._capacity_ms = now
         return self._capacity
 
@@ -131,13 +135,21 @@ class RayEngine(FolderEngine):
         super().forget(key)
         self._signs.forget(key)
 
-    def _cards_running(self) -> dict[str, int]:
-        """Return the cards that jobs of ours hold now, by pool."""
+    def _holding(self) -> set[str]:
+        """Return the jobs of ours that hold cards, or are about to: Ray takes them before the job begins."""
+        return {
+            name
+            for name, record in self._jobs.items()
+            if not record.over
+            and not (record.pending and (self._attempts / name / files.END).exists())  # it will not stay
+        }
+
+    def _cards_of(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the cards of these jobs by pool."""
         held: dict[str, int] = {}
-        for name, record in self._jobs.items():
-            folder = self._attempts / name
-            order = None if record.over else files.read_json(folder / files.ORDER)
-            if order and (folder / files.BEGAN).exists():
+        for name in names:
+            order = files.read_json(self._attempts / name / files.ORDER)
+            if order is not None:
                 pool = order["launcher"]["pool"]
                 held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
         return held
@@ -277,7 +289,6 @@ class RayEngine(FolderEngine):
             self._client.submit(build.submission(document, self._origin))
         except Refused as error:
             _log.error("Ray does not take a job again that it took before", key=key, why=str(error))
-        self._polled_ms = float("-inf")
 
     def _fenced(self, folder: Path) -> bool:
         """Take an attempt's beginning away from it; False if it began."""
