@@ -29,7 +29,12 @@ from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.programs import install_programs
 
 SITE, RAY_SITE = "slurm", "ray"
-TRIVIAL = {"name": "trivial", "resources": {"accelerators": "H100:1"}, "run": "true", "max_duration": "10m"}
+TRIVIAL: dict[str, object] = {
+    "name": "trivial",
+    "resources": {"accelerators": "H100:1"},
+    "run": "true",
+    "max_duration": "10m",
+}
 OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "REJECTED"})
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -157,28 +162,28 @@ def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
         show(f"agent_idle_cpu_{live}", percent, "%", "goal", 1, 1 / max(percent, 0.01))
 
 
-def ray_rows(centres: Centres, quick: bool, *, alone: bool) -> None:
-    """Measure on Ray; `alone` where Slurm was not measured before."""
-    count = 4 if quick else 20
+def bare_ray_rate(cluster: RayCluster, count: int) -> float:
+    """Return the same for Ray's own Jobs API, asked for the same resources."""
+    body = {"entrypoint": "true", "entrypoint_num_cpus": 1, "entrypoint_resources": {"h100": 1}}
+    over = {"SUCCEEDED", "FAILED", "STOPPED"}
+    begin = time.monotonic()
+    left = {cluster.request("POST", "/api/jobs/", body).json()["submission_id"] for _ in range(count)}
+    while left:
+        left -= {each["submission_id"] for each in cluster.get("/api/jobs/") if each["status"] in over}
+        time.sleep(0.5)
+    return count / (time.monotonic() - begin)
+
+
+def ray_rows(centres: Centres, *, alone: bool) -> None:
+    """Measure on Ray, in turns with Ray itself; `alone` where Slurm was not measured before."""
     with RayCluster(nodes=1, resources={"h100": 8}) as cluster, centres.client() as client:
         if not alone:
             client.sites.set_admission(SITE, "inactive")
-        engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python), "poll_s": 0.3}
+        engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python)}
         centres.add(RAY_SITE, "H100", "9", engine, {"p": {"per_card": {"h100": 1}}})
-        rate = finish_rate(client, TRIVIAL, count)
-        begin = time.monotonic()
-        ids = [
-            cluster.request("POST", "/api/jobs/", {"entrypoint": "true", "entrypoint_resources": {"h100": 1}})
-            for _ in range(count)
-        ]
-        over = {"SUCCEEDED", "FAILED", "STOPPED"}
-        names = {each.json()["submission_id"] for each in ids}
-        while (
-            sum(j["submission_id"] in names and j["status"] in over for j in cluster.get("/api/jobs/"))
-            < count
-        ):
-            time.sleep(0.1)
-        bare = count / (time.monotonic() - begin)
+        finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
+        pairs = [(finish_rate(client, TRIVIAL, 20), bare_ray_rate(cluster, 20)) for _ in range(3)]
+        rate, bare = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
         show("ray_submit", rate, "1/s", "Ray Jobs API", bare, rate / bare)
 
 
@@ -198,7 +203,7 @@ def main() -> int:
         if not chosen.ray:
             slurm_rows(centres, cluster, quick)
         if not quick:
-            ray_rows(centres, quick, alone=chosen.ray)
+            ray_rows(centres, alone=chosen.ray)
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from testbeds.ray import RayCluster
-from tests.conformance.benches import Bench, now_ms, ray_bench, ray_config
+from tests.conformance.benches import Bench, emptied, now_ms, ray_bench, ray_config
 from tests.faults import dice, trials
 
 from hutong.adapters.engines.attempt import tree
@@ -171,6 +171,16 @@ def test_nothing_outlives_a_driver_that_is_killed(site: Site) -> None:
     site.gone(order.key)
 
 
+def test_nothing_outlives_rays_own_process_over_a_job(site: Site) -> None:
+    order = site.run("trap '' TERM; echo up; sleep 600; sleep 600")
+    site.up(order.key)
+    guard, supervisor = sorted(having(f"batch.py\0{site.folder(order.key)}"), key=is_child)
+    assert os.getpgid(guard) != os.getpgid(supervisor)  # Ray kills the first of these
+    os.kill(parent(guard), signal.SIGKILL)
+    assert blamed_on_the_centre(site.finish(order.key))
+    site.gone(order.key)
+
+
 def having(words: str) -> list[int]:
     """Return the processes with these words, parted by NUL, in their command line."""
     found = []
@@ -189,18 +199,21 @@ def test_nothing_outlives_a_worker_of_rays(site: Site) -> None:
     (guard,) = (
         pid for pid in having("follow.py\0" + f"{site.folder(order.key)}\0" + "1") if not is_child(pid)
     )
-    worker = int(Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(worker, signal.SIGKILL)
+    os.kill(parent(guard), signal.SIGKILL)
     ended = site.finish(order.key)
     assert blamed_on_the_centre(ended)
     assert ended.reason.startswith("rank 1")
     site.gone(order.key)
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def is_child(pid: int) -> bool:
-    """Return whether a follower is the one that works, not the one that waits for it."""
-    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    return b"follow.py" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    """Return whether a process is the one that works, not the one that waits for it."""
+    own, over = (Path(f"/proc/{each}/cmdline").read_bytes() for each in (pid, parent(pid)))
+    return own == over
 
 
 def test_jobs_of_others_are_left_alone(site: Site) -> None:
@@ -336,14 +349,47 @@ def test_a_head_that_restarts_forgets_jobs_and_they_end(site: Site) -> None:
     assert site.finish(site.run("true").key).outcome is AttemptState.SUCCEEDED
 
 
-def test_a_cluster_that_asks_for_a_token(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def strict() -> Iterator[RayCluster]:
+    """A cluster that asks for a token, and gives jobs up that it cannot start within 10 s."""
+    with RayCluster(resources={"h800": 4}, token="0123456789abcdef-of-a-test", start_timeout_s=10) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def known(tmp_path: Path, strict: RayCluster) -> Iterator[Site]:
     (tmp_path / "token").write_text("0123456789abcdef-of-a-test\n")
-    with RayCluster(resources={"h800": 4}, token="0123456789abcdef-of-a-test") as cluster:
-        config = replace(ray_config(tmp_path, cluster, "none"), token_file=tmp_path / "token")
-        engine = RayEngine(config, now_ms, steady_ms)
-        site = Site(Bench(engine, lambda: time.sleep(0.05), lambda: engine, within_s=90), tmp_path, cluster)
-        assert site.finish(site.run("true").key).outcome is AttemptState.SUCCEEDED
-        assert not engine._client.open()
-        (tmp_path / "token").write_text("another")
-        with pytest.raises(Later, match="token_file"):
-            RayEngine(config, now_ms, steady_ms).observe()
+    config = replace(ray_config(tmp_path, strict, "none"), token_file=tmp_path / "token")
+    with emptied(lambda: RayEngine(config, now_ms, steady_ms), 0.05, 90) as bench:
+        yield Site(bench, tmp_path, strict)
+
+
+def test_a_cluster_that_asks_for_a_token(known: Site, tmp_path: Path) -> None:
+    assert known.finish(known.run("true").key).outcome is AttemptState.SUCCEEDED
+    assert not known.engine._client.open()
+    (tmp_path / "token").write_text("another")
+    with pytest.raises(Later, match="token_file"):
+        known.bench.again().observe()
+
+
+def test_a_job_waits_longer_than_ray_lets_it_wait(known: Site) -> None:
+    holds = known.bench.order("until [ -e go ]; do sleep 0.1; done")
+    holds = replace(holds, attempt=replace(holds.attempt, cards=4))
+    known.engine.submit(holds)
+    known.until(lambda: (seen := known.bench.see(holds.key)) and seen.state is AttemptState.RUNNING)
+    waits = known.run("echo ran >> count")
+    assert known.engine._client.starters() == frozenset[str]({holds.key, waits.key})
+
+    def began_to_wait() -> int:
+        answer = known.engine._client._http.get(f"/api/jobs/{waits.key}")
+        return int(answer.json()["start_time"]) if answer.status_code == 200 else 0
+
+    first = began_to_wait()
+    assert first
+    known.until(lambda: known.bench.see(waits.key) and began_to_wait() > first)
+    seen = known.bench.see(waits.key)
+    assert seen is not None
+    assert seen.state is AttemptState.PENDING
+    (known.folder(holds.key) / "work" / "go").touch()
+    assert known.finish(waits.key).outcome is AttemptState.SUCCEEDED
+    assert (known.folder(waits.key) / "work" / "count").read_text() == "ran\n"

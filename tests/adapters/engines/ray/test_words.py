@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from hutong.adapters.engines.attempt.config import FolderConfig
+from hutong.adapters.engines.attempt.launch import read_launcher
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.inspection import card_name
 from hutong.adapters.engines.ray import build, parse
 from hutong.adapters.engines.ray.client import JobsClient
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.ray.inspect import pools
+from hutong.adapters.engines.ray.where import address
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
@@ -51,20 +53,76 @@ def test_a_job_without_cards_asks_for_a_cpu() -> None:
 
 
 def test_a_submission_bears_the_key_and_our_mark_and_no_secret() -> None:
-    body = build.submission(order(), "origin", ["/opt/ray py/bin/python", "/s/driver.py", "/s/a"])
+    written = document(["/opt/ray py/bin/python", "/s/driver.py", "/s/a"], ask={"entrypoint_num_cpus": 2})
+    body = build.submission(written, "origin")
     assert body["submission_id"] == order().key
+    assert body["entrypoint_num_cpus"] == 2
+    assert body["runtime_env"] == {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "35"}}
     assert body["metadata"] == {"hutong": "origin", "project": "lab"}
     assert shlex.split(body["entrypoint"]) == ["exec", "/opt/ray py/bin/python", "/s/driver.py", "/s/a"]
     assert "hunter2" not in repr(body)
 
 
-def test_one_node_needs_no_spreading() -> None:
-    config = RayConfig(FolderConfig(Path("/s"), Path("/p")), "http://head:8265", {"h": RayPool()})
-    plans = [
-        build.launcher(order(nodes), config, Path("/p"), Path("/s/driver.py"), Path("/s/a"))["ray"]
-        for nodes in (1, 2)
-    ]
-    assert [each["strategy"] for each in plans] == ["PACK", "STRICT_SPREAD"]
+def document(entry: list[str], **more: object) -> dict[str, Any]:
+    """Return of a written order what a submission is made of."""
+    launcher = {"ray": {"entry": entry, **more}}
+    return {"key": order().key, "project": "lab", "spec": {"grace_s": 5}, "launcher": launcher}
+
+
+def test_an_order_of_before_entrypoints_had_resources_asks_for_none() -> None:
+    asked = build.submission(document(["python", "driver.py"]), "origin")
+    assert not any(name.startswith("entrypoint_") for name in asked)
+
+
+CONFIG = RayConfig(
+    FolderConfig(Path("/s"), Path("/p")), "http://head:8265", {"h": RayPool({"GPU": 1, "x": 2}, {"net": 1})}
+)
+FILES = build.Files(Path("/s/driver.py"), Path("/s/where.py"))
+
+
+def test_one_node_is_reserved_for_its_supervisor() -> None:
+    launcher = build.launcher(order(1, 2, memory_bytes=1 << 30), CONFIG, Path("/p"), FILES, Path("/s/a"))
+    assert launcher["ray"] == {
+        "entry": ["python3", "-I", "-S", "/p/batch.py", "/s/a"],
+        "ask": {
+            "entrypoint_num_cpus": 1,
+            "entrypoint_num_gpus": 2,
+            "entrypoint_memory": 1 << 30,
+            "entrypoint_resources": {"x": 4, "net": 1},
+        },
+    }
+    assert read_launcher(launcher).here
+    assert read_launcher(launcher).watched
+
+
+def test_several_nodes_have_a_driver_that_asks_for_itself() -> None:
+    launcher = build.launcher(order(2), CONFIG, Path("/p"), FILES, Path("/s/a"))
+    assert launcher["ray"]["entry"] == ["python3", "/s/driver.py", "/s/a"]
+    assert launcher["ray"]["strategy"] == "STRICT_SPREAD"
+    assert launcher["ray"]["ask"] == {}
+    assert not read_launcher(launcher).here
+
+
+def test_an_entrypoint_asks_for_just_what_is_needed() -> None:
+    assert build.entrypoint({"CPU": 0.5}) == {"entrypoint_num_cpus": 0.5}
+
+
+def test_a_node_knows_the_address_that_its_calls_to_the_head_come_from() -> None:
+    assert address("127.0.0.1:6379") == "127.0.0.1"
+    assert address("[127.0.0.1]:6379") == "127.0.0.1"  # as an IPv6 address is written
+
+
+def test_a_job_that_was_given_up_unstarted_is_told_from_others() -> None:
+    over = {"fits-nowhere": True, "killed": False, "failed": False, "pending": False}
+    assert {name: parse.job(recorded(f"job-{name}")).unstarted for name in over} == over
+    assert parse.job(recorded("job-pending")).pending
+
+
+def test_what_starts_jobs_is_known_only_if_all_is_told() -> None:
+    actors = recorded("state-actors")
+    assert parse.starters([actors]) == frozenset({"ht-gang-a1"})
+    cut = {"data": {"result": actors["data"]["result"] | {"num_filtered": 9}}}
+    assert parse.starters([actors, cut]) is None
 
 
 @pytest.mark.parametrize("pool", [RayPool(strategy="WIDE"), RayPool({"GPU": 0}), RayPool({}, {"x": -1})])

@@ -34,6 +34,8 @@ def main() -> int:
     if any(os.path.exists(f"{folder}/{name}") for name in (files.STOP, files.END)):
         return 0
     go_on_guarded()
+    if order["launcher"].get("apart"):
+        os.setsid()  # who kills the guard's process group must not kill us too: nobody would end the ranks
     identity = "/".join(os.environ.get(name, "") for name in order["launcher"].get("identity", ()))
     began = {"pid": os.getpid(), "began_ms": now_ms(), "identity": identity}
     if not files.create_json(f"{folder}/{files.BEGAN}", began):

@@ -38,7 +38,8 @@ class Launcher(NamedTuple):
     of `teller` that says that the batch system is out of reach.
     `visible` is the variable for devices of the kind `device`, which `owner` tells and `namer` helps to read.
     `judged`: the batch system is asked why a node was lost, so the supervisor does not say it. `image`: ranks
-    run in an image, whose own variables they find unless ours or theirs take their place.
+    run in an image, whose own variables they find unless ours or theirs take their place. `held`: a batch
+    system is over the attempt though none of its programs is at hand.
     """
 
     prefix: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class Launcher(NamedTuple):
     nodelist: str = ""
     judged: bool = False
     image: bool = False
+    held: bool = False
 
     @property
     def here(self) -> bool:
@@ -71,7 +73,7 @@ class Launcher(NamedTuple):
     @property
     def watched(self) -> bool:
         """True if a batch system is over the attempt: it may suspend it, or take it away."""
-        return bool(self.prefix or self.judge)
+        return bool(self.prefix or self.judge or self.held)
 
     def far(self, rank: int, argv: Sequence[str], told: Path | None) -> list[str]:
         """Return the command that starts a rank elsewhere, which leaves its exit code in the file `told`.
@@ -227,6 +229,7 @@ def read_launcher(document: Mapping[str, Any]) -> Launcher:
         nodelist=filled(text("nodelist")),
         judged=document.get("judged", False),
         image=document.get("image", False),
+        held=document.get("held", False),
     )
 
 

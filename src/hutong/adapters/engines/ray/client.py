@@ -10,7 +10,9 @@ from hutong.adapters.engines.ray.parse import Record
 from hutong.core.kernel.errors import Later, Problem, Refused
 
 _NODES = "/api/v0/nodes"
-_MOST_NODES = 10_000
+_ACTORS = "/api/v0/actors"
+_LIVING = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING")
+_MOST = 10_000  # what the head lists at most
 
 
 class JobsClient:
@@ -69,7 +71,13 @@ class JobsClient:
 
     def nodes(self) -> list[dict[str, float]]:
         """Return the resources of each node that is alive."""
-        return parse.totals(self._ask(f"{_NODES}?limit={_MOST_NODES}"))
+        return parse.totals(self._ask(f"{_NODES}?limit={_MOST}"))
+
+    def starters(self) -> frozenset[str] | None:
+        """Return the jobs that Ray has a supervisor for; None if there are too many to tell."""
+        # One question a state: the head itself sorts by equality only, and keeps dead ones in thousands.
+        by_state = "filter_keys=state&filter_predicates=%3D&filter_values="
+        return parse.starters(self._ask(f"{_ACTORS}?limit={_MOST}&{by_state}{state}") for state in _LIVING)
 
     def used(self) -> dict[str, float]:
         """Return what is in use of each resource."""

@@ -1,9 +1,10 @@
-"""The Ray engine: attempts as Ray jobs whose driver takes nodes and has the supervisor run on the first."""
+"""The Ray engine: an attempt is a Ray job; its entrypoint is the supervisor, for several nodes the driver."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -35,7 +36,10 @@ _OVERDUE_S = 30.0
 _AGAIN_S = 10.0
 _CAPACITY_S = 30.0
 _AT_ONCE = 20
+_LISTED_S = 30.0
+_ORPHAN_S = 120.0  # a busy head may take long from a job's name to what starts it
 _FORGOTTEN = Verdict("FAILED", "infra", "Ray does not know it any more, as after a restart of its head")
+_ORPHANED = Verdict("FAILED", "infra", "Ray calls it pending, but has nothing that would start it")
 
 
 class RayEngine(FolderEngine):
@@ -60,11 +64,19 @@ class RayEngine(FolderEngine):
         self._ticks = ticks
         self._client = JobsClient(config)
         self._programs = install_programs(root / "programs")
-        self._driver = install_file(Path(build.__file__).with_name("driver.py"), root / "programs")
-        collect_programs(root / "programs", (self._programs, self._driver, payloads), self._attempts)
+        self._files = build.Files(
+            *(
+                install_file(Path(build.__file__).with_name(f"{name}.py"), root / "programs")
+                for name in build.Files._fields
+            )
+        )
+        collect_programs(root / "programs", (self._programs, *self._files, payloads), self._attempts)
         self._root = root
         self._origin = _own_origin(root)
         self._jobs: dict[str, Record] = {}
+        self._again: set[AttemptKey] = set()
+        self._starters: frozenset[str] | None = None
+        self._listed_ms: float = float("-inf")
         self._polled_ms: float = float("-inf")
         self._signs = Signs(ticks)
         self._capacity: tuple[PoolState, ...] = ()
@@ -79,16 +91,16 @@ class RayEngine(FolderEngine):
         folder = self._claim(order.key)
         if folder is None or claimed(folder) or (folder / _SUBMITTED).exists():
             return Receipt(order.key, adopted=True)
-        # An earlier submission of ours may have reached Ray without our hearing of it: ask by name first.
-        record = self._client.job(order.key)
-        adopted = record is not None
-        if record is None:
-            entry = self._write_job(folder, order)
-            adopted = not self._client.submit(build.submission(order, self._origin, entry))
-        elif record.origin != self._origin:
-            raise Refused("taken_key", f"Ray has a job {order.key} that is not this site's")
+        # An earlier submission of ours may have reached Ray without our hearing of it: Ray takes a name once.
+        body = build.submission(self._write_job(folder, order), self._origin)
+        try:
+            adopted = not self._client.submit(body)
+            if adopted:
+                self._check_ours(order.key)
+        except Refused:
+            (folder / files.SECRETS).unlink(missing_ok=True)
+            raise
         files.write_json(folder / _SUBMITTED, {"at_ms": self._clock()})
-        self._polled_ms = float("-inf")
         return Receipt(order.key, adopted)
 
     def observe(self) -> tuple[Seen, ...]:
@@ -97,18 +109,24 @@ class RayEngine(FolderEngine):
             raise Later(f"{self._root} is not the folder it was: is its file system mounted?", 30)
         self._poll()
         seen = super().observe()
-        try:
-            self._clear_away()
-        except Later as error:
-            _log.warning("jobs that should end were not stopped", why=str(error))
+        for mend in (self._submit_again, self._clear_away):
+            try:
+                mend()
+            except Later as error:
+                _log.warning("Ray was not told all that it should be", why=str(error))
         return seen
 
     def capacity(self) -> tuple[PoolState, ...]:
         """Return what the nodes say of each pool; asked anew every 30 s."""
         now = self._ticks()
         if now - self._capacity_ms >= _CAPACITY_S * 1000:
+            # The head is behind in what is in use: what ended just now, or starts, would count as others'.
+            holding = self._holding()
             nodes, used = self._client.nodes(), self._client.used()
-            self._capacity = parse.pool_states(self._ray.pools, nodes, used, self._cards_running())
+            self._polled_ms = float("-inf")
+            self._poll()
+            ours = self._cards_of(holding | self._holding())
+            self._capacity = parse.pool_states(self._ray.pools, nodes, used, ours)
             self._capacity_ms = now
         return self._capacity
 
@@ -117,16 +135,31 @@ class RayEngine(FolderEngine):
         super().forget(key)
         self._signs.forget(key)
 
-    def _cards_running(self) -> dict[str, int]:
-        """Return the cards that jobs of ours hold now, by pool."""
+    def _holding(self) -> set[str]:
+        """Return the jobs of ours that hold cards, or are about to: Ray takes them before the job begins."""
+        return {
+            name
+            for name, record in self._jobs.items()
+            if not record.over
+            and not (record.pending and (self._attempts / name / files.END).exists())  # it will not stay
+        }
+
+    def _cards_of(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the cards of these jobs by pool."""
         held: dict[str, int] = {}
-        for name, record in self._jobs.items():
-            folder = self._attempts / name
-            order = None if record.over else files.read_json(folder / files.ORDER)
-            if order and (folder / files.BEGAN).exists():
+        for name in names:
+            order = files.read_json(self._attempts / name / files.ORDER)
+            if order is not None:
                 pool = order["launcher"]["pool"]
                 held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
         return held
+
+    def _check_ours(self, key: AttemptKey) -> None:
+        record = self._client.job(key)
+        if record is None:
+            raise Later(f"Ray has just forgotten its job {key}", 1)
+        if record.origin != self._origin:
+            raise Refused("taken_key", f"Ray has a job {key} that is not this site's")
 
     def _check_pool(self, order: Order) -> None:
         if order.attempt.pool not in self._ray.pools:
@@ -134,20 +167,22 @@ class RayEngine(FolderEngine):
             fix = f"add [engine.pools.{order.attempt.pool}]"
             raise Refused("unknown_pool", text, (Problem("/pools", text, fix),))
 
-    def _write_job(self, folder: Path, order: Order) -> list[str]:
-        """Write what the nodes must know, the order last; returns how Ray is to start the driver.
+    def _write_job(self, folder: Path, order: Order) -> dict[str, Any]:
+        """Write what the nodes must know, the order last, and return that.
 
         What is there already stays: an earlier submission may use it.
         """
         written = files.read_json(folder / files.ORDER)
         if written is None:
-            self._write_token(folder)
+            if order.spec.num_nodes > 1:
+                self._write_token(folder)
             files.write_json(folder / files.SECRETS, dict(order.secrets))
-            launcher = build.launcher(order, self._ray, self._programs, self._driver, folder)
+            launcher = build.launcher(order, self._ray, self._programs, self._files, folder)
             self._write_order(folder, order, launcher)
-            written = {"launcher": launcher}
-        entry: list[str] = written["launcher"]["ray"]["entry"]
-        return entry
+            written = files.read_json(folder / files.ORDER)
+        if written is None:
+            raise Later(f"{folder} does not keep what is written: is its file system well?", 30)
+        return written
 
     def _poll(self) -> None:
         now = self._ticks()
@@ -161,6 +196,24 @@ class RayEngine(FolderEngine):
         mine = (each for each in known if each.origin == self._origin and split_key(AttemptKey(each.name)))
         self._jobs = {each.name: each for each in mine}
         self._polled_ms = now
+        self._list_starters()
+
+    def _list_starters(self) -> None:
+        """Ask what Ray has that will start a job, where one has been pending for some time."""
+        long = False
+        for key, record in ((AttemptKey(name), each) for name, each in self._jobs.items()):
+            if record.pending:
+                long = self._signs.lasts(key, "pending") > _ORPHAN_S or long
+            else:
+                self._signs.over(key, "pending")
+        if not long or self._polled_ms - self._listed_ms < _LISTED_S * 1000:
+            return
+        self._listed_ms = self._polled_ms
+        try:
+            self._starters = self._client.starters()
+        except Later as error:
+            self._starters = None
+            _log.warning("Ray does not say what it has to start", why=str(error))
 
     def _look(self, key: AttemptKey) -> Seen | None:
         folder = self._attempts / key
@@ -174,7 +227,7 @@ class RayEngine(FolderEngine):
         began = (folder / files.BEGAN).exists()
         if not began and not (folder / _SUBMITTED).exists():
             return None
-        verdict = self._verdict(key, folder)
+        verdict = None if not began and self._comes_again(key) else self._verdict(key, folder)
         if verdict is not None and (began or self._fenced(folder)):
             self._write_end(key, supervise.stop_verdict(stop) if stop else verdict)
             return self._seen_end(key)
@@ -187,12 +240,55 @@ class RayEngine(FolderEngine):
             self._signs.over(key, "missing")
         if record is None and self._signs.lasts(key, "missing") < self._ray.lag_s:
             return None
+        if record is not None and self._orphaned(key, record):
+            return _ORPHANED
         if record is not None and (not record.over or self._signs.lasts(key, "over") < _SETTLE_S):
             return None
         left = (folder / files.LEFT).exists()
         if not left and self._signs.pulse(key, files.read_pulse(folder), self._ray.beat_dead_s):
             return None
         return record.verdict() if record else _FORGOTTEN
+
+    def _orphaned(self, key: AttemptKey, record: Record) -> bool:
+        """Return whether a job has been pending for long without anything in Ray that would start it."""
+        known = self._starters
+        if known is None or key in known or not record.pending:
+            self._signs.over(key, "orphaned")
+            return False
+        return self._signs.lasts(key, "orphaned") > _ORPHAN_S
+
+    def _comes_again(self, key: AttemptKey) -> bool:
+        """Return whether an attempt that has not begun is, or will be, submitted anew."""
+        record = self._jobs.get(key)
+        return key in self._again or (record is not None and record.unstarted)
+
+    def _submit_again(self) -> None:
+        """Submit anew what Ray gave up as it could not start it in its time limit; some at a time.
+
+        If Ray starts the old one too, the second of them finds that the attempt began, and leaves.
+        """
+        given_up = {AttemptKey(name) for name, record in self._jobs.items() if record.unstarted}
+        settled = {key for key in given_up if self._signs.lasts(key, "unstarted") > _SETTLE_S}
+        for key in sorted(settled | self._again)[:_AT_ONCE]:
+            folder = self._attempts / key
+            document = files.read_json(folder / files.ORDER)
+            if document is None or claimed(folder):
+                self._again.discard(key)
+                continue
+            if key in settled:
+                self._again.add(key)
+                self._client.delete(key)
+                del self._jobs[key]
+                self._signs.over(key, "unstarted")
+            if key not in self._jobs:
+                self._submit_known(key, document)
+            self._again.discard(key)
+
+    def _submit_known(self, key: AttemptKey, document: dict[str, Any]) -> None:
+        try:
+            self._client.submit(build.submission(document, self._origin))
+        except Refused as error:
+            _log.error("Ray does not take a job again that it took before", key=key, why=str(error))
 
     def _fenced(self, folder: Path) -> bool:
         """Take an attempt's beginning away from it; False if it began."""

@@ -9,6 +9,7 @@ from hutong.adapters.engines.attempt.supervise import Verdict
 from hutong.adapters.engines.ray.config import RayPool
 from hutong.core.capacity.sites import PoolState
 
+_STARTER = "_ray_internal_job_actor_"
 _OVER = {
     "SUCCEEDED": "Ray calls it succeeded, but it left no end",
     "FAILED": "Ray could not carry it on",
@@ -30,6 +31,16 @@ class Record:
     def over(self) -> bool:
         """True if Ray runs it no more, as far as Ray knows."""
         return self.status in _OVER
+
+    @property
+    def pending(self) -> bool:
+        """True if Ray has not started its supervisor yet."""
+        return self.status == "PENDING"
+
+    @property
+    def unstarted(self) -> bool:
+        """True if Ray gave it up as it could not start it within its own time limit."""
+        return self.over and self.error == "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
 
     def verdict(self) -> Verdict:
         """Return how it ended, by Ray's word alone."""
@@ -60,6 +71,18 @@ def totals(answer: Mapping[str, Any]) -> list[dict[str, float]]:
     """Return the resources of each node that is alive, by the names that Ray schedules by."""
     rows = answer["data"]["result"]["result"]
     return [dict(row["resources_total"] or {}) for row in rows if row["state"] == "ALIVE"]
+
+
+def starters(answers: Iterable[Mapping[str, Any]]) -> frozenset[str] | None:
+    """Return the jobs that Ray has a supervisor of its own for, to start them; None if it tells not all."""
+    names: set[str] = set()
+    for answer in answers:
+        result = answer["data"]["result"]
+        if len(result["result"]) < result["num_filtered"] or result["partial_failure_warning"]:
+            return None
+        named = (str(row["name"] or "") for row in result["result"] if row["state"] != "DEAD")
+        names |= {name.removeprefix(_STARTER) for name in named if name.startswith(_STARTER)}
+    return frozenset(names)
 
 
 def used(answer: Mapping[str, Any]) -> dict[str, float]:
