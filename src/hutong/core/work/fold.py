@@ -298,10 +298,8 @@ def _(event: f.Placed, job: Job, at_ms: int) -> Job:
         preemptible=event.preemptible,
         likely_ms=event.likely_ms,
     )
-    attempts = (*job.attempts, attempt)
-    return changed(
-        job, attempts=attempts, state=JobState.PLACED, retry_ms=0, waiting_code="", waiting_text=""
-    )
+    placed = changed(job, attempts=(*job.attempts, attempt), state=JobState.PLACED, retry_ms=0)
+    return changed(placed, waiting_code="", waiting_text="")
 
 
 @_on.register
