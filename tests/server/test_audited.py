@@ -17,7 +17,8 @@ READS = frozenset(
         "holds", "hold", "usage", "txns", "balances", "check_ledger", "get", "find", "records", "audit",
         "pulse", "txn", "reversals", "periods", "takings", "booked", "records_of", "unpriced", "moved",
         "received", "suspended", "day_counts", "due_lots", "waivers", "billed", "billed_keys", "newest",
-        "records_for", "records_on", "spendings", "tallies", "uses",
+        "records_for", "records_on", "spendings", "tallies", "uses", "rollup", "waiting", "first_uses",
+        "pool_notes",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
@@ -35,6 +36,8 @@ EXCUSED = {
     "drop_waiver": "the keeper's own memory of what is still to be booked",
     "tally": "a site's agent says what its accounting holds of a day",
     "rebuild_uses": "sums are made anew from records that it does not change",
+    "rebuild_rollups": "sums are made anew from what it does not change",
+    "note_pools": "the keeper notes what sites are, which is told itself",
     "close": "it lets go of connections",
 }
 TOLD = {name for name, each in METHODS.items() if "author" in inspect.signature(each).parameters}

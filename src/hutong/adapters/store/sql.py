@@ -12,13 +12,27 @@ from hutong.adapters.store.loop import Loop
 from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.registry import Registry
+from hutong.adapters.store.rollups import Rollups
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
 from hutong.adapters.store.uses import Uses
 
 
 class SqlStore(
-    Jobs, Loop, Sites, Ledger, Periods, Statements, Intake, Metering, Uses, Budgets, Audit, Chain, Registry
+    Jobs,
+    Loop,
+    Sites,
+    Ledger,
+    Periods,
+    Statements,
+    Intake,
+    Metering,
+    Uses,
+    Rollups,
+    Budgets,
+    Audit,
+    Chain,
+    Registry,
 ):
     """A `hutong.core.book.store.Store` over a database; safe to use from many threads."""
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from hutong.core.book.audit import AuditEvent, AuditQuery, Author
 from hutong.core.book.metered import Metering
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
+from hutong.core.book.rolled import Rolled
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
@@ -159,7 +160,7 @@ class LedgerCheck:
     faults: tuple[str, ...] = field(default=())
 
 
-class Store(Upkeep, Metering, Protocol):
+class Store(Upkeep, Metering, Rolled, Protocol):
     """The book."""
 
     # Jobs
