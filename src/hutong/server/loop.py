@@ -17,6 +17,7 @@ from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.budgets import Noticer
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
+from hutong.server.reports.watching import PoolWatcher
 from hutong.server.upkeep import Keeper
 
 log = structlog.get_logger(__name__)
@@ -177,7 +178,7 @@ def run_loop(
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store))
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store), PoolWatcher(store))
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)

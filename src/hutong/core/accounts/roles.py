@@ -54,6 +54,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "access.write", "access.read", "role.write", "audit.read", "person.impersonate",
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
                 "application.decide", "allocation.read", "allocation.decide", "budget.write", "budget.read",
+                "report.read", "report.publish",
             }
         ),
         Role.OWNER: _MEMBER
@@ -68,7 +69,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "auditor": _LOOK
         | {
             "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
-            "dispute.read", "price.read", "budget.read",
+            "dispute.read", "price.read", "budget.read", "report.read",
         },
         "finance": frozenset(
             {
@@ -83,7 +84,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
                 "voucher.write", "proposal.read", "call.write", "application.read",
-                "application.decide", "allocation.read", "allocation.decide", "budget.read",
+                "application.decide", "allocation.read", "allocation.decide", "budget.read", "report.read",
             }
         ),
         "institution-admin": frozenset(

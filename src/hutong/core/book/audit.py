@@ -119,6 +119,10 @@ UNTOLD = MappingProxyType(
         "visit": "the same, of a browser; the gateway keeps a log",
         "dispute_open": "an index of disputes, which are told themselves",
         "dispute_due": "another one",
+        "report_body": "the text of a published report, whose digest is told",
+        "report_counter": "how many reports are published, which are told themselves",
+        "report_replaced": "an index of corrections, which are told themselves",
+        "report_request": "repeats that a report was published, which is told itself",
         "invoice_counter": "how many invoices there are, which are told themselves",
         "spend": "lines of a claim, which is told itself",
     }
