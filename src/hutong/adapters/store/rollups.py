@@ -30,8 +30,8 @@ def count_records(db: Database, connection: sa.Connection, records: Sequence[Usa
     """Add usage records to the sums of use, and note who used something first."""
     if not records:
         return
-    _add(db, connection, r.USE, r.use_rows(records))
-    _add(db, connection, r.PEOPLE, r.people_rows(records))
+    add_rows(db, connection, r.USE, r.use_rows(records))
+    add_rows(db, connection, r.PEOPLE, r.people_rows(records))
     _note_first(db, connection, r.first_uses(records))
 
 
@@ -44,7 +44,7 @@ def count_money(db: Database, connection: sa.Connection, some: Sequence[Txn]) ->
     kinds = {
         row["account"]: LotKind(row["kind"]) for row in rows_in(connection, query, lots.c.account, names)
     }
-    _add(db, connection, r.MONEY, r.money_rows(some, kinds))
+    add_rows(db, connection, r.MONEY, r.money_rows(some, kinds))
 
 
 def count_work(db: Database, connection: sa.Connection, moved: Sequence[Moved]) -> None:
@@ -57,7 +57,7 @@ def count_work(db: Database, connection: sa.Connection, moved: Sequence[Moved]) 
     if telling:
         owners = tenants_of(connection, sorted({project for *_, project in telling}))
         parts = (told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling)
-        _add(db, connection, r.WORK, r.merged(parts))
+        add_rows(db, connection, r.WORK, r.merged(parts))
 
 
 _LEFT = waits.delete().where(waits.c.job == sa.bindparam("name"))
@@ -69,7 +69,7 @@ def _waits(db: Database) -> Upsert:
     return insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
 
 
-def _add(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
+def add_rows(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
     """Add rows by hour to their sums of every grain, in the order of their keys: no two wait in a ring."""
     columns = ("grain", "at", *family.names, *family.sums)
     found = sorted(r.spread(family, rows).items())
