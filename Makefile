@@ -124,4 +124,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults bench parity tables year wheel lock clean
+.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults bench parity tables year reports wheel lock clean

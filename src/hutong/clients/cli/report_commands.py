@@ -101,7 +101,10 @@ def publish(
 
 
 def list_reports(limit: Limit = 50, as_json: Json = False) -> None:
-    """List what is published."""
+    """List what is published.
+
+    Example: hutong reports list
+    """
     with connect() as client:
         found = list(client.reports.published(limit=limit))
     if as_json:
@@ -124,7 +127,10 @@ def fetch(number: NumberArgument, out: Out = None, as_json: Json = False) -> Non
 
 
 def key(as_json: Json = False) -> None:
-    """Show the key that signs reports: note it where the platform cannot change it."""
+    """Show the key that signs reports: note it where the platform cannot change it.
+
+    Example: hutong reports key > reports.key
+    """
     with connect() as client:
         found = client.reports.key()
     show_json(found) if as_json else say(found.public_key)
@@ -158,7 +164,10 @@ def verify(
 
 
 def rebuild(as_json: Json = False) -> None:
-    """Make the sums that reports read anew from records, transactions and jobs; it reads them all."""
+    """Make the sums that reports read anew from records, transactions and jobs; it reads them all.
+
+    Example: hutong reports rebuild
+    """
     with connect() as client:
         found = client.reports.rebuild()
     show_json(found) if as_json else say(f"made anew from {found.records} records")

@@ -15,7 +15,7 @@ from hutong.core.kernel.quantities import HOUR_MS
 
 HOURS_MOST = 24 * 366
 """A record that says it lasted longer counts as if it had lasted so long until its end."""
-GROUPS_MOST = 50_000
+GROUPS_MOST = 200_000
 DAY_H = 24
 
 

@@ -10,11 +10,15 @@ from hutong.core.reports.report import PARTS, Facts, Table
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of report; `parts` are by what it may be grouped, `usual` by what it is where nobody says."""
+    """A kind of report; `parts` are by what it may be grouped, `usual` by what it is where nobody says.
+
+    `needs` are the fields of `Facts` that it is made of.
+    """
 
     title: str
     make: Callable[[Facts, tuple[str, ...]], tuple[Table, ...]]
     definitions: tuple[str, ...]
+    needs: frozenset[str]
     parts: frozenset[str] = frozenset()
     usual: tuple[str, ...] = ()
 
@@ -63,21 +67,32 @@ _UNMET = (
 )
 _USES = frozenset(PARTS)
 
+_USED = frozenset({"used", "notes"})
+_ALL = frozenset({"used", "moved", "told", "waiting", "notes", "firsts", "people"})
+
 KINDS: Mapping[str, Kind] = {
-    "supply": Kind("供给 Supply", capacity.supply, (_SUPPLY,)),
-    "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USES, ("site",)),
+    "supply": Kind("供给 Supply", capacity.supply, (_SUPPLY,), frozenset({"notes"})),
+    "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USED, _USES, ("site",)),
     "waits": Kind(
         "等待时间 Waits",
         service.waits,
         (_WAIT,),
+        frozenset({"told", "waiting"}),
         frozenset({"accelerator", "size", "kind"}),
         ("accelerator",),
     ),
-    "served": Kind("服务对象 Who was served", service.served, (_SERVED, _TENANT, _ALLOCATED)),
-    "domestic": Kind("国产占比 Domestic share", capacity.domestic, (_DOMESTIC, _ALLOCATED, _SUPPLY)),
-    "green": Kind("绿电占比 Green share", capacity.green, (_GREEN, _SPAN), _USES, ("site",)),
-    "subsidy": Kind("补贴 Subsidy", service.subsidy, (_SUBSIDY, _TENANT)),
-    "unmet": Kind("未满足需求 Unmet demand", service.unmet, (_UNMET,)),
+    "served": Kind(
+        "服务对象 Who was served",
+        service.served,
+        (_SERVED, _TENANT, _ALLOCATED),
+        frozenset({"used", "firsts", "people"}),
+    ),
+    "domestic": Kind("国产占比 Domestic share", capacity.domestic, (_DOMESTIC, _ALLOCATED, _SUPPLY), _USED),
+    "green": Kind(
+        "绿电占比 Green share", capacity.green, (_GREEN, _SPAN), frozenset({"used"}), _USES, ("site",)
+    ),
+    "subsidy": Kind("补贴 Subsidy", service.subsidy, (_SUBSIDY, _TENANT), frozenset({"moved"})),
+    "unmet": Kind("未满足需求 Unmet demand", service.unmet, (_UNMET,), frozenset({"told", "waiting"})),
 }
 NODE = "node"
 NAMES = (*KINDS, NODE)
@@ -94,6 +109,11 @@ def definitions_of(kind: str) -> tuple[str, ...]:
     """Return what the figures of a report mean."""
     kinds = KINDS.values() if kind == NODE else (KINDS[kind],)
     return tuple(dict.fromkeys(text for each in kinds for text in each.definitions))
+
+
+def needs_of(kind: str) -> frozenset[str]:
+    """Return the fields of `Facts` that a report is made of."""
+    return _ALL if kind == NODE else KINDS[kind].needs
 
 
 def title_of(kind: str) -> str:

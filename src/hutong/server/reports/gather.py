@@ -21,39 +21,50 @@ _CARDS: Mapping[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
 Owners = Mapping[str, Institution]
 
 
-def gather(store: Store, hours: tuple[int, int], now_ms: int) -> shapes.Facts:
-    """Return all that reports of a span of hours are made of. Raises Refused if that is too much at once."""
-    owners = _owners(store)
+def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: frozenset[str]) -> shapes.Facts:
+    """Return what reports of a span of hours are made of: the fields of `Facts` that are needed.
+
+    Raises Refused if that is too much at once.
+    """
     span = (hours[0] * HOUR_MS, hours[1] * HOUR_MS)
+    owners = _owners(store) if needs & _OF_TENANTS else {}
     used: list[shapes.Used] = []
     moved: list[shapes.Moved] = []
-    for segment in segments(owners, hours):
+    for segment in segments(owners, hours) if needs & {"used", "moved"} else ():
         tenants = tenants_at(owners, segment[0] * HOUR_MS)
-        used += _used(store, segment, tenants)
-        moved += _moved(store, segment, tenants)
-    by_people = store.rollup(r.RollupQuery(r.PEOPLE, hours, ("project", "person"), _CARDS))
-    people: dict[str, set[str]] = {}
-    for group in by_people:
-        people.setdefault(str(group.key[0]), set()).add(str(group.key[1]))
+        used += _used(store, segment, tenants) if "used" in needs else ()
+        moved += _moved(store, segment, tenants) if "moved" in needs else ()
     return shapes.Facts(
         span=span,
         cut_ms=now_ms,
         used=tuple(used),
         moved=tuple(moved),
-        told=tuple(_told(store, hours)),
-        waiting=store.waiting(hours),
-        notes=store.pool_notes(span),
-        firsts=tuple(_firsts(store, span)),
-        people={project: frozenset(some) for project, some in people.items()},
+        told=tuple(_told(store, hours)) if "told" in needs else (),
+        waiting=store.waiting(hours) if "waiting" in needs else (),
+        notes=store.pool_notes(span) if "notes" in needs else (),
+        firsts=tuple(_firsts(store, span)) if "firsts" in needs else (),
+        people=_people(store, hours) if "people" in needs else {},
         tenants=tenants_at(owners, span[1] - 1),
-        chips={
-            card.model: shapes.Chip(
-                card.domestic, card.fp16.gops if card.fp16 else 0, card.fp16.basis if card.fp16 else ""
-            )
-            for card in ACCELERATORS.values()
-            if card.stack != "cpu"
-        },
+        chips=_CHIPS,
     )
+
+
+_OF_TENANTS = frozenset({"used", "moved", "waiting", "firsts"})
+_CHIPS = {
+    card.model: shapes.Chip(
+        card.domestic, card.fp16.gops if card.fp16 else 0, card.fp16.basis if card.fp16 else ""
+    )
+    for card in ACCELERATORS.values()
+    if card.stack != "cpu"
+}
+
+
+def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:
+    """Return who used cards, by project."""
+    found: dict[str, set[str]] = {}
+    for group in store.rollup(r.RollupQuery(r.PEOPLE, hours, ("project", "person"), _CARDS)):
+        found.setdefault(str(group.key[0]), set()).add(str(group.key[1]))
+    return {project: frozenset(some) for project, some in found.items()}
 
 
 def _owners(store: Store) -> dict[str, Institution]:
