@@ -12,12 +12,15 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields
+from functools import partial
 
 import numpy as np
 import psycopg
+import sqlalchemy as sa
 from bench.rows import told
 from tests.postgres import Postgres
 
+from hutong.adapters.store.db import Database
 from hutong.adapters.store.open import open_store
 from hutong.adapters.store.rollups import add_rows, count_records
 from hutong.adapters.store.sql import SqlStore
@@ -126,13 +129,23 @@ def fill(store: SqlStore, url: str, jobs: int) -> None:
                     copy.write_row(astuple(each))
             connection.commit()
             began, began_cpu = time.perf_counter(), time.process_time()
-            store._db.write(lambda open_, batch=some: count_records(store._db, open_, batch))
+            store._db.write(partial(counted, store._db, some))
             counting_s += time.perf_counter() - began
             counting_cpu_s += time.process_time() - began_cpu
             waits = waited(some, random)
-            store._db.write(lambda open_, rows=waits: add_rows(store._db, open_, r.WORK, rows))
+            store._db.write(partial(added, store._db, waits))
     told("report_rollup_rate", jobs / counting_s, "records/s")
     told("report_rollup_cpu", 1e6 * counting_cpu_s / jobs, "us of our CPU/record")
+
+
+def counted(db: Database, some: list[UsageRecord], connection: sa.Connection) -> None:
+    """Add records to their sums."""
+    count_records(db, connection, some)
+
+
+def added(db: Database, rows: r.Rows, connection: sa.Connection) -> None:
+    """Add what jobs told."""
+    add_rows(db, connection, r.WORK, rows)
 
 
 def waited(some: list[UsageRecord], random: np.random.Generator) -> r.Rows:

@@ -14,6 +14,7 @@ from hutong.core.book import rollups as r
 from hutong.core.book.money import Posting, UsageRecord
 from hutong.core.book.store import Record, Store
 from hutong.core.book.waits import bucket_ends_ms, bucket_of
+from hutong.core.kernel.days import month_days
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.work import facts as f
@@ -70,7 +71,12 @@ def test_money_is_told_by_the_kind_of_lot(store: Store) -> None:
 
 
 def test_who_waits_and_how_long_who_started_waited(store: Store) -> None:
-    institution = {"id": "u", "kind": InstitutionKind.SME.value, "name_zh": "甲", "name_en": "U"}
+    institution: dict[str, object] = {
+        "id": "u",
+        "kind": InstitutionKind.SME.value,
+        "name_zh": "甲",
+        "name_en": "U",
+    }
     store.put(Record("institution", "u", institution))
     store.put(Record("project", P, {"id": P, "institution": "u", "title": "t"}, "u"))
     queue(store, 1, 5000)
@@ -182,7 +188,7 @@ def test_ranges_cover_a_span_once_with_few_rows(low: int, length: int) -> None:
     spans = []
     for grain, first, after in r.ranges((low, low + length)):
         if grain is r.Grain.MONTH:
-            spans.append((r.month_days(first)[0] * 24, r.month_days(after)[0] * 24))
+            spans.append((month_days(first)[0] * 24, month_days(after)[0] * 24))
         else:
             spans.append((starts[grain](first), starts[grain](after)))
     spans.sort()
