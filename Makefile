@@ -111,6 +111,9 @@ tables: setup  ## the same traces under our policies beside every published figu
 	$(BIN)/python -m bench.green $(DATA:%=--data %)
 	$(BIN)/python -m bench.bth $(DATA:%=--data %)
 
+reports: setup  ## a year of 10^6 jobs: the sums of reports, and how long each takes; ARGS=--quick has 10^4, within 50 s
+	$(BIN)/python -m bench.reports $(ARGS)
+
 year: setup focus  ## close, state, invoice and export a city's year of 10^6 records; ARGS=--quick has 10^4, within 50 s
 	$(BIN)/python -m bench.year $(DATA:%=--data %) $(ARGS)
 
@@ -124,4 +127,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults frauds bench parity tables year wheel lock clean
+.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults frauds bench parity tables year reports wheel lock clean

@@ -32,6 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hutong.adapters.store.open import open_store
 from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.money import REVENUE, Entry, HoldPart, Posting, Txn, overrun_account
+from hutong.core.book.rollups import FAMILIES, RollupQuery
 from hutong.core.book.snapshot import Command, JobOutcome, Limits, Outcome
 from hutong.core.book.store import Applied, JobQuery, Record, Sighting, Store, Taken
 from hutong.core.kernel.errors import HutongError
@@ -46,6 +47,8 @@ AMOUNTS = st.integers(1, 60)
 LOTS = st.sampled_from(["a1", "a2"])
 KEYS = st.builds(key_of, JOBS, st.integers(1, 2))
 
+
+MONTH = (0, 24 * 31)
 
 Seen = tuple[int, frozenset[AttemptKey], frozenset[AttemptKey]]
 
@@ -64,7 +67,9 @@ class Pair(RuleBasedStateMachine):
         self.cursors: dict[tuple[int, str], int] = {}
 
     def teardown(self) -> None:
-        """Let go of the other store."""
+        """Make the sums anew, which changes none, and let go of the other store."""
+        self.other.rebuild_rollups()
+        self.sums_are_those_of_what_is_there()
         self.other.close()
         self.end()
 
@@ -300,6 +305,14 @@ class Pair(RuleBasedStateMachine):
         self.both(
             lambda store: replace(store.check_ledger(), faults=tuple(sorted(store.check_ledger().faults)))
         )
+
+    @invariant()
+    def sums_are_those_of_what_is_there(self) -> None:
+        """The twin adds up what there is whenever it is asked; the other keeps sums."""
+        for family in FAMILIES:
+            self.both(lambda store, family=family: store.rollup(RollupQuery(family, MONTH, family.names)))
+        self.both(lambda store: store.waiting(MONTH))
+        self.both(lambda store: store.first_uses((0, 10**9), ("", ""), 100))
 
     @invariant()
     def jobs_are_the_fold_of_their_facts(self) -> None:

@@ -20,6 +20,8 @@ READS = frozenset(
         "records_for", "records_on", "spendings", "tallies", "uses", "readings", "meter_hours",
         "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
         "sealed_head", "pool_hours",
+        "rollup", "waiting", "first_uses",
+        "pool_notes",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
@@ -39,6 +41,8 @@ EXCUSED = {
     "keep_sealed": "what a site's agent sealed, in a chain of its own that is never changed",
     "settle_hour": "the energy desk's own sums over readings and usage records, made anew at will",
     "rebuild_uses": "sums are made anew from records that it does not change",
+    "rebuild_rollups": "sums are made anew from what it does not change",
+    "note_pools": "the keeper notes what sites are, which is told itself",
     "close": "it lets go of connections",
 }
 TOLD = {name for name, each in METHODS.items() if "author" in inspect.signature(each).parameters}

@@ -18,6 +18,7 @@ from hutong.server.budgets import Noticer
 from hutong.server.energy import EnergyDesk
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
+from hutong.server.reports.watching import PoolWatcher
 from hutong.server.upkeep import Keeper
 
 log = structlog.get_logger(__name__)
@@ -178,7 +179,7 @@ def run_loop(
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
     forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store))
+    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store), PoolWatcher(store))
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
     beside = [

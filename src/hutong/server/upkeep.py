@@ -14,6 +14,7 @@ from hutong.core.ledger.expiry import Claim, claim_of, claw_back, expire, lot_ca
 from hutong.server.budgets import Noticer
 from hutong.server.disputes import settle_due
 from hutong.server.refunds import read_all, waive
+from hutong.server.reports.watching import PoolWatcher
 from hutong.server.storage import meter_storage
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Keeper:
     leads: Callable[[], bool]
     zone: str = "Asia/Shanghai"
     noticer: Noticer | None = None
+    watcher: PoolWatcher | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; nothing while another loop leads."""
@@ -58,11 +60,13 @@ class Keeper:
         disputes = settle_due(self.store)
         stored = meter_storage(self.store, now_ms, self.zone)
         notices = self.noticer.step(now_ms) if self.noticer else 0
+        pools = self.watcher.step(now_ms) if self.watcher else 0
         return (
             stored
             + len(lots)
             + disputes
             + notices
+            + pools
             + sum(self._waive(waiver) for waiver in self.store.waivers(_AT_ONCE))
         )
 

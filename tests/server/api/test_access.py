@@ -15,6 +15,7 @@ NOBODYS = "01JD0000000000000000000000"
 VALUES = {
     "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
+    "report": "use",
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",
     "issuer": "north", "user": "li", "account": "ci", "identity": "0" * 64, "code": "BCDF-GHJK",
     "period": "2026-11", "lot": "award-1", "number": "2026-000001", "dispute": NOBODYS.lower(),
@@ -53,15 +54,10 @@ def test_the_public_routes_are_these_and_each_says_why() -> None:
     at_issuers = {f"/v1/issuers/{{issuer}}/{verb}" for verb in ("begin", "finish", "logout")}
     resolved = "/v1/identifiers/{identifier}"
     devices = {"/v1/devices", "/v1/devices/token"}
-    assert set(public) == {
-        "/healthz",
-        "/metrics",
-        "/v1/login",
-        "/v1/issuers",
-        *at_issuers,
-        *devices,
-        resolved,
-    }
+    published = {f"/v1/published-reports{rest}" for rest in ("", "/{number}", "/{number}/paper")}
+    reports = {"/v1/reports-key", *published}
+    plain = {"/healthz", "/metrics", "/v1/login", "/v1/issuers"}
+    assert set(public) == {*plain, *at_issuers, *devices, *reports, resolved}
     assert all(rule.reason for rule in public.values())
     assert all(rule.reason for _, _, rule in ROUTES if isinstance(rule, Signed))
     assert all(isinstance(rule, Public | Signed) or rule.permission for _, _, rule in ROUTES)

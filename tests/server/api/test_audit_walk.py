@@ -35,6 +35,7 @@ NOT_TOLD = {
     "POST /v1/jobs/quote": "it changes nothing",
     "POST /v1/capacity/mix": "it changes nothing",
     "POST /v1/capacity/table": "it changes nothing",
+    "POST /v1/ledger/rollups/rebuild": "sums are made anew from what it does not change",
     "POST /v1/ledger/usage/days/rebuild": "sums are made anew from records that it does not change",
     "POST /v1/jobs/{job}/cancel": "a fact of the job says who",
     "POST /v1/jobs/{job}/hold": "a fact of the job says who",
@@ -86,6 +87,7 @@ NAMES = {
     "centre": "sz",
     "phase": "1",
     "identifier": "given:X",
+    "report": "use",
 }
 PRICE = {"book": "all", "sku": "storage", "amount": {"amount": "1"}, "reason": "agreed"}
 COMMITMENT = {
@@ -137,6 +139,12 @@ WALK: list[tuple[str, Any, str, str]] = [
     ("POST /v1/identifiers/{identifier}/retirement", {"reason": "closed"}, "op", "identifier.change"),
     (f"PUT {QUOTA}", {"share_milli": 2000}, "op", "quota.create"),
     (f"DELETE {QUOTA}", None, "op", "quota.remove"),
+    (
+        "POST /v1/reports/{report}/publications",
+        {"start": "2026-01-01", "end": "2026-02-01"},
+        "op",
+        "report.create",
+    ),
     ("POST /v1/price-books", {"id": "all"}, "op", "price_book.create"),
     ("POST /v1/prices", PRICE, "op", "price.create"),
     ("POST /v1/prices/{price}/end", {"ends": "2099-01-01T00:00:00Z"}, "op", "price.change"),

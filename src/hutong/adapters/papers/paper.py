@@ -17,12 +17,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of texts under columns. Numbers are decimal strings; `total` is a last row that stands out."""
+    """Rows of texts under columns. Numbers are decimal strings; `total` is a last row that stands out.
+
+    `chart` is a column that is drawn as bars where a form can.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     total: tuple[str, ...] = ()
+    chart: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

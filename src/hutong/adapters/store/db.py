@@ -95,8 +95,8 @@ class Database(ABC):
         """Wait until nobody else books anything, and keep them waiting for the rest of the transaction."""
 
     @abstractmethod
-    def lock_uses(self, connection: sa.Connection) -> None:
-        """Keep others from counting use by day, for the rest of the transaction."""
+    def lock_tables(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
+        """Keep others from writing these tables, for the rest of the transaction."""
 
     @abstractmethod
     def lock_audit(self, connection: sa.Connection) -> None:

@@ -81,7 +81,7 @@ class SqliteDatabase(Database):
     def lock_periods(self, connection: sa.Connection) -> None:
         """See `Database`: every writing transaction is alone already."""
 
-    def lock_uses(self, connection: sa.Connection) -> None:
+    def lock_tables(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
         """See `Database`: every writing transaction is alone already."""
 
     def lock_audit(self, connection: sa.Connection) -> None:
@@ -174,9 +174,10 @@ class PostgresDatabase(Database):
         """See `Database`: who books has this lock shared, by the trigger `open_period`."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PERIOD_LOCK)))
 
-    def lock_uses(self, connection: sa.Connection) -> None:
+    def lock_tables(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
         """See `Database`."""
-        connection.execute(sa.text("LOCK TABLE uses IN EXCLUSIVE MODE"))
+        names = ", ".join(each.name for each in tables)
+        connection.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
 
     def lock_audit(self, connection: sa.Connection) -> None:
         """See `Database`."""

@@ -8,6 +8,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.bulk import change_of, change_rows
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
 from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.rollups import count_work
 from hutong.adapters.store.tables import facts, jobs, pages, receipts
 from hutong.core.book.ahead import ahead_of
 from hutong.core.book.snapshot import JobRow
@@ -15,6 +16,7 @@ from hutong.core.book.store import JobQuery, NewJob, Submission, UserEvent
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
 from hutong.core.work.fold import Job, begin
+from hutong.core.work.spec import JobSpec
 
 COLUMNS = (jobs.c.id, jobs.c.project, jobs.c.due_ms, jobs.c.job, jobs.c.spec)
 MERGED_MAX = 200
@@ -93,6 +95,11 @@ def fact_row(fact: Fact) -> dict[str, object]:
     }
 
 
+def asked(row: sa.RowMapping) -> tuple[JobSpec, ProjectId]:
+    """Return what a job asked for, and for whom."""
+    return decode_spec(row["spec"]), ProjectId(row["project"])
+
+
 def job_row(row: sa.RowMapping) -> JobRow:
     """Return a job from `COLUMNS`."""
     return JobRow(decode_job(row["job"]), decode_spec(row["spec"]), ProjectId(row["project"]))
@@ -155,6 +162,7 @@ class Jobs:
             after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
             connection.execute(facts.insert(), fact_row(fact))
             connection.execute(SAVE, saved(after, rules.sooner(row["due_ms"], now_ms)))
+            count_work(self._db, connection, [(after, [fact], *asked(row))])
             return after
 
         return self._db.write(work)

@@ -11,12 +11,13 @@ from hutong.adapters.store.codec import decode_link, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
-from hutong.adapters.store.jobs import COLUMNS, fact_row, job_row, save_all, saved
+from hutong.adapters.store.jobs import COLUMNS, asked, fact_row, job_row, save_all, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
 from hutong.adapters.store.lengths import note_lengths, read_lengths
 from hutong.adapters.store.posting import post_all
 from hutong.adapters.store.price_lists import price_list
+from hutong.adapters.store.rollups import count_work
 from hutong.adapters.store.stays import count_stays, read_stays
 from hutong.adapters.store.tables import (
     absences,
@@ -48,6 +49,7 @@ from hutong.core.book.snapshot import (
     Snapshot,
 )
 from hutong.core.book.store import Applied
+from hutong.core.book.waits import may_move
 from hutong.core.capacity.links import MOST_LINKS
 from hutong.core.capacity.sites import Move, PoolState, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
@@ -194,6 +196,7 @@ class Loop:
     def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome], now_ms: int) -> None:
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
         save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
+        self._count_work(connection, fresh)
         many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
         commanded = [command for each in fresh for command in each.commands]
         close_starts(connection, [each.key for each in commanded if each.kind == "stop"])
@@ -224,6 +227,14 @@ class Loop:
         if postings:
             post_all(self._db, connection, postings, guarded=True)
             self._serve(connection, rules.card_ms_by_project(postings), now_ms)
+
+    def _count_work(self, connection: sa.Connection, fresh: Sequence[JobOutcome]) -> None:
+        moved = {each.job: each for each in fresh if may_move(each.facts)}
+        rows = rows_in(
+            connection, sa.select(jobs.c.id, jobs.c.project, jobs.c.spec), jobs.c.id, sorted(moved)
+        )
+        some = ((moved[JobId(row["id"])], row) for row in rows)
+        count_work(self._db, connection, [(each.after, each.facts, *asked(row)) for each, row in some])
 
     def _serve(self, connection: sa.Connection, used: Mapping[ProjectId, int], now_ms: int) -> None:
         """Count use to projects and their institutions; only the loop's leader writes it."""

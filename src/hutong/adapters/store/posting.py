@@ -12,6 +12,7 @@ from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.ledger_rows import read_holds, with_entries
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, holds, lots, txns, usage
 from hutong.adapters.store.periods import book_in
+from hutong.adapters.store.rollups import count_money, count_records
 from hutong.adapters.store.uses import count_uses
 from hutong.core.book.money import (
     Posting,
@@ -84,6 +85,8 @@ def _write(db: Database, connection: sa.Connection, out: Plan, booked: Sequence[
     rows = [{name: getattr(record, name) for name in _USAGE} for record in out.usage]
     many(connection, usage.insert(), rows)
     count_uses(db, connection, out.usage)
+    count_records(db, connection, out.usage)
+    count_money(db, connection, out.txns)
 
 
 def _check_reversals(connection: sa.Connection, out: Plan) -> None:

@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import rollup_rules, rules
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, many, rows_in
-from hutong.adapters.store.jobs import COLUMNS, fact_row, lock_jobs, save_all, saved
+from hutong.adapters.store.jobs import COLUMNS, asked, fact_row, lock_jobs, save_all, saved
 from hutong.adapters.store.loop import close_starts, forget, read_statuses
+from hutong.adapters.store.rollups import count_work
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
 from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
@@ -72,6 +73,8 @@ class Sites:
                 saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
             ]
             save_all(connection, changed)
+            moved = rollup_rules.by_job(news.jobs, news.facts)
+            count_work(self._db, connection, [(job, some, *asked(found[job.id])) for job, some in moved])
             close_starts(connection, news.started)
             forget(connection, news.ended)
             self._note_seen(connection, site, now_ms)

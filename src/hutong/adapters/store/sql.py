@@ -14,6 +14,7 @@ from hutong.adapters.store.metering import Metering
 from hutong.adapters.store.periods import Periods
 from hutong.adapters.store.readings import Readings
 from hutong.adapters.store.registry import Registry
+from hutong.adapters.store.rollups import Rollups
 from hutong.adapters.store.sealed import Sealed
 from hutong.adapters.store.sites import Sites
 from hutong.adapters.store.statements import Statements
@@ -30,6 +31,7 @@ class SqlStore(
     Intake,
     Metering,
     Uses,
+    Rollups,
     Budgets,
     Readings,
     Energy,

@@ -57,7 +57,7 @@ class Uses:
         """Make use by day anew from the usage records; return of how many groups. Writers wait meanwhile."""
 
         def work(connection: sa.Connection) -> int:
-            self._db.lock_uses(connection)
+            self._db.lock_tables(connection, [uses])
             connection.execute(uses.delete())
             rows = [
                 {**row, "month": month_of(int(row["day"]))}

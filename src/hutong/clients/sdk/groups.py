@@ -17,6 +17,7 @@ from hutong.clients.sdk import (
     models,
     prices,
     quotas,
+    reports,
     service_accounts,
     sign_in,
     sites,
@@ -153,6 +154,14 @@ class Statements(statements.StatementVerbs, Group):
 
 class AsyncStatements(statements.StatementVerbs, AsyncGroup):
     """What a project had, was given, used and owes in a period."""
+
+
+class Reports(reports.ReportVerbs, Group):
+    """Reports, and what is published of them."""
+
+
+class AsyncReports(reports.ReportVerbs, AsyncGroup):
+    """Reports, and what is published of them."""
 
 
 class Invoices(statements.InvoiceVerbs, Group):

@@ -55,6 +55,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
                 "application.decide", "allocation.read", "allocation.decide", "budget.write", "budget.read",
                 "energy.read", "energy.write",
+                "report.read", "report.publish",
             }
         ),
         Role.OWNER: _MEMBER
@@ -69,7 +70,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "auditor": _LOOK
         | {
             "bill.read", "ledger.verify", "audit.read", "access.read", "proposal.read", "invoice.read",
-            "dispute.read", "price.read", "budget.read", "energy.read",
+            "dispute.read", "price.read", "budget.read", "energy.read", "report.read",
         },
         "finance": frozenset(
             {
@@ -84,7 +85,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
             {
                 "institution.read", "project.read", "bill.read", "quota.read", "quota.write",
                 "voucher.write", "proposal.read", "call.write", "application.read",
-                "application.decide", "allocation.read", "allocation.decide", "budget.read",
+                "application.decide", "allocation.read", "allocation.decide", "budget.read", "report.read",
             }
         ),
         "institution-admin": frozenset(

@@ -12,6 +12,7 @@ from hutong.core.book.audit import AuditEvent, AuditQuery, Author
 from hutong.core.book.energy import Energy
 from hutong.core.book.metered import Metering
 from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
+from hutong.core.book.rolled import Rolled
 from hutong.core.book.sealed import Sealing
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
@@ -161,7 +162,7 @@ class LedgerCheck:
     faults: tuple[str, ...] = field(default=())
 
 
-class Store(Upkeep, Metering, Energy, Sealing, Protocol):
+class Store(Upkeep, Metering, Energy, Sealing, Rolled, Protocol):
     """The book."""
 
     # Jobs

@@ -43,9 +43,8 @@ def cpu_ms(root: int) -> int:
     """Return the CPU time of a process's living descendants and of those children that they waited for."""
     ticks = 0
     for pid in below([root]):
-        with contextlib.suppress(OSError):
-            fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-            ticks += sum(int(each) for each in fields[11:15])
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        ticks += sum(int(each) for each in fields[11:15])
     return ticks * 1000 // os.sysconf("SC_CLK_TCK")
 
 

@@ -16,7 +16,7 @@ from hutong.adapters.store.codec import (
 )
 from hutong.adapters.store.memory.energy import MemoryEnergy
 from hutong.adapters.store.memory.jobs import MemoryJobs
-from hutong.adapters.store.memory.registry import MemoryRegistry
+from hutong.adapters.store.memory.rollups import MemoryRollups
 from hutong.adapters.store.memory.sealed import MemorySealed
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
@@ -53,7 +53,7 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
 
 
-class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemoryRegistry, MemorySealed):
+class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemorySealed, MemoryRollups):
     """A `hutong.core.book.store.Store` that forgets everything; safe to use from many threads."""
 
     def __init__(self, zone: str = "Asia/Shanghai") -> None:

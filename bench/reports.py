@@ -1,0 +1,226 @@
+"""Reports over a year of jobs on 30 sites: how fast sums are kept, each report's latency, size of the store.
+
+Made up, by seed: jobs of log-normal length over a year, 500 projects of 200 institutions. Usage records go
+into the table of records by bulk, as posting each would take hours; the sums are kept by the store's own
+`count_records`, batch by batch, each in a transaction, as posting does. What jobs told of their waits is
+added by the store's own way too, without the jobs themselves. Baseline: DuckDB over the same records in
+memory, which scans them all for each question. `--quick` has 10^4 jobs.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, fields
+from functools import partial
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+from bench.rows import told
+from tests.postgres import Postgres
+
+from hutong.adapters.store.db import Database
+from hutong.adapters.store.open import open_store
+from hutong.adapters.store.rollups import add_rows, count_records
+from hutong.adapters.store.sql import SqlStore
+from hutong.core.accounts.registry import Institution, InstitutionKind, Project
+from hutong.core.book import rollups as r
+from hutong.core.book.money import UsageRecord
+from hutong.core.book.store import Record
+from hutong.core.book.waits import bucket_of
+from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.kernel.ids import PoolId, ProjectId, SiteId
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
+from hutong.core.reports.kinds import NAMES
+from hutong.server.registry import document
+from hutong.server.reports.making import make
+
+FIRST_MS = 1_735_660_800_000  # 2025-01-01 in Shanghai
+NOW_MS = FIRST_MS + 365 * DAY_MS
+ZONE = "Asia/Shanghai"
+MODELS = ("A100", "H20", "Ascend910B", "MLU370")
+SITES, PROJECTS, INSTITUTIONS = 30, 500, 200
+AT_ONCE = 5000
+GOAL_MS = 300
+USED = tuple(each.name for each in fields(UsageRecord))
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--times", type=int, default=20)
+    args = parser.parse_args()
+    jobs = args.jobs or (10_000 if args.quick else 1_000_000)
+    with Postgres() as server:
+        url = server.new_database()
+        store = open_store(url, ZONE)
+        assert isinstance(store, SqlStore)
+        try:
+            people(store)
+            fill(store, url, jobs)
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("VACUUM ANALYZE")
+            sizes(url)
+            latencies(store, args.times)
+            duck(url, args.times)
+        finally:
+            store.close()
+
+
+def people(store: SqlStore) -> None:
+    """Register who is there."""
+    kinds = [each for each in InstitutionKind if each is not InstitutionKind.OPERATOR]
+    for at in range(INSTITUTIONS):
+        uscc = f"91{110_101 + at % 16}{at:010d}"
+        one = Institution(f"i{at:03}", kinds[at % len(kinds)], f"机构{at}", f"Institution {at}", uscc)
+        store.put(Record("institution", one.id, document(one)))
+    for at in range(PROJECTS):
+        owner = f"i{at % INSTITUTIONS:03}"
+        project = Project(f"p{at:03}", owner, f"Project {at}")
+        store.put(Record("project", project.id, document(project), owner))
+    supply = Supply((400_000,) * 24, (500,) * 24, "made up", synthetic=True)
+    for at in range(SITES):
+        pool = Pool(PoolId("main"), MODELS[at % 4], 64, 8, 10_000_000, 1250, "cuda")
+        site = Site(SiteId(f"s{at:02}"), "中心", "Site", "beijing", 10, "slurm", (pool,), supply)
+        store.put(Record("site", site.id, document(site)))
+    store.note_pools(FIRST_MS - 1)
+
+
+def records(jobs: int) -> Iterator[list[UsageRecord]]:
+    """Yield the year's records in order of time, so many at once."""
+    random = np.random.default_rng(7)
+    starts = np.sort(random.integers(0, 365 * DAY_MS - 2 * DAY_MS, jobs)) + FIRST_MS
+    lengths = np.clip(random.lognormal(8.3, 1.4, jobs) * 1000, 10_000, 2 * DAY_MS).astype(np.int64)
+    cards = 2 ** random.integers(0, 6, jobs)
+    sites = random.integers(0, SITES, jobs)
+    projects = np.minimum(random.zipf(1.4, jobs) - 1, PROJECTS - 1)
+    people_ = random.integers(0, 10, jobs)
+    some: list[UsageRecord] = []
+    columns = (starts, lengths, cards, sites, projects, people_)
+    for at, row in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
+        start, length, count, site, project, person = row
+        card_ms = count * length
+        joules = card_ms * 600 // 1000
+        record = UsageRecord(
+            f"use:{at:09}", ProjectId(f"p{project:03}"), f"{at:09}", f"s{site:02}", MODELS[site % 4], "card_ms",
+            card_ms, 10_000_000, HOUR_MS, card_ms * 10_000_000 // HOUR_MS, start, start + length, joules,
+            joules * 2 // 5, joules * 500 // 3600, "bench", person=f"u{project:03}-{person}",
+        )  # fmt: skip
+        some.append(record)
+        if len(some) == AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def fill(store: SqlStore, url: str, jobs: int) -> None:
+    """Write the records, and keep their sums."""
+    random = np.random.default_rng(8)
+    counting_s = counting_cpu_s = 0.0
+    names = ", ".join(f'"{name}"' for name in USED)
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        for some in records(jobs):
+            with cursor.copy(f"COPY usage ({names}) FROM STDIN") as copy:
+                for each in some:
+                    copy.write_row(astuple(each))
+            connection.commit()
+            began, began_cpu = time.perf_counter(), time.process_time()
+            store._db.write(partial(counted, store._db, some))
+            counting_s += time.perf_counter() - began
+            counting_cpu_s += time.process_time() - began_cpu
+            waits = waited(some, random)
+            store._db.write(partial(added, store._db, waits))
+    told("report_rollup_rate", jobs / counting_s, "records/s")
+    told("report_rollup_cpu", 1e6 * counting_cpu_s / jobs, "us of our CPU/record")
+
+
+def counted(db: Database, some: list[UsageRecord], connection: sa.Connection) -> None:
+    """Add records to their sums."""
+    count_records(db, connection, some)
+
+
+def added(db: Database, rows: r.Rows, connection: sa.Connection) -> None:
+    """Add what jobs told."""
+    add_rows(db, connection, r.WORK, rows)
+
+
+def waited(some: list[UsageRecord], random: np.random.Generator) -> r.Rows:
+    """Return what the jobs of some records told: one in fifty left unstarted."""
+    rows: r.Rows = {}
+    waits = (random.lognormal(6, 2, len(some)) * 1000).astype(np.int64).tolist()
+    for at, (each, wait_ms) in enumerate(zip(some, waits, strict=True)):
+        what, why = ("gone", "cancelled:no_room") if at % 50 == 0 else ("started", "")
+        kind = ("sme", "university", "research", "startup", "enterprise", "government")[
+            int(each.project[1:]) % 6
+        ]
+        key = (each.from_ms // HOUR_MS, kind, each.sku, (1, 2, 9)[at % 3], what, why, bucket_of(wait_ms))
+        r.add(rows, key, (1, wait_ms, each.quantity))
+    return rows
+
+
+def sizes(url: str) -> None:
+    """Tell how large the tables are."""
+    with psycopg.connect(url) as connection:
+        for family in (*r.FAMILIES,):
+            query = f"SELECT pg_total_relation_size('{family.id}'), (SELECT count(*) FROM {family.id})"
+            size, rows = connection.execute(query).fetchone() or (0, 0)
+            told(f"report_size_{family.id}", size / 1e6, "MB")
+            told(f"report_rows_{family.id}", rows, "rows")
+        size, *_ = connection.execute("SELECT pg_total_relation_size('usage')").fetchone() or (0,)
+        told("report_size_usage", size / 1e6, "MB")
+
+
+def p95_ms(times: int, work: Callable[[], object]) -> float:
+    """Return the 95th percentile of how long work takes."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        took.append(1000 * (time.perf_counter() - began))
+    return statistics.quantiles(took, n=20)[-1] if len(took) > 1 else took[0]
+
+
+def latencies(store: SqlStore, times: int) -> None:
+    """Tell how long each report takes, over a year and over a month."""
+    spans = {"month": ("2025-06-01", "2025-07-01"), "year": ("2025-01-01", "2026-01-01")}
+    for name, days in spans.items():
+        for kind in NAMES:
+
+            def work(kind: str = kind, days: tuple[str, str] = days) -> object:
+                return make(store, kind, days, (), zone=ZONE, issuer="bench", now_ms=NOW_MS)  # type: ignore[arg-type]
+
+            value = p95_ms(times, work)
+            told(f"report_p95_{kind}_{name}", value, "ms", "goal", GOAL_MS, less=True)
+
+
+def duck(url: str, times: int) -> None:
+    """Tell how long DuckDB takes to add the records up by site for a year."""
+    try:
+        import duckdb  # type: ignore[import-not-found]
+    except ImportError:
+        told("report_duckdb_missing", 1, "pip install duckdb: no baseline without it")
+        return
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT project, site, sku, person, quantity, charge_micro, energy_j, green_j, co2_mg, from_ms, upto_ms"
+            " FROM usage"
+        ).fetchall()
+    columns = list(zip(*rows, strict=True))
+    names = ("project", "site", "sku", "person", "quantity", "charge_micro", "energy_j", "green_j", "co2_mg", "from_ms", "upto_ms")  # fmt: skip
+    table = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+    base = duckdb.connect()
+    base.register("incoming", table)
+    base.execute("CREATE TABLE usage AS SELECT * FROM incoming")
+    query = (
+        "SELECT project, site, sku, sum(quantity), sum(charge_micro), sum(energy_j), sum(green_j), sum(co2_mg)"
+        f" FROM usage WHERE upto_ms > {FIRST_MS} AND from_ms < {NOW_MS} GROUP BY ALL"
+    )
+    told("report_duckdb_use_year", p95_ms(times, lambda: base.execute(query).fetchall()), "ms, by end of job")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Sums by hour, day and month in SQL: kept by the transaction that writes what they sum, and made anew."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from hutong.adapters.store import rollup_rules, rules
+from hutong.adapters.store.codec import decode_job, decode_site, decode_spec
+from hutong.adapters.store.db import Database, Upsert, many, rows_in
+from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
+from hutong.adapters.store.ledger_tables import lots, txns, usage
+from hutong.adapters.store.rollup_tables import first_uses, pool_notes, rollups, waits
+from hutong.adapters.store.tables import jobs, registry
+from hutong.adapters.store.tenants import tenants_of
+from hutong.core.book import rollups as r
+from hutong.core.book.money import LotKind, Txn, UsageRecord
+from hutong.core.book.waits import WaitGroup, may_move, told, waiting
+from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.work.facts import Fact
+from hutong.core.work.fold import Job
+from hutong.core.work.spec import JobSpec
+
+Moved = tuple[Job, Sequence[Fact] | None, JobSpec, ProjectId]
+_AT_ONCE = 2000
+
+
+def count_records(db: Database, connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
+    """Add usage records to the sums of use, and note who used something first."""
+    if not records:
+        return
+    add_rows(db, connection, r.USE, r.use_rows(records))
+    add_rows(db, connection, r.PEOPLE, r.people_rows(records))
+    _note_first(db, connection, r.first_uses(records))
+
+
+def count_money(db: Database, connection: sa.Connection, some: Sequence[Txn]) -> None:
+    """Add what transactions moved on lots to the sums of money."""
+    names = r.lot_accounts(some)
+    if not names:
+        return
+    query = sa.select(lots.c.account, lots.c.kind)
+    kinds = {
+        row["account"]: LotKind(row["kind"]) for row in rows_in(connection, query, lots.c.account, names)
+    }
+    add_rows(db, connection, r.MONEY, r.money_rows(some, kinds))
+
+
+def count_work(db: Database, connection: sa.Connection, moved: Sequence[Moved]) -> None:
+    """Note how jobs wait after their newest facts, and add what they tell to the sums of work."""
+    moved = [each for each in moved if each[1] is None or may_move(each[1])]
+    there = {job.id: waiting(job, spec, project) for job, _, spec, project in moved}
+    many(connection, _LEFT, [{"name": name} for name, wait in sorted(there.items()) if wait is None])
+    many(connection, _waits(db), [asdict(wait) for _, wait in sorted(there.items()) if wait is not None])
+    telling = [each for each in moved if told(*each[:3], None)]
+    if telling:
+        owners = tenants_of(connection, sorted({project for *_, project in telling}))
+        parts = (told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling)
+        add_rows(db, connection, r.WORK, r.merged(parts))
+
+
+_LEFT = waits.delete().where(waits.c.job == sa.bindparam("name"))
+_STATEMENTS: dict[tuple[type[Database], str], Upsert] = {}
+
+
+def _waits(db: Database) -> Upsert:
+    insert = db.upsert(waits)
+    return insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
+
+
+def add_rows(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
+    """Add rows by hour to their sums of every grain, in the order of their keys: no two wait in a ring."""
+    columns = ("grain", "at", *family.names, *family.sums)
+    found = sorted(r.spread(family, rows).items())
+    told_ = [dict(zip(columns, (*key, *sums), strict=True)) for key, sums in found]
+    many(connection, _adding(db, family), told_)
+
+
+def _adding(db: Database, family: r.Family) -> Upsert:
+    """Return the statement that adds; making it anew each time would cost more than what it does."""
+    known = _STATEMENTS.get((type(db), family.id))
+    if known is None:
+        table = rollups[family.id]
+        insert = db.upsert(table)
+        more = {name: table.c[name] + insert.excluded[name] for name in family.sums}
+        known = insert.on_conflict_do_update(index_elements=["grain", "at", *family.names], set_=more)
+        _STATEMENTS[type(db), family.id] = known
+    return known
+
+
+def _note_first(db: Database, connection: sa.Connection, found: Mapping[tuple[str, str], int]) -> None:
+    """Write who is new, or was here earlier than was known; whoever is known is only read."""
+    news = []
+    for scope in ("person", "project"):
+        names = sorted(name for of, name in found if of == scope)
+        query = sa.select(first_uses).where(first_uses.c.scope == scope)
+        known = {row["name"]: row["at_ms"] for row in rows_in(connection, query, first_uses.c.name, names)}
+        for name in names:
+            at_ms = found[scope, name]
+            if name not in known or at_ms < known[name]:
+                news.append({"scope": scope, "name": name, "at_ms": at_ms})
+    insert = db.upsert(first_uses)
+    earlier = insert.excluded.at_ms < first_uses.c.at_ms
+    upsert = insert.on_conflict_do_update(
+        index_elements=["scope", "name"], set_={"at_ms": insert.excluded.at_ms}, where=earlier
+    )
+    many(connection, upsert, news)
+
+
+class Rollups:
+    """The part of the store that reports read."""
+
+    _db: Database
+
+    def rollup(self, query: r.RollupQuery) -> tuple[r.Group, ...]:
+        """Return sums in groups, in the order of their keys. Raises Refused for too many groups."""
+        found: r.Rows = {}
+        with self._db.read() as connection:
+            for grain, first, after in r.ranges(query.hours, query.family.finest):
+                for row in connection.execute(_asking(query, int(grain), first, after)).mappings():
+                    key = tuple(row[name] for name in query.by)
+                    r.add(found, key, tuple(int(row[name]) for name in query.family.sums))
+        rollup_rules.check_groups(len(found))
+        return r.groups(found)
+
+    def waiting(self, hours: tuple[int, int]) -> tuple[WaitGroup, ...]:
+        """Return the jobs that wait for their first start, submitted in these hours, in groups."""
+        hour = waits.c.since_ms.op("/")(sa.literal_column(str(HOUR_MS))).label("hour")
+        names = (waits.c.project, hour, waits.c.asked, waits.c.size, waits.c.code)
+        sums = (sa.func.count().label("jobs"), sa.func.sum(waits.c.card_ms).label("card_ms"))
+        query = sa.select(*names, *sums)
+        query = query.where(waits.c.since_ms >= hours[0] * HOUR_MS, waits.c.since_ms < hours[1] * HOUR_MS)
+        query = query.group_by(*names).order_by(*names).limit(r.GROUPS_MOST + 1)
+        with self._db.read() as connection:
+            rows = connection.execute(query).mappings()
+            found = [WaitGroup(**{**row, "card_ms": int(row["card_ms"])}) for row in rows]
+        rollup_rules.check_groups(len(found))
+        return tuple(found)
+
+    def first_uses(self, span: tuple[int, int], after: tuple[str, str], limit: int) -> tuple[r.FirstUse, ...]:
+        """Return who used something first in a span of UTC ms, in order of scope and name above `after`."""
+        query = sa.select(first_uses.c.scope, first_uses.c.name, first_uses.c.at_ms)
+        query = query.where(first_uses.c.at_ms >= span[0], first_uses.c.at_ms < span[1])
+        query = query.where(sa.tuple_(first_uses.c.scope, first_uses.c.name) > sa.tuple_(*after))
+        query = query.order_by(first_uses.c.scope, first_uses.c.name).limit(rules.page(limit))
+        with self._db.read() as connection:
+            return tuple(r.FirstUse(*row) for row in connection.execute(query))
+
+    def pool_notes(self, span: tuple[int, int]) -> tuple[r.PoolNote, ...]:
+        """Return what pools were in a span of UTC ms: of each the last note before it, and all in it."""
+        before = sa.select(
+            pool_notes.c.site, pool_notes.c.pool, sa.func.max(pool_notes.c.from_ms).label("at")
+        )
+        before = before.where(pool_notes.c.from_ms <= span[0]).group_by(pool_notes.c.site, pool_notes.c.pool)
+        last = before.subquery()
+        same = sa.and_(
+            pool_notes.c.site == last.c.site,
+            pool_notes.c.pool == last.c.pool,
+            pool_notes.c.from_ms == last.c.at,
+        )
+        inside = sa.and_(pool_notes.c.from_ms > span[0], pool_notes.c.from_ms < span[1])
+        first = sa.select(*_NOTE).join(last, same)
+        query = sa.union_all(first, sa.select(*_NOTE).where(inside)).limit(r.GROUPS_MOST + 1)
+        with self._db.read() as connection:
+            found = sorted((r.PoolNote(*row) for row in connection.execute(query)), key=_place)
+        rollup_rules.check_groups(len(found))
+        return tuple(found)
+
+    def note_pools(self, now_ms: int) -> int:
+        """Note what pools are now where it is another than before; return how many notes that made."""
+
+        def work(connection: sa.Connection) -> int:
+            texts = connection.execute(
+                sa.select(registry.c.doc).where(registry.c.kind == rules.SITE)
+            ).scalars()
+            now = rollup_rules.pools_now([decode_site(text) for text in texts], now_ms)
+            last = sa.select(
+                pool_notes.c.site, pool_notes.c.pool, sa.func.max(pool_notes.c.from_ms).label("at")
+            )
+            newest = last.group_by(pool_notes.c.site, pool_notes.c.pool).subquery()
+            same = sa.and_(
+                pool_notes.c.site == newest.c.site,
+                pool_notes.c.pool == newest.c.pool,
+                pool_notes.c.from_ms == newest.c.at,
+            )
+            known = [r.PoolNote(*row) for row in connection.execute(sa.select(*_NOTE).join(newest, same))]
+            news = rollup_rules.pool_news(known, now, now_ms)
+            insert = self._db.upsert(pool_notes)
+            values = {name: insert.excluded[name] for name in ("accelerator", "installed", "available")}
+            upsert = insert.on_conflict_do_update(index_elements=["site", "pool", "from_ms"], set_=values)
+            many(connection, upsert, [asdict(each) for each in news])
+            return len(news)
+
+        return self._db.write(work)
+
+    def rebuild_rollups(self) -> int:
+        """Make the sums anew from records, transactions and jobs; return of how many. Writers wait."""
+        return self._db.write(lambda connection: rebuild(self._db, connection))
+
+
+_NOTE = [pool_notes.c[name] for name in ("site", "pool", "from_ms", "accelerator", "installed", "available")]
+
+
+def _place(note: r.PoolNote) -> tuple[str, str, int]:
+    return note.site, note.pool, note.from_ms
+
+
+def _asking(query: r.RollupQuery, grain: int, first: int, after: int) -> sa.Select[*tuple[object, ...]]:
+    table = rollups[query.family.id]
+    parts = [table.c[name] for name in query.by]
+    sums = (sa.func.sum(table.c[name]).label(name) for name in query.family.sums)
+    ask = sa.select(*parts, *sums).where(table.c.grain == sa.literal_column(str(grain)))
+    ask = ask.where(table.c["at"] >= first, table.c["at"] < after)
+    for name, values in query.where.items():
+        if values:
+            ask = ask.where(table.c[name].in_(sorted(values)))
+    # Without groups a sum over nothing is a row of nulls.
+    if not parts:
+        return ask.having(sa.func.count() > 0)
+    return ask.group_by(*parts).limit(r.GROUPS_MOST + 1)
+
+
+def rebuild(db: Database, connection: sa.Connection) -> int:
+    """Make all sums anew in the caller's transaction, in constant memory; return of how many rows."""
+    tables = [*rollups.values(), waits, first_uses]
+    db.lock_tables(connection, tables)
+    for table in tables:
+        connection.execute(table.delete())
+    count = 0
+    for records in _pages(connection, USAGE, usage.c.id):
+        count_records(db, connection, [record_of(row) for row in records])
+        count += len(records)
+    for rows in _pages(connection, sa.select(txns), txns.c.id):
+        count_money(db, connection, with_entries(connection, [row._mapping for row in rows]))
+        count += len(rows)
+    for rows in _pages(connection, sa.select(jobs.c.id, jobs.c.project, jobs.c.job, jobs.c.spec), jobs.c.id):
+        moved = [(decode_job(row.job), None, decode_spec(row.spec), ProjectId(row.project)) for row in rows]
+        count_work(db, connection, moved)
+        count += len(rows)
+    return count
+
+
+def _pages(
+    connection: sa.Connection, query: sa.Select[*tuple[object, ...]], id_: sa.Column[str]
+) -> Iterator[Sequence[sa.Row[*tuple[object, ...]]]]:
+    after = ""
+    while rows := connection.execute(query.where(id_ > after).order_by(id_).limit(_AT_ONCE)).all():
+        after = str(rows[-1]._mapping[id_])
+        yield rows

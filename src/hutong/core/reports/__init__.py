@@ -1,0 +1,1 @@
+"""Reports: pure functions from sums to tables, with what each figure means."""

@@ -1,0 +1,142 @@
+"""Supply, use, and the domestic and green shares of it."""
+
+from collections.abc import Iterable
+
+from hutong.core.reports.report import (
+    KG_MG,
+    TITLES,
+    Column,
+    Facts,
+    Table,
+    decimal,
+    hours,
+    kwh,
+    percent,
+    used_by,
+    yuan,
+)
+
+_GOPS_P = 10**6
+
+
+def _heads(by: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple(Column(TITLES[part], number=False) for part in by)
+
+
+def _supply_by(facts: Facts, by: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    for (site, accelerator), (installed, available) in facts.supply.items():
+        name = {"site": site, "accelerator": accelerator}
+        key = tuple(name[part] for part in by)
+        before = found.get(key, (0, 0))
+        found[key] = (before[0] + installed, before[1] + available)
+    return found
+
+
+def supply(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa: ARG001 - it has its own parts
+    """Return what was installed and what was available."""
+    parts = ("site", "accelerator")
+    rows = tuple(
+        (*key, hours(installed), hours(available), percent(available, installed))
+        for key, (installed, available) in sorted(_supply_by(facts, parts).items())
+    )
+    columns = (
+        *_heads(parts),
+        Column("装机 Installed", "card-hours"),
+        Column("可用 Available", "card-hours"),
+        Column("可用率 Available share", "%"),
+    )
+    return (Table("supply", "供给 Supply", columns, rows, chart=3),)
+
+
+def use(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
+    """Return what was used, and beside what was available and installed where groups have that."""
+    beside = set(by) <= {"site", "accelerator"}
+    there = _supply_by(facts, by) if beside else {}
+    used = used_by(facts.used, by)
+    columns = [*_heads(by), Column("分配 Allocated", "card-hours")]
+    if beside:
+        columns += [Column("占可用 Of available", "%"), Column("占装机 Of installed", "%")]
+    columns += [Column("电量 Energy", "kWh"), Column("费用 Charged", "CNY")]
+
+    def row(key: tuple[str, ...], sums: tuple[int, ...], installed: int, available: int) -> tuple[str, ...]:
+        shares = (percent(sums[0], available), percent(sums[0], installed)) if beside else ()
+        return (*key, hours(sums[0]), *shares, kwh(sums[2]), yuan(sums[1]))
+
+    nothing = (0,) * 5
+    keys = sorted({*used, *there})
+    rows = tuple(row(key, used.get(key, nothing), *there.get(key, (0, 0))) for key in keys)
+    total = row(
+        ("合计 Total", *("" for _ in by[1:])),
+        tuple(sum(sums[at] for sums in used.values()) for at in range(5)),
+        sum(installed for installed, _ in there.values()),
+        sum(available for _, available in there.values()),
+    )
+    return (Table("use", "用量 Use", tuple(columns), rows, total, chart=len(by)),)
+
+
+def domestic(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa: ARG001
+    """Return the share of domestic accelerators: of card-hours, and of P-hours of each basis by itself."""
+    available = {key[0]: sums[1] for key, sums in _supply_by(facts, ("accelerator",)).items()}
+    allocated = {key[0]: sums[0] for key, sums in used_by(facts.used, ("accelerator",)).items()}
+    models = sorted({*available, *allocated})
+    known = [each for each in models if each in facts.chips]
+    rows = [
+        ("卡时 Card-hours", *_shares(known, facts, allocated, available, [1] * len(known), 3_600_000)),
+    ]
+    for basis in sorted({facts.chips[each].basis for each in known if facts.chips[each].gops}):
+        some = [each for each in known if facts.chips[each].basis == basis and facts.chips[each].gops]
+        gops = [facts.chips[each].gops for each in some]
+        name = f"P·时 P-hours, FP16 dense, {basis}"
+        rows.append((name, *_shares(some, facts, allocated, available, gops, 3_600_000 * _GOPS_P)))
+    columns = (
+        Column("口径 Counted by", number=False),
+        Column("国产已分配 Domestic allocated"),
+        Column("已分配 Allocated"),
+        Column("占已分配 Share of allocated", "%"),
+        Column("国产可用 Domestic available"),
+        Column("可用 Available"),
+        Column("占可用 Share of available", "%"),
+    )
+    return (Table("domestic", "国产占比 Domestic share", columns, tuple(rows)),)
+
+
+def _shares(
+    models: list[str],
+    facts: Facts,
+    allocated: dict[str, int],
+    available: dict[str, int],
+    weights: list[int],
+    whole: int,
+) -> Iterable[str]:
+    cells: list[str] = []
+    for amounts in (allocated, available):
+        weighed = [
+            (facts.chips[each].domestic, weight * amounts.get(each, 0))
+            for each, weight in zip(models, weights, strict=True)
+        ]
+        ours = sum(amount for is_domestic, amount in weighed if is_domestic)
+        every = sum(amount for _, amount in weighed)
+        cells += [decimal(ours, whole, 3), decimal(every, whole, 3), percent(ours, every)]
+    return cells
+
+
+def green(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
+    """Return energy, how much of it was green, and its CO2e."""
+    used = used_by(facts.used, by)
+
+    def row(key: tuple[str, ...], sums: tuple[int, ...]) -> tuple[str, ...]:
+        return (*key, kwh(sums[2]), kwh(sums[3]), percent(sums[3], sums[2]), decimal(sums[4], KG_MG, 3))
+
+    columns = (
+        *_heads(by),
+        Column("电量 Energy", "kWh"),
+        Column("绿电 Green", "kWh"),
+        Column("绿电占比 Green share", "%"),
+        Column("排放 CO2e", "kg"),
+    )
+    total = row(
+        ("合计 Total", *("" for _ in by[1:])), tuple(sum(s[at] for s in used.values()) for at in range(5))
+    )
+    rows = tuple(row(key, sums) for key, sums in used.items())
+    return (Table("green", "绿电 Green share", columns, rows, total, chart=len(by) + 2),)

@@ -1,0 +1,1 @@
+"""Reports: gathered from sums, drawn, frozen and signed."""

@@ -1,0 +1,133 @@
+"""What a report is made of, read from sums that the book keeps: never from the records themselves."""
+
+from collections.abc import Iterator, Mapping
+
+from hutong.core.accounts.institutions import kind_at
+from hutong.core.accounts.registry import Institution, Project
+from hutong.core.book import rollups as r
+from hutong.core.book.store import Store
+from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.reports import report as shapes
+from hutong.server.registry import every, read
+
+PROJECTS_MOST = 20_000
+SEGMENTS_MOST = 50
+FIRSTS_MOST = 20_000
+_PAGE = 1000
+_CARDS: Mapping[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
+
+Owners = Mapping[str, Institution]
+
+
+def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: frozenset[str]) -> shapes.Facts:
+    """Return what reports of a span of hours are made of: the fields of `Facts` that are needed.
+
+    Raises Refused if that is too much at once.
+    """
+    span = (hours[0] * HOUR_MS, hours[1] * HOUR_MS)
+    owners = _owners(store) if needs & _OF_TENANTS else {}
+    used: list[shapes.Used] = []
+    moved: list[shapes.Moved] = []
+    for segment in segments(owners, hours) if needs & {"used", "moved"} else ():
+        tenants = tenants_at(owners, segment[0] * HOUR_MS)
+        used += _used(store, segment, tenants) if "used" in needs else ()
+        moved += _moved(store, segment, tenants) if "moved" in needs else ()
+    return shapes.Facts(
+        span=span,
+        cut_ms=now_ms,
+        used=tuple(used),
+        moved=tuple(moved),
+        told=tuple(_told(store, hours)) if "told" in needs else (),
+        waiting=store.waiting(hours) if "waiting" in needs else (),
+        notes=store.pool_notes(span) if "notes" in needs else (),
+        firsts=tuple(_firsts(store, span)) if "firsts" in needs else (),
+        people=_people(store, hours) if "people" in needs else {},
+        tenants=tenants_at(owners, span[1] - 1),
+        chips=_CHIPS,
+    )
+
+
+_OF_TENANTS = frozenset({"used", "moved", "waiting", "firsts"})
+_CHIPS = {
+    card.model: shapes.Chip(
+        card.domestic, card.fp16.gops if card.fp16 else 0, card.fp16.basis if card.fp16 else ""
+    )
+    for card in ACCELERATORS.values()
+    if card.stack != "cpu"
+}
+
+
+def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:
+    """Return who used cards, by project."""
+    found: dict[str, set[str]] = {}
+    for group in store.rollup(r.RollupQuery(r.PEOPLE, hours, ("project", "person"), _CARDS)):
+        found.setdefault(str(group.key[0]), set()).add(str(group.key[1]))
+    return {project: frozenset(some) for project, some in found.items()}
+
+
+def _owners(store: Store) -> dict[str, Institution]:
+    """Return the institution of each project."""
+    institutions = {row.id: read(Institution, row) for row in every(store, "institution", "", PROJECTS_MOST)}
+    projects = (read(Project, row) for row in every(store, "project", "", PROJECTS_MOST))
+    return {each.id: institutions[each.institution] for each in projects if each.institution in institutions}
+
+
+def segments(owners: Owners, hours: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the spans of hours in which no institution changed its kind: use in the hour of a change counts
+
+    as before it. Raises Refused for too many.
+    """
+    changes = {
+        -(-period.from_ms // HOUR_MS) for each in owners.values() for period in each.kinds if period.from_ms
+    }
+    cuts = sorted(at for at in changes if hours[0] < at < hours[1])
+    if len(cuts) >= SEGMENTS_MOST:
+        problem = Problem("?to", f"institutions changed their kind {len(cuts)} times in it", "a shorter span")
+        raise Refused("bad_span", problem.message, (problem,))
+    return list(zip([hours[0], *cuts], [*cuts, hours[1]], strict=True))
+
+
+def tenants_at(owners: Owners, at_ms: int) -> dict[str, shapes.Tenant]:
+    """Return whose each project is, with what that institution was at a time."""
+    return {
+        project: shapes.Tenant(each.id, kind_at(each, at_ms).value, each.uscc[2:8])
+        for project, each in owners.items()
+    }
+
+
+_NOBODY = shapes.Tenant("", "", "")
+
+
+def _used(
+    store: Store, hours: tuple[int, int], tenants: Mapping[str, shapes.Tenant]
+) -> Iterator[shapes.Used]:
+    for group in store.rollup(r.RollupQuery(r.USE, hours, ("project", "site", "sku"), _CARDS)):
+        project, site, sku = map(str, group.key)
+        yield shapes.Used(project, tenants.get(project, _NOBODY), site, sku, *group.sums)
+
+
+def _moved(
+    store: Store, hours: tuple[int, int], tenants: Mapping[str, shapes.Tenant]
+) -> Iterator[shapes.Moved]:
+    for group in store.rollup(r.RollupQuery(r.MONEY, hours, ("project", "txn", "lot"))):
+        project, txn, lot = map(str, group.key)
+        yield shapes.Moved(tenants.get(project, _NOBODY), txn, lot, *group.sums)
+
+
+def _told(store: Store, hours: tuple[int, int]) -> Iterator[shapes.Told]:
+    for group in store.rollup(r.RollupQuery(r.WORK, hours, r.WORK.names)):
+        kind, asked, size, what, why, bucket = group.key
+        yield shapes.Told(str(kind), str(asked), int(size), str(what), str(why), int(bucket), *group.sums)
+
+
+def _firsts(store: Store, span: tuple[int, int]) -> Iterator[r.FirstUse]:
+    after, count = ("", ""), 0
+    while page := store.first_uses(span, after, _PAGE):
+        yield from page
+        count += len(page)
+        if count > FIRSTS_MOST:
+            problem = Problem("?to", f"more than {FIRSTS_MOST:,} came for the first time", "a shorter span")
+            raise Refused("bad_span", problem.message, (problem,))
+        after = (page[-1].scope, page[-1].name)
