@@ -203,7 +203,7 @@ class NewTable(Shape):
     csv: Csv
 
 
-class Finding(Shape):
+class TableFinding(Shape):
     """One thing to say of a table. `line` is of the file, 0 for a whole column."""
 
     severity: Literal["error", "note"]
@@ -220,7 +220,7 @@ class CheckedTable(Shape):
     """What is wrong with a table, errors first."""
 
     errors: int
-    findings: tuple[Finding, ...]
+    findings: tuple[TableFinding, ...]
 
 
 class NewFigures(Shape):

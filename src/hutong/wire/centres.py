@@ -59,14 +59,14 @@ class NewCapacity(Shape):
     stated: Stated | None = None
 
 
-class Capacity(Shape):
+class PhaseCapacity(Shape):
     """What a phase has."""
 
     cards: tuple[CardLine, ...]
     stated: Figure | None
 
 
-class Evidence(Shape):
+class PhaseEvidence(Shape):
     """Who says so. With a document and who confirmed it, it is evidence; without, a declaration."""
 
     source: Said
@@ -74,12 +74,12 @@ class Evidence(Shape):
     confirmed_by: Text = ""
 
 
-class NewChange(Shape):
+class NewPhaseChange(Shape):
     """A phase came into a state. `capacity`: what it has from then on, if that is not what was planned."""
 
     state: State
     on: Day
-    evidence: Evidence
+    evidence: PhaseEvidence
     capacity: NewCapacity | None = None
 
 
@@ -99,7 +99,7 @@ class NewPhase(Shape):
     name: Text = ""
     capacity: NewCapacity = NewCapacity()
     plans: Annotated[tuple[NewPlan, ...], Field(max_length=20)] = ()
-    changes: Annotated[tuple[NewChange, ...], Field(min_length=1, max_length=20)]
+    changes: Annotated[tuple[NewPhaseChange, ...], Field(min_length=1, max_length=20)]
     note: Text = ""
 
 
@@ -124,13 +124,13 @@ class NewCentre(CentreFacts):
     phases: Annotated[tuple[NewPhase, ...], Field(max_length=100)] = ()
 
 
-class Change(Shape):
+class PhaseChange(Shape):
     """What happened to a phase, and who recorded it when (empty for who may not write)."""
 
     state: State
     on: str
-    evidence: Evidence
-    capacity: Capacity | None
+    evidence: PhaseEvidence
+    capacity: PhaseCapacity | None
     recorded: str
     by: str
 
@@ -141,7 +141,7 @@ class Plan(Shape):
     due: str
     told: str
     source: str
-    capacity: Capacity | None
+    capacity: PhaseCapacity | None
 
 
 class Phase(Shape):
@@ -151,9 +151,9 @@ class Phase(Shape):
     name: str
     state: State | Literal[""]
     proved: bool
-    capacity: Capacity
+    capacity: PhaseCapacity
     plans: tuple[Plan, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[PhaseChange, ...]
     withdrawn: str
     note: str
 

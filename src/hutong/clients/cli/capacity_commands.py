@@ -333,7 +333,7 @@ def _kind(figure: c.Figure) -> str:
     return f"{figure.precision} {figure.sparsity}, {figure.basis}{assumed}"
 
 
-def _place(finding: c.Finding) -> str:
+def _place(finding: c.TableFinding) -> str:
     return f"line {finding.line}, {finding.column}" if finding.line else finding.column
 
 

@@ -173,10 +173,14 @@ def change_phase(
 
     Example: hutong centres change shangzhuang 2 accepted --on 2024-05 --source 'acceptance report'
     """
-    evidence = build(w.Evidence, source=source, document=document, confirmed_by=confirmed_by)
+    evidence = build(w.PhaseEvidence, source=source, document=document, confirmed_by=confirmed_by)
     figure = {"amount": stated, "source": source, "dated": on}
     wanted = build(
-        w.NewChange, state=state, on=on, evidence=evidence, capacity={"stated": figure} if stated else None
+        w.NewPhaseChange,
+        state=state,
+        on=on,
+        evidence=evidence,
+        capacity={"stated": figure} if stated else None,
     )
     with connect() as client:
         found = client.centres.add_change(centre, phase, wanted)
@@ -313,7 +317,7 @@ def _state(phase: w.Phase) -> Text:
     return Text(f"{text}{', proved' if phase.proved else ''}", style=styles.get(text, ""))
 
 
-def _capacity(capacity: w.Capacity) -> str:
+def _capacity(capacity: w.PhaseCapacity) -> str:
     told = [f"{line.cards:,} {line.model}" for line in capacity.cards]
     if capacity.stated:
         figure = capacity.stated

@@ -31,7 +31,7 @@ def add_phase(centre: str, phase: c.NewPhase) -> Call[c.Centre]:
     return Call("POST", path_of("centres", centre, "phases"), shape(c.Centre), body=document(phase))
 
 
-def add_change(centre: str, phase: str, change: c.NewChange) -> Call[c.Centre]:
+def add_change(centre: str, phase: str, change: c.NewPhaseChange) -> Call[c.Centre]:
     """Say that a phase came into its next state (operators)."""
     path = path_of("centres", centre, "phases", phase, "changes")
     return Call("POST", path, shape(c.Centre), body=document(change))

@@ -133,7 +133,7 @@ def create_phase(here: Here, principal: Writer, centre: Name, body: w.NewPhase) 
 
 @router.post("/{centre}/phases/{phase}/changes", status_code=201)
 def create_change(
-    here: Here, principal: Writer, centre: Name, phase: PhaseName, body: w.NewChange
+    here: Here, principal: Writer, centre: Name, phase: PhaseName, body: w.NewPhaseChange
 ) -> w.Centre:
     """Say that a phase came into its next state; what was said before stays. A repeat changes nothing."""
     now_ms = here.clock()

@@ -89,6 +89,8 @@ def _problems(operation: dict[str, Any], method: str, *, public: bool) -> dict[s
         found |= {"401": "Not signed in"}
     if not public:
         found |= {"403": "Not allowed", "404": "No such thing, or not yours to see"}
+    elif any(each["in"] == "path" for each in operation.get("parameters", ())):
+        found |= {"404": "No such thing"}
     if operation.get("parameters") or operation.get("requestBody"):
         found |= {"422": "Not valid: `problems` names each field"}
     if operation.get("requestBody"):

@@ -121,9 +121,9 @@ def mix_shape(mix: mixes.Mix) -> w.Mix:
     )  # fmt: skip
 
 
-def finding_shape(finding: tables.Finding) -> w.Finding:
+def finding_shape(finding: tables.Finding) -> w.TableFinding:
     """Return one thing to say of a table."""
-    return w.Finding.model_validate(
+    return w.TableFinding.model_validate(
         {
             "severity": finding.severity, "code": finding.code, "line": finding.line,
             "column": finding.column,

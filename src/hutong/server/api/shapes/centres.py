@@ -48,7 +48,7 @@ def read_phase(body: w.NewPhase, at_ms: int, by: str, path: str = "") -> c.Phase
     return c.Phase(body.id, body.name, capacity, changes, plans, note=body.note)
 
 
-def read_change(body: w.NewChange, at_ms: int, by: str, path: str = "") -> c.Change:
+def read_change(body: w.NewPhaseChange, at_ms: int, by: str, path: str = "") -> c.Change:
     """Return the change that is asked for; raises Refused."""
     c.last_day(body.on, f"{path}/on")
     told = body.evidence
@@ -102,9 +102,9 @@ def centre_shape(centre: c.Centre, day: str, *, whole: bool) -> w.Centre:
 def _phase(phase: c.Phase, day: str, whole: bool) -> w.Phase:
     state = phase.state_at(day)
     changes = tuple(
-        w.Change(
+        w.PhaseChange(
             state=each.state.value, on=each.on, capacity=_capacity(each.capacity),
-            evidence=w.Evidence(source=each.evidence.source, document=each.evidence.document,
+            evidence=w.PhaseEvidence(source=each.evidence.source, document=each.evidence.document,
                                 confirmed_by=each.evidence.confirmed_by),
             recorded=rfc3339(each.at_ms), by=each.by if whole else "",
         )
@@ -117,16 +117,16 @@ def _phase(phase: c.Phase, day: str, whole: bool) -> w.Phase:
     capacity = phase.capacity_at(day)
     return w.Phase(
         id=phase.id, name=phase.name, state=state.value if state else "", proved=phase.proved_at(day),
-        capacity=_capacity(capacity) or w.Capacity(cards=(), stated=None), plans=plans, changes=changes,
+        capacity=_capacity(capacity) or w.PhaseCapacity(cards=(), stated=None), plans=plans, changes=changes,
         withdrawn=phase.withdrawn.reason if phase.withdrawn else "", note=phase.note,
     )  # fmt: skip
 
 
-def _capacity(capacity: c.Capacity | None) -> w.Capacity | None:
+def _capacity(capacity: c.Capacity | None) -> w.PhaseCapacity | None:
     if capacity is None:
         return None
     cards = tuple(w.CardLine(model=each.model, cards=each.cards) for each in capacity.lines)
-    return w.Capacity(cards=cards, stated=figure_shape(capacity.stated) if capacity.stated else None)
+    return w.PhaseCapacity(cards=cards, stated=figure_shape(capacity.stated) if capacity.stated else None)
 
 
 def _party(body: w.Party, path: str) -> c.Party:
