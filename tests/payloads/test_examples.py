@@ -36,6 +36,7 @@ def test_example_is_a_valid_job(path: Path) -> None:
         ("hello", {}, "Hello Beijing from job 01JOB, attempt 2, on 1 x H100"),
         ("two-nodes", {}, "node 0 heard: node 1 of 2 is here"),
         ("train-tiny-llm", {"STEPS": "4"}, '{"hutong": "result"'),
+        ("measure-card", {"SECONDS_EACH": "0.01", "SIZE": "128"}, "no card was used"),
         ("skypilot-allreduce", {}, "rank 0 of 2: 20 sums of a million numbers are right"),
         ("skypilot-any-card", {}, "1 cards, learning rate 3e-4"),
     ],
