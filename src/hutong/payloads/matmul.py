@@ -1,6 +1,6 @@
 """Measures what a card reaches in dense matrix products, by precision, with PyTorch's own kernels.
 
-Prints one JSON object a line, and writes `figures.csv` for `hutong capacity import` if a card did the work.
+Prints one JSON object a line, writes `rates.json`, and `figures.csv` for `hutong capacity import` if a card did the work.
 A product of n x n matrices counts as 2 n^3 operations; a figure is the median over repeats of at least
 `--seconds`. Where a device gives wrong numbers nothing of that precision is told. A job whose cards are only
 declared runs on the CPU: that is told as what it is, and no figure of a card is written.
@@ -126,7 +126,6 @@ def parse_options() -> argparse.Namespace:
 def write_figures(path: Path, card: str, rates: dict[str, float], source: str) -> None:
     """Write the rows that `hutong capacity import` takes."""
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         sheet = csv.writer(file)
         sheet.writerow(("card", "precision", "teraflops", "basis", "source", "dated"))
