@@ -1,6 +1,7 @@
 """Measures what a card reaches in dense matrix products, by precision, with PyTorch's own kernels.
 
-Prints one JSON object a line, writes `rates.json`, and `figures.csv` for `hutong capacity import` if a card did the work.
+Prints one JSON object a line and writes `rates.json`; if a card did the work also `figures.csv` for
+`hutong capacity import`.
 A product of n x n matrices counts as 2 n^3 operations; a figure is the median over repeats of at least
 `--seconds`. Where a device gives wrong numbers nothing of that precision is told. A job whose cards are only
 declared runs on the CPU: that is told as what it is, and no figure of a card is written.
@@ -153,6 +154,9 @@ def main() -> int:
             continue
         rates[precision] = rate
         say("rate", precision=precision, teraflops=round(rate, 3), products=products)
+    options.out.mkdir(parents=True, exist_ok=True)
+    told = {"device": name, "size": size, "torch": torch.__version__, "teraflops": rates}
+    (options.out / "rates.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     if device == "cpu":
         say(
             "result",
