@@ -35,6 +35,7 @@ EXCUSED = {
     "rest_lots": "the keeper's own memory of when to look again",
     "drop_waiver": "the keeper's own memory of what is still to be booked",
     "tally": "a site's agent says what its accounting holds of a day",
+    "settle_again": "hours are made due by what people change, and that is told",
     "settle_hour": "the energy desk's own sums over readings and usage records, made anew at will",
     "rebuild_uses": "sums are made anew from records that it does not change",
     "close": "it lets go of connections",

@@ -1,18 +1,20 @@
 """The energy desk: settles hours whose readings came, and keeps meters, contracts and certificates."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from hutong.core.book.energy import DueHour, SiteHour
+from hutong.core.book.metered import NAMES_AT_ONCE
 from hutong.core.book.meters import METER, Measures, Meter
 from hutong.core.book.store import Record, Store
 from hutong.core.capacity.sites import Site
 from hutong.core.energy import certificates as c
 from hutong.core.energy.carbon import FACTOR, Factor
 from hutong.core.energy.contracts import CONTRACT, Contract
+from hutong.core.energy.counted import Taken, in_all, in_hour
 from hutong.core.energy.pue import PUE, PueTable, tables_by_id
 from hutong.core.energy.settling import Known, settle
 from hutong.core.kernel.days import month_of
@@ -102,15 +104,37 @@ class _Region:
         sites = [self.sites[name] for name in there if name in self.sites]
         year = 1970 + month_of(due.hour // 24) // 12
         factor = self.factors.get(f"{due.region}/{year}")
+        uses = {str(site.id): store.card_ms_in(site.id, due.hour) for site in sites}
+        taken = {name: taken_in(store, name, [u.key for u in told], due.hour) for name, told in uses.items()}
         return Known(
             meters=self.meters,
             hours=hours,
             sites=sites,
-            uses={site.id: store.card_ms_in(site.id, due.hour) for site in sites},
+            uses=uses,
             contracts=self.contracts,
             tables=self.tables,
             residual_mg_per_kwh=factor.residual_mg_per_kwh if factor else None,
+            taken=taken,
         )
+
+
+def taken_in(store: Store, site: str, keys: Sequence[str], hour: int) -> dict[str, Taken]:
+    """Return what the counters of a site's engine say that attempts took in an hour."""
+    found: dict[str, Taken] = {}
+    names = sorted(set(keys))
+    for at in range(0, len(names), NAMES_AT_ONCE):
+        kept = store.records_for(site, names[at : at + NAMES_AT_ONCE])
+        told = sorted({each.record.key for each in kept if each.record.energy_basis})
+        if told:
+            billed = {each.key: each.card_ms for each in store.billed(told)}
+            found |= in_hour(kept, billed, hour)
+    return found
+
+
+def taken_by(store: Store, site: str, key: str) -> Taken:
+    """Return what the counters of a site's engine say that an attempt took in all."""
+    billed = store.billed([key])
+    return in_all(store.records_for(site, [key]), billed[0].card_ms if billed else 0)
 
 
 def region_of(store: Store, measures: Measures, site: str, contract: str) -> str:

@@ -202,6 +202,8 @@ class JobEnergy(Shape):
     """A job's energy twice: as booked on its bill, and as its share of its sites' meters, if they have any.
 
     The bill keeps its figure. `metered_hours` is how many hours of attempts have a share.
+    `counted_j` is what counters of the sites' engines say that all of its attempts took, without what a PUE
+    adds; `counted_by` says by which, or why not, and is empty where there are none.
     `sci_mg_per_card_hour` is ISO/IEC 21031 by location; embodied carbon is not stated, and left out.
     """
 
@@ -211,6 +213,8 @@ class JobEnergy(Shape):
     booked_green_j: int
     booked_mg: int
     booked_method: str
+    counted_j: int | None
+    counted_by: str
     metered_hours: int
     it_j: int
     overhead_j: int

@@ -9,8 +9,9 @@ from hutong.core.book.energy import DueHour, JobUse, part_in
 from hutong.core.book.meters import SETTLE_AFTER_MS, Counts, Measures, Meter, MeterHour, settled_from_ms
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.energy.contracts import Contract, ContractKind, Source
+from hutong.core.energy.counted import Taken
 from hutong.core.energy.progress import by_month, indicators, progress_of
-from hutong.core.energy.settling import FINAL_AFTER_MS, Known, settle
+from hutong.core.energy.settling import FINAL_AFTER_MS, MODELLED, Known, settle
 from hutong.core.kernel.ids import PoolId, SiteId
 from hutong.core.kernel.quantities import HOUR_MS
 
@@ -76,6 +77,27 @@ def test_an_it_meter_wins_over_the_model_and_too_much_is_scaled_and_said() -> No
     assert (row.it_j, row.jobs_j, row.idle_j, row.overhead_j) == (1_000_000, 1_000_000, 0, KWH - 1_000_000)
     assert row.basis.startswith("it=metered; jobs=scaled")
     assert [each.it_j for each in found.jobs] == [666_667, 333_333]
+
+
+def test_counters_stand_where_they_are_and_the_model_elsewhere_and_each_job_says_which() -> None:
+    taken = {"east": {"k1": Taken(1_000_000, "slurm/ipmi: whole nodes"), "k2": Taken(None, "not counted: x")}}
+    base = known((EAST_FEED, KWH), uses=USE, taken=taken)
+    found = settle(DueHour("bj", HOUR, 1), base, NOW)
+    (row,) = found.sites
+    assert (row.jobs_j, row.modelled_j) == (1_720_000, 1_720_000)
+    assert "jobs=counted 1 of 2;" in row.basis
+    assert [(each.it_j, each.method) for each in found.jobs] == [
+        (1_000_000, "counted: slurm/ipmi: whole nodes, spread over its time"),
+        (720_000, f"{MODELLED}; not counted: x"),
+    ]
+    small = settle(DueHour("bj", HOUR, 1), replace(base, hours=[hour(EAST_FEED, 1_500_000)]), NOW)
+    assert [each.it_j for each in small.jobs] == [1_000_000, 200_000]
+    assert "jobs=counted 1 of 2,scaled;" in small.sites[0].basis
+    less = settle(DueHour("bj", HOUR, 1), replace(base, hours=[hour(EAST_FEED, 1_000_000)]), NOW)
+    assert [each.it_j for each in less.jobs] == [800_000, 0]
+    assert "jobs=counted 1 of 2,counters beyond IT;" in less.sites[0].basis
+    all_ = {"east": {name: Taken(5, "b") for name in ("k1", "k2")}}
+    assert "jobs=counted;" in settle(DueHour("bj", HOUR, 1), replace(base, taken=all_), NOW).sites[0].basis
 
 
 def test_a_meter_that_is_silent_or_partly_so_is_told() -> None:

@@ -203,6 +203,7 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
     ]
     card_ms = sum(each.quantity for each in usage)
     location = sum(each.location_mg for each in told)
+    counted_j, counted_by = _counted(here, row)
     return w.JobEnergy(
         job=row.job.id,
         card_ms=card_ms,
@@ -210,6 +211,8 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
         booked_green_j=sum(each.green_j for each in usage),
         booked_mg=sum(each.co2_mg for each in usage),
         booked_method="; ".join(sorted({each.method for each in usage if each.method})),
+        counted_j=counted_j,
+        counted_by=counted_by,
         metered_hours=len(told),
         it_j=sum(each.it_j for each in told),
         overhead_j=sum(each.overhead_j for each in told),
@@ -224,6 +227,15 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
 def _used(here: Services, row: JobRow, attempt: Attempt) -> list[UsageRecord]:
     key = row.job.key(attempt)
     return read_all(lambda after, limit: here.store.usage(row.project, key, after, limit))
+
+
+def _counted(here: Services, row: JobRow) -> tuple[int | None, str]:
+    """Return what counters say that a job's attempts took in all, and by which; None, and why not."""
+    begun = (each for each in row.job.attempts if each.started_ms)
+    taken = [desk.taken_by(here.store, each.site, row.job.key(each)) for each in begun]
+    by = "; ".join(sorted({each.basis for each in taken if each.basis}))
+    known = [each.energy_j for each in taken if each.energy_j is not None]
+    return (sum(known), by) if known and len(known) == len(taken) else (None, by)
 
 
 def _job_hours(here: Services, row: JobRow) -> Iterator[JobHour]:

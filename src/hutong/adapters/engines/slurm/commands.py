@@ -79,9 +79,9 @@ class Commands:
             found += parse.sacct(self._ask("sacct", build.sacct(self._user, some, since_days)))
         return found
 
-    def ended(self, from_s: int, upto_s: int) -> list[Row]:
+    def ended(self, from_s: int, upto_s: int, *, steps: bool) -> list[Row]:
         """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
-        told = self._ask("sacct", accounting.arguments(self._user, from_s, upto_s))
+        told = self._ask("sacct", accounting.arguments(self._user, from_s, upto_s, steps=steps))
         return accounting.read_text(told)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
@@ -115,7 +115,7 @@ class Commands:
         return Settings(
             cluster=told.get("ClusterName", ""),
             accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
-            energy=told.get("AcctGatherEnergyType", "").rpartition("/")[2] not in {"", "none", "(null)"},
+            energy=_plugins(told.get("AcctGatherEnergyType", "")),
         )
 
     def partitions(self) -> str:
@@ -156,6 +156,12 @@ class Commands:
             raise Later(f"{program} gave no answer within {self._config.ask_s:g} s", 5) from error
         except OSError as error:
             raise Later(f"{program} cannot be run: {error}", 30) from error
+
+
+def _plugins(told: str) -> str:
+    """Return the names of the plugins of a list, those left out that stand for none."""
+    names = (each.strip().rpartition("/")[2] for each in told.split(","))
+    return ",".join(name for name in names if name not in {"", "none", "(null)"})
 
 
 def _last_words(text: str) -> str:
