@@ -15,8 +15,9 @@ from hutong.core.energy import certificates as c
 from hutong.core.energy.carbon import FACTOR, Factor
 from hutong.core.energy.contracts import CONTRACT, Contract
 from hutong.core.energy.counted import Taken, in_all, in_hour
+from hutong.core.energy.embodied import EMBODIED, Embodied, embodied_mg
 from hutong.core.energy.pue import PUE, PueTable, tables_by_id
-from hutong.core.energy.settling import Known, settle
+from hutong.core.energy.settling import Known, open_hours, settle
 from hutong.core.kernel.days import month_of
 from hutong.core.kernel.errors import Conflict, HutongError, Later, NotFound, Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
@@ -135,6 +136,20 @@ def taken_by(store: Store, site: str, key: str) -> Taken:
     """Return what the counters of a site's engine say that an attempt took in all."""
     billed = store.billed([key])
     return in_all(store.records_for(site, [key]), billed[0].card_ms if billed else 0)
+
+
+def settle_open(store: Store, region: str, now_ms: int) -> int:
+    """Have the hours of the open month settled again, after what they rest on was changed.
+
+    Killed between the two, a repeat of the change does it.
+    """
+    return store.settle_again(region, open_hours(now_ms), now_ms)
+
+
+def embodied_of(store: Store, used: Sequence[tuple[str, int]]) -> int | None:
+    """Return the embodied carbon of card-milliseconds by `site/pool`, in mg; None if one is not stated."""
+    rows = {pool: store.get(EMBODIED, pool) for pool, _ in used}
+    return embodied_mg(used, {pool: read(Embodied, row) if row else None for pool, row in rows.items()})
 
 
 def region_of(store: Store, measures: Measures, site: str, contract: str) -> str:

@@ -11,9 +11,9 @@ from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.energy.contracts import Contract, ContractKind, Source
 from hutong.core.energy.counted import Taken
 from hutong.core.energy.progress import by_month, indicators, progress_of
-from hutong.core.energy.settling import FINAL_AFTER_MS, MODELLED, Known, settle
+from hutong.core.energy.settling import FINAL_AFTER_MS, MODELLED, OPEN_DAYS, Known, open_hours, settle
 from hutong.core.kernel.ids import PoolId, SiteId
-from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 
 HOUR = 5
 KWH = 3_600_000
@@ -98,6 +98,15 @@ def test_counters_stand_where_they_are_and_the_model_elsewhere_and_each_job_says
     assert "jobs=counted 1 of 2,counters beyond IT;" in less.sites[0].basis
     all_ = {"east": {name: Taken(5, "b") for name in ("k1", "k2")}}
     assert "jobs=counted;" in settle(DueHour("bj", HOUR, 1), replace(base, taken=all_), NOW).sites[0].basis
+
+
+def test_a_month_stays_open_for_some_days_and_a_change_settles_no_more_than_that() -> None:
+    december = 334 * DAY_MS  # of 1970
+    assert open_hours(december + 20 * DAY_MS) == (334 * 24, 354 * 24 + 1)
+    assert open_hours(december + OPEN_DAYS * DAY_MS - 1)[0] == 304 * 24
+    assert open_hours(december + OPEN_DAYS * DAY_MS)[0] == 334 * 24
+    longest = max(last - first for first, last in (open_hours(day * DAY_MS) for day in range(400, 1900)))
+    assert longest <= 1000  # as many as a store marks at once
 
 
 def test_a_meter_that_is_silent_or_partly_so_is_told() -> None:

@@ -29,6 +29,7 @@ GEC = {
     "expires": "2090-01-01T00:00:00Z", "bought_from": "the exchange",
 }  # fmt: skip
 PUE = {"cooling": "air", "month_milli": [1250] * 12, "source": "the operator"}
+EMBODIED = {"grams_per_card": 150_000, "lifetime_hours": 50_000, "covers": "card", "source": "the maker"}
 READINGS = "POST /v1/energy/meters/{meter}/readings"
 PORTIONS = "/v1/energy/certificates/{certificate}/portions"
 
@@ -206,6 +207,7 @@ WALK = (
         "energy_factor.create",
     ),
     ("PUT /v1/energy/pue/{site}/{pool}", PUE, "energy_pue.create"),
+    ("PUT /v1/energy/embodied/{site}/{pool}", EMBODIED, "energy_embodied.create"),
 )
 ROUTES = tuple(dict.fromkeys(route for route, *_ in WALK))
 

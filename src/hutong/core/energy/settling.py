@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.core.book.energy import DueHour, JobHour, JobUse, Match, Settled, SiteHour
+from hutong.core.book.energy import DueHour, Hours, JobHour, JobUse, Match, Settled, SiteHour
 from hutong.core.book.meters import Measures, Meter, MeterHour, settled_from_ms
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Site
@@ -12,10 +12,13 @@ from hutong.core.energy.contracts import Contract, match_hour
 from hutong.core.energy.counted import Taken
 from hutong.core.energy.pue import PueTable, site_pue
 from hutong.core.energy.sharing import Shared, share
+from hutong.core.kernel.days import day_of, month_days, month_of
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 
 FINAL_AFTER_MS = 3 * DAY_MS
 """When an hour is settled for the last time, unless a reading changes: accounting may be two days late."""
+OPEN_DAYS = 5
+"""For how long a month is still open when it is over."""
 MODELLED = "modelled: cards x nameplate TDP, fitted to the meter"
 COUNTED = "counted: {}, spread over its time"
 
@@ -50,6 +53,16 @@ class _Side:
     basis: list[str]
     projects: dict[str, str]
     methods: dict[str, str]
+
+
+def open_hours(now_ms: int) -> Hours:
+    """Return the hours that a change of what they rest on still settles again: those of this UTC month.
+
+    In its first days, of the month before as well: that is when bills of it come.
+    """
+    today = day_of(now_ms)
+    first = month_days(month_of(today - OPEN_DAYS))[0]
+    return 24 * first, now_ms // HOUR_MS + 1
 
 
 def settle(due: DueHour, known: Known, now_ms: int) -> Settled:

@@ -198,10 +198,14 @@ def read_progress(
 def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"))]) -> w.JobEnergy:
     """Return a job's energy as booked, and beside it its share of its sites' meters."""
     told = tuple(_job_hours(here, row))
-    usage = [
-        each for attempt in row.job.attempts for each in _used(here, row, attempt) if each.unit == "card_ms"
+    by_attempt = [
+        (attempt, [each for each in _used(here, row, attempt) if each.unit == "card_ms"])
+        for attempt in row.job.attempts
     ]
+    usage = [each for _, used in by_attempt for each in used]
     card_ms = sum(each.quantity for each in usage)
+    pools = [(f"{of.site}/{of.pool}", sum(e.quantity for e in used)) for of, used in by_attempt if used]
+    embodied = desk.embodied_of(here.store, pools)
     location = sum(each.location_mg for each in told)
     counted_j, counted_by = _counted(here, row)
     return w.JobEnergy(
@@ -219,7 +223,8 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
         green_j=sum(each.green_j for each in told),
         location_mg=location,
         market_mg=sum(each.market_mg for each in told),
-        sci_mg_per_card_hour=sci_mg(location, 0, card_ms // 3600) if told else None,
+        sci_mg_per_card_hour=sci_mg(location, embodied or 0, card_ms // 3600) if told else None,
+        embodied_mg=embodied if pools else None,
         items=tuple(shapes.job_hour_shape(each) for each in told[-744:]),
     )
 

@@ -111,6 +111,47 @@ def test_what_a_person_dismissed_counts_for_nothing(ward: Ward) -> None:
     assert ward.energy()["counted_j"] is None
 
 
+def test_embodied_carbon_is_in_sci_where_it_is_stated_and_left_out_where_not(ward: Ward) -> None:
+    before = ward.energy()
+    assert (before["embodied_mg"], before["sci_mg_per_card_hour"] > 0) == (None, True)
+    told = {
+        "grams_per_card": 180_000,
+        "lifetime_hours": 36_000,
+        "covers": "card and host",
+        "source": "its maker",
+    }
+    http, operator = ward.platform.http, ward.platform.operator
+    for _ in range(2):
+        assert http.put("/v1/energy/embodied/haidian/a100", json=told, headers=operator).status_code == 200
+    after = ward.energy()
+    assert after["embodied_mg"] == 72_000 * 180_000 // (36_000 * 3600)  # 5 g an hour, for 72 card-seconds
+    rise = after["sci_mg_per_card_hour"] - before["sci_mg_per_card_hour"]
+    assert abs(rise - 5_000) <= 50
+    (kept,) = http.get("/v1/energy/embodied", headers=operator).json()["items"]
+    assert kept == {**told, "site": "haidian", "pool": "a100"}
+    for path, body, status in (
+        ("haidian/none", told, 404), ("none/a100", told, 404),
+        ("haidian/a100", {**told, "lifetime_hours": 0}, 422), ("haidian/a100", {**told, "covers": "x"}, 422),
+    ):  # fmt: skip
+        assert http.put(f"/v1/energy/embodied/{path}", json=body, headers=operator).status_code == status
+
+
+def test_a_table_or_a_residual_mix_that_changes_settles_the_open_month_again(ward: Ward) -> None:
+    ward.energy()
+    http, operator = ward.platform.http, ward.platform.operator
+    assert ward.desk.step() == 0
+    table = {"cooling": "air", "month_milli": [2000] * 12, "source": "the operator"}
+    http.put("/v1/energy/pue/haidian/a100", json=table, headers=operator).raise_for_status()
+    assert ward.desk.step() == 2
+    assert all("it=pue 2.000" in each["basis"] for each in ward.balance()["items"])
+    year = rfc3339(ward.upto_ms - 40_000)[:4]
+    mix = {"residual_mg_per_kwh": 1000, "source": "the ministry"}
+    http.put(f"/v1/energy/factors/beijing/{year}", json=mix, headers=operator).raise_for_status()
+    assert ward.desk.step() == 2
+    assert "market=residual" in ward.balance()["items"][0]["basis"]
+    assert ward.platform.services.store.check_ledger().faults == ()
+
+
 @pytest.mark.parametrize("wrong", [{"energy_j": -1}, {"energy_j": 10**16}, {"energy_basis": "a\nb"}])
 def test_a_count_that_cannot_be_is_refused(ward: Ward, wrong: dict[str, Any]) -> None:
     record = {"record": "r", "card_ms": 1, "from_ms": 0, "upto_ms": 1, **wrong}
