@@ -115,7 +115,7 @@ def test_a_job_s_energy_says_how_it_is_known() -> None:
         "sci_mg_per_card_hour": 5000, "embodied_mg": 4990, "items": [item, item],
     }  # fmt: skip
     lines = list(_lines_of(JobEnergy.model_validate(told)))
-    assert lines[1] == "counted: 2.0 kWh, without overhead (ipmi)"
+    assert lines[1] == "counted: 2.000 kWh, without overhead (ipmi)"
     assert lines[3:] == ["  2 h counted: ipmi", "SCI: 5.000 g per card-hour, embodied carbon in it"]
     bare = told | {"counted_j": None, "counted_by": "not counted: x", "metered_hours": 0, "items": []}
     lines = list(_lines_of(JobEnergy.model_validate(bare)))

@@ -12,6 +12,7 @@ from hutong.adapters.engines.slurm import accounting, build
 from hutong.adapters.engines.slurm.accounting import Counters, arguments, read_text, uses_of
 from hutong.adapters.engines.slurm.commands import _plugins
 from hutong.adapters.engines.slurm.energy import NODE_MOST_W, Step, count
+from hutong.adapters.engines.slurm.nodes import shared_partitions
 
 RECORDED = Path(__file__).parent / "recorded" / "22.05"
 CPUS = {"n1": 8, "n2": 8}
@@ -53,12 +54,21 @@ def test_a_node_without_a_count_leaves_the_job_uncounted(nothing: int) -> None:
 
 def test_a_job_that_shares_nodes_is_not_counted_and_says_so() -> None:
     assert told(cpus=15) == (None, "not counted: it may have shared its nodes")
-    assert told(node_cpus={"n1": 8}) == (None, "not counted: a node is not there any more")
+    assert told(node_cpus={"n1": 8}) == (None, "not counted: a node is gone, or its partition shares it")
 
 
 @pytest.mark.parametrize("plugin", ["rapl", "gpu,ipmi", "new"])
 def test_counters_of_something_else_are_not_taken(plugin: str) -> None:
     assert told(plugin=plugin) == (None, f"not counted: slurm/{plugin} does not cover cards")
+
+
+def test_partitions_whose_jobs_may_share_cpus() -> None:
+    told = (RECORDED / "scontrol_partition.txt").read_text()
+    assert shared_partitions(told) == frozenset()
+    for word, shared in (("FORCE:4", True), ("YES:2", True), ("FORCE:1", False), ("EXCLUSIVE", False)):
+        line = told.splitlines()[0]
+        assert "OverSubscribe=NO" in line
+        assert bool(shared_partitions(line.replace("OverSubscribe=NO", f"OverSubscribe={word}"))) == shared
 
 
 def test_what_cannot_be_is_not_counted() -> None:

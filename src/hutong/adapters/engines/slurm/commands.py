@@ -19,6 +19,7 @@ from hutong.adapters.engines.slurm.nodes import (
     median_waits,
     read_nodes,
     read_waits,
+    shared_partitions,
 )
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
@@ -121,6 +122,11 @@ class Commands:
     def partitions(self) -> str:
         """Return what scontrol says of every partition, one line each."""
         return self._ask("scontrol", ["--all", "--oneliner", "show", "partition"])
+
+    def own_cpus(self) -> dict[str, int]:
+        """Return the CPUs of nodes that are in no partition where several jobs may have the same ones."""
+        shared = shared_partitions(self.partitions())
+        return {node.name: node.cpus for node in self.nodes() if not node.partitions & shared}
 
     def accounts(self) -> list[str]:
         """Return the accounts that accounting knows our user in."""

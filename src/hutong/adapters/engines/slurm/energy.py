@@ -66,7 +66,7 @@ def count(
     if not nodes or len(by_node) != nodes:
         return Counted(None, f"not counted: {len(by_node)} of {nodes} nodes have counters")
     if any(not node_cpus.get(name) for name in by_node):
-        return Counted(None, "not counted: a node is not there any more")
+        return Counted(None, "not counted: a node is gone, or its partition shares it")
     if cpus < sum(node_cpus[name] for name in by_node):
         return Counted(None, "not counted: it may have shared its nodes")
     energy_j = max(whole_j, sum(by_node.values()))

@@ -139,8 +139,7 @@ class SlurmEngine(FolderEngine):
         devices = [pool.gres for pool in self._slurm.pools.values()]
         counters = None
         if plugin and rows:
-            node_cpus = {node.name: node.cpus for node in self._transport.nodes()}
-            counters = accounting.Counters(plugin, node_cpus)
+            counters = accounting.Counters(plugin, self._transport.own_cpus())
         return accounting.uses_of(rows, span_s, self._origin, devices, self._asked_cards, counters)
 
     def _asked_cards(self, key: AttemptKey) -> int:

@@ -97,6 +97,10 @@ class Rest:
         """Return every node with its devices."""
         return parse_json.nodes(self._answer("GET", self._slurm("nodes")))
 
+    def own_cpus(self) -> dict[str, int]:
+        """Return nothing: no energy is counted here that would ask for it."""
+        return {}
+
     def waits(self, now_s: int) -> dict[str, int]:
         """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
         told = parse_json.jobs(self._answer("GET", self._slurm("jobs")))

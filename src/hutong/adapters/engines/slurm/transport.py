@@ -84,6 +84,10 @@ class Transport(Protocol):
         """Return every node with its devices."""
         ...
 
+    def own_cpus(self) -> Mapping[str, int]:
+        """Return how many CPUs nodes have on which a job with all of them is alone."""
+        ...
+
     def waits(self, now_s: int) -> dict[str, int]:
         """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
         ...
