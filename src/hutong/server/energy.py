@@ -237,7 +237,9 @@ def retire(store: Store, name: str, portion: str, reference: str, by: str, now_m
         used = next(each for each in after.portions if each.id == portion)
         told = c.RetiredFor(used.site, used.month)
         there = store.get(c.RETIRED, told.id)
-        told = c.count(told if there is None else read(c.RetiredFor, there), after, portion)
+        site = store.get(SITE, used.site)
+        region = read(Site, site).region if site else ""
+        told = c.count(told if there is None else read(c.RetiredFor, there), after, portion, region)
         writes = [
             (replace(row, doc=document(after)), row.version),
             (Record(c.RETIRED, told.id, document(told), told.site), there.version if there else 0),
@@ -250,10 +252,11 @@ def retire(store: Store, name: str, portion: str, reference: str, by: str, now_m
     raise Later(f"certificates {name} are being changed by others", 1)
 
 
-def retired_mwh(store: Store, site: str, month: int) -> int:
-    """Return how many certificates are retired for a site's use of a month."""
-    row = store.get(c.RETIRED, c.RetiredFor(site, month).id)
-    return 0 if row is None else read(c.RetiredFor, row).mwh
+def retired_for(store: Store, site: str, month: int) -> c.RetiredFor:
+    """Return the certificates that are retired for a site's use of a month."""
+    none = c.RetiredFor(site, month)
+    row = store.get(c.RETIRED, none.id)
+    return none if row is None else read(c.RetiredFor, row)
 
 
 def hours_between(store: Store, site: str, hours: tuple[int, int]) -> Iterator[SiteHour]:

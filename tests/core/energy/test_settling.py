@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hutong.core.book.energy import DueHour, JobUse, part_in
 from hutong.core.book.meters import SETTLE_AFTER_MS, Counts, Measures, Meter, MeterHour, settled_from_ms
 from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.energy.certificates import MWH_J, RetiredFor
 from hutong.core.energy.contracts import Contract, ContractKind, Source
 from hutong.core.energy.counted import Taken
 from hutong.core.energy.progress import by_month, indicators, progress_of
@@ -161,13 +162,15 @@ def test_progress_by_the_hour_and_by_volume_and_the_indicators() -> None:
     it = meter("i", Measures.IT)
     base = known((EAST_FEED, 10**10), (it, 8 * 10**9), (DELIVERED, 4 * 10**9))
     rows = settle(DueHour("bj", HOUR, 1), base, NOW).sites
-    found = progress_of(0, rows, 1, 24)
+    found = progress_of(rows, RetiredFor("east", 0, 1), 24)
     assert (found.hours, found.hours_known, found.by_hour_j) == (24, 1, 4 * 10**9)
     assert found.by_volume_j == 4 * 10**9 + KWH * 1000
     left = 6 * 10**9
     assert found.market_mg == rows[0].market_mg * (left - KWH * 1000) // left
-    assert progress_of(0, rows, 10**6, 24).by_volume_j == found.used_j  # never more than was used
-    assert progress_of(0, (), 5, 24).by_volume_j == 0
+    assert (
+        progress_of(rows, RetiredFor("east", 0, 10**6), 24).by_volume_j == found.used_j
+    )  # never more than was used
+    assert progress_of((), RetiredFor("east", 0, 5), 24).by_volume_j == 0
     assert list(by_month(rows)) == [0]
     told = {each.name: each for each in indicators(rows, 1, found.by_volume_j, {"water": True})}
     assert (told["PUE"].value_milli, told["WUE"].value_milli) == (1250, 0)
@@ -179,6 +182,18 @@ def test_progress_by_the_hour_and_by_volume_and_the_indicators() -> None:
     assert "1 of 2 hours" in gaps["REF"].why
     modelled = settle(DueHour("bj", HOUR, 1), known((EAST_FEED, 10**10)), NOW).sites
     assert "IT meter" in indicators(modelled, 1, 0, {})[0].why  # an assumed PUE does not come out again
+
+
+@given(joules, joules, st.dictionaries(st.integers(0, 9), st.integers(1, 40), max_size=4), st.integers(0, 40))
+def test_certificates_of_the_hour_meet_their_hour_and_never_more_than_the_month(
+    used: int, green: int, hourly: dict[int, int], others_mwh: int
+) -> None:
+    rows = settle(DueHour("bj", HOUR, 1), known((EAST_FEED, used), (DELIVERED, green)), NOW).sites
+    retired = RetiredFor("east", 0, sum(hourly.values()) + others_mwh, tuple(sorted(hourly.items())))
+    found = progress_of(rows, retired, 24)
+    delivered = min(used, green)
+    assert found.by_hour_j == delivered + min(used - delivered, hourly.get(HOUR, 0) * MWH_J)
+    assert found.by_hour_j <= found.by_volume_j <= used
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(0, 5 * HOUR_MS), st.integers(1, 5 * HOUR_MS))

@@ -170,7 +170,7 @@ def read_progress(
     until = max(hours[0], min(hours[1], desk.hour_of(now_ms)))
     rows = list(desk.hours_between(here.store, site, (hours[0], until)))
     months = [
-        p.progress_of(month, told, desk.retired_mwh(here.store, site, month), until)
+        p.progress_of(told, desk.retired_for(here.store, site, month), until)
         for month, told in sorted(p.by_month(rows).items())
     ]
     used, volume = sum(each.used_j for each in months), sum(each.by_volume_j for each in months)
