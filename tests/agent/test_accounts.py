@@ -107,6 +107,17 @@ def test_a_row_that_changes_is_the_next_revision_and_its_tally_follows(scene: Sc
     assert (kept.record.revision, kept.record.quantity) == (2, 5)
 
 
+def test_what_counters_say_is_told_with_the_record_and_a_change_of_it_is_a_revision(scene: Scene) -> None:
+    agent = scene.agent
+    for revision, energy_j in enumerate((None, 5000, 6000), 1):
+        basis = "slurm/ipmi: whole nodes" if energy_j else "not counted: it may have shared its nodes"
+        scene.book.rows["a"] = replace(scene.book.add("a", T0 - 1), energy_j=energy_j, energy_basis=basis)
+        for _ in range(2):
+            agent.step()
+        kept = scene.records()["a"].record
+        assert (kept.revision, kept.energy_j, kept.energy_basis) == (revision, energy_j, basis)
+
+
 def test_after_a_long_time_away_all_is_read_in_bounded_pieces(scene: Scene) -> None:
     scene.agent.step()
     for day in range(10):

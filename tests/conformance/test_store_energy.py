@@ -21,6 +21,7 @@ from hutong.core.book.meters import (
     Reading,
 )
 from hutong.core.book.money import Posting
+from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.book.store import Record, Store
 from hutong.core.kernel.errors import Conflict, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
@@ -182,6 +183,62 @@ def test_news_that_come_while_an_hour_is_settled_are_not_lost(store: Store) -> N
     assert not store.settle_hour(Settled(due, (HOUR,), (), (), 0))
     assert store.site_hours("east", (0, 10), 10) == ()
     assert len(store.due_hours(NOW, 10)) == 1
+
+
+def told(store: Store, revision: int, energy_j: int | None) -> Received:
+    record = Received("east", "r", revision, "k", "card_ms", 5, 5 * HOUR_MS, 7 * HOUR_MS, energy_j, "test")
+    assert store.receive(Kept(record, Fate.SUSPENDED, "", "site:east", NOW)).record == record
+    return record
+
+
+def due(store: Store) -> list[int]:
+    return [each.hour for each in store.due_hours(NOW, 10)]
+
+
+def at_rest(store: Store, hour: int) -> None:
+    assert settled(store, replace(HOUR, hour=hour))
+
+
+def test_what_was_counted_is_kept_and_the_hours_that_it_changes_are_due(store: Store) -> None:
+    add(store, *(interval(each, 100) for each in (4, 5, 6, 7)))
+    for each in due(store):
+        at_rest(store, each)
+    first = told(store, 1, 9)
+    assert due(store) == []  # nothing counts before it is matched with the book
+    store.resolve(first, Fate.SUSPENDED, "waits", "x", NOW)
+    assert due(store) == []
+    for _ in range(2):  # a repeat changes nothing
+        store.resolve(first, Fate.CONFIRMED, "same", "x", NOW)
+        (kept,) = store.records_for("east", ["k"])
+        assert kept.record == first
+    assert due(store) == [5, 6]
+    for each in due(store):
+        at_rest(store, each)
+    store.resolve(told(store, 2, None), Fate.CONFIRMED, "same", "x", NOW)  # it is counted no more
+    assert due(store) == [5, 6]
+
+
+def test_a_record_without_a_count_or_of_a_site_without_meters_makes_nothing_due(store: Store) -> None:
+    add(store, interval(5, 100))
+    at_rest(store, 5)
+    store.resolve(told(store, 1, None), Fate.CONFIRMED, "same", "x", NOW)
+    other = replace(told(store, 1, None), source="west", energy_j=5)
+    store.receive(Kept(other, Fate.SUSPENDED, "", "site:west", NOW))
+    store.resolve(other, Fate.CONFIRMED, "same", "x", NOW)
+    assert due(store) == []
+
+
+def test_hours_are_settled_again_when_asked_and_no_others(store: Store) -> None:
+    add(store, *(interval(each, 100) for each in (4, 5, 6)))
+    for each in due(store):
+        at_rest(store, each)
+    assert store.settle_again("bj", (5, 90), NOW) == 2
+    assert due(store) == [5, 6]
+    assert store.settle_again("sh", (0, 90), NOW) == 0
+    (before,) = (each for each in store.due_hours(NOW, 10) if each.hour == 5)
+    assert store.settle_again("bj", (5, 6), NOW + 1) == 1
+    assert not store.settle_hour(Settled(before, (HOUR,), (), (), 0))  # it was read before that
+    assert due(store) == [5, 6]
 
 
 def test_the_use_of_an_hour_is_cut_exactly_also_of_very_long_records(store: Store) -> None:

@@ -39,6 +39,7 @@ EXCUSED = {
     "drop_waiver": "the keeper's own memory of what is still to be booked",
     "tally": "a site's agent says what its accounting holds of a day",
     "keep_sealed": "what a site's agent sealed, in a chain of its own that is never changed",
+    "settle_again": "hours are made due by what people change, and that is told",
     "settle_hour": "the energy desk's own sums over readings and usage records, made anew at will",
     "rebuild_uses": "sums are made anew from records that it does not change",
     "rebuild_rollups": "sums are made anew from what it does not change",

@@ -1,20 +1,23 @@
 """The energy desk: settles hours whose readings came, and keeps meters, contracts and certificates."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from hutong.core.book.energy import DueHour, SiteHour
+from hutong.core.book.metered import NAMES_AT_ONCE
 from hutong.core.book.meters import METER, Measures, Meter
 from hutong.core.book.store import Record, Store
 from hutong.core.capacity.sites import Site
 from hutong.core.energy import certificates as c
 from hutong.core.energy.carbon import FACTOR, Factor
 from hutong.core.energy.contracts import CONTRACT, Contract
+from hutong.core.energy.counted import Taken, in_all, in_hour
+from hutong.core.energy.embodied import EMBODIED, Embodied, embodied_mg
 from hutong.core.energy.pue import PUE, PueTable, tables_by_id
-from hutong.core.energy.settling import Known, settle
+from hutong.core.energy.settling import Known, open_hours, settle
 from hutong.core.kernel.days import month_of
 from hutong.core.kernel.errors import Conflict, HutongError, Later, NotFound, Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
@@ -102,15 +105,51 @@ class _Region:
         sites = [self.sites[name] for name in there if name in self.sites]
         year = 1970 + month_of(due.hour // 24) // 12
         factor = self.factors.get(f"{due.region}/{year}")
+        uses = {str(site.id): store.card_ms_in(site.id, due.hour) for site in sites}
+        taken = {name: taken_in(store, name, [u.key for u in told], due.hour) for name, told in uses.items()}
         return Known(
             meters=self.meters,
             hours=hours,
             sites=sites,
-            uses={site.id: store.card_ms_in(site.id, due.hour) for site in sites},
+            uses=uses,
             contracts=self.contracts,
             tables=self.tables,
             residual_mg_per_kwh=factor.residual_mg_per_kwh if factor else None,
+            taken=taken,
         )
+
+
+def taken_in(store: Store, site: str, keys: Sequence[str], hour: int) -> dict[str, Taken]:
+    """Return what the counters of a site's engine say that attempts took in an hour."""
+    found: dict[str, Taken] = {}
+    names = sorted(set(keys))
+    for at in range(0, len(names), NAMES_AT_ONCE):
+        kept = store.records_for(site, names[at : at + NAMES_AT_ONCE])
+        told = sorted({each.record.key for each in kept if each.record.energy_basis})
+        if told:
+            billed = {each.key: each.card_ms for each in store.billed(told)}
+            found |= in_hour(kept, billed, hour)
+    return found
+
+
+def taken_by(store: Store, site: str, key: str) -> Taken:
+    """Return what the counters of a site's engine say that an attempt took in all."""
+    billed = store.billed([key])
+    return in_all(store.records_for(site, [key]), billed[0].card_ms if billed else 0)
+
+
+def settle_open(store: Store, region: str, now_ms: int) -> int:
+    """Have the hours of the open month settled again, after what they rest on was changed.
+
+    Killed between the two, a repeat of the change does it.
+    """
+    return store.settle_again(region, open_hours(now_ms), now_ms)
+
+
+def embodied_of(store: Store, used: Sequence[tuple[str, int]]) -> int | None:
+    """Return the embodied carbon of card-milliseconds by `site/pool`, in mg; None if one is not stated."""
+    rows = {pool: store.get(EMBODIED, pool) for pool, _ in used}
+    return embodied_mg(used, {pool: read(Embodied, row) if row else None for pool, row in rows.items()})
 
 
 def region_of(store: Store, measures: Measures, site: str, contract: str) -> str:
@@ -198,7 +237,9 @@ def retire(store: Store, name: str, portion: str, reference: str, by: str, now_m
         used = next(each for each in after.portions if each.id == portion)
         told = c.RetiredFor(used.site, used.month)
         there = store.get(c.RETIRED, told.id)
-        told = c.count(told if there is None else read(c.RetiredFor, there), after, portion)
+        site = store.get(SITE, used.site)
+        region = read(Site, site).region if site else ""
+        told = c.count(told if there is None else read(c.RetiredFor, there), after, portion, region)
         writes = [
             (replace(row, doc=document(after)), row.version),
             (Record(c.RETIRED, told.id, document(told), told.site), there.version if there else 0),
@@ -211,10 +252,11 @@ def retire(store: Store, name: str, portion: str, reference: str, by: str, now_m
     raise Later(f"certificates {name} are being changed by others", 1)
 
 
-def retired_mwh(store: Store, site: str, month: int) -> int:
-    """Return how many certificates are retired for a site's use of a month."""
-    row = store.get(c.RETIRED, c.RetiredFor(site, month).id)
-    return 0 if row is None else read(c.RetiredFor, row).mwh
+def retired_for(store: Store, site: str, month: int) -> c.RetiredFor:
+    """Return the certificates that are retired for a site's use of a month."""
+    none = c.RetiredFor(site, month)
+    row = store.get(c.RETIRED, none.id)
+    return none if row is None else read(c.RetiredFor, row)
 
 
 def hours_between(store: Store, site: str, hours: tuple[int, int]) -> Iterator[SiteHour]:

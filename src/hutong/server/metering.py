@@ -85,7 +85,10 @@ def _keep(store: Store, site: str, use: Use, by: str, now_ms: int) -> Kept:
     if quantity is None:
         placed = attempt_of(store, use.key or "")
         quantity = (use.upto_ms - use.from_ms) * placed[1].cards if placed else 0
-    told = Received(site, use.record, 1, use.key or _NO_KEY, "card_ms", quantity, use.from_ms, use.upto_ms)
+    told = Received(
+        site, use.record, 1, use.key or _NO_KEY, "card_ms", quantity, use.from_ms, use.upto_ms,
+        use.energy_j, use.energy_basis,
+    )  # fmt: skip
     for _ in range(_TRIES):
         last = store.newest(site, use.record)
         if last is not None:

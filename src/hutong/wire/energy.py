@@ -202,7 +202,10 @@ class JobEnergy(Shape):
     """A job's energy twice: as booked on its bill, and as its share of its sites' meters, if they have any.
 
     The bill keeps its figure. `metered_hours` is how many hours of attempts have a share.
-    `sci_mg_per_card_hour` is ISO/IEC 21031 by location; embodied carbon is not stated, and left out.
+    `counted_j` is what counters of the sites' engines say that all of its attempts took, without what a PUE
+    adds; `counted_by` says by which, or why not, and is empty where there are none.
+    `sci_mg_per_card_hour` is ISO/IEC 21031 by location, with `embodied_mg` where it is stated for every pool
+    that the job used; else that is none, and left out.
     """
 
     job: str
@@ -211,6 +214,8 @@ class JobEnergy(Shape):
     booked_green_j: int
     booked_mg: int
     booked_method: str
+    counted_j: int | None
+    counted_by: str
     metered_hours: int
     it_j: int
     overhead_j: int
@@ -218,7 +223,7 @@ class JobEnergy(Shape):
     location_mg: int
     market_mg: int
     sci_mg_per_card_hour: int | None
-    embodied_mg: None = None
+    embodied_mg: int | None = None
     items: tuple[JobHour, ...]
 
 
@@ -332,6 +337,25 @@ class NewPue(Shape):
 
 class Pue(NewPue):
     """A pool's table."""
+
+    site: Slug
+    pool: Slug
+
+
+class NewEmbodied(Shape):
+    """What was emitted to make a card of a pool, in grams of CO2e, to be spread over its lifetime.
+
+    `covers` says whether its share of the host is in it.
+    """
+
+    grams_per_card: Annotated[int, Field(ge=0, le=10**9)]
+    lifetime_hours: Annotated[int, Field(ge=1, le=1_000_000)]
+    covers: Literal["card", "card and host"]
+    source: Text
+
+
+class Embodied(NewEmbodied):
+    """A pool's figure."""
 
     site: Slug
     pool: Slug

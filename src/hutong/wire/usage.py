@@ -14,6 +14,7 @@ class UseDoc(Shape):
 
     `record` names it there for good; told again with other figures it is a new revision. Without `card_ms`
     accounting does not count cards: the attempt's own number holds. Without a key it waits for a person.
+    `energy_j` is what counters say its nodes took; `energy_basis` which ones, or why it was not counted.
     """
 
     record: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")]
@@ -21,6 +22,8 @@ class UseDoc(Shape):
     card_ms: Annotated[int, Field(ge=0, le=10**15)] | None = None
     from_ms: Annotated[int, Field(ge=0, le=10**14)]
     upto_ms: Annotated[int, Field(ge=0, le=10**14)]
+    energy_j: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    energy_basis: Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,200}$")] = ""
 
 
 class TallyDoc(Shape):

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hutong.clients.cli.energy_commands import _lines_of
 from hutong.config import now_ms
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.wire.base import rfc3339
+from hutong.wire.energy import JobEnergy
 
 WIDE = {"COLUMNS": "240"}
 
@@ -90,9 +92,31 @@ def test_contracts_and_certificates(house: Any) -> None:
     assert house.run(*retire, admin=True).code == 0
     again = house.run(*retire, admin=True)
     assert (again.code, "retired already" in again.err) == (2, True)
+    stated = ("--grams", "150000", "--lifetime-hours", "43800", "--covers", "card", "--source", "x")
+    for pool, code in (("h100", 0), ("none", 2)):
+        assert house.run("energy", "embodied", "haidian", pool, *stated, admin=True).code == code
     told = house.run("energy", "certificates", "list", admin=True, env=WIDE).out
     assert "retired under R-1" in told
     assert (
         house.run("energy", "residual", region, "2026", "--residual", "5", "--source", "x", admin=True).code
         == 0
     )
+
+
+def test_a_job_s_energy_says_how_it_is_known() -> None:
+    item = {
+        "hour": "2026-11-28T00:00:00Z", "attempt": 1, "site": "bj", "it_j": 7_200_000, "overhead_j": 0,
+        "green_j": 0, "location_mg": 5, "market_mg": 5, "method": "counted: ipmi",
+    }  # fmt: skip
+    told = {
+        "job": "j", "card_ms": 3_600_000, "booked_j": 3_600_000, "booked_green_j": 0, "booked_mg": 0,
+        "booked_method": "modelled", "counted_j": 7_200_000, "counted_by": "ipmi", "metered_hours": 2,
+        "it_j": 14_400_000, "overhead_j": 0, "green_j": 0, "location_mg": 10, "market_mg": 10,
+        "sci_mg_per_card_hour": 5000, "embodied_mg": 4990, "items": [item, item],
+    }  # fmt: skip
+    lines = list(_lines_of(JobEnergy.model_validate(told)))
+    assert lines[1] == "counted: 2.000 kWh, without overhead (ipmi)"
+    assert lines[3:] == ["  2 h counted: ipmi", "SCI: 5.000 g per card-hour, embodied carbon in it"]
+    bare = told | {"counted_j": None, "counted_by": "not counted: x", "metered_hours": 0, "items": []}
+    lines = list(_lines_of(JobEnergy.model_validate(bare)))
+    assert lines[1:] == ["not counted: x", "metered: no hour of it is settled by a meter of its site"]

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from hutong.core.energy import certificates as c
 from hutong.core.energy.contracts import Source
+from hutong.core.kernel.days import month_days
 from hutong.core.kernel.errors import Conflict, HutongError, NotFound, Refused
+from hutong.core.kernel.quantities import HOUR_MS
 
 NEW = c.Certificates("gec-1", "gec", "2026-WIND", 101, 200, Source.WIND, "hebei", 1, 10, 1000, "an exchange")
 PART = c.Portion("p1", "east", 682, 60)
@@ -50,8 +52,21 @@ def test_what_cannot_be_certificates_is_refused(wrong: dict[str, int]) -> None:
 def test_what_came_with_a_contract_proves_it_and_adds_nothing() -> None:
     told = c.RetiredFor("east", 682)
     alone = c.give(NEW, PART, NOW)
-    assert c.count(told, alone, "p1").mwh == 60
-    assert c.count(told, replace(alone, contract="wind"), "p1").mwh == 0
+    assert c.count(told, alone, "p1", "bj") == c.RetiredFor("east", 682, 60)
+    assert c.count(told, replace(alone, contract="wind"), "p1", "bj").mwh == 0
+
+
+def test_what_says_its_hour_is_kept_by_it_if_it_is_of_the_month_and_the_region() -> None:
+    hour = 24 * month_days(682)[0] + 7
+    of_hour = replace(NEW, region="bj", from_ms=hour * HOUR_MS, until_ms=(hour + 1) * HOUR_MS)
+    assert (of_hour.hour, replace(of_hour, until_ms=of_hour.until_ms + 1).hour) == (hour, None)
+    there = c.give(of_hour, c.Portion("p1", "east", 682, 60), NOW)
+    once = c.count(c.RetiredFor("east", 682), there, "p1", "bj")
+    assert once == c.RetiredFor("east", 682, 60, ((hour, 60),))
+    assert c.count(once, there, "p1", "bj") == c.RetiredFor("east", 682, 120, ((hour, 120),))
+    assert c.count(c.RetiredFor("east", 682), there, "p1", "hebei") == c.RetiredFor("east", 682, 60)
+    later = c.give(of_hour, c.Portion("p1", "east", 683, 60), NOW)
+    assert c.count(c.RetiredFor("east", 683), later, "p1", "bj") == c.RetiredFor("east", 683, 60)
 
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 20))

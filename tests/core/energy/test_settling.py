@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from hutong.core.book.energy import DueHour, JobUse, part_in
 from hutong.core.book.meters import SETTLE_AFTER_MS, Counts, Measures, Meter, MeterHour, settled_from_ms
 from hutong.core.capacity.sites import Pool, Site, Supply
+from hutong.core.energy.certificates import MWH_J, RetiredFor
 from hutong.core.energy.contracts import Contract, ContractKind, Source
+from hutong.core.energy.counted import Taken
 from hutong.core.energy.progress import by_month, indicators, progress_of
-from hutong.core.energy.settling import FINAL_AFTER_MS, Known, settle
+from hutong.core.energy.settling import FINAL_AFTER_MS, MODELLED, OPEN_DAYS, Known, open_hours, settle
 from hutong.core.kernel.ids import PoolId, SiteId
-from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 
 HOUR = 5
 KWH = 3_600_000
@@ -78,6 +80,36 @@ def test_an_it_meter_wins_over_the_model_and_too_much_is_scaled_and_said() -> No
     assert [each.it_j for each in found.jobs] == [666_667, 333_333]
 
 
+def test_counters_stand_where_they_are_and_the_model_elsewhere_and_each_job_says_which() -> None:
+    taken = {"east": {"k1": Taken(1_000_000, "slurm/ipmi: whole nodes"), "k2": Taken(None, "not counted: x")}}
+    base = known((EAST_FEED, KWH), uses=USE, taken=taken)
+    found = settle(DueHour("bj", HOUR, 1), base, NOW)
+    (row,) = found.sites
+    assert (row.jobs_j, row.modelled_j) == (1_720_000, 1_720_000)
+    assert "jobs=counted 1 of 2;" in row.basis
+    assert [(each.it_j, each.method) for each in found.jobs] == [
+        (1_000_000, "counted: slurm/ipmi: whole nodes, spread over its time"),
+        (720_000, f"{MODELLED}; not counted: x"),
+    ]
+    small = settle(DueHour("bj", HOUR, 1), replace(base, hours=[hour(EAST_FEED, 1_500_000)]), NOW)
+    assert [each.it_j for each in small.jobs] == [1_000_000, 200_000]
+    assert "jobs=counted 1 of 2,scaled;" in small.sites[0].basis
+    less = settle(DueHour("bj", HOUR, 1), replace(base, hours=[hour(EAST_FEED, 1_000_000)]), NOW)
+    assert [each.it_j for each in less.jobs] == [800_000, 0]
+    assert "jobs=counted 1 of 2,counters beyond IT;" in less.sites[0].basis
+    all_ = {"east": {name: Taken(5, "b") for name in ("k1", "k2")}}
+    assert "jobs=counted;" in settle(DueHour("bj", HOUR, 1), replace(base, taken=all_), NOW).sites[0].basis
+
+
+def test_a_month_stays_open_for_some_days_and_a_change_settles_no_more_than_that() -> None:
+    december = 334 * DAY_MS  # of 1970
+    assert open_hours(december + 20 * DAY_MS) == (334 * 24, 354 * 24 + 1)
+    assert open_hours(december + OPEN_DAYS * DAY_MS - 1)[0] == 304 * 24
+    assert open_hours(december + OPEN_DAYS * DAY_MS)[0] == 334 * 24
+    longest = max(last - first for first, last in (open_hours(day * DAY_MS) for day in range(400, 1900)))
+    assert longest <= 1000  # as many as a store marks at once
+
+
 def test_a_meter_that_is_silent_or_partly_so_is_told() -> None:
     second = meter("e2")
     more = known((EAST_FEED, KWH))
@@ -130,13 +162,15 @@ def test_progress_by_the_hour_and_by_volume_and_the_indicators() -> None:
     it = meter("i", Measures.IT)
     base = known((EAST_FEED, 10**10), (it, 8 * 10**9), (DELIVERED, 4 * 10**9))
     rows = settle(DueHour("bj", HOUR, 1), base, NOW).sites
-    found = progress_of(0, rows, 1, 24)
+    found = progress_of(rows, RetiredFor("east", 0, 1), 24)
     assert (found.hours, found.hours_known, found.by_hour_j) == (24, 1, 4 * 10**9)
     assert found.by_volume_j == 4 * 10**9 + KWH * 1000
     left = 6 * 10**9
     assert found.market_mg == rows[0].market_mg * (left - KWH * 1000) // left
-    assert progress_of(0, rows, 10**6, 24).by_volume_j == found.used_j  # never more than was used
-    assert progress_of(0, (), 5, 24).by_volume_j == 0
+    assert (
+        progress_of(rows, RetiredFor("east", 0, 10**6), 24).by_volume_j == found.used_j
+    )  # never more than was used
+    assert progress_of((), RetiredFor("east", 0, 5), 24).by_volume_j == 0
     assert list(by_month(rows)) == [0]
     told = {each.name: each for each in indicators(rows, 1, found.by_volume_j, {"water": True})}
     assert (told["PUE"].value_milli, told["WUE"].value_milli) == (1250, 0)
@@ -148,6 +182,18 @@ def test_progress_by_the_hour_and_by_volume_and_the_indicators() -> None:
     assert "1 of 2 hours" in gaps["REF"].why
     modelled = settle(DueHour("bj", HOUR, 1), known((EAST_FEED, 10**10)), NOW).sites
     assert "IT meter" in indicators(modelled, 1, 0, {})[0].why  # an assumed PUE does not come out again
+
+
+@given(joules, joules, st.dictionaries(st.integers(0, 9), st.integers(1, 40), max_size=4), st.integers(0, 40))
+def test_certificates_of_the_hour_meet_their_hour_and_never_more_than_the_month(
+    used: int, green: int, hourly: dict[int, int], others_mwh: int
+) -> None:
+    rows = settle(DueHour("bj", HOUR, 1), known((EAST_FEED, used), (DELIVERED, green)), NOW).sites
+    retired = RetiredFor("east", 0, sum(hourly.values()) + others_mwh, tuple(sorted(hourly.items())))
+    found = progress_of(rows, retired, 24)
+    delivered = min(used, green)
+    assert found.by_hour_j == delivered + min(used - delivered, hourly.get(HOUR, 0) * MWH_J)
+    assert found.by_hour_j <= found.by_volume_j <= used
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(0, 5 * HOUR_MS), st.integers(1, 5 * HOUR_MS))

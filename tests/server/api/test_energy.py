@@ -29,6 +29,7 @@ GEC = {
     "expires": "2090-01-01T00:00:00Z", "bought_from": "the exchange",
 }  # fmt: skip
 PUE = {"cooling": "air", "month_milli": [1250] * 12, "source": "the operator"}
+EMBODIED = {"grams_per_card": 150_000, "lifetime_hours": 50_000, "covers": "card", "source": "the maker"}
 READINGS = "POST /v1/energy/meters/{meter}/readings"
 PORTIONS = "/v1/energy/certificates/{certificate}/portions"
 
@@ -175,6 +176,26 @@ def test_certificates_are_registered_and_retired_once(ward: Ward) -> None:
     assert ward.get("/v1/energy/sites/haidian/progress?year=2001")["by_hour_ppm"] is None
 
 
+def test_certificates_that_say_their_hour_meet_it(ward: Ward) -> None:
+    starts, ends = (rfc3339((ward.hour + at) * HOUR_MS) for at in (0, 1))
+    year, month = starts[:4], starts[:7]
+    for name, region, times in (
+        ("this", "beijing", (starts, ends)), ("elsewhere", "hebei", (starts, ends)),
+        ("other", "beijing", (GEC["starts"], GEC["ends"])),
+    ):  # fmt: skip
+        told = {**GEC, "id": name, "series": name, "region": region, "starts": times[0], "ends": times[1]}
+        ward.platform.post("/v1/energy/certificates", told)
+        portion = {"id": "p", "site": "haidian", "month": month, "mwh": 1}
+        ward.platform.post(f"/v1/energy/certificates/{name}/portions", portion)
+        retire = f"/v1/energy/certificates/{name}/portions/p/retire"
+        ward.platform.post(retire, {"reference": "R"})
+    ward.platform.post("/v1/energy/meters", {**METER, "id": "feed-2", "most_per_hour": "9000"})
+    ward.tell(ward.reading("8000"), meter="feed-2")
+    ward.desk.step()
+    found = ward.get(f"/v1/energy/sites/haidian/progress?year={year}")
+    assert (found["by_hour_ppm"], found["by_volume_ppm"]) == (125_000, 375_000)
+
+
 def test_a_job_has_its_share_beside_its_bill(ward: Ward, submit: Any, li: dict[str, str], wang: Any) -> None:
     job = submit()["id"]
     found = ward.get(f"/v1/jobs/{job}/energy", headers=li)
@@ -206,6 +227,7 @@ WALK = (
         "energy_factor.create",
     ),
     ("PUT /v1/energy/pue/{site}/{pool}", PUE, "energy_pue.create"),
+    ("PUT /v1/energy/embodied/{site}/{pool}", EMBODIED, "energy_embodied.create"),
 )
 ROUTES = tuple(dict.fromkeys(route for route, *_ in WALK))
 

@@ -69,7 +69,8 @@ class Use:
     """What an engine's own accounting says of one start of a job: it had cards in `[from, upto)` (UTC ms).
 
     `record` names it there for good. `key` is None for a job that is not the platform's, `card_ms` None where
-    accounting does not count cards.
+    accounting does not count cards. `energy_j` is what counters say its nodes took from start to end; None,
+    and the reason as `energy_basis`, where none counted it.
     """
 
     record: str
@@ -77,6 +78,8 @@ class Use:
     card_ms: int | None
     from_ms: int
     upto_ms: int
+    energy_j: int | None = None
+    energy_basis: str = ""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from hutong.adapters.store import rules
 from hutong.adapters.store.db import Database, many, rows_in
 from hutong.adapters.store.energy_tables import energy_due, job_hours, matches, site_hours
 from hutong.adapters.store.ledger_tables import LONG_USE, usage
+from hutong.adapters.store.readings import mark
 from hutong.core.book.energy import (
     DueHour,
     Hours,
@@ -57,6 +58,20 @@ class Energy:
             JobUse(key, project, sku, part_in(quantity, (from_ms, upto_ms), (start, end)))
             for key, project, sku, quantity, from_ms, upto_ms in rows
         )
+
+    def settle_again(self, region: str, hours: Hours, now_ms: int) -> int:
+        """Mark the hours of a region that have readings (at most 1,000) as due; return how many."""
+
+        def work(connection: sa.Connection) -> int:
+            query = sa.select(energy_due.c.hour).where(energy_due.c.region == region)
+            query = query.where(energy_due.c.hour >= hours[0], energy_due.c.hour < hours[1])
+            found = (
+                connection.execute(query.order_by(energy_due.c.hour).limit(rules.PAGE_MAX)).scalars().all()
+            )
+            mark(self._db, connection, region, found, now_ms)
+            return len(found)
+
+        return self._db.write(work)
 
     def settle_hour(self, settled: Settled) -> bool:
         """Write a settled hour in place of what was there. False, and nothing is written, if news came."""

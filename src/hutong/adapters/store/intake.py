@@ -1,7 +1,7 @@
 """Received records of use, lots that have ended and waivers that are due, in SQL."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from hutong.adapters.store.chain import append
 from hutong.adapters.store.db import Database
 from hutong.adapters.store.ledger_rows import LOTS, lot_in, lot_of
 from hutong.adapters.store.ledger_tables import accounts, lots, received, waivers
+from hutong.adapters.store.readings import mark_site
 from hutong.core.book.audit import Author, told_of_kept, told_of_terms
 from hutong.core.book.money import Lot, Waiver
 from hutong.core.book.received import DayCount, Fate, Kept, Received, superseded_by
@@ -49,6 +50,8 @@ class Intake:
                 "reason": reason,
                 "person": kept.by,
                 "at_ms": kept.at_ms,
+                "energy_j": record.energy_j,
+                "energy_basis": record.energy_basis,
             }
             connection.execute(received.insert(), row)
             older = received.update().where(of_record, received.c.revision < record.revision)
@@ -97,6 +100,8 @@ class Intake:
             values = {"fate": fate.value, "reason": reason, "person": by, "at_ms": now_ms}
             connection.execute(received.update().where(_named(record)).values(values))
             kept = Kept(found.record, fate, reason, by, now_ms)
+            if fate is not Fate.SUSPENDED and found.record.hours[1]:
+                mark_site(self._db, connection, record.source, found.record.hours, now_ms)
             if author is not None:
                 name, told = f"use/{record.id}", told_of_kept(kept)
                 append(self._db, connection, author, f"use.{fate.value}", name, told_of_kept(found), told)
@@ -185,6 +190,5 @@ def _read(
 
 def kept_of(row: sa.RowMapping) -> Kept:
     """Return the record of a row."""
-    names = ("source", "record", "revision", "key", "unit", "quantity", "from_ms", "upto_ms")
-    record = Received(*(row[name] for name in names))
+    record = Received(**{each.name: row[each.name] for each in fields(Received)})
     return Kept(record, Fate(row["fate"]), row["reason"], row["person"], row["at_ms"])

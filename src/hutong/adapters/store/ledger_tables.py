@@ -92,6 +92,8 @@ received = sa.Table(
     text_of("reason"),
     text_of("person"),
     int_of("at_ms"),
+    int_of("energy_j", null=True),
+    text_of("energy_basis", default=""),
     index_of("ix_received_day", "source", "day", "fate"),
     index_of("ix_received_open", "source", "record", "revision", "upto_ms", where="fate = 'suspended'"),
     index_of("ix_received_on", "source", "day", "record", "revision"),

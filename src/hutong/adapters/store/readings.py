@@ -48,7 +48,7 @@ class Readings:
             told = meters.readings_in(meter, hours, look.before, look.onward)
             made = meters.hours_of(meter, meters.steps_of(meter, told), hours)
             changed = _replace(connection, meter, hours, made)
-            _mark(self._db, connection, meter.region, changed, batch.now_ms)
+            mark(self._db, connection, meter.region, changed, batch.now_ms)
             if author is not None:
                 verb = "correct" if batch.correct else "read"
                 name = f"{METER}/{meter.id}"
@@ -139,7 +139,19 @@ def _replace(connection: sa.Connection, meter: Meter, hours: Hours, made: Sequen
     return changed
 
 
-def _mark(db: Database, connection: sa.Connection, region: str, hours: Sequence[int], now_ms: int) -> None:
+def mark_site(db: Database, connection: sa.Connection, site: str, hours: Hours, now_ms: int) -> None:
+    """Mark the hours as due in which a site's meters said something."""
+    place = (meter_hours.c.region, meter_hours.c.hour)
+    query = sa.select(*place).distinct().where(meter_hours.c.site == site)
+    query = query.where(meter_hours.c.hour >= hours[0], meter_hours.c.hour < hours[1]).order_by(*place)
+    found: dict[str, list[int]] = {}
+    for region, hour in connection.execute(query):
+        found.setdefault(region, []).append(hour)
+    for region, some in found.items():
+        mark(db, connection, region, some, now_ms)
+
+
+def mark(db: Database, connection: sa.Connection, region: str, hours: Sequence[int], now_ms: int) -> None:
     """Mark hours as due, in order, so that two writers do not wait for each other."""
     insert = db.upsert(energy_due)
     sooner = sa.case(

@@ -1,6 +1,7 @@
 """Commands about energy by the hour: a site's balance and progress, a job's share, and its meters."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -97,19 +98,31 @@ def job(name: JobArgument, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
+    for line in _lines_of(found):
+        say(line)
+
+
+def _lines_of(found: w.JobEnergy) -> Iterator[str]:
     how = found.booked_method or "nothing"
-    say(f"booked: {kwh(found.booked_j)} kWh, {_kg(found.booked_mg)} kg CO2e ({how})")
+    yield f"booked: {kwh(found.booked_j)} kWh, {_kg(found.booked_mg)} kg CO2e ({how})"
+    if found.counted_j is not None:
+        yield f"counted: {kwh(found.counted_j)} kWh, without overhead ({found.counted_by})"
+    elif found.counted_by:
+        yield found.counted_by
     if not found.metered_hours:
-        say("metered: no hour of it is settled by a meter of its site")
+        yield "metered: no hour of it is settled by a meter of its site"
         return
     whole = found.it_j + found.overhead_j
-    say(
+    yield (
         f"metered: {kwh(whole)} kWh in {found.metered_hours} hours, {kwh(found.overhead_j)} of it overhead;"
         f" {percent_of(found.green_j, whole)} green; {_kg(found.location_mg)} kg CO2e by location,"
         f" {_kg(found.market_mg)} by market"
     )
+    for method, hours in Counter(each.method for each in found.items).most_common():
+        yield f"  {hours} h {method}"
     if found.sci_mg_per_card_hour is not None:
-        say(f"SCI: {found.sci_mg_per_card_hour / 1000:.3f} g per card-hour, without embodied carbon")
+        stated = "no embodied carbon stated" if found.embodied_mg is None else "embodied carbon in it"
+        yield f"SCI: {found.sci_mg_per_card_hour / 1000:.3f} g per card-hour, {stated}"
 
 
 def _kg(milligrams: int) -> str:

@@ -240,6 +240,25 @@ def set_pue(
     )
 
 
+def set_embodied(
+    site: Annotated[str, typer.Argument(metavar="SITE", show_default=False)],
+    pool: Annotated[str, typer.Argument(metavar="POOL", show_default=False)],
+    grams: Annotated[int, typer.Option("--grams", help="Grams of CO2e for one card.")],
+    hours: Annotated[int, typer.Option("--lifetime-hours", help="Over how many hours they are spread.")],
+    covers: Annotated[str, typer.Option("--covers", help="`card`, or `card and host` with its share.")],
+    source: Annotated[str, typer.Option("--source", help="Who says so.")],
+    as_json: Json = False,
+) -> None:
+    """State the embodied carbon of a pool's cards, for SCI.
+
+    Example: hutong energy embodied haidian a100 --grams 150000 --lifetime-hours 43800 --covers card ...
+    """
+    asked = build(w.NewEmbodied, grams_per_card=grams, lifetime_hours=hours, covers=covers, source=source)
+    with connect() as client:
+        made = client.energy.set_embodied(site, pool, asked)
+    show_json(made) if as_json else say(f"{made.site}/{made.pool}: {made.grams_per_card} g a {made.covers}")
+
+
 def add_to(group: typer.Typer) -> None:
     """Add the commands."""
     contracts = typer.Typer(help="Contracts for renewable electricity.", no_args_is_help=True)
@@ -256,3 +275,4 @@ def add_to(group: typer.Typer) -> None:
     group.add_typer(certificates, name="certificates")
     group.command("residual")(set_factor)
     group.command("pue")(set_pue)
+    group.command("embodied")(set_embodied)

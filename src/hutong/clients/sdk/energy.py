@@ -112,6 +112,16 @@ def list_pue(*, limit: int | None = None) -> Listing[w.Pue]:
     return Listing(path_of("energy", "pue"), shape(Page[w.Pue]), most=limit)
 
 
+def set_embodied(site: str, pool: str, figure: w.NewEmbodied) -> Call[w.Embodied]:
+    """State the embodied carbon of a pool's cards (operators)."""
+    return Call("PUT", path_of("energy", "embodied", site, pool), shape(w.Embodied), body=document(figure))
+
+
+def list_embodied(*, limit: int | None = None) -> Listing[w.Embodied]:
+    """List figures of embodied carbon."""
+    return Listing(path_of("energy", "embodied"), shape(Page[w.Embodied]), most=limit)
+
+
 class EnergyVerbs:
     """Meters, contracts and certificates; what hours of sites and jobs came to."""
 
@@ -135,3 +145,5 @@ class EnergyVerbs:
     factors = ListVerb(list_factors)
     set_pue = Verb(set_pue)
     pue = ListVerb(list_pue)
+    set_embodied = Verb(set_embodied)
+    embodied = ListVerb(list_embodied)

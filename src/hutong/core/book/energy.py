@@ -57,10 +57,10 @@ class DueHour:
 class SiteHour:
     """What an hour of a site came to: `jobs_j + idle_j + overhead_j = metered_j`, to the joule.
 
-    `it_j` went to IT equipment (jobs and idle), `modelled_j` is what jobs were taken to draw before it was
-    fitted to the meter, `green_j` was matched with contracts in this very hour, `grid_green_j` is the
-    renewable part of the grid's mix in the rest. Carbon by location and by market (GHG Protocol Scope 2).
-    `basis` names what the figures rest on.
+    `it_j` went to IT equipment (jobs and idle), `modelled_j` is what jobs were taken to draw, by a model or
+    by counters, before it was fitted to the meter, `green_j` was matched with contracts in this very hour,
+    `grid_green_j` is the renewable part of the grid's mix in the rest. Carbon by location and by market (GHG
+    Protocol Scope 2). `basis` names what the figures rest on.
     """
 
     site: str
@@ -154,6 +154,10 @@ class Energy(Protocol):
 
         As many as ran there in that hour; their records are read, and no others.
         """
+        ...
+
+    def settle_again(self, region: str, hours: Hours, now_ms: int) -> int:
+        """Mark the hours of a region that have readings (at most 1,000) as due; return how many."""
         ...
 
     def settle_hour(self, settled: Settled) -> bool:

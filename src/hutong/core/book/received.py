@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hutong.core.kernel.quantities import HOUR_MS
+
 
 class Fate(StrEnum):
     """What became of a record. Only `suspended` is open; all others are final."""
@@ -19,6 +21,8 @@ class Received:
     """A record of a source: `(source, record, revision)` names it. Use of `key` in `[from, upto)`.
 
     `quantity` is in the unit's base (card-milliseconds). `day` is the UTC day of its end, as days since 1970.
+    `energy_j` is what the source's counters of energy say that it took, by `energy_basis`; None where they do
+    not count it, and `energy_basis` why.
     """
 
     source: str
@@ -29,11 +33,19 @@ class Received:
     quantity: int
     from_ms: int
     upto_ms: int
+    energy_j: int | None = None
+    energy_basis: str = ""
 
     @property
     def id(self) -> str:
         """One name for the three."""
         return f"{self.source}/{self.record}/{self.revision}"
+
+    @property
+    def hours(self) -> tuple[int, int]:
+        """Hours since 1970 in which it may change what meters are shared by, `[from, to)`: often none."""
+        told = self.energy_j is not None or self.revision > 1
+        return (self.from_ms // HOUR_MS, -(-self.upto_ms // HOUR_MS)) if told else (0, 0)
 
     @property
     def day(self) -> int:

@@ -109,6 +109,8 @@ class Upkeep(Protocol):
     ) -> Kept:
         """Give a suspended record its final fate, or (`suspended`) another reason to wait.
 
+        With a final one, metered hours of its source are due that it says the energy of, or did before.
+
         Raises NotFound, or Conflict if it has another final one.
         """
         ...

@@ -1,14 +1,17 @@
 """Certificates of renewable electricity (GEC, REC, GO): bought, given to a use, and retired, each once.
 
 One certificate is one megawatt-hour and has a serial number in its scheme: it is registered here once. A
-portion gives some of them to a site's use of a month; it is retired once, for that site. What came with a
+portion gives some of them to a site's use of a month; it is retired once, for that site. Those that say the
+hour in which they were made meet the site's use of that hour, others its use of the month. What came with a
 contract whose deliveries are matched by the hour proves those, and adds nothing.
 """
 
 from dataclasses import dataclass, replace
 
 from hutong.core.energy.contracts import Source
+from hutong.core.kernel.days import month_of
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
+from hutong.core.kernel.quantities import HOUR_MS
 
 CERTIFICATE = "certificate"
 SERIALS = "certificate_serials"
@@ -66,6 +69,12 @@ class Certificates:
         return self.mwh - sum(each.mwh for each in self.portions)
 
     @property
+    def hour(self) -> int | None:
+        """The hour since 1970 that they are of, if they say it (granular certificates); else None."""
+        first = self.from_ms // HOUR_MS
+        return first if (self.until_ms - 1) // HOUR_MS == first else None
+
+    @property
     def retired_mwh(self) -> int:
         """How many are retired."""
         return sum(each.mwh for each in self.portions if each.retired_ms)
@@ -87,11 +96,15 @@ class Serials:
 
 @dataclass(frozen=True, slots=True)
 class RetiredFor:
-    """How many certificates are retired for a site's use of a month, but those that prove a contract's."""
+    """How many certificates are retired for a site's use of a month, but those that prove a contract's.
+
+    `hours` has those of them that say their hour, in that month and the site's region: (hour, MWh) in order.
+    """
 
     site: str
     month: int
     mwh: int = 0
+    hours: tuple[tuple[int, int], ...] = ()
 
     @property
     def id(self) -> str:
@@ -147,10 +160,21 @@ def retire(there: Certificates, name: str, reference: str, by: str, now_ms: int)
     return replace(there, portions=tuple(done if each is portion else each for each in there.portions))
 
 
-def count(told: RetiredFor, there: Certificates, name: str) -> RetiredFor:
-    """Return what is retired for a use with a portion of these; what proves a contract adds nothing."""
+def count(told: RetiredFor, there: Certificates, name: str, region: str) -> RetiredFor:
+    """Return what is retired for a use with a portion of these; what proves a contract adds nothing.
+
+    `region` is the site's: what was made elsewhere, or in another month, meets no hour of its use.
+    """
     portion = _portion(there, name)
-    return told if there.contract else replace(told, mwh=told.mwh + portion.mwh)
+    if there.contract:
+        return told
+    after = replace(told, mwh=told.mwh + portion.mwh)
+    hour = there.hour
+    if hour is None or there.region != region or month_of(hour // 24) != portion.month:
+        return after
+    hours = dict(told.hours)
+    hours[hour] = hours.get(hour, 0) + portion.mwh
+    return replace(after, hours=tuple(sorted(hours.items())))
 
 
 def check(made: Certificates, now_ms: int) -> None:

@@ -1,15 +1,16 @@
 """How green a site's use was, by the hour and by the month, and the figures of ISO/IEC 30134.
 
 By the hour counts what a contract delivered in the hour of use (as the 24/7 carbon-free score does, without
-the grid's own share). By volume counts deliveries of any hour of the month, and certificates retired for it.
-The second is never less than the first, and says less. What is not known is None, with its reason.
+the grid's own share), and certificates that say this hour. By volume counts deliveries of any hour of the
+month, and certificates retired for it. The second is never less than the first, and says less. What is not
+known is None, with its reason.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hutong.core.book.energy import SiteHour
-from hutong.core.energy.certificates import MWH_J
+from hutong.core.energy.certificates import MWH_J, RetiredFor
 from hutong.core.kernel.days import month_days, month_of
 from hutong.core.kernel.quantities import HOUR_MS
 
@@ -45,23 +46,24 @@ class Indicator:
     interim: bool
 
 
-def progress_of(month: int, rows: Iterable[SiteHour], retired_mwh: int, until_hour: int) -> Progress:
+def progress_of(rows: Iterable[SiteHour], retired: RetiredFor, until_hour: int) -> Progress:
     """Return what a month came to, up to an hour. Of certificates, no more than what was left counts."""
-    told = tuple(rows)
+    told, month, hourly = tuple(rows), retired.month, dict(retired.hours)
     used = sum(each.metered_j for each in told)
-    by_hour = sum(each.green_j for each in told)
+    delivered = sum(each.green_j for each in told)
+    met = sum(min(each.metered_j - each.green_j, hourly.get(each.hour, 0) * MWH_J) for each in told)
     market = sum(each.market_mg for each in told)
-    left = used - by_hour
-    certified = min(left, retired_mwh * MWH_J)
+    left = used - delivered
+    certified = min(left, retired.mwh * MWH_J)
     first, after = (24 * each for each in month_days(month))
     return Progress(
         month=month,
         hours=max(0, min(after, until_hour) - first),
         hours_known=sum(each.covered_ms == HOUR_MS for each in told),
         used_j=used,
-        by_hour_j=by_hour,
-        retired_j=retired_mwh * MWH_J,
-        by_volume_j=by_hour + certified,
+        by_hour_j=delivered + met,
+        retired_j=retired.mwh * MWH_J,
+        by_volume_j=delivered + certified,
         grid_green_j=sum(each.grid_green_j for each in told),
         location_mg=sum(each.location_mg for each in told),
         market_mg=market * (left - certified) // left if left else market,

@@ -1,26 +1,34 @@
 """A region's hour, settled: meters shared out to jobs, contracts matched with use, carbon both ways."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hutong.core.book.energy import DueHour, JobHour, JobUse, Match, Settled, SiteHour
+from hutong.core.book.energy import DueHour, Hours, JobHour, JobUse, Match, Settled, SiteHour
 from hutong.core.book.meters import Measures, Meter, MeterHour, settled_from_ms
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Site
 from hutong.core.energy.carbon import by_location_mg, by_market_mg
 from hutong.core.energy.contracts import Contract, match_hour
+from hutong.core.energy.counted import Taken
 from hutong.core.energy.pue import PueTable, site_pue
 from hutong.core.energy.sharing import Shared, share
+from hutong.core.kernel.days import day_of, month_days, month_of
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 
 FINAL_AFTER_MS = 3 * DAY_MS
 """When an hour is settled for the last time, unless a reading changes: accounting may be two days late."""
+OPEN_DAYS = 5
+"""For how long a month is still open when it is over."""
 MODELLED = "modelled: cards x nameplate TDP, fitted to the meter"
+COUNTED = "counted: {}, spread over its time"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that an hour of a region is settled by. `sites` are those with a meter of all that they take."""
+    """All that an hour of a region is settled by. `sites` are those with a meter of all that they take.
+
+    `taken` is what counters say of attempts, by site and key.
+    """
 
     meters: Sequence[Meter]
     hours: Sequence[MeterHour]
@@ -29,6 +37,7 @@ class Known:
     contracts: Sequence[Contract]
     tables: Mapping[str, PueTable]
     residual_mg_per_kwh: int | None = None
+    taken: Mapping[str, Mapping[str, Taken]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -40,9 +49,20 @@ class _Side:
     covered_ms: int
     spread_ms: int
     shared: Shared
-    modelled_j: int
+    wanted_j: int
     basis: list[str]
     projects: dict[str, str]
+    methods: dict[str, str]
+
+
+def open_hours(now_ms: int) -> Hours:
+    """Return the hours that a change of what they rest on still settles again: those of this UTC month.
+
+    In its first days, of the month before as well: that is when bills of it come.
+    """
+    today = day_of(now_ms)
+    first = month_days(month_of(today - OPEN_DAYS))[0]
+    return 24 * first, now_ms // HOUR_MS + 1
 
 
 def settle(due: DueHour, known: Known, now_ms: int) -> Settled:
@@ -75,13 +95,10 @@ def _side(hour: int, known: Known, site: Site) -> _Side | None:
         sums[each.measures] = sums.get(each.measures, 0) + each.value
     covered = _covered(hour, known.meters, main, site.id, Measures.FACILITY)
     uses, basis = known.uses.get(site.id, ()), []
-    wanted: dict[str, int] = {}
     cards: dict[str, int] = {}
     for use in uses:
         cards[use.sku] = cards.get(use.sku, 0) + use.card_ms
-        card = ACCELERATORS.get(use.sku)
-        # W x ms = mJ
-        wanted[use.key] = wanted.get(use.key, 0) + (use.card_ms * card.tdp_w // 1000 if card else 0)
+    wanted, counted, methods = _drawn(uses, known.taken.get(site.id, {}))
     metered = sums[Measures.FACILITY]
     it_meters = {each.meter: each for each in mine if each.measures is Measures.IT}
     if it_meters and _covered(hour, known.meters, it_meters, site.id, Measures.IT) >= covered:
@@ -91,16 +108,42 @@ def _side(hour: int, known: Known, site: Site) -> _Side | None:
         pue = site_pue(site, known.tables, cards, hour, covered or HOUR_MS)
         it_j = metered * 1000 // max(1000, pue)
         basis.append(f"it=pue {pue // 1000}.{pue % 1000:03d}")
-    shared = share(metered, it_j, wanted)
-    basis.append("jobs=scaled" if shared.scaled else "jobs=modelled")
+    shared = share(metered, it_j, wanted, counted)
+    basis.append(_told(shared, len(counted), len(wanted)))
     if covered < HOUR_MS:
         basis.append("hour=partial")
     if any(each.synthetic for each in known.meters if each.id in main):
         basis.append("meter=synthetic")
     return _Side(
-        site, sums, covered, max(each.spread_ms for each in main.values()), shared, sum(wanted.values()),
-        basis, {use.key: use.project for use in uses},
+        site, sums, covered, max(each.spread_ms for each in main.values()), shared,
+        sum(wanted.values()) + sum(counted.values()), basis, {use.key: use.project for use in uses}, methods,
     )  # fmt: skip
+
+
+def _drawn(
+    uses: Sequence[JobUse], taken: Mapping[str, Taken]
+) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
+    """Return what attempts drew by the model, what others did by counters, and how it is known of each."""
+    wanted: dict[str, int] = {}
+    counted: dict[str, int] = {}
+    methods: dict[str, str] = {}
+    for use in uses:
+        told = taken.get(use.key)
+        if told is not None and told.energy_j is not None:
+            counted[use.key], methods[use.key] = told.energy_j, COUNTED.format(told.basis)
+            continue
+        card = ACCELERATORS.get(use.sku)
+        # W x ms = mJ
+        wanted[use.key] = wanted.get(use.key, 0) + (use.card_ms * card.tdp_w // 1000 if card else 0)
+        methods[use.key] = f"{MODELLED}; {told.basis}" if told is not None else MODELLED
+    return wanted, counted, methods
+
+
+def _told(shared: Shared, counted: int, modelled: int) -> str:
+    if not counted:
+        return "jobs=scaled" if shared.scaled else "jobs=modelled"
+    how = "jobs=counted" if not modelled else f"jobs=counted {counted} of {counted + modelled}"
+    return how + (",counters beyond IT" if shared.beyond else ",scaled" if shared.scaled else "")
 
 
 def _covered(
@@ -131,7 +174,7 @@ def _rows(
         jobs_j=shared.jobs_j,
         idle_j=shared.idle_j,
         overhead_j=shared.overhead_j,
-        modelled_j=side.modelled_j,
+        modelled_j=side.wanted_j,
         green_j=green,
         grid_green_j=(metered - green) * grid_ppm // 1_000_000,
         location_mg=by_location_mg(metered, mg),
@@ -150,7 +193,7 @@ def _rows(
         jobs.append(
             JobHour(
                 key, due.hour, row.site, side.projects[key], it_j, shared.overhead[key], part,
-                by_location_mg(whole, mg), by_market_mg(whole, part, residual, mg), MODELLED,
+                by_location_mg(whole, mg), by_market_mg(whole, part, residual, mg), side.methods[key],
             )
         )  # fmt: skip
     return row, tuple(jobs)

@@ -168,7 +168,7 @@ def receive_accounts(here: Here, site: Mine, body: UsageIn) -> UsageOut:
         if each.upto_ms < each.from_ms:
             problem = Problem(f"/records/{at}/upto_ms", "is before from_ms", "a later moment")
             raise Refused("bad_span", "a record ends before it starts", (problem,))
-    uses = [Use(each.record, _key(each), each.card_ms, each.from_ms, each.upto_ms) for each in body.records]
+    uses = [Use(**each.model_dump(exclude={"key"}), key=_key(each)) for each in body.records]
     now_ms, by = here.clock(), f"site:{site}"
     kept = take_in(here.store, site, uses, limits_of(here.settings), by, now_ms)
     for day in body.days:

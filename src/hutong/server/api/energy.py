@@ -170,7 +170,7 @@ def read_progress(
     until = max(hours[0], min(hours[1], desk.hour_of(now_ms)))
     rows = list(desk.hours_between(here.store, site, (hours[0], until)))
     months = [
-        p.progress_of(month, told, desk.retired_mwh(here.store, site, month), until)
+        p.progress_of(told, desk.retired_for(here.store, site, month), until)
         for month, told in sorted(p.by_month(rows).items())
     ]
     used, volume = sum(each.used_j for each in months), sum(each.by_volume_j for each in months)
@@ -198,11 +198,16 @@ def read_progress(
 def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"))]) -> w.JobEnergy:
     """Return a job's energy as booked, and beside it its share of its sites' meters."""
     told = tuple(_job_hours(here, row))
-    usage = [
-        each for attempt in row.job.attempts for each in _used(here, row, attempt) if each.unit == "card_ms"
+    by_attempt = [
+        (attempt, [each for each in _used(here, row, attempt) if each.unit == "card_ms"])
+        for attempt in row.job.attempts
     ]
+    usage = [each for _, used in by_attempt for each in used]
     card_ms = sum(each.quantity for each in usage)
+    pools = [(f"{of.site}/{of.pool}", sum(e.quantity for e in used)) for of, used in by_attempt if used]
+    embodied = desk.embodied_of(here.store, pools)
     location = sum(each.location_mg for each in told)
+    counted_j, counted_by = _counted(here, row)
     return w.JobEnergy(
         job=row.job.id,
         card_ms=card_ms,
@@ -210,13 +215,16 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
         booked_green_j=sum(each.green_j for each in usage),
         booked_mg=sum(each.co2_mg for each in usage),
         booked_method="; ".join(sorted({each.method for each in usage if each.method})),
+        counted_j=counted_j,
+        counted_by=counted_by,
         metered_hours=len(told),
         it_j=sum(each.it_j for each in told),
         overhead_j=sum(each.overhead_j for each in told),
         green_j=sum(each.green_j for each in told),
         location_mg=location,
         market_mg=sum(each.market_mg for each in told),
-        sci_mg_per_card_hour=sci_mg(location, 0, card_ms // 3600) if told else None,
+        sci_mg_per_card_hour=sci_mg(location, embodied or 0, card_ms // 3600) if told else None,
+        embodied_mg=embodied if pools else None,
         items=tuple(shapes.job_hour_shape(each) for each in told[-744:]),
     )
 
@@ -224,6 +232,15 @@ def read_job_energy(here: Here, row: Annotated[JobRow, Depends(OfJob("bill.read"
 def _used(here: Services, row: JobRow, attempt: Attempt) -> list[UsageRecord]:
     key = row.job.key(attempt)
     return read_all(lambda after, limit: here.store.usage(row.project, key, after, limit))
+
+
+def _counted(here: Services, row: JobRow) -> tuple[int | None, str]:
+    """Return what counters say that a job's attempts took in all, and by which; None, and why not."""
+    begun = (each for each in row.job.attempts if each.started_ms)
+    taken = [desk.taken_by(here.store, each.site, row.job.key(each)) for each in begun]
+    by = "; ".join(sorted({each.basis for each in taken if each.basis}))
+    known = [each.energy_j for each in taken if each.energy_j is not None]
+    return (sum(known), by) if known and len(known) == len(taken) else (None, by)
 
 
 def _job_hours(here: Services, row: JobRow) -> Iterator[JobHour]:

@@ -11,6 +11,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.energy import certificates as c
 from hutong.core.energy.carbon import FACTOR, Factor
 from hutong.core.energy.contracts import CONTRACT, Contract, ContractKind, Source, end_contract
+from hutong.core.energy.embodied import EMBODIED, Embodied
 from hutong.core.energy.pue import PUE, Cooling, PueTable
 from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.server import energy as desk
@@ -52,7 +53,9 @@ def create_power_contract(here: Here, body: w.PowerContract) -> w.PowerContract:
         evidence=body.evidence,
         synthetic=body.synthetic,
     )
-    return contract_shape(desk.add_contract(here.store, made))
+    added = desk.add_contract(here.store, made)
+    desk.settle_open(here.store, added.region, here.clock())
+    return contract_shape(added)
 
 
 @router.get("/contracts", dependencies=READ)
@@ -70,7 +73,9 @@ def end_power_contract(here: Here, contract: ContractName, body: w.End) -> w.Pow
     def work(before: Contract) -> Contract:
         return end_contract(before, until_ms, now_ms)
 
-    return contract_shape(amend(here.store, CONTRACT, contract, Contract, work)[0])
+    ended, _ = amend(here.store, CONTRACT, contract, Contract, work)
+    desk.settle_open(here.store, ended.region, now_ms)
+    return contract_shape(ended)
 
 
 @router.post("/certificates", status_code=201, dependencies=WRITE)
@@ -143,9 +148,10 @@ def put_factor(
     year: Annotated[int, Path(ge=1970, le=9998)],
     body: w.NewFactor,
 ) -> w.Factor:
-    """Declare a region's residual mix of a year. Hours that are settled later go by it."""
+    """Declare a region's residual mix of a year. Hours of the open month are settled again by it."""
     made = Factor(region, year, body.residual_mg_per_kwh, body.source)
     here.store.put(Record(FACTOR, made.id, document(made), region))
+    desk.settle_open(here.store, region, here.clock())
     return w.Factor.model_validate(asdict(made))
 
 
@@ -162,11 +168,13 @@ def list_factors(here: Here, pages: Pages) -> Page[w.Factor]:
 def put_pue(
     here: Here, site: Annotated[Slug, Path()], pool: Annotated[Slug, Path()], body: w.NewPue
 ) -> w.Pue:
-    """Declare a pool's PUE by month and load. Hours that are settled later go by it, where no meter tells."""
-    if load(here.store, desk.SITE, site, Site).pool(pool) is None:
+    """Declare a pool's PUE by month and load, for hours that no meter tells, from the open month on."""
+    there = load(here.store, desk.SITE, site, Site)
+    if there.pool(pool) is None:
         raise NotFound("not_found", f"{site} has no pool {pool!r}")
     made = PueTable(site, pool, Cooling(body.cooling), body.month_milli, body.fixed_ppm, body.source)
     here.store.put(Record(PUE, made.id, document(made), site))
+    desk.settle_open(here.store, there.region, here.clock())
     return _pue(made)
 
 
@@ -179,6 +187,27 @@ def list_pue(here: Here, pages: Pages) -> Page[w.Pue]:
 
 def _pue(table: PueTable) -> w.Pue:
     return w.Pue.model_validate({**asdict(table), "cooling": table.cooling.value})
+
+
+@router.put("/embodied/{site}/{pool}", dependencies=WRITE)
+def put_embodied(
+    here: Here, site: Annotated[Slug, Path()], pool: Annotated[Slug, Path()], body: w.NewEmbodied
+) -> w.Embodied:
+    """State the embodied carbon of a pool's cards; it counts when SCI is asked for, also of earlier jobs."""
+    if load(here.store, desk.SITE, site, Site).pool(pool) is None:
+        raise NotFound("not_found", f"{site} has no pool {pool!r}")
+    made = Embodied(site, pool, **body.model_dump())
+    here.store.put(Record(EMBODIED, made.id, document(made), site))
+    return w.Embodied.model_validate(asdict(made))
+
+
+@router.get("/embodied", dependencies=READ)
+def list_embodied(here: Here, pages: Pages) -> Page[w.Embodied]:
+    """List figures of embodied carbon in order of site and pool."""
+    rows = here.store.records(EMBODIED, "", pages.after, pages.limit + 1)
+    return pages.page(
+        rows, lambda row: row.id, lambda row: w.Embodied.model_validate(asdict(read(Embodied, row)))
+    )
 
 
 def _month(text: str) -> int:

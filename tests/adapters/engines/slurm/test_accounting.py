@@ -11,7 +11,15 @@ from tests.conformance.benches import now_ms
 
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.slurm import accounting, build
-from hutong.adapters.engines.slurm.accounting import Row, cards_of, read_json, read_text, uses_of
+from hutong.adapters.engines.slurm.accounting import (
+    Row,
+    arguments,
+    cards_of,
+    read_json,
+    read_text,
+    uses_of,
+)
+from hutong.adapters.engines.slurm.commands import user_name
 from hutong.adapters.engines.slurm.config import SlurmPool
 from hutong.agent.accounts import Accounts
 from hutong.core.book.received import Fate
@@ -136,6 +144,12 @@ def test_a_real_slurmdbd_tells_of_what_the_controller_purged(accounted: Site) ->
     assert use.card_ms == order.attempt.cards * (use.upto_ms - use.from_ms)
     assert use.upto_ms - use.from_ms >= 2_000
     assert agent.engine.used(use.upto_ms + 1_000, now_ms() + 2_000) == ()
+    asked = arguments(user_name(), from_ms // 1000, now_ms() // 1000 + 1, steps=True)
+    (row,) = [each for each in read_text(accounted.cluster.run("sacct", *asked)) if each.name == order.key]
+    ranks = {step.nodes for step in row.steps if not step.id.endswith((".batch", ".extern"))}
+    assert (row.nodes, len(ranks)) == (2, 2), "each node has a step of its own"
+    assert {step.count for step in row.steps if step.nodes in ranks} == {1}
+    assert (use.energy_j, use.energy_basis) == (None, "")  # nothing counts energy there
 
 
 @pytest.mark.slow

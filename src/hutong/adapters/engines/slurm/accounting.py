@@ -1,20 +1,23 @@
 """Pure: what Slurm's accounting says was used, one record for each start of a job."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hutong.adapters.engines.base import Use
 from hutong.adapters.engines.slurm import parse_json
 from hutong.adapters.engines.slurm.build import SEPARATOR
+from hutong.adapters.engines.slurm.energy import Counted, Step, count
 from hutong.adapters.engines.slurm.parse import number, origin
 from hutong.core.kernel.ids import AttemptKey, split_key
 
 FIELDS = (
     "JobIDRaw", "JobName", "Submit", "Start", "End", "ElapsedRaw", "AllocTRES", "Comment", "Cluster",
 )  # fmt: skip
+STEP_FIELDS = ("NNodes", "NodeList", "ConsumedEnergyRaw")
 _GRES = "gres/"
+_BARE = ("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Row:
     """One start of a job in accounting. Times are UTC seconds, 0 where there is none yet.
 
     `elapsed_s` leaves out what it was suspended for. `tres` are the totals over all of its nodes, by name
-    (`gres/gpu`, `gres/gpu:h800`), as far as the cluster counts them.
+    (`gres/gpu`, `gres/gpu:h800`), as far as the cluster counts them. `steps` and `nodes` are there if asked
+    for.
     """
 
     id: str
@@ -34,14 +38,18 @@ class Row:
     tres: Mapping[str, int]
     origin: str = ""
     cluster: str = ""
+    nodes: int = 0
+    steps: tuple[Step, ...] = ()
 
 
-def arguments(user: str, from_s: int, upto_s: int) -> list[str]:
+def arguments(user: str, from_s: int, upto_s: int, *, steps: bool = False) -> list[str]:
     """Return sacct's arguments for every start of our user's jobs in a time: also those requeued later."""
+    fields = (*FIELDS, *STEP_FIELDS) if steps else FIELDS
     return [
-        "--noheader", "--allocations", "--duplicates", "--parsable2", f"--delimiter={SEPARATOR}",
+        *([] if steps else ["--allocations"]),
+        "--noheader", "--duplicates", "--parsable2", f"--delimiter={SEPARATOR}",
         f"--user={user}", f"--starttime={moment(from_s)}", f"--endtime={moment(upto_s)}",
-        f"--format={','.join(FIELDS)}",
+        f"--format={','.join(fields)}",
     ]  # fmt: skip
 
 
@@ -51,14 +59,20 @@ def moment(at_s: int) -> str:
 
 
 def read_text(text: str) -> list[Row]:
-    """Return the rows of an answer of sacct."""
-    found = []
+    """Return the rows of an answer of sacct; the steps of a start stand below it."""
+    found: list[Row] = []
     for line in text.split("\n"):
         told = [field.strip() for field in line.split(SEPARATOR)]
-        if len(told) >= len(FIELDS):
+        nodes, names, energy = told[len(FIELDS) : len(FIELDS) + 3] if len(told) > len(FIELDS) + 2 else _BARE
+        if len(told) >= len(FIELDS) and "." in told[0]:
+            step = Step(told[0], names, number(nodes), number(energy))
+            if found and told[0].startswith(f"{found[-1].id}."):
+                found[-1] = replace(found[-1], steps=(*found[-1].steps, step))
+        elif len(told) >= len(FIELDS):
             submitted, started, ended, elapsed = (number(each) for each in told[2:6])
             times = (submitted, started, ended, elapsed)
-            found.append(Row(told[0], told[1], *times, _tres(told[6]), origin(told[7]), told[8]))
+            tres = _tres(told[6])
+            found.append(Row(told[0], told[1], *times, tres, origin(told[7]), told[8], number(nodes)))
     return found
 
 
@@ -117,12 +131,26 @@ def cards_of(row: Row, devices: Iterable[str]) -> int | None:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The cluster's energy plugin, and how many CPUs jobs may have of each node."""
+
+    plugin: str
+    node_cpus: Mapping[str, int]
+
+    def of(self, row: Row) -> Counted:
+        """Return what a start's nodes took."""
+        had = row.tres.get("cpu", 0)
+        return count(row.steps, row.nodes, had, row.ended_s - row.started_s, self.plugin, self.node_cpus)
+
+
 def uses_of(
     rows: Sequence[Row],
     span_s: tuple[int, int],
     ours: str,
     devices: Iterable[str],
     asked_cards: Callable[[AttemptKey], int],
+    counters: Counters | None = None,
 ) -> tuple[Use, ...]:
     """Return the use of every start that ended in a span `[from, upto)` of UTC seconds.
 
@@ -141,5 +169,8 @@ def uses_of(
             cards = asked_cards(key) or None
         used = None if cards is None else cards * row.elapsed_s * 1000
         name = f"{row.cluster or 'slurm'}:{row.id}:{row.submitted_s}"
-        found[name] = Use(name, key, used, row.started_s * 1000, row.ended_s * 1000)
+        took = counters.of(row) if counters else Counted(None, "")
+        found[name] = Use(
+            name, key, used, row.started_s * 1000, row.ended_s * 1000, took.energy_j, took.basis
+        )
     return tuple(found[name] for name in sorted(found))

@@ -19,6 +19,7 @@ from hutong.adapters.engines.slurm.nodes import (
     median_waits,
     read_nodes,
     read_waits,
+    shared_partitions,
 )
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.transport import Settings, sort_refusal
@@ -84,9 +85,9 @@ class Commands:
             found += parse.sacct(self._ask("sacct", build.sacct(self._user, some, since_days)))
         return found
 
-    def ended(self, from_s: int, upto_s: int) -> list[Row]:
+    def ended(self, from_s: int, upto_s: int, *, steps: bool) -> list[Row]:
         """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
-        told = self._ask("sacct", accounting.arguments(self._user, from_s, upto_s))
+        told = self._ask("sacct", accounting.arguments(self._user, from_s, upto_s, steps=steps))
         return accounting.read_text(told)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
@@ -120,12 +121,17 @@ class Commands:
         return Settings(
             cluster=told.get("ClusterName", ""),
             accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
-            energy=told.get("AcctGatherEnergyType", "").rpartition("/")[2] not in {"", "none", "(null)"},
+            energy=_plugins(told.get("AcctGatherEnergyType", "")),
         )
 
     def partitions(self) -> str:
         """Return what scontrol says of every partition, one line each."""
         return self._ask("scontrol", ["--all", "--oneliner", "show", "partition"])
+
+    def own_cpus(self) -> dict[str, int]:
+        """Return the CPUs of nodes that are in no partition where several jobs may have the same ones."""
+        shared = shared_partitions(self.partitions())
+        return {node.name: node.cpus for node in self.nodes() if not node.partitions & shared}
 
     def accounts(self) -> list[str]:
         """Return the accounts that accounting knows our user in."""
@@ -161,6 +167,12 @@ class Commands:
             raise Later(f"{program} gave no answer within {self._config.ask_s:g} s", 5) from error
         except OSError as error:
             raise Later(f"{program} cannot be run: {error}", 30) from error
+
+
+def _plugins(told: str) -> str:
+    """Return the names of the plugins of a list, those left out that stand for none."""
+    names = (each.strip().rpartition("/")[2] for each in told.split(","))
+    return ",".join(name for name in names if name not in {"", "none", "(null)"})
 
 
 def _last_words(text: str) -> str:

@@ -134,9 +134,13 @@ class SlurmEngine(FolderEngine):
     def used(self, from_ms: int, upto_ms: int) -> tuple[Use, ...]:
         """Return what accounting says of every start that ended in `[from, upto)`. Raises Later."""
         span_s = (-(-from_ms // 1000), -(-upto_ms // 1000))
-        rows = self._transport.ended(*span_s)
+        plugin = self._queue.settings.energy
+        rows = self._transport.ended(*span_s, steps=bool(plugin))
         devices = [pool.gres for pool in self._slurm.pools.values()]
-        return accounting.uses_of(rows, span_s, self._origin, devices, self._asked_cards)
+        counters = None
+        if plugin and rows:
+            counters = accounting.Counters(plugin, self._transport.own_cpus())
+        return accounting.uses_of(rows, span_s, self._origin, devices, self._asked_cards, counters)
 
     def _asked_cards(self, key: AttemptKey) -> int:
         told = files.read_json(self._attempts / key / _SUBMITTING) or {}
@@ -204,7 +208,7 @@ class SlurmEngine(FolderEngine):
         if self._queue.learn():
             told = self._queue.settings
             self.abilities = dataclasses.replace(
-                self.abilities, accounting=told.accounting, energy=told.accounting and told.energy
+                self.abilities, accounting=told.accounting, energy=told.accounting and bool(told.energy)
             )
 
     def _external(self, job_id: str) -> str:

@@ -70,6 +70,12 @@ def read_nodes(text: str) -> list[Node]:
     return nodes
 
 
+def shared_partitions(text: str) -> frozenset[str]:
+    """Return the partitions where several jobs may have the same CPUs, of `scontrol show partition`."""
+    told = re.findall(r"^PartitionName=(\S+).*?\sOverSubscribe=(?:FORCE|YES):(\d+)", text, re.MULTILINE)
+    return frozenset(name for name, most in told if most != "1")
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split(",")) - {"", "(null)"}
 

@@ -23,7 +23,7 @@ class Queue:
     """
 
     def __init__(self, transport: Transport, poll_s: float, ticks: Callable[[], int], origin: str) -> None:
-        self.settings = Settings("", accounting=False, energy=False)
+        self.settings = Settings("", accounting=False, energy="")
         self.records: list[Record] = []
         self.in_doubt = False
         self._transport = transport

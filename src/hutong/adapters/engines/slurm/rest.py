@@ -78,8 +78,12 @@ class Rest:
             found += parse_json.past_jobs(self._answer("GET", self._slurmdb("jobs"), params=wanted))
         return found
 
-    def ended(self, from_s: int, upto_s: int) -> list[Row]:
-        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
+    def ended(self, from_s: int, upto_s: int, *, steps: bool) -> list[Row]:
+        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds).
+
+        Never their steps: which plugin measures energy is not told here, so they would say nothing.
+        """
+        del steps
         # A bare number would be read as a date, and a date in the daemon's own zone.
         wanted = {"start_time": f"uts{from_s}", "end_time": f"uts{upto_s}", "skip_steps": "true"}
         return accounting.read_json(self._answer("GET", self._slurmdb("jobs"), params=wanted), self._user)
@@ -92,6 +96,10 @@ class Rest:
     def nodes(self) -> list[Node]:
         """Return every node with its devices."""
         return parse_json.nodes(self._answer("GET", self._slurm("nodes")))
+
+    def own_cpus(self) -> dict[str, int]:
+        """Return nothing: no energy is counted here that would ask for it."""
+        return {}
 
     def waits(self, now_s: int) -> dict[str, int]:
         """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
@@ -113,7 +121,7 @@ class Rest:
         slurm = meta.get("slurm") or meta.get("Slurm") or {}
         hosts = [each.get("hostname", "") for each in ping.get("pings") or [] if isinstance(each, dict)]
         name = slurm.get("cluster") or cluster or next(iter(hosts), "") or "slurm"
-        return Settings(str(name), accounting=accounting, energy=False)
+        return Settings(str(name), accounting=accounting, energy="")
 
     def _accounts(self) -> tuple[bool, str]:
         """Return whether slurmrestd has accounting, and the cluster's name if it is the only one there."""

@@ -36,11 +36,14 @@ _NEVER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a cluster is: its name, and whether it keeps accounts and measures energy."""
+    """What a cluster is: its name, whether it keeps accounts, and what measures energy, if anything does.
+
+    `energy` names the plugins: `ipmi`.
+    """
 
     cluster: str
     accounting: bool
-    energy: bool
+    energy: str
 
 
 class Transport(Protocol):
@@ -66,8 +69,11 @@ class Transport(Protocol):
         """Return what accounting knows of jobs by name."""
         ...
 
-    def ended(self, from_s: int, upto_s: int) -> list[Row]:
-        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds)."""
+    def ended(self, from_s: int, upto_s: int, *, steps: bool) -> list[Row]:
+        """Return what accounting knows of every start of our user's jobs in a time (UTC seconds).
+
+        With `steps`, also what counters of energy say of each step, where the transport has it.
+        """
         ...
 
     def cancel(self, job_ids: Iterable[str]) -> None:
@@ -76,6 +82,10 @@ class Transport(Protocol):
 
     def nodes(self) -> list[Node]:
         """Return every node with its devices."""
+        ...
+
+    def own_cpus(self) -> Mapping[str, int]:
+        """Return how many CPUs nodes have on which a job with all of them is alone."""
         ...
 
     def waits(self, now_s: int) -> dict[str, int]:

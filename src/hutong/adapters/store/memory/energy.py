@@ -1,6 +1,6 @@
 """Readings of meters and energy by the hour in memory, under the same rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from hutong.adapters.store import rules
@@ -20,6 +20,7 @@ from hutong.core.book.energy import (
 )
 from hutong.core.book.metered import NAMES_AT_ONCE
 from hutong.core.book.meters import METER, Batch, Intake, KeptReading, MeterHour, Reading
+from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.kernel.quantities import HOUR_MS
 
 _Name = TypeVar("_Name")
@@ -56,14 +57,46 @@ class MemoryEnergy(MemoryMetering):
             made = {each.hour: each for each in meters.hours_of(meter, meters.steps_of(meter, told), hours)}
             self._readings[meter.id] = after
             changed = self._replace(meter.id, hours, made)
-            for hour in changed:
-                due_ms, mark = self._due_hours.get((meter.region, hour), (None, 0))
-                fresh_ms = max(batch.now_ms, meters.settled_from_ms(hour))
-                sooner = fresh_ms if due_ms is None else min(due_ms, fresh_ms)
-                self._due_hours[meter.region, hour] = (sooner, mark + 1)
+            self._mark(meter.region, changed, batch.now_ms)
             verb = "correct" if batch.correct else "read"
             self._tell(author, f"{METER}.{verb}", f"{METER}/{meter.id}", None, meters.told_of(news))
             return Intake(len(news), len(batch.readings) - len(news), len(changed))
+
+    def _mark(self, region: str, hours: Iterable[int], now_ms: int) -> None:
+        for hour in hours:
+            due_ms, mark = self._due_hours.get((region, hour), (None, 0))
+            fresh_ms = max(now_ms, meters.settled_from_ms(hour))
+            sooner = fresh_ms if due_ms is None else min(due_ms, fresh_ms)
+            self._due_hours[region, hour] = (sooner, mark + 1)
+
+    def resolve(
+        self,
+        record: Received,
+        fate: Fate,
+        reason: str,
+        by: str,
+        now_ms: int,
+        *,
+        author: Author | None = None,
+    ) -> Kept:
+        """Give a suspended record its final fate, and mark the hours that it changes as due."""
+        with self._writing():
+            open_ = Fate.SUSPENDED in {kept.fate for kept in (self.received(*_name(record)),) if kept}
+            kept = super().resolve(record, fate, reason, by, now_ms, author=author)
+            if open_ and fate is not Fate.SUSPENDED:
+                hours, site = kept.record.hours, record.source
+                told = [each for each in self._meter_hours.values() if each.site == site]
+                for each in {(e.region, e.hour) for e in told if hours[0] <= e.hour < hours[1]}:
+                    self._mark(each[0], [each[1]], now_ms)
+            return kept
+
+    def settle_again(self, region: str, hours: Hours, now_ms: int) -> int:
+        """Mark the hours of a region that have readings (at most 1,000) as due; return how many."""
+        with self._writing():
+            found = sorted(hour for name, hour in self._due_hours if name == region)
+            found = [hour for hour in found if hours[0] <= hour < hours[1]][: rules.PAGE_MAX]
+            self._mark(region, found, now_ms)
+            return len(found)
 
     def _replace(self, meter: str, hours: Hours, made: dict[int, MeterHour]) -> list[int]:
         changed = []
@@ -183,6 +216,10 @@ class _Look:
 
 def _without(rows: dict[_Name, _Row], hour: int, sites: set[str]) -> dict[_Name, _Row]:
     return {name: row for name, row in rows.items() if row.hour != hour or row.site not in sites}
+
+
+def _name(record: Received) -> tuple[str, str, int]:
+    return record.source, record.record, record.revision
 
 
 def _place(each: MeterHour) -> tuple[int, str]:
