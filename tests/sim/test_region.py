@@ -29,9 +29,9 @@ def _work(arrival: list[int], length: list[int], cards: list[int], wait_h: int =
     return Work(np.array(arrival), np.array(length), np.array(cards), queue, np.full(count, wait_h * HOUR_S))
 
 
-def _run(work: Work, sites: region.Region, policy: int = region.BEST_PLACE, **more: int) -> region.Outcome:
+def _run(work: Work, sites: region.Region, policy: int = region.BEST_PLACE, price: int = 0) -> region.Outcome:
     nobody = np.zeros(len(work), np.bool_)
-    return region.run_region(work, sites, green.learn(work, HOUR_S), nobody, policy, **more)
+    return region.run_region(work, sites, green.learn(work, HOUR_S), nobody, policy, price=price)
 
 
 def test_the_first_site_with_room_or_the_one_with_green_power() -> None:
@@ -70,6 +70,29 @@ def test_pinned_jobs_start_near_and_at_once() -> None:
     assert found.energy_kwh[2] == 4.0
 
 
+def test_what_is_not_pinned_makes_room_and_goes_on_elsewhere_from_its_checkpoint() -> None:
+    # Two jobs fill the near site; the latest is stopped for the pinned one after 1 h 50 min of its work.
+    work = _work([0, 600, 7200], [4 * HOUR_S, 4 * HOUR_S, 1800], [4, 4, 3], wait_h=0)
+    sites, pinned = _sites(NEVER + 100_000, NEVER), np.array([False, False, True])
+    learnt = green.learn(work, HOUR_S)
+    plain = region.run_region(work, sites, learnt, pinned, region.BEST_PLACE, near=1)
+    found = region.run_region(work, sites, learnt, pinned, region.BEST_PLACE, near=1, make_room=True)
+    assert (plain.violations, plain.stops) == (1, 0)
+    assert (found.violations, found.stops, found.unplaced) == (0, 1, 0)
+    # 50 minutes are worked again, after a restore of ten, from the next step on.
+    assert found.delay_h == (50 * 60 + region.RESTORE_S + region.STEP_S) / HOUR_S / 3
+    assert found.wait_h == 0
+
+
+def test_no_job_is_stopped_if_that_frees_too_few_cards() -> None:
+    work = _work([0, 60, 7200], [4 * HOUR_S, 4 * HOUR_S, 1800], [5, 2, 4], wait_h=0)
+    sites, pinned = _sites(NEVER), np.array([True, False, True])
+    found = region.run_region(
+        work, sites, green.learn(work, HOUR_S), pinned, region.BEST_PLACE, near=1, make_room=True
+    )
+    assert (found.stops, found.violations, found.unplaced) == (0, 1, 0)
+
+
 def _busy(seed: int) -> tuple[Work, region.Region]:
     chance = np.random.default_rng(seed)
     length = chance.integers(300, 40_000, 80)
@@ -82,17 +105,25 @@ def test_no_site_ever_runs_more_cards_than_it_has() -> None:
     for seed in range(3):
         work, sites = _busy(seed)
         learnt = green.learn(work, HOUR_S)
-        start, site = region._run(
-            work.arrival, work.length, work.cards, work.queue, work.wait // HOUR_S, np.zeros(80, np.int64),
-            learnt.curves, learnt.row, learnt.steps, sites.cards, sites.pue_milli, sites.mg_per_kwh,
-            sites.green_w, 1000, region.BEST_PLACE, 0, 2, 3,
+        pinned = np.array([each % 5 == 0 and seed > 0 for each in range(80)])
+        start, stops, cut, *last = region._run(
+            work.arrival, work.length, work.cards, work.queue, np.where(pinned, 0, work.wait // HOUR_S),
+            pinned.astype(np.int64), learnt.curves, learnt.row, learnt.steps, sites.cards, sites.pue_milli,
+            sites.mg_per_kwh, sites.green_w, 1000, region.BEST_PLACE, 0, 1, np.array([3, 3]), seed > 0,
         )  # fmt: skip
-        assert (site >= 0).all()
+        assert (last[0] >= 0).all()
         assert (start >= work.arrival).all()
-        for moment in start:
-            running = (start <= moment) & (moment < start + work.length)
+        assert bool(stops.sum()) == (seed > 0)
+        ran = np.concatenate([cut, np.stack([np.arange(80), *last], axis=1)])
+        worked = np.bincount(ran[:, region.JOB], ran[:, region.UNTIL] - ran[:, region.FROM])
+        assert (worked >= work.length).all()
+        assert (worked <= work.length + stops * (region.CHECKPOINT_S + region.RESTORE_S)).all()
+        assert not stops[pinned].any()
+        for moment in ran[:, region.FROM]:
+            now = ran[(ran[:, region.FROM] <= moment) & (moment < ran[:, region.UNTIL])]
+            assert len(set(now[:, region.JOB])) == len(now)
             for each in range(2):
-                assert work.cards[running & (site == each)].sum() <= 24
+                assert work.cards[now[now[:, region.SITE] == each, region.JOB]].sum() <= 24
 
 
 def test_a_job_that_fits_nowhere_is_left_and_counted() -> None:
