@@ -145,6 +145,11 @@ class Agent:
         return acted or told or shipped
 
     @property
+    def hurries(self) -> bool:
+        """True while there are starts to make."""
+        return self._hands.more
+
+    @property
     def busy(self) -> bool:
         """True while something is on its way that a soon tick would move on."""
         return bool(self._collecting or self._collected)
