@@ -21,7 +21,7 @@ from hutong.adapters.store.open import open_store
 from hutong.agent.accounts import Accounts
 from hutong.agent.core import Agent
 from hutong.agent.habits import Habits
-from hutong.agent.link import Command, Delivery, Link, Reply
+from hutong.agent.link import Command, Delivery, Link, Reply, SmallLog
 from hutong.agent.shipping import digest_of
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
@@ -73,7 +73,9 @@ class StoreLink:
         self.whole: set[tuple[str, int]] = set()
         self.secrets: dict[str, str] = {}
         self.reports: list[Report] = []
+        self.batches: list[tuple[Report, ...]] = []
         self.calls = 0
+        self.takes_logs = True
 
     def take(self, after: int, wait_s: float) -> Delivery:
         self.calls += 1
@@ -84,11 +86,17 @@ class StoreLink:
             )
             for each in taken
         )
-        return Delivery(commands, frozenset(self.store.watched(SITE, self.clock())), self.clock())
+        watched = frozenset(self.store.watched(SITE, self.clock()))
+        return Delivery(commands, watched, self.clock(), takes_logs=self.takes_logs)
 
-    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+    def report(
+        self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+    ) -> Reply:
         self.calls += 1
         self.reports += reports
+        self.batches.append(tuple(reports))
+        for log in logs:
+            self.put_log(log.key, log.rank, 0, log.data, whole=True)
         done = self.store.report(SITE, reports, sighting, self.clock())
         return Reply(done.news, done.repeats, done.orphans)
 
@@ -136,7 +144,7 @@ class BadLine:
     inner: Link
     dice: random.Random
     loss: float = 0.3
-    old: list[tuple[list[Report], Sighting | None]] = field(default_factory=list)
+    old: list[tuple[list[Report], Sighting | None, Sequence[SmallLog]]] = field(default_factory=list)
 
     def _maybe(self, call: Callable[[], Any]) -> Any:
         fate = self.dice.random()
@@ -152,11 +160,13 @@ class BadLine:
     def take(self, after: int, wait_s: float) -> Delivery:
         return self._maybe(lambda: self.inner.take(after, wait_s))
 
-    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
-        self.old.append((list(reports), sighting))
+    def report(
+        self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+    ) -> Reply:
+        self.old.append((list(reports), sighting, logs))
         if self.loss <= 1 and self.dice.random() < 0.2:
             self.inner.report(*self.dice.choice(self.old))
-        return self._maybe(lambda: self.inner.report(reports, sighting))
+        return self._maybe(lambda: self.inner.report(reports, sighting, logs))
 
     def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         return self._maybe(lambda: self.inner.account(uses, days))

@@ -8,7 +8,7 @@ import pytest
 from tests.agent.scene import StoreLink, World
 
 from hutong.adapters.engines.memory import MemoryEngine
-from hutong.agent.link import Reply
+from hutong.agent.link import Reply, SmallLog
 from hutong.core.book.store import Sighting
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.work.facts import Accepted, Collected, Ended, Report, Started
@@ -94,7 +94,9 @@ def test_a_start_whose_report_was_lost_is_adopted(world: World) -> None:
     world.turn()
 
     class Deaf(StoreLink):
-        def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        def report(
+            self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+        ) -> Reply:
             raise Later("nobody is there")
 
     deaf = Deaf(world.store, lambda: world.now)
@@ -204,10 +206,12 @@ def test_a_refused_report_does_not_hold_up_the_others(world: World) -> None:
     poison = world.key(jobs[1])
 
     class Picky(StoreLink):
-        def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        def report(
+            self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+        ) -> Reply:
             if any(each.key == poison for each in reports):
                 raise Refused("bad_report", "this one is not right")
-            return super().report(reports, sighting)
+            return super().report(reports, sighting, logs)
 
     agent = world.agent(Picky(world.store, lambda: world.now))
     world.go(agent, steps=10)

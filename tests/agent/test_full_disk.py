@@ -15,7 +15,7 @@ from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.base import Order, Receipt
 from hutong.adapters.engines.local.engine import LocalEngine
 from hutong.adapters.engines.memory import MemoryEngine
-from hutong.agent.link import Reply
+from hutong.agent.link import Reply, SmallLog
 from hutong.core.book.store import Sighting
 from hutong.core.kernel.errors import Later
 from hutong.core.kernel.ids import AttemptKey
@@ -206,10 +206,12 @@ def test_the_trouble_of_a_site_does_not_name_whose_job_it_was(world: World, engi
     told: list[str] = []
 
     class Heard(StoreLink):
-        def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+        def report(
+            self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+        ) -> Reply:
             if sighting is not None:
                 told.append(sighting.trouble)
-            return super().report(reports, sighting)
+            return super().report(reports, sighting, logs)
 
     agent = world.agent(Heard(world.store, lambda: world.now))
     job = world.submit("sleep 1")

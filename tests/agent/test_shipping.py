@@ -1,19 +1,23 @@
 """What an ended attempt leaves reaches the platform whole, and nothing else goes with it."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.agent.scene import StoreLink, World
 
+from hutong.agent.link import Reply, SmallLog
 from hutong.agent.moves import moves_of
 from hutong.agent.shipping import Collector, LogShipper, digest_of, kept_files
+from hutong.core.book.store import Sighting
 from hutong.core.capacity.sites import Move
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
-from hutong.core.work.facts import Ended
+from hutong.core.work.facts import Collected, Ended, Report
 from hutong.core.work.states import AttemptState, Category
-from hutong.wire.agent import LOG_CHUNK_BYTES, Manifest
+from hutong.wire.agent import LOG_CHUNK_BYTES, SMALL_LOGS_BYTES, Manifest
 
 KEY = AttemptKey("ht-" + "0" * 26 + "-a1")
 
@@ -183,3 +187,57 @@ def test_how_far_results_are_is_told_while_they_go(world: World, shelf: Shelf) -
     collector.collect(KEY, ended(1))
     assert told == [(Move(KEY, "results", done, 30),) for done in (0, 10, 20)]
     assert moves_of(collector.progress) == ()
+
+
+def test_little_goes_with_the_report_of_the_end_and_leaves_nothing_to_collect(world: World) -> None:
+    job = world.submit("echo hello; sleep 1")
+    silent = world.submit("sleep 1")
+    agent = world.agent()
+    world.go(agent, steps=6)
+    done = world.job(job).attempt
+    assert (done.collected, done.log_bytes, done.missing) == (True, 6, "")
+    assert world.link.logs == {(world.key(job), 0): b"hello\n"}
+    assert world.job(silent).attempt.collected
+    ends = [each for each in world.link.batches if any(isinstance(told.event, Ended) for told in each)]
+    assert [{type(told.event) for told in each} for each in ends] == [{Ended, Collected}]
+
+
+@pytest.mark.parametrize("why", ["older", "long", "unkept"])
+def test_what_cannot_go_with_the_report_is_collected_as_ever(world: World, why: str) -> None:
+    text = "x" * (SMALL_LOGS_BYTES if why == "long" else 10)
+
+    class Unable(StoreLink):
+        def report(
+            self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+        ) -> Reply:
+            if not logs:
+                return super().report(reports, sighting)
+            assert why == "unkept"
+            kept = [each for each in reports if not isinstance(each.event, Collected)]
+            return replace(super().report(kept, sighting), unkept=tuple({each.key for each in logs}))
+
+    link = Unable(world.store, lambda: world.now)
+    link.takes_logs = why != "older"
+    job = world.submit(f"echo {text}; sleep 1")
+    world.go(world.agent(link), steps=8)
+    done = world.job(job).attempt
+    assert (done.collected, done.log_bytes) == (True, len(text) + 1)
+    assert link.logs == {(world.key(job), 0): f"{text}\n".encode()}
+
+
+def test_only_small_logs_of_few_ranks_without_files_are_little(world: World, shelf: Shelf) -> None:
+    collector = Collector(world.link, shelf)
+    (shelf.logs / "0").write_bytes(b"a" * (SMALL_LOGS_BYTES - 1))
+    (shelf.logs / "1").write_bytes(b"b")
+    assert collector.at_once(KEY, ended(1)) is None, "there is a folder of outputs"
+    shelf.kept = None
+    left = collector.at_once(KEY, ended(1))
+    assert left is not None
+    assert left[0] == Collected(1, (), SMALL_LOGS_BYTES)
+    assert [len(each.data) for each in left[1]] == [SMALL_LOGS_BYTES - 1, 1]
+    assert collector.at_once(KEY, ended(1, checkpoint=True)) is None
+    (shelf.logs / "1").write_bytes(b"bc")
+    assert collector.at_once(KEY, ended(1)) is None
+    for rank in range(5):
+        (shelf.logs / str(rank)).write_bytes(b"")
+    assert collector.at_once(KEY, ended(1)) is None

@@ -14,7 +14,7 @@ from hutong.adapters.engines.base import Order, Receipt, Seen
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.agent.core import Agent
 from hutong.agent.habits import Habits
-from hutong.agent.link import Command, Delivery, Reply
+from hutong.agent.link import Command, Delivery, Reply, SmallLog
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
 from hutong.core.book.store import Sighting, Store
@@ -115,7 +115,9 @@ class Line:
     def take(self, after: int, wait_s: float) -> Delivery:
         return self._call(lambda: self._take(after))
 
-    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
+    def report(
+        self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+    ) -> Reply:
         if self.fault == "delayed":
             self.fault = "none"
             self._late.append((tuple(reports), sighting))

@@ -16,7 +16,7 @@ from hutong.agent.accounts import Accounts
 from hutong.agent.habits import Habits, steady_ms
 from hutong.agent.hands import Hands, Stop
 from hutong.agent.hours import Hours
-from hutong.agent.link import Delivery, Link
+from hutong.agent.link import Delivery, Link, SmallLog
 from hutong.agent.moves import moves_of
 from hutong.agent.shipping import Collector, LogShipper
 from hutong.agent.spool import Spool
@@ -82,6 +82,8 @@ class Agent:
         self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
         self._collecting: dict[AttemptKey, Future[Collected]] = {}
         self._collected: dict[AttemptKey, Collected] = {}
+        self._small: dict[AttemptKey, tuple[SmallLog, ...]] = {}
+        self._takes_logs = False
         self._shipping: Future[int] | None = None
         self._watched: frozenset[AttemptKey] = frozenset()
         self._platform_ahead_ms: int | None = None
@@ -116,6 +118,7 @@ class Agent:
         """Note what came; `tick` acts on it."""
         self._platform_ahead_ms = delivery.now_ms - self._ticks()
         self._watched = delivery.watched
+        self._takes_logs = delivery.takes_logs
         for command in delivery.commands:
             # That it is still asked for says that the platform does not know what was told of it.
             self._told.pop(command.key, None)
@@ -142,6 +145,11 @@ class Agent:
         return acted or told or shipped
 
     @property
+    def hurries(self) -> bool:
+        """True while there are starts to make."""
+        return self._hands.more
+
+    @property
     def busy(self) -> bool:
         """True while something is on its way that a soon tick would move on."""
         return bool(self._collecting or self._collected)
@@ -157,6 +165,8 @@ class Agent:
         number = split_key(seen.key)
         if number is None or seen.key in self._spool:
             return ()
+        if seen.ended is not None and Ended not in told and seen.key not in self._collected:
+            self._bring_along(seen.key, seen.ended)
         collected = self._collected.get(seen.key)
         events: list[AgentEvent] = []
         if seen.ended is None or (seen.ended.started_ms and Ended not in told):
@@ -168,6 +178,16 @@ class Agent:
         elif seen.state is AttemptState.RUNNING:
             events.append(Started(number[1], seen.started_ms, seen.port))
         return (event for event in events if type(event) not in told)
+
+    def _bring_along(self, key: AttemptKey, ended: Ended) -> None:
+        """Have what an attempt leaves go with the report of its end, if it is little: one call for three."""
+        try:
+            left = self._collector.at_once(key, ended) if self._takes_logs else None
+        except OSError as error:
+            _log.warning("not collected at once", site=self._site, key=key, why=str(error))
+            return
+        if left is not None:
+            self._collected[key], self._small[key] = left
 
     def _report(self, seen: tuple[Seen, ...], at_ms: int | None) -> bool:
         reports = [Report(each.key, event) for each in seen for event in self._owed(each)]
@@ -181,7 +201,9 @@ class Agent:
 
     def _send(self, batch: list[Report], sighting: Sighting | None) -> None:
         try:
-            reply = self._link.report(batch, sighting)
+            brought = [each.key for each in batch if isinstance(each.event, Collected)]
+            logs = [log for key in brought for log in self._small.get(key, ())]
+            reply = self._link.report(batch, sighting, logs)
         except Refused as error:
             if not batch:
                 _log.error("sighting refused", site=self._site, why=error.message)
@@ -197,7 +219,13 @@ class Agent:
             self._send(batch[:middle], None)
             self._send(batch[middle:], sighting)
             return
-        self._acknowledge(batch)
+        for key in reply.unkept:  # they are sent one by one, as long as it takes
+            self._collected.pop(key, None)
+            self._small.pop(key, None)
+        unkept = frozenset(reply.unkept)
+        self._acknowledge(
+            each for each in batch if not (isinstance(each.event, Collected) and each.key in unkept)
+        )
         if sighting is not None:
             self._sighted_ms = self._ticks()
             self._sighted = _view(sighting.known, sighting.live, sighting.trouble)
@@ -209,11 +237,14 @@ class Agent:
                 _log.warning("orphan", site=self._site, key=key)
 
     def _acknowledge(self, batch: Iterable[Report]) -> None:
+        settled = []
         for report in batch:
             self._told.setdefault(report.key, set()).add(type(report.event))
             if isinstance(report.event, Collected):
-                self._spool.settle(report.key, self._clock())
+                settled.append(report.key)
                 self._collected.pop(report.key, None)
+                self._small.pop(report.key, None)
+        self._spool.settle(settled, self._clock())
 
     def _sighting(self, seen: tuple[Seen, ...], at_ms: int | None, news: bool) -> Sighting | None:
         """Return the observation if it is due. Attempts that may yet be started count: they are in hand."""
@@ -327,7 +358,7 @@ class Agent:
 
     def _drop_memory(self, key: AttemptKey) -> None:
         self._hands.forget(key)
-        for memory in (self._told, self._not_before, self._collected):
+        for memory in (self._told, self._not_before, self._collected, self._small):
             memory.pop(key, None)
 
     def _platform_ms(self) -> int | None:

@@ -7,7 +7,8 @@ out of what this agent has in hand; the platform then takes the start command ba
 on it is over, and finds the attempt lost (`hutong.core.control.steps`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +26,7 @@ from hutong.core.work.states import Category
 _log = structlog.get_logger("hutong.agent")
 _AGAIN_S = 10
 _TROUBLE_CHARS = 200
+_STARTS_AT_ONCE = 20  # then what has happened meanwhile is told, before more are started
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,15 @@ class _Start:
     came_bytes: int = 0
 
 
+_Fate = bool | Refused | Later | OSError
+"""Whether an attempt was there already when it was submitted, or why it was not submitted."""
+
+
 class Hands:
     """Starts and stops in hand. An attempt that is to be stopped is never started from here on.
 
-    `trouble` is what went wrong with the last start, `lapsed` whether a command must be asked for again.
+    `trouble` is what went wrong with the last start, `lapsed` whether a command must be asked for again,
+    `more` whether starts were left for the next `act` that could have been made in this one.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Hands:
     ) -> None:
         self.trouble = ""
         self.lapsed = False
+        self.more = False
         self._site = site
         self._engine = engine
         self._stager = stager
@@ -121,15 +129,41 @@ class Hands:
         for key in list(self._stops):
             if self._may_try(key):
                 acted = self._stop(key) or acted
+        ready: list[tuple[_Start, Order]] = []
+        self.more = False
         for start in list(self._starts.values()):
             key = start.command.key
             if self._ticks() - start.came_ms > self._habits.lease_s * 1000:
                 self._let_go(key)
                 self.lapsed = True
                 _log.warning("start not confirmed in time", site=self._site, key=key)
-            elif self._may_try(key):
-                acted = self._start(start) or acted
+            elif not self._may_try(key):
+                continue
+            elif len(ready) == _STARTS_AT_ONCE:
+                self.more = True
+            else:
+                order = self._staged(start)
+                if isinstance(order, Order):
+                    ready.append((start, order))
+                else:
+                    acted = order or acted
+        for (start, _), fate in zip(ready, self._submit([order for _, order in ready]), strict=True):
+            acted = self._started(start, fate) or acted
         return acted
+
+    def _submit(self, orders: Sequence[Order]) -> list[_Fate]:
+        """Hand attempts to the engine, some at once where it can: mostly it is somebody else who is slow."""
+        threads = min(self._engine.abilities.submits_at_once, len(orders))
+        if threads <= 1:
+            return [self._try(order) for order in orders]
+        with ThreadPoolExecutor(threads, "submitting") as pool:
+            return list(pool.map(self._try, orders))
+
+    def _try(self, order: Order) -> _Fate:
+        try:
+            return self._engine.submit(order).adopted
+        except (Refused, Later, OSError) as error:
+            return error
 
     def _may_try(self, key: AttemptKey) -> bool:
         now = self._ticks()
@@ -147,19 +181,28 @@ class Hands:
         _log.info("stop", site=self._site, key=key, category=stop.category.value)
         return True
 
-    def _start(self, start: _Start) -> bool:
-        """Submit, or adopt, one attempt; False while its inputs are on their way or it is put off."""
-        command = start.command
-        key, number = command.key, command.attempt.number
+    def _staged(self, start: _Start) -> Order | bool:
+        """Return what to submit, or, while its inputs are not here, whether anything was done about it."""
         try:
-            adopted = self._submit(command)
-        except Refused as error:
+            order = self._order(start.command)
+        except (Refused, Later, OSError) as error:
+            return self._started(start, error)
+        if order is None:
+            if self._grew(start):
+                start.failing_ms = None
+            return False
+        return order
+
+    def _started(self, start: _Start, fate: _Fate) -> bool:
+        """Note what became of a submission: whether it was there already, or why it failed."""
+        key, number = start.command.key, start.command.attempt.number
+        if isinstance(fate, Refused):
             # The mark makes the end durable at the engine and keeps the key from ever starting.
-            _log.warning("start refused", site=self._site, key=key, why=error.message)
-            self.end(key, Stop(number, Category.USER, f"the site cannot run it: {error.message}"))
+            _log.warning("start refused", site=self._site, key=key, why=fate.message)
+            self.end(key, Stop(number, Category.USER, f"the site cannot run it: {fate.message}"))
             return self._stop(key)
-        except (Later, OSError) as error:
-            self._put_off(key, error)
+        if isinstance(fate, Later | OSError):
+            self._put_off(key, fate)
             now = self._ticks()
             start.failing_ms = now if start.failing_ms is None or self._grew(start) else start.failing_ms
             if now - start.failing_ms < self._habits.start_within_s * 1000:
@@ -167,14 +210,10 @@ class Hands:
             _log.error("start given up", site=self._site, key=key, why=self.trouble)
             self.end(key, Stop(number, Category.INFRA, f"the site could not start it: {self.trouble}"))
             return self._stop(key)
-        if adopted is None:
-            if self._grew(start):
-                start.failing_ms = None
-            return False
-        self._adopted[key] = adopted
+        self._adopted[key] = fate
         self._let_go(key)
         self.trouble = ""
-        _log.info("start", site=self._site, key=key, adopted=adopted)
+        _log.info("start", site=self._site, key=key, adopted=fate)
         return True
 
     def _grew(self, start: _Start) -> bool:
@@ -182,8 +221,8 @@ class Hands:
         before, start.came_bytes = start.came_bytes, self._stager.so_far(start.command.key)
         return start.came_bytes > before
 
-    def _submit(self, command: Command) -> bool | None:
-        """Return whether the attempt was there already; None while its inputs are on their way."""
+    def _order(self, command: Command) -> Order | None:
+        """Return what to submit; None while its inputs are on their way."""
         spec, carried = command.spec, command.checkpoint
         last = (Input("", carried, "manifest"),) if carried else ()
         if spec is None:
@@ -194,11 +233,10 @@ class Hands:
             return None
         checkpoint = staged[-1][2] if carried else None
         inputs = staged[: len(spec.inputs)]
-        order = Order(
+        return Order(
             command.key, command.job, command.project, command.attempt, spec, inputs, command.secrets,
             checkpoint,
         )  # fmt: skip
-        return self._engine.submit(order).adopted
 
     def _put_off(self, key: AttemptKey, error: Later | OSError) -> None:
         after_s = error.after_s if isinstance(error, Later) else _AGAIN_S

@@ -1,5 +1,6 @@
 """The agent's line to the platform: outbound HTTPS only, every call repeatable."""
 
+import base64
 import hashlib
 import random
 import ssl
@@ -53,7 +54,7 @@ class Command:
 class Delivery:
     """Commands in order, the attempts whose log somebody reads, the platform's clock (UTC ms), and calls.
 
-    `came_ms` is when it came, by the agent's steady clock.
+    `came_ms` is when it came, by the agent's steady clock, `takes_logs` whether a report may bring logs.
     """
 
     commands: tuple[Command, ...]
@@ -61,15 +62,29 @@ class Delivery:
     now_ms: int
     came_ms: int = 0
     dials: tuple[wire.DialDoc, ...] = ()
+    takes_logs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SmallLog:
+    """The whole log of one rank of an ended attempt."""
+
+    key: AttemptKey
+    rank: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the platform made of reports; `orphans` run here and have no business to."""
+    """What the platform made of reports; `orphans` run here and have no business to.
+
+    Of `unkept` the logs that came with the report are not stored, nor is it written that they are.
+    """
 
     news: int
     repeats: int
     orphans: tuple[AttemptKey, ...] = ()
+    unkept: tuple[AttemptKey, ...] = ()
 
 
 def _wanted() -> None:
@@ -86,8 +101,10 @@ class Link(Protocol):
         """Return open commands with an id above `after`; wait up to `wait_s` for one."""
         ...
 
-    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
-        """Store reports and an observation; they are durable when this returns."""
+    def report(
+        self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+    ) -> Reply:
+        """Store reports and an observation; they are durable when this returns, and the logs are stored."""
         ...
 
     def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
@@ -167,10 +184,12 @@ class HttpLink:
         commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
         self._dialed.extend(each.id for each in out.dials)
         watched = frozenset(AttemptKey(key) for key in out.watched)
-        return Delivery(commands, watched, out.now_ms, dials=out.dials)
+        return Delivery(commands, watched, out.now_ms, dials=out.dials, takes_logs=out.takes_logs)
 
-    def report(self, reports: Sequence[Report], sighting: Sighting | None) -> Reply:
-        """Store reports and an observation."""
+    def report(
+        self, reports: Sequence[Report], sighting: Sighting | None, logs: Sequence[SmallLog] = ()
+    ) -> Reply:
+        """Store reports, an observation and small logs."""
         docs = tuple(wire.ReportDoc(key=each.key, event=wire.event_doc(each.event)) for each in reports)
         seen = sighting and wire.SightingDoc(
             at_ms=sighting.at_ms,
@@ -184,8 +203,13 @@ class HttpLink:
             offers=sighting.offers,
             stock=sighting.stock,
         )
-        out = self._post("/report", wire.ReportIn(reports=docs, sighting=seen), wire.ReportOut)
-        return Reply(out.news, out.repeats, tuple(AttemptKey(key) for key in out.orphans))
+        small = tuple(
+            wire.SmallLogDoc(key=each.key, rank=each.rank, data=base64.b64encode(each.data)) for each in logs
+        )
+        body = wire.ReportIn(reports=docs, sighting=seen, logs=small)
+        out = self._post("/report", body, wire.ReportOut)
+        orphans, unkept = (tuple(AttemptKey(key) for key in keys) for keys in (out.orphans, out.unkept))
+        return Reply(out.news, out.repeats, orphans, unkept)
 
     def account(self, uses: Sequence[Use], days: Sequence[TallyDoc]) -> tuple[str, ...]:
         """Store records of the engine's accounting and tallies of days."""

@@ -179,7 +179,7 @@ def _tick_on(
         often = min(max(_LIVE_S, agent.live / at_once), _IDLE_S)
         longest = often if agent.live or agent.busy else _IDLE_S
         pause_s = _SOON_S if moved else min(pause_s * 1.5, longest)
-        _wait_any(bell, ended, pause_s)
+        _wait_any(bell, ended, 0.0 if agent.hurries else pause_s)
 
 
 def _wait_any(bell: threading.Event, ended: threading.Event, most_s: float) -> None:

@@ -9,17 +9,26 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hutong.adapters.engines.base import Engine
-from hutong.agent.link import Link
+from hutong.agent.link import Link, SmallLog
 from hutong.agent.moves import Progress
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Collected, Ended, OutputFile
-from hutong.wire.agent import LOG_CHUNK_BYTES, OUTPUTS_AT_ONCE, Manifest, ManifestFile
+from hutong.wire.agent import (
+    LOG_CHUNK_BYTES,
+    OUTPUTS_AT_ONCE,
+    REPORTS_AT_ONCE,
+    SMALL_LOGS_AT_ONCE,
+    SMALL_LOGS_BYTES,
+    Manifest,
+    ManifestFile,
+)
 
 _READ_BYTES = 1 << 20
 _PATH_CHARS = 1_024
 _MISSING_SHOWN = 20
 _OURS = ".hutong-"
+_SMALL_RANKS = SMALL_LOGS_AT_ONCE // REPORTS_AT_ONCE
 
 
 class LogShipper:
@@ -92,6 +101,21 @@ class Collector:
         self._engine = engine
         self._logs = LogShipper(link, engine)
         self.progress: dict[AttemptKey, Progress] = {}
+
+    def at_once(self, key: AttemptKey, ended: Ended) -> tuple[Collected, tuple[SmallLog, ...]] | None:
+        """Return the report of an attempt that leaves small logs and nothing else, with these; else None."""
+        ranks = self._engine.ranks(key)
+        if ended.checkpoint or len(ranks) > _SMALL_RANKS or self._engine.outputs(key) is not None:
+            return None
+        logs, left = [], SMALL_LOGS_BYTES
+        for rank in ranks:
+            data = self._engine.read_log(key, rank, 0, left + 1)
+            left -= len(data)
+            if left < 0:
+                return None
+            if data:  # an empty log is none
+                logs.append(SmallLog(key, rank, data))
+        return Collected(ended.attempt, (), SMALL_LOGS_BYTES - left), tuple(logs)
 
     def collect(self, key: AttemptKey, ended: Ended) -> Collected:
         """Send whole logs, kept files and checkpoint; returns the report. Raises Later if the line breaks.

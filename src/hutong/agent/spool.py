@@ -13,7 +13,7 @@ What waits here for a platform that is away cannot grow: without it no command c
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,14 +42,14 @@ class Spool:
                 continue
         self._compact()
 
-    def settle(self, key: AttemptKey, at_ms: int) -> None:
-        """Note, durably, that the platform has everything of an attempt."""
-        self._write(key, at_ms)
+    def settle(self, keys: Iterable[AttemptKey], at_ms: int) -> None:
+        """Note, durably, that the platform has everything of some attempts."""
+        self._write(keys, at_ms)
 
     def drop(self, key: AttemptKey) -> None:
         """Note that an attempt was forgotten."""
         if key in self._settled:
-            self._write(key, None)
+            self._write((key,), None)
             if self._lines > 2 * len(self._settled) + _SLACK:
                 self._compact()
 
@@ -66,12 +66,16 @@ class Spool:
         else:
             self._settled[key] = int(at_ms)
 
-    def _write(self, key: AttemptKey, at_ms: int | None) -> None:
-        line = json.dumps({"key": key, "settled_ms": at_ms}).encode() + b"\n"
-        self._apply(key, at_ms)
-        self._lines += 1
+    def _write(self, keys: Iterable[AttemptKey], at_ms: int | None) -> None:
+        lines = []
+        for key in keys:
+            lines.append(json.dumps({"key": key, "settled_ms": at_ms}).encode() + b"\n")
+            self._apply(key, at_ms)
+        if not lines:
+            return
+        self._lines += len(lines)
         with _forgiven(self._path), self._path.open("ab") as file:
-            file.write(line)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
 

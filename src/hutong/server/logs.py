@@ -47,10 +47,17 @@ class LogBook:
         A chunk behind a hole is not stored, nor what would go beyond the limit; one that is held already
         changes nothing. `whole` says that the log ends where the chunk ends.
         """
-        held, complete = self._state(folder)
+        held, complete = self._state(folder, fresh=whole)
         if complete:
             return held
         end = min(offset + len(data), self._limit_bytes)
+        if whole and offset == held == 0 and end == len(data):
+            if data:  # an empty log is none
+                self._objects.put(f"{folder}/{_WHOLE}", data)
+            with self._lock:
+                self._held.pop(folder, None)
+            self._wake(folder)
+            return end
         if offset <= held < end:
             self._objects.put(f"{folder}/{held:020d}", data[held - offset : end - offset])
             held = end
@@ -114,13 +121,13 @@ class LogBook:
                 return self._objects.get_range(f"{folder}/{start:020d}", offset - start, limit)
         return b""
 
-    def _state(self, folder: str) -> tuple[int, bool]:
+    def _state(self, folder: str, *, fresh: bool = False) -> tuple[int, bool]:
         """Return how far the log reaches without a hole, and whether it is complete."""
         with contextlib.suppress(NotFound):
             return self._objects.size(f"{folder}/{_WHOLE}"), True
         with self._lock:
             known = self._held.get(folder)
-        if known is not None:
+        if known is not None and not fresh:
             return known, False
         held = 0
         for start, size in self._parts(folder):

@@ -13,12 +13,14 @@ All routes need the site's bearer token and lie under `/v1/agent`:
 
 A log grows without holes: a chunk that begins beyond what the platform holds is not stored, and the
 answer says from where to go on. A chunk that it holds already changes nothing. `whole` says that
-the log ends where this chunk ends. Unknown keys are ignored on both sides, so that either may be newer.
+the log ends where this chunk ends. A platform whose `TakeOut` says `takes_logs` takes the logs of an ended
+attempt with the report too, if they are small. Unknown keys are ignored on both sides, so that either may
+be newer.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
@@ -28,6 +30,9 @@ from hutong.core.work.states import AttemptState, Category
 
 LOG_CHUNK_BYTES = 256 * 1024
 REPORTS_AT_ONCE = 500
+SMALL_LOGS_BYTES = 4_096
+"""Of all ranks of an attempt together: what may come with the report of its end."""
+SMALL_LOGS_AT_ONCE = 4 * REPORTS_AT_ONCE
 KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
@@ -248,12 +253,16 @@ class DialAnswer(Shape):
 
 
 class TakeOut(Shape):
-    """Commands in order of id, the attempts whose log somebody reads now, calls, and the platform's clock."""
+    """Commands in order of id, the attempts whose log somebody reads now, calls, and the platform's clock.
+
+    `takes_logs` says that `ReportIn.logs` are stored; an older platform does not know of them.
+    """
 
     commands: tuple[CommandDoc, ...] = ()
     watched: tuple[str, ...] = ()
     dials: tuple[DialDoc, ...] = ()
     now_ms: Number
+    takes_logs: bool = False
 
 
 class PoolDoc(Shape):
@@ -330,19 +339,32 @@ class SightingDoc(Shape):
     stock: Annotated[tuple[Digest, ...], Field(max_length=STOCK_AT_ONCE)] = ()
 
 
+class SmallLogDoc(Shape):
+    """The whole log of one rank of an ended attempt; `data` is base64."""
+
+    key: Key
+    rank: Annotated[int, Field(ge=-1, lt=1_000_000)]
+    data: Annotated[Base64Bytes, Field(max_length=SMALL_LOGS_BYTES)]
+
+
 class ReportIn(Shape):
-    """What happened since the last time; repeats are harmless."""
+    """What happened since the last time; repeats are harmless. `logs` are of attempts told as collected."""
 
     reports: Annotated[tuple[ReportDoc, ...], Field(max_length=REPORTS_AT_ONCE)] = ()
     sighting: SightingDoc | None = None
+    logs: Annotated[tuple[SmallLogDoc, ...], Field(max_length=SMALL_LOGS_AT_ONCE)] = ()
 
 
 class ReportOut(Shape):
-    """How many reports were news; `orphans` are keys that run at the site and have no business there."""
+    """How many reports were news; `orphans` are keys that run at the site and have no business there.
+
+    `unkept` are those whose `logs` could not be stored now: that they are collected was not written down.
+    """
 
     news: int
     repeats: int
     orphans: tuple[str, ...] = ()
+    unkept: tuple[str, ...] = ()
 
 
 class LogOut(Shape):

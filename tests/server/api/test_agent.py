@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from hutong.agent.link import HttpLink
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Accepted, Report
 from hutong.server.loop import Loop
@@ -220,6 +221,56 @@ def test_a_log_grows_without_holes_and_is_read_from_any_offset(
     assert names == [f"logs/physics/{job}/1/0/whole"]
 
 
+def bring(centre: Centre, key: str, *logs: tuple[int, bytes], headers: Any = None) -> dict[str, Any]:
+    """Report an end with its logs, as an agent does for an attempt that leaves little."""
+    now_ms = centre.platform.clock()
+    ended = {"kind": "ended", "attempt": 1, "outcome": "SUCCEEDED", "category": "none", "reason": "done",
+             "started_ms": now_ms, "ended_ms": now_ms, "ran_ms": 1}  # fmt: skip
+    collected = {"kind": "collected", "attempt": 1, "log_bytes": sum(len(data) for _, data in logs)}
+    body = {
+        "reports": [{"key": key, "event": each} for each in (ended, collected)],
+        "logs": [{"key": key, "rank": rank, "data": b64encode(data).decode()} for rank, data in logs],
+    }
+    answer = centre.platform.http.post("/v1/agent/report", json=body, headers=headers or centre.headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_small_logs_come_with_the_report_and_may_come_again(
+    platform: Any, li: dict[str, str], centre: Centre, started: tuple[str, str]
+) -> None:
+    job, key = started
+    assert centre.call("take", {})["takes_logs"]
+    centre.log(key, 0, 0, b"step")
+    for news in (2, 0):
+        told = bring(centre, key, (0, b"step \xff\n"), (-1, b""))
+        assert (told["news"], told["repeats"], told["unkept"]) == (news, 2 - news, [])
+    assert platform.http.get(f"/v1/jobs/{job}/logs?rank=setup", headers=li).text == ""
+    names = [each.path for each in platform.services.objects.list(f"logs/physics/{job}/1")]
+    assert names == [f"logs/physics/{job}/1/0/whole"]
+    assert platform.services.objects.get(names[0]) == b"step \xff\n"
+    assert platform.services.store.job(job).job.attempts[0].collected
+
+
+def test_a_log_that_cannot_be_kept_does_not_hold_up_the_end(
+    platform: Any, centre: Centre, started: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, key = started
+
+    def full(*_: object) -> None:
+        raise Later("the object store is full")
+
+    monkeypatch.setattr(platform.services.objects, "put", full)
+    assert bring(centre, key, (0, b"hello\n"))["unkept"] == [key]
+    attempt = platform.services.store.job(job).job.attempts[0]
+    assert (attempt.over, attempt.collected) == (True, False)
+    monkeypatch.undo()
+    told = bring(centre, key, (0, b"hello\n"))
+    assert (told["news"], told["unkept"]) == (1, [])
+    assert platform.services.store.job(job).job.attempts[0].collected
+
+
 def read_events(answer: Any) -> list[dict[str, str]]:
     blocks = [block for block in answer.text.split("\n\n") if block and not block.startswith(":")]
     return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
@@ -333,8 +384,10 @@ def test_an_agent_gets_only_its_own_site_s_commands_and_writes_only_its_own_logs
     event = {"kind": "ended", "attempt": 1, "outcome": "FAILED", "category": "user", "reason": "forged",
              "started_ms": 1, "ended_ms": 2, "ran_ms": 1}  # fmt: skip
     platform.http.post("/v1/agent/report", json={"reports": [{"key": key, "event": event}]}, headers=headers)
+    assert bring(centre, key, (0, b"forged"), headers=headers)["unkept"] == [key]
     row = platform.services.store.job(started[0])
     assert row.job.state == "RUNNING"
+    assert platform.services.objects.list(f"logs/physics/{started[0]}/1/0") == ()
 
 
 def test_a_waiting_agent_hears_of_a_command_within_a_moment(

@@ -16,7 +16,10 @@ from hutong.core.work.states import AttemptState, Category
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an engine can do; policies read these, never its name."""
+    """What an engine can do; policies read these, never its name.
+
+    `submits_at_once` is from how many threads attempts may be submitted, each its own.
+    """
 
     gangs: bool
     services: bool
@@ -24,6 +27,7 @@ class Abilities:
     accounting: bool = False
     energy: bool = False
     isolation: str = "none"
+    submits_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from hutong.adapters.objects.paths import content_path
 from hutong.core.book.received import Fate, Tally
 from hutong.core.book.store import Sighting, Taken
 from hutong.core.capacity.sites import Move, PoolState, Site
-from hutong.core.kernel.errors import Broken, NotFound, Problem, Refused
+from hutong.core.kernel.errors import Broken, Later, NotFound, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
@@ -100,6 +100,7 @@ def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:
         watched=here.store.watched(site, now_ms),
         dials=() if body.dialed is None else _new_dials(here, site, body.dialed, now_ms),
         now_ms=now_ms,
+        takes_logs=True,
     )
 
 
@@ -149,13 +150,35 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
             Move(AttemptKey(each.key), each.what, each.done_bytes, each.total_bytes) for each in seen.moves
         )
         at_ms = min(seen.at_ms, here.clock())
-        told = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock)
-        sighting = Sighting(at_ms, known, live, *told)
-    found = here.store.report(site, [each.report() for each in body.reports], sighting, here.clock())
+        words = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock)
+        sighting = Sighting(at_ms, known, live, *words)
+    unkept = _keep_logs(here, site, body.logs)
+    told = [each for each in body.reports if each.event.kind != "collected" or each.key not in unkept]
+    found = here.store.report(site, [each.report() for each in told], sighting, here.clock())
     here.meters.reports(site, found.news, found.repeats)
     if found.news:
         here.bell.ring()
-    return w.ReportOut(news=found.news, repeats=found.repeats, orphans=found.orphans)
+    return w.ReportOut(
+        news=found.news, repeats=found.repeats, orphans=found.orphans, unkept=tuple(sorted(unkept))
+    )
+
+
+def _keep_logs(here: Services, site: SiteId, logs: tuple[w.SmallLogDoc, ...]) -> set[str]:
+    """Store logs that came with a report; return the attempts of which one could not be kept whole.
+
+    These alone are put off: an end must not wait until there is room for a log.
+    """
+    unkept: set[str] = set()
+    for each in logs:
+        try:
+            folder = log_folder(*place_of(here, site, each.key), each.rank)
+            kept = here.logs.add(folder, 0, each.data, whole=True)
+        except (Later, NotFound) as error:
+            _log.warning("log not kept", site=site, key=each.key, rank=each.rank, why=error.message)
+            kept = -1
+        if kept < len(each.data):
+            unkept.add(each.key)
+    return unkept
 
 
 @router.post("/usage")

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _FENCE_LAGS = 10
 _HOPELESS_LAGS = 5
 _CAPACITY_MS = 30_000
 _WORDS_BYTES = 500
+_SBATCH_AT_ONCE = 4
 
 
 class SlurmEngine(FolderEngine):
@@ -62,13 +64,18 @@ class SlurmEngine(FolderEngine):
         self._queue = Queue(self._transport, config.poll_s, ticks, self._origin)
         self._program = install_programs(root / "programs") / "batch.py"
         collect_programs(root / "programs", (self._program, payloads), self._attempts)
+        self._asking = threading.Lock()
         self._watches: dict[AttemptKey, Watch] = {}
         self._glances = Glances(ticks)
         self._strays: dict[str, int] = {}
         self._capacity: tuple[PoolState, ...] = ()
         self._capacity_ms = ticks() - _CAPACITY_MS
         self.abilities = Abilities(
-            gangs=True, services=True, preemption=True, isolation="bwrap" if self._boxed else "none"
+            gangs=True,
+            services=True,
+            preemption=True,
+            isolation="bwrap" if self._boxed else "none",
+            submits_at_once=1 if config.rest else _SBATCH_AT_ONCE,
         )
 
     def submit(self, order: Order) -> Receipt:
@@ -87,12 +94,13 @@ class SlurmEngine(FolderEngine):
             return Receipt(known["external"], adopted=True)
         if claimed(folder):
             return Receipt(order.key, adopted=True)
-        self._learn()
         in_doubt = (folder / _SUBMITTING).exists()
-        if in_doubt:
-            self._queue.poll(fresh=True)
-        # A submission that was refused stays in Slurm's list as a job that failed.
-        record = parse.choose(each for each in self._queue.named(order.key) if each.state != "FAILED")
+        with self._asking:  # others are submitted by other threads, and the list is one
+            self._learn()
+            if in_doubt:
+                self._queue.poll(fresh=True)
+            # A submission that was refused stays in Slurm's list as a job that failed.
+            record = parse.choose(each for each in self._queue.named(order.key) if each.state != "FAILED")
         job = self._job(folder, order, pool)
         job_id = record.id if record else self._submit(folder, job, in_doubt=in_doubt)
         external = self._external(job_id)

@@ -1,0 +1,59 @@
+"""Many starts at once: some side by side where the engine can, and reports in between."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from tests.agent.scene import World
+
+from hutong.adapters.engines.base import Order, Receipt
+from hutong.adapters.engines.memory import MemoryEngine
+from hutong.core.kernel.errors import Later
+from hutong.core.work.states import JobState
+
+
+class Pairs(MemoryEngine):
+    """Takes attempts two at a time only: one that comes alone waits for another, and fails."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(clock)
+        self.abilities = replace(self.abilities, submits_at_once=2)
+        self.door = threading.Barrier(2, timeout=60)
+        self.guard = threading.Lock()
+        self.poison = ""
+
+    def submit(self, order: Order) -> Receipt:
+        self.door.wait()
+        if order.key == self.poison:
+            raise Later("not now", 60)
+        with self.guard:
+            return super().submit(order)
+
+
+@pytest.fixture
+def engine(world: World) -> Pairs:
+    return Pairs(lambda: world.now)
+
+
+def test_starts_go_side_by_side_and_a_failure_is_that_of_one(world: World, engine: Pairs) -> None:
+    jobs = [world.submit("sleep 500") for _ in range(4)]
+    world.turn()
+    engine.poison = world.key(jobs[1])
+    world.go(world.agent(engine=engine), steps=2)
+    states = [world.job(job).state for job in jobs]
+    assert states.pop(1) is JobState.DISPATCHED
+    assert set(states) == {JobState.RUNNING}
+    assert not engine.door.broken
+
+
+def test_after_some_starts_what_happened_is_told_first(world: World) -> None:
+    jobs = [world.submit("sleep 500") for _ in range(45)]
+    world.turn()
+    agent = world.agent()
+    for started in (20, 40, 45):
+        agent.step()
+        assert world.engine.starts == started
+        assert agent.hurries == (started < 45)
+        running = [job for job in jobs if world.job(job).state is JobState.RUNNING]
+        assert len(running) == started
