@@ -15,6 +15,8 @@ RECLAIMED = "reclaimed"
 """What was given and taken back unused."""
 RERATING = "rerating"
 """The kind of transaction that moves use of a period from the price of its start to another one."""
+UNFORGIVEN = "unforgiven"
+"""The kind of transaction that moves what a rerating forgave of a debt to others, who paid for the month."""
 OVERRUN = "overrun:"
 SETTLEMENT = "settlement:"
 
@@ -83,7 +85,8 @@ class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
     `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `waiver`, `refund`, `reversal`, `expiry`,
-    `clawback`, `claw_back`, `reclaim`, `settlement`, `payout` or `rerating`; `cause` names what it is for.
+    `clawback`, `claw_back`, `reclaim`, `settlement`, `payout`, `rerating` or
+    `unforgiven`; `cause` names what it is for.
     `reverses` names the transaction of which this gives back what lies between `reverses_from` and more of
     its amount (L8): the store sees to it that nothing is given back twice. `site` is where the work ran that
     a charge is for. `period` is where the store booked it (L9): the one of `effective_ms`, or the first open
