@@ -35,6 +35,7 @@ from hutong.core.ledger.focus import in_columns
 from hutong.core.ledger.funding import settle
 from hutong.core.ledger.replay import replay
 from hutong.server.debts import open_lot, owed_micro
+from hutong.server.prices import listed_in
 from hutong.server.reckoning import reckon
 from hutong.server.refunds import correct_usage, refund, refundable_micro, waive
 from hutong.server.registry import document
@@ -352,6 +353,24 @@ def test_a_reckoning_that_is_killed_at_any_write_ends_the_same(at: int, after: b
     sound(store)
     earned = sum(entry.amount_micro for entry in store.balances([REVENUE]))
     assert earned == sum(each.charge_micro for p in (A, B) for each in store.usage(p, "", "", 100))
+
+
+def test_focus_says_the_list_price_beside_what_was_paid() -> None:
+    store = world()
+    fund(store, A, 1000)
+    use(store, "j1", A, 20, 7)
+    commit(store, scope="project", name=A, take_or_pay=False)
+    tiered(store)  # the book for everybody says 9
+    run(store)
+    period = find_period(store, FIRST.id)
+    rows = list(focus_of(store, Project(A, "uni", A), UNI, "City", period, {}, listed_in(store)))
+    used = [row for row in rows if row["ChargeCategory"] == "Usage"]
+    assert {row["ListUnitPrice"] for row in used} == {"9.0"}
+    assert {row["ContractedUnitPrice"] for row in used} == {"7.0", "5.0"}
+    assert sum(float(row["ListCost"]) for row in used) == 20 * 9
+    assert sum(float(row["ContractedCost"]) for row in used) == 20 * 5
+    unlisted = list(focus_of(store, Project(A, "uni", A), UNI, "City", period, {}))
+    assert all(row["ListCost"] == row["ContractedCost"] for row in unlisted)
 
 
 def test_focus_says_what_a_commitment_covered_and_what_was_unused() -> None:

@@ -15,7 +15,7 @@ own price is paid; nothing is paid for storage then.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hutong.core.accounts.registry import FOREVER_MS, InstitutionKind
 from hutong.core.book.prices import PRICES_MAX, Book, Books, Price, Tier, Timeline
@@ -242,6 +242,24 @@ def tariff_at(books: Sequence[Book], timelines: Iterable[Timeline], at_ms: int) 
         if price is not None:
             prices.setdefault(each.book, {})[each.sku] = price
     return Tariff(tuple(books), prices)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrices:
+    """What the book for everybody says at any time, by sku."""
+
+    lines: Mapping[str, Timeline] = field(default_factory=dict)
+
+    def at(self, skus: Sequence[str], at_ms: int) -> Price | None:
+        """Return the list price of a thing, `skus` being its names, the most specific first."""
+        found = (self.lines[sku].at(at_ms) for sku in skus if sku in self.lines)
+        return next((price for price in found if price is not None), None)
+
+
+def list_prices(books: Sequence[Book], timelines: Iterable[Timeline]) -> ListPrices:
+    """Return the list prices: those of the book that is for everybody, if there is one."""
+    public = {each.id for each in books_for(books, Tenant())}
+    return ListPrices({each.sku: each for each in timelines if each.book in public})
 
 
 def in_tiers(price: Price, total: int) -> tuple[tuple[int, int], ...]:
