@@ -127,7 +127,7 @@ def check_sku(store: Store, sku: Sku) -> None:
             raise _unknown(
                 f"{sku.site}/{sku.pool} has {pool.accelerator}, not {sku.name}", "the pool's own accelerator"
             )
-    if sku.family.startswith("token") and sku.name and store.get("deployment", sku.name) is None:
+    if sku.family not in {"card", "storage"} and sku.name and store.get("deployment", sku.name) is None:
         raise _unknown(f"there is no deployment {sku.name!r}", "PROJECT/NAME of one that there is")
 
 

@@ -42,7 +42,7 @@ def _committed() -> list[Charge]:
     deal = Group("lab", "east", "H100", "card_ms", 9_000_000, CARD_HOUR_MS)
     fee = Group("lab", "", "H100", UNUSED, 5_000_000, CARD_HOUR_MS)
     hours = 20 * CARD_HOUR_MS
-    found = []
+    found: list[Charge] = []
     for subject, lines in (
         ("commitment:deal:2026-11:lab:east", {deal: -hours, replace(deal, micro=5_000_000): hours}),
         ("commitment:deal:2026-11:unused", {fee: hours}),

@@ -89,6 +89,7 @@ _UNITS = {
     ),
     "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
     "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
+    "service_request": _Unit("Requests", "Requests", 1, "Requests", 1, *_MODELS),
 }
 
 
