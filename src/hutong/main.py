@@ -109,7 +109,7 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                     holder,
                     _ended_by_signal(),
                     limits_of(services.settings),
-                    load_reclaim(settings.policies),
+                    lambda: load_reclaim(settings.policies),
                     settings.zone,
                 )
 

@@ -34,7 +34,7 @@ def awarded(town: Town) -> str:
 
 
 def desk(town: Town, *, leads: bool = True) -> DailyDesk:
-    return DailyDesk(town.services.store, town.clock, lambda: leads, ZONE, POLICY)
+    return DailyDesk(town.services.store, town.clock, lambda: leads, ZONE, lambda: POLICY)
 
 
 def finish(daily: DailyDesk) -> int:

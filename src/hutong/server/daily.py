@@ -43,13 +43,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class DailyDesk:
-    """Does a day's pass once, whoever leads. Killed at any line, the same page is done again: no harm."""
+    """Does a day's pass once, whoever leads. Killed at any line, the same page is done again: no harm.
+
+    The policy is read when it is needed: a file of it that is wrong delays the pass, and nothing else.
+    """
 
     store: Store
     clock: Callable[[], int]
     leads: Callable[[], bool]
     zone: str
-    policy: ReclaimPolicy
+    policy: Callable[[], ReclaimPolicy]
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; nothing while another loop leads."""
@@ -94,7 +97,7 @@ class DailyDesk:
         return replace(progress, after="", calls_done=len(rows) < _CALLS_AT_ONCE)
 
     def _review(self, progress: Progress, now_ms: int) -> Progress:
-        changed, after, faults = review_page(self._told(now_ms), progress.after, now_ms, self.policy)
+        changed, after, faults = review_page(self._told(now_ms), progress.after, now_ms, self.policy())
         _tell("allocations_reviewed", progress.day, changed, faults)
         return replace(progress, after=after, done=not after)
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -176,7 +177,7 @@ def run_loop(
     holder: str,
     stop: threading.Event,
     limits: MeteringLimits,
-    reclaim: ReclaimPolicy,
+    reclaim: Callable[[], ReclaimPolicy],
     zone: str = "Asia/Shanghai",
 ) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
