@@ -99,6 +99,7 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
             case Part.LOOP:
                 from hutong.server.loop import run_loop
                 from hutong.server.metering import limits_of
+                from hutong.server.policies import load_reclaim
 
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
                 run_loop(
@@ -108,6 +109,7 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                     holder,
                     _ended_by_signal(),
                     limits_of(services.settings),
+                    lambda: load_reclaim(settings.policies),
                     settings.zone,
                 )
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.server.mortal import KilledError, Mortal
 
 from hutong.adapters.store.memory.store import MemoryStore
@@ -19,21 +21,23 @@ from hutong.core.book.money import (
     Posting,
     Txn,
     UsageRecord,
+    Waiver,
     lot_account,
 )
 from hutong.core.book.periods import Period, PeriodState
 from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, Book, Books, Price, Tier, Timeline
 from hutong.core.book.store import Record
 from hutong.core.kernel.errors import Conflict
-from hutong.core.kernel.ids import LotId, ProjectId
+from hutong.core.kernel.ids import AttemptKey, LotId, ProjectId
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.core.kernel.rating import CARD_HOUR_MS, rate
 from hutong.core.ledger.focus import in_columns
 from hutong.core.ledger.funding import settle
 from hutong.core.ledger.replay import replay
 from hutong.server.debts import open_lot, owed_micro
+from hutong.server.prices import listed_in
 from hutong.server.reckoning import reckon
-from hutong.server.refunds import correct_usage, refund
+from hutong.server.refunds import correct_usage, refund, refundable_micro, waive
 from hutong.server.registry import document
 from hutong.server.statements import find_period, focus_of, statement_of
 
@@ -214,10 +218,94 @@ def test_what_was_owed_is_forgiven_first_and_what_was_paid_back_returns() -> Non
     assert owed_micro(store, A) + sum(lot.posted_micro for lot in store.lots(A)) >= 0
     assert sum(lot.posted_micro for lot in store.lots(A)) - owed_micro(store, A) == 300 * YUAN
     sound(store)
-    with pytest.raises(Conflict, match="neither owed"):
-        refund(store, A, "j1", None, "goodwill", "r1")  # 400 of it came back already
-    assert refund(store, A, "j1", 500 * YUAN, "goodwill", "r2")
+    back = refund(store, A, "j1", None, "goodwill", "r1")  # 400 of it came back already
+    assert -sum(txn.entries[-1].amount_micro for txn in back if txn.kind == "refund") == 500 * YUAN
+    assert (owed_micro(store, A), store.lots(A)[0].posted_micro) == (0, 800 * YUAN)
+    assert refundable_micro(store, A, "j1") == 0
     sound(store)
+
+
+def test_a_rerated_debt_is_waived_and_corrected_without_a_person() -> None:
+    for waived in (True, False):
+        store = world()
+        use(store, "j1", A, 100, 9)
+        commit(store)
+        run(store)
+        assert owed_micro(store, A) == 500 * YUAN
+        if waived:
+            assert waive(store, Waiver(AttemptKey("j1"), A, 0, "the site's fault")) == 500 * YUAN
+        else:
+            close(store, FIRST)
+            assert correct_usage(store, A, "j1", "j1", 0, "it never ran", FIRST.until_ms)
+        assert owed_micro(store, A) == 0
+        sound(store)
+
+
+def test_what_is_given_back_in_a_later_month_counts_for_the_month_that_paid() -> None:
+    store = world()
+    fund(store, A, 1000)
+    use(store, "j1", A, 40, 9)
+    use(store, "j2", A, 40, 9)
+    refund(store, A, "j1", 300 * YUAN, "goodwill", "r0")
+    commit(store, scope="project", name=A, card_ms=80 * CARD_HOUR_MS)
+    run(store)  # 320 of 720 come back, in part to the platform, which had paid 300 of them
+    close(store, FIRST)
+    refund(store, A, "j2", None, "goodwill", "r1")
+    assert store.lots(A)[0].posted_micro == 966_666_667  # 200 for it, of the 233 that are paid of the month
+    assert refundable_micro(store, A, "j1") == 0  # more than it costs was given back
+    sound(store)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), st.sampled_from([4, 6, 7, 9]), st.booleans()), min_size=1, max_size=6
+    ),
+    st.integers(1, 150),
+    st.integers(0, 600),
+    st.booleans(),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_refunds_return_what_was_paid_after_rerating_and_no_more(
+    jobs: list[tuple[int, int, bool]], committed: int, money: int, take_or_pay: bool, shut: bool, order: Any
+) -> None:
+    store = world()
+    fund(store, A, 300, LotKind.VOUCHER)
+    if money:
+        fund(store, A, money)
+    for n, (hours, yuan, in_part) in enumerate(jobs):
+        use(store, f"j{n}", A, hours, yuan)
+        if in_part:
+            refund(store, A, f"j{n}", YUAN, "goodwill", f"before{n}")
+    tiered(store)
+    commit(store, scope="project", name=A, take_or_pay=take_or_pay, card_ms=committed * CARD_HOUR_MS)
+    run(store)
+    if shut:
+        close(store, FIRST)
+    names = [f"j{n}" for n in range(len(jobs))]
+    order.shuffle(names)
+    for name in names:
+        left, had = refundable_micro(store, A, name), worth(store)
+        if left:
+            refund(store, A, name, None, "goodwill", f"all-{name}")
+        assert worth(store) - had == left
+    paid: dict[str, int] = {}
+    for txn in store.txns(A, "", "", 1000):
+        if txn.site and (txn.reverses or any(leg.account == REVENUE for leg in txn.entries)):
+            for leg in txn.entries:
+                paid[leg.account] = paid.get(leg.account, 0) - leg.amount_micro
+    accounts = [name for name in paid if name.startswith(("lot:", "overrun:"))]
+    assert sum(paid[name] for name in accounts) >= 0, "no more comes back than was paid"
+    fee = sum(max(0, 5 - yuan) * hours for hours, yuan, _ in jobs) * YUAN if take_or_pay else 0
+    early = sum(in_part for *_, in_part in jobs) * YUAN  # the platform paid it, and its part shrank as well
+    assert sum(paid[name] for name in accounts) <= fee + early + len(jobs) * 2
+    sound(store)
+
+
+def worth(store: Any) -> int:
+    """Return what a project has less what it owes."""
+    return int(sum(lot.posted_micro for lot in store.lots(A)) - owed_micro(store, A))
 
 
 def test_use_that_is_corrected_moves_with_the_correction() -> None:
@@ -265,6 +353,24 @@ def test_a_reckoning_that_is_killed_at_any_write_ends_the_same(at: int, after: b
     sound(store)
     earned = sum(entry.amount_micro for entry in store.balances([REVENUE]))
     assert earned == sum(each.charge_micro for p in (A, B) for each in store.usage(p, "", "", 100))
+
+
+def test_focus_says_the_list_price_beside_what_was_paid() -> None:
+    store = world()
+    fund(store, A, 1000)
+    use(store, "j1", A, 20, 7)
+    commit(store, scope="project", name=A, take_or_pay=False)
+    tiered(store)  # the book for everybody says 9
+    run(store)
+    period = find_period(store, FIRST.id)
+    rows = list(focus_of(store, Project(A, "uni", A), UNI, "City", period, {}, listed_in(store)))
+    used = [row for row in rows if row["ChargeCategory"] == "Usage"]
+    assert {row["ListUnitPrice"] for row in used} == {"9.0"}
+    assert {row["ContractedUnitPrice"] for row in used} == {"7.0", "5.0"}
+    assert sum(float(row["ListCost"]) for row in used) == 20 * 9
+    assert sum(float(row["ContractedCost"]) for row in used) == 20 * 5
+    unlisted = list(focus_of(store, Project(A, "uni", A), UNI, "City", period, {}))
+    assert all(row["ListCost"] == row["ContractedCost"] for row in unlisted)
 
 
 def test_focus_says_what_a_commitment_covered_and_what_was_unused() -> None:

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hutong.core.accounts.approvals import (
+    ADDED_UP,
     OPEN_AT_MOST,
+    Alone,
+    AloneSum,
     Change,
     Proposal,
     ProposalState,
@@ -15,12 +18,12 @@ from hutong.core.accounts.approvals import (
 )
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.store import Record, Store
-from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused, Waits
+from hutong.core.kernel.errors import Conflict, Later, NotFound, Problem, Refused, Waits
 from hutong.server.audited import marked
 from hutong.server.registry import document, every, read
 from hutong.server.services import Services
 
-PROPOSAL, THRESHOLD = "proposal", "threshold"
+PROPOSAL, THRESHOLD, ALONE = "proposal", "threshold", "alone_sum"
 OPEN, CLOSED = "open", "closed"
 """Parents of proposals: those that wait are found without reading those that are over."""
 _ENDED = {ProposalState.REFUSED, ProposalState.EXPIRED, ProposalState.FAILED}
@@ -60,7 +63,7 @@ def require_second(
     limit = threshold_of(here.store, wanted.change)
     if wanted.change is Change.THRESHOLD:
         limit = limit or Threshold(wanted.change, 0)
-    if limit is None or wanted.size <= limit.above:
+    if limit is None or (wanted.size <= limit.above and _alone(here, principal, wanted, id_, limit)):
         return
     now_ms = here.clock()
     for turn in range(_AGAIN_MOST):
@@ -80,6 +83,31 @@ def require_second(
         if not anew:
             raise Conflict("refused", f"proposal {name} is {state.value}; ask anew with another key")
     raise Conflict("too_many", "this was proposed a hundred times already")
+
+
+def _alone(here: Services, principal: Principal, wanted: Wanted, id_: str, limit: Threshold) -> bool:
+    """True if somebody may make a change alone, which is noted then: like ones of a day count together.
+
+    A repeat is no other change. What was proposed under its id already is decided there.
+    """
+    if wanted.change not in ADDED_UP or wanted.size <= 0:
+        return True
+    name = f"{wanted.change.value}|{principal.id}"
+    for _ in range(_AGAIN_MOST):
+        record = here.store.get(ALONE, name)
+        before = AloneSum() if record is None else read(AloneSum, record)
+        if any(each.id == id_ and each.size >= wanted.size for each in before.made):
+            return True
+        after = before.add(Alone(id_, wanted.size, here.clock()))
+        if after.size > limit.above or here.store.get(PROPOSAL, id_) is not None:
+            return False
+        made = record or Record(ALONE, name, {})
+        try:
+            here.store.put(replace(made, doc=document(after)), expect=made.version)
+        except Conflict:
+            continue
+        return True
+    raise Later("the same person makes many such changes at once", 1)
 
 
 def _waits(name: str) -> Waits:

@@ -11,7 +11,9 @@ from hutong.core.book.store import Store
 from hutong.core.capacity.sites import Site
 from hutong.core.ledger.beancount import beancount
 from hutong.core.ledger.focus import COLUMNS, Row, in_columns
+from hutong.core.ledger.prices import ListPrices
 from hutong.server.people import FIRST_INSTITUTION
+from hutong.server.prices import listed_in
 from hutong.server.registry import every, load, read
 from hutong.server.statements import NOBODYS, focus_of, journal_of
 
@@ -33,7 +35,7 @@ def focus_csv(store: Store, projects: Iterable[Project], period: Period) -> Iter
     """Yield the charges of projects in a period as FOCUS 1.2 rows in CSV, in constant memory."""
     regions = {row.id: read(Site, row).name_en for row in every(store, "site", "", SITES_MOST)}
     issuer = load(store, "institution", FIRST_INSTITUTION, Institution).name_en
-    return _csv(_rows(store, projects, period, issuer, regions))
+    return _csv(_rows(store, projects, period, issuer, regions, listed_in(store)))
 
 
 def journal(store: Store, period: Period) -> Iterator[str]:
@@ -43,13 +45,18 @@ def journal(store: Store, period: Period) -> Iterator[str]:
 
 
 def _rows(
-    store: Store, projects: Iterable[Project], period: Period, issuer: str, regions: dict[str, str]
+    store: Store,
+    projects: Iterable[Project],
+    period: Period,
+    issuer: str,
+    regions: dict[str, str],
+    listed: ListPrices,
 ) -> Iterator[Row]:
     known: dict[str, Institution] = {}
     for project in projects:
         if project.institution not in known:
             known[project.institution] = load(store, "institution", project.institution, Institution)
-        yield from focus_of(store, project, known[project.institution], issuer, period, regions)
+        yield from focus_of(store, project, known[project.institution], issuer, period, regions, listed)
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[str]:

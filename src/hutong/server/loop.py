@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
 
+from hutong.core.accounts.reclaim import ReclaimPolicy
 from hutong.core.book.money import Posting, Txn
 from hutong.core.book.snapshot import Limits, Outcome
 from hutong.core.book.store import Applied, Store
@@ -15,6 +17,7 @@ from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.budgets import Noticer
+from hutong.server.daily import DailyDesk
 from hutong.server.energy import EnergyDesk
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
@@ -174,6 +177,7 @@ def run_loop(
     holder: str,
     stop: threading.Event,
     limits: MeteringLimits,
+    reclaim: Callable[[], ReclaimPolicy],
     zone: str = "Asia/Shanghai",
 ) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
@@ -182,6 +186,7 @@ def run_loop(
     keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store), PoolWatcher(store))
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
+    daily = DailyDesk(store, clock, lambda: loop.epoch is not None, zone, reclaim)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (
@@ -189,6 +194,7 @@ def run_loop(
             ("upkeep", keeper.run),
             ("reconciling", reconciler.run),
             ("energy", energy.run),
+            ("daily", daily.run),
         )
     ]
     for thread in beside:

@@ -10,7 +10,7 @@ from hutong.core.book.store import Record, Store
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Conflict, Later, NotFound, Problem, Refused
-from hutong.core.ledger.prices import Sku, Tariff, Tenant, add_book, tariff_at
+from hutong.core.ledger.prices import ListPrices, Sku, Tariff, Tenant, add_book, list_prices, tariff_at
 from hutong.server.registry import document, every, read
 
 _TRIES = 50
@@ -26,6 +26,12 @@ def tariff_now(store: Store, now_ms: int) -> Tariff:
     """Return the prices in force now."""
     lines = [read(Timeline, record) for record in every(store, PRICE, "", TIMELINES_MAX)]
     return tariff_at(books(store).books if lines else (), lines, now_ms)
+
+
+def listed_in(store: Store) -> ListPrices:
+    """Return the list prices of all times."""
+    lines = [read(Timeline, record) for record in every(store, PRICE, "", TIMELINES_MAX)]
+    return list_prices(books(store).books if lines else (), lines)
 
 
 def tenant_of(store: Store, project: str, at_ms: int) -> Tenant:
@@ -121,7 +127,7 @@ def check_sku(store: Store, sku: Sku) -> None:
             raise _unknown(
                 f"{sku.site}/{sku.pool} has {pool.accelerator}, not {sku.name}", "the pool's own accelerator"
             )
-    if sku.family.startswith("token") and sku.name and store.get("deployment", sku.name) is None:
+    if sku.family not in {"card", "storage"} and sku.name and store.get("deployment", sku.name) is None:
         raise _unknown(f"there is no deployment {sku.name!r}", "PROJECT/NAME of one that there is")
 
 

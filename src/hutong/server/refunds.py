@@ -16,8 +16,10 @@ from hutong.core.ledger.giving_back import (
     given_back_micro,
     is_charge,
     to_unpay,
+    unforgive,
 )
 from hutong.server.debts import owed_micro
+from hutong.server.rerated import Terms, terms_of
 
 MOST = 20_000
 _PAGE = 1000
@@ -82,15 +84,18 @@ def refund(
     charges.sort(key=lambda each: (each.effective_ms, each.id), reverse=True)
 
     def make() -> Posting:
-        back = reversals_of(store, charges)
-        left = _left(charges, back)
+        back, terms = reversals_of(store, charges), terms_of(store, project, charges)
+        left = _left(charges, back, terms)
         asked = left if amount_micro is None else amount_micro
         if not asked or asked > left:
             raise Conflict("nothing_left", f"of {cause} {left} micro-yuan are left to give back, not {asked}")
         pieces: list[Txn] = []
         for charge in charges:
-            piece = give_back(charge, back[charge.id], asked, REFUNDED, "refund", reason)
+            mine, there = terms[charge.id], back[charge.id]
+            most = min(asked, mine.left_micro(charge, given_back_micro(there)))
+            piece = give_back(charge, there, most, REFUNDED, "refund", reason, saved_micro=mine.saved_micro)
             if piece:
+                mine.count(piece)
                 pieces.append(replace(piece, id=f"refund:{name}:{len(pieces):05d}"))
                 asked += piece.entries[-1].amount_micro
         return Posting(tuple(pieces))
@@ -99,14 +104,14 @@ def refund(
     return _refunded(store, project, cause, name)
 
 
-def _left(charges: Sequence[Txn], back: Mapping[str, Sequence[Txn]]) -> int:
-    return sum(amount_of(txn) - given_back_micro(txn, back[txn.id]) for txn in charges)
+def _left(charges: Sequence[Txn], back: Mapping[str, Sequence[Txn]], terms: Mapping[str, Terms]) -> int:
+    return sum(terms[txn.id].left_micro(txn, given_back_micro(back[txn.id])) for txn in charges)
 
 
 def refundable_micro(store: Store, project: ProjectId, cause: str) -> int:
-    """Return how much of a subject's charges can still be given back."""
+    """Return how much of a subject's charges can still be given back: what they cost after any rerating."""
     charges = charges_of(store, project, cause)
-    return _left(charges, reversals_of(store, charges))
+    return _left(charges, reversals_of(store, charges), terms_of(store, project, charges))
 
 
 def _refunded(store: Store, project: ProjectId, cause: str, name: str) -> tuple[Txn, ...]:
@@ -122,7 +127,9 @@ def _refunded(store: Store, project: ProjectId, cause: str, name: str) -> tuple[
 
 def _give(store: Store, charge: Txn, amount_micro: int, account: str, kind: str, reason: str) -> int:
     def make() -> Posting:
-        piece = give_back(charge, store.reversals([charge.id]), amount_micro, account, kind, reason)
+        terms, back = terms_of(store, charge.project, [charge])[charge.id], store.reversals([charge.id])
+        most = min(amount_micro, terms.left_micro(charge, given_back_micro(back)))
+        piece = give_back(charge, back, most, account, kind, reason, saved_micro=terms.saved_micro)
         return Posting((piece,) if piece else ())
 
     done = book_back(store, charge.project, make, reason)
@@ -177,7 +184,9 @@ def book_back(store: Store, project: ProjectId, make: Callable[[], Posting], rea
         repayments: list[Txn] = []
         if any(entry.account.startswith("overrun:") for txn in posting.txns for entry in txn.entries):
             repayments = _repayments(store, project)
-        unpaid = to_unpay(owed_micro(store, project), posting.txns, repayments, reason)
+        unpaid, missing = to_unpay(owed_micro(store, project), posting.txns, repayments, reason)
+        if missing:
+            unpaid = (*unpaid, _unforgive(store, posting.txns, missing, reason))
         whole = Posting((*posting.txns, *unpaid), posting.holds, posting.usage)
         try:
             return whole if store.post(whole) else None
@@ -185,6 +194,18 @@ def book_back(store: Store, project: ProjectId, make: Callable[[], Posting], rea
             if conflict.code not in _MOVED:
                 raise
     raise Later("others move the money of this project at the same time", 1)
+
+
+def _unforgive(store: Store, back: Sequence[Txn], missing_micro: int, reason: str) -> Txn:
+    """Return what takes the part of a debt that a rerating forgave from those who paid for its month."""
+    names = [txn.reverses for txn in back if txn.reverses]
+    charges = [txn for name in names if (txn := store.txn(name)) is not None]
+    terms = terms_of(store, charges[0].project, charges)
+    for txn in back:
+        if txn.reverses in terms:
+            terms[txn.reverses].count(txn)
+    paid = {name: part for each in terms.values() for name, part in (each.paid or {}).items()}
+    return unforgive(charges[0], missing_micro, paid, back[0].id, reason)
 
 
 def _repayments(store: Store, project: ProjectId) -> list[Txn]:

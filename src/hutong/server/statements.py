@@ -13,6 +13,7 @@ from hutong.core.kernel.errors import Conflict, NotFound
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.charges import Category, Charge, by_account, charges_of
 from hutong.core.ledger.focus import Payer, Row, focus_rows
+from hutong.core.ledger.prices import ListPrices
 from hutong.core.ledger.statements import Statement, StatementDraft, balances_after
 from hutong.server.registry import document, every, read
 
@@ -157,6 +158,7 @@ def focus_of(
     issuer: str,
     period: Period,
     regions: Mapping[str, str],
+    listed: ListPrices | None = None,
 ) -> Iterator[Row]:
     """Return the FOCUS rows of a project in a period, in constant memory."""
     payer = Payer(
@@ -170,6 +172,7 @@ def focus_of(
         from_ms=period.from_ms,
         upto_ms=period.until_ms,
         regions=regions,
+        listed=listed or ListPrices(),
     )
     return focus_rows(charges_in(store, ProjectId(project.id), period), payer)
 

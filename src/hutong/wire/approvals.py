@@ -7,7 +7,17 @@ from pydantic import Field, JsonValue
 from hutong.wire.base import Money, Shape, Time
 
 Bounded = Literal[
-    "award", "voucher", "refund", "claim", "payout", "quota", "price", "price-end", "commitment", "correction"
+    "award",
+    "voucher",
+    "refund",
+    "claim",
+    "payout",
+    "quota",
+    "price",
+    "price-end",
+    "commitment",
+    "correction",
+    "redemption",
 ]
 """What a threshold can bound."""
 ChangeName = Bounded | Literal["threshold"]

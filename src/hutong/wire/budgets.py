@@ -102,7 +102,7 @@ class UsageRow(Used):
     accelerator: str | None = None
     day: str | None = None
     month: str | None = None
-    unit: Literal["card-hour", "unused card-hour", "byte-hour", "token in", "token out"]
+    unit: Literal["card-hour", "unused card-hour", "byte-hour", "request", "token in", "token out"]
     before: Used | None = None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hutong.wire.base import Money, Page, Shape, Slug, Time, Ulid
+from hutong.wire.commitments import Commitment
 from hutong.wire.receipts import Alternative
 
 State = Literal[
@@ -233,7 +234,8 @@ class Quote(Shape):
 
     A whole run is one until `max_duration`; of a service without an end, a day. `pays` is who would pay the
     whole run in the pool `of`: the one it would go to, or else the cheapest that could take it some day;
-    `missing` is what no lot of the project could pay now.
+    `missing` is what no lot of the project could pay now. `commitments` to these accelerators may make it
+    cheaper when the month is closed; their numbers are what is used, in flight, committed and left of them.
     """
 
     at: Time
@@ -243,6 +245,7 @@ class Quote(Shape):
     pays: tuple[QuotedPart, ...]
     missing: Money
     reason: str
+    commitments: tuple[Commitment, ...] = ()
 
 
 JobPage = Page[Job]

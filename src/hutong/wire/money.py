@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hutong.wire.base import Money, Shape, Slug, Time, Ulid
 from hutong.wire.budgets import Budget
+from hutong.wire.commitments import Commitment
 
 
 class NewAward(Shape):
@@ -52,7 +53,7 @@ class Balance(Shape):
     `settled` was used and paid; `in_flight` is used and not yet settled (an estimate by the clock);
     `committed` is held for work that was placed; `available` can still be held. `overrun` was used beyond the
     project's money and is owed: nothing new is placed until it is paid back. `budgets` are the project's own
-    that have not ended.
+    that have not ended; `commitments` those that its use draws on this month, at most 50.
     """
 
     project: Slug
@@ -63,6 +64,7 @@ class Balance(Shape):
     overrun: Money
     lots: tuple[Lot, ...]
     budgets: tuple[Budget, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
 
 
 class BillLine(Shape):
@@ -71,7 +73,7 @@ class BillLine(Shape):
     subject: str
     site: str
     sku: str
-    unit: Literal["card-hour", "unused card-hour", "GB-day", "1000 tokens in", "1000 tokens out"]
+    unit: Literal["card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"]
     quantity: str
     price: Money
     amount: Money

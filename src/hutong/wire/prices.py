@@ -33,7 +33,7 @@ class PriceTier(Shape):
 
 
 class NewPrice(Shape):
-    """A price for a card-hour, a million tokens or a GB-day in `[starts, ends)`.
+    """A price for a card-hour, a million tokens, a request or a GB-day in `[starts, ends)`.
 
     It starts now where nothing else is said, and has no end. With `replace` the price that is in force when
     it starts ends then.
@@ -61,7 +61,7 @@ class Price(Shape):
     id: PriceId
     book: Slug
     sku: str
-    unit: Literal["card-hour", "million tokens", "GB-day"]
+    unit: Literal["card-hour", "million tokens", "request", "GB-day"]
     amount: Money
     tiers: tuple[PriceTier, ...]
     starts: Time

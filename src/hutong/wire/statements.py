@@ -17,7 +17,7 @@ class StatementUse(Shape):
 
     site: str
     sku: str
-    unit: Literal["card-hour", "unused card-hour", "GB-day", "1000 tokens in", "1000 tokens out"]
+    unit: Literal["card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"]
     quantity: str
     price: Money
     amount: Money

@@ -8,12 +8,15 @@ import pytest
 from scripts.validate_focus import VENV, validate
 from tests.core.ledger.test_charges import PAYER, History
 
+from hutong.core.accounts.registry import FOREVER_MS
 from hutong.core.book.money import LotKind
+from hutong.core.book.prices import Book, Price, Timeline
 from hutong.core.kernel.ids import ProjectId
-from hutong.core.kernel.rating import CARD_HOUR_MS
+from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS
 from hutong.core.ledger.charges import Charge, charges_of
 from hutong.core.ledger.commitments import UNUSED, Group
 from hutong.core.ledger.focus import COLUMNS, focus_row
+from hutong.core.ledger.prices import ListPrices, list_prices
 from hutong.core.ledger.rerating import Rerating, rerate
 
 LAB = ProjectId("lab")
@@ -39,7 +42,7 @@ def _committed() -> list[Charge]:
     deal = Group("lab", "east", "H100", "card_ms", 9_000_000, CARD_HOUR_MS)
     fee = Group("lab", "", "H100", UNUSED, 5_000_000, CARD_HOUR_MS)
     hours = 20 * CARD_HOUR_MS
-    found = []
+    found: list[Charge] = []
     for subject, lines in (
         ("commitment:deal:2026-11:lab:east", {deal: -hours, replace(deal, micro=5_000_000): hours}),
         ("commitment:deal:2026-11:unused", {fee: hours}),
@@ -51,15 +54,26 @@ def _committed() -> list[Charge]:
     return found
 
 
+def _listed() -> ListPrices:
+    """The list prices of a card since the middle of the history, and of tokens at all times."""
+    card = Price("all.1", 40_000, FOREVER_MS, 11_000_000, CARD_HOUR_MS, "", "", 0)
+    token = Price("all.2", 0, FOREVER_MS, 3_000_000, MILLION_TOKENS, "", "", 0)
+    lines = (Timeline("all", "card:H100", (card,)), Timeline("all", "token_in", (token,)))
+    return list_prices((Book("all", ""),), lines)
+
+
 def test_the_finops_validator_passes_an_export_but_for_its_own_wrong_rules(tmp_path: Path) -> None:
     if not (VENV / ".ready").exists():
         pytest.fail("the validator is not there: `make focus` installs it")
     file = tmp_path / "focus.csv"
     charges = [*_history().charges(opens_ms=15_000), *_committed()]
+    payer = replace(PAYER, listed=_listed())
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(focus_row(charge, PAYER) for charge in charges)
+        writer.writerows(focus_row(charge, payer) for charge in charges)
+    rows = [focus_row(charge, payer) for charge in charges]
+    assert any(row["ListCost"] != row["ContractedCost"] for row in rows)
     assert {charge.category.value for charge in charges} >= {"Usage", "Credit", "Purchase"}
     assert any(charge.correction for charge in charges)
     _, failed = validate(file)

@@ -165,6 +165,14 @@ def test_skus_are_read_back() -> None:
         assert p.parse_sku(text).family in p.PER
 
 
+def test_requests_have_a_price_for_all_deployments_or_for_one() -> None:
+    assert p.parse_sku("service_request") == p.Sku("service_request")
+    assert p.parse_sku("service_request:weather/chat") == p.Sku("service_request", "weather/chat")
+    for text in ("service_request:weather", "service_request@east", "service_requests"):
+        with pytest.raises(Refused, match="is no sku"):
+            p.parse_sku(text)
+
+
 tiers = st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**9)), max_size=5).map(
     lambda found: tuple(
         Tier(above, micro)

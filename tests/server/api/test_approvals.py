@@ -56,6 +56,22 @@ def test_up_to_the_threshold_one_person_suffices(platform: Any, second: dict[str
     assert available(platform) == "1000.000000"
 
 
+def test_like_changes_of_a_day_count_together(platform: Any, second: dict[str, str]) -> None:
+    key = {"Idempotency-Key": "first"}
+    for _ in range(3):  # a repeat is no other change
+        platform.http.post(AWARDS, json=award("600"), headers={**platform.operator, **key})
+    platform.post(AWARDS, award("400"))
+    assert available(platform) == "1000.000000"
+    proposal = ask(platform, "0.01", **{"Idempotency-Key": "second"})
+    assert platform.http.post(AWARDS, json=award("1000"), headers=second).status_code == 201  # somebody else
+    assert decide(platform, second, proposal).json()["state"] == "done"
+    waits = ask(platform, "0.01", **{"Idempotency-Key": "third"})
+    platform.clock.ahead_ms += 24 * HOUR_MS
+    assert ask(platform, "0.01", **{"Idempotency-Key": "third"}) == waits  # decided where it was proposed
+    platform.post(AWARDS, award("1000"))  # the day is over
+    assert available(platform) == "3000.010000"
+
+
 def test_above_it_somebody_else_approves_and_it_is_done_once(platform: Any, second: dict[str, str]) -> None:
     proposal = ask(platform, **{"Idempotency-Key": "k"})
     assert ask(platform, **{"Idempotency-Key": "k"}) == proposal

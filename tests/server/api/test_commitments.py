@@ -42,6 +42,16 @@ def test_a_commitment_is_made_once_seen_by_its_project_and_ended(platform: Any, 
     page = platform.http.get(PATH, params={"limit": 1}, headers=platform.operator)
     assert [each["id"] for each in page.json()["items"]] == ["deal"]
     assert "next" in page.links
+    balance = platform.http.get("/v1/projects/physics/balance", headers=li).json()
+    assert [(each["id"], each["numbers"]) for each in balance["commitments"]] == [
+        ("whole", {"settled": "0", "in_flight": "0", "committed": "0", "available": "100", "percent": "0"})
+    ]
+    for chips, drawn in ((CARD, ["whole"]), ("", [])):
+        spec = {"type": "task", "run": "true", "max_duration": "1h"}
+        spec |= {"resources": {"accelerators": {chips: 1}}} if chips else {}
+        quoted = platform.http.post("/v1/jobs/quote", json={"project": "physics", "spec": spec}, headers=li)
+        assert quoted.status_code == 200, quoted.text
+        assert [each["id"] for each in quoted.json()["commitments"]] == drawn
     ended = platform.post(f"{PATH}/deal/end", {"ends": "2098-03"})
     assert (ended["ends"], platform.post(f"{PATH}/deal/end", {"ends": "2098-03"})) == ("2098-03", ended)
     for when in ("2098-04", "2097-12"):

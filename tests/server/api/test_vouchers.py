@@ -96,6 +96,33 @@ def test_a_start_up_s_way_from_a_check_to_a_redeemed_claim(town: Any, li: dict[s
     assert town.http.get(f"{url}/claims/{claim['id']}", headers=li).json() == paid
 
 
+def test_a_claim_above_the_threshold_is_paid_by_two_people(town: Any, li: dict[str, str]) -> None:
+    town.http.put(
+        "/v1/approvals/thresholds/redemption", json={"amount": {"amount": "199"}}, headers=town.operator
+    )
+    fang = town.person("fang")
+    grant = {"person": "fang", "role": "finance", "scope": "platform", "reason": "keeps the purse"}
+    town.post("/v1/access/grants", grant)
+    voucher = town.post("/v1/vouchers", STARTUP)
+    spend(town, 1, 1000)
+    url = f"/v1/vouchers/{voucher['id']}/claims"
+    claim = f"{url}/{town.post(url, claim_body(town), headers=li)['id']}"
+    proposals = []
+    for _ in range(2):
+        waits = town.http.post(f"{claim}/redeem", json={}, headers=town.operator)
+        assert (waits.status_code, waits.json()["code"]) == (202, "second_person")
+        proposals.append(waits.json()["problems"][0]["message"].removeprefix("proposal "))
+    assert proposals[0] == proposals[1]
+    assert town.http.get(claim, headers=li).json()["state"] == "reserved"
+    own = town.http.post(f"/v1/approvals/{proposals[0]}/approve", json={}, headers=town.operator)
+    assert own.status_code == 403
+    done = town.http.post(f"/v1/approvals/{proposals[0]}/approve", json={}, headers=fang)
+    assert (done.status_code, done.json().get("state")) == (200, "done"), done.text
+    assert town.post(f"{claim}/redeem", {})["state"] == "redeemed"  # a repeat finds what was done
+    balance = town.http.get("/v1/projects/clouds/balance", headers=li).json()
+    assert balance["available"]["amount"] == "200.000000"
+
+
 def test_a_related_provider_is_refused_with_the_clause_named(town: Any, li: dict[str, str]) -> None:
     url = "/v1/institutions/rain/standing"
     said = town.http.put(url, json={"related": ["centre"]}, headers=town.operator)

@@ -13,6 +13,7 @@ from hutong.core.book.money import HoldChange, HoldPart, LotKind, Posting
 from hutong.core.book.prices import Book, Books, Price, Timeline
 from hutong.core.book.store import Record
 from hutong.core.kernel.ids import ProjectId, ulid
+from hutong.core.ledger.giving_back import amount_of
 from hutong.server.registry import document
 
 ASK: dict[str, Any] = {"model": "physics/chat", "messages": [{"role": "user", "content": "Say five words."}]}
@@ -51,6 +52,25 @@ def test_a_request_pays_the_price_of_its_institutions_book(served: Any) -> None:
         ("token_in", 21),
         ("token_out", 10),
     ]
+
+
+def test_a_request_with_a_price_pays_it_once_and_none_that_fails(served: Any) -> None:
+    price = Price("all.1", 0, FOREVER_MS, 20_000, 1, "agreed", "op", 0)
+    line = Timeline("all", "service_request", (price,))
+    served.store.put(Record("price_book", "all", document(Books((Book("all", ""),)))))
+    served.store.put(Record("price", line.id, document(line), "all"))
+    served.platform.services.pools.forget()
+    served.client().chat.completions.create(**ASK, max_tokens=20)
+    served.settled(1)
+    told = {each.unit: each for each in served.usage()}
+    assert (told["service_request"].quantity, told["service_request"].charge_micro) == (1, 20_000)
+    (charge,) = served.store.txns(ProjectId("physics"), told["token_in"].key, "", 10)
+    assert len(served.store.records_of([charge])[charge.id]) == 3
+    assert amount_of(charge) == sum(each.charge_micro for each in told.values()) == 20_017
+    served.upstream.refuse = 400
+    with pytest.raises(openai.BadRequestError):
+        served.client().chat.completions.create(**ASK)
+    assert len(served.usage()) == 3
 
 
 @pytest.mark.parametrize("wants", [False, True])

@@ -1,11 +1,13 @@
 """Bills and balances for people: every line, who paid, the views, and that the entries sum to zero."""
 
 import re
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from hutong.clients.cli.terminal import local, money, table
+from hutong.wire.commitments import Commitment
 from hutong.wire.money import Balance, Bill
 
 _LONG = re.compile(r"([0-9a-z]{10})[0-9a-z]{8,}", re.IGNORECASE)
@@ -71,6 +73,20 @@ def _more(screen: Console, count: int, what: str) -> None:
         screen.print(Text(f"  and {count} more {what}: --json shows all", "dim"))
 
 
+def show_commitments(found: Sequence[Commitment], screen: Console) -> None:
+    """Print what is used, in flight and left of commitments this month."""
+    if not found:
+        return
+    rows = table(
+        "commitment", ">price", ">settled", ">in flight", ">committed", ">available", "card-hours of"
+    )
+    for each in found:
+        told = each.numbers
+        used = (told.settled, told.in_flight, told.committed, told.available) if told else ("",) * 4
+        rows.add_row(each.id, money(each.amount), *(plain(one) for one in used), each.accelerator)
+    screen.print(rows)
+
+
 def show_balance(balance: Balance, screen: Console) -> None:
     """Print the numbers of a project and the lots behind them."""
     screen.print(Text(f"balance of {balance.project}", style="bold"))
@@ -89,3 +105,4 @@ def show_balance(balance: Balance, screen: Console) -> None:
             local(lot.ends),
         )  # fmt: skip
     screen.print(lots)
+    show_commitments(balance.commitments, screen)

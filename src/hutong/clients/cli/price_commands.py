@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from hutong.clients.cli.account_commands import build
+from hutong.clients.cli.bills import show_commitments
 from hutong.clients.cli.money_commands import read_time
 from hutong.clients.cli.run_commands import (
     EnvOption,
@@ -14,7 +15,7 @@ from hutong.clients.cli.run_commands import (
     read_job,
 )
 from hutong.clients.cli.session import Json, ProjectOption, connect, project_of
-from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, table
+from hutong.clients.cli.terminal import console, local, money, rows_of, say, show_json, table
 from hutong.clients.sdk.bundle import find_workdir
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire import prices as p
@@ -90,7 +91,7 @@ def timeline(sku: SkuArgument, book: BookOption = "", as_json: Json = False) -> 
 def set_price(
     book: Annotated[str, typer.Argument(metavar="BOOK", help="A price book.")],
     sku: SkuArgument,
-    amount: Annotated[str, typer.Argument(metavar="YUAN", help="For a card-hour, 10^6 tokens, a GB-day.")],
+    amount: Annotated[str, typer.Argument(metavar="YUAN", help="For a card-hour, 10^6 tokens and so on.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, or by which decision; it is kept.")],
     start: Annotated[str, typer.Option("--from", help="When it begins; else now.")] = "",
     end: Annotated[str, typer.Option("--until", help="When it ends; else it has no end.")] = "",
@@ -202,6 +203,7 @@ def _show_quote(found: Quote) -> None:
     hours = f"{found.run_s / 3600:g} h"
     made = table("", "pool", "cards", ">card-hour", ">an hour", f">{hours}", ">held first", "not now")
     rows_of(made, rows, "no pool has what it asks for")
+    show_commitments(found.commitments, console())
     if found.reason:
         say(Text(found.reason, style="yellow"))
     for part in found.pays:

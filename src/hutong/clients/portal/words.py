@@ -40,7 +40,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "waiting.": WAITING,
     "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability"),
     "lot.": ("award", "voucher", "topup", "overrun", "waived", "refunded"),
-    "unit.": ("card-hour", "GB-day", "1000 tokens in", "1000 tokens out"),
+    "unit.": ("card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),
     "deployment.": ("STARTING", "READY", "STOPPING", "STOPPED", "FAILED"),
     "type.": ("task", "service", "notebook"),

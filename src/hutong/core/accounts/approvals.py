@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.kernel.errors import Conflict, Denied, NotFound
-from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 
 OPEN_AT_MOST = 1000
 """How many proposals may wait at once."""
@@ -24,7 +24,26 @@ class Change(StrEnum):
     PRICE_END = "price-end"  # micro-yuan by which what is paid changes when a price ends
     COMMITMENT = "commitment"  # micro-yuan of all months that are promised, or given up
     CORRECTION = "correction"  # micro-yuan by which a charge changes
+    REDEMPTION = "redemption"  # micro-yuan of one claim on a voucher that is paid
     THRESHOLD = "threshold"  # loosening a threshold: always two people
+
+
+ADDED_UP = frozenset(
+    {
+        Change.AWARD,
+        Change.VOUCHER,
+        Change.REFUND,
+        Change.CLAIM,
+        Change.PAYOUT,
+        Change.COMMITMENT,
+        Change.CORRECTION,
+        Change.REDEMPTION,
+    }
+)
+"""Changes of which what one person makes alone within a day counts together."""
+
+ALONE_AT_MOST = 200
+"""How many changes that somebody made alone are known one by one."""
 
 
 class ProposalState(StrEnum):
@@ -45,6 +64,40 @@ class Threshold:
     change: Change
     above: int
     hours: int = 168
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A change that somebody made without a second person."""
+
+    id: str
+    size: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AloneSum:
+    """What somebody made alone of one kind of change, the newest last."""
+
+    made: tuple[Alone, ...] = ()
+
+    def add(self, change: Alone) -> "AloneSum":
+        """Return the sum with one more, of the day before it; a repeat of its id takes the first's place.
+
+        Where they are too many, the older half becomes one without an id, as new as the newest of them.
+        """
+        since_ms = change.at_ms - DAY_MS
+        kept = tuple(each for each in self.made if each.id != change.id and each.at_ms > since_ms)
+        if len(kept) >= ALONE_AT_MOST:
+            old, kept = kept[: ALONE_AT_MOST // 2], kept[ALONE_AT_MOST // 2 :]
+            sizes, newest_ms = sum(each.size for each in old), max(each.at_ms for each in old)
+            kept = (Alone("", sizes, newest_ms), *kept)
+        return AloneSum((*kept, change))
+
+    @property
+    def size(self) -> int:
+        """Return all of it together."""
+        return sum(each.size for each in self.made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ UNTOLD = MappingProxyType(
         "invoice_counter": "how many invoices there are, which are told themselves",
         "certificate_serials": "an index of certificates, which are told themselves",
         "certificate_use": "sums over portions that are retired, which is told itself",
+        "alone_sum": "sums of changes that one person made, which are told themselves",
         "spend": "lines of a claim, which is told itself",
     }
 )

@@ -15,6 +15,8 @@ RECLAIMED = "reclaimed"
 """What was given and taken back unused."""
 RERATING = "rerating"
 """The kind of transaction that moves use of a period from the price of its start to another one."""
+UNFORGIVEN = "unforgiven"
+"""The kind of transaction that moves what a rerating forgave of a debt to others, who paid for the month."""
 OVERRUN = "overrun:"
 SETTLEMENT = "settlement:"
 
@@ -83,7 +85,8 @@ class Txn:
     """A balanced transaction. `id` is made from its cause, so that a repeat is the same transaction (L3).
 
     `kind` is `award`, `voucher`, `usage`, `tokens`, `repayment`, `waiver`, `refund`, `reversal`, `expiry`,
-    `clawback`, `claw_back`, `reclaim`, `settlement`, `payout` or `rerating`; `cause` names what it is for.
+    `clawback`, `claw_back`, `reclaim`, `settlement`, `payout`, `rerating` or
+    `unforgiven`; `cause` names what it is for.
     `reverses` names the transaction of which this gives back what lies between `reverses_from` and more of
     its amount (L8): the store sees to it that nothing is given back twice. `site` is where the work ran that
     a charge is for. `period` is where the store booked it (L9): the one of `effective_ms`, or the first open
@@ -128,10 +131,10 @@ class HoldChange:
 class UsageRecord:
     """What was used, rated and accounted for in `[from, upto)`: increments, immutable (L2).
 
-    `unit` is `card_ms`, `token_in`, `token_out`, `byte_hour` (no site) or `unused_ms` (what was committed to
-    and not used); the price is micro-yuan for `per` units. A correction is a record that `reverses` an
-    earlier one, all its amounts negative, and one with the next `revision`: so sums over records are right
-    without anybody knowing of corrections. `person` is whose work it was, where known.
+    `unit` is `card_ms`, `token_in`, `token_out`, `service_request`, `byte_hour` (no site) or `unused_ms`
+    (what was committed to and not used); the price is micro-yuan for `per` units. A correction is a record
+    that `reverses` an earlier one, all its amounts negative, and one with the next `revision`: so sums over
+    records are right without anybody knowing of corrections. `person` is whose work it was, where known.
     """
 
     id: str
@@ -156,6 +159,8 @@ class UsageRecord:
 
 
 TOKEN_UNITS = frozenset({"token_in", "token_out"})
+REQUEST = "service_request"
+"""The unit of a request that a deployment answered, where it has a price; it is charged with its tokens."""
 MOVED_TO, MOVED_FROM = "moved to this price", "moved from this price"
 """How a record of a rerating was made: use that came to its price, and use that left it."""
 COMMITTED, TIERED = "commitment:", "tiers:"
@@ -166,7 +171,8 @@ def charging_txn(record: UsageRecord) -> str:
     """Return the id of the transaction that booked a usage record; there is none if it cost nothing."""
     if record.key.startswith((COMMITTED, TIERED)):
         return record.id.rpartition("#")[0]
-    return f"tokens:{record.key}" if record.unit in TOKEN_UNITS and record.revision == 1 else record.id
+    of_request = record.unit in TOKEN_UNITS or record.unit == REQUEST
+    return f"tokens:{record.key}" if of_request and record.revision == 1 else record.id
 
 
 @dataclass(frozen=True, slots=True)

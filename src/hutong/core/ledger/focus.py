@@ -14,7 +14,7 @@ from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS
 from hutong.core.kernel.times import utc_seconds
 from hutong.core.ledger.charges import Category, Charge
 from hutong.core.ledger.commitments import UNUSED
-from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS
+from hutong.core.ledger.prices import GB_DAY_BYTE_HOURS, ListPrices, skus_of_tokens
 
 VERSION = "1.2"
 COLUMNS = (
@@ -89,6 +89,7 @@ _UNITS = {
     ),
     "token_in": _Unit("Input tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
     "token_out": _Unit("Output tokens", "Tokens", 1, "1000000 Tokens", MILLION_TOKENS, *_MODELS),
+    "service_request": _Unit("Requests", "Requests", 1, "Requests", 1, *_MODELS),
 }
 
 
@@ -96,8 +97,8 @@ _UNITS = {
 class Payer:
     """Who is billed for a project, and the span of the billing period, UTC milliseconds.
 
-    `kind` is the institution's at the time. `regions` are names of sites by id. The validator of FOCUS takes
-    ASCII only for names: Chinese ones stand in columns of our own.
+    `kind` is the institution's at the time. `regions` are names of sites by id, `listed` the list prices. The
+    validator of FOCUS takes ASCII only for names: Chinese ones stand in columns of our own.
     """
 
     institution: str
@@ -111,12 +112,13 @@ class Payer:
     upto_ms: int
     regions: Mapping[str, str] = field(default_factory=dict)
     invoice: str = ""
+    listed: ListPrices = field(default_factory=ListPrices)
 
 
 Row = dict[str, str]
 """A row by column; a column that is not there is null. Prices are in the currency of the bill."""
 
-_Price = tuple[str, str, str, int, int]
+_Price = tuple[str, str, str, int, int, int, int]
 
 
 def focus_row(charge: Charge, payer: Payer) -> Row:
@@ -182,16 +184,16 @@ def _ascii(name: str, otherwise: str) -> str:
 
 
 def _use(record: UsageRecord, payer: Payer, prices: dict[_Price, Row]) -> Row:
-    price = (record.site, record.sku, record.unit, record.price_micro, record.per)
+    listed, per = _listed(record, payer.listed)
+    price = (record.site, record.sku, record.unit, record.price_micro, record.per, listed, per)
     same = prices.get(price)
     if same is None:
-        same = prices[price] = _of_price(record, payer)
+        same = prices[price] = _of_price(record, payer, listed, per)
     unit = _UNITS[record.unit]
     row = dict(same)
     row["ConsumedQuantity"] = _fraction(record.quantity, unit.consumed_per)
-    row["ContractedCost"] = row["ListCost"] = _fraction(
-        record.quantity * record.price_micro, record.per * 1_000_000
-    )
+    row["ContractedCost"] = _fraction(record.quantity * record.price_micro, record.per * 1_000_000)
+    row["ListCost"] = _fraction(record.quantity * listed, per * 1_000_000)
     row["PricingQuantity"] = _fraction(record.quantity, unit.priced_per)
     row["ResourceId"] = record.key
     if record.key.startswith(COMMITTED) and record.method == MOVED_TO:
@@ -220,20 +222,38 @@ def _commit(row: Row, record: UsageRecord) -> None:
         del row["ConsumedQuantity"], row["ConsumedUnit"]
 
 
-def _of_price(record: UsageRecord, payer: Payer) -> Row:
+def _listed(record: UsageRecord, prices: ListPrices) -> tuple[int, int]:
+    """Return the list price of use when it began, micro-yuan for base units; what was paid where none is set.
+
+    Records know no pools, so a list price of a single pool is not found.
+    """
+    match record.unit:
+        case "card_ms" | "unused_ms":
+            at_site = (f"card:{record.sku}@{record.site}",) if record.site else ()
+            skus: tuple[str, ...] = (*at_site, f"card:{record.sku}")
+        case "byte_hour":
+            skus = ("storage",)
+        case family:
+            skus = skus_of_tokens(family, record.sku)
+    found = prices.at(skus, record.from_ms)
+    return (record.price_micro, record.per) if found is None else (found.micro, found.per)
+
+
+def _of_price(record: UsageRecord, payer: Payer, listed_micro: int, per: int) -> Row:
     """Return what all use of one thing at one price has in common."""
     unit = _UNITS[record.unit]
     sku = f"{record.site}/{record.sku}/{record.unit}"
     unit_price = _fraction(record.price_micro * unit.priced_per, record.per * 1_000_000)
+    list_price = _fraction(listed_micro * unit.priced_per, per * 1_000_000)
     where = _ascii(payer.regions.get(record.site, ""), record.site)
     row = {
         "ChargeDescription": f"{unit.meter} of {record.sku}" + (f" at {where}" if where else ""),
         "ConsumedUnit": unit.consumed,
         "ContractedUnitPrice": unit_price,
-        "ListUnitPrice": unit_price,
+        "ListUnitPrice": list_price,
         "PricingCategory": "Standard",
         "PricingCurrencyContractedUnitPrice": unit_price,
-        "PricingCurrencyListUnitPrice": unit_price,
+        "PricingCurrencyListUnitPrice": list_price,
         "PricingUnit": unit.priced,
         "RegionId": record.site,
         "RegionName": where,

@@ -6,18 +6,20 @@ A sku names what is paid for:
 |---|---|
 | `card:MODEL`, `card:MODEL@SITE`, `card:MODEL@SITE/POOL` | an hour of a card |
 | `token_in`, `token_in:PROJECT/NAME`, and `token_out` likewise | a million tokens of a deployment |
+| `service_request`, `service_request:PROJECT/NAME` | a request that a deployment answered |
 | `storage` | a GB (10^9 bytes) kept for a day |
 
 The book that names the institution goes before the one of its kind, and that before the one for everybody;
 within a book the most specific sku goes first. Where no book says anything, the pool's or the deployment's
-own price is paid; nothing is paid for storage then.
+own price is paid; nothing is paid for requests and storage then.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hutong.core.accounts.registry import FOREVER_MS, InstitutionKind
+from hutong.core.book.money import REQUEST
 from hutong.core.book.prices import PRICES_MAX, Book, Books, Price, Tier, Timeline
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.rating import CARD_HOUR_MS, MILLION_TOKENS, rate
@@ -29,16 +31,20 @@ PER: Mapping[str, int] = {
     "card": CARD_HOUR_MS,
     "token_in": MILLION_TOKENS,
     "token_out": MILLION_TOKENS,
+    REQUEST: 1,
     "storage": GB_DAY_BYTE_HOURS,
 }
-"""Base units that a price is for, by family: card-milliseconds, tokens, byte-hours."""
+"""Base units that a price is for, by family: card-milliseconds, tokens, requests, byte-hours."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
 _SLUG = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SKU = re.compile(
-    rf"(?:(card):({_NAME})(?:@({_SLUG})(?:/({_SLUG}))?)?|(token_in|token_out)(?::({_SLUG}/{_SLUG}))?|(storage))\Z"
+    rf"(?:(card):({_NAME})(?:@({_SLUG})(?:/({_SLUG}))?)?|(token_in|token_out|service_request)(?::({_SLUG}/{_SLUG}))?|(storage))\Z"
 )
-_LOOKS = "card:MODEL[@SITE[/POOL]], token_in[:PROJECT/NAME], token_out[:PROJECT/NAME], or storage"
+_LOOKS = (
+    "card:MODEL[@SITE[/POOL]], token_in[:PROJECT/NAME], token_out[:PROJECT/NAME], "
+    "service_request[:PROJECT/NAME], or storage"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def skus_of_pool(accelerator: str, site: str, pool: str) -> tuple[str, ...]:
 
 
 def skus_of_tokens(family: str, deployment: str) -> tuple[str, ...]:
-    """Return the skus under which a deployment's tokens may have a price, the most specific first."""
+    """Return the skus under which a deployment's tokens or requests may have a price, nearest first."""
     return f"{family}:{deployment}", family
 
 
@@ -242,6 +248,24 @@ def tariff_at(books: Sequence[Book], timelines: Iterable[Timeline], at_ms: int) 
         if price is not None:
             prices.setdefault(each.book, {})[each.sku] = price
     return Tariff(tuple(books), prices)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrices:
+    """What the book for everybody says at any time, by sku."""
+
+    lines: Mapping[str, Timeline] = field(default_factory=dict)
+
+    def at(self, skus: Sequence[str], at_ms: int) -> Price | None:
+        """Return the list price of a thing, `skus` being its names, the most specific first."""
+        found = (self.lines[sku].at(at_ms) for sku in skus if sku in self.lines)
+        return next((price for price in found if price is not None), None)
+
+
+def list_prices(books: Sequence[Book], timelines: Iterable[Timeline]) -> ListPrices:
+    """Return the list prices: those of the book that is for everybody, if there is one."""
+    public = {each.id for each in books_for(books, Tenant())}
+    return ListPrices({each.sku: each for each in timelines if each.book in public})
 
 
 def in_tiers(price: Price, total: int) -> tuple[tuple[int, int], ...]:

@@ -8,6 +8,7 @@ from hutong.core.book.money import (
     MOVED_TO,
     RERATING,
     REVENUE,
+    UNFORGIVEN,
     WAIVED,
     Entry,
     Lot,
@@ -110,7 +111,8 @@ def give_to(payers: Mapping[str, int], amount_micro: int) -> dict[str, int]:
 
 def count_payers(payers: dict[str, dict[str, int]], txn: Txn) -> None:
     """Add to `payers`, by site, what each account paid by a transaction, net of what it got back."""
-    if not txn.site or not (txn.reverses or any(leg.account == REVENUE for leg in txn.entries)):
+    charges = any(leg.account == REVENUE for leg in txn.entries)
+    if not txn.site or not (charges or txn.reverses or txn.kind == UNFORGIVEN):
         return
     sums = payers.setdefault(txn.site, {})
     for leg in txn.entries:

@@ -29,6 +29,7 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.prices import write_price, write_price_end
 from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.quotas import write_quota
+from hutong.server.api.vouchers import make_redemption
 from hutong.server.registry import document, every, read
 from hutong.server.services import Services
 from hutong.wire import approvals as w
@@ -98,6 +99,7 @@ CHANGES: Mapping[Change, approvals.Apply] = {
     Change.PRICE_END: write_price_end,
     Change.COMMITMENT: write_commitment,
     Change.CORRECTION: make_correction,
+    Change.REDEMPTION: make_redemption,
     Change.THRESHOLD: _write_threshold,
 }
 

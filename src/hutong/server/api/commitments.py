@@ -38,6 +38,8 @@ router = APIRouter(prefix="/v1", tags=["prices"])
 Pages = Annotated[Paging, Depends(paging)]
 Setter = Annotated[Principal, Depends(Allowed("price.write"))]
 Named = Annotated[Slug, Path(alias="commitment")]
+SHOWN_MOST = 50
+"""How many commitments a balance or a quote shows."""
 
 
 @router.get("/commitments", dependencies=[Depends(Allowed("price.read"))])
@@ -52,12 +54,23 @@ def list_commitments(here: Here, pages: Pages) -> Page[w.Commitment]:
 def list_of_project(here: Here, project: ProjectName, pages: Pages) -> Page[w.Commitment]:
     """List the commitments that the project's use draws on: its own, and its institution's."""
     load_project(here.store, project)
-    owner = load(here.store, "project", project, Project).institution
-    whose = {(Scope.PROJECT, project), (Scope.INSTITUTION, owner)}
-    mine = [each for each in commitments(here.store) if (each.scope, each.name) in whose]
+    mine = _drawn_on(here, project)
     rows = sorted((each for each in mine if each.id > pages.after), key=lambda each: each.id)
     shapes = _shapes(here, rows[: pages.limit])
     return pages.page(rows[: pages.limit + 1], lambda row: row.id, lambda row: shapes[row.id])
+
+
+def in_force(here: Services, project: str) -> tuple[w.Commitment, ...]:
+    """Return the commitments that the project's use draws on this month, in the order in which they do."""
+    month = _this_month(here)
+    mine = [each for each in _drawn_on(here, project) if each.binds(month)][:SHOWN_MOST]
+    return tuple(_shapes(here, mine).values())
+
+
+def _drawn_on(here: Services, project: str) -> list[Commitment]:
+    owner = load(here.store, "project", project, Project).institution
+    whose = {(Scope.PROJECT, project), (Scope.INSTITUTION, owner)}
+    return [each for each in commitments(here.store) if (each.scope, each.name) in whose]
 
 
 @router.post("/commitments", status_code=201, responses=TWO_PEOPLE)

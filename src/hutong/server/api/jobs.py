@@ -15,6 +15,7 @@ from hutong.core.work.facts import CancelAsked, HoldAsked, Released
 from hutong.core.work.states import AttemptState, JobState
 from hutong.core.work.unparse import unparse
 from hutong.server.api.access import Here, OfJob, Somewhere, principal_of, require, sees_all
+from hutong.server.api.commitments import in_force
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
@@ -96,7 +97,10 @@ def quote_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Quote:
     """Say what the job would cost in each pool, what would be held, and who would pay; nothing is stored."""
     require(principal, "job.submit", body.project, f"project {body.project!r}")
     spec = References(here).check(body.project, read_spec(body.spec))
-    return quote_shape(here, spec, ProjectId(body.project), principal.id)
+    found = quote_shape(here, spec, ProjectId(body.project), principal.id)
+    chips = {each.accelerator for each in found.pools}
+    drawn = tuple(each for each in in_force(here, body.project) if each.accelerator in chips)
+    return found.model_copy(update={"commitments": drawn})
 
 
 @router.get("")

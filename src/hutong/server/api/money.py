@@ -34,6 +34,7 @@ from hutong.core.work.states import FINAL, AttemptState, JobState
 from hutong.server import budgets
 from hutong.server.api.access import Allowed, Here, InProject, OfJob
 from hutong.server.api.accounts import ProjectName, load_project
+from hutong.server.api.commitments import in_force
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.shapes.budgets import budget_shape
@@ -202,6 +203,7 @@ def read_balance(here: Here, project: ProjectName) -> w.Balance:
         overrun=Money.of(overrun),
         lots=tuple(lot_shape(lot) for lot in lots),
         budgets=tuple(_budgets(here, project, now_ms)),
+        commitments=in_force(here, project),
     )
 
 

@@ -1,9 +1,12 @@
 """Vouchers under programmes: checked, issued, bound, claimed on, redeemed, clawed back."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from hutong.core.accounts.approvals import Change
 from hutong.core.accounts.roles import Principal
 from hutong.core.kernel.errors import Denied, NotFound, Problem, Refused
 from hutong.core.kernel.money import parse_micro
@@ -12,6 +15,7 @@ from hutong.core.ledger.subsidies.programme import Party
 from hutong.server.api.access import Allowed, Here, Somewhere, require, sees_all
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
+from hutong.server.api.problems import TWO_PEOPLE
 from hutong.server.api.shapes.times import read_time
 from hutong.server.api.shapes.vouchers import (
     claim_shape,
@@ -20,7 +24,9 @@ from hutong.server.api.shapes.vouchers import (
     verdict_shape,
     voucher_shape,
 )
-from hutong.server.registry import read
+from hutong.server.approvals import Wanted as Second
+from hutong.server.approvals import require_second
+from hutong.server.registry import document, read, shape_of
 from hutong.server.services import Services
 from hutong.server.subsidies import shelf
 from hutong.server.subsidies.claims import Claims, ClaimWanted
@@ -141,12 +147,21 @@ def get_claim(here: Here, principal: Reader, voucher: VoucherName, claim: ClaimN
     return claim_shape(_claim(here, voucher, claim))
 
 
-@router.post("/{voucher}/claims/{claim}/redeem")
+@dataclass(frozen=True, slots=True)
+class RedemptionOrder:
+    """A claim that shall be paid: to the balance, or outside under a reference; `by` asked for it."""
+
+    claim: str
+    reference: str
+    by: str
+
+
+@router.post("/{voucher}/claims/{claim}/redeem", responses=TWO_PEOPLE)
 def redeem_claim(
     here: Here, principal: Operator, voucher: VoucherName, claim: ClaimName, body: w.Redeem
 ) -> w.Claim:
     """Pay a claim; the same call again finishes what was cut off, and pays nothing twice."""
-    _claim(here, voucher, claim)
+    there = _claim(here, voucher, claim)
     reference = body.reference.strip()
     if (body.to == "outside") is not bool(reference):
         text = "a payment outside has a reference, one to the balance has none"
@@ -154,9 +169,24 @@ def redeem_claim(
     if reference.startswith("lot:"):
         text = "a reference outside cannot begin with `lot:`"
         raise Refused("bad_payment", text, (Problem("/reference", text, "the number of the payment"),))
-    paid = Claims(desk_of(here)).redeem(claim, reference, principal.id)
+    order = RedemptionOrder(claim, reference, principal.id)
+    if there.state is s.ClaimState.RESERVED:
+        wanted = Second(
+            Change.REDEMPTION, "voucher.write", there.amount_micro, document(order), project=there.project
+        )
+        require_second(here, principal, wanted, digest_of(document(order))[:26], anew=True)
+    return claim_shape(_redeem(here, order))
+
+
+def make_redemption(here: Services, request: Mapping[str, object], _proposal: str) -> None:
+    """Pay a claim as a second person approved; a repeat pays nothing twice."""
+    _redeem(here, shape_of(RedemptionOrder, request))
+
+
+def _redeem(here: Services, order: RedemptionOrder) -> s.Claim:
+    paid = Claims(desk_of(here)).redeem(order.claim, order.reference, order.by)
     here.bell.ring()
-    return claim_shape(paid)
+    return paid
 
 
 @router.post("/{voucher}/claims/{claim}/refuse")

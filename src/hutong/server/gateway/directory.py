@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from hutong.core.book.money import REQUEST
 from hutong.core.capacity.sites import Site
 from hutong.core.catalog.deployments import Deployment, serving
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
@@ -21,7 +22,7 @@ _REMEMBERED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model that is served now: where, whose, and at what price for a million tokens.
+    """A model that is served now: where, whose, and at what price for a million tokens and for a request.
 
     The host is what the operator wrote into the site's record, never what an agent or a job says. A site
     without one is reached through a tunnel to the attempt `key`.
@@ -36,6 +37,7 @@ class Target:
     price_out_micro: int
     created_ms: int
     key: AttemptKey | None = None
+    price_request_micro: int = 0
 
     @property
     def base_url(self) -> str:
@@ -105,10 +107,11 @@ class Directory:
             price_out_micro=self._price("token_out", deployment, deployment.price_out_micro),
             created_ms=deployment.created_ms,
             key=key,
+            price_request_micro=self._price(REQUEST, deployment, 0),
         )
 
     def _price(self, family: str, deployment: Deployment, own_micro: int) -> int:
-        """Return what a million tokens cost the project: by its institution's book, else the deployment's."""
+        """Return what a million tokens, or a request, cost the project: by its book, else `own_micro`."""
         now_ms = self._here.clock()
         tariff = self._here.pools.load(now_ms).tariff
         if not tariff.prices:

@@ -7,6 +7,7 @@ What is charged:
 - the engine reports usage: those tokens;
 - it does not, or the caller leaves, or the engine dies on the way: the prompt by its bytes (four a token)
   and each piece of the answer that was passed on as one token, `counted`;
+- a request that has a price of its own pays it once, with its tokens;
 - the engine refuses, or never begins to answer: nothing;
 - this gateway is killed: nothing; the hold is let go after `STALE_MS` by whichever gateway sweeps.
 """
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from hutong.core.book.money import HoldChange, HoldPart, Posting, Txn, UsageRecord
+from hutong.core.book.money import REQUEST, HoldChange, HoldPart, Posting, Txn, UsageRecord
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.kernel.ids import ProjectId, ulid
 from hutong.core.kernel.money import format_micro
-from hutong.core.kernel.rating import MILLION_TOKENS, rate_tokens
+from hutong.core.kernel.rating import MILLION_TOKENS, rate, rate_tokens
 from hutong.core.ledger.funding import plan_hold, settle
+from hutong.core.ledger.prices import PER
 from hutong.server.gateway.asks import Ask
 from hutong.server.gateway.budgets import Budgets
 from hutong.server.gateway.directory import Target
@@ -65,8 +67,10 @@ class Purse:
 
     def reserve(self, target: Target, ask: Ask) -> Reservation:
         """Hold the most that the request can cost; Fault `insufficient_quota` without money or budget."""
-        most_micro = rate_tokens(ask.reserve_in, target.price_in_micro) + rate_tokens(
-            ask.reserve_out, target.price_out_micro
+        most_micro = (
+            rate_tokens(ask.reserve_in, target.price_in_micro)
+            + rate_tokens(ask.reserve_out, target.price_out_micro)
+            + target.price_request_micro
         )
         self._budgets.require(target.project, most_micro)
         key = f"{PREFIX}{self._new_id()}"
@@ -125,9 +129,11 @@ class Purse:
 
     def _records(self, held: Reservation, tokens: Tokens, now_ms: int) -> Iterator[UsageRecord]:
         target = held.target
-        for unit, quantity, price_micro in (
-            ("token_in", tokens.prompt, target.price_in_micro),
-            ("token_out", tokens.completion, target.price_out_micro),
+        priced = bool(target.price_request_micro and (tokens.prompt or tokens.completion))
+        for unit, quantity, price_micro, per in (
+            ("token_in", tokens.prompt, target.price_in_micro, MILLION_TOKENS),
+            ("token_out", tokens.completion, target.price_out_micro, MILLION_TOKENS),
+            (REQUEST, int(priced), target.price_request_micro, PER[REQUEST]),
         ):
             if quantity:
                 yield UsageRecord(
@@ -139,8 +145,8 @@ class Purse:
                     unit=unit,
                     quantity=quantity,
                     price_micro=price_micro,
-                    per=MILLION_TOKENS,
-                    charge_micro=rate_tokens(quantity, price_micro),
+                    per=per,
+                    charge_micro=rate(quantity, price_micro, per),
                     from_ms=held.from_ms,
                     upto_ms=max(now_ms, held.from_ms),
                     method=tokens.source,

@@ -24,6 +24,7 @@ from hutong.core.kernel.quantities import DAY_MS
 from hutong.core.ledger.expiry import claim_of, lot_cause
 from hutong.core.ledger.subsidies.parties import Claim, Contract, Spend, Voucher
 from hutong.server.debts import open_lot
+from hutong.server.rerated import is_rerated, terms_of
 from hutong.server.upkeep import claim as claim_back
 
 Row = TypeVar("Row", UsageRecord, Txn)
@@ -39,14 +40,15 @@ def spends_of(store: Store, project: str, from_ms: int, upto_ms: int) -> tuple[S
     """Return what a project was charged for use that ended in `[from, upto)`; Refused where that is too much.
 
     A spend counts as subsidised if a voucher's lot paid any of what its job (or request) cost in that time.
-    What was corrected counts as its newest revision; what was waived or refunded is no spend.
+    What was corrected counts as its newest revision; what was waived, refunded or given back by commitments
+    and tiers is no spend.
     """
     owner, span = ProjectId(project), (from_ms, upto_ms)
     vouchers = {lot_account(lot.id) for lot in store.lots(owner) if lot.kind is LotKind.VOUCHER}
     txns = _read_all(partial(store.txns, owner, "", span=span)) if vouchers else []
     subsidised = {txn.cause for txn in txns if any(each.account in vouchers for each in txn.entries)}
     records = _read_all(partial(store.usage, owner, "", span=span))
-    paid = _net(store, records)
+    paid = _net(store, owner, records, from_ms)
     return tuple(
         Spend(
             id=record.id,
@@ -62,7 +64,7 @@ def spends_of(store: Store, project: str, from_ms: int, upto_ms: int) -> tuple[S
     )
 
 
-def _net(store: Store, records: Sequence[UsageRecord]) -> dict[str, int]:
+def _net(store: Store, owner: ProjectId, records: Sequence[UsageRecord], from_ms: int) -> dict[str, int]:
     """Return what was charged for each record in force, less what was given back of its charge."""
     gone = {record.reverses for record in records}
     groups: dict[str, list[UsageRecord]] = {}
@@ -71,7 +73,7 @@ def _net(store: Store, records: Sequence[UsageRecord]) -> dict[str, int]:
             continue  # no use of its own: what is claimed are the lines of the work
         if record.charge_micro > 0 and not record.reverses and record.id not in gone:
             groups.setdefault(charging_txn(record), []).append(record)
-    back: dict[str, int] = {}
+    back = _saved(store, owner, list(groups), from_ms)
     for start in range(0, len(groups), 1000):
         for txn in store.reversals(list(groups)[start : start + 1000]):
             given = sum(leg.amount_micro for leg in txn.entries if leg.amount_micro > 0)
@@ -83,6 +85,15 @@ def _net(store: Store, records: Sequence[UsageRecord]) -> dict[str, int]:
         for record, part in zip(together, largest_remainder(net, weights), strict=True):
             found[record.id] = part
     return found
+
+
+def _saved(store: Store, owner: ProjectId, names: Sequence[str], from_ms: int) -> dict[str, int]:
+    """Return what reratings gave back of charges that were made from a time on."""
+    months = [each.id for each in store.periods() if each.until_ms > from_ms]
+    if not any(is_rerated(store, owner, month) for month in months):
+        return {}
+    charges = [txn for name in names if (txn := store.txn(name)) is not None]
+    return {name: each.saved_micro for name, each in terms_of(store, owner, charges).items()}
 
 
 def charge_lot(store: Store, voucher: Voucher, contract: Contract, now_ms: int) -> None:

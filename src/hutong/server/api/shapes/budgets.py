@@ -15,6 +15,7 @@ _UNITS = {
     "card_ms": "card-hour",
     "unused_ms": "unused card-hour",
     "byte_hour": "byte-hour",
+    "service_request": "request",
     "token_in": "token in",
     "token_out": "token out",
 }

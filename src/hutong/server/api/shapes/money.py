@@ -15,6 +15,7 @@ _UNITS = {
     "card_ms": ("card-hour", CARD_HOUR_MS),
     "byte_hour": ("GB-day", GB_DAY_BYTE_HOURS),
     "unused_ms": ("unused card-hour", CARD_HOUR_MS),
+    "service_request": ("request", 1),
     "token_in": ("1000 tokens in", 1000),
     "token_out": ("1000 tokens out", 1000),
 }

@@ -20,6 +20,7 @@ _UNITS = {
     "card": "card-hour",
     "token_in": "million tokens",
     "token_out": "million tokens",
+    "service_request": "request",
     "storage": "GB-day",
 }
 _MOST = 10**9
