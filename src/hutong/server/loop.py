@@ -16,6 +16,7 @@ from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.budgets import Noticer
 from hutong.server.energy import EnergyDesk
+from hutong.server.findings import FindingsDesk
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
 from hutong.server.reports.watching import PoolWatcher
@@ -182,6 +183,7 @@ def run_loop(
     keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store), PoolWatcher(store))
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
+    findings = FindingsDesk(store, limits, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (
@@ -189,6 +191,7 @@ def run_loop(
             ("upkeep", keeper.run),
             ("reconciling", reconciler.run),
             ("energy", energy.run),
+            ("findings", findings.run),
         )
     ]
     for thread in beside:

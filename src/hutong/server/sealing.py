@@ -15,6 +15,7 @@ from hutong.server.registry import document, every, read
 from hutong.wire.sealed import SealedDoc, SealedHour
 
 KIND = "site_key"
+NOTED = "sealed_head"
 KEYS_AT_MOST = 50
 CHECKED_AT_ONCE = 10_000
 _PAGE = 500
@@ -41,6 +42,36 @@ class Checked:
     head: Head
     more: bool
     faults: tuple[ChainFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How far a site's chain was checked when its `day` (since 1970) was looked at; the audit tells of each.
+
+    Who changes the chain before it must change this, and the audit's own chain, too.
+    """
+
+    site: str
+    seq: int
+    hash: str
+    day: int
+
+    @property
+    def head(self) -> Head:
+        """The place in the chain."""
+        return Head(self.seq, self.hash)
+
+
+def noted_of(store: Store, site: str) -> tuple[Record | None, Noted | None]:
+    """Return the document of how far a site's chain was checked, and what it says."""
+    row = store.get(NOTED, site)
+    return row, None if row is None else read(Noted, row)
+
+
+def check_noted(store: Store, site: str) -> "Checked":
+    """Check what a site sealed since the noted head (at most 10,000 reports)."""
+    _, noted = noted_of(store, site)
+    return check_sealed(store, site, noted.head if noted else START)
 
 
 def keys_of(store: Store, site: str) -> tuple[SiteKey, ...]:
@@ -138,10 +169,24 @@ def _hours(site: Site, told: SealedHour) -> Iterator[PoolHour]:
             )  # fmt: skip
 
 
+def _lost(store: Store, site: str, since: Head) -> Iterator[ChainFault]:
+    if not since.seq:
+        return
+    there = next(iter(store.sealed(site, since.seq - 1, 1)), None)
+    if there is None:
+        end = store.sealed_head(site).seq
+        yield ChainFault(since.seq, f"the chain ends at {end}; it went on to {since.seq}")
+    elif (there.seq, there.hash) != (since.seq, since.hash):
+        yield ChainFault(since.seq, f"report {since.seq} is not the one that was noted")
+
+
 def check_sealed(store: Store, site: str, since: Head = START) -> Checked:
-    """Check a site's chain after a head (at most 10,000 reports): hashes, order and signatures."""
+    """Check a site's chain after a head (at most 10,000 reports): hashes, order and signatures.
+
+    That the chain still has this head is checked too.
+    """
     keys = {each.id: each for each in keys_of(store, site)}
-    faults: list[ChainFault] = []
+    faults = list(_lost(store, site, since))
     signed = unsigned = 0
 
     def events() -> Iterator[Mapping[str, object] | None]:

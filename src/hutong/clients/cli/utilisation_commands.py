@@ -67,33 +67,6 @@ def _share(ppm: int | None) -> str:
     return "-" if ppm is None else f"{ppm // 10_000}.{ppm // 1000 % 10} %"
 
 
-def findings(
-    day: Annotated[str, typer.Option("--day", help="UTC day, such as 2026-11-28; else yesterday.")] = "",
-    site: Annotated[str, typer.Option("--site", help="One site; else all.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Look for ghost jobs, over-reporting, side use, wrong clocks, replays. Exit code 1 if any is found.
-
-    Example: hutong findings --day 2026-11-28 --site haidian
-    """
-    with connect() as client:
-        found = client.witnesses.findings(day, site)
-    if as_json:
-        show_json(found)
-    else:
-        for each in found.items:
-            style = "bold red" if each.sure == "certain" else "yellow"
-            unit = "s" if each.kind == "clock_skew" else "card-seconds"
-            size = "" if each.kind == "broken_chain" else f", {each.size // 1000} {unit}"
-            say(Text.assemble((each.sure, style), f" {each.site}: {each.kind} {each.about}{size}"))
-            say(Text(f"  {each.evidence}"))
-            say(Text(f"  {each.to_do}", "dim"))
-        judged = ", ".join(found.judged) or "no site"
-        say(f"{found.found} found on {found.day}; agents reported hours at: {judged}")
-    if found.found:
-        raise typer.Exit(1)
-
-
 def verify(
     site: SiteName,
     after: Annotated[str, typer.Option("--after", help="SEQ:HASH where an earlier check ended.")] = "",
@@ -162,7 +135,6 @@ def key(
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Operators")(utilisation)
-    app.command(rich_help_panel="Operators")(findings)
     group = typer.Typer(
         no_args_is_help=True, help="What sites seal: check their chains, register their keys."
     )
