@@ -12,7 +12,7 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.chain import START, ChainFault, Head, parse_line, seal, verify
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.server.registry import document, every, read
-from hutong.wire.sealed import SealedDoc, SealedHour
+from hutong.wire.sealed import HOUR_MS, PoolSeen, SealedDoc, SealedHour
 
 KIND = "site_key"
 NOTED = "sealed_head"
@@ -154,19 +154,30 @@ def _parse(doc: SealedDoc, site: str, at: int) -> SealedHour:
 def _hours(site: Site, told: SealedHour) -> Iterator[PoolHour]:
     """Yield the hours of all pools of the site: of those that the agent does not name nothing was held."""
     named = {each.pool: each for each in told.pools}
+    nothing = {"held_card_ms": 0, "other_card_ms": 0, "busy_card_ms": None, "method": ""}
+    planned_ms = _planned_ms(site, told.hour) * told.seen_ms // HOUR_MS
     for pool in site.pools:
-        seen = named.get(pool.id)
+        seen = named.get(pool.id) or PoolSeen.model_validate({"pool": pool.id, **nothing})
         declared = pool.cards * told.seen_ms
-        up = declared if seen is None or seen.up_card_ms is None else seen.up_card_ms
-        if seen is None:
-            yield PoolHour(
-                site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, 0, 0, None, "", told.seq
-            )
-        else:
-            yield PoolHour(
-                site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, seen.held_card_ms,
-                seen.other_card_ms, seen.busy_card_ms, seen.method, told.seq,
-            )  # fmt: skip
+        up = declared if seen.up_card_ms is None else seen.up_card_ms
+        # What jobs held was not worked on, whatever was announced.
+        idle = max(0, declared - seen.held_card_ms - seen.other_card_ms)
+        yield PoolHour(
+            site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, seen.held_card_ms,
+            seen.other_card_ms, seen.busy_card_ms, seen.method, told.seq,
+            min(pool.cards * planned_ms, idle),
+        )  # fmt: skip
+
+
+def _planned_ms(site: Site, hour: int) -> int:
+    """Return for how long of an hour a maintenance was announced; several at a time count once."""
+    from_ms, total = hour * HOUR_MS, 0
+    until_ms = from_ms + HOUR_MS
+    for each in sorted(site.maintenance, key=lambda planned: planned.from_ms):
+        begin, end = max(from_ms, each.from_ms), min(until_ms, each.until_ms)
+        if begin < end:
+            total, from_ms = total + end - begin, end
+    return total
 
 
 def _lost(store: Store, site: str, since: Head) -> Iterator[ChainFault]:

@@ -25,6 +25,7 @@ class PoolLevels(Shape):
     installed_card_ms: int
     seen_card_ms: int
     available_card_ms: int
+    up_card_ms: int
     allocated_card_ms: int
     other_card_ms: int
     busy_card_ms: int | None

@@ -62,9 +62,14 @@ def watched(house: House) -> Watched:
 
 def test_levels_and_the_chain_are_shown(watched: Watched) -> None:
     run = watched.house.run
-    shown = run("utilisation", "--site", "haidian", "--from", watched.day, admin=True, env={"COLUMNS": "200"})
-    assert (shown.code, "unsigned" in shown.out, "counted by: test" in shown.out) == (0, True, True)
-    assert "1.0 h" in shown.out
+    shown = run("utilisation", "--site", "haidian", "--from", watched.day, admin=True)
+    assert (shown.code, "unsigned reports: haidian" in shown.out, "counted by: test" in shown.out) == (
+        0, True, True
+    )  # fmt: skip
+    row = next(line for line in shown.out.splitlines() if "haidian/h100" in line)
+    assert row.split() == [
+        "haidian/h100", "16.0", "16.0", "16.0", "1.0", "(6.2", "%)", "0.5", "(50.0", "%)", "-"
+    ]  # fmt: skip
     checked = run("sealed", "verify", "haidian", "--json", admin=True)
     assert checked.code == 0
     assert json.loads(checked.out)["unsigned"] == 1

@@ -80,3 +80,21 @@ def test_records_of_no_attempt_that_overlap_are_found(watch: Watch) -> None:
     assert found["judged"] == ["haidian"]
     assert {"replayed": "ht-x"}.items() <= {each["kind"]: each["about"] for each in found["items"]}.items()
     assert {each["kind"] for each in found["items"]} == {"replayed", "ghost"}
+
+
+def test_announced_maintenance_is_not_available_and_a_fault_is(watch: Watch) -> None:
+    platform, day = watch.platform, watch.day + 2
+    begin = day * DAY_MS
+    for start, end in ((begin, begin + HOUR_MS), (begin + HOUR_MS // 2, begin + 3 * HOUR_MS // 2)):
+        body = {"start": rfc3339(start), "end": rfc3339(end), "reason": "cooling"}
+        platform.post("/v1/sites/haidian/maintenance", body)
+    platform.clock.ahead_ms += 2 * DAY_MS
+    pool = {"pool": "a100", "held_card_ms": HOUR_MS, "up_card_ms": 4 * HOUR_MS}
+    for at in range(3):
+        assert watch.send(watch.make(day * 24 + at, pools=[pool])).status_code == 200
+        watch.seq, watch.prev = watch.seq + 1, watch.check()["head"].partition(":")[2]
+    (found,) = watch.get("/v1/utilisation")["items"]
+    assert found["seen_card_ms"] == 3 * 16 * HOUR_MS
+    # The first hour is planned whole, but one card ran; of the second one half; in the third nodes are down.
+    assert found["available_card_ms"] == HOUR_MS + 8 * HOUR_MS + 16 * HOUR_MS
+    assert found["up_card_ms"] == 12 * HOUR_MS

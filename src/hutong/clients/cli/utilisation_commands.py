@@ -28,12 +28,13 @@ def utilisation(
     if as_json:
         show_json(found)
         return
-    made = table(
-        "site", "pool", ">seen", ">available", ">allocated", ">of available", ">busy", ">of allocated",
-        ">effective", "sealed",
-    )  # fmt: skip
+    made = table("pool", ">seen", ">available", ">up", ">allocated", ">busy", ">effective")
     rows_of(made, (_row(each) for each in found.items), "there are no sites")
-    say(f"card-hours of UTC days {found.start} to before {found.end}")
+    say(f"card-hours of UTC days {found.start} to before {found.end}; - is not measured")
+    say("allocated: (part of available); busy: (part of allocated)")
+    unsigned = sorted({each.site for each in found.items if not each.signed})
+    if unsigned:
+        say(f"unsigned reports: {', '.join(unsigned)}")
     for name, text in found.definitions.items():
         say(Text.assemble((name, "bold"), f": {text}"))
     methods = sorted({each for item in found.items for each in item.methods})
@@ -42,29 +43,27 @@ def utilisation(
 
 
 def _row(each: w.PoolLevels) -> tuple[str, ...]:
+    allocated, busy = _share(each.allocated_of_available_ppm), _share(each.busy_of_allocated_ppm)
     return (
-        each.site,
-        each.pool,
+        f"{each.site}/{each.pool}",
         _hours(each.seen_card_ms),
         _hours(each.available_card_ms),
-        _hours(each.allocated_card_ms),
-        _share(each.allocated_of_available_ppm),
-        _hours(each.busy_card_ms),
-        _share(each.busy_of_allocated_ppm),
+        _hours(each.up_card_ms),
+        f"{_hours(each.allocated_card_ms)}{allocated}",
+        f"{_hours(each.busy_card_ms)}{busy}",
         _hours(each.effective_card_ms),
-        "signed" if each.signed else "unsigned",
     )
 
 
 def _hours(card_ms: int | None) -> str:
     if card_ms is None:
-        return "not measured"
+        return "-"
     tenths = (card_ms * 10 + _HOUR_MS // 2) // _HOUR_MS
-    return f"{tenths // 10}.{tenths % 10} h"
+    return f"{tenths // 10}.{tenths % 10}"
 
 
 def _share(ppm: int | None) -> str:
-    return "-" if ppm is None else f"{ppm // 10_000}.{ppm // 1000 % 10} %"
+    return "" if ppm is None else f" ({ppm // 10_000}.{ppm // 1000 % 10} %)"
 
 
 def verify(

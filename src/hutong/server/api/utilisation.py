@@ -77,6 +77,7 @@ def _pools(store: Store, site: Site, days: tuple[int, int]) -> Iterator[w.PoolLe
             installed_card_ms=found.installed,
             seen_card_ms=found.seen,
             available_card_ms=found.available,
+            up_card_ms=found.up,
             allocated_card_ms=found.allocated,
             other_card_ms=found.other,
             busy_card_ms=found.busy,
