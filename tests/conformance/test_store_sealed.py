@@ -16,7 +16,7 @@ def report(seq: int, prev: str = "", site: str = "bj", own: str = "") -> SealedR
 
 
 def hour(seq: int, at: int, pool: str = "p", held: int = 7, site: str = "bj") -> PoolHour:
-    return PoolHour(site, pool, at, 8, 3_600_000, 9, held, 0, None, "", seq)
+    return PoolHour(site, pool, at, 8, 3_600_000, 9, held, 0, None, "", seq, 7)
 
 
 def test_a_chain_grows_and_a_repeat_changes_nothing(store: Store) -> None:

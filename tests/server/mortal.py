@@ -34,14 +34,15 @@ class KilledError(Exception):
 class Mortal:
     """Passes everything to a store, and dies at the write that is told."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, writes: frozenset[str] = _WRITES) -> None:
         self._store = store
+        self._writes = writes
         self.left = -1
         self.after = False
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._store, name)
-        return self._dying(real) if name in _WRITES else real
+        return self._dying(real) if name in self._writes else real
 
     def _dying(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def write(*args: Any, **named: Any) -> Any:

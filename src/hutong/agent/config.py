@@ -16,9 +16,11 @@ from hutong.adapters.engines.kubernetes.config import (
 )
 from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
+from hutong.agent.card_counters import CardCounter
 from hutong.agent.habits import Habits
 from hutong.agent.offers import Offers, StoreOffer
 from hutong.core.kernel.errors import Problem, Refused
+from hutong.wire.base import Slug
 
 EngineConfig = FolderConfig | SlurmConfig | RayConfig | KubernetesConfig
 PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
@@ -41,6 +43,7 @@ class AgentConfig:
     proxy: str = ""
     authorities: Path | None = None
     offers: Offers = field(default_factory=Offers)
+    counters: tuple[CardCounter, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -273,6 +276,15 @@ def _kind(table: object) -> str:
     return str(table.get("kind", "local")) if isinstance(table, dict) else "local"
 
 
+class _Counter(_Table):
+    """How the cards of a pool are counted; the key is the pool's id."""
+
+    tool: Literal["nvidia-smi", "npu-smi", "cnmon"]
+    cards: int = Field(ge=1, le=1_000_000)
+    every_s: int = Field(30, ge=5, le=300)
+    command: tuple[str, ...] = ()
+
+
 class _File(_Table):
     site: str = Field(min_length=1)
     url: str = Field(pattern=r"^https?://")
@@ -290,6 +302,7 @@ class _File(_Table):
         Discriminator(_kind),
     ] = _Local()
     inputs: _Inputs = _Inputs()
+    counters: dict[Slug, _Counter] = Field(default_factory=dict, max_length=200)
 
 
 def read_agent(path: Path) -> AgentConfig:
@@ -317,6 +330,10 @@ def read_agent(path: Path) -> AgentConfig:
         proxy=told.proxy,
         authorities=told.authorities,
         offers=told.inputs.offers(),
+        counters=tuple(
+            CardCounter(pool, each.tool, each.cards, each.every_s, each.command)
+            for pool, each in sorted(told.counters.items())
+        ),
     )
     _refuse_inside_out(path, config)
     return config

@@ -15,6 +15,7 @@ import structlog
 
 from hutong.adapters.engines.base import Seen
 from hutong.adapters.identity.signing import SigningKey
+from hutong.agent.card_counters import CardCounters
 from hutong.agent.link import Command, Link
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.chain import canonical, seal
@@ -49,11 +50,13 @@ class Hours:
     """Adds up looks, seals whole hours and sends them; `look` in the ticking thread, `step` in any."""
 
     def __init__(
-        self, path: Path, link: Link, site: str, key: SigningKey, engine: object, clock: Callable[[], int]
-    ) -> None:
+        self, path: Path, link: Link, site: str, key: SigningKey, engine: object, clock: Callable[[], int],
+        cards: CardCounters | None = None,
+    ) -> None:  # fmt: skip
         self._path, self._link, self._site, self._key = path, link, site, key
         self._counter = engine if isinstance(engine, Counted) else None
         self._clock = clock
+        self._counters = cards or CardCounters((), clock)
         self._lock = threading.Lock()
         state = _read(path)
         self._cards: dict[str, list[Any]] = state.get("cards", {})
@@ -117,14 +120,34 @@ class Hours:
             mine = self._pool(state.pool)
             mine["up_card_ms"] = (mine["up_card_ms"] or 0) + state.cards_up * part_ms
             mine["other_card_ms"] += state.cards_elsewhere * part_ms
+        held: dict[str, int] = {}
         for key in live:
             name, cards = self._cards[key]
             mine = self._pool(name)
             mine["held_card_ms"] += cards * part_ms
-            if key in busy:
+            held[name] = held.get(name, 0) + cards * part_ms
+            if key in busy and self._counters.counts(name) is None:
                 counted = min(cards * part_ms, busy[key] * part_ms // whole_ms)
                 mine["busy_card_ms"] = (mine["busy_card_ms"] or 0) + counted
                 mine["method"] = self._counter.counts if self._counter else ""
+        elsewhere = {state.pool for state in pools if state.cards_elsewhere}
+        for name, held_ms in held.items():
+            self._count_cards(self._pool(name), held_ms, part_ms, shared=name in elsewhere)
+
+    def _count_cards(self, mine: dict[str, Any], held_ms: int, part_ms: int, *, shared: bool) -> None:
+        """Count the cards of a pool that a tool tells of; an hour that is not known whole is not counted.
+
+        A tool tells of all cards: while others hold some of them, nobody knows whose work it is.
+        """
+        counts = self._counters.counts(mine["pool"])
+        if counts is None:
+            return
+        busy = None if shared else self._counters.busy_milli(mine["pool"], self._clock())
+        if busy is None:
+            mine["blind"] = True
+            return
+        mine["busy_card_ms"] = (mine["busy_card_ms"] or 0) + min(held_ms, busy * part_ms // 1000)
+        mine["method"] = counts
 
     def _pool(self, name: str) -> dict[str, Any]:
         blank = {"pool": name, "held_card_ms": 0, "up_card_ms": None, "other_card_ms": 0}
@@ -139,7 +162,11 @@ class Hours:
 
     def _close_open(self) -> None:
         if self._open:
-            self._closed.append({**self._open, "pools": list(self._open["pools"].values())})
+            pools = [
+                {**each, "busy_card_ms": None, "method": ""} if each.pop("blind", False) else each
+                for each in self._open["pools"].values()
+            ]
+            self._closed.append({**self._open, "pools": pools})
             self._open = {}
             self._save()
 

@@ -19,6 +19,7 @@ from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.identity.signing import SigningKey
 from hutong.agent.accounts import Accounts
+from hutong.agent.card_counters import CardCounters
 from hutong.agent.config import AgentConfig, EngineConfig
 from hutong.agent.core import Agent
 from hutong.agent.habits import steady_ms
@@ -82,6 +83,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
     shipping = ThreadPoolExecutor(_WORKERS, "shipping")
     cache = Cache(config.cache, link, config.cache_most_bytes, offers=config.offers)
     stager = Stager(cache, staging)
+    cards = CardCounters(config.counters, clock)
     agent = Agent(
         config.site,
         link,
@@ -103,6 +105,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
             SigningKey.open(config.root / SEAL_KEY),
             engine,
             clock,
+            cards,
         ),
     )
     _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
@@ -113,6 +116,8 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         target=_listen, args=(agent, config.site, inbox, bell, ended, tunnels), name="listen", daemon=True
     )
     listener.start()
+    if config.counters:
+        threading.Thread(target=cards.run, args=(ended,), name="cards", daemon=True).start()
     try:
         _tick_on(agent, config.site, inbox, bell, ended, listener)
     finally:

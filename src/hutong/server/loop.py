@@ -19,6 +19,7 @@ from hutong.core.ledger.metering import Limits as MeteringLimits
 from hutong.server.budgets import Noticer
 from hutong.server.daily import DailyDesk
 from hutong.server.energy import EnergyDesk
+from hutong.server.findings import FindingsDesk
 from hutong.server.forecaster import Forecaster
 from hutong.server.reconciling import Reconciler
 from hutong.server.reports.watching import PoolWatcher
@@ -187,6 +188,7 @@ def run_loop(
     reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
     energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
     daily = DailyDesk(store, clock, lambda: loop.epoch is not None, zone, reclaim)
+    findings = FindingsDesk(store, limits, clock, lambda: loop.epoch is not None)
     beside = [
         threading.Thread(target=work, args=(stop,), name=name, daemon=True)
         for name, work in (
@@ -195,6 +197,7 @@ def run_loop(
             ("reconciling", reconciler.run),
             ("energy", energy.run),
             ("daily", daily.run),
+            ("findings", findings.run),
         )
     ]
     for thread in beside:

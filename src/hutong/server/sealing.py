@@ -12,9 +12,10 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.chain import START, ChainFault, Head, parse_line, seal, verify
 from hutong.core.kernel.errors import Conflict, Denied, NotFound, Problem, Refused
 from hutong.server.registry import document, every, read
-from hutong.wire.sealed import SealedDoc, SealedHour
+from hutong.wire.sealed import HOUR_MS, PoolSeen, SealedDoc, SealedHour
 
 KIND = "site_key"
+NOTED = "sealed_head"
 KEYS_AT_MOST = 50
 CHECKED_AT_ONCE = 10_000
 _PAGE = 500
@@ -41,6 +42,36 @@ class Checked:
     head: Head
     more: bool
     faults: tuple[ChainFault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How far a site's chain was checked when its `day` (since 1970) was looked at; the audit tells of each.
+
+    Who changes the chain before it must change this, and the audit's own chain, too.
+    """
+
+    site: str
+    seq: int
+    hash: str
+    day: int
+
+    @property
+    def head(self) -> Head:
+        """The place in the chain."""
+        return Head(self.seq, self.hash)
+
+
+def noted_of(store: Store, site: str) -> tuple[Record | None, Noted | None]:
+    """Return the document of how far a site's chain was checked, and what it says."""
+    row = store.get(NOTED, site)
+    return row, None if row is None else read(Noted, row)
+
+
+def check_noted(store: Store, site: str) -> "Checked":
+    """Check what a site sealed since the noted head (at most 10,000 reports)."""
+    _, noted = noted_of(store, site)
+    return check_sealed(store, site, noted.head if noted else START)
 
 
 def keys_of(store: Store, site: str) -> tuple[SiteKey, ...]:
@@ -123,25 +154,50 @@ def _parse(doc: SealedDoc, site: str, at: int) -> SealedHour:
 def _hours(site: Site, told: SealedHour) -> Iterator[PoolHour]:
     """Yield the hours of all pools of the site: of those that the agent does not name nothing was held."""
     named = {each.pool: each for each in told.pools}
+    nothing = {"held_card_ms": 0, "other_card_ms": 0, "busy_card_ms": None, "method": ""}
+    planned_ms = _planned_ms(site, told.hour) * told.seen_ms // HOUR_MS
     for pool in site.pools:
-        seen = named.get(pool.id)
+        seen = named.get(pool.id) or PoolSeen.model_validate({"pool": pool.id, **nothing})
         declared = pool.cards * told.seen_ms
-        up = declared if seen is None or seen.up_card_ms is None else seen.up_card_ms
-        if seen is None:
-            yield PoolHour(
-                site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, 0, 0, None, "", told.seq
-            )
-        else:
-            yield PoolHour(
-                site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, seen.held_card_ms,
-                seen.other_card_ms, seen.busy_card_ms, seen.method, told.seq,
-            )  # fmt: skip
+        up = declared if seen.up_card_ms is None else seen.up_card_ms
+        # What jobs held was not worked on, whatever was announced.
+        idle = max(0, declared - seen.held_card_ms - seen.other_card_ms)
+        yield PoolHour(
+            site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, seen.held_card_ms,
+            seen.other_card_ms, seen.busy_card_ms, seen.method, told.seq,
+            min(pool.cards * planned_ms, idle),
+        )  # fmt: skip
+
+
+def _planned_ms(site: Site, hour: int) -> int:
+    """Return for how long of an hour a maintenance was announced; several at a time count once."""
+    from_ms, total = hour * HOUR_MS, 0
+    until_ms = from_ms + HOUR_MS
+    for each in sorted(site.maintenance, key=lambda planned: planned.from_ms):
+        begin, end = max(from_ms, each.from_ms), min(until_ms, each.until_ms)
+        if begin < end:
+            total, from_ms = total + end - begin, end
+    return total
+
+
+def _lost(store: Store, site: str, since: Head) -> Iterator[ChainFault]:
+    if not since.seq:
+        return
+    there = next(iter(store.sealed(site, since.seq - 1, 1)), None)
+    if there is None:
+        end = store.sealed_head(site).seq
+        yield ChainFault(since.seq, f"the chain ends at {end}; it went on to {since.seq}")
+    elif (there.seq, there.hash) != (since.seq, since.hash):
+        yield ChainFault(since.seq, f"report {since.seq} is not the one that was noted")
 
 
 def check_sealed(store: Store, site: str, since: Head = START) -> Checked:
-    """Check a site's chain after a head (at most 10,000 reports): hashes, order and signatures."""
+    """Check a site's chain after a head (at most 10,000 reports): hashes, order and signatures.
+
+    That the chain still has this head is checked too.
+    """
     keys = {each.id: each for each in keys_of(store, site)}
-    faults: list[ChainFault] = []
+    faults = list(_lost(store, site, since))
     signed = unsigned = 0
 
     def events() -> Iterator[Mapping[str, object] | None]:

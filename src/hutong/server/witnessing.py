@@ -1,7 +1,7 @@
 """What the witnesses of a site's day say, read from the book and compared."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hutong.core.book.meters import Measures
 from hutong.core.book.received import Kept
@@ -10,31 +10,45 @@ from hutong.core.book.store import Store
 from hutong.core.book.uses import UseQuery
 from hutong.core.capacity.accelerators import ACCELERATORS
 from hutong.core.capacity.sites import Site
+from hutong.core.kernel.chain import ChainFault
+from hutong.core.kernel.days import day_text
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.ledger.metering import Limits
 from hutong.core.witnesses.detect import detect
 from hutong.core.witnesses.shapes import Bounds, DaySeen, Finding, Hour, Timed
 from hutong.server.metering import attempt_of
 from hutong.server.reconciling import reconcile_day, records_of_day
-from hutong.server.sealing import check_sealed
 
 PAST_DAYS = 28
+LOOK_BACK_DAYS = 120
+CONFIRMED = "finding_day"
+"""An index: days of sites of which a finding was confirmed."""
 _PAGE = 500
 _MS_PER_S = 1000
 
 
 def find_on(
-    store: Store, site: Site, day: int, limits: Limits, bounds: Bounds, now_ms: int
+    store: Store,
+    site: Site,
+    day: int,
+    limits: Limits,
+    bounds: Bounds,
+    now_ms: int,
+    faults: Sequence[ChainFault] = (),
 ) -> tuple[Finding, ...]:
-    """Return what the witnesses of a site's UTC day contradict each other in; it reads 29 days of hours.
+    """Return what the witnesses of a site's UTC day contradict each other in.
 
-    Raises Conflict if the day has too many starts.
+    It reads 29 days of hours, and as many more (121 in all) as findings of earlier ones are confirmed.
+    `faults` are those of the chain. Raises Conflict if the day has too many starts.
     """
-    metered = metered_of(store, site.id, ((day - PAST_DAYS) * 24, (day + 1) * 24))
-    hours = tuple(_hours(store, site.id, ((day - PAST_DAYS) * 24, (day + 1) * 24)))
+    clean = past_days(day, confirmed_days(store, site.id, day))
+    span = (clean[0] * 24 if clean else day * 24, (day + 1) * 24)
+    metered = metered_of(store, site.id, span)
+    hours = tuple(_hours(store, site.id, span))
     cards = sum(pool.cards for pool in site.pools)
     draw_w = sum(pool.cards * _watts(pool.accelerator) for pool in site.pools)
     told = _by_hour(site, hours, metered)
+    usual = frozenset(clean)
     mine = [each for each in hours if each.hour // 24 == day]
     query = UseQuery(
         None, (day, day + 1), ("day",), sites=frozenset({site.id}), units=frozenset({"card_ms"}), limit=1
@@ -49,13 +63,36 @@ def find_on(
             report=reconcile_day(store, site.id, day, limits, now_ms),
             starts=tuple(_timed(store, kept) for kept in records_of_day(store, site.id, day)),
             hours=tuple(each for each in told if each.hour // 24 == day),
-            past=tuple(each for each in told if each.hour // 24 < day),
+            past=tuple(each for each in told if each.hour // 24 in usual),
             booked_card_ms=booked,
             reported_card_ms=_reported(site, mine) if mine else None,
-            faults=check_sealed(store, site.id).faults,
+            faults=faults,
         ),
         bounds,
     )
+
+
+def confirmed_day(site: str, day: int) -> str:
+    """Return the name of a site's day in the index of confirmed findings."""
+    return f"{site}.{day_text(day)}"
+
+
+def confirmed_days(store: Store, site: str, day: int) -> frozenset[int]:
+    """Return the days of which a finding was confirmed, among those before `day` that may be looked at."""
+    first = max(0, day - LOOK_BACK_DAYS)
+    rows = store.records(CONFIRMED, site, confirmed_day(site, first - 1) if first else "", LOOK_BACK_DAYS)
+    names = {row.id for row in rows}
+    return frozenset(each for each in range(first, day) if confirmed_day(site, each) in names)
+
+
+def past_days(day: int, confirmed: Iterable[int]) -> tuple[int, ...]:
+    """Return the 28 newest days before `day` of which nothing was confirmed, at most 120 back, in order.
+
+    So a small fraud that lasts does not come to look usual once it is confirmed.
+    """
+    left_out = frozenset(confirmed)
+    clean = [each for each in range(max(0, day - LOOK_BACK_DAYS), day) if each not in left_out]
+    return tuple(clean[-PAST_DAYS:])
 
 
 def metered_of(store: Store, site: str, span: tuple[int, int]) -> Mapping[int, int]:

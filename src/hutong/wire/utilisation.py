@@ -1,9 +1,14 @@
 """Utilisation in four levels, with the definitions of the levels: JSON shapes."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from hutong.wire.base import Shape, Slug
+from pydantic import Field
+
+from hutong.wire.base import Shape, Slug, Time
+
+FINDING = r"^[a-z0-9-]{1,63}\.\d{4}-\d\d-\d\d\.[0-9a-f]{16}$"
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
 class PoolLevels(Shape):
@@ -20,6 +25,7 @@ class PoolLevels(Shape):
     installed_card_ms: int
     seen_card_ms: int
     available_card_ms: int
+    up_card_ms: int
     allocated_card_ms: int
     other_card_ms: int
     busy_card_ms: int | None
@@ -62,3 +68,36 @@ class Findings(Shape):
     judged: tuple[str, ...]
     found: int
     items: tuple[Finding, ...]
+
+
+class FindingMessage(Shape):
+    """What somebody wrote of a finding; `evidence` is the digest of an uploaded file, or empty."""
+
+    by: str
+    at: Time
+    text: str
+    evidence: str
+
+
+class KeptFinding(Finding):
+    """A finding that is kept. `open` and `explained` ones wait; `gone`: later data no longer shows it."""
+
+    id: str
+    state: Literal["open", "explained", "gone", "settled", "confirmed"]
+    first: Time
+    changed: Time
+    messages: tuple[FindingMessage, ...]
+
+
+class NewExplanation(Shape):
+    """What a centre says of a finding."""
+
+    text: Text
+    evidence: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
+
+
+class NewFindingDecision(Shape):
+    """What the operator holds of it: `settled` if the explanation holds, `confirmed` if it was so."""
+
+    outcome: Literal["settled", "confirmed"]
+    text: Text

@@ -26,7 +26,7 @@ VALUES = {
     "proposal": NOBODYS.lower(), "change": "award", "price": f"unis.{NOBODYS.lower()}",
     "grant": f"platform.all.{NOBODYS.lower()}",
     "programme": "town", "voucher": "v-1", "claim": "c-1", "contract": "c1", "budget": "b1",
-    "commitment": "deal",
+    "commitment": "deal", "finding": "haidian.2026-11-28." + "0" * 16,
 }  # fmt: skip
 ROUTES = [
     (method, route.path_format, rules_of(route.dependant)[0])

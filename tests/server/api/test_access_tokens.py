@@ -50,6 +50,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/vouchers/check": {"programme": "town", "project": "physics"},
     "POST /v1/vouchers/{voucher}/claims": CLAIM,
     "POST /v1/vouchers/{voucher}/claims/check": CLAIM,
+    "POST /v1/findings/{finding}/explanation": {"text": "why"},
+    "POST /v1/findings/{finding}/decision": {"outcome": "settled", "text": "why"},
     "POST /v1/disputes/{dispute}/messages": {"text": "why"},
     "POST /v1/disputes/{dispute}/decision": {"refund": {"amount": "0"}, "reasons": "why"},
     "PUT /v1/applications/{application}": ASK,

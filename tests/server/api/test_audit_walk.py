@@ -9,6 +9,7 @@ from tests.server.api import test_audit_ledger as ledger
 from tests.server.api import test_audit_sign_in as sign_in
 from tests.server.api import test_audit_vouchers as vouchers
 from tests.server.api import test_energy as energy
+from tests.server.api import test_findings as findings
 from tests.server.conftest import SITE
 from tests.server.serving import World
 from tests.server.walking import Walk
@@ -186,7 +187,7 @@ DECIDING = {f"POST /v1/approvals/{{proposal}}/{verb}" for verb in ("approve", "r
 STORIES = (
     PLACES, awards.APPLYING, awards.AWARDED, vouchers.VOUCHERS, ledger.LEDGER, ledger.INVOICES,
     ledger.DISPUTES, sign_in.PROVIDERS, sign_in.DEVICES, sign_in.FACTORS, sign_in.DIRECTORIES,
-    sign_in.PROGRAMS, energy.ROUTES,
+    sign_in.PROGRAMS, energy.ROUTES, findings.ROUTES,
 )  # fmt: skip
 
 

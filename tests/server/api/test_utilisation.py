@@ -46,7 +46,7 @@ def test_levels_are_summed_with_their_definitions(watch: Watch) -> None:
 def test_a_site_that_tells_nothing_has_no_levels(watch: Watch) -> None:
     (pool,) = watch.get("/v1/utilisation?site=haidian")["items"]
     assert (pool["seen_card_ms"], pool["busy_card_ms"], pool["allocated_of_seen_ppm"]) == (0, None, None)
-    assert watch.get("/v1/findings") == {
+    assert watch.get("/v1/findings/look") == {
         "day": rfc3339(watch.day * DAY_MS)[:10], "judged": [], "found": 0, "items": []
     }  # fmt: skip
 
@@ -58,9 +58,12 @@ def test_a_site_that_tells_nothing_has_no_levels(watch: Watch) -> None:
         ("/v1/utilisation?from=2026-13-01", 422),
         ("/v1/utilisation?from=2026-01-01&to=2026-03-01", 422),
         ("/v1/utilisation?to=yesterday", 422),
+        ("/v1/findings/look?site=nowhere", 404),
         ("/v1/findings?site=nowhere", 404),
-        ("/v1/findings?day=2999-01-01", 422),
-        ("/v1/findings?day=x", 422),
+        ("/v1/findings/haidian.2026-11-01.0000000000000000", 404),
+        ("/v1/findings/x", 422),
+        ("/v1/findings/look?day=2999-01-01", 422),
+        ("/v1/findings/look?day=x", 422),
     ],
 )
 def test_what_cannot_be_asked_is_refused(watch: Watch, path: str, status: int) -> None:
@@ -73,7 +76,25 @@ def test_records_of_no_attempt_that_overlap_are_found(watch: Watch) -> None:
         told = Received("haidian", name, 1, "ht-x", "card_ms", 8 * HOUR_MS, begin, begin + HOUR_MS)
         watch.platform.services.store.receive(Kept(told, Fate.SUSPENDED, "no such attempt", "site", begin))
     watch.send(watch.next(watch.day * 24))
-    found = watch.get("/v1/findings")
+    found = watch.get("/v1/findings/look")
     assert found["judged"] == ["haidian"]
     assert {"replayed": "ht-x"}.items() <= {each["kind"]: each["about"] for each in found["items"]}.items()
     assert {each["kind"] for each in found["items"]} == {"replayed", "ghost"}
+
+
+def test_announced_maintenance_is_not_available_and_a_fault_is(watch: Watch) -> None:
+    platform, day = watch.platform, watch.day + 2
+    begin = day * DAY_MS
+    for start, end in ((begin, begin + HOUR_MS), (begin + HOUR_MS // 2, begin + 3 * HOUR_MS // 2)):
+        body = {"start": rfc3339(start), "end": rfc3339(end), "reason": "cooling"}
+        platform.post("/v1/sites/haidian/maintenance", body)
+    platform.clock.ahead_ms += 2 * DAY_MS
+    pool = {"pool": "a100", "held_card_ms": HOUR_MS, "up_card_ms": 4 * HOUR_MS}
+    for at in range(3):
+        assert watch.send(watch.make(day * 24 + at, pools=[pool])).status_code == 200
+        watch.seq, watch.prev = watch.seq + 1, watch.check()["head"].partition(":")[2]
+    (found,) = watch.get("/v1/utilisation")["items"]
+    assert found["seen_card_ms"] == 3 * 16 * HOUR_MS
+    # The first hour is planned whole, but one card ran; of the second one half; in the third nodes are down.
+    assert found["available_card_ms"] == HOUR_MS + 8 * HOUR_MS + 16 * HOUR_MS
+    assert found["up_card_ms"] == 12 * HOUR_MS

@@ -33,5 +33,6 @@ pool_hours = sa.Table(
     int_of("busy_card_ms", null=True),
     text_of("method"),
     int_of("seq"),
+    int_of("planned_card_ms"),
     sqlite_with_rowid=False,
 )

@@ -28,12 +28,13 @@ def utilisation(
     if as_json:
         show_json(found)
         return
-    made = table(
-        "site", "pool", ">seen", ">available", ">allocated", ">of available", ">busy", ">of allocated",
-        ">effective", "sealed",
-    )  # fmt: skip
+    made = table("pool", ">seen", ">available", ">up", ">allocated", ">busy", ">effective")
     rows_of(made, (_row(each) for each in found.items), "there are no sites")
-    say(f"card-hours of UTC days {found.start} to before {found.end}")
+    say(f"card-hours of UTC days {found.start} to before {found.end}; - is not measured")
+    say("allocated: (part of available); busy: (part of allocated)")
+    unsigned = sorted({each.site for each in found.items if not each.signed})
+    if unsigned:
+        say(f"unsigned reports: {', '.join(unsigned)}")
     for name, text in found.definitions.items():
         say(Text.assemble((name, "bold"), f": {text}"))
     methods = sorted({each for item in found.items for each in item.methods})
@@ -42,56 +43,27 @@ def utilisation(
 
 
 def _row(each: w.PoolLevels) -> tuple[str, ...]:
+    allocated, busy = _share(each.allocated_of_available_ppm), _share(each.busy_of_allocated_ppm)
     return (
-        each.site,
-        each.pool,
+        f"{each.site}/{each.pool}",
         _hours(each.seen_card_ms),
         _hours(each.available_card_ms),
-        _hours(each.allocated_card_ms),
-        _share(each.allocated_of_available_ppm),
-        _hours(each.busy_card_ms),
-        _share(each.busy_of_allocated_ppm),
+        _hours(each.up_card_ms),
+        f"{_hours(each.allocated_card_ms)}{allocated}",
+        f"{_hours(each.busy_card_ms)}{busy}",
         _hours(each.effective_card_ms),
-        "signed" if each.signed else "unsigned",
     )
 
 
 def _hours(card_ms: int | None) -> str:
     if card_ms is None:
-        return "not measured"
+        return "-"
     tenths = (card_ms * 10 + _HOUR_MS // 2) // _HOUR_MS
-    return f"{tenths // 10}.{tenths % 10} h"
+    return f"{tenths // 10}.{tenths % 10}"
 
 
 def _share(ppm: int | None) -> str:
-    return "-" if ppm is None else f"{ppm // 10_000}.{ppm // 1000 % 10} %"
-
-
-def findings(
-    day: Annotated[str, typer.Option("--day", help="UTC day, such as 2026-11-28; else yesterday.")] = "",
-    site: Annotated[str, typer.Option("--site", help="One site; else all.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Look for ghost jobs, over-reporting, side use, wrong clocks, replays. Exit code 1 if any is found.
-
-    Example: hutong findings --day 2026-11-28 --site haidian
-    """
-    with connect() as client:
-        found = client.witnesses.findings(day, site)
-    if as_json:
-        show_json(found)
-    else:
-        for each in found.items:
-            style = "bold red" if each.sure == "certain" else "yellow"
-            unit = "s" if each.kind == "clock_skew" else "card-seconds"
-            size = "" if each.kind == "broken_chain" else f", {each.size // 1000} {unit}"
-            say(Text.assemble((each.sure, style), f" {each.site}: {each.kind} {each.about}{size}"))
-            say(Text(f"  {each.evidence}"))
-            say(Text(f"  {each.to_do}", "dim"))
-        judged = ", ".join(found.judged) or "no site"
-        say(f"{found.found} found on {found.day}; agents reported hours at: {judged}")
-    if found.found:
-        raise typer.Exit(1)
+    return "" if ppm is None else f" ({ppm // 10_000}.{ppm // 1000 % 10} %)"
 
 
 def verify(
@@ -162,7 +134,6 @@ def key(
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Operators")(utilisation)
-    app.command(rich_help_panel="Operators")(findings)
     group = typer.Typer(
         no_args_is_help=True, help="What sites seal: check their chains, register their keys."
     )

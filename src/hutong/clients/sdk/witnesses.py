@@ -1,9 +1,10 @@
 """Calls about what sites' cards did, and about the chains in which their agents seal it."""
 
-from hutong.clients.sdk.call import Call, document, path_of, query_of, shape
-from hutong.clients.sdk.verbs import Verb
+from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, shape
+from hutong.clients.sdk.verbs import ListVerb, Verb
 from hutong.wire import sealed as s
 from hutong.wire import utilisation as u
+from hutong.wire.base import Page
 
 
 def read_utilisation(start: str = "", end: str = "", site: str = "") -> Call[u.Utilisation]:
@@ -12,10 +13,43 @@ def read_utilisation(start: str = "", end: str = "", site: str = "") -> Call[u.U
     return Call("GET", path_of("utilisation"), shape(u.Utilisation), query)
 
 
-def read_findings(day: str = "", site: str = "") -> Call[u.Findings]:
+def look_for_findings(day: str = "", site: str = "") -> Call[u.Findings]:
     """Look at a UTC day (else yesterday) of one site or all for contradictions between witnesses."""
     query = query_of(day=day or None, site=site or None)
-    return Call("GET", path_of("findings"), shape(u.Findings), query)
+    return Call("GET", path_of("findings", "look"), shape(u.Findings), query)
+
+
+def list_findings(
+    site: str = "", *, waiting: bool = True, limit: int | None = None
+) -> Listing[u.KeptFinding]:
+    """List kept findings by site and day: those that wait, or all."""
+    query = query_of(site=site or None, waiting="true" if waiting else "false")
+    return Listing(path_of("findings"), shape(Page[u.KeptFinding]), query, most=limit)
+
+
+def list_own_findings(*, limit: int | None = None) -> Listing[u.KeptFinding]:
+    """List the findings that wait at the site whose agent's token asks."""
+    return Listing(path_of("agent", "findings"), shape(Page[u.KeptFinding]), most=limit)
+
+
+def read_finding(finding: str) -> Call[u.KeptFinding]:
+    """Return a finding with all that was written about it."""
+    return Call("GET", path_of("findings", finding), shape(u.KeptFinding))
+
+
+def explain_finding(finding: str, explanation: u.NewExplanation) -> Call[u.KeptFinding]:
+    """Write down what a centre said of a finding (operators)."""
+    return post(path_of("findings", finding, "explanation"), shape(u.KeptFinding), explanation)
+
+
+def explain_own_finding(finding: str, explanation: u.NewExplanation) -> Call[u.KeptFinding]:
+    """Explain a finding as the site whose agent's token asks."""
+    return post(path_of("agent", "findings", finding, "explanation"), shape(u.KeptFinding), explanation)
+
+
+def decide_finding(finding: str, decision: u.NewFindingDecision) -> Call[u.KeptFinding]:
+    """Settle or confirm a finding (operators)."""
+    return post(path_of("findings", finding, "decision"), shape(u.KeptFinding), decision)
 
 
 def list_keys(site: str) -> Call[s.SiteKeys]:
@@ -44,7 +78,13 @@ class WitnessVerbs:
     """Calls about witnesses."""
 
     utilisation = Verb(read_utilisation)
-    findings = Verb(read_findings)
+    look = Verb(look_for_findings)
+    findings = ListVerb(list_findings)
+    own_findings = ListVerb(list_own_findings)
+    finding = Verb(read_finding)
+    explain = Verb(explain_finding)
+    explain_own = Verb(explain_own_finding)
+    decide = Verb(decide_finding)
     keys = Verb(list_keys)
     add_key = Verb(add_key)
     retire_key = Verb(retire_key)

@@ -55,7 +55,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
                 "proposal.read", "proposal.break", "threshold.write", "call.write", "application.read",
                 "application.decide", "allocation.read", "allocation.decide", "budget.write", "budget.read",
                 "energy.read", "energy.write",
-                "report.read", "report.publish",
+                "report.read", "report.publish", "finding.write",
             }
         ),
         Role.OWNER: _MEMBER

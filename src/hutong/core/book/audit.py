@@ -124,6 +124,8 @@ UNTOLD = MappingProxyType(
         "report_counter": "how many reports are published, which are told themselves",
         "report_replaced": "an index of corrections, which are told themselves",
         "report_request": "repeats that a report was published, which is told itself",
+        "finding_waits": "an index of findings, which are told themselves",
+        "finding_day": "another one",
         "invoice_counter": "how many invoices there are, which are told themselves",
         "certificate_serials": "an index of certificates, which are told themselves",
         "certificate_use": "sums over portions that are retired, which is told itself",

@@ -18,7 +18,8 @@ class PoolHour:
 
     It looked for `seen_ms` of the hour. `up` cards were on nodes that take work, `held` by the platform's
     jobs, `other` by others, `busy` by counters that `method` names; None: nothing counts there. `seq` is the
-    sealed report that says so; a later one takes its place.
+    sealed report that says so; a later one takes its place. `planned` lay in maintenance that was announced
+    to the platform, and nobody's jobs held them.
     """
 
     site: str
@@ -32,6 +33,7 @@ class PoolHour:
     busy_card_ms: int | None
     method: str
     seq: int
+    planned_card_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ DEFINITIONS = MappingProxyType(
         "installed": "cards registered in the pool, for the hours of which the agent reported anything",
         "seen": "card-time of installed cards while the agent was looking; the other levels are of this time",
         "available": (
-            "card-time on nodes that take work, as the site's scheduler says; where it says nothing, seen."
-            " Planned maintenance and drained nodes are left out"
+            "seen card-time outside of maintenance that was announced to the platform; cards that are broken,"
+            " or drained without an announcement, count as available"
         ),
+        "up": "card-time on nodes that take work, as the site's scheduler says; where it says nothing, seen",
         "allocated": "card-time held by jobs of the platform, hour by hour, not at a job's end",
         "other": "card-time held by jobs that are not the platform's",
         "busy": "allocated card-time in which cards worked, by the named counter; null where nothing counts",
@@ -37,6 +38,7 @@ class Levels:
     installed: int = 0
     seen: int = 0
     available: int = 0
+    up: int = 0
     allocated: int = 0
     other: int = 0
     counted: int = 0
@@ -47,12 +49,13 @@ class Levels:
 
 def levels_of(hours: Iterable[PoolHour], yield_ppm: int | None = None) -> Levels:
     """Return the sums over hours of one pool; `yield_ppm` is measured over nominal throughput of its card."""
-    installed = seen = available = allocated = other = counted = busy = 0
+    installed = seen = available = up = allocated = other = counted = busy = 0
     methods: set[str] = set()
     for each in hours:
         installed += each.cards * HOUR_MS
         seen += each.cards * each.seen_ms
-        available += each.up_card_ms
+        available += each.cards * each.seen_ms - each.planned_card_ms
+        up += each.up_card_ms
         allocated += each.held_card_ms
         other += each.other_card_ms
         if each.busy_card_ms is not None:
@@ -60,7 +63,7 @@ def levels_of(hours: Iterable[PoolHour], yield_ppm: int | None = None) -> Levels
             busy += each.busy_card_ms
             methods.add(each.method)
     return Levels(
-        installed, seen, available, allocated, other, counted,
+        installed, seen, available, up, allocated, other, counted,
         busy if methods else None,
         busy * yield_ppm // 10**6 if methods and yield_ppm is not None else None,
         tuple(sorted(methods)),

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -14,17 +13,13 @@ from hutong.core.capacity.sites import Site
 from hutong.core.kernel.days import day_of, day_text, utc_day
 from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.core.witnesses.levels import DEFINITIONS, levels_of, share_ppm, yield_of
-from hutong.core.witnesses.shapes import Bounds
-from hutong.server.api.access import Allowed, Here, Somewhere
-from hutong.server.metering import limits_of
+from hutong.server.api.access import Here, Somewhere
 from hutong.server.reconciling import SITES_AT_MOST
 from hutong.server.registry import every, read
 from hutong.server.sealing import keys_of
-from hutong.server.witnessing import find_on
 from hutong.wire import utilisation as w
 
 DAYS_MOST = 31
-SHOWN_AT_MOST = 500
 _PAGE = 500
 
 router = APIRouter(prefix="/v1", tags=["sites"])
@@ -42,41 +37,15 @@ def read_utilisation(
     """Return what agents saw of each pool over UTC days `[from, to)`, at most 31; by default of yesterday."""
     days = _days(here.clock(), start, end)
     items = [
-        item for each in _sites(here.store, site) for item in _pools(here.store, each, days)
+        item for each in sites_of(here.store, site) for item in _pools(here.store, each, days)
     ]  # fmt: skip
     return w.Utilisation(
         start=day_text(days[0]), end=day_text(days[1]), definitions=dict(DEFINITIONS), items=tuple(items)
     )
 
 
-@router.get("/findings", dependencies=[Depends(Allowed("ledger.verify"))])
-def read_findings(
-    here: Here,
-    day: Day = "",
-    site: Annotated[str, Query(max_length=63, description="a site; else all of them")] = "",
-) -> w.Findings:
-    """Look at each site's UTC day (else yesterday) for what its witnesses contradict each other in."""
-    now_ms = here.clock()
-    number = utc_day(day) if day else day_of(now_ms) - 1
-    if number is None or not 0 <= number <= day_of(now_ms):
-        problem = Problem("?day", f"{day!r} is no day that has begun", "such as 2026-11-28")
-        raise Refused("bad_day", "that day cannot be looked at", (problem,))
-    items: list[w.Finding] = []
-    judged = []
-    for each in _sites(here.store, site):
-        if any(hours_of(here.store, each.id, (number * 24, number * 24 + 24))):
-            judged.append(each.id)
-        found = find_on(here.store, each, number, limits_of(here.settings), Bounds(), now_ms)
-        items += (
-            w.Finding(site=each.id, day=day_text(number), **{**asdict(one), "kind": one.kind.value})
-            for one in found
-        )
-    return w.Findings(
-        day=day_text(number), judged=tuple(judged), found=len(items), items=tuple(items[:SHOWN_AT_MOST])
-    )
-
-
-def _sites(store: Store, name: str) -> list[Site]:
+def sites_of(store: Store, name: str) -> list[Site]:
+    """Return the site of that name, or all where it is empty; raises NotFound."""
     sites = [read(Site, row) for row in every(store, "site", "", SITES_AT_MOST)]
     if name and name not in {each.id for each in sites}:
         raise NotFound("not_found", f"there is no site {name!r}")
@@ -108,6 +77,7 @@ def _pools(store: Store, site: Site, days: tuple[int, int]) -> Iterator[w.PoolLe
             installed_card_ms=found.installed,
             seen_card_ms=found.seen,
             available_card_ms=found.available,
+            up_card_ms=found.up,
             allocated_card_ms=found.allocated,
             other_card_ms=found.other,
             busy_card_ms=found.busy,
