@@ -55,10 +55,11 @@ def draw(jobs: int, load: int, seed: int) -> Ints:
 
 
 def write(rows: Ints, path: Path) -> None:
-    """Write rows as a log of the Standard Workload Format; every job asks for as long as it runs."""
+    """Write rows as a log of the Standard Workload Format; jobs ask for one to five times as long as they run."""
     lines = [f"; MaxProcs: {PROCESSORS}"]
     for number, (submit, run, size) in enumerate(rows.tolist(), 1):
-        lines.append(f"{number} {submit} -1 {run} {size} -1 -1 {size} {run} -1 1 1 1 1 1 1 -1 -1")
+        asked = run * (1 + number % 5)
+        lines.append(f"{number} {submit} -1 {run} {size} -1 -1 {size} {asked} -1 1 1 1 1 1 1 -1 -1")
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
@@ -68,19 +69,19 @@ def relaxed(trace: Trace) -> Ints:
     It differs from EASY (Lifka, 1995) in two ways. What comes after the job that waits starts wherever there are
     processors, however long it runs: the allocator is told of no reserved node, so its check for overlaps never
     finds any. And the job that waits is tried again no sooner than at the time that was reserved for it when it first
-    had to, from then on at every event.
+    had to, from then on at every event: where runs end early, processors stay idle until then.
     """
     order = sorted(range(len(trace)), key=lambda job: (int(trace.submit_s[job]), job))
-    cards, run_s = trace.cards.tolist(), trace.run_s.tolist()
+    cards, run_s, asked_s = trace.cards.tolist(), trace.run_s.tolist(), trace.limit_s.tolist()
     start_s = np.full(len(trace), -1, np.int64)
     free, arrived, held_s = PROCESSORS, 0, -1
     queue: list[int] = []
-    running: list[tuple[int, int]] = []
+    running: list[tuple[int, int]] = []  # when a job ends, and the job
     while queue or running or arrived < len(order):
         times = [end for end, _ in running]
         if arrived < len(order):
             times.append(int(trace.submit_s[order[arrived]]))
-        now = min(times)
+        now = min(times, default=held_s)  # nothing runs or comes, and still it is not tried
         free += sum(cards[job] for end, job in running if end == now)
         running = [each for each in running if each[0] != now]
         while arrived < len(order) and trace.submit_s[order[arrived]] == now:
@@ -94,15 +95,16 @@ def relaxed(trace: Trace) -> Ints:
                 running.append((now + run_s[job], job))
                 held_s = -1 if job == queue[0] else held_s
             elif not waits and held_s < 0:
-                held_s = _slot(running, cards, free, cards[job])
+                expected = [(start_s[each] + asked_s[each], each) for _, each in running]
+                held_s = _slot(expected, cards, free, cards[job])
                 waits.append(job)
         queue = [job for job in queue if start_s[job] < 0]
     return start_s
 
 
-def _slot(running: list[tuple[int, int]], cards: list[int], free: int, need: int) -> int:
+def _slot(expected: list[tuple[int, int]], cards: list[int], free: int, need: int) -> int:
     """Return when so many processors will have been given back by what runs."""
-    for end, job in sorted(running):
+    for end, job in sorted(expected):
         free += cards[job]
         if free >= need:
             return end
@@ -111,7 +113,7 @@ def _slot(running: list[tuple[int, int]], cards: list[int], free: int, need: int
 
 def theirs(python: Path, policy: str, log: Path, folder: Path, jobs: int) -> tuple[Ints, float]:
     """Return how long each job waits in AccaSim, seconds, and its jobs a second of CPU."""
-    command = [python, RUNNER, policy.upper(), log, str(PROCESSORS), folder]
+    command = [str(each) for each in (python, RUNNER, policy.upper(), log, PROCESSORS, folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"AccaSim failed:\n{done.stderr[-2000:]}")
@@ -136,16 +138,27 @@ def main() -> None:
         trace = read_swf(log).trace
         for policy, (queueing, backfill) in RULES.items():
             there, rate = theirs(chosen.python, policy, log, Path(name), len(trace))
-            ready = prepare(trace, cluster_of({"all": 1}, PROCESSORS), queueing, backfill, isolated=False)
-            began = time.process_time()
-            found = fused.run(ready)
-            spent = time.process_time() - began
+            spent = []
+            for _ in range(2):
+                ready = prepare(
+                    trace, cluster_of({"all": 1}, PROCESSORS), queueing, backfill,
+                    isolated=False, expected_s=trace.limit_s,
+                )  # fmt: skip
+                began = time.process_time()
+                found = fused.run(ready)
+                spent.append(time.process_time() - began)
             ours = found.start_s - trace.submit_s
             told(f"accasim_{policy}_wait", float(ours.mean()), "s", "AccaSim 1.1.3", float(there.mean()))
-            told(f"accasim_{policy}_jobs_per_s", len(trace) / spent, "1/s", "AccaSim 1.1.3", round(rate))
+            told(f"accasim_{policy}_jobs_per_s", len(trace) / min(spent), "1/s", "AccaSim 1.1.3", round(rate))
             if policy == "easy":
                 ours = relaxed(trace) - trace.submit_s
-                told("accasim_easy_as_theirs_wait", float(ours.mean()), "s", "AccaSim 1.1.3", float(there.mean()))
+                told(
+                    "accasim_easy_as_theirs_wait",
+                    float(ours.mean()),
+                    "s",
+                    "AccaSim 1.1.3",
+                    float(there.mean()),
+                )
             differ = int((ours != there).sum())
             if differ:
                 wrong.append(f"{policy}: {differ} of {len(trace)} jobs wait otherwise than in AccaSim")
