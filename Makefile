@@ -6,6 +6,7 @@ PAYLOAD := .venv-payload
 RAY := .venv-ray
 JUPYTER := .venv-jupyter
 FOCUS := .venv-focus
+ACCASIM := .venv-accasim
 KUBERNETES := $(or $(HUTONG_KUBERNETES),$(HOME)/.cache/hutong/kubernetes/1.20.2)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -53,11 +54,18 @@ $(FOCUS)/.ready: requirements/focus.txt scripts/validate_focus.py
 	@$(FOCUS)/bin/python scripts/validate_focus.py --mend
 	@touch $@
 
+$(ACCASIM)/.ready: requirements/accasim.txt
+	@echo "installing AccaSim, the simulator that ours is compared with, in $(ACCASIM) (half a minute or more) ..."
+	@test -x $(ACCASIM)/bin/python || $(PYTHON) -m venv $(ACCASIM)
+	@$(ACCASIM)/bin/python -m pip -qq --disable-pip-version-check install --no-deps -r requirements/accasim.txt
+	@touch $@
+
 setup: $(VENV)/.ready  ## install the platform and its tools in .venv
 payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
 ray: $(RAY)/.ready  ## install Ray, for the tests' own cluster, in .venv-ray
 focus: $(FOCUS)/.ready  ## install the FinOps Foundation's validator of FOCUS exports in .venv-focus
 jupyter: $(JUPYTER)/.ready  ## install JupyterLab, for the tests' own notebook, in .venv-jupyter
+accasim: $(ACCASIM)/.ready  ## install AccaSim, the peer that `make parity` runs, in .venv-accasim
 
 kubernetes:  ## find Kubernetes 1.20 in ~/.cache/hutong, or build it from Debian's source (once)
 	@scripts/build_kubernetes.sh "$(KUBERNETES)"
@@ -100,7 +108,9 @@ bench: setup  ## measure the control plane; ARGS=--quick ends within 50 s (bench
 	$(BIN)/python -m bench.control $(ARGS)
 	$(BIN)/python -m bench.ledger $(ARGS)
 
-parity: setup  ## compare the simulator with what peers published: Lucid, FGD, GAIA (DATA=folder of the traces)
+parity: setup  ## compare the simulator with what peers published: Lucid, FGD, GAIA (DATA=folder of the traces), and with AccaSim itself
+	@$(MAKE) --no-print-directory accasim || echo "AccaSim cannot be installed here: it is left out"
+	test ! -e $(ACCASIM)/.ready || $(BIN)/python -m bench.beside_accasim --python $(ACCASIM)/bin/python --check
 	$(BIN)/python -m bench.simulator --quick --check $(DATA:%=--data %)
 	$(BIN)/python -m bench.fragmentation --check $(DATA:%=--data %)
 	$(BIN)/python -m bench.green --quick $(DATA:%=--data %)
@@ -125,6 +135,6 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 	  --extra dev pyproject.toml -o requirements/platform.txt
 
 clean:  ## remove what was built and installed here; data stays
-	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) $(ACCASIM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus kubernetes system demo up check test beds kill faults frauds bench parity tables year reports wheel lock clean
+.PHONY: help setup payload ray jupyter focus accasim kubernetes system demo up check test beds kill faults frauds bench parity tables year reports wheel lock clean

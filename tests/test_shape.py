@@ -52,6 +52,7 @@ def test_no_tracked_text_names_a_package_registry() -> None:
         ".venv-ray",
         ".venv-jupyter",
         ".venv-focus",
+        ".venv-accasim",
         ".git",
         "node_modules",
         ".mypy_cache",

@@ -13,7 +13,7 @@ from hutong.core.kernel.errors import Refused
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.kernel import charge, enqueue, release
 from hutong.core.placement.levels import move_node
 
@@ -126,7 +126,7 @@ def _changes(board: Arrays, outages: Sequence[Outage]) -> list[tuple[int, Ints, 
     return found
 
 
-@compiled
+@bare
 def _jobs_on(a: Arrays, away: Ints, found: Ints) -> int:
     """Write into `found` the running jobs that hold a node marked as away; return how many."""
     count = 0
@@ -143,7 +143,7 @@ def _jobs_on(a: Arrays, away: Ints, found: Ints) -> int:
     return count
 
 
-@compiled
+@bare
 def _resize(a: Arrays, nodes: Ints, pool_of: Ints, free: Ints) -> None:
     """Give nodes on which nothing runs another number of free cards; their pools are looked at again."""
     for node in nodes:
@@ -153,7 +153,7 @@ def _resize(a: Arrays, nodes: Ints, pool_of: Ints, free: Ints) -> None:
         a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
 
 
-@compiled
+@bare
 def _requeue(a: Arrays, job: int, ran_s: int, saved_s: int) -> None:
     """Take a running job's cards, and put it back into its lane under its old key.
 

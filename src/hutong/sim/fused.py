@@ -9,9 +9,9 @@ import numpy as np
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.heap import pop, push
-from hutong.core.placement.kernel import release, turn
+from hutong.core.placement.kernel import release_here, turn_here
 from hutong.sim.laid import lay
 from hutong.sim.world import Run, World
 
@@ -27,7 +27,9 @@ def run(world: World) -> Run:
     """Run the world to its end, as `sim.world.run` does with known lengths and without outages."""
     trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
-    _run(world.board, world.hourly, trace.submit_s, trace.run_s, start_s, pool, _tables(world))
+    room = len(world.board.ends)
+    scratch = np.empty((2, room), np.int64), np.empty((room, 2), np.int64)
+    _run(world.board, world.hourly, trace.submit_s, trace.run_s, start_s, pool, _tables(world), scratch)
     return Run(start_s, pool, np.where(start_s < 0, -1, start_s + trace.run_s))
 
 
@@ -39,29 +41,23 @@ def _tables(world: World) -> Tables:
     return settled.told, settled.holders, settled.limits, settled.site_of, moments
 
 
-@compiled
-def _begin(
-    started: Ints, now: int, run_s: Ints, start_s: Ints, pool: Ints, ends: Ints, jobs: Ints, running: int
-) -> int:
-    """Note what starts now, and when it ends; return how many jobs run then."""
-    for each in range(len(started)):
-        job = started[each, 0]
-        start_s[job], pool[job] = now, started[each, 1]
-        push(ends, jobs, running, now + run_s[job], job)
-        running += 1
-    return running
+@inlined
+def _rebase(a: Arrays, hourly: Ints, hour: int) -> None:
+    """Let the scores of an hour count, without the temporary array of an assignment."""
+    for row in range(a.base.shape[0]):
+        for column in range(a.base.shape[1]):
+            a.base[row, column] = hourly[hour, row, column]
 
 
-@compiled
+@bare
 def _run(
-    a: Arrays, hourly: Ints, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints, tables: Tables
-) -> None:
+    a: Arrays, hourly: Ints, submit_s: Ints, run_s: Ints, start_s: Ints, pool: Ints, tables: Tables,
+    scratch: tuple[Ints, Ints],
+) -> None:  # fmt: skip
     told, holders, limits, site_of, moments_s = tables
     count, going, moment = len(submit_s), 0, 0
     is_settled = len(holders) > 0
-    room = len(a.ends)
-    ends, jobs = np.empty(room, np.int64), np.empty(room, np.int64)
-    started = np.empty((room, 2), np.int64)
+    ends, jobs, started = scratch[0][0], scratch[0][1], scratch[1]
     running = arrived = hour_s = 0
     while running or arrived < count or (going < count and moment < len(moments_s)):
         now = submit_s[arrived] if arrived < count else c.NEVER
@@ -72,28 +68,25 @@ def _run(
         while moment < len(moments_s) and moments_s[moment] <= now:
             moment += 1
         if now >= hour_s and len(hourly):
-            a.base[:] = hourly[now // HOUR_S % len(hourly)]
+            _rebase(a, hourly, now // HOUR_S % len(hourly))
             hour_s = now // HOUR_S * HOUR_S + HOUR_S
         before = arrived
         while arrived < count and submit_s[arrived] == now:
             arrived += 1
         while running and ends[0] == now:
-            ended = jobs[0]
+            release_here(a, jobs[0])
             running -= 1
             pop(ends, jobs, running)
-            if is_settled or (running and ends[0] == now):
-                release(a, ended)
-            else:
-                found = turn(a, now * 1000, ended, before, arrived, started)
-                before = -1
-        if is_settled:
-            lay(a, told, holders, limits, site_of, now * 1000)
-        if before >= 0:
-            found = turn(a, now * 1000, -1, before, arrived, started)
-        first = running
-        running = _begin(started[:found], now, run_s, start_s, pool, ends, jobs, running)
-        while found > 0 and is_settled:  # as `world` does
-            lay(a, told, holders, limits, site_of, now * 1000)
-            found = turn(a, now * 1000, -1, arrived, arrived, started)
-            running = _begin(started[:found], now, run_s, start_s, pool, ends, jobs, running)
-        going += running - first
+        if going == arrived and not is_settled:
+            continue  # nobody waits
+        again = True
+        while again:
+            if is_settled:
+                lay(a, told, holders, limits, site_of, now * 1000)
+            found = turn_here(a, now * 1000, -1, before, arrived, started)
+            for each in range(found):
+                job = started[each, 0]
+                start_s[job], pool[job] = now, started[each, 1]
+                push(ends, jobs, running + each, now + run_s[job], job)
+            running, going = running + found, going + found
+            before, again = arrived, is_settled and found > 0  # as `world` does

@@ -3,13 +3,13 @@
 from hutong.core.placement import columns as c
 from hutong.core.placement.bookings import promised, spare
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.ends import when
 from hutong.core.placement.guesses import end_of
 from hutong.core.placement.power import keep_power, past_limits
 
 
-@compiled
+@bare
 def reserve(a: Arrays, job: int, now: int) -> None:
     """Reserve the earliest expected start of a job that cannot start now, in a pool with no reservation yet.
 
@@ -38,7 +38,7 @@ def reserve(a: Arrays, job: int, now: int) -> None:
             keep_power(a, best, taken, now, best_at, a.jobs[job, c.EXPECTED])
 
 
-@compiled
+@bare
 def first_start(a: Arrays, pool: int, job: int, need: int, now: int) -> tuple[int, int]:
     """Return when a job that cannot start now is expected to in a pool, and how many cards will be left over.
 
@@ -61,7 +61,7 @@ def first_start(a: Arrays, pool: int, job: int, need: int, now: int) -> tuple[in
     return c.NEVER if barred and clear == now else clear, left
 
 
-@compiled
+@bare
 def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     """Return when so many cards of a pool are expected to be free, and how many more will be then.
 
@@ -75,7 +75,7 @@ def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     return when(a, found, int(a.pools[pool, c.FREE]), need)
 
 
-@compiled
+@bare
 def beside(a: Arrays, pool: int, job: int, now: int, at: int, left: int, need: int) -> tuple[int, int]:
     """Return when a job that could start at `at`, with `left` cards over, can start beside the bookings too.
 

@@ -8,10 +8,10 @@ then, and those that have begun share one moment. Nothing here is asked of pools
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 
 
-@compiled
+@bare
 def is_of(a: Arrays, account: int, holder: int) -> bool:
     """True if an account, or one above it, is that of the holder."""
     while account >= 0:
@@ -21,7 +21,7 @@ def is_of(a: Arrays, account: int, holder: int) -> bool:
     return False
 
 
-@compiled
+@bare
 def promised(a: Arrays, pool: int, row: int, account: int, now: int, own: bool) -> int:
     """Return what is booked and not held at the moment of a row, by the account (`own`) or by others.
 
@@ -30,7 +30,7 @@ def promised(a: Arrays, pool: int, row: int, account: int, now: int, own: bool) 
     return promised_at(a, pool, account, max(a.bookings[row, c.BOOKED_FROM], now), own)
 
 
-@compiled
+@bare
 def promised_at(a: Arrays, pool: int, account: int, at: int, own: bool) -> int:
     """Return what is booked at a moment and not held, by the account (`own`) or by others."""
     found, begins = 0, -1
@@ -45,7 +45,7 @@ def promised_at(a: Arrays, pool: int, account: int, at: int, own: bool) -> int:
     return int(found)
 
 
-@compiled
+@bare
 def spare(a: Arrays, pool: int, row: int, account: int, now: int) -> int:
     """Return how many cards an account may have of a pool in a run that goes beyond the moment of a row."""
     others = promised(a, pool, row, account, now, False)
@@ -53,7 +53,7 @@ def spare(a: Arrays, pool: int, row: int, account: int, now: int) -> int:
     return int(max(a.bookings[row, c.FREE_THEN] - others, own))
 
 
-@compiled
+@bare
 def unbooked(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
     """Return how many cards bookings leave an account for a run from now until then, or NEVER."""
     found = c.NEVER
@@ -63,7 +63,7 @@ def unbooked(a: Arrays, pool: int, account: int, now: int, until: int) -> int:
     return int(found)
 
 
-@compiled
+@bare
 def withheld(a: Arrays, pool: int, account: int, now: int, until: int, need: int) -> int:
     """Return what others have booked now and do not hold, or NEVER where a booking to come leaves too few.
 
@@ -76,7 +76,7 @@ def withheld(a: Arrays, pool: int, account: int, now: int, until: int, need: int
     return promised_at(a, pool, account, now, False)
 
 
-@compiled
+@bare
 def count_booked(a: Arrays, pool: int, account: int, now: int, until: int, cards: int) -> None:
     """Count cards that an account takes of a pool from now until then (negative: given back)."""
     for each in range(a.pools[pool, c.FIRST_BOOKING], a.pools[pool, c.AFTER_BOOKING]):

@@ -25,13 +25,29 @@ def _cache_folder() -> str:
 
 
 _CONFIG: Any = numba.config  # its options are set from the environment
+_njit: Callable[..., Any] = numba.njit  # its types do not know `_nrt`
 if not _CONFIG.CACHE_DIR:
     _CONFIG.CACHE_DIR = _cache_folder()
 
 
+def _made(function: Callable[Params, Result], **options: bool) -> Callable[Params, Result]:
+    """Return the function as machine code. What says nothing of `_nrt` has that of its first caller."""
+    found: Callable[Params, Result] = _njit(**options)(function)
+    return found
+
+
 def compiled(function: Callable[Params, Result]) -> Callable[Params, Result]:
     """Return the function as machine code; `.py_func` of it is the plain one."""
-    return numba.njit(cache=True)(function)
+    return _made(function, _nrt=True, cache=True)
+
+
+def bare(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Return the function as machine code that counts no references: it may use arrays, but make none.
+
+    Compiled code otherwise counts each array's references up and down around a function, atomically: of a
+    scheduling pass, with its 21 arrays, that was most of the time.
+    """
+    return _made(function, cache=True, _nrt=False)
 
 
 def aside(function: Callable[Params, Result]) -> Callable[Params, Result]:
@@ -39,12 +55,13 @@ def aside(function: Callable[Params, Result]) -> Callable[Params, Result]:
 
     Nobody else may have its arrays meanwhile.
     """
-    return numba.njit(cache=True, nogil=True)(function)
+    return _made(function, _nrt=True, cache=True, nogil=True)
 
 
 def inlined(function: Callable[Params, Result]) -> Callable[Params, Result]:
     """Return the function as machine code that becomes part of every compiled function that calls it.
 
     A call copies every array's description; a short function that takes many of them is dearer than its work.
+    It is `bare`.
     """
-    return numba.njit(forceinline=True)(function)
+    return _made(function, forceinline=True, _nrt=False)

@@ -2,10 +2,10 @@
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 
 
-@compiled
+@bare
 def when(a: Arrays, found: int, free: int, need: int) -> tuple[int, int]:
     """Return when so much is expected to be free, and how much more will be then; NEVER if it is not enough.
 

@@ -13,10 +13,10 @@ every length is the walltime, and a reservation comes true or early.
 from hutong.core.placement import columns as c
 from hutong.core.placement import expected
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.quotas import all_barred, barred
 
-expected_end = compiled(expected.expected_end)
+expected_end = bare(expected.expected_end)
 """`expected.expected_end` as the pass calls it."""
 
 
@@ -41,7 +41,7 @@ def end_of(a: Arrays, pool: int, job: int, now: int) -> int:
     return int(expected_end(until - a.jobs[job, c.EXPECTED], guess, until, now))
 
 
-@compiled
+@bare
 def mark_strict(a: Arrays, now: int) -> None:
     """Mark the pools of every lane whose first job has waited too long to be delayed by a guess.
 

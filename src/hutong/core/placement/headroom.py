@@ -6,12 +6,12 @@ their cards, see `profile`; a step leaves NEVER where nothing limits it.
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.heap import push
 from hutong.core.placement.steps import chain, split, take
 
 
-@compiled
+@bare
 def draw_power(a: Arrays, pool: int, now: int) -> None:
     """Draw the profile of the power of a pool's site from what runs there."""
     times, power, size = a.ends[:, 0], a.ends[:, 1], 0
@@ -43,7 +43,7 @@ def draw_power(a: Arrays, pool: int, now: int) -> None:
             a.pools[each, c.POWER_STEP] = head
 
 
-@compiled
+@bare
 def _bound(a: Arrays, step: int, limit: int, now: int) -> None:
     """Let a limit bind the steps of its time; what is over when it begins is left out of it already."""
     begins, over, left = a.limits[limit, c.LIMIT_FROM], a.limits[limit, c.LIMIT_UNTIL], c.NEVER
@@ -58,7 +58,7 @@ def _bound(a: Arrays, step: int, limit: int, now: int) -> None:
         step = a.ends[step, c.STEP_NEXT]
 
 
-@compiled
+@bare
 def hold_power(a: Arrays, pool: int, at: int, until: int, cards: int) -> None:
     """Count the power of cards of a pool from a moment until then (negative: given back)."""
     step = a.pools[pool, c.POWER_STEP]
@@ -67,7 +67,7 @@ def hold_power(a: Arrays, pool: int, at: int, until: int, cards: int) -> None:
     take(a, step, until, cards * a.pools[pool, c.DRAW])
 
 
-@compiled
+@bare
 def power_spare(a: Arrays, pool: int, until: int) -> int:
     """Return for how many cards of a pool there is power until then beside what is kept, or NEVER."""
     step, found = a.pools[pool, c.POWER_STEP], c.NEVER
@@ -80,7 +80,7 @@ def power_spare(a: Arrays, pool: int, until: int) -> int:
     return int(found)
 
 
-@compiled
+@bare
 def powered_from(a: Arrays, pool: int, at: int, run: int, cards: int) -> int:
     """Return `at` if there is power for cards of a pool for a run from then on.
 

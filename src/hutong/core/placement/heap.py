@@ -1,10 +1,10 @@
 """A binary heap of ends in two parallel arrays, for loops in machine code; its owner keeps count."""
 
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 
 
-@compiled
+@bare
 def push(ends: Ints, jobs: Ints, size: int, end: int, job: int) -> None:
     """Put an end into a heap of so many, the earliest first, then the smaller job."""
     at = size
@@ -17,7 +17,7 @@ def push(ends: Ints, jobs: Ints, size: int, end: int, job: int) -> None:
     ends[at], jobs[at] = end, job
 
 
-@compiled
+@bare
 def pop(ends: Ints, jobs: Ints, size: int) -> None:
     """Take the earliest end out of a heap; so many are left."""
     end, job = ends[size], jobs[size]

@@ -7,16 +7,16 @@ function of its arrays. `columns` names them.
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.backfill import reserve
 from hutong.core.placement.chains import link, unlink
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled, inlined
+from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.guesses import length, likely, mark_strict
 from hutong.core.placement.levels import first_node, fits, move_node
 from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.power import forget_kept
-from hutong.core.placement.profile import forget, hold, is_clear, reserve_each
+from hutong.core.placement.profile import forget, hold, is_clear
 from hutong.core.placement.quotas import all_barred, barred, borrows, count_held, tally
+from hutong.core.placement.waits import move_on, pass_over
 
 
 @inlined
@@ -113,8 +113,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
         tally(a)
 
 
-@compiled
-def release(a: Arrays, job: int) -> None:
+@inlined
+def release_here(a: Arrays, job: int) -> None:
     """Take a running job's cards back; its usage stays with its account."""
     pool = a.jobs[job, c.POOL]
     lane_class = a.jobs[job, c.CLASS]
@@ -135,7 +135,13 @@ def release(a: Arrays, job: int) -> None:
     a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
 
 
-@compiled
+@bare
+def release(a: Arrays, job: int) -> None:
+    """`release_here`, as a call."""
+    release_here(a, job)
+
+
+@bare
 def undo(a: Arrays, job: int) -> None:
     """Take back a placement of this pass that the caller could not use; the job is out of its lane."""
     pool, lane_class = a.jobs[job, c.POOL], a.jobs[job, c.CLASS]
@@ -153,8 +159,8 @@ def undo(a: Arrays, job: int) -> None:
         tally(a)
 
 
-@compiled
-def enqueue(a: Arrays, job: int) -> None:
+@inlined
+def enqueue_here(a: Arrays, job: int) -> None:
     """Put a job into its lane, by its key; equal keys in the order in which they come."""
     lane, key = a.jobs[job, c.LANE], a.jobs[job, c.KEY]
     before, at = -1, a.lanes[lane, c.HEAD]
@@ -175,11 +181,17 @@ def enqueue(a: Arrays, job: int) -> None:
         a.groups[a.pools[first, c.GROUP], c.TOUCHED] = 1
 
 
-@compiled
+@bare
+def enqueue(a: Arrays, job: int) -> None:
+    """`enqueue_here`, as a call."""
+    enqueue_here(a, job)
+
+
+@bare
 def enqueue_all(a: Arrays, jobs: int) -> None:
     """Put the first so many jobs into their lanes."""
     for job in range(jobs):
-        enqueue(a, job)
+        enqueue_here(a, job)
 
 
 @inlined
@@ -238,56 +250,7 @@ def pick(a: Arrays) -> int:
     return best
 
 
-@inlined
-def move_on(a: Arrays, place: int, lane: int, job: int) -> None:
-    """Look next at this job of a lane; at none of it any more, if there is none (-1)."""
-    a.lanes[lane, c.CURSOR] = job
-    if job < 0:
-        last = a.state[c.LIVE] - 1
-        a.state[c.LIVE] = last
-        a.lanes[place, c.ALIVE] = a.lanes[last, c.ALIVE]
-
-
-@inlined
-def any_room(a: Arrays, lane_class: int) -> bool:
-    """True if some pool has the cards for a class now, reservations left aside."""
-    for place in range(a.candidates.shape[1]):
-        pool = a.candidates[lane_class, place]
-        if pool < 0:
-            return False
-        usable = a.pools[pool, c.OPEN] != 0 and a.pools[pool, c.SHUT] == 0
-        usable = usable and (a.state[c.BARS] >> a.pools[pool, c.FLAVOUR]) & 1 == 0
-        if usable and fits(a, pool, a.classes[lane_class, c.GANG], a.per_node[lane_class, pool]):
-            return True
-    return False
-
-
-@inlined
-def pass_over(a: Arrays, place: int, lane: int, job: int, now: int) -> None:
-    """A job cannot start: do what the back-fill rule says, and go on to the next of its lane."""
-    lane_class = a.lanes[lane, c.LANE_CLASS]
-    if a.state[c.BACKFILL] == 0:
-        for each in range(a.candidates.shape[1]):
-            pool = a.candidates[lane_class, each]
-            if pool < 0:
-                break
-            a.pools[pool, c.SHUT] = 1
-        a.state[c.WAITS] += 1
-        move_on(a, place, lane, -1)
-        return
-    first = a.lanes[lane, c.FIRST]
-    if a.state[c.BACKFILL] == 1 and a.lanes[lane, c.BEFORE] < 0 and a.lanes[first, c.RESERVED] == 0:
-        a.lanes[first, c.RESERVED] = 1
-        a.state[c.WAITS] += 1
-        reserve(a, job, now)
-    if (a.state[c.BACKFILL] == 3 and reserve_each(a, job, now)) or any_room(a, lane_class):
-        a.lanes[lane, c.BEFORE] = job
-        move_on(a, place, lane, a.jobs[job, c.NEXT])
-    else:
-        move_on(a, place, lane, -1)
-
-
-@compiled
+@bare
 def is_over(a: Arrays, now: int) -> bool:
     """True if no job that is left to look at can start in this pass: whatever is kept only grows in one.
 
@@ -316,8 +279,8 @@ def is_over(a: Arrays, now: int) -> bool:
     return found
 
 
-@compiled
-def next_start(a: Arrays, now: int) -> int:
+@inlined
+def next_start_here(a: Arrays, now: int) -> int:
     """Start the next job that can be, and return it; -1 when the pass is over."""
     while True:
         place = pick(a)
@@ -348,7 +311,13 @@ def next_start(a: Arrays, now: int) -> int:
         return job
 
 
-@compiled
+@bare
+def next_start(a: Arrays, now: int) -> int:
+    """`next_start_here`, as a call."""
+    return next_start_here(a, now)
+
+
+@bare
 def occupy(a: Arrays, first: int, held: Ints) -> None:
     """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free.
 
@@ -362,22 +331,28 @@ def occupy(a: Arrays, first: int, held: Ints) -> None:
         link(a, job, held[0, place])
 
 
-@compiled
-def turn(a: Arrays, now: int, ended: int, first: int, after: int, started: Ints) -> int:
+@inlined
+def turn_here(a: Arrays, now: int, ended: int, first: int, after: int, started: Ints) -> int:
     """Take one turn: a job that ended (or -1), the jobs from `first` to before `after` that came, one pass.
 
     Writes (job, pool) of what starts into `started` and returns how many; when it is full there may be more.
     """
     if ended >= 0:
-        release(a, ended)
+        release_here(a, ended)
     for job in range(first, after):
-        enqueue(a, job)
+        enqueue_here(a, job)
     begin(a, now)
     found = 0
     while found < len(started):
-        job = next_start(a, now)
+        job = next_start_here(a, now)
         if job < 0:
             break
         started[found, 0], started[found, 1] = job, a.jobs[job, c.POOL]
         found += 1
     return found
+
+
+@bare
+def turn(a: Arrays, now: int, ended: int, first: int, after: int, started: Ints) -> int:
+    """`turn_here`, as a call."""
+    return turn_here(a, now, ended, first, after, started)

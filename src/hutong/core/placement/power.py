@@ -11,11 +11,11 @@ expected to run, what is left beside it from its start on. One job of each site 
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.ends import when
 
 
-@compiled
+@bare
 def within_limits(a: Arrays, pool: int, now: int, until: int) -> int:
     """Return how many cards of a pool limits leave for a run from now until then, or NEVER."""
     found = c.NEVER
@@ -25,7 +25,7 @@ def within_limits(a: Arrays, pool: int, now: int, until: int) -> int:
     return int(found)
 
 
-@compiled
+@bare
 def count_power(a: Arrays, pool: int, now: int, until: int, cards: int) -> None:
     """Count the power of cards that are taken of a pool from now until then (negative: given back)."""
     for each in range(a.pools[pool, c.FIRST_LIMIT], a.pools[pool, c.AFTER_LIMIT]):
@@ -33,20 +33,20 @@ def count_power(a: Arrays, pool: int, now: int, until: int, cards: int) -> None:
             a.limits[each, c.POWER_LEFT] -= cards * a.pools[pool, c.DRAW]
 
 
-@compiled
+@bare
 def _middle(a: Arrays, pool: int) -> int:
     """Return where the limits of a pool's site end and what is kept of each begins."""
     return int((a.pools[pool, c.FIRST_LIMIT] + a.pools[pool, c.AFTER_LIMIT]) // 2)
 
 
-@compiled
+@bare
 def forget_kept(a: Arrays, pool: int) -> None:
     """Keep no power of a pool's site for anybody."""
     for each in range(_middle(a, pool), a.pools[pool, c.AFTER_LIMIT]):
         a.limits[each, c.LIMIT_FROM] = c.NEVER
 
 
-@compiled
+@bare
 def _ends(a: Arrays, pool: int, limit: int, now: int) -> int:
     """Write into `ends` when what a limit of a pool's site counts is given back; return how many."""
     found, begins = 0, a.limits[limit, c.LIMIT_FROM]
@@ -63,7 +63,7 @@ def _ends(a: Arrays, pool: int, limit: int, now: int) -> int:
     return found
 
 
-@compiled
+@bare
 def _left(a: Arrays, limit: int, found: int, at: int) -> int:
     """Return what will be left of a limit at a moment, by the first so many of `ends`."""
     left = a.limits[limit, c.POWER_LEFT]
@@ -73,7 +73,7 @@ def _left(a: Arrays, limit: int, found: int, at: int) -> int:
     return int(left)
 
 
-@compiled
+@bare
 def past_limits(a: Arrays, pool: int, cards: int, now: int, at: int, run: int) -> int:
     """Return when a job that could start at `at` finds the power too for all of its run; NEVER if never."""
     need, moved = cards * a.pools[pool, c.DRAW], True
@@ -90,7 +90,7 @@ def past_limits(a: Arrays, pool: int, cards: int, now: int, at: int, run: int) -
     return at
 
 
-@compiled
+@bare
 def keep_power(a: Arrays, pool: int, cards: int, now: int, at: int, run: int) -> None:
     """Keep power for a job that is expected to start at `at`, unless some is kept of its site already."""
     first, middle = a.pools[pool, c.FIRST_LIMIT], _middle(a, pool)

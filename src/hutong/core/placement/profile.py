@@ -12,14 +12,14 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.bookings import promised_at
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.guesses import end_of, length
 from hutong.core.placement.headroom import draw_power, hold_power, powered_from
 from hutong.core.placement.heap import push
 from hutong.core.placement.steps import chain, split, take
 
 
-@compiled
+@bare
 def forget(a: Arrays) -> None:
     """Throw all profiles and reservations away."""
     a.pools[:, c.FIRST_STEP] = -1
@@ -29,7 +29,7 @@ def forget(a: Arrays) -> None:
     a.state[c.STEPS], a.state[c.KEPT] = a.state[c.SORT_ROOM], 0
 
 
-@compiled
+@bare
 def draw(a: Arrays, pool: int, now: int) -> None:
     """Draw the profile of a pool; where power is limited those of its site, each pool's and the power's."""
     if a.pools[pool, c.AFTER_LIMIT] == 0:
@@ -41,7 +41,7 @@ def draw(a: Arrays, pool: int, now: int) -> None:
     draw_power(a, pool, now)
 
 
-@compiled
+@bare
 def draw_cards(a: Arrays, pool: int, now: int) -> None:
     """Draw the profile of a pool's cards from what runs there; steps also where bookings begin and end."""
     ends, cards, size = a.ends[:, 0], a.ends[:, 1], 0
@@ -59,7 +59,7 @@ def draw_cards(a: Arrays, pool: int, now: int) -> None:
                 split(a, head, at)
 
 
-@compiled
+@bare
 def hold(a: Arrays, pool: int, reach: int, until: int, cards: int) -> None:
     """Count cards that a job takes from now as far as it reaches, and their power until its walltime is over.
 
@@ -71,7 +71,7 @@ def hold(a: Arrays, pool: int, reach: int, until: int, cards: int) -> None:
         hold_power(a, pool, a.ends[step, c.STEP_AT], until, cards)
 
 
-@compiled
+@bare
 def is_clear(a: Arrays, pool: int, reach: int, need: int) -> bool:
     """True if so many cards can be had so far beside all that is kept; False without a profile."""
     step = a.pools[pool, c.FIRST_STEP]
@@ -85,7 +85,7 @@ def is_clear(a: Arrays, pool: int, reach: int, need: int) -> bool:
     return True
 
 
-@compiled
+@bare
 def is_beside(a: Arrays, pool: int, step: int, account: int, need: int, likely_over: bool) -> bool:
     """True if the cards of a step suffice for an account beside what others have booked then.
 
@@ -98,7 +98,7 @@ def is_beside(a: Arrays, pool: int, step: int, account: int, need: int, likely_o
     return bool(free - others >= need or promised_at(a, pool, account, at, True) >= need)
 
 
-@compiled
+@bare
 def beside_kept(a: Arrays, pool: int, account: int, reach: int) -> int:
     """Return how many cards an account may have so far beside what is kept and booked, or NEVER.
 
@@ -121,7 +121,7 @@ def beside_kept(a: Arrays, pool: int, account: int, reach: int) -> int:
     return int(found)
 
 
-@compiled
+@bare
 def earliest_fit(
     a: Arrays, pool: int, account: int, run: int, limit: int, need: int, after: int, before: int
 ) -> int:
@@ -153,7 +153,7 @@ def earliest_fit(
     return c.NEVER
 
 
-@compiled
+@bare
 def earliest_start(
     a: Arrays, pool: int, account: int, run: int, limit: int, need: int, now: int, before: int
 ) -> int:
@@ -181,7 +181,7 @@ def earliest_start(
     return int(after)
 
 
-@compiled
+@bare
 def reserve_each(a: Arrays, job: int, now: int) -> bool:
     """Reserve the earliest start of a job that cannot start now; a tie goes to the first pool.
 
@@ -217,7 +217,7 @@ def reserve_each(a: Arrays, job: int, now: int) -> bool:
     return more
 
 
-@compiled
+@bare
 def keep(a: Arrays, pool: int, job: int, at: int, reach: int, until: int) -> None:
     """Keep the cards that a job needs in a pool for it from a moment on, and their power.
 
@@ -240,7 +240,7 @@ def keep(a: Arrays, pool: int, job: int, at: int, reach: int, until: int) -> Non
     a.pools[pool, c.SPARE] = least
 
 
-@compiled
+@bare
 def moments(a: Arrays, pool: int, job: int, found: Ints) -> int:
     """Write (from when, cards to spare) of what is kept in a pool for jobs that came before one.
 

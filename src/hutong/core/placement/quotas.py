@@ -8,10 +8,10 @@ are no quotas.
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 
 
-@compiled
+@bare
 def count_held(a: Arrays, account: int, pool: int, cards: int) -> None:
     """Count cards of a pool to an account and to those above it (negative: given back)."""
     flavour = a.pools[pool, c.FLAVOUR]
@@ -21,7 +21,7 @@ def count_held(a: Arrays, account: int, pool: int, cards: int) -> None:
         account = a.accounts[account, c.PARENT]
 
 
-@compiled
+@bare
 def tally(a: Arrays) -> None:
     """Add up, for each flavour, the free cards of pools that are open and what is kept back of them."""
     a.flavours[:] = 0
@@ -37,7 +37,7 @@ def tally(a: Arrays) -> None:
             a.flavours[flavour, c.FLAVOUR_KEPT] += max(0, kept)
 
 
-@compiled
+@bare
 def root_of(a: Arrays, account: int) -> int:
     """Return the account at the top: an institution, or a project without one."""
     while a.accounts[account, c.PARENT] >= 0:
@@ -45,7 +45,7 @@ def root_of(a: Arrays, account: int) -> int:
     return account
 
 
-@compiled
+@bare
 def over(a: Arrays, account: int, flavour: int, need: int) -> bool:
     """True if with so many more cards of a flavour an account, or one above it, had more than it may."""
     while account >= 0:
@@ -55,13 +55,13 @@ def over(a: Arrays, account: int, flavour: int, need: int) -> bool:
     return False
 
 
-@compiled
+@bare
 def within(a: Arrays, root: int, flavour: int, need: int) -> bool:
     """True if with so many more cards of a flavour an institution had no more than it is promised."""
     return bool(a.quotas[root, flavour, c.CARDS_HELD] + need <= a.quotas[root, flavour, c.NOMINAL])
 
 
-@compiled
+@bare
 def kept_from(a: Arrays, root: int, flavour: int, need: int) -> bool:
     """True if so many cards of a flavour cannot be taken without what is kept back for others."""
     own = max(0, a.quotas[root, flavour, c.KEPT_BACK] - a.quotas[root, flavour, c.CARDS_HELD])
@@ -69,7 +69,7 @@ def kept_from(a: Arrays, root: int, flavour: int, need: int) -> bool:
     return bool(others > 0 and a.flavours[flavour, c.FLAVOUR_FREE] - need < others)
 
 
-@compiled
+@bare
 def barred(a: Arrays, lane: int) -> int:
     """Return the flavours that a lane's jobs may not have now, as bits."""
     lane_class, account, found = a.lanes[lane, c.LANE_CLASS], a.lanes[lane, c.ACCOUNT], 0
@@ -85,7 +85,7 @@ def barred(a: Arrays, lane: int) -> int:
     return found
 
 
-@compiled
+@bare
 def borrows(a: Arrays, lane: int) -> bool:
     """True if the next job of a lane would be beyond what its institution is promised, wherever it went."""
     root = root_of(a, a.lanes[lane, c.ACCOUNT])
@@ -96,7 +96,7 @@ def borrows(a: Arrays, lane: int) -> bool:
     return True
 
 
-@compiled
+@bare
 def all_barred(a: Arrays, lane: int) -> bool:
     """True if the bars leave no flavour that a lane's jobs ask for."""
     for flavour in range(1, a.flavours.shape[0]):
@@ -106,7 +106,7 @@ def all_barred(a: Arrays, lane: int) -> bool:
     return True
 
 
-@compiled
+@bare
 def bars_of(a: Arrays, lanes: Ints, found: Ints) -> None:
     """Write what bars each of the lanes now, for those who are told why they wait."""
     tally(a)

@@ -6,7 +6,7 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.chains import unlink
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import aside, compiled
+from hutong.core.placement.compiled import aside, bare
 from hutong.core.placement.guesses import expected_end, likely
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release
@@ -14,7 +14,7 @@ from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.quotas import count_held
 
 
-@compiled
+@bare
 def _next(a: Arrays, end: int, now: int) -> int:
     """Return when something changes next: a job ends, or a booking or a limit does."""
     found = end

@@ -3,11 +3,11 @@
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare
 from hutong.core.placement.heap import pop
 
 
-@compiled
+@bare
 def append(a: Arrays, before: int, at: int, free: int, after: int) -> int:
     """Put a step between two others (-1: none), and return it."""
     new = int(a.state[c.STEPS])
@@ -18,7 +18,7 @@ def append(a: Arrays, before: int, at: int, free: int, after: int) -> int:
     return new
 
 
-@compiled
+@bare
 def chain(a: Arrays, now: int, free: int, times: Ints, amounts: Ints, size: int) -> int:
     """Return the first of the steps from what is free now and a heap of what is given back, used up."""
     head = append(a, -1, now, free, -1)
@@ -32,7 +32,7 @@ def chain(a: Arrays, now: int, free: int, times: Ints, amounts: Ints, size: int)
     return int(head)
 
 
-@compiled
+@bare
 def split(a: Arrays, before: int, at: int) -> int:
     """Return the step that begins at a moment, among those after one; one is made if there is none."""
     after = a.ends[before, c.STEP_NEXT]
@@ -43,7 +43,7 @@ def split(a: Arrays, before: int, at: int) -> int:
     return append(a, before, at, a.ends[before, c.STEP_FREE], after)
 
 
-@compiled
+@bare
 def take(a: Arrays, step: int, until: int, amount: int) -> int:
     """Take an amount (negative: give it back) from a step on until then; return the least that is left."""
     after, least = split(a, step, until), c.NEVER
