@@ -29,19 +29,23 @@ class Grain(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of sums: what rows are named by beside their time, what they add up, their finest grain."""
+    """One kind of sums: what rows are named by beside their time, what they add up, their finest grain.
+
+    `coarser` are families of the same sums by fewer names, of days and months only: what asks for no more
+    names reads those, and the hours at the ends of its span here.
+    """
 
     id: str
     names: tuple[str, ...]
     sums: tuple[str, ...]
     finest: Grain = Grain.HOUR
+    coarser: tuple["Family", ...] = ()
 
 
-USE = Family(
-    "use_rollups",
-    ("project", "site", "sku", "unit"),
-    ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg"),
-)
+_USED = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
+SITE_USE = Family("site_use_rollups", ("site", "sku", "unit"), _USED, Grain.DAY)
+PROJECT_USE = Family("project_use_rollups", ("project", "unit"), _USED, Grain.DAY)
+USE = Family("use_rollups", ("project", "site", "sku", "unit"), _USED, coarser=(PROJECT_USE, SITE_USE))
 PEOPLE = Family("people_rollups", ("project", "person", "unit"), ("quantity",), Grain.DAY)
 MONEY = Family("money_rollups", ("project", "txn", "lot"), ("amount_micro",))
 WORK = Family(
@@ -50,6 +54,8 @@ WORK = Family(
     ("jobs", "wait_ms", "card_ms"),
 )
 FAMILIES = (USE, PEOPLE, MONEY, WORK)
+KEPT = (*FAMILIES, *USE.coarser)
+"""All that are kept; those of `FAMILIES` may be asked for."""
 WHOLE_NAMES = frozenset({"size", "bucket"})
 """Names that are integers; all others are text."""
 
@@ -212,6 +218,30 @@ def spread(family: Family, rows: Mapping[Key, Sums]) -> dict[Key, Sums]:
         add(found, (int(Grain.DAY), day, *key[1:]), sums)
         add(found, (int(Grain.MONTH), month_of(day), *key[1:]), sums)
     return found
+
+
+def coarsened(family: Family, coarse: Family, rows: Mapping[Key, Sums]) -> Rows:
+    """Return rows of a family, by hour, as rows by the fewer names of one that is coarser."""
+    at = [0, *(1 + family.names.index(name) for name in coarse.names)]
+    found: Rows = {}
+    for key, sums in rows.items():
+        add(found, tuple(key[i] for i in at), sums)
+    return found
+
+
+def parts_of(query: RollupQuery) -> tuple[tuple[Family, Grain, int, int], ...]:
+    """Return the rows `[from, to)` of families and grains that answer a query: the coarsest that can.
+
+    >>> [(family.id, grain.name) for family, grain, *_ in parts_of(RollupQuery(USE, (23, 49), ("site",)))]
+    [('use_rollups', 'HOUR'), ('site_use_rollups', 'DAY'), ('use_rollups', 'HOUR')]
+    """
+    family = query.family
+    asked = {*query.by, *(name for name, values in query.where.items() if values)}
+    days = next((each for each in family.coarser if asked <= set(each.names)), family)
+    return tuple(
+        (family if grain is Grain.HOUR else days, grain, first, after)
+        for grain, first, after in ranges(query.hours, family.finest)
+    )
 
 
 def ranges(hours: tuple[int, int], finest: Grain = Grain.HOUR) -> tuple[tuple[Grain, int, int], ...]:

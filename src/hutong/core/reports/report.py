@@ -46,7 +46,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Use of cards of one project at one site in a time in which its institution was one thing."""
+    """Use of cards in a time in which no institution changed; what a report does not tell apart is empty."""
 
     project: str
     tenant: Tenant
@@ -71,17 +71,17 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Jobs that told the same: see `hutong.core.book.waits`."""
+    """Jobs that told the same: see `hutong.core.book.waits`. What a report does not tell apart is empty."""
 
-    kind: str
-    asked: str
-    size: int
-    what: str
-    why: str
-    bucket: int
     jobs: int
     wait_ms: int
     card_ms: int
+    kind: str = ""
+    asked: str = ""
+    size: int = 0
+    what: str = ""
+    why: str = ""
+    bucket: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,15 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at."""
+    """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at.
+
+    `served` is all use by project, `used` by what the report is grouped by.
+    """
 
     span: tuple[int, int]
     cut_ms: int
     used: tuple[Used, ...] = ()
+    served: tuple[Used, ...] = ()
     moved: tuple[Moved, ...] = ()
     told: tuple[Told, ...] = ()
     waiting: tuple[WaitGroup, ...] = ()
