@@ -139,8 +139,9 @@ def fill(store: SqlStore, url: str, jobs: int) -> None:
     waits: r.Rows = {}
     money: r.Rows = {}
     for some in records(jobs):
-        waits = r.merged((waits, waited(some, random)))
-        money = r.merged((money, moved(some)))
+        for all_, more in ((waits, waited(some, random)), (money, moved(some))):
+            for key, sums in more.items():
+                r.add(all_, key, sums)
     for family, rows in ((r.WORK, waits), (r.MONEY, money)):
         for part in _parts(rows):
             store._db.write(partial(added, store._db, family, part))

@@ -67,17 +67,27 @@ _STATEMENTS: dict[tuple[type[Database], str], Upsert] = {}
 
 
 def _waits(db: Database) -> Upsert:
-    insert = db.upsert(waits)
-    return insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
+    known = _STATEMENTS.get((type(db), waits.name))
+    if known is None:
+        insert = db.upsert(waits)
+        known = insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
+        _STATEMENTS[type(db), waits.name] = known
+    return known
 
 
 def add_rows(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
     """Add rows by hour to their sums of every grain, in the order of their keys: no two wait in a ring."""
+    found = r.spread(family, rows)
     for coarse in family.coarser:
-        add_rows(db, connection, coarse, r.coarsened(family, coarse, rows))
+        _add_spread(db, connection, coarse, r.coarsened(family, coarse, found))
+    _add_spread(db, connection, family, found)
+
+
+def _add_spread(
+    db: Database, connection: sa.Connection, family: r.Family, found: Mapping[r.Key, r.Sums]
+) -> None:
     columns = ("grain", "at", *family.names, *family.sums)
-    found = sorted(r.spread(family, rows).items())
-    told_ = [dict(zip(columns, (*key, *sums), strict=True)) for key, sums in found]
+    told_ = [dict(zip(columns, (*key, *found[key]), strict=True)) for key in sorted(found)]
     if not add_to_rows(connection, rollups[family.id], told_):
         many(connection, _adding(db, family), told_)
 
@@ -105,6 +115,8 @@ def _note_first(db: Database, connection: sa.Connection, found: Mapping[tuple[st
             at_ms = found[scope, name]
             if name not in known or at_ms < known[name]:
                 news.append({"scope": scope, "name": name, "at_ms": at_ms})
+    if not news:
+        return
     insert = db.upsert(first_uses)
     earlier = insert.excluded.at_ms < first_uses.c.at_ms
     upsert = insert.on_conflict_do_update(

@@ -7,6 +7,8 @@ add up to it exactly; a correction, which is negative, is cut alike and so cance
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import add as plus
+from operator import sub as minus
 
 from hutong.core.book.money import LotKind, Txn, UsageRecord, lot_account
 from hutong.core.kernel.days import month_days, month_of
@@ -116,7 +118,7 @@ def hour_of(at_ms: int) -> int:
 def add(rows: Rows, key: Key, sums: Sums) -> None:
     """Add sums to a row."""
     known = rows.get(key)
-    rows[key] = sums if known is None else tuple(a + b for a, b in zip(known, sums, strict=True))
+    rows[key] = sums if known is None else tuple(map(plus, known, sums))
 
 
 def merged(parts: Iterable[Mapping[Key, Sums]]) -> Rows:
@@ -138,20 +140,20 @@ def slices(from_ms: int, upto_ms: int, sums: Sums) -> Iterator[tuple[int, Sums]]
         yield hour_of(from_ms), sums
         return
     last = (upto_ms - 1) // HOUR_MS
+    if last == hour_of(from_ms):
+        if any(sums):
+            yield last, sums
+        return
     if last - hour_of(from_ms) >= HOURS_MOST:
         from_ms = (last - HOURS_MOST + 1) * HOUR_MS
-    whole, before = upto_ms - from_ms, tuple(0 for _ in sums)
+    whole, before = upto_ms - from_ms, (0,) * len(sums)
     for hour in range(hour_of(from_ms), last + 1):
         passed = min((hour + 1) * HOUR_MS, upto_ms) - from_ms
-        until = tuple(_part(each, passed, whole) for each in sums)
-        part = tuple(b - a for a, b in zip(before, until, strict=True))
+        until = tuple([each * passed // whole if each >= 0 else -(-each * passed // whole) for each in sums])
+        part = tuple(map(minus, until, before))
         if any(part):
             yield hour, part
         before = until
-
-
-def _part(amount: int, passed: int, whole: int) -> int:
-    return amount * passed // whole if amount >= 0 else -(-amount * passed // whole)
 
 
 def use_rows(records: Iterable[UsageRecord]) -> Rows:
@@ -209,23 +211,23 @@ def first_uses(records: Iterable[UsageRecord]) -> dict[tuple[str, str], int]:
 
 def spread(family: Family, rows: Mapping[Key, Sums]) -> dict[Key, Sums]:
     """Return rows by hour as rows of each grain: keys begin with grain and time."""
-    found: Rows = {}
+    days: Rows = {}
     for key, sums in rows.items():
-        hour = int(key[0])
-        day = hour // DAY_H
-        if family.finest is Grain.HOUR:
-            add(found, (int(Grain.HOUR), hour, *key[1:]), sums)
-        add(found, (int(Grain.DAY), day, *key[1:]), sums)
-        add(found, (int(Grain.MONTH), month_of(day), *key[1:]), sums)
-    return found
+        add(days, (int(Grain.DAY), int(key[0]) // DAY_H, *key[1:]), sums)
+    months: Rows = {}
+    for key, sums in days.items():
+        add(months, (int(Grain.MONTH), month_of(int(key[1])), *key[2:]), sums)
+    hours = {(int(Grain.HOUR), *key): sums for key, sums in rows.items()}
+    return (hours if family.finest is Grain.HOUR else {}) | days | months
 
 
-def coarsened(family: Family, coarse: Family, rows: Mapping[Key, Sums]) -> Rows:
-    """Return rows of a family, by hour, as rows by the fewer names of one that is coarser."""
-    at = [0, *(1 + family.names.index(name) for name in coarse.names)]
+def coarsened(family: Family, coarse: Family, spread_: Mapping[Key, Sums]) -> Rows:
+    """Return the rows of days and months of a family, as `spread` makes them, as those of a coarser one."""
+    at = [0, 1, *(2 + family.names.index(name) for name in coarse.names)]
     found: Rows = {}
-    for key, sums in rows.items():
-        add(found, tuple(key[i] for i in at), sums)
+    for key, sums in spread_.items():
+        if key[0] != Grain.HOUR:
+            add(found, tuple([key[i] for i in at]), sums)
     return found
 
 
