@@ -157,7 +157,7 @@ def keeping(store: SqlStore, url: str) -> None:
     """Tell how fast the sums of new records are kept beside all that is there."""
     some = [each for part in records(4 * AT_ONCE) for each in part]
     random = np.random.default_rng(9)
-    random.shuffle(some)  # type: ignore[arg-type]
+    random.shuffle(some)
     for size in (100, AT_ONCE):
         count, wall_s, ours_s, theirs_s = 0, time.perf_counter(), time.process_time(), backend_s(url)
         for at in range(0, min(len(some), 100 * size), size):

@@ -68,6 +68,11 @@ _GREEN = (
     "Energy is that of jobs by nameplate power, PUE and the hours they ran; green by the declared hourly"
     " supply of each site. It is no certificate."
 )
+_METERED = (
+    "Metered: all energy of a site in the hours in which it has meters, with what was idle and the building,"
+    " so it is never added to that of jobs; of such a site it is the figure to quote. Green in it was matched"
+    " with contracts in the very hour; carbon by location and by market (GHG Protocol Scope 2)."
+)
 _SERVED = (
     "Served: had cards in the span. First-time: never had used anything before. A person who works in"
     " projects of two groups counts in both; people are counted by UTC day, and never named."
@@ -113,7 +118,12 @@ KINDS: Mapping[str, Kind] = {
         reads=frozenset({"accelerator"}),
     ),
     "green": Kind(
-        "绿电占比 Green share", capacity.green, (_GREEN, _SPAN), frozenset({"used"}), _USES, ("site",)
+        "绿电占比 Green share",
+        capacity.green,
+        (_GREEN, _METERED, _SPAN),
+        frozenset({"used", "metered"}),
+        _USES,
+        ("site",),
     ),
     "subsidy": Kind("补贴 Subsidy", service.subsidy, (_SUBSIDY, _TENANT), frozenset({"moved"})),
     "unmet": Kind(

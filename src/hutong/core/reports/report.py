@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.rollups import FirstUse, PoolNote, card_ms_of
 from hutong.core.book.waits import WaitGroup
 from hutong.core.kernel.quantities import HOUR_MS
@@ -105,6 +106,7 @@ class Facts:
     used: tuple[Used, ...] = ()
     served: tuple[Used, ...] = ()
     moved: tuple[Moved, ...] = ()
+    metered: tuple[SiteEnergy, ...] = ()
     told: tuple[Told, ...] = ()
     waiting: tuple[WaitGroup, ...] = ()
     notes: tuple[PoolNote, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
 from hutong.core.book import rollups as r
+from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.store import Store
 from hutong.core.book.waits import DEFERRED, GONE, STARTED
 from hutong.core.capacity.accelerators import ACCELERATORS
@@ -17,6 +18,7 @@ from hutong.server.registry import every, read
 
 PROJECTS_MOST = 20_000
 SEGMENTS_MOST = 50
+SITES_MOST = 1000
 FIRSTS_MOST = 20_000
 _PAGE = 1000
 _CARDS: Mapping[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
@@ -45,6 +47,7 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         used=tuple(used),
         served=tuple(served),
         moved=tuple(moved),
+        metered=_metered(store, hours) if "metered" in needs.fields else (),
         told=tuple(_told(store, hours, needs.work)) if "told" in needs.fields else (),
         waiting=store.waiting(hours) if "waiting" in needs.fields else (),
         notes=store.pool_notes(span) if "notes" in needs.fields else (),
@@ -63,6 +66,11 @@ _CHIPS = {
     for card in ACCELERATORS.values()
     if card.stack != "cpu"
 }
+
+
+def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
+    sites = [row.id for row in every(store, "site", "", SITES_MOST)]
+    return store.site_energy(sites, hours)
 
 
 def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:

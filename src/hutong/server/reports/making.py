@@ -19,6 +19,7 @@ HOURS_MOST = 24 * 366 * 3
 _SOURCES = (
     "usage records, transactions and jobs of this platform's book, added up by hour as they were written",
     "the registry of sites, noted when it changed; the registry of institutions and projects",
+    "hours of meters that are settled, where sites have meters",
     "the catalogue of accelerators of this release of Hutong",
 )
 
@@ -95,6 +96,11 @@ def _coverage(facts: Facts, hours: tuple[int, int], needs: Needs) -> tuple[str, 
     of_projects = (*facts.served, *(each for each in facts.used if each.project))
     if any(each.card_ms and not each.tenant.institution for each in of_projects):
         found.append("some use is of projects that the registry does not know")
+    if "metered" in needs.fields:
+        metered = {each.site for each in facts.metered}
+        booked = sorted({each.site for each in facts.used if each.site} - metered)
+        if booked:
+            found.append(f"energy of these sites is booked by nameplate, not metered: {', '.join(booked)}")
     missing = sorted({each.accelerator for each in facts.used if each.accelerator} - facts.chips.keys())
     if missing:
         found.append(f"not in shares of domestic cards: {', '.join(missing)}")
