@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from hutong.core.capacity.mixes import PPM
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports.report import (
     KG_MG,
@@ -47,7 +48,34 @@ def supply(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa
         Column("可用 Available", "card-hours"),
         Column("可用率 Available share", "%"),
     )
-    return (Table("supply", "供给 Supply", columns, rows, chart=3),)
+    connected = Table("supply", "供给 Supply", columns, rows, chart=3)
+    return (connected, _registered(facts)) if facts.registered else (connected,)
+
+
+def _registered(facts: Facts) -> Table:
+    """Computing power of centres in service, connected or not; unlike kinds are never added."""
+    rows = tuple(
+        (
+            group.key,
+            ", ".join(part for part in each.kind if part),
+            decimal(each.evidence.likely, _GOPS_P, 3),
+            decimal(each.declared.likely, _GOPS_P, 3),
+            decimal(100 * each.evidence_ppm, PPM, 2),
+        )
+        for group in facts.registered
+        for each in group.rows
+    )
+    columns = (
+        Column("地区 Region", number=False),
+        Column("口径 Precision, sparsity, basis", number=False),
+        Column("有证据 With evidence", "P"),
+        Column("仅申报 Declared only", "P"),
+        Column("有证据占比 Share with evidence", "%"),
+    )
+    cards = sum(group.cards for group in facts.registered)
+    centres = sum(group.centres for group in facts.registered)
+    title = f"登记供给 Registered supply ({centres} centres, {cards} cards where said)"
+    return Table("supply-registered", title, columns, rows)
 
 
 def use(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:

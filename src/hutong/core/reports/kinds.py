@@ -45,6 +45,11 @@ _SUPPLY = (
     "Installed: every card of every registered pool, from when the platform first noted it. Available:"
     " installed without planned maintenance and without sites that took no work; faults are not taken off."
 )
+_REGISTERED = (
+    "Registered: what the registry says centres had in service on the last day of the span, connected to the"
+    " platform or not, at its likely value. Evidence: a source that was looked at; else it is declared only."
+    " It is another question than what was installed here, and is never added to it."
+)
 _ALLOCATED = (
     "Allocated: card-hours that jobs had, whether the cards were busy or not. A card is what is billed, of"
     " whatever model; card-hours of unlike models are a count, no measure of computing power."
@@ -93,7 +98,9 @@ _OF_TENANTS = frozenset({"kind", "district", "institution", "project"})
 _WITH_TENANTS = frozenset({"moved", "served", "firsts"})
 
 KINDS: Mapping[str, Kind] = {
-    "supply": Kind("供给 Supply", capacity.supply, (_SUPPLY,), frozenset({"notes"})),
+    "supply": Kind(
+        "供给 Supply", capacity.supply, (_SUPPLY, _REGISTERED), frozenset({"notes", "registered"})
+    ),
     "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USED, _USES, ("site",)),
     "waits": Kind(
         "等待时间 Waits",

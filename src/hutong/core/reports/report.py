@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.rollups import FirstUse, PoolNote, card_ms_of
 from hutong.core.book.waits import WaitGroup
+from hutong.core.capacity.rollups import Group
 from hutong.core.kernel.quantities import HOUR_MS
 
 CARD_HOUR_MS = HOUR_MS
@@ -98,7 +99,8 @@ class Chip:
 class Facts:
     """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at.
 
-    `served` is all use by project, `used` by what the report is grouped by.
+    `served` is all use by project, `used` by what the report is grouped by; `registered` is what the registry
+    of centres says was in service on the last day, by region.
     """
 
     span: tuple[int, int]
@@ -110,6 +112,7 @@ class Facts:
     told: tuple[Told, ...] = ()
     waiting: tuple[WaitGroup, ...] = ()
     notes: tuple[PoolNote, ...] = ()
+    registered: tuple[Group, ...] = ()
     firsts: tuple[FirstUse, ...] = ()
     people: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tenants: Mapping[str, Tenant] = field(default_factory=dict)

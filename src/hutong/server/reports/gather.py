@@ -10,10 +10,12 @@ from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.store import Store
 from hutong.core.book.waits import DEFERRED, GONE, STARTED
 from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.rollups import Group, roll_up
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports import report as shapes
 from hutong.core.reports.kinds import Needs
+from hutong.server.centres import all_centres, day_of
 from hutong.server.registry import every, read
 
 PROJECTS_MOST = 20_000
@@ -51,6 +53,7 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         told=tuple(_told(store, hours, needs.work)) if "told" in needs.fields else (),
         waiting=store.waiting(hours) if "waiting" in needs.fields else (),
         notes=store.pool_notes(span) if "notes" in needs.fields else (),
+        registered=_registered(store, min(now_ms, span[1] - 1)) if "registered" in needs.fields else (),
         firsts=tuple(_firsts(store, span)) if "firsts" in needs.fields else (),
         people=_people(store, hours) if "people" in needs.fields else {},
         tenants=tenants_at(owners, span[1] - 1),
@@ -71,6 +74,10 @@ _CHIPS = {
 def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
     sites = [row.id for row in every(store, "site", "", SITES_MOST)]
     return store.site_energy(sites, hours)
+
+
+def _registered(store: Store, at_ms: int) -> tuple[Group, ...]:
+    return roll_up(all_centres(store), day_of(at_ms), "region")
 
 
 def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:

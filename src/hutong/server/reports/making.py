@@ -19,6 +19,7 @@ HOURS_MOST = 24 * 366 * 3
 _SOURCES = (
     "usage records, transactions and jobs of this platform's book, added up by hour as they were written",
     "the registry of sites, noted when it changed; the registry of institutions and projects",
+    "the registry of centres, with evidence for each phase",
     "hours of meters that are settled, where sites have meters",
     "the catalogue of accelerators of this release of Hutong",
 )
