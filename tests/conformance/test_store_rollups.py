@@ -92,6 +92,11 @@ def test_who_waits_and_how_long_who_started_waited(store: Store) -> None:
     assert store.waiting((1, 2)) == ()
     run(store, 2, 9000)
     finish(store, 2, 20_000)
+    whole = r.RollupQuery(r.WORK, ALL, ("asked", "what"))  # of days and months by fewer names
+    assert [(group.key, group.sums[0]) for group in store.rollup(whole)] == [
+        (("H100", "ended"), 1),
+        (("H100", "started"), 1),
+    ]
     turn(store, 25_000, decide(store, 1, 25_000, f.Finished(JobState.REJECTED, "nobody can")))
     assert store.waiting((0, 1)) == ()
     found = store.rollup(r.RollupQuery(r.WORK, ALL, ("kind", "what", "why", "bucket")))

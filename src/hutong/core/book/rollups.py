@@ -50,13 +50,13 @@ PROJECT_USE = Family("project_use_rollups", ("project", "unit"), _USED, Grain.DA
 USE = Family("use_rollups", ("project", "site", "sku", "unit"), _USED, coarser=(PROJECT_USE, SITE_USE))
 PEOPLE = Family("people_rollups", ("project", "person", "unit"), ("quantity",), Grain.DAY)
 MONEY = Family("money_rollups", ("project", "txn", "lot"), ("amount_micro",))
+_TOLD = ("jobs", "wait_ms", "card_ms")
+ASKED_WORK = Family("asked_work_rollups", ("asked", "what", "why", "bucket"), _TOLD, Grain.DAY)
 WORK = Family(
-    "work_rollups",
-    ("kind", "asked", "size", "what", "why", "bucket"),
-    ("jobs", "wait_ms", "card_ms"),
+    "work_rollups", ("kind", "asked", "size", "what", "why", "bucket"), _TOLD, coarser=(ASKED_WORK,)
 )
 FAMILIES = (USE, PEOPLE, MONEY, WORK)
-KEPT = (*FAMILIES, *USE.coarser)
+KEPT = (*FAMILIES, *(coarse for family in FAMILIES for coarse in family.coarser))
 """All that are kept; those of `FAMILIES` may be asked for."""
 WHOLE_NAMES = frozenset({"size", "bucket"})
 """Names that are integers; all others are text."""

@@ -46,8 +46,8 @@ _SUPPLY = (
     " installed without planned maintenance and without sites that took no work; faults are not taken off."
 )
 _REGISTERED = (
-    "Registered: what the registry says centres had in service on the last day of the span, connected to the"
-    " platform or not, at its likely value. Evidence: a source that was looked at; else it is declared only."
+    "Registered: what the registry says centres had in service on the last day of the span, or today while it"
+    " is not over, connected to the platform or not, at its likely value. Evidence: a source that was looked at; else it is declared only."
     " It is another question than what was installed here, and is never added to it."
 )
 _ALLOCATED = (

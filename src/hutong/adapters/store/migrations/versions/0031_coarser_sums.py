@@ -1,36 +1,41 @@
-"""Sums of use by site, and by project, alone: reports that need no more read these, a small part of the rest.
+"""Sums of use by site alone and by project alone, and of waits by accelerator: a small part of all rows.
 
-What is kept by project and site already is added up by days and months.
+Reports that need no more read these. They are added up here from the days and months that are kept.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0031"
-down_revision = "0024"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
 _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-_SUMS = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
-_TABLES = {"site_use_rollups": ("site", "sku", "unit"), "project_use_rollups": ("project", "unit")}
+_USED = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
+_TOLD = ("jobs", "wait_ms", "card_ms")
+_TABLES = {
+    "site_use_rollups": ("use_rollups", ("site", "sku", "unit"), _USED),
+    "project_use_rollups": ("use_rollups", ("project", "unit"), _USED),
+    "asked_work_rollups": ("work_rollups", ("asked", "what", "why", "bucket"), _TOLD),
+}
+_WHOLE = frozenset({"grain", "at", "bucket"})
 _DAY = 1
 
 
 def upgrade() -> None:
     """Make the tables and fill them."""
-    for table, names in _TABLES.items():
+    for table, (source, names, sums) in _TABLES.items():
         key = ("grain", "at", *names)
-        columns = [sa.Column(name, sa.BigInteger, nullable=False) for name in ("grain", "at")]
-        texts = [sa.Column(name, _Text, nullable=False) for name in names]
-        sums = [sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS]
+        columns = (sa.Column(n, sa.BigInteger if n in _WHOLE else _Text, nullable=False) for n in key)
+        amounts = (sa.Column(name, sa.BigInteger, nullable=False) for name in sums)
         primary = sa.PrimaryKeyConstraint(*key, name=f"pk_{table}")
-        made = op.create_table(table, *columns, *texts, *sums, primary, sqlite_with_rowid=False)
-        use = sa.table("use_rollups", *(sa.column(name) for name in (*key, *_SUMS)))
-        parts = [use.c[name] for name in key]
-        whole = sa.select(*parts, *(sa.func.sum(use.c[name]) for name in _SUMS))
-        whole = whole.where(use.c.grain >= _DAY).group_by(*parts)
-        op.execute(made.insert().from_select([*key, *_SUMS], whole))
+        made = op.create_table(table, *columns, *amounts, primary, sqlite_with_rowid=False)
+        kept = sa.table(source, *(sa.column(name) for name in (*key, *sums)))
+        parts = [kept.c[name] for name in key]
+        whole = sa.select(*parts, *(sa.func.sum(kept.c[name]) for name in sums))
+        whole = whole.where(kept.c.grain >= _DAY).group_by(*parts)
+        op.execute(made.insert().from_select([*key, *sums], whole))
 
 
 def downgrade() -> None:
