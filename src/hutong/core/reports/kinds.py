@@ -47,7 +47,8 @@ _SUPPLY = (
 )
 _REGISTERED = (
     "Registered: what the registry says centres had in service on the last day of the span, or today while it"
-    " is not over, connected to the platform or not, at its likely value. Evidence: a source that was looked at; else it is declared only."
+    " is not over, connected to the platform or not, at its likely value. Evidence: a source that was looked"
+    " at; else it is declared only."
     " It is another question than what was installed here, and is never added to it."
 )
 _ALLOCATED = (
@@ -76,7 +77,7 @@ _GREEN = (
 _METERED = (
     "Metered: all energy of a site in the hours in which it has meters, with what was idle and the building,"
     " so it is never added to that of jobs; of such a site it is the figure to quote. Green in it was matched"
-    " with contracts in the very hour; carbon by location and by market (GHG Protocol Scope 2)."
+    " with contracts or certificates in the very hour; carbon by location and by market (GHG Protocol Scope 2)."
 )
 _SERVED = (
     "Served: had cards in the span. First-time: never had used anything before. A person who works in"
