@@ -77,7 +77,8 @@ _GREEN = (
 _METERED = (
     "Metered: all energy of a site in the hours in which it has meters, with what was idle and the building,"
     " so it is never added to that of jobs; of such a site it is the figure to quote. Green in it was matched"
-    " with contracts or certificates in the very hour; carbon by location and by market (GHG Protocol Scope 2)."
+    " with contracts or certificates in the very hour; carbon by location and by market (GHG Protocol"
+    " Scope 2)."
 )
 _SERVED = (
     "Served: had cards in the span. First-time: never had used anything before. A person who works in"
