@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hutong.adapters.store.memory.store import MemoryStore
 from hutong.core.book.audit import AuditQuery, Author
-from hutong.core.book.energy import JobHour, JobUse, Match, Settled, SiteHour
+from hutong.core.book.energy import JobHour, JobUse, Match, Settled, SiteEnergy, SiteHour
 from hutong.core.book.meters import (
     GAP_MAX_MS,
     METER,
@@ -167,6 +167,9 @@ def test_an_hour_is_due_when_its_readings_change_and_not_while_nothing_came(stor
     assert [each.hour for each in store.due_hours(NOW + 1, 10)] == [5]
     assert store.site_hours("east", (5, 6), 10) == (HOUR,)
     assert store.site_hours("east", (6, 7), 10) == ()
+    sums = SiteEnergy("east", "test", 1, 100, 30, 5, 7, 6)
+    assert store.site_energy(["west", "east"], (5, 6)) == (sums,)
+    assert store.site_energy(["west"], (5, 6)) == store.site_energy(["east"], (6, 7)) == ()
     assert store.job_hours(["k", "other"], (0, 10), 10) == (job,)
     assert store.matches("east", (0, 10), 10) == (match,)
     add(store, interval(5, 90), why="again")  # due at once

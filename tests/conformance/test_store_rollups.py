@@ -1,14 +1,18 @@
 """Sums by hour, day and month: every store keeps what the records, transactions and jobs say."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 from book_samples import EAST, SPEC, P, Q, decide, finish, fund, job_id, place, queue, run, turn, wish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.adapters.store.memory.store import MemoryStore
+from hutong.adapters.store.rollup_tables import rollups
+from hutong.adapters.store.sql import SqlStore
 from hutong.core.accounts.registry import InstitutionKind
 from hutong.core.book import rollups as r
 from hutong.core.book.money import Posting, UsageRecord
@@ -88,6 +92,11 @@ def test_who_waits_and_how_long_who_started_waited(store: Store) -> None:
     assert store.waiting((1, 2)) == ()
     run(store, 2, 9000)
     finish(store, 2, 20_000)
+    whole = r.RollupQuery(r.WORK, ALL, ("asked", "what"))  # of days and months by fewer names
+    assert [(group.key, group.sums[0]) for group in store.rollup(whole)] == [
+        (("H100", "ended"), 1),
+        (("H100", "started"), 1),
+    ]
     turn(store, 25_000, decide(store, 1, 25_000, f.Finished(JobState.REJECTED, "nobody can")))
     assert store.waiting((0, 1)) == ()
     found = store.rollup(r.RollupQuery(r.WORK, ALL, ("kind", "what", "why", "bucket")))
@@ -160,6 +169,67 @@ def test_sums_made_anew_are_as_they_were_kept(store: Store) -> None:
         store.first_uses((0, 9**9), ("", ""), 9),
     )
     assert after == before
+
+
+def over_months(store: Store) -> None:
+    """Post free use of two projects at two sites, some of it across days and months, some corrected."""
+    spans = [(0, 5), (20, 30), (24 * 30, 24 * 33), (24 * 58, 24 * 58 + 1), (24 * 45 + 3, 24 * 45 + 4)]
+    for at, (low, high) in enumerate(spans):
+        record = used(f"r{at}", low * HOUR_MS + 17, high * HOUR_MS - 5, 1_000_003 + at, (P, Q)[at % 2])
+        record = replace(record, site=("east", "west")[at // 2 % 2], person=f"p{at}")
+        store.post(Posting(usage=(record,)))
+    back = replace(record, id="back", quantity=-record.quantity, energy_j=-record.energy_j, reverses="r4")
+    store.post(Posting(usage=(back,)))
+
+
+@pytest.mark.parametrize("hours", [(0, 24 * 62), (16, 24 * 31 + 16), (24 * 58, 24 * 59), (21, 23)])
+def test_coarser_sums_answer_as_the_records_do(store: Store, hours: tuple[int, int]) -> None:
+    twin = MemoryStore()
+    over_months(store)
+    over_months(twin)
+    cards: dict[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
+    for by in ((), ("project",), ("site",), ("sku", "site"), ("project", "site"), ("sku",)):
+        query = r.RollupQuery(r.USE, hours, by, cards)
+        assert store.rollup(query) == twin.rollup(query)
+    assert store.rollup(query)
+
+
+@pytest.mark.parametrize("grain", list(r.Grain))
+def test_a_check_tells_of_sums_that_are_not_what_the_records_say(store: Store, grain: r.Grain) -> None:
+    over_months(store)
+    assert not sums_at_fault(store)
+    if isinstance(store, SqlStore):  # the twin keeps no sums that could be wrong
+        for family in (r.USE, *r.USE.coarser, r.PEOPLE):
+            table = rollups[family.id]
+            if family.finest <= grain:
+                worse = (
+                    table.update().where(table.c.grain == int(grain)).values(quantity=table.c.quantity + 1)
+                )
+                store._db.write(partial(damage, worse))
+                assert any(family.id in fault for fault in sums_at_fault(store))
+                store.rebuild_rollups()
+        assert not sums_at_fault(store)
+
+
+def test_a_check_sees_use_in_another_hour_of_its_day(store: Store) -> None:
+    store.post(Posting(usage=(used("a", 0, HOUR_MS, 7),)))
+    if isinstance(store, SqlStore):
+        table = rollups[r.USE.id]
+        later = table.update().where(table.c.grain == int(r.Grain.HOUR)).values(at=5)
+        store._db.write(partial(damage, later))
+        assert [fault.rpartition("hour ")[2].split()[0] for fault in sums_at_fault(store)] == ["0", "5"]
+    store.rebuild_rollups()
+    assert not sums_at_fault(store)
+
+
+def damage(statement: sa.Update, connection: sa.Connection) -> None:
+    """Change sums behind the store's back."""
+    connection.execute(statement)
+
+
+def sums_at_fault(store: Store) -> list[str]:
+    """Return what a check of the ledger says of the sums of reports."""
+    return [fault for fault in store.check_ledger().faults if fault.startswith("L12")]
 
 
 @given(

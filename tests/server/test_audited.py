@@ -19,7 +19,7 @@ READS = frozenset(
         "received", "suspended", "day_counts", "due_lots", "waivers", "billed", "billed_keys", "newest",
         "records_for", "records_on", "spendings", "tallies", "uses", "readings", "meter_hours",
         "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
-        "sealed_head", "pool_hours",
+        "sealed_head", "pool_hours", "site_energy",
         "rollup", "waiting", "first_uses",
         "pool_notes",
     }

@@ -82,6 +82,36 @@ def test_the_report_of_a_node_has_all_tables(used: Any) -> None:
     ]  # fmt: skip
 
 
+def test_what_is_registered_stands_beside_what_is_connected(used: Any, li: dict[str, str]) -> None:
+    assert [table["id"] for table in read(used, "supply")["tables"]] == ["supply"]
+    shown = {"source": "a report", "document": "report 7", "confirmed_by": "the city's office"}
+    body = {
+        "id": "shangzhuang", "name_en": "Shangzhuang", "name_zh": "上庄", "region": "Beijing",
+        "owner": {"name": "Energy", "institution": "tsinghua"}, "contract": "", "sites": [],
+        "phases": [
+            {
+                "id": "1",
+                "capacity": {
+                    "stated": {"amount": "480 P FP16 dense nominal", "source": "x", "dated": "2024-01"}
+                },
+                "plans": [],
+                "changes": [
+                    {"state": "planned", "on": "2024-01", "evidence": {"source": "a notice"}},
+                    {"state": "accepted", "on": "2025-05-20", "evidence": shown},
+                    {"state": "in-service", "on": "2025-06", "evidence": {"source": "a notice"}},
+                ],
+            }
+        ],
+    }  # fmt: skip
+    reply = used.http.post("/v1/centres", json=body, headers=used.operator)
+    assert reply.status_code == 201, reply.text
+    connected, registered = read(used, "supply")["tables"]
+    (row,) = registered["rows"]
+    assert connected["id"] == "supply"
+    assert (row[0], row[2], row[4]) == ("Beijing", "480.000", "100.00")
+    assert row[1].startswith("FP16")
+
+
 def test_it_is_for_those_who_run_and_audit_the_platform(used: Any, li: dict[str, str]) -> None:
     read(used, "use", 403, li)
     assert used.http.get("/v1/reports/use").status_code == 401

@@ -8,6 +8,7 @@ from hutong.adapters.store import faults, rules
 from hutong.adapters.store.codec import decode_job
 from hutong.adapters.store.db import Database, rows_in
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, lots, txns, usage
+from hutong.adapters.store.rollup_check import wrong_rollups
 from hutong.adapters.store.tables import jobs
 from hutong.adapters.store.uses import wrong_uses
 from hutong.core.book.money import OVERRUN, REVENUE
@@ -47,6 +48,7 @@ def _faults(connection: sa.Connection) -> Iterator[str]:
             yield text.format(*(each if isinstance(each, str) else int(each or 0) for each in row))
     yield from _charges(connection)
     yield from wrong_uses(connection)
+    yield from wrong_rollups(connection)
 
 
 def _charges(connection: sa.Connection) -> Iterator[str]:

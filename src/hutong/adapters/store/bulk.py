@@ -48,6 +48,17 @@ def change_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
     return True
 
 
+def add_to_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
+    """Insert rows, or add their other columns to those of the row with the same key; no two have one key.
+
+    False, and nothing done, where that must go one by one.
+    """
+    if not _may(connection, rows):
+        return False
+    connection.execute(_add(table, tuple(rows[0])), {"rows": encode(rows)})
+    return True
+
+
 def _may(connection: sa.Connection, rows: Rows) -> bool:
     return len(rows) > 1 and connection.dialect.name == "postgresql"
 
@@ -66,3 +77,13 @@ def _change(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
     given = sa.func.json_to_recordset(_ROWS).table_valued(*columns).render_derived("given", with_types=True)
     values = {own: given.c[name] for name, own in of.items()}
     return table.update().where(table.c.id == given.c[NAME]).values(values)
+
+
+@lru_cache(maxsize=16)
+def _add(table: sa.Table, names: tuple[str, ...]) -> postgresql.Insert:
+    columns = [sa.column(name, table.c[name].type) for name in names]
+    given = sa.func.json_to_recordset(_ROWS).table_valued(*columns).render_derived("given", with_types=True)
+    insert = postgresql.insert(table).from_select(list(names), sa.select(*given.c))
+    keys = [column.name for column in table.primary_key]
+    more = {name: table.c[name] + insert.excluded[name] for name in names if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=more)

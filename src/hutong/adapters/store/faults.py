@@ -29,3 +29,8 @@ def stray_fault(count: int) -> str:
 def use_fault(group: tuple[object, ...]) -> str:
     """Return the fault of a group of use by day that is not what its usage records sum to."""
     return f"L11: use by day of {'/'.join(map(str, group))} is not what its usage records sum to"
+
+
+def rollup_fault(family: str, group: tuple[object, ...]) -> str:
+    """Return the fault of sums of reports that are not those of what they sum."""
+    return f"L12: {family} of {'/'.join(map(str, group))} is not what its records sum to: rebuild the sums"

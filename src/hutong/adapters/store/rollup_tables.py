@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from hutong.adapters.store.schema import index_of, int_of, metadata, text_of
-from hutong.core.book.rollups import FAMILIES, WHOLE_NAMES, Family
+from hutong.core.book.rollups import KEPT, WHOLE_NAMES, Family
 
 
 def _table(family: Family) -> sa.Table:
@@ -23,7 +23,7 @@ def _table(family: Family) -> sa.Table:
     )
 
 
-rollups = {family.id: _table(family) for family in FAMILIES}
+rollups = {family.id: _table(family) for family in KEPT}
 
 # Jobs that wait for their first start, one row each; see `core.book.waits`.
 waits = sa.Table(

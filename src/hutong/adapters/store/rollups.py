@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rollup_rules, rules
+from hutong.adapters.store.bulk import add_to_rows
 from hutong.adapters.store.codec import decode_job, decode_site, decode_spec
 from hutong.adapters.store.db import Database, Upsert, many, rows_in
 from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
@@ -65,16 +67,29 @@ _STATEMENTS: dict[tuple[type[Database], str], Upsert] = {}
 
 
 def _waits(db: Database) -> Upsert:
-    insert = db.upsert(waits)
-    return insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
+    known = _STATEMENTS.get((type(db), waits.name))
+    if known is None:
+        insert = db.upsert(waits)
+        known = insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
+        _STATEMENTS[type(db), waits.name] = known
+    return known
 
 
 def add_rows(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
     """Add rows by hour to their sums of every grain, in the order of their keys: no two wait in a ring."""
+    found = r.spread(family, rows)
+    for coarse in family.coarser:
+        _add_spread(db, connection, coarse, r.coarsened(family, coarse, found))
+    _add_spread(db, connection, family, found)
+
+
+def _add_spread(
+    db: Database, connection: sa.Connection, family: r.Family, found: Mapping[r.Key, r.Sums]
+) -> None:
     columns = ("grain", "at", *family.names, *family.sums)
-    found = sorted(r.spread(family, rows).items())
-    told_ = [dict(zip(columns, (*key, *sums), strict=True)) for key, sums in found]
-    many(connection, _adding(db, family), told_)
+    told_ = [dict(zip(columns, (*key, *found[key]), strict=True)) for key in sorted(found)]
+    if not add_to_rows(connection, rollups[family.id], told_):
+        many(connection, _adding(db, family), told_)
 
 
 def _adding(db: Database, family: r.Family) -> Upsert:
@@ -100,6 +115,8 @@ def _note_first(db: Database, connection: sa.Connection, found: Mapping[tuple[st
             at_ms = found[scope, name]
             if name not in known or at_ms < known[name]:
                 news.append({"scope": scope, "name": name, "at_ms": at_ms})
+    if not news:
+        return
     insert = db.upsert(first_uses)
     earlier = insert.excluded.at_ms < first_uses.c.at_ms
     upsert = insert.on_conflict_do_update(
@@ -116,11 +133,13 @@ class Rollups:
     def rollup(self, query: r.RollupQuery) -> tuple[r.Group, ...]:
         """Return sums in groups, in the order of their keys. Raises Refused for too many groups."""
         found: r.Rows = {}
-        with self._db.read() as connection:
-            for grain, first, after in r.ranges(query.hours, query.family.finest):
-                for row in connection.execute(_asking(query, int(grain), first, after)).mappings():
-                    key = tuple(row[name] for name in query.by)
-                    r.add(found, key, tuple(int(row[name]) for name in query.family.sums))
+        parts = r.parts_of(query)
+        if parts:
+            at = len(query.by)
+            with self._db.read() as connection:
+                for row in connection.execute(_asking(query, parts)):
+                    cells: Sequence[Any] = row
+                    found[tuple(cells[:at])] = tuple(map(int, cells[at:]))
         rollup_rules.check_groups(len(found))
         return r.groups(found)
 
@@ -206,19 +225,30 @@ def _place(note: r.PoolNote) -> tuple[str, str, int]:
     return note.site, note.pool, note.from_ms
 
 
-def _asking(query: r.RollupQuery, grain: int, first: int, after: int) -> sa.Select[*tuple[object, ...]]:
-    table = rollups[query.family.id]
-    parts = [table.c[name] for name in query.by]
-    sums = (sa.func.sum(table.c[name]).label(name) for name in query.family.sums)
-    ask = sa.select(*parts, *sums).where(table.c.grain == sa.literal_column(str(grain)))
-    ask = ask.where(table.c["at"] >= first, table.c["at"] < after)
+def _asking(
+    query: r.RollupQuery, parts: Sequence[tuple[r.Family, r.Grain, int, int]]
+) -> sa.Select[*tuple[object, ...]]:
+    """Return one statement over all parts: the database adds up, and sends each group once."""
+    rows = sa.union_all(*(_part(query, *part) for part in parts)).subquery()
+    names = [rows.c[name] for name in query.by]
+    ask = sa.select(*names, *(sa.func.sum(rows.c[name]).label(name) for name in query.family.sums))
+    # Without groups a sum over nothing is a row of nulls.
+    if not names:
+        return ask.having(sa.func.count() > 0)
+    return ask.group_by(*names).limit(r.GROUPS_MOST + 1)
+
+
+def _part(
+    query: r.RollupQuery, family: r.Family, grain: r.Grain, first: int, after: int
+) -> sa.Select[*tuple[object, ...]]:
+    table = rollups[family.id]
+    part = sa.select(*(table.c[name] for name in (*query.by, *family.sums)))
+    part = part.where(table.c.grain == sa.literal_column(str(int(grain))))
+    part = part.where(table.c["at"] >= first, table.c["at"] < after)
     for name, values in query.where.items():
         if values:
-            ask = ask.where(table.c[name].in_(sorted(values)))
-    # Without groups a sum over nothing is a row of nulls.
-    if not parts:
-        return ask.having(sa.func.count() > 0)
-    return ask.group_by(*parts).limit(r.GROUPS_MOST + 1)
+            part = part.where(table.c[name].in_(sorted(values)))
+    return part
 
 
 def rebuild(db: Database, connection: sa.Connection) -> int:

@@ -85,6 +85,20 @@ class SiteHour:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteEnergy:
+    """What settled hours of a site came to that rest on the same basis: sums of those of `SiteHour`."""
+
+    site: str
+    basis: str
+    hours: int
+    metered_j: int
+    green_j: int
+    grid_green_j: int
+    location_mg: int
+    market_mg: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobHour:
     """What of an hour fell to an attempt: what its cards drew, and its share of the overhead."""
 
@@ -166,6 +180,10 @@ class Energy(Protocol):
 
     def site_hours(self, site: str, hours: Hours, limit: int) -> tuple[SiteHour, ...]:
         """Return the settled hours of a site, in order."""
+        ...
+
+    def site_energy(self, sites: Sequence[str], hours: Hours) -> tuple[SiteEnergy, ...]:
+        """Return what settled hours of sites (at most a thousand) came to, by site and basis, in order."""
         ...
 
     def job_hours(self, keys: Sequence[str], hours: Hours, limit: int) -> tuple[JobHour, ...]:

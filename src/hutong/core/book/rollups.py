@@ -7,6 +7,8 @@ add up to it exactly; a correction, which is negative, is cut alike and so cance
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import add as plus
+from operator import sub as minus
 
 from hutong.core.book.money import LotKind, Txn, UsageRecord, lot_account
 from hutong.core.kernel.days import month_days, month_of
@@ -29,27 +31,33 @@ class Grain(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of sums: what rows are named by beside their time, what they add up, their finest grain."""
+    """One kind of sums: what rows are named by beside their time, what they add up, their finest grain.
+
+    `coarser` are families of the same sums by fewer names, of days and months only: what asks for no more
+    names reads those, and the hours at the ends of its span here.
+    """
 
     id: str
     names: tuple[str, ...]
     sums: tuple[str, ...]
     finest: Grain = Grain.HOUR
+    coarser: tuple["Family", ...] = ()
 
 
-USE = Family(
-    "use_rollups",
-    ("project", "site", "sku", "unit"),
-    ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg"),
-)
+_USED = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
+SITE_USE = Family("site_use_rollups", ("site", "sku", "unit"), _USED, Grain.DAY)
+PROJECT_USE = Family("project_use_rollups", ("project", "unit"), _USED, Grain.DAY)
+USE = Family("use_rollups", ("project", "site", "sku", "unit"), _USED, coarser=(PROJECT_USE, SITE_USE))
 PEOPLE = Family("people_rollups", ("project", "person", "unit"), ("quantity",), Grain.DAY)
 MONEY = Family("money_rollups", ("project", "txn", "lot"), ("amount_micro",))
+_TOLD = ("jobs", "wait_ms", "card_ms")
+ASKED_WORK = Family("asked_work_rollups", ("asked", "what", "why", "bucket"), _TOLD, Grain.DAY)
 WORK = Family(
-    "work_rollups",
-    ("kind", "asked", "size", "what", "why", "bucket"),
-    ("jobs", "wait_ms", "card_ms"),
+    "work_rollups", ("kind", "asked", "size", "what", "why", "bucket"), _TOLD, coarser=(ASKED_WORK,)
 )
 FAMILIES = (USE, PEOPLE, MONEY, WORK)
+KEPT = (*FAMILIES, *(coarse for family in FAMILIES for coarse in family.coarser))
+"""All that are kept; those of `FAMILIES` may be asked for."""
 WHOLE_NAMES = frozenset({"size", "bucket"})
 """Names that are integers; all others are text."""
 
@@ -110,7 +118,7 @@ def hour_of(at_ms: int) -> int:
 def add(rows: Rows, key: Key, sums: Sums) -> None:
     """Add sums to a row."""
     known = rows.get(key)
-    rows[key] = sums if known is None else tuple(a + b for a, b in zip(known, sums, strict=True))
+    rows[key] = sums if known is None else tuple(map(plus, known, sums))
 
 
 def merged(parts: Iterable[Mapping[Key, Sums]]) -> Rows:
@@ -132,20 +140,20 @@ def slices(from_ms: int, upto_ms: int, sums: Sums) -> Iterator[tuple[int, Sums]]
         yield hour_of(from_ms), sums
         return
     last = (upto_ms - 1) // HOUR_MS
+    if last == hour_of(from_ms):
+        if any(sums):
+            yield last, sums
+        return
     if last - hour_of(from_ms) >= HOURS_MOST:
         from_ms = (last - HOURS_MOST + 1) * HOUR_MS
-    whole, before = upto_ms - from_ms, tuple(0 for _ in sums)
+    whole, before = upto_ms - from_ms, (0,) * len(sums)
     for hour in range(hour_of(from_ms), last + 1):
         passed = min((hour + 1) * HOUR_MS, upto_ms) - from_ms
-        until = tuple(_part(each, passed, whole) for each in sums)
-        part = tuple(b - a for a, b in zip(before, until, strict=True))
+        until = tuple([each * passed // whole if each >= 0 else -(-each * passed // whole) for each in sums])
+        part = tuple(map(minus, until, before))
         if any(part):
             yield hour, part
         before = until
-
-
-def _part(amount: int, passed: int, whole: int) -> int:
-    return amount * passed // whole if amount >= 0 else -(-amount * passed // whole)
 
 
 def use_rows(records: Iterable[UsageRecord]) -> Rows:
@@ -203,15 +211,39 @@ def first_uses(records: Iterable[UsageRecord]) -> dict[tuple[str, str], int]:
 
 def spread(family: Family, rows: Mapping[Key, Sums]) -> dict[Key, Sums]:
     """Return rows by hour as rows of each grain: keys begin with grain and time."""
-    found: Rows = {}
+    days: Rows = {}
     for key, sums in rows.items():
-        hour = int(key[0])
-        day = hour // DAY_H
-        if family.finest is Grain.HOUR:
-            add(found, (int(Grain.HOUR), hour, *key[1:]), sums)
-        add(found, (int(Grain.DAY), day, *key[1:]), sums)
-        add(found, (int(Grain.MONTH), month_of(day), *key[1:]), sums)
+        add(days, (int(Grain.DAY), int(key[0]) // DAY_H, *key[1:]), sums)
+    months: Rows = {}
+    for key, sums in days.items():
+        add(months, (int(Grain.MONTH), month_of(int(key[1])), *key[2:]), sums)
+    hours = {(int(Grain.HOUR), *key): sums for key, sums in rows.items()}
+    return (hours if family.finest is Grain.HOUR else {}) | days | months
+
+
+def coarsened(family: Family, coarse: Family, spread_: Mapping[Key, Sums]) -> Rows:
+    """Return the rows of days and months of a family, as `spread` makes them, as those of a coarser one."""
+    at = [0, 1, *(2 + family.names.index(name) for name in coarse.names)]
+    found: Rows = {}
+    for key, sums in spread_.items():
+        if key[0] != Grain.HOUR:
+            add(found, tuple([key[i] for i in at]), sums)
     return found
+
+
+def parts_of(query: RollupQuery) -> tuple[tuple[Family, Grain, int, int], ...]:
+    """Return the rows `[from, to)` of families and grains that answer a query: the coarsest that can.
+
+    >>> [(family.id, grain.name) for family, grain, *_ in parts_of(RollupQuery(USE, (23, 49), ("site",)))]
+    [('use_rollups', 'HOUR'), ('site_use_rollups', 'DAY'), ('use_rollups', 'HOUR')]
+    """
+    family = query.family
+    asked = {*query.by, *(name for name, values in query.where.items() if values)}
+    days = next((each for each in family.coarser if asked <= set(each.names)), family)
+    return tuple(
+        (family if grain is Grain.HOUR else days, grain, first, after)
+        for grain, first, after in ranges(query.hours, family.finest)
+    )
 
 
 def ranges(hours: tuple[int, int], finest: Grain = Grain.HOUR) -> tuple[tuple[Grain, int, int], ...]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from hutong.core.capacity.mixes import PPM
+from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports.report import (
     KG_MG,
     TITLES,
@@ -46,7 +48,34 @@ def supply(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa
         Column("可用 Available", "card-hours"),
         Column("可用率 Available share", "%"),
     )
-    return (Table("supply", "供给 Supply", columns, rows, chart=3),)
+    connected = Table("supply", "供给 Supply", columns, rows, chart=3)
+    return (connected, _registered(facts)) if facts.registered else (connected,)
+
+
+def _registered(facts: Facts) -> Table:
+    """Computing power of centres in service, connected or not; unlike kinds are never added."""
+    rows = tuple(
+        (
+            group.key,
+            ", ".join(part for part in each.kind if part),
+            decimal(each.evidence.likely, _GOPS_P, 3),
+            decimal(each.declared.likely, _GOPS_P, 3),
+            decimal(100 * each.evidence_ppm, PPM, 2),
+        )
+        for group in facts.registered
+        for each in group.rows
+    )
+    columns = (
+        Column("地区 Region", number=False),
+        Column("口径 Precision, sparsity, basis", number=False),
+        Column("有证据 With evidence", "P"),
+        Column("仅申报 Declared only", "P"),
+        Column("有证据占比 Share with evidence", "%"),
+    )
+    cards = sum(group.cards for group in facts.registered)
+    centres = sum(group.centres for group in facts.registered)
+    title = f"登记供给 Registered supply ({centres} centres, {cards} cards where said)"
+    return Table("supply-registered", title, columns, rows)
 
 
 def use(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
@@ -139,4 +168,37 @@ def green(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
         ("合计 Total", *("" for _ in by[1:])), tuple(sum(s[at] for s in used.values()) for at in range(5))
     )
     rows = tuple(row(key, sums) for key, sums in used.items())
-    return (Table("green", "绿电 Green share", columns, rows, total, chart=len(by) + 2),)
+    booked = Table("green", "绿电 Green share", columns, rows, total, chart=len(by) + 2)
+    return (booked, _metered(facts)) if facts.metered else (booked,)
+
+
+def _metered(facts: Facts) -> Table:
+    """Energy of sites that have meters, with what the figures rest on and how much of the span they cover."""
+    sums: dict[str, list[int]] = {}
+    bases: dict[str, set[str]] = {}
+    for each in facts.metered:
+        energies = (each.metered_j, each.green_j, each.grid_green_j)
+        amounts = (each.hours, *energies, each.location_mg, each.market_mg)
+        before = sums.get(each.site, [0] * len(amounts))
+        sums[each.site] = [a + b for a, b in zip(before, amounts, strict=True)]
+        bases.setdefault(each.site, set()).update(each.basis.split("; "))
+    span_h = (facts.span[1] - facts.span[0]) // HOUR_MS
+
+    def cells(hours_: int, metered: int, matched: int, grid: int, *carbon_mg: int) -> tuple[str, ...]:
+        carbon = (decimal(each, KG_MG, 3) for each in carbon_mg)
+        share = percent(hours_, span_h)
+        return (share, kwh(metered), kwh(matched), percent(matched, metered), kwh(grid), *carbon)
+
+    columns = (
+        Column(TITLES["site"], number=False),
+        Column("计量时段 Hours metered", "%"),
+        Column("计量电量 Metered", "kWh"),
+        Column("匹配绿电 Green, matched", "kWh"),
+        Column("绿电占比 Green share", "%"),
+        Column("电网可再生 Renewable in the grid's mix", "kWh"),
+        Column("排放(位置) CO2e by location", "kg"),
+        Column("排放(市场) CO2e by market", "kg"),
+        Column("依据 Basis", number=False),
+    )
+    rows = tuple((site, *cells(*sums[site]), ", ".join(sorted(bases[site]))) for site in sorted(sums))
+    return Table("green-metered", "计量绿电 Green share by meters", columns, rows, chart=4)

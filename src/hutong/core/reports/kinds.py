@@ -12,7 +12,7 @@ from hutong.core.reports.report import PARTS, Facts, Table
 class Kind:
     """A kind of report; `parts` are by what it may be grouped, `usual` by what it is where nobody says.
 
-    `needs` are the fields of `Facts` that it is made of.
+    `needs` are the fields of `Facts` that it is made of, `reads` what it tells apart however it is grouped.
     """
 
     title: str
@@ -21,6 +21,20 @@ class Kind:
     needs: frozenset[str]
     parts: frozenset[str] = frozenset()
     usual: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a report is made of: fields of `Facts`, and the names by which sums of use and of work are read.
+
+    `tenants`: whether it tells apart whose anything was.
+    """
+
+    fields: frozenset[str]
+    use: tuple[str, ...]
+    work: tuple[str, ...]
+    tenants: bool
 
 
 _SPAN = (
@@ -30,6 +44,12 @@ _SPAN = (
 _SUPPLY = (
     "Installed: every card of every registered pool, from when the platform first noted it. Available:"
     " installed without planned maintenance and without sites that took no work; faults are not taken off."
+)
+_REGISTERED = (
+    "Registered: what the registry says centres had in service on the last day of the span, or today while it"
+    " is not over, connected to the platform or not, at its likely value. Evidence: a source that was looked"
+    " at; else it is declared only."
+    " It is another question than what was installed here, and is never added to it."
 )
 _ALLOCATED = (
     "Allocated: card-hours that jobs had, whether the cards were busy or not. A card is what is billed, of"
@@ -54,6 +74,12 @@ _GREEN = (
     "Energy is that of jobs by nameplate power, PUE and the hours they ran; green by the declared hourly"
     " supply of each site. It is no certificate."
 )
+_METERED = (
+    "Metered: all energy of a site in the hours in which it has meters, with what was idle and the building,"
+    " so it is never added to that of jobs; of such a site it is the figure to quote. Green in it was matched"
+    " with contracts or certificates in the very hour; carbon by location and by market (GHG Protocol"
+    " Scope 2)."
+)
 _SERVED = (
     "Served: had cards in the span. First-time: never had used anything before. A person who works in"
     " projects of two groups counts in both; people are counted by UTC day, and never named."
@@ -68,10 +94,15 @@ _UNMET = (
 _USES = frozenset(PARTS)
 
 _USED = frozenset({"used", "notes"})
-_ALL = frozenset({"used", "moved", "told", "waiting", "notes", "firsts", "people"})
+_USE_NAMES = {"site": "site", "accelerator": "sku"}
+_WORK_NAMES = {"accelerator": "asked"}
+_OF_TENANTS = frozenset({"kind", "district", "institution", "project"})
+_WITH_TENANTS = frozenset({"moved", "served", "firsts"})
 
 KINDS: Mapping[str, Kind] = {
-    "supply": Kind("供给 Supply", capacity.supply, (_SUPPLY,), frozenset({"notes"})),
+    "supply": Kind(
+        "供给 Supply", capacity.supply, (_SUPPLY, _REGISTERED), frozenset({"notes", "registered"})
+    ),
     "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USED, _USES, ("site",)),
     "waits": Kind(
         "等待时间 Waits",
@@ -80,19 +111,37 @@ KINDS: Mapping[str, Kind] = {
         frozenset({"told", "waiting"}),
         frozenset({"accelerator", "size", "kind"}),
         ("accelerator",),
+        frozenset({"what", "bucket"}),
     ),
     "served": Kind(
         "服务对象 Who was served",
         service.served,
         (_SERVED, _TENANT, _ALLOCATED),
-        frozenset({"used", "firsts", "people"}),
+        frozenset({"served", "firsts", "people"}),
     ),
-    "domestic": Kind("国产占比 Domestic share", capacity.domestic, (_DOMESTIC, _ALLOCATED, _SUPPLY), _USED),
+    "domestic": Kind(
+        "国产占比 Domestic share",
+        capacity.domestic,
+        (_DOMESTIC, _ALLOCATED, _SUPPLY),
+        _USED,
+        reads=frozenset({"accelerator"}),
+    ),
     "green": Kind(
-        "绿电占比 Green share", capacity.green, (_GREEN, _SPAN), frozenset({"used"}), _USES, ("site",)
+        "绿电占比 Green share",
+        capacity.green,
+        (_GREEN, _METERED, _SPAN),
+        frozenset({"used", "metered"}),
+        _USES,
+        ("site",),
     ),
     "subsidy": Kind("补贴 Subsidy", service.subsidy, (_SUBSIDY, _TENANT), frozenset({"moved"})),
-    "unmet": Kind("未满足需求 Unmet demand", service.unmet, (_UNMET,), frozenset({"told", "waiting"})),
+    "unmet": Kind(
+        "未满足需求 Unmet demand",
+        service.unmet,
+        (_UNMET,),
+        frozenset({"told", "waiting"}),
+        reads=frozenset({"what", "why"}),
+    ),
 }
 NODE = "node"
 NAMES = (*KINDS, NODE)
@@ -111,9 +160,21 @@ def definitions_of(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for each in kinds for text in each.definitions))
 
 
-def needs_of(kind: str) -> frozenset[str]:
-    """Return the fields of `Facts` that a report is made of."""
-    return _ALL if kind == NODE else KINDS[kind].needs
+def needs_of(kind: str, by: tuple[str, ...]) -> Needs:
+    """Return what a report is made of: no more than it tells apart, so that the book adds up the rest."""
+    kinds = KINDS.values() if kind == NODE else (KINDS[kind],)
+    use: set[str] = set()
+    work: set[str] = set()
+    tenants = False
+    for each in kinds:
+        parts = {*(by or each.usual), *each.reads}
+        if "used" in each.needs:
+            use |= {_USE_NAMES.get(part, "project") for part in parts}
+        if "told" in each.needs:
+            work |= {_WORK_NAMES.get(part, part) for part in parts}
+        tenants |= bool(parts & _OF_TENANTS or each.needs & _WITH_TENANTS)
+    fields = frozenset[str]().union(*(each.needs for each in kinds))
+    return Needs(fields, tuple(sorted(use)), tuple(sorted(work)), tenants)
 
 
 def title_of(kind: str) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.rollups import FirstUse, PoolNote, card_ms_of
 from hutong.core.book.waits import WaitGroup
+from hutong.core.capacity.rollups import Group
 from hutong.core.kernel.quantities import HOUR_MS
 
 CARD_HOUR_MS = HOUR_MS
@@ -46,7 +48,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Use of cards of one project at one site in a time in which its institution was one thing."""
+    """Use of cards in a time in which no institution changed; what a report does not tell apart is empty."""
 
     project: str
     tenant: Tenant
@@ -71,17 +73,17 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Jobs that told the same: see `hutong.core.book.waits`."""
+    """Jobs that told the same: see `hutong.core.book.waits`. What a report does not tell apart is empty."""
 
-    kind: str
-    asked: str
-    size: int
-    what: str
-    why: str
-    bucket: int
     jobs: int
     wait_ms: int
     card_ms: int
+    kind: str = ""
+    asked: str = ""
+    size: int = 0
+    what: str = ""
+    why: str = ""
+    bucket: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,22 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at."""
+    """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at.
+
+    `served` is all use by project, `used` by what the report is grouped by; `registered` is what the registry
+    of centres says was in service on the last day, by region.
+    """
 
     span: tuple[int, int]
     cut_ms: int
     used: tuple[Used, ...] = ()
+    served: tuple[Used, ...] = ()
     moved: tuple[Moved, ...] = ()
+    metered: tuple[SiteEnergy, ...] = ()
     told: tuple[Told, ...] = ()
     waiting: tuple[WaitGroup, ...] = ()
     notes: tuple[PoolNote, ...] = ()
+    registered: tuple[Group, ...] = ()
     firsts: tuple[FirstUse, ...] = ()
     people: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tenants: Mapping[str, Tenant] = field(default_factory=dict)

@@ -106,13 +106,13 @@ def served(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa
 
 
 def _served_by(facts: Facts, part: str) -> Table:
-    amounts = used_by(facts.used, (part,))
+    amounts = used_by(facts.served, (part,))
     new = {each.name for each in facts.firsts if each.scope == "project"}
     new_people = {each.name for each in facts.firsts if each.scope == "person"}
     whole = sum(sums[0] for sums in amounts.values())
     rows = []
     for (name,), sums in amounts.items():
-        some = [each for each in facts.used if PARTS[part](each) == name and each.card_ms > 0]
+        some = [each for each in facts.served if PARTS[part](each) == name and each.card_ms > 0]
         projects = {each.project for each in some}
         people: set[str] = set().union(*(facts.people.get(each, frozenset()) for each in projects))
         row = (

@@ -1,19 +1,26 @@
 """What a report is made of, read from sums that the book keeps: never from the records themselves."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution, Project
 from hutong.core.book import rollups as r
+from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.store import Store
+from hutong.core.book.waits import DEFERRED, GONE, STARTED
 from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.rollups import Group, roll_up
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports import report as shapes
+from hutong.core.reports.kinds import Needs
+from hutong.server.centres import all_centres, day_of
 from hutong.server.registry import every, read
 
 PROJECTS_MOST = 20_000
 SEGMENTS_MOST = 50
+SITES_MOST = 1000
 FIRSTS_MOST = 20_000
 _PAGE = 1000
 _CARDS: Mapping[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
@@ -21,35 +28,40 @@ _CARDS: Mapping[str, frozenset[r.Name]] = {"unit": frozenset({"card_ms"})}
 Owners = Mapping[str, Institution]
 
 
-def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: frozenset[str]) -> shapes.Facts:
-    """Return what reports of a span of hours are made of: the fields of `Facts` that are needed.
+def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> shapes.Facts:
+    """Return what reports of a span of hours are made of: what of it is needed.
 
     Raises Refused if that is too much at once.
     """
     span = (hours[0] * HOUR_MS, hours[1] * HOUR_MS)
-    owners = _owners(store) if needs & _OF_TENANTS else {}
+    owners = _owners(store) if needs.tenants else {}
     used: list[shapes.Used] = []
+    served: list[shapes.Used] = []
     moved: list[shapes.Moved] = []
-    for segment in segments(owners, hours) if needs & {"used", "moved"} else ():
+    for segment in segments(owners, hours) if needs.fields & _CUT else ():
         tenants = tenants_at(owners, segment[0] * HOUR_MS)
-        used += _used(store, segment, tenants) if "used" in needs else ()
-        moved += _moved(store, segment, tenants) if "moved" in needs else ()
+        used += _used(store, segment, needs.use, tenants) if "used" in needs.fields else ()
+        served += _used(store, segment, ("project",), tenants) if "served" in needs.fields else ()
+        moved += _moved(store, segment, tenants) if "moved" in needs.fields else ()
     return shapes.Facts(
         span=span,
         cut_ms=now_ms,
         used=tuple(used),
+        served=tuple(served),
         moved=tuple(moved),
-        told=tuple(_told(store, hours)) if "told" in needs else (),
-        waiting=store.waiting(hours) if "waiting" in needs else (),
-        notes=store.pool_notes(span) if "notes" in needs else (),
-        firsts=tuple(_firsts(store, span)) if "firsts" in needs else (),
-        people=_people(store, hours) if "people" in needs else {},
+        metered=_metered(store, hours) if "metered" in needs.fields else (),
+        told=tuple(_told(store, hours, needs.work)) if "told" in needs.fields else (),
+        waiting=store.waiting(hours) if "waiting" in needs.fields else (),
+        notes=store.pool_notes(span) if "notes" in needs.fields else (),
+        registered=_registered(store, min(now_ms, span[1] - 1)) if "registered" in needs.fields else (),
+        firsts=tuple(_firsts(store, span)) if "firsts" in needs.fields else (),
+        people=_people(store, hours) if "people" in needs.fields else {},
         tenants=tenants_at(owners, span[1] - 1),
         chips=_CHIPS,
     )
 
 
-_OF_TENANTS = frozenset({"used", "moved", "waiting", "firsts"})
+_CUT = frozenset({"used", "served", "moved"})
 _CHIPS = {
     card.model: shapes.Chip(
         card.domestic, card.fp16.gops if card.fp16 else 0, card.fp16.basis if card.fp16 else ""
@@ -57,6 +69,15 @@ _CHIPS = {
     for card in ACCELERATORS.values()
     if card.stack != "cpu"
 }
+
+
+def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
+    sites = [row.id for row in every(store, "site", "", SITES_MOST)]
+    return store.site_energy(sites, hours)
+
+
+def _registered(store: Store, at_ms: int) -> tuple[Group, ...]:
+    return roll_up(all_centres(store), day_of(at_ms), "region")
 
 
 def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:
@@ -101,11 +122,13 @@ _NOBODY = shapes.Tenant("", "", "")
 
 
 def _used(
-    store: Store, hours: tuple[int, int], tenants: Mapping[str, shapes.Tenant]
+    store: Store, hours: tuple[int, int], by: tuple[str, ...], tenants: Mapping[str, shapes.Tenant]
 ) -> Iterator[shapes.Used]:
-    for group in store.rollup(r.RollupQuery(r.USE, hours, ("project", "site", "sku"), _CARDS)):
-        project, site, sku = map(str, group.key)
-        yield shapes.Used(project, tenants.get(project, _NOBODY), site, sku, *group.sums)
+    for group in store.rollup(r.RollupQuery(r.USE, hours, by, _CARDS)):
+        of = dict(zip(by, map(str, group.key), strict=True))
+        project = of.get("project", "")
+        tenant = tenants.get(project, _NOBODY)
+        yield shapes.Used(project, tenant, of.get("site", ""), of.get("sku", ""), *group.sums)
 
 
 def _moved(
@@ -116,10 +139,12 @@ def _moved(
         yield shapes.Moved(tenants.get(project, _NOBODY), txn, lot, *group.sums)
 
 
-def _told(store: Store, hours: tuple[int, int]) -> Iterator[shapes.Told]:
-    for group in store.rollup(r.RollupQuery(r.WORK, hours, r.WORK.names)):
-        kind, asked, size, what, why, bucket = group.key
-        yield shapes.Told(str(kind), str(asked), int(size), str(what), str(why), int(bucket), *group.sums)
+def _told(store: Store, hours: tuple[int, int], by: tuple[str, ...]) -> Iterator[shapes.Told]:
+    wanted: Mapping[str, frozenset[r.Name]] = {"what": frozenset({STARTED, DEFERRED, GONE})}
+    for group in store.rollup(r.RollupQuery(r.WORK, hours, by, wanted)):
+        of: dict[str, Any] = dict(zip(by, group.key, strict=True))
+        jobs, wait_ms, card_ms = group.sums
+        yield shapes.Told(jobs, wait_ms, card_ms, **of)
 
 
 def _firsts(store: Store, span: tuple[int, int]) -> Iterator[r.FirstUse]:

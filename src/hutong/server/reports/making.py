@@ -9,7 +9,7 @@ from hutong.adapters.papers.paper import Column, Paper, Table
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
-from hutong.core.reports.kinds import check_by, definitions_of, needs_of, tables_of, title_of
+from hutong.core.reports.kinds import Needs, check_by, definitions_of, needs_of, tables_of, title_of
 from hutong.core.reports.report import Facts
 from hutong.server.reports.gather import gather
 from hutong.wire import reports as w
@@ -19,6 +19,8 @@ HOURS_MOST = 24 * 366 * 3
 _SOURCES = (
     "usage records, transactions and jobs of this platform's book, added up by hour as they were written",
     "the registry of sites, noted when it changed; the registry of institutions and projects",
+    "the registry of centres, with evidence for each phase",
+    "hours of meters that are settled, where sites have meters",
     "the catalogue of accelerators of this release of Hutong",
 )
 
@@ -62,7 +64,7 @@ def make(
     """Return a report of days `[start, end)` of the zone. Raises Refused."""
     check_by(kind, by)
     hours = hours_of(*days, zone)
-    needs = needs_of(kind)
+    needs = needs_of(kind, by)
     facts = gather(store, hours, now_ms, needs)
     tables = tables_of(kind, facts, by)
     return w.Report(
@@ -81,21 +83,26 @@ def make(
     )
 
 
-def _coverage(facts: Facts, hours: tuple[int, int], needs: frozenset[str]) -> tuple[str, ...]:
+def _coverage(facts: Facts, hours: tuple[int, int], needs: Needs) -> tuple[str, ...]:
     """Say what the figures are made of, and what is missing."""
     upto_ms = min(facts.cut_ms, hours[1] * HOUR_MS)
     found = [f"everything that was written down until {rfc3339(facts.cut_ms)}"]
     if upto_ms < hours[1] * HOUR_MS:
         found.append("the span is not over: later figures of it will be others")
     first_ms = min((each.from_ms for each in facts.notes), default=0)
-    if "notes" in needs and not facts.notes:
+    if "notes" in needs.fields and not facts.notes:
         found.append("no pool was noted in it: what was installed is not known")
     elif first_ms > facts.span[0]:
         found.append(f"pools were first noted at {rfc3339(first_ms)}: before, nothing counts as installed")
-    unknown = sum(each.card_ms for each in facts.used if not each.tenant.institution)
-    if unknown:
+    of_projects = (*facts.served, *(each for each in facts.used if each.project))
+    if any(each.card_ms and not each.tenant.institution for each in of_projects):
         found.append("some use is of projects that the registry does not know")
-    missing = sorted({each.accelerator for each in facts.used} - facts.chips.keys())
+    if "metered" in needs.fields:
+        metered = {each.site for each in facts.metered}
+        booked = sorted({each.site for each in facts.used if each.site} - metered)
+        if booked:
+            found.append(f"energy of these sites is booked by nameplate, not metered: {', '.join(booked)}")
+    missing = sorted({each.accelerator for each in facts.used if each.accelerator} - facts.chips.keys())
     if missing:
         found.append(f"not in shares of domestic cards: {', '.join(missing)}")
     return tuple(found)

@@ -14,6 +14,7 @@ from hutong.core.book.energy import (
     JobUse,
     Match,
     Settled,
+    SiteEnergy,
     SiteHour,
     add_uses,
     part_in,
@@ -181,6 +182,27 @@ class MemoryEnergy(MemoryMetering):
         with self._lock:
             found = [each for name, each in sorted(self._site_hours.items()) if name[0] == site]
         return tuple(each for each in found if hours[0] <= each.hour < hours[1])[: rules.page(limit)]
+
+    def site_energy(self, sites: Sequence[str], hours: Hours) -> tuple[SiteEnergy, ...]:
+        """Return what settled hours of sites (at most a thousand) came to, by site and basis, in order."""
+        names = set(sorted(set(sites))[:NAMES_AT_ONCE])
+        found: dict[tuple[str, str], list[SiteHour]] = {}
+        with self._lock:
+            for each in self._site_hours.values():
+                if each.site in names and hours[0] <= each.hour < hours[1]:
+                    found.setdefault((each.site, each.basis), []).append(each)
+        return tuple(
+            SiteEnergy(
+                *key,
+                len(some),
+                sum(each.metered_j for each in some),
+                sum(each.green_j for each in some),
+                sum(each.grid_green_j for each in some),
+                sum(each.location_mg for each in some),
+                sum(each.market_mg for each in some),
+            )
+            for key, some in sorted(found.items())
+        )
 
     def job_hours(self, keys: Sequence[str], hours: Hours, limit: int) -> tuple[JobHour, ...]:
         """Return what fell to some attempts (at most a thousand), in order of key and hour."""
