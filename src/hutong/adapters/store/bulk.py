@@ -31,9 +31,11 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
     """Insert rows that have the same columns; False, and nothing done, where that must go one by one."""
     if not _may(connection, rows):
         return False
-    names = tuple(rows[0])
+    names = tuple(str(name) for name in rows[0])
     if any(row.keys() != rows[0].keys() for row in rows):
         return False
+    if type(next(iter(rows[0]))) is not str:  # rows that were read have names of their own kind of text
+        rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
     if not all(isinstance(table.c[name].type, _PLAIN) for name in names):
         return False
     connection.execute(_insert(table, names), {"rows": encode(rows)})

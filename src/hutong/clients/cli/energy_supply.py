@@ -156,14 +156,14 @@ def give(
     show_json(made) if as_json else _show_certificates([made])
 
 
-def take_back(name: Name, portion: PortionArgument) -> None:
+def take_back(name: Name, portion: PortionArgument, as_json: Json = False) -> None:
     """Take a portion back that is not retired.
 
     Example: hutong energy certificates take-back gec-1 haidian-2026-11
     """
     with connect() as client:
         client.energy.take_portion_back(name, portion)
-    say(f"{portion} is taken back")
+    show_json({"certificates": name, "taken_back": portion}) if as_json else say(f"{portion} is taken back")
 
 
 def retire(

@@ -3,9 +3,6 @@
 import json
 from hashlib import sha256
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from hutong.core.kernel.chain import canonical
 from hutong.wire.reports import Publication
 
@@ -15,6 +12,9 @@ def faults_of(found: Publication, public_key: str = "") -> tuple[str, ...]:
 
     Without one, the key that it names is taken: then it is whole, and nobody knows by whom.
     """
+    from cryptography.exceptions import InvalidSignature  # agents, which share the command line, do without
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     edition, body = found.edition, found.body.encode()
     faults = []
     if f"sha256:{sha256(body).hexdigest()}" != edition.digest:
