@@ -363,7 +363,7 @@ def test_sqlite_answers_as_the_twin_does(migrated: Path) -> None:
         shutil.copy(migrated, path)
         return open_store(f"sqlite:///{path}"), folder.cleanup
 
-    examine(open_other, 25, 30)
+    examine(open_other, 12, 30)
 
 
 @pytest.mark.slow

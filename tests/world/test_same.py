@@ -220,7 +220,8 @@ def book(place: str, folder: Path) -> str:
     return "memory:" if place == "memory" else f"sqlite:///{folder}/book.db"
 
 
-PLACES = [("memory", each) for each in Backfill] + [("sqlite", Backfill.EASY)]
+IN_MEMORY = [("memory", each) for each in Backfill]
+PLACES = [*IN_MEMORY, ("sqlite", Backfill.EASY)]
 
 
 @pytest.mark.parametrize(("place", "backfill"), PLACES)
@@ -236,7 +237,7 @@ def test_a_day_live_is_the_day_simulated_receipt_by_receipt(
     assert len(set(chosen)) == len(city.pools), "every centre had its part"
 
 
-@pytest.mark.parametrize(("place", "backfill"), PLACES)
+@pytest.mark.parametrize(("place", "backfill"), IN_MEMORY)  # on SQLite with all at once, below
 def test_so_it_is_with_quotas_bookings_and_limits_of_power(
     place: str, backfill: Backfill, tmp_path: Path
 ) -> None:
@@ -248,11 +249,12 @@ def test_so_it_is_with_quotas_bookings_and_limits_of_power(
     compare(Live(book(place, tmp_path), city, rules_of(backfill), AGREED), trace, simulated)
 
 
-GUESSED = [("memory", Backfill.EASY), ("memory", Backfill.CONSERVATIVE), ("sqlite", Backfill.EASY)]
+GUESSES_IN_MEMORY = [("memory", Backfill.EASY), ("memory", Backfill.CONSERVATIVE)]
+GUESSED = [*GUESSES_IN_MEMORY, ("sqlite", Backfill.EASY)]
 PATIENCE_S = 4 * 3600
 
 
-@pytest.mark.parametrize(("place", "backfill"), GUESSED)
+@pytest.mark.parametrize(("place", "backfill"), GUESSES_IN_MEMORY)
 def test_so_is_a_day_that_goes_by_what_the_same_work_took_before(
     place: str, backfill: Backfill, tmp_path: Path
 ) -> None:
