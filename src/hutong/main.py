@@ -170,7 +170,7 @@ def _ended_by_signal() -> threading.Event:
 @_agent.command("run")
 def run_an_agent(
     config: Annotated[
-        Path, typer.Option("--config", help="Its TOML file: site, url, token, root, [engine].")
+        Path, typer.Option("--config", help="Its TOML file: site, url, token, root and engine.")
     ],
 ) -> None:
     """Run a centre's agent until SIGTERM; its jobs go on running.

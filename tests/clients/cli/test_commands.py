@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from hutong.clients.sdk.profile import load_profile
 from hutong.main import cli
@@ -33,6 +34,9 @@ def test_every_command_has_help_with_an_example_and_json(name: str, command: Any
     assert command.help.split("\n")[0].strip().endswith((".", ";"))
     options = {option for each in command.params for option in each.opts}
     assert name in PROCESSES or "--json" in options
+    shown = CliRunner().invoke(cli, [*name.split(), "--help"])
+    assert shown.exit_code == 0, shown.exception  # a bracket in a help text may be taken for markup
+    assert "Usage: hutong" in shown.output
 
 
 def job_file(folder: Path, text: str = HELLO) -> str:

@@ -23,7 +23,12 @@ from hutong.wire.jobs import Quote
 
 BookOption = Annotated[str, typer.Option("--book", help="A price book.")]
 SkuArgument = Annotated[
-    str, typer.Argument(metavar="SKU", help="card:MODEL[@SITE[/POOL]], token_in[:P/NAME], storage.")
+    str,
+    typer.Argument(
+        metavar="SKU",
+        help="card:MODEL, card:MODEL@SITE or card:MODEL@SITE/POOL; storage; token_in, token_out or "
+        "service_request, for one deployment with :PROJECT/NAME after it.",
+    ),
 ]
 PriceArgument = Annotated[str, typer.Argument(metavar="PRICE", help="Its id.", show_default=False)]
 
