@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from time import localtime
 from typing import Any
 
 import typer
@@ -104,8 +105,11 @@ def money(amount: "Any") -> str:  # noqa: ANN401 - wire.base.Money, or None
 
 
 def local(time: str | None) -> str:
-    """Return an RFC 3339 time in this machine's zone, to the second."""
-    return "" if not time else datetime.fromisoformat(time).astimezone().strftime("%m-%d %H:%M:%S")
+    """Return an RFC 3339 time in this machine's zone, to the second; of another year than this, the day."""
+    if not time:
+        return ""
+    there = datetime.fromisoformat(time).astimezone()
+    return there.strftime("%m-%d %H:%M:%S" if there.year == localtime().tm_year else "%Y-%m-%d")
 
 
 def size(count: int) -> str:
