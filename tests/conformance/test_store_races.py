@@ -14,7 +14,7 @@ import pytest
 from book_samples import EAST, P, charge, fund, hold, job_id, key_of, overspend, place, repayment, wish
 
 from hutong.adapters.store.open import open_store
-from hutong.core.book.money import Posting, overrun_account
+from hutong.core.book.money import Posting, Turn, overrun_account
 from hutong.core.book.store import JobQuery, Record, Store
 from hutong.core.kernel.errors import Conflict
 
@@ -81,6 +81,24 @@ def test_threads_that_pay_back_a_debt_at_once_never_pay_back_more_than_is_owed(s
     assert store.balances([overrun_account(P)])[0].amount_micro == -20
     assert store.lots(P)[0].posted_micro == 10_000 - 980
     assert store.check_ledger().faults == ()
+
+
+def test_of_threads_that_work_out_of_the_same_turn_one_books(store: Store) -> None:
+    fund(store, "a1", 1000)
+    for first in (True, False):  # a project's first turn has no row yet
+        turn = store.turn(P)
+        assert turn.number == (0 if first else 1)
+
+        def book(n: int, turn: Turn = turn) -> str:
+            txn, used = charge("k", "a1", 10, step=turn.number * 100 + n)
+            try:
+                return str(store.post(Posting((txn,), usage=(used,)), turn=turn))
+            except Conflict as error:
+                return error.code
+
+        assert at_once(8, book) == {"True": 1, "turn": 7}
+    assert store.turn(P).number == 2
+    assert len(store.usage(P, "", "", 100)) == 2, "what was out of turn left nothing"
 
 
 def test_the_same_posting_from_many_threads_counts_once(store: Store) -> None:

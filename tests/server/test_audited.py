@@ -21,7 +21,7 @@ READS = frozenset(
         "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
         "sealed_head", "pool_hours", "site_energy",
         "rollup", "waiting", "first_uses",
-        "pool_notes",
+        "pool_notes", "turn",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.

@@ -6,7 +6,7 @@ from typing import cast
 
 from hutong.core.book.audit import UNTOLD, Author
 from hutong.core.book.meters import Batch, Intake
-from hutong.core.book.money import Lot, Posting, Txn
+from hutong.core.book.money import Lot, Posting, Turn, Txn
 from hutong.core.book.periods import PeriodState
 from hutong.core.book.received import Fate, Kept, Received
 from hutong.core.book.store import Record, Store
@@ -40,8 +40,8 @@ class _Audited:
     def open_lot(self, lot: Lot, *txns: Txn, author: Author | None = None) -> bool:
         return self.plain.open_lot(lot, *txns, author=author or self.author_of(""))
 
-    def post(self, posting: Posting, author: Author | None = None) -> bool:
-        return self.plain.post(posting, author or self.author_of(""))
+    def post(self, posting: Posting, author: Author | None = None, turn: Turn | None = None) -> bool:
+        return self.plain.post(posting, author or self.author_of(""), turn)
 
     def span_lot(self, lot: LotId, starts_ms: int, ends_ms: int, *, author: Author | None = None) -> bool:
         return self.plain.span_lot(lot, starts_ms, ends_ms, author=author or self.author_of(""))

@@ -1,7 +1,7 @@
 """What commitments and tiers change in a period that is over, read from the book and booked (ADR 46)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -9,7 +9,7 @@ from hutong.adapters.store.months import month_of
 from hutong.core.accounts.budgets import Scope
 from hutong.core.accounts.registry import Project
 from hutong.core.book.commitments import COMMITMENT, COMMITMENTS_MAX, Commitment
-from hutong.core.book.money import COMMITTED, REVENUE, TIERED, Posting
+from hutong.core.book.money import COMMITTED, REVENUE, TIERED, Posting, Turn
 from hutong.core.book.periods import Period
 from hutong.core.book.prices import PRICE, TIMELINES_MAX, Price, Timeline
 from hutong.core.book.store import Store
@@ -20,7 +20,8 @@ from hutong.core.ledger.rerating import Rerating, count_payers, rerate
 from hutong.server.prices import books, tenant_of
 from hutong.server.refunds import book_back, read_all
 from hutong.server.registry import every, read
-from hutong.server.statements import booked_in, projects_of_institution
+from hutong.server.rerated import paid_in
+from hutong.server.statements import projects_of_institution
 
 _PROJECTS_AT_ONCE = 200
 log = structlog.get_logger(__name__)
@@ -32,19 +33,37 @@ class Month:
 
     uses: dict[Group, int] = field(default_factory=dict)
     payers: dict[ProjectId, dict[str, dict[str, int]]] = field(default_factory=dict)
+    turns: dict[ProjectId, Turn] = field(default_factory=dict)
 
     def add(self, store: Store, project: ProjectId, period: Period) -> None:
         """Add what a project used, in memory bounded by what differs in price; known projects are kept."""
         if project in self.payers:
             return
+        self.turns[project] = store.turn(project)  # before anything else is read
         payers = self.payers[project] = {}
-        for txn, records in booked_in(store, project, period):
+        for txn, records in paid_in(store, project, period):
             count_payers(payers, txn)
             if txn.cause.startswith((COMMITTED, TIERED)):
                 continue
             for each in records:
                 group = Group(project, each.site, each.sku, each.unit, each.price_micro, each.per)
                 self.uses[group] = self.uses.get(group, 0) + each.quantity
+
+    def payers_now(self, store: Store, project: ProjectId, period: Period) -> dict[str, dict[str, int]]:
+        """Return who paid for a project's use, by site; read anew if something was given back since."""
+        turn = store.turn(project)
+        if turn != self.turns.get(project):
+            payers = self.payers[project] = {}
+            self.turns[project] = turn
+            for txn, _ in paid_in(store, project, period):
+                count_payers(payers, txn)
+        return self.payers[project]
+
+    def note(self, project: ProjectId, done: Posting) -> None:
+        """Count what was just booked: the next one shares out what is left."""
+        for txn in done.txns:
+            count_payers(self.payers[project], txn)
+        self.turns[project] = replace(self.turns[project], number=self.turns[project].number + 1)
 
 
 def commitments(store: Store) -> tuple[Commitment, ...]:
@@ -172,7 +191,7 @@ def _book(
     for project in sorted(projects):
         for subject, site in _subjects(store, project, prefix, period):
             wanted.setdefault(subject, Rerating(subject, project, site))
-    return sum(_post(store, each, period, now_ms, month.payers) for each in wanted.values())
+    return sum(_post(store, each, period, now_ms, month) for each in wanted.values())
 
 
 def _subjects(store: Store, project: ProjectId, prefix: str, period: Period) -> Iterator[tuple[str, str]]:
@@ -186,25 +205,18 @@ def _subjects(store: Store, project: ProjectId, prefix: str, period: Period) -> 
         after = txns[-1].id
 
 
-def _post(
-    store: Store,
-    wanted: Rerating,
-    period: Period,
-    now_ms: int,
-    payers: dict[ProjectId, dict[str, dict[str, int]]],
-) -> bool:
+def _post(store: Store, wanted: Rerating, period: Period, now_ms: int, month: Month) -> bool:
     def make() -> Posting:
         before = read_all(lambda after, limit: store.usage(wanted.project, wanted.subject, after, limit))
-        paid: Mapping[str, int] = payers.get(wanted.project, {}).get(wanted.site, {})
-        if not wanted.site:  # what was unused ran nowhere: who paid for it gets it back
-            paid = _paid(store, wanted)
+        payers = month.payers_now(store, wanted.project, period)
+        # What was unused ran nowhere: who paid for it gets it back.
+        paid: Mapping[str, int] = payers.get(wanted.site, {}) if wanted.site else _paid(store, wanted)
         span = (period.from_ms, period.until_ms)
         return rerate(wanted, before, paid, store.lots(wanted.project), span, now_ms)
 
     done = book_back(store, wanted.project, make, "use of a period at another price")
     if done is not None:
-        for txn in done.txns:  # the next one shares out what is left
-            count_payers(payers.setdefault(wanted.project, {}), txn)
+        month.note(wanted.project, done)
         log.info("rerated", subject=wanted.subject, project=wanted.project, period=period.id)
     return done is not None
 

@@ -24,7 +24,7 @@ from hutong.server.rerated import Terms, terms_of
 MOST = 20_000
 _PAGE = 1000
 _TRIES = 20
-_MOVED = frozenset({"insufficient_funds", "debt_repaid", "reversed", "already_there", "txn_exists"})
+_MOVED = frozenset({"insufficient_funds", "debt_repaid", "reversed", "already_there", "txn_exists", "turn"})
 
 Row = TypeVar("Row", UsageRecord, Txn)
 
@@ -175,9 +175,11 @@ def correction_micro(store: Store, project: ProjectId, key: str, record_id: str,
 def book_back(store: Store, project: ProjectId, make: Callable[[], Posting], reason: str) -> Posting | None:
     """Post what `make` returns, with what a debt that was paid back needs; None if it was there or is empty.
 
-    Where others moved the same money meanwhile, it is made again from what is true then.
+    Where others moved the same money meanwhile, it is made again from what is true then: a refund that races
+    the closing of its month returns the old price, and the closing knows of it, or what the month costs now.
     """
     for _ in range(_TRIES):
+        turn = store.turn(project)  # before anything else is read
         posting = make()
         if posting == Posting():
             return None
@@ -189,7 +191,7 @@ def book_back(store: Store, project: ProjectId, make: Callable[[], Posting], rea
             unpaid = (*unpaid, _unforgive(store, posting.txns, missing, reason))
         whole = Posting((*posting.txns, *unpaid), posting.holds, posting.usage)
         try:
-            return whole if store.post(whole) else None
+            return whole if store.post(whole, turn=turn) else None
         except Conflict as conflict:
             if conflict.code not in _MOVED:
                 raise

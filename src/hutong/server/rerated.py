@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hutong.core.book.money import COMMITTED, TIERED, UNFORGIVEN, Txn
+from hutong.core.book.money import COMMITTED, TIERED, UNFORGIVEN, Txn, UsageRecord
+from hutong.core.book.periods import Period
 from hutong.core.book.store import Store
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.charges import COSTS
@@ -49,13 +50,15 @@ def terms_of(store: Store, project: ProjectId, charges: Sequence[Txn]) -> Mappin
         if not is_rerated(store, project, period):
             found |= {charge.id: _AS_CHARGED for charge in mine}
             continue
-        month = _read(store, project, period)
+        month = Rerated()
+        for txn, records in paid_in(store, project, find_period(store, period)):
+            month.add(txn, records)
         saved = month.saved()
         for start in range(0, len(mine), _PAGE):
             page = mine[start : start + _PAGE]
-            records = store.records_of(page)
+            behind = store.records_of(page)
             for charge in page:
-                less = saved_of(records.get(charge.id, ()), month.used, saved)
+                less = saved_of(behind.get(charge.id, ()), month.used, saved)
                 less = min(less, amount_of(charge))
                 found[charge.id] = Terms(less, month.payers.setdefault(charge.site, {}))
     return found
@@ -70,20 +73,27 @@ def is_rerated(store: Store, project: ProjectId, period: str) -> bool:
     return False
 
 
-def _read(store: Store, project: ProjectId, period: str) -> Rerated:
-    month, charges, span = Rerated(), list[str](), find_period(store, period)
-    for txn, records in booked_in(store, project, span):
-        month.add(txn, records)
-        if is_charge(txn):
+def paid_in(
+    store: Store, project: ProjectId, period: Period
+) -> Iterator[tuple[Txn, tuple[UsageRecord, ...]]]:
+    """Yield what was booked in a period, and what was given back of it later, each with its records of use.
+
+    What is given back of a closed month is booked in the open one; it still lowers what was paid for it.
+    """
+    charges: list[str] = []
+    for txn, records in booked_in(store, project, period):
+        yield txn, records
+        if period.closed and is_charge(txn):
             charges.append(txn.id)
+    if not period.closed:
+        return
     for start in range(0, len(charges), _PAGE):
         for txn in store.reversals(charges[start : start + _PAGE]):
-            if txn.period != period:  # a closed month's are booked in the open one
-                count_payers(month.payers, txn)
+            if txn.period != period.id:
+                yield txn, ()
     for txn in _unforgiven(store, project):
-        if span.from_ms <= txn.effective_ms < span.until_ms and txn.period != period:
-            count_payers(month.payers, txn)
-    return month
+        if period.from_ms <= txn.effective_ms < period.until_ms and txn.period != period.id:
+            yield txn, ()
 
 
 def _unforgiven(store: Store, project: ProjectId) -> Iterator[Txn]:

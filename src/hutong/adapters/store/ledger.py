@@ -10,7 +10,7 @@ from hutong.adapters.store.chain import append
 from hutong.adapters.store.combining import Combiner
 from hutong.adapters.store.db import Database, rows_in
 from hutong.adapters.store.ledger_rows import USAGE, lot_in, read_holds, read_lots, record_of, with_entries
-from hutong.adapters.store.ledger_tables import accounts, holds, lots, txns, usage
+from hutong.adapters.store.ledger_tables import accounts, holds, lots, turns, txns, usage
 from hutong.adapters.store.posting import known_txns, post_all, post_each
 from hutong.core.book.audit import Author, told_of_lot, told_of_terms, told_of_txn
 from hutong.core.book.money import (
@@ -18,6 +18,7 @@ from hutong.core.book.money import (
     HoldChange,
     Lot,
     Posting,
+    Turn,
     Txn,
     UsageRecord,
     lot_account,
@@ -82,23 +83,40 @@ class Ledger:
 
         return self._db.write(work)
 
-    def post(self, posting: Posting, author: Author | None = None) -> bool:
+    def post(self, posting: Posting, author: Author | None = None, turn: Turn | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
-        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot, Conflict("turn") if others gave
+        back or rerated since `turn`.
         """
-        if author is None:
+        if author is None and turn is None:
             return self._combiner.post(posting)
 
         def work(connection: sa.Connection) -> bool:
             fresh = post_all(self._db, connection, [posting], guarded=False)[0]
-            for txn in posting.txns if fresh else ():
+            if fresh and turn is not None:
+                self._take(connection, turn)
+            for txn in posting.txns if fresh and author is not None else ():
                 append(
                     self._db, connection, author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn)
                 )
             return fresh
 
         return self._db.write(work)
+
+    def turn(self, project: ProjectId) -> Turn:
+        """Return how often money of a project was given back or rerated until now."""
+        with self._db.read() as connection:
+            number = connection.execute(sa.select(turns.c.number).where(turns.c.project == project)).scalar()
+        return Turn(project, number or 0)
+
+    def _take(self, connection: sa.Connection, turn: Turn) -> None:
+        after = {"number": turn.number + 1}
+        take = self._db.upsert(turns).values(project=turn.project, **after)
+        still = turns.c.number == turn.number
+        take = take.on_conflict_do_update(index_elements=["project"], set_=after, where=still)
+        if not connection.execute(take).rowcount:
+            raise rules.out_of_turn(turn)
 
     def _post_each(self, postings: Sequence[Posting]) -> Sequence[bool | HutongError]:
         return self._db.write(lambda connection: post_each(self._db, connection, postings))

@@ -65,6 +65,9 @@ periods = sa.Table(
     text_of("note"),
 )
 
+# How often money of a project was given back or rerated: two that do so at the same time know of each other.
+turns = sa.Table("turns", metadata, text_of("project", key=True), int_of("number"))
+
 # Attempts that a site broke, whose charges are still to be given back.
 waivers = sa.Table(
     "waivers",

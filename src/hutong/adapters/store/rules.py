@@ -13,7 +13,7 @@ from hutong.adapters.store.codec import (
     encode,
 )
 from hutong.core.accounts.quotas import Quota
-from hutong.core.book.money import Lot, LotKind, Posting
+from hutong.core.book.money import Lot, LotKind, Posting, Turn
 from hutong.core.book.runs import Run, workload_of
 from hutong.core.book.shares import of_institution, of_project
 from hutong.core.book.snapshot import JobOutcome, JobRow, Limits, Outcome, PersonHolding
@@ -316,6 +316,11 @@ def check_version(record: Record, version: int | None, expect: int | None) -> in
             raise Conflict("exists", f"{name} exists already")
         raise Conflict("version", f"{name} is at version {version or 0}, not {expect}")
     return (version or 0) + 1
+
+
+def out_of_turn(turn: Turn) -> Conflict:
+    """Return the error for what was worked out before others gave back or rerated money of a project."""
+    return Conflict("turn", f"money of project {turn.project} was given back meanwhile: work it out again")
 
 
 def lookup_taken(record: Record) -> Conflict:

@@ -186,6 +186,18 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """How often money of a project was given back or rerated, when something was worked out from the book.
+
+    What was worked out in one turn is booked in that turn or not at all: two that give back the same money,
+    by a refund and by the closing of its month, know of each other.
+    """
+
+    project: ProjectId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """All that one ledger event changes, together or not at all."""
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from hutong.core.book.audit import AuditEvent, AuditQuery, Author
 from hutong.core.book.energy import Energy
 from hutong.core.book.metered import Metering
-from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Txn, UsageRecord
+from hutong.core.book.money import Entry, HoldChange, Lot, Posting, Turn, Txn, UsageRecord
 from hutong.core.book.rolled import Rolled
 from hutong.core.book.sealed import Sealing
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
@@ -264,8 +264,15 @@ class Store(Upkeep, Metering, Energy, Sealing, Rolled, Protocol):
         """
         ...
 
-    def post(self, posting: Posting, author: Author | None = None) -> bool:
+    def turn(self, project: ProjectId) -> Turn:
+        """Return how often money of a project was given back or rerated until now."""
+        ...
+
+    def post(self, posting: Posting, author: Author | None = None, turn: Turn | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
+
+        With a `turn`, this is the next time that money of its project is given back or rerated; raises
+        Conflict("turn") if others did so since.
 
         Raises Conflict("insufficient_funds") if a hold does not fit its lot, Conflict("debt_repaid") if more
         would be paid back than the project owes, Conflict("reversed") if more would be given back than was

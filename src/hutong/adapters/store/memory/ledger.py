@@ -16,6 +16,7 @@ from hutong.core.book.money import (
     HoldChange,
     Lot,
     Posting,
+    Turn,
     Txn,
     UsageRecord,
     lot_account,
@@ -42,6 +43,7 @@ class MemoryLedger(MemoryChain):
         self._holds: dict[str, HoldState] = {}
         self._usage: dict[str, UsageRecord] = {}
         self._uses: dict[Place, Amounts] = {}
+        self._turns: dict[ProjectId, int] = {}
 
     def _plan(self, postings: Sequence[Posting], *, guarded: bool) -> Plan:
         """Work out what postings change; raises before anything is changed."""
@@ -112,17 +114,27 @@ class MemoryLedger(MemoryChain):
             self._tell(author, f"{there.kind.value}.change", f"lot/{lot}", was, told)
             return True
 
-    def post(self, posting: Posting, author: Author | None = None) -> bool:
+    def post(self, posting: Posting, author: Author | None = None, turn: Turn | None = None) -> bool:
         """Write transactions, holds and usage together; False if the first transaction is already there.
 
-        Raises Conflict("insufficient_funds") if a hold does not fit its lot.
+        Raises Conflict("insufficient_funds") if a hold does not fit its lot, Conflict("turn") if others gave
+        back or rerated since `turn`.
         """
         with self._writing():
             out = self._plan([posting], guarded=False)
+            if turn is not None and out.fresh[0]:
+                if turn != self.turn(turn.project):
+                    raise rules.out_of_turn(turn)
+                self._turns[turn.project] = turn.number + 1
             self._book(out)
             for txn in posting.txns if out.fresh[0] else ():
                 self._tell(author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn))
             return out.fresh[0]
+
+    def turn(self, project: ProjectId) -> Turn:
+        """Return how often money of a project was given back or rerated until now."""
+        with self._lock:
+            return Turn(project, self._turns.get(project, 0))
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:
         """Return a project's lots with balances, in the order in which they pay."""
