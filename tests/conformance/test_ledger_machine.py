@@ -228,7 +228,7 @@ class Money(RuleBasedStateMachine):
     def keep(self) -> None:
         """Ended lots lose what nobody holds."""
         self.now += AGAIN_MS
-        keeper = Keeper(self.store, lambda: self.now, lambda: True)
+        keeper = Keeper(self.store, lambda: self.now)
         before = self.store.lots(P)
         for _ in range(3):
             keeper.step()

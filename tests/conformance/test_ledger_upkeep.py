@@ -30,7 +30,7 @@ def test_a_waiver_is_written_with_the_facts_that_cause_it_and_stays_until_it_is_
     turn(store, 300, decide(store, 1, 300, f.Finished(JobState.FAILED, ""), waiver=waiver))
     assert store.waivers(10) == (waiver,)
     assert store.waivers(0) == ()
-    Keeper(store, lambda: 400, lambda: True).step()
+    Keeper(store, lambda: 400).step()
     assert store.waivers(10) == ()
     store.drop_waiver(key_of(1))
 
@@ -60,7 +60,7 @@ def test_a_lot_that_ended_is_due_until_nothing_is_left_and_again_when_something_
     end_ms = store.lots(P)[0].ends_ms
     assert store.due_lots(end_ms - 1, 10) == ()
     assert [each.id for each in store.due_lots(end_ms, 10)] == ["a1"]
-    keeper = Keeper(store, lambda: end_ms, lambda: True)
+    keeper = Keeper(store, lambda: end_ms)
     assert keeper.step() == 1
     assert keeper.step() == 0
     assert store.due_lots(end_ms + 10 * AGAIN_MS, 10) == ()
@@ -68,7 +68,7 @@ def test_a_lot_that_ended_is_due_until_nothing_is_left_and_again_when_something_
     assert back is not None
     assert store.post(Posting((back,)))
     assert [each.available_micro for each in store.due_lots(end_ms, 10)] == [30]
-    assert Keeper(store, lambda: end_ms + 1, lambda: True).step() == 1
+    assert Keeper(store, lambda: end_ms + 1).step() == 1
     assert store.balances(["expired"])[0].amount_micro == 930
     with pytest.raises(NotFound):
         store.claim_lot(LotId("none"), 5)
@@ -100,7 +100,7 @@ def test_storage_is_booked_for_a_day_that_is_over_and_what_no_lot_pays_is_owed(s
     store.put(Record("price", line.id, document(line), "all"))
     store.put(Record("model", model.id, document(model), f"{P}/m"))
     store.put(Record("project", P, {"id": P, "institution": "uni", "title": ""}, "uni"))
-    keeper = Keeper(store, lambda: day.upto_ms + 1, lambda: True)
+    keeper = Keeper(store, lambda: day.upto_ms + 1)
     while keeper.step():
         pass
     (record,) = store.usage(P, "", "", 10)

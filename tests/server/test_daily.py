@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 from tests.server.mortal import KilledError, Town, money
 
 from hutong.core.accounts import allocations as al
 from hutong.core.accounts.reclaim import Band, ReclaimPolicy
 from hutong.core.book.audit import AuditQuery
+from hutong.core.book.store import Record
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.allocations import load_allocation
+from hutong.server.calls import KIND as CALL
 from hutong.server.daily import DailyDesk
 
 POLICY = ReclaimPolicy("test", (Band(50, 50), Band(0, 80)), 10, "a test")
@@ -33,8 +36,8 @@ def awarded(town: Town) -> str:
     return str(draft["id"])
 
 
-def desk(town: Town, *, leads: bool = True) -> DailyDesk:
-    return DailyDesk(town.services.store, town.clock, lambda: leads, ZONE, lambda: POLICY)
+def desk(town: Town) -> DailyDesk:
+    return DailyDesk(town.services.store, town.clock, ZONE, lambda: POLICY)
 
 
 def finish(daily: DailyDesk) -> int:
@@ -86,3 +89,14 @@ def test_a_clock_that_is_set_back_begins_no_second_pass(town: Town) -> None:
     finish(desk(town))
     town.clock.ahead_ms -= 2 * DAY_MS
     assert desk(town).step() is False
+
+
+def test_a_call_that_is_broken_does_not_hold_up_the_others(town: Town) -> None:
+    name = awarded(town)
+    store = town.services.store
+    store.put(Record(CALL, "aaa", {"not": "a call"}))  # comes before `spring`
+    town.clock.ahead_ms += 500 * DAY_MS
+    with capture_logs() as logs:
+        finish(desk(town))
+    assert [each["name"] for each in logs if each["event"] == "daily_pass_fault"] == ["aaa"]
+    assert load_allocation(store, name).closed_ms

@@ -44,7 +44,7 @@ class Place:
         self.meter = Meter("m", Measures.FACILITY, Counts.INTERVAL, "r", 10**12, "test", "a")
         add_meter(self.store, self.meter)
         self.now_ms = DAY * DAY_MS
-        self.desk = f.FindingsDesk(self.store, Limits(), lambda: self.now_ms, lambda: True)
+        self.desk = f.FindingsDesk(self.store, Limits(), lambda: self.now_ms)
         self.seq, self.prev = 0, GENESIS
 
     def live(self, day: int, more: float = 0.0) -> None:

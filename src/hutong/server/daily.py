@@ -1,6 +1,5 @@
 """Once a day, beside the loop: calls are settled and the use of allocations is reviewed, page by page."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +11,7 @@ from hutong.core.accounts import calls as c
 from hutong.core.accounts.reclaim import ReclaimPolicy
 from hutong.core.book.audit import Author
 from hutong.core.book.store import Record, Store
-from hutong.core.kernel.errors import Conflict, HutongError
+from hutong.core.kernel.errors import Conflict, HutongError, Later
 from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.allocations import review_page
 from hutong.server.applications import settle_call
@@ -20,7 +19,6 @@ from hutong.server.audited import audited
 from hutong.server.calls import KIND as CALL
 from hutong.server.registry import document, read
 
-EVERY_S = 5.0
 PASS = "daily_pass"  # noqa: S105 - a kind of document
 _FORGET_MS = 90 * DAY_MS
 _CALLS_AT_ONCE = 100
@@ -50,20 +48,8 @@ class DailyDesk:
 
     store: Store
     clock: Callable[[], int]
-    leads: Callable[[], bool]
     zone: str
     policy: Callable[[], ReclaimPolicy]
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; nothing while another loop leads."""
-        while not stop.wait(EVERY_S):
-            try:
-                while self.leads() and self.step() and not stop.is_set():
-                    pass
-            except HutongError as error:
-                log.warning("daily_pass_delayed", detail=str(error))
-            except Exception:
-                log.exception("daily_pass_delayed")
 
     def step(self) -> bool:
         """Do the next page of today's pass; False where nothing is left of it, or another was faster."""
@@ -87,14 +73,26 @@ class DailyDesk:
         """Settle a page of the next call that is not long over."""
         rows = self.store.records(CALL, "", progress.call, _CALLS_AT_ONCE)
         for row in rows:
-            if now_ms < read(c.Call, row).ends_ms + _FORGET_MS:
-                changed, after, faults = settle_call(self._told(now_ms), row.id, progress.after, now_ms)
-                _tell("call_settled", row.id, changed, faults)
-                if after:
-                    return replace(progress, after=after)
-                return replace(progress, call=row.id, after="")
+            after = self._settle_page(row, progress.after, now_ms)
+            if after:
+                return replace(progress, after=after)
             progress = replace(progress, call=row.id, after="")
-        return replace(progress, after="", calls_done=len(rows) < _CALLS_AT_ONCE)
+            if after is not None:
+                return progress
+        return replace(progress, calls_done=len(rows) < _CALLS_AT_ONCE)
+
+    def _settle_page(self, row: Record, after: str, now_ms: int) -> str | None:
+        """Settle a page of a call; return where the next one begins: "" after the last; None: long over."""
+        try:
+            if now_ms >= read(c.Call, row).ends_ms + _FORGET_MS:
+                return None
+            changed, after, faults = settle_call(self._told(now_ms), row.id, after, now_ms)
+        except Later:  # the whole pass waits a moment
+            raise
+        except HutongError as error:  # one call's trouble does not hold up the others
+            changed, after, faults = 0, "", (str(error),)
+        _tell("call_settled", row.id, changed, faults)
+        return after
 
     def _review(self, progress: Progress, now_ms: int) -> Progress:
         changed, after, faults = review_page(self._told(now_ms), progress.after, now_ms, self.policy())

@@ -1,6 +1,5 @@
 """The energy desk: settles hours whose readings came, and keeps meters, contracts and certificates."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 SITE = "site"
 AT_ONCE = 200
-EVERY_S = 5.0
 DOCUMENTS_MAX = 1000
 """Meters, and contracts, of a region."""
 _TRIES = 20
@@ -35,22 +33,10 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class EnergyDesk:
-    """Settles, beside the loop, every hour that is due. Killed at any line, the hour is due again."""
+    """Settles every hour that is due. Killed at any line, the hour is due again."""
 
     store: Store
     clock: Callable[[], int]
-    leads: Callable[[], bool]
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; nothing while another loop leads."""
-        pause_s = EVERY_S
-        while not stop.wait(pause_s):
-            pause_s = EVERY_S
-            try:
-                if self.leads() and self.step() == AT_ONCE:
-                    pause_s = 0.0
-            except Exception:
-                log.exception("not_settled")
 
     def step(self) -> int:
         """Settle what is due, at most so much at once; return how many hours were looked at."""

@@ -1,6 +1,5 @@
 """Findings that are kept: the desk looks at ended days and writes them down; people explain and decide."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -30,10 +29,8 @@ WAITS = "finding_waits"
 LATE_DAYS = 3
 """A day is looked at again on so many days after: accounting, readings and sealed hours come late."""
 SETTLED_MS = 2 * HOUR_MS
-EVERY_S = 600.0
 AT_MOST = 500
 """Findings that are kept of a site's day, the surest and largest ones."""
-_FIRST_S = 90.0
 _TRIES = 20
 _PAGE = 200
 
@@ -126,24 +123,12 @@ def waiting(store: Store, rows: Iterable[Record]) -> Mapping[str, KeptFinding]:
 
 @dataclass(frozen=True, slots=True)
 class FindingsDesk:
-    """Looks, beside the loop, at each site's ended days. Killed at any line, it does the same day again."""
+    """Looks at each site's ended days. Killed at any line, it does the same day again."""
 
     store: Store
     limits: Limits
     clock: Callable[[], int]
-    leads: Callable[[], bool]
     bounds: Bounds = field(default_factory=Bounds)
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; nothing while another loop leads."""
-        pause_s = _FIRST_S
-        while not stop.wait(pause_s):
-            pause_s = EVERY_S
-            try:
-                while self.leads() and self.step() and not stop.is_set():
-                    pass
-            except Exception:
-                log.exception("not_looked_at")
 
     def step(self) -> int:
         """Look at one more day of each site that has ended; return how many sites had one."""

@@ -1,6 +1,5 @@
 """The forecaster: beside the loop it plans the queue ahead now and then, and learns how that came out."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,14 +9,12 @@ from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import Record, Store
 from hutong.core.control import forecast as f
 from hutong.core.control.rules import Rules
-from hutong.core.kernel.errors import HutongError
 from hutong.core.kernel.ids import JobId
 from hutong.core.work.states import JobState
 from hutong.server.forecasts import ID, KIND
 
 log = structlog.get_logger(__name__)
 
-EVERY_S = 30.0
 _ASKED_MAX = 200
 _TRACKED_MAX = 5_000
 
@@ -29,25 +26,13 @@ class Forecaster:
     store: Store
     rules: Rules
     clock: Callable[[], int]
-    leads: Callable[[], bool]
     limits: Limits = field(default_factory=Limits)
     _record: f.Record | None = None
     _tracked: dict[JobId, tuple[int, int]] = field(default_factory=dict)
     _empty: bool = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Make a forecast now and then until told to stop; none while another loop leads."""
-        while not stop.wait(EVERY_S):
-            try:
-                if self.leads():
-                    self.step()
-            except HutongError as error:
-                log.warning("no_forecast", detail=str(error))
-            except Exception:
-                log.exception("no_forecast")
-
-    def step(self) -> None:
-        """Make one forecast and write it down; nothing where the queue stays empty."""
+    def step(self) -> int:
+        """Make one forecast, write it down where there is a queue, and return of how many jobs it is."""
         now_ms = self.clock()
         record = self._known()
         snapshot = self.store.snapshot(now_ms, replace(self.limits, lengths=self.rules.predicts))
@@ -61,6 +46,7 @@ class Forecaster:
             doc = {"as_of_ms": now_ms, "jobs": jobs, "ratios": record.document()}
             self.store.put(Record(KIND, ID, doc))
         self._empty = not plans
+        return len(plans)
 
     def _known(self) -> f.Record:
         if self._record is None:

@@ -16,14 +16,7 @@ from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.errors import Conflict, Later
 from hutong.core.ledger.metering import Limits as MeteringLimits
-from hutong.server.budgets import Noticer
-from hutong.server.daily import DailyDesk
-from hutong.server.energy import EnergyDesk
-from hutong.server.findings import FindingsDesk
-from hutong.server.forecaster import Forecaster
-from hutong.server.reconciling import Reconciler
-from hutong.server.reports.watching import PoolWatcher
-from hutong.server.upkeep import Keeper
+from hutong.server.beside import desks, start
 
 log = structlog.get_logger(__name__)
 
@@ -183,25 +176,8 @@ def run_loop(
 ) -> None:
     """Run a contender for the lead, with forecasts and the ledger's upkeep beside it, until `stop` is set."""
     loop = Loop(store, rules, clock, holder)
-    forecaster = Forecaster(store, rules, clock, lambda: loop.epoch is not None)
-    keeper = Keeper(store, clock, lambda: loop.epoch is not None, zone, Noticer(store), PoolWatcher(store))
-    reconciler = Reconciler(store, limits, clock, lambda: loop.epoch is not None)
-    energy = EnergyDesk(store, clock, lambda: loop.epoch is not None)
-    daily = DailyDesk(store, clock, lambda: loop.epoch is not None, zone, reclaim)
-    findings = FindingsDesk(store, limits, clock, lambda: loop.epoch is not None)
-    beside = [
-        threading.Thread(target=work, args=(stop,), name=name, daemon=True)
-        for name, work in (
-            ("forecasts", forecaster.run),
-            ("upkeep", keeper.run),
-            ("reconciling", reconciler.run),
-            ("energy", energy.run),
-            ("daily", daily.run),
-            ("findings", findings.run),
-        )
-    ]
-    for thread in beside:
-        thread.start()
+    every = desks(store, rules, clock, limits, reclaim, zone)
+    threads = start(every, lambda: loop.epoch is not None, stop)
     loop.run(stop)
-    for thread in beside:
+    for thread in threads:
         thread.join(timeout=5)

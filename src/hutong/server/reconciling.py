@@ -1,6 +1,5 @@
 """The three-way reconciliation: what a site's day holds is read and compared, and the drift kept."""
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,8 +21,6 @@ log = structlog.get_logger(__name__)
 KIND = "drift"
 SITES_AT_MOST = 500
 STARTS_AT_MOST = 50_000
-EVERY_S = 3600.0
-_FIRST_S = 60.0
 _LOOK_BACK_DAYS = 7
 _Row = TypeVar("_Row", Kept, str)
 
@@ -97,23 +94,11 @@ def drifts(store: Store) -> tuple[Drift, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Compares, beside the loop and every hour, each site's last day that is complete."""
+    """Compares each site's last day that is complete."""
 
     store: Store
     limits: Limits
     clock: Callable[[], int]
-    leads: Callable[[], bool]
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; nothing while another loop leads."""
-        pause_s = _FIRST_S
-        while not stop.wait(pause_s):
-            pause_s = EVERY_S
-            try:
-                if self.leads():
-                    self.step()
-            except Exception:
-                log.exception("not_reconciled")
 
     def step(self) -> int:
         """Compare once; return how many differences there are that will stay."""

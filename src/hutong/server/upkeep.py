@@ -1,6 +1,5 @@
 """The keeper of the ledger, beside the loop: ended lots expire or return, waivers, storage by the day."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from hutong.server.storage import meter_storage
 
 log = structlog.get_logger(__name__)
 
-EVERY_S = 2.0
 AGAIN_MS = 600_000
 _AT_ONCE = 100
 
@@ -30,21 +28,9 @@ class Keeper:
 
     store: Store
     clock: Callable[[], int]
-    leads: Callable[[], bool]
     zone: str = "Asia/Shanghai"
     noticer: Noticer | None = None
     watcher: PoolWatcher | None = None
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; nothing while another loop leads."""
-        while not stop.wait(EVERY_S):
-            try:
-                while self.leads() and self.step() and not stop.is_set():
-                    pass
-            except HutongError as error:
-                log.warning("upkeep_delayed", detail=str(error))
-            except Exception:
-                log.exception("upkeep_delayed")
 
     def step(self) -> int:
         """Look after the lots and waivers that are due; return how many are done with."""

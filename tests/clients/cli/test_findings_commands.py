@@ -52,7 +52,7 @@ def watched(house: House) -> Watched:
             told = Received("haidian", name, 1, "ht-x", "card_ms", HOUR_MS, begin, begin + HOUR_MS)
             services.store.receive(Kept(told, Fate.SUSPENDED, "no such attempt", "site", begin))
         late = (day + 1) * DAY_MS + SETTLED_MS
-        desk = FindingsDesk(services.store, Limits(), lambda: late, lambda: True)
+        desk = FindingsDesk(services.store, Limits(), lambda: late)
         while desk.step():
             pass
     finally:

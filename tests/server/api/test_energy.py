@@ -40,7 +40,7 @@ class Ward:
     def __init__(self, platform: Any) -> None:
         self.platform = platform
         self.hour = (platform.clock() - 3 * HOUR_MS) // HOUR_MS
-        self.desk = EnergyDesk(platform.services.store, platform.clock, lambda: True)
+        self.desk = EnergyDesk(platform.services.store, platform.clock)
         platform.post("/v1/energy/meters", METER)
 
     def reading(self, value: str | None, hour: int = 0, hours: int = 1) -> dict[str, Any]:

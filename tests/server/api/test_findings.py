@@ -31,7 +31,7 @@ class Bench(Watch):
         for name in ("r1", "r2"):
             told = Received("haidian", name, 1, "ht-x", "card_ms", 8 * HOUR_MS, begin, begin + HOUR_MS)
             services.store.receive(Kept(told, Fate.SUSPENDED, "no such attempt", "site", begin))
-        self.desk = FindingsDesk(services.store, limits_of(services.settings), platform.clock, lambda: True)
+        self.desk = FindingsDesk(services.store, limits_of(services.settings), platform.clock)
         while self.desk.step():
             pass
 

@@ -18,7 +18,7 @@ def test_a_waiting_job_shows_its_place_and_start_and_the_record_learns(
 ) -> None:
     services, clock = platform.services, platform.clock
     loop = Loop(services.store, services.rules, clock, "test")
-    forecaster = Forecaster(services.store, services.rules, clock, lambda: True)
+    forecaster = Forecaster(services.store, services.rules, clock)
     agent = platform.agent("haidian")
 
     def agent_says(path: str, body: dict[str, Any]) -> Any:
@@ -61,6 +61,6 @@ def test_a_waiting_job_shows_its_place_and_start_and_the_record_learns(
     assert forecast(jobs[2])["place"] == 1
     clock.ahead_ms += 301_000
     assert forecast(jobs[2]) is None, "it is too old"
-    again = Forecaster(services.store, services.rules, clock, lambda: True)
+    again = Forecaster(services.store, services.rules, clock)
     again.step()
     assert services.store.get("forecast", "queue").doc["ratios"] == kept["ratios"], "a new loop knows it too"

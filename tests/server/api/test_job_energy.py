@@ -21,7 +21,7 @@ class Ward:
 
     def __init__(self, platform: Any, centre: Centre, job: str, key: str) -> None:
         self.platform, self.centre, self.job, self.key = platform, centre, job, key
-        self.desk = EnergyDesk(platform.services.store, platform.clock, lambda: True)
+        self.desk = EnergyDesk(platform.services.store, platform.clock)
         self.upto_ms: int = platform.clock()
         end(centre, key)
         centre.tell(key, "collected", outputs=[], log_bytes=0)

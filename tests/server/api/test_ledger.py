@@ -57,7 +57,7 @@ class Desk:
 
     @property
     def keeper(self) -> Keeper:
-        return Keeper(self.store, self.platform.clock, lambda: True)
+        return Keeper(self.store, self.platform.clock)
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_what_is_missing_may_be_late_for_two_days_and_then_is_drift_also_on_the_
     assert ward.day_of()["drifts"] == 2
     services = ward.platform.services
     clock = lambda: (ward.day + 3) * DAY_MS  # noqa: E731 - the first moment at which the day is complete
-    reconciler = Reconciler(services.store, limits_of(services.settings), clock, lambda: True)
+    reconciler = Reconciler(services.store, limits_of(services.settings), clock)
     assert [reconciler.step(), reconciler.step()] == [2, 2]
     metrics = ward.platform.http.get("/metrics").text
     assert 'hutong_reconciliation_drift{site="haidian"} 2.0' in metrics
