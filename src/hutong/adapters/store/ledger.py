@@ -96,10 +96,10 @@ class Ledger:
             fresh = post_all(self._db, connection, [posting], guarded=False)[0]
             if fresh and turn is not None:
                 self._take(connection, turn)
-            for txn in posting.txns if fresh and author is not None else ():
-                append(
-                    self._db, connection, author, f"{txn.kind}.post", f"txn/{txn.id}", None, told_of_txn(txn)
-                )
+            if fresh and author is not None:
+                for txn in posting.txns:
+                    action, name = f"{txn.kind}.post", f"txn/{txn.id}"
+                    append(self._db, connection, author, action, name, None, told_of_txn(txn))
             return fresh
 
         return self._db.write(work)
