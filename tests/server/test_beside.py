@@ -51,9 +51,14 @@ def test_more_is_done_at_once_where_so_much_was_done(again: int | None, left: in
 
 
 def test_nothing_is_done_while_another_process_leads_or_after_the_word_to_stop() -> None:
-    stop, steps = Pauses(5), list[int]()
-    Desk("books", lambda: steps.append(1) or 0, 1, 60).run(lambda: len(stop.seen) == 3, stop)
-    assert len(steps) == 1
+    stop, steps = Pauses(5), list[float]()
+
+    def note() -> int:
+        steps.append(stop.seen[-1])
+        return 0
+
+    Desk("books", note, 1, 60).run(lambda: len(stop.seen) == 3, stop)
+    assert steps == [60]
 
     def step() -> int:
         stop.set()
