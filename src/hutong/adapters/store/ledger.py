@@ -115,7 +115,7 @@ class Ledger:
         take = self._db.upsert(turns).values(project=turn.project, **after)
         still = turns.c.number == turn.number
         take = take.on_conflict_do_update(index_elements=["project"], set_=after, where=still)
-        if not connection.execute(take).rowcount:
+        if connection.execute(take.returning(turns.c.number)).first() is None:
             raise rules.out_of_turn(turn)
 
     def _post_each(self, postings: Sequence[Posting]) -> Sequence[bool | HutongError]:
