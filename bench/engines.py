@@ -5,7 +5,7 @@
 machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
 `slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
-agent whose jobs all wait. `ratio` is such that more is better.
+agent whose jobs all wait, and `agent_children_cpu`, that of the programs which it asks. `ratio` is such that more is better.
 """
 
 import argparse
@@ -119,8 +119,8 @@ def bare_first_line_s(cluster: SlurmCluster) -> float:
     return time.monotonic() - begin
 
 
-def agent_cost(client: Client, pid: int, live: int, watch_s: float) -> tuple[float, float]:
-    """Return an agent's resident megabytes and percent of a core while it has `live` jobs that wait."""
+def agent_cost(client: Client, pid: int, live: int, watch_s: float) -> tuple[float, float, float]:
+    """Return an agent's resident megabytes, its percent of a core and its children's while `live` jobs wait."""
     ids = client.jobs.submit_batch("bench", [{**TRIVIAL, "run": "sleep 600"}] * live).ids
     placed = {"PENDING", "STARTING", "RUNNING"}
     wait_until(
@@ -129,17 +129,20 @@ def agent_cost(client: Client, pid: int, live: int, watch_s: float) -> tuple[flo
     time.sleep(5)
     before, begin = _cpu_s(pid), time.monotonic()
     time.sleep(watch_s)
-    percent = 100 * (_cpu_s(pid) - before) / (time.monotonic() - begin)
+    passed = time.monotonic() - begin
+    own, children = (100 * (now - then) / passed for now, then in zip(_cpu_s(pid), before, strict=True))
     status = Path(f"/proc/{pid}/status").read_text()
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     for job in ids:
         client.jobs.cancel(job)
-    return resident / 1024, percent
+    return resident / 1024, own, children
 
 
-def _cpu_s(pid: int) -> float:
+def _cpu_s(pid: int) -> tuple[float, float]:
+    """Return the CPU seconds of a process, and of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    return own / TICKS, ended / TICKS
 
 
 def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
@@ -157,9 +160,10 @@ def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
         first = statistics.median(first_line_s(client) for _ in range(rounds))
         bare_first = statistics.median(bare_first_line_s(cluster) for _ in range(rounds))
         show("slurm_first_line_added", first - bare_first, "s", "sbatch", bare_first, bare_first / first)
-        resident, percent = agent_cost(client, centres.agent_pid(SITE), live, 5 if quick else 30)
+        resident, own, asked = agent_cost(client, centres.agent_pid(SITE), live, 5 if quick else 30)
         show(f"agent_rss_{live}", resident, "MB", "goal", 80, 80 / resident)
-        show(f"agent_idle_cpu_{live}", percent, "%", "goal", 1, 1 / max(percent, 0.01))
+        show(f"agent_idle_cpu_{live}", own, "%", "goal", 1, 1 / max(own, 0.01))
+        show(f"agent_children_cpu_{live}", asked, "%", "agent_idle_cpu", own, own / max(asked, 0.01))
 
 
 def bare_ray_rate(cluster: RayCluster, count: int) -> float:

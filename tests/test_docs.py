@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.clients.cli.tree import commands_of
 
 from hutong.main import cli
 
@@ -36,9 +37,9 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: str, line
     words = shlex.split(line.split("#")[0].replace("...", ""))[1:]
     words = words[: words.index("--")] if "--" in words else words  # behind it stands somebody else's command
     command = typer.main.get_command(cli)
-    while words and hasattr(command, "commands") and not words[0].startswith("-"):
-        assert words[0] in command.commands, f"{page}: hutong has no command {words[0]!r} ({line})"
-        command, words = command.commands[words[0]], words[1:]
+    while words and (commands := commands_of(command)) and not words[0].startswith("-"):
+        assert words[0] in commands, f"{page}: hutong has no command {words[0]!r} ({line})"
+        command, words = commands[words[0]], words[1:]
     known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
     for word in words:
         if word.startswith("-") and word != "-":

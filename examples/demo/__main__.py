@@ -11,7 +11,7 @@ from examples.demo import processes, story
 from examples.demo.stage import Stage, Untrue, expect
 
 from hutong.core.kernel.errors import HutongError
-from hutong.main import payload_bin
+from hutong.up import payload_bin
 
 FORTUNES = Path("/usr/share/games/fortunes/chinese")
 

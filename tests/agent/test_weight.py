@@ -11,10 +11,18 @@ try:
 except SystemExit:
     pass
 assert "hutong.agent.run" in sys.modules
-print(*sorted({"sqlalchemy", "psycopg", "cryptography", "fastapi", "jinja2"} & sys.modules.keys()))
+print(*sys.modules)
 """
+FOREIGN = {"sqlalchemy", "psycopg", "cryptography", "fastapi", "jinja2", "numpy", "highspy", "obstore"}
+SHAPES = {"hutong.wire.agent", "hutong.wire.base", "hutong.wire.sealed", "hutong.wire.usage"}
 
 
-def test_an_agent_loads_nothing_of_the_platform() -> None:
+def test_an_agent_loads_nothing_of_the_platform_and_no_other_command() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    loaded = set(done.stdout.split())
+    assert loaded & FOREIGN == set()
+    assert {each for each in loaded if each.startswith("hutong.wire.")} <= SHAPES
+    assert {each for each in loaded if each.startswith("hutong.server.")} <= {"hutong.server.parent"}
+    for part in ("hutong.sim", "hutong.up", "hutong.clients.portal", "hutong.clients.sdk.client"):
+        assert part not in loaded
+    assert not {each for each in loaded if each.startswith("hutong.") and each.endswith("_commands")}

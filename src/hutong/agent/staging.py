@@ -19,7 +19,6 @@ from hutong.agent.link import Link
 from hutong.agent.moves import Progress
 from hutong.agent.offers import Offers
 from hutong.agent.stock import Stock
-from hutong.agent.stores import listing_document, open_bucket
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.spec import Input
@@ -130,6 +129,9 @@ class Cache:
 
     def _plan_url(self, wanted: Input, errand: Errand) -> _Plan:
         """Ask the store what is there now: what is here already is not fetched again."""
+        # Only here, for its library takes 4 MB and most sites offer no store.
+        from hutong.agent.stores import listing_document, open_bucket
+
         bucket = open_bucket(wanted, self._offers, errand.secrets, errand.project)
         remotes = bucket.listing(wanted.url, self._offers)
         document = listing_document(bucket, remotes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from tests.clients.cli.tree import commands_of
 from typer.testing import CliRunner
 
 from hutong.clients.sdk.profile import load_profile
@@ -18,9 +19,9 @@ HELLO = "name: hello\nresources: {accelerators: H100:1}\nrun: echo hello\n"
 
 def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     group = group or typer.main.get_command(cli)
-    for name, command in group.commands.items():
+    for name, command in commands_of(group).items():
         whole = f"{path} {name}".strip()
-        if hasattr(command, "commands"):
+        if commands_of(command):
             yield from commands(command, whole)
         else:
             yield whole, command

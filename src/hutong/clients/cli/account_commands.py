@@ -199,9 +199,7 @@ def add_to(app: typer.Typer) -> None:
         app, "secret", "Secrets of a project, for its jobs.", "You",
         set=set_secret, list=list_secrets, remove=remove_secret,
     )  # fmt: skip
-    for name, verb in (
-        ("institution", create_institution), ("person", create_person), ("project", create_project)
-    ):  # fmt: skip
+    for name, verb in (("person", create_person), ("project", create_project)):
         group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
 
 

@@ -1,55 +1,21 @@
 """The command line: every command of a user and of an operator; main adds those that run the platform."""
 
-from importlib.metadata import version
+from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from hutong.clients.cli import (
-    access_commands,
-    account_commands,
-    allocation_commands,
-    apply_commands,
-    approval_commands,
-    audit_commands,
-    booking_commands,
-    budget_commands,
-    call_commands,
-    capacity_commands,
-    centre_commands,
-    commitment_commands,
-    dispute_commands,
-    energy_commands,
-    findings_commands,
-    identifier_commands,
-    identity_commands,
-    import_commands,
-    job_commands,
-    ledger_commands,
-    model_commands,
-    money_commands,
-    price_commands,
-    quota_commands,
-    reach_commands,
-    reconcile_commands,
-    report_commands,
-    run_commands,
-    sign_in_commands,
-    site_commands,
-    statement_commands,
-    subsidy_commands,
-    token_commands,
-    usage_commands,
-    utilisation_commands,
-    voucher_commands,
-)
 from hutong.clients.cli.frame import Frame
-from hutong.clients.cli.terminal import say
+from hutong.clients.cli.late import add_late
+from hutong.clients.cli.listing import PARTS
 
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        say(f"hutong {version('hutong')}")
+        from importlib.metadata import version
+
+        typer.echo(f"hutong {version('hutong')}")
         raise typer.Exit
 
 
@@ -66,17 +32,8 @@ def _root(
     """
 
 
-def make_cli(
-    check_job: run_commands.JobCheck = run_commands.accept,
-    catalogue: import_commands.Catalogue = import_commands.no_cards,
-) -> typer.Typer:
-    """Return the command line.
-
-    `check_job` refuses a job's document by what it means, `catalogue` lists the cards there are: rules and
-    facts of the core, which clients do not know.
-    """
-    run_commands.check_here = check_job
-    import_commands.catalogue = catalogue
+def make_cli() -> typer.Typer:
+    """Return the command line. No command's module is loaded before one of its commands is called."""
     app = typer.Typer(
         name="hutong",
         cls=Frame,
@@ -85,43 +42,15 @@ def make_cli(
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for part in (
-        run_commands,
-        import_commands,
-        job_commands,
-        reach_commands,
-        model_commands,
-        money_commands,
-        budget_commands,
-        usage_commands,
-        energy_commands,
-        statement_commands,
-        dispute_commands,
-        ledger_commands,
-        reconcile_commands,
-        findings_commands,
-        utilisation_commands,
-        report_commands,
-        site_commands,
-        sign_in_commands,
-        account_commands,
-        access_commands,
-        approval_commands,
-        audit_commands,
-        call_commands,
-        apply_commands,
-        allocation_commands,
-        token_commands,
-        identity_commands,
-        booking_commands,
-        quota_commands,
-        price_commands,
-        commitment_commands,
-        voucher_commands,
-        subsidy_commands,
-        capacity_commands,
-        centre_commands,
-        identifier_commands,
-    ):
-        part.add_to(app)
+    for part in PARTS:
+        add_late(app, part.panel, part.lines, adder_of(part.module))
     return app
+
+
+def adder_of(module: str) -> Callable[[typer.Typer], None]:
+    """Return what loads a module of this package and adds all its commands."""
+
+    def add_to(app: typer.Typer) -> None:
+        import_module(f"hutong.clients.cli.{module}").add_to(app)
+
+    return add_to

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hutong.clients.cli.account_commands import build
+from hutong.clients.cli.account_commands import build, create_institution
 from hutong.clients.cli.money_commands import read_time
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, table, warn
@@ -226,7 +226,7 @@ def _say_history(found: i.InstitutionHistory) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands; those about institutions join the group that is there."""
+    """Add the commands."""
     group = typer.Typer(help="Programmes and calls for applications.", no_args_is_help=True)
     group.command("list")(list_calls)
     group.command("show")(show_call)
@@ -235,11 +235,13 @@ def add_to(app: typer.Typer) -> None:
     group.command("applications")(list_applications)
     group.command("settle")(settle)
     app.add_typer(group, name="calls", rich_help_panel="Money")
-    institutions = next(each for each in app.registered_groups if each.name == "institution").typer_instance
-    if institutions is None:  # a group without commands cannot be joined
-        return
+    institutions = typer.Typer(
+        help="Institutions: enter them, what they are (operators).", no_args_is_help=True
+    )
+    institutions.command("create")(create_institution)
     institutions.command("kind")(kind)
     institutions.command("history")(history)
     institutions.command("identify")(identify)
     institutions.command("verify")(verify)
     institutions.command("relate")(relate)
+    app.add_typer(institutions, name="institution", rich_help_panel="Operators")

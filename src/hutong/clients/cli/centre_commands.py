@@ -1,12 +1,12 @@
 """Commands about the registry of centres."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from hutong.clients.cli import given
 from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.capacity_words import gigaops, percent, power
 from hutong.clients.cli.scenario import CENTRES, enter_centres, read_centres
@@ -23,8 +23,6 @@ PhaseName = Annotated[str, typer.Argument(metavar="PHASE", help="The phase's id.
 AsOf = Annotated[str, typer.Option("--as-of", metavar="DAY", help="2025-03-31, 2025-03 or 2025; today.")]
 Region = Annotated[str, typer.Option("--region", help="Of one region only.")]
 Source = Annotated[str, typer.Option("--source", help="Who says so.", show_default=False)]
-scenarios: Callable[[str], Path] = Path
-"""Where a scenario's files are; main knows."""
 
 
 @group.command("list")
@@ -94,7 +92,7 @@ def load_centres(
     Example: hutong centres load beijing
     """
     file = Path(scenario)
-    wanted = read_centres(file if file.is_file() else scenarios(scenario) / CENTRES)
+    wanted = read_centres(file if file.is_file() else given.scenarios(scenario) / CENTRES)
     with connect() as client:
         made, kept = enter_centres(client, wanted)
     if as_json:

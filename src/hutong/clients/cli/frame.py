@@ -5,7 +5,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hutong.clients.cli.terminal import exit_code, show_error
 from hutong.core.kernel.errors import HutongError
 
 JSON = "hutong.json"
@@ -24,6 +23,8 @@ class Frame(TyperGroup):
         try:
             return super().invoke(ctx)
         except HutongError as error:
+            from hutong.clients.cli.terminal import exit_code, show_error
+
             show_error(error, as_json=ctx.meta.get(JSON, False))
             raise typer.Exit(exit_code(error)) from error
         except KeyboardInterrupt:

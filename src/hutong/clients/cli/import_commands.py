@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from hutong.clients.cli import run_commands
+from hutong.clients.cli import given, run_commands
 from hutong.clients.cli.session import Json
 from hutong.clients.cli.terminal import console, say, show_json
-from hutong.clients.sdk.importers.draft import Card, Imported, Kept
+from hutong.clients.sdk.importers.draft import Imported, Kept
 from hutong.clients.sdk.importers.dstack import import_dstack
 from hutong.clients.sdk.importers.sbatch import import_sbatch
 from hutong.clients.sdk.jobfile import read_bytes
@@ -30,17 +30,8 @@ AcceleratorOption = Annotated[
     list[str] | None,
     typer.Option("--accelerator", help="A card to take in place of the file's; several: any of them."),
 ]
-Catalogue = Callable[[], Sequence[Card]]
 _CARDS = "/resources/accelerators"
 _STYLES = {Kept.SAME: "green", Kept.CHANGED: "yellow", Kept.LEFT_OUT: "red"}
-
-
-def no_cards() -> Sequence[Card]:
-    """Know of no card: a file that names none is refused then."""
-    return ()
-
-
-catalogue: Catalogue = no_cards
 
 
 def sbatch(
@@ -64,7 +55,7 @@ def sbatch(
         made = import_sbatch(
             read_bytes(file),
             file.name,
-            catalogue=catalogue(),
+            catalogue=given.catalogue(),
             accelerators=accelerator or (),
             folder=_seen_from(out, Path.cwd()),
         )
@@ -90,7 +81,7 @@ def dstack(
         made = import_dstack(
             read_bytes(file),
             file.name,
-            catalogue=catalogue(),
+            catalogue=given.catalogue(),
             accelerators=accelerator or (),
             folder=_seen_from(out, file.parent),
         )
@@ -135,7 +126,7 @@ def _check(made: Imported, file: Path) -> None:
     document = {key: value for key, value in made.job.document.items() if key != "workdir"}
     try:
         with run_commands.located(file, made.job):
-            run_commands.check_here(document)
+            given.check_job(document)
     except JobFileError as error:
         raise JobFileError(error.name, tuple(_with_hint(each) for each in error.file_problems)) from error
 

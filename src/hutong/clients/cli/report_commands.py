@@ -186,4 +186,4 @@ def add_to(app: typer.Typer) -> None:
         ("rebuild", rebuild),
     ):
         group.command(name)(command)
-    app.add_typer(group, name="reports")
+    app.add_typer(group, name="reports", rich_help_panel="Operators")

@@ -1,7 +1,7 @@
 """Commands that take a job file: run it, or say what would happen."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hutong.clients.cli import given
 from hutong.clients.cli.progress import View
 from hutong.clients.cli.receipts import show_check
 from hutong.clients.cli.session import Json, JsonLines, ProjectOption, connect, project_of
@@ -28,14 +29,6 @@ EnvOption = Annotated[
 SecretOption = Annotated[
     list[str] | None, typer.Option("--secret", help="The name of a stored secret the job shall see.")
 ]
-JobCheck = Callable[[Mapping[str, Any]], None]
-
-
-def accept(document: Mapping[str, Any]) -> None:
-    """Leave every check to the platform."""
-
-
-check_here: JobCheck = accept
 
 
 def run(
@@ -113,7 +106,7 @@ def read_job(file: Path, envs: Sequence[str], secrets: Sequence[str]) -> tuple[L
             document["secrets"] = list(dict.fromkeys([*there, *secrets]))
     away = {"workdir"} if find_workdir(document, file) is not None else set()
     with located(file, loaded):
-        check_here({key: value for key, value in document.items() if key not in away})
+        given.check_job({key: value for key, value in document.items() if key not in away})
     return loaded, document
 
 

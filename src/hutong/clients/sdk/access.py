@@ -1,7 +1,7 @@
 """Calls about who may do what: roles, grants and the review of them."""
 
 from hutong.clients.sdk.call import Call, Listing, nothing, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import grants as g
 from hutong.wire.accounts import Token
 from hutong.wire.base import Page
@@ -55,3 +55,11 @@ class AccessVerbs:
     revoke = Verb(revoke)
     view_as = Verb(view_as)
     review = ListVerb(review)
+
+
+class Access(AccessVerbs, Group):
+    """Who may do what."""
+
+
+class AsyncAccess(AccessVerbs, AsyncGroup):
+    """Who may do what."""

@@ -2,7 +2,7 @@
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
 from hutong.clients.sdk.ledger import claim, correct, refund
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import accounts as a
 from hutong.wire import money as m
 from hutong.wire.base import Page
@@ -187,3 +187,35 @@ class TokenVerbs:
     create = Verb(create_token)
     list = ListVerb(list_tokens)
     revoke = Verb(revoke_token)
+
+
+class People(PeopleVerbs, Group):
+    """People who may sign in."""
+
+
+class AsyncPeople(PeopleVerbs, AsyncGroup):
+    """People who may sign in."""
+
+
+class Projects(ProjectVerbs, Group):
+    """Projects, their members and their money."""
+
+
+class AsyncProjects(ProjectVerbs, AsyncGroup):
+    """Projects, their members and their money."""
+
+
+class Secrets(SecretVerbs, Group):
+    """Secrets of projects: names go out, values only go in."""
+
+
+class AsyncSecrets(SecretVerbs, AsyncGroup):
+    """Secrets of projects: names go out, values only go in."""
+
+
+class Tokens(TokenVerbs, Group):
+    """Tokens of people and gateway keys of projects."""
+
+
+class AsyncTokens(TokenVerbs, AsyncGroup):
+    """Tokens of people and gateway keys of projects."""

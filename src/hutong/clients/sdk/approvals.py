@@ -1,7 +1,7 @@
 """Calls about changes that take two people."""
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import approvals as a
 from hutong.wire.base import Page
 
@@ -55,3 +55,11 @@ class ApprovalVerbs:
     break_glass = Verb(break_glass)
     thresholds = ListVerb(list_thresholds)
     set_threshold = Verb(set_threshold)
+
+
+class Approvals(ApprovalVerbs, Group):
+    """Changes that take two people."""
+
+
+class AsyncApprovals(ApprovalVerbs, AsyncGroup):
+    """Changes that take two people."""

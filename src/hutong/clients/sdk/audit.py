@@ -1,7 +1,7 @@
 """Calls about the audit."""
 
 from hutong.clients.sdk.call import Call, Listing, path_of, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import audit as a
 from hutong.wire.base import Page
 
@@ -30,3 +30,11 @@ class AuditVerbs:
 
     list = ListVerb(list_events)
     check = Verb(check)
+
+
+class Audit(AuditVerbs, Group):
+    """Who changed what."""
+
+
+class AsyncAudit(AuditVerbs, AsyncGroup):
+    """Who changed what."""

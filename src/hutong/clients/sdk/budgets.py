@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import budgets as w
 from hutong.wire.base import Page
 
@@ -89,3 +89,19 @@ class UsageVerbs:
 
     read = Verb(read_usage)
     rebuild = Verb(rebuild_usage)
+
+
+class Budgets(BudgetVerbs, Group):
+    """Budgets and the notices of their thresholds."""
+
+
+class AsyncBudgets(BudgetVerbs, AsyncGroup):
+    """Budgets and the notices of their thresholds."""
+
+
+class Usage(UsageVerbs, Group):
+    """Use by day."""
+
+
+class AsyncUsage(UsageVerbs, AsyncGroup):
+    """Use by day."""

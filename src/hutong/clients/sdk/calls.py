@@ -1,7 +1,8 @@
 """Calls of the API about programmes, rounds, applications and allocations; institutions' history."""
 
+from hutong.clients.sdk.accounts import InstitutionVerbs
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import allocations as al
 from hutong.wire import calls as c
 from hutong.wire import institutions as i
@@ -243,3 +244,35 @@ class AllocationVerbs:
     appeal_cut = Verb(appeal_cut)
     answer_cut = Verb(answer_cut)
     review = Verb(review_allocations)
+
+
+class Institutions(InstitutionVerbs, HistoryVerbs, Group):
+    """Institutions."""
+
+
+class AsyncInstitutions(InstitutionVerbs, HistoryVerbs, AsyncGroup):
+    """Institutions."""
+
+
+class Calls(CallVerbs, Group):
+    """Programmes and their calls."""
+
+
+class AsyncCalls(CallVerbs, AsyncGroup):
+    """Programmes and their calls."""
+
+
+class Applications(ApplicationVerbs, Group):
+    """Applications, their reviews and decisions."""
+
+
+class AsyncApplications(ApplicationVerbs, AsyncGroup):
+    """Applications, their reviews and decisions."""
+
+
+class Allocations(AllocationVerbs, Group):
+    """Allocations, their changes and cuts."""
+
+
+class AsyncAllocations(AllocationVerbs, AsyncGroup):
+    """Allocations, their changes and cuts."""

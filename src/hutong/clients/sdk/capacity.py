@@ -1,7 +1,7 @@
 """Calls about computing power: cards, comparisons, conversions, published totals and tables."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import capacity as c
 from hutong.wire.base import Page
 
@@ -92,3 +92,11 @@ class CapacityVerbs:
     check_table = Verb(check_table)
     import_figures = Verb(import_figures)
     remove_figure = Verb(remove_figure)
+
+
+class Capacity(CapacityVerbs, Group):
+    """Computing power: cards, figures, conversions, published totals."""
+
+
+class AsyncCapacity(CapacityVerbs, AsyncGroup):
+    """Computing power: cards, figures, conversions, published totals."""

@@ -1,7 +1,7 @@
 """Calls about the registry of centres and about identifiers."""
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import centres as c
 from hutong.wire.base import Page
 
@@ -137,3 +137,19 @@ class IdentifierVerbs:
     resolve = Verb(resolve)
     transfer = Verb(transfer)
     retire = Verb(retire)
+
+
+class Centres(CentreVerbs, Group):
+    """The registry of centres."""
+
+
+class AsyncCentres(CentreVerbs, AsyncGroup):
+    """The registry of centres."""
+
+
+class Identifiers(IdentifierVerbs, Group):
+    """Identifiers of resources."""
+
+
+class AsyncIdentifiers(IdentifierVerbs, AsyncGroup):
+    """Identifiers of resources."""

@@ -1,7 +1,7 @@
 """Calls about commitments (operators, finance), and those that a project's use draws on."""
 
 from hutong.clients.sdk.call import Call, Listing, path_of, post, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import commitments as w
 from hutong.wire.base import Page
 
@@ -34,3 +34,11 @@ class CommitmentVerbs:
     list = ListVerb(list_commitments)
     of = ListVerb(commitments_of)
     end = Verb(end_commitment)
+
+
+class Commitments(CommitmentVerbs, Group):
+    """Card-hours that somebody promised to use, at a price of their own."""
+
+
+class AsyncCommitments(CommitmentVerbs, AsyncGroup):
+    """Card-hours that somebody promised to use, at a price of their own."""

@@ -1,7 +1,7 @@
 """Calls about energy by the hour: meters, contracts, certificates, balances, progress, jobs."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import energy as w
 from hutong.wire.base import Page
 
@@ -147,3 +147,11 @@ class EnergyVerbs:
     pue = ListVerb(list_pue)
     set_embodied = Verb(set_embodied)
     embodied = ListVerb(list_embodied)
+
+
+class Energy(EnergyVerbs, Group):
+    """Meters, contracts and certificates; what hours of sites and jobs came to."""
+
+
+class AsyncEnergy(EnergyVerbs, AsyncGroup):
+    """Meters, contracts and certificates; what hours of sites and jobs came to."""

@@ -1,7 +1,7 @@
 """Calls about identity providers and the identities of people."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import accounts as a
 from hutong.wire import identity as i
 from hutong.wire.base import Page
@@ -93,3 +93,27 @@ class IdentityVerbs:
 
     list = ListVerb(list_identities)
     remove = Verb(remove_identity)
+
+
+class Issuers(IssuerVerbs, Group):
+    """Identity providers, and sign-in through them."""
+
+
+class AsyncIssuers(IssuerVerbs, AsyncGroup):
+    """Identity providers, and sign-in through them."""
+
+
+class Identities(IdentityVerbs, Group):
+    """The identities that sign in as the caller."""
+
+
+class AsyncIdentities(IdentityVerbs, AsyncGroup):
+    """The identities that sign in as the caller."""
+
+
+class Directories(DirectoryVerbs, Group):
+    """Tokens with which directories of institutions provision people (SCIM)."""
+
+
+class AsyncDirectories(DirectoryVerbs, AsyncGroup):
+    """Tokens with which directories of institutions provision people (SCIM)."""

@@ -15,7 +15,7 @@ from hutong.clients.sdk.call import (
     raw,
     shape,
 )
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import jobs as j
 from hutong.wire.base import Page
 from hutong.wire.money import Bill
@@ -181,3 +181,11 @@ class ObjectVerbs:
 
     put = Verb(set_object)
     check = Verb(has_object)
+
+
+class Objects(ObjectVerbs, Group):
+    """Content that jobs need, named by its digest."""
+
+
+class AsyncObjects(ObjectVerbs, AsyncGroup):
+    """Content that jobs need, named by its digest."""

@@ -1,7 +1,7 @@
 """Calls about the ledger: checks, periods, use from outside, settlements, refunds (operators)."""
 
 from hutong.clients.sdk.call import Call, Listing, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import ledger as w
 from hutong.wire import money as m
 from hutong.wire import reconciliation as r
@@ -94,3 +94,11 @@ class LedgerVerbs:
     reconcile = Verb(reconcile)
     suspense = ListVerb(list_suspense)
     resolve = Verb(resolve)
+
+
+class Ledger(LedgerVerbs, Group):
+    """The ledger as a whole."""
+
+
+class AsyncLedger(LedgerVerbs, AsyncGroup):
+    """The ledger as a whole."""

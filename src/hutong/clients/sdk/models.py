@@ -1,7 +1,7 @@
 """Calls about models and their deployments."""
 
 from hutong.clients.sdk.call import Call, Listing, file_path_of, nothing, path_of, post, query_of, raw, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import models as m
 from hutong.wire.base import Page
 
@@ -69,3 +69,11 @@ class DeploymentVerbs:
     list = ListVerb(list_deployments)
     get = Verb(get_deployment)
     remove = Verb(undeploy)
+
+
+class Deployments(DeploymentVerbs, Group):
+    """Models being served."""
+
+
+class AsyncDeployments(DeploymentVerbs, AsyncGroup):
+    """Models being served."""

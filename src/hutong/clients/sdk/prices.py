@@ -1,7 +1,7 @@
 """Calls about price books and prices (operators, finance), and what a project pays."""
 
 from hutong.clients.sdk.call import Call, Listing, nothing, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import prices as p
 from hutong.wire.base import Page
 
@@ -54,3 +54,11 @@ class PriceVerbs:
     end = Verb(end_price)
     withdraw = Verb(withdraw_price)
     paid = ListVerb(paid)
+
+
+class Prices(PriceVerbs, Group):
+    """Price books, their prices over time, and what a project pays."""
+
+
+class AsyncPrices(PriceVerbs, AsyncGroup):
+    """Price books, their prices over time, and what a project pays."""

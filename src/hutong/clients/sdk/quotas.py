@@ -1,7 +1,7 @@
 """Calls about quotas (operators)."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import quotas as q
 from hutong.wire.base import Page
 
@@ -33,3 +33,11 @@ class QuotaVerbs:
     get = Verb(get_quota)
     list = ListVerb(list_quotas)
     remove = Verb(remove_quota)
+
+
+class Quotas(QuotaVerbs, Group):
+    """What institutions and projects are promised."""
+
+
+class AsyncQuotas(QuotaVerbs, AsyncGroup):
+    """What institutions and projects are promised."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, raw, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import reports as w
 from hutong.wire.base import Page
 
@@ -65,3 +65,11 @@ class ReportVerbs:
     read = Verb(read_published)
     key = Verb(read_key)
     rebuild = Verb(rebuild)
+
+
+class Reports(ReportVerbs, Group):
+    """Reports, and what is published of them."""
+
+
+class AsyncReports(ReportVerbs, AsyncGroup):
+    """Reports, and what is published of them."""

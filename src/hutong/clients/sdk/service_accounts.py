@@ -1,7 +1,7 @@
 """Calls about service accounts of projects and their tokens."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import accounts as a
 from hutong.wire.base import Page
 
@@ -44,3 +44,11 @@ class ServiceAccountVerbs:
     remove = Verb(remove_service_account)
     create_token = Verb(create_service_token)
     list_tokens = ListVerb(list_service_tokens)
+
+
+class ServiceAccounts(ServiceAccountVerbs, Group):
+    """Programs that act in a project, and their tokens."""
+
+
+class AsyncServiceAccounts(ServiceAccountVerbs, AsyncGroup):
+    """Programs that act in a project, and their tokens."""

@@ -1,7 +1,7 @@
 """Calls about devices that sign in by a browser's consent, and about second factors."""
 
 from hutong.clients.sdk.call import Call, document, nothing, path_of, post, shape
-from hutong.clients.sdk.verbs import Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, Verb
 from hutong.wire import accounts as a
 from hutong.wire import sign_in as s
 
@@ -77,3 +77,19 @@ class SecondFactorVerbs:
     confirm = Verb(confirm_second_factor)
     remove = Verb(remove_second_factor)
     reset = Verb(reset_second_factor)
+
+
+class Devices(DeviceVerbs, Group):
+    """Devices that sign in by a browser's consent."""
+
+
+class AsyncDevices(DeviceVerbs, AsyncGroup):
+    """Devices that sign in by a browser's consent."""
+
+
+class SecondFactors(SecondFactorVerbs, Group):
+    """The caller's authenticator; operators take away somebody's."""
+
+
+class AsyncSecondFactors(SecondFactorVerbs, AsyncGroup):
+    """The caller's authenticator; operators take away somebody's."""

@@ -1,7 +1,7 @@
 """Calls about centres."""
 
 from hutong.clients.sdk.call import Call, Listing, document, nothing, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import links as k
 from hutong.wire import sites as s
 from hutong.wire.accounts import Token
@@ -102,3 +102,11 @@ class SiteVerbs:
     list_links = ListVerb(list_links)
     remove_link = Verb(remove_link)
     create_token = Verb(create_site_token)
+
+
+class Sites(SiteVerbs, Group):
+    """Centres: what they have and how they are."""
+
+
+class AsyncSites(SiteVerbs, AsyncGroup):
+    """Centres: what they have and how they are."""

@@ -1,7 +1,7 @@
 """Calls about statements, exports, invoices and disputes."""
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, raw, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import statements as w
 from hutong.wire.base import Page
 
@@ -136,3 +136,27 @@ class DisputeVerbs:
     write = Verb(write_message)
     withdraw = Verb(withdraw_dispute)
     decide = Verb(decide_dispute)
+
+
+class Statements(StatementVerbs, Group):
+    """What a project had, was given, used and owes in a period."""
+
+
+class AsyncStatements(StatementVerbs, AsyncGroup):
+    """What a project had, was given, used and owes in a period."""
+
+
+class Invoices(InvoiceVerbs, Group):
+    """Invoices and credit notes."""
+
+
+class AsyncInvoices(InvoiceVerbs, AsyncGroup):
+    """Invoices and credit notes."""
+
+
+class Disputes(DisputeVerbs, Group):
+    """Disputes of charges."""
+
+
+class AsyncDisputes(DisputeVerbs, AsyncGroup):
+    """Disputes of charges."""

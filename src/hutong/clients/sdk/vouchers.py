@@ -1,7 +1,7 @@
 """Calls about vouchers, claims, contracts, and the programmes that they go by."""
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import subsidies as s
 from hutong.wire import vouchers as v
 from hutong.wire.base import Page
@@ -152,3 +152,27 @@ class ProgrammeVerbs:
     list = ListVerb(list_programmes)
     get = Verb(get_programme)
     compare = Verb(compare)
+
+
+class Vouchers(VoucherVerbs, Group):
+    """Vouchers and the claims on them."""
+
+
+class AsyncVouchers(VoucherVerbs, AsyncGroup):
+    """Vouchers and the claims on them."""
+
+
+class Contracts(ContractVerbs, Group):
+    """Contracts, and the standing of those who make them."""
+
+
+class AsyncContracts(ContractVerbs, AsyncGroup):
+    """Contracts, and the standing of those who make them."""
+
+
+class Programmes(ProgrammeVerbs, Group):
+    """Subsidy programmes."""
+
+
+class AsyncProgrammes(ProgrammeVerbs, AsyncGroup):
+    """Subsidy programmes."""

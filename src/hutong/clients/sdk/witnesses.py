@@ -1,7 +1,7 @@
 """Calls about what sites' cards did, and about the chains in which their agents seal it."""
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, post, query_of, shape
-from hutong.clients.sdk.verbs import ListVerb, Verb
+from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import sealed as s
 from hutong.wire import utilisation as u
 from hutong.wire.base import Page
@@ -89,3 +89,11 @@ class WitnessVerbs:
     add_key = Verb(add_key)
     retire_key = Verb(retire_key)
     check = Verb(check_sealed)
+
+
+class Witnesses(WitnessVerbs, Group):
+    """Utilisation in four levels, and what sites seal."""
+
+
+class AsyncWitnesses(WitnessVerbs, AsyncGroup):
+    """Utilisation in four levels, and what sites seal."""
