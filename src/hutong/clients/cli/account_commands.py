@@ -1,4 +1,4 @@
-"""Commands about people: keys, secrets; and for operators institutions, people, projects."""
+"""Commands about what is yours: gateway keys, and secrets of projects."""
 
 import sys
 from typing import Annotated, Any
@@ -119,71 +119,6 @@ def remove_secret(name: SecretArgument, project: ProjectOption = "", as_json: Js
     show_json({"project": owner, "name": name}) if as_json else say(f"{name} is forgotten")
 
 
-def create_institution(
-    name: IdArgument,
-    kind: Annotated[str, typer.Option("--kind", help="university, research, sme, startup, enterprise, ...")],
-    zh: Annotated[str, typer.Option("--zh", help="Its name in Chinese.")],
-    en: Annotated[str, typer.Option("--en", help="Its name in English.")],
-    as_json: Json = False,
-) -> None:
-    """Open an institution (operators).
-
-    Example: hutong institution create cau --kind university --zh 中国农业大学 --en "CAU"
-    """
-    wanted = build(a.Institution, id=name, kind=kind, name_zh=zh, name_en=en)
-    with connect() as client:
-        made = client.institutions.create(wanted)
-    show_json(made) if as_json else say(f"institution {made.id}: {made.name_zh}, {made.name_en}")
-
-
-def create_person(
-    name: IdArgument,
-    institution: Annotated[str, typer.Option("--institution", "-i")],
-    full_name: Annotated[str, typer.Option("--name", help="The person's name.")] = "",
-    operator: Annotated[bool, typer.Option("--operator", help="Runs the platform.")] = False,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Enter somebody who may sign in (operators). Without a password one is made and shown once.
-
-    Example: hutong person create li-na --institution cau --name 李娜
-    """
-    password = read_hidden("password") if password_stdin else None
-    wanted = build(
-        a.NewPerson,
-        id=name,
-        name=full_name or name,
-        institution=institution,
-        password=password,
-        operator=operator,
-    )
-    with connect() as client:
-        made = client.people.create(wanted)
-    if as_json:
-        show_json(made)
-        return
-    say(f"person {made.id}: {made.name}, {made.institution}")
-    if made.password:
-        say(f"password (shown once): {made.password}")
-
-
-def create_project(
-    name: IdArgument,
-    institution: Annotated[str, typer.Option("--institution", "-i")],
-    owner: Annotated[str, typer.Option("--owner", help="The person who is its first member.")],
-    title: Annotated[str, typer.Option("--title", help="What it is about.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Open a project (operators).
-
-    Example: hutong project create weather --institution cau --owner li-na --title "Nowcasting"
-    """
-    wanted = build(a.NewProject, id=name, institution=institution, title=title or name, owner=owner)
-    with connect() as client:
-        made = client.projects.create(wanted)
-    show_json(made) if as_json else say(f"project {made.id}: {made.title}; owner {owner}")
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group(
@@ -199,8 +134,6 @@ def add_to(app: typer.Typer) -> None:
         app, "secret", "Secrets of a project, for its jobs.", "You",
         set=set_secret, list=list_secrets, remove=remove_secret,
     )  # fmt: skip
-    for name, verb in (("person", create_person), ("project", create_project)):
-        group(app, name, f"Enter and open: {name} (operators).", "Operators", create=verb)
 
 
 def group(app: typer.Typer, name: str, text: str, panel: str, **verbs: Any) -> None:  # noqa: ANN401 - any command

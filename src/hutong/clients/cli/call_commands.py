@@ -6,17 +6,14 @@ from typing import Annotated
 
 import typer
 
-from hutong.clients.cli.account_commands import build, create_institution
-from hutong.clients.cli.money_commands import read_time
+from hutong.clients.cli.account_commands import build
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, table, warn
 from hutong.clients.sdk.shapefile import load_shape
 from hutong.wire import calls as c
-from hutong.wire import institutions as i
 
 MONEY = frozenset({"/budget", "/policy/accept_at_once", "/policy/request_max"})
 CallArgument = Annotated[str, typer.Argument(metavar="CALL", show_default=False)]
-Institution = Annotated[str, typer.Argument(metavar="INSTITUTION", show_default=False)]
 
 
 def create_programme(
@@ -142,89 +139,6 @@ def _say_call(call: c.Call) -> None:
         say(f"  up to {money(rules.accept_at_once)} is accepted at once")
 
 
-def kind(
-    institution: Institution,
-    new: Annotated[str, typer.Argument(metavar="KIND", show_default=False)],
-    start: Annotated[str, typer.Option("--from", help="From then on (RFC 3339 or a date); else now.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Give an institution another kind; reports of times before keep the old one (operators).
-
-    Example: hutong institution kind deepnova enterprise --from 2027-01-01
-    """
-    wanted = build(i.NewKind, kind=new, start=read_time(start, "--from") or None)
-    with connect() as client:
-        found = client.institutions.change_kind(institution, wanted)
-    show_json(found) if as_json else _say_history(found)
-
-
-def history(institution: Institution, as_json: Json = False) -> None:
-    """Show the kinds of an institution with their times, its identifiers, and its verification (operators).
-
-    Example: hutong institution history deepnova
-    """
-    with connect() as client:
-        found = client.institutions.history(institution)
-    show_json(found) if as_json else _say_history(found)
-
-
-def identify(
-    institution: Institution,
-    uscc: Annotated[str, typer.Option("--uscc", help="Unified social credit code.")] = "",
-    ror: Annotated[str, typer.Option("--ror", help="ROR, with or without its address.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Set the identifiers of an institution; their check digits must hold (operators).
-
-    Example: hutong institution identify thu --ror https://ror.org/03cve4549
-    """
-    with connect() as client:
-        found = client.institutions.set_identifiers(institution, build(i.Identifiers, uscc=uscc, ror=ror))
-    show_json(found) if as_json else _say_history(found)
-
-
-def verify(
-    institution: Institution,
-    note: Annotated[str, typer.Option("--note", help="At what you looked.")],
-    refuse: Annotated[bool, typer.Option("--refuse", help="It is not who it says.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Say whether an institution is who it says it is (operators).
-
-    Example: hutong institution verify thu --note "licence seen, register asked 2026-11-29"
-    """
-    wanted = build(i.NewVerification, state="refused" if refuse else "verified", note=note)
-    with connect() as client:
-        found = client.institutions.verify(institution, wanted)
-    show_json(found) if as_json else _say_history(found)
-
-
-def relate(
-    institution: Institution,
-    other: Annotated[str, typer.Argument(metavar="OTHER", show_default=False)],
-    reason: Annotated[str, typer.Option("--reason", help="Why, such as a common owner.")],
-    end: Annotated[str, typer.Option("--until", help="Until then (RFC 3339 or a date).")] = "",
-    as_json: Json = False,
-) -> None:
-    """Note that two institutions are related parties: neither reviews the other's applications (operators).
-
-    Example: hutong institution relate deepnova thu --reason "spin-off; the university holds 15 %"
-    """
-    wanted = build(i.NewRelation, reason=reason, end=read_time(end, "--until") or None)
-    with connect() as client:
-        made = client.institutions.relate(institution, other, wanted)
-    show_json(made) if as_json else say(f"{made.institution} and {made.other} are related: {made.reason}")
-
-
-def _say_history(found: i.InstitutionHistory) -> None:
-    say(f"institution {found.id}: {found.verification} {found.verified_note}".rstrip())
-    for name, value in (("USCC", found.identifiers.uscc), ("ROR", found.identifiers.ror)):
-        if value:
-            say(f"  {name} {value}")
-    for each in found.kinds:
-        say(f"  {each.kind} from {local(each.start)}" + (f" to {local(each.end)}" if each.end else ""))
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Programmes and calls for applications.", no_args_is_help=True)
@@ -235,13 +149,3 @@ def add_to(app: typer.Typer) -> None:
     group.command("applications")(list_applications)
     group.command("settle")(settle)
     app.add_typer(group, name="calls", rich_help_panel="Money")
-    institutions = typer.Typer(
-        help="Institutions: enter them, what they are (operators).", no_args_is_help=True
-    )
-    institutions.command("create")(create_institution)
-    institutions.command("kind")(kind)
-    institutions.command("history")(history)
-    institutions.command("identify")(identify)
-    institutions.command("verify")(verify)
-    institutions.command("relate")(relate)
-    app.add_typer(institutions, name="institution", rich_help_panel="Operators")

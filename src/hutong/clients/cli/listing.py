@@ -97,6 +97,10 @@ PARTS = (
         "logout": "End the session and forget its token.",
         "second-factor": "Your authenticator.",
     }),
+    Part("You", "people_commands", {
+        "whoami": "Say who you are signed in as, and your projects.",
+        "project": "Projects and who works in them.",
+    }),
     Part("You", "account_commands", {
         "key": "Keys for the models' gateway.",
         "secret": "Secrets of a project, for its jobs.",
@@ -134,9 +138,11 @@ PARTS = (
     Part("Operators", "report_commands", {
         "reports": "Reports: what there was, who was served, how long jobs waited.",
     }),
-    Part("Operators", "account_commands", {
-        "person": "Enter and open: person (operators).",
-        "project": "Enter and open: project (operators).",
+    Part("Operators", "institution_commands", {
+        "institution": "Institutions: enter them, what they are (operators).",
+    }),
+    Part("Operators", "people_commands", {
+        "person": "People who may sign in.",
     }),
     Part("Operators", "access_commands", {
         "access": "Who may do what, where and until when.",
@@ -146,9 +152,6 @@ PARTS = (
     }),
     Part("Operators", "audit_commands", {
         "audit": "Who changed what; sealed against changes.",
-    }),
-    Part("Operators", "call_commands", {
-        "institution": "Institutions: enter them, what they are (operators).",
     }),
     Part("Operators", "identity_commands", {
         "issuer": "Identity providers: OpenID Connect (operators).",
