@@ -43,7 +43,8 @@ _SPAN = (
 )
 _SUPPLY = (
     "Installed: every card of every registered pool, from when the platform first noted it. Available:"
-    " installed without planned maintenance and without sites that took no work; faults are not taken off."
+    " installed without planned maintenance, sites that took no work and cards that are only declared; faults"
+    " are not taken off."
 )
 _REGISTERED = (
     "Registered: what the registry says centres had in service on the last day of the span, or today while it"
