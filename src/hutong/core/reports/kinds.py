@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.core.reports import capacity, service
+from hutong.core.reports import capacity, service, use
 from hutong.core.reports.report import PARTS, Facts, Table
 
 
@@ -92,6 +92,7 @@ _UNMET = (
     " walltime, an hour where there is none. What the API refuses at once (a job that no site could ever"
     " run) is not here."
 )
+_LEVELS = tuple(f"{level}: {meaning}" for level, (_, meaning) in use.LEVELS.items())
 _USES = frozenset(PARTS)
 
 _USED = frozenset({"used", "notes"})
@@ -104,7 +105,7 @@ KINDS: Mapping[str, Kind] = {
     "supply": Kind(
         "供给 Supply", capacity.supply, (_SUPPLY, _REGISTERED), frozenset({"notes", "registered"})
     ),
-    "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USED, _USES, ("site",)),
+    "use": Kind("用量 Use", use.use, (*_LEVELS, _SPAN, _TENANT), _USED | {"seen"}, _USES, ("site",)),
     "waits": Kind(
         "等待时间 Waits",
         service.waits,
