@@ -18,6 +18,7 @@ from hutong.core.reports.report import (
 )
 
 _GOPS_P = 10**6
+DIFFERENCES_SHOWN = 1000
 
 
 def heads(by: tuple[str, ...]) -> tuple[Column, ...]:
@@ -50,7 +51,9 @@ def supply(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa
         Column("可用率 Available share", "%"),
     )
     connected = Table("supply", "供给 Supply", columns, rows, chart=3)
-    return (connected, _registered(facts)) if facts.registered else (connected,)
+    registered = (_registered(facts),) if facts.registered else ()
+    agreed = (_agreed(facts),) if facts.agreed else ()
+    return connected, *registered, *agreed
 
 
 def _registered(facts: Facts) -> Table:
@@ -77,6 +80,37 @@ def _registered(facts: Facts) -> Table:
     centres = sum(group.centres for group in facts.registered)
     title = f"登记供给 Registered supply ({centres} centres, {cards} cards where said)"
     return Table("supply-registered", title, columns, rows)
+
+
+def _agreed(facts: Facts) -> Table:
+    """Where connected centres and their sites differ: cards by model, computing power by kind."""
+    rows: list[tuple[str, ...]] = []
+    for centre in facts.agreed:
+        for cards in centre.cards:
+            if cards.verdict != "agrees":
+                counts = (str(each) for each in (cards.in_service, cards.accepted, cards.declared))
+                rows.append((centre.centre.id, cards.model, *counts, "", "", "", cards.verdict))
+        for power in centre.power:
+            if power.verdict != "agrees":
+                spans = (power.in_service, power.accepted, power.declared)
+                amounts = (decimal(each.likely, _GOPS_P, 3) for each in spans)
+                what = ", ".join(power.kind)
+                rows.append((centre.centre.id, what, "", "", "", *amounts, power.verdict))
+    columns = (
+        Column("中心 Centre", number=False),
+        Column("型号或口径 Model, or kind of figure", number=False),
+        Column("在役卡 In service", "cards"),
+        Column("已验收卡 Accepted", "cards"),
+        Column("申报卡 Declared", "cards"),
+        Column("在役 In service", "P"),
+        Column("已验收 Accepted", "P"),
+        Column("申报 Declared", "P"),
+        Column("结论 Verdict", number=False),
+    )
+    agree = sum(each.verdict == "agrees" for each in facts.agreed)
+    title = f"登记与申报 Registered against declared ({agree} of {len(facts.agreed)} centres agree)"
+    shown = tuple(rows[:DIFFERENCES_SHOWN])
+    return Table("supply-agreement", title, columns, shown)
 
 
 def domestic(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa: ARG001

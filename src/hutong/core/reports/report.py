@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.rollups import FirstUse, PoolNote, card_ms_of
 from hutong.core.book.waits import WaitGroup
+from hutong.core.capacity.agreement import Agreement
 from hutong.core.capacity.rollups import Group
 from hutong.core.kernel.quantities import HOUR_MS
 
@@ -111,7 +112,8 @@ class Facts:
     """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at.
 
     `served` is all use by project, `used` by what the report is grouped by; `registered` is what the registry
-    of centres says was in service on the last day, by region; `yields` are measured over nominal throughput
+    of centres says was in service on the last day, by region, `agreed` how connected centres agree with what
+    their sites declare then; `yields` are measured over nominal throughput
     of accelerators, in millionths.
     """
 
@@ -125,6 +127,7 @@ class Facts:
     waiting: tuple[WaitGroup, ...] = ()
     notes: tuple[PoolNote, ...] = ()
     registered: tuple[Group, ...] = ()
+    agreed: tuple[Agreement, ...] = ()
     seen: tuple[Sampled, ...] = ()
     firsts: tuple[FirstUse, ...] = ()
     people: Mapping[str, frozenset[str]] = field(default_factory=dict)

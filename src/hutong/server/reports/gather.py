@@ -10,14 +10,15 @@ from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.store import Store
 from hutong.core.book.waits import DEFERRED, GONE, STARTED
 from hutong.core.capacity.accelerators import ACCELERATORS
+from hutong.core.capacity.agreement import agreements
 from hutong.core.capacity.catalogue import find_card
-from hutong.core.capacity.rollups import Group, roll_up
+from hutong.core.capacity.rollups import roll_up
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports import report as shapes
 from hutong.core.reports.kinds import Needs
 from hutong.core.witnesses.levels import yield_of
-from hutong.server.centres import all_centres, day_of
+from hutong.server.centres import all_centres, day_of, declared_cards
 from hutong.server.registry import every, read
 
 PROJECTS_MOST = 20_000
@@ -46,6 +47,8 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         served += _used(store, segment, ("project",), tenants) if "served" in needs.fields else ()
         moved += _moved(store, segment, tenants) if "moved" in needs.fields else ()
     seen = _seen(store, hours) if "seen" in needs.fields else ()
+    centres = all_centres(store) if "registered" in needs.fields else ()
+    day = day_of(min(now_ms, span[1] - 1))
     return shapes.Facts(
         span=span,
         cut_ms=now_ms,
@@ -57,7 +60,8 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         waiting=store.waiting(hours) if "waiting" in needs.fields else (),
         notes=store.pool_notes(span) if "notes" in needs.fields else (),
         seen=seen,
-        registered=_registered(store, min(now_ms, span[1] - 1)) if "registered" in needs.fields else (),
+        registered=roll_up(centres, day, "region"),
+        agreed=agreements(centres, declared_cards(store, day, now_ms), day) if centres else (),
         firsts=tuple(_firsts(store, span)) if "firsts" in needs.fields else (),
         people=_people(store, hours) if "people" in needs.fields else {},
         tenants=tenants_at(owners, span[1] - 1),
@@ -79,10 +83,6 @@ _CHIPS = {
 def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
     sites = [row.id for row in every(store, "site", "", SITES_MOST)]
     return store.site_energy(sites, hours)
-
-
-def _registered(store: Store, at_ms: int) -> tuple[Group, ...]:
-    return roll_up(all_centres(store), day_of(at_ms), "region")
 
 
 def _seen(store: Store, hours: tuple[int, int]) -> tuple[shapes.Sampled, ...]:
