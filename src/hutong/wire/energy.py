@@ -20,7 +20,8 @@ class NewMeter(Shape):
 
     `facility` counts all that a site takes; with several, they are summed. `most_per_hour` is the most that
     can go through it in an hour, in `unit`; a register returns to 0 at `wraps_at`. `source` says who reads
-    it. Of an IT meter, `category` is that of ISO/IEC 30134-2 (1 UPS, 2 distribution, 3 equipment).
+    it. Of an IT meter, `category` is that of ISO/IEC 30134-2 (1 UPS, 2 distribution, 3 equipment). With
+    `by_agent` the site's agent may send what its register shows.
     """
 
     id: Slug
@@ -34,6 +35,7 @@ class NewMeter(Shape):
     category: Annotated[int, Field(ge=0, le=3)] = 0
     source: Text
     synthetic: bool = False
+    by_agent: bool = False
     starts: Time | None = None
 
 
@@ -51,8 +53,15 @@ class Meter(Shape):
     category: int
     source: str
     synthetic: bool
+    by_agent: bool
     starts: Time | None
     ends: Time | None
+
+
+class SiteMeters(Shape):
+    """The meters of a site that its agent reads."""
+
+    items: tuple[Meter, ...]
 
 
 class End(Shape):

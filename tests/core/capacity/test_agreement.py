@@ -113,8 +113,9 @@ def test_sites_that_are_missing_shared_or_of_nobody_are_named() -> None:
     found = agreements([second, first, none], declared, DAY)
     assert [each.centre.id for each in found] == ["a", "b"]
     assert found[0].notes == (
-        "nothing is known of what site gone declares", "site s is named by 2 centres: its cards count for each",
-    )  # fmt: skip
+        "nothing is known of what site gone declares",
+        "site s is named by 2 centres: its cards count for each",
+    )
     assert {each.verdict for each in found} == {"unsure"}
     assert unnamed([first, second, none], declared) == ("t",)
 
