@@ -42,7 +42,7 @@ from hutong.server.metering import take_in
 from hutong.server.registry import read
 from hutong.server.sealing import take_in_sealed
 from hutong.wire import agent as wire
-from hutong.wire.energy import SiteMeters
+from hutong.wire.meters import SiteMeters
 from hutong.wire.sealed import SealedDoc
 from hutong.wire.usage import TallyDoc
 

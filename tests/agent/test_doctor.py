@@ -16,7 +16,7 @@ from hutong.adapters.engines.inspection import Check, Level
 from hutong.agent.doctor import examine
 from hutong.core.kernel.ids import attempt_key, ulid
 from hutong.wire.agent import PoolDoc
-from hutong.wire.energy import Meter, SiteMeters
+from hutong.wire.meters import Meter, SiteMeters
 
 Sick = Callable[..., dict[str, Check]]
 

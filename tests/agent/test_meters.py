@@ -27,7 +27,7 @@ from hutong.core.kernel.errors import Conflict, Denied, Later, NotFound, Refused
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.server.registry import document
 from hutong.wire.base import parse_rfc3339
-from hutong.wire.energy import NewReadings
+from hutong.wire.meters import NewReadings
 
 KWH = 3_600_000
 T0 = 1_795_000_000_000 // HOUR_MS * HOUR_MS

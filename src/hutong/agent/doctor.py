@@ -22,7 +22,7 @@ from hutong.agent.offers import Offers
 from hutong.config import now_ms
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.wire.agent import SiteOut
-from hutong.wire.energy import Meter
+from hutong.wire.meters import Meter
 
 SKEW_WARN_MS = 2_000
 SKEW_BAD_MS = 30_000

@@ -24,7 +24,7 @@ from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
-from hutong.wire.energy import Meter, NewReadings, SiteMeters, Taken
+from hutong.wire.meters import Meter, NewReadings, SiteMeters, Taken
 from hutong.wire.sealed import SealedDoc, SealedHead, SealedIn
 from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from hutong.adapters.engines.inspection import Check, bad, ok, warn
 from hutong.agent.meter_sources import MeterSource
 from hutong.core.kernel.errors import Later, Refused
-from hutong.wire.energy import Meter
+from hutong.wire.meters import Meter
 
 
 def check_meters(

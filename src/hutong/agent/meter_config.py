@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from hutong.agent.meter_sources import MeterSource
 from hutong.wire.base import Slug
-from hutong.wire.energy import Unit
+from hutong.wire.meters import Unit
 
 
 class MeterTable(BaseModel):

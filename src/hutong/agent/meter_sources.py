@@ -51,7 +51,7 @@ class MeterSource:
         text = self._run() if self.command else self._load()
         try:
             shown = _READERS[self.form](self, text)
-        except (ValueError, RecursionError, InvalidOperation) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise _bad(f"it is no {self.form}: {error}") from error
         if not shown.is_finite() or shown < 0:
             raise _bad(f"a register shows a number from 0 up, not {shown}")

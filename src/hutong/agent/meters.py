@@ -17,7 +17,7 @@ from hutong.agent.notes import keep, kept
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 from hutong.wire.base import rfc3339
-from hutong.wire.energy import NewReading, NewReadings
+from hutong.wire.meters import NewReading, NewReadings
 
 _log = structlog.get_logger("hutong.agent")
 ON_THE_HOUR_MS = 10_000
@@ -60,7 +60,12 @@ class Meters:
     def run(self, ended: threading.Event) -> None:
         """Work until `ended` is set: at each full hour, and a minute after what failed."""
         while not ended.is_set():
-            self.step()
+            try:
+                self.step()
+            except RuntimeError:
+                if ended.is_set():  # the line was closed under us
+                    return
+                raise
             to_hour_s = (HOUR_MS - self._clock() % HOUR_MS) / 1000
             ended.wait(min(_RETRY_S, to_hour_s + 0.05))
 

@@ -42,7 +42,8 @@ def balance(site: SiteArgument, start: From = "", end: To = "", as_json: Json = 
     rows = (
         (
             each.hour[:16], kwh(each.metered_j), kwh(each.jobs_j), kwh(each.idle_j), kwh(each.overhead_j),
-            percent_of(each.green_j, each.metered_j), _kg(each.location_mg), _kg(each.market_mg), _basis(each),
+            percent_of(each.green_j, each.metered_j), _kg(each.location_mg), _kg(each.market_mg),
+            _basis(each),
         )
         for each in found.items
     )  # fmt: skip
