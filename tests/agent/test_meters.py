@@ -321,7 +321,7 @@ def test_what_is_written_down_is_bounded_and_spoilt_files_are_nothing(scene: Sce
     scene.go(2 * HOUR_MS, 10**6)
     kept = json.loads(path.read_bytes())["m"]["pending"]
     assert (len(kept), kept[0], kept[-1]) == (PENDING_MOST, many[1], [T0 + 2 * HOUR_MS, 10**6])
-    for spoilt in ("", "[]", '{"m": 5}', '{"m": {"last": [1]}}', '{"m": {"last": [1, "x"], "pending": 3}}'):
+    for spoilt in ("", "[]", '{"m": 5}', '{"m": {"last": [1]}}', '{"m": {"last": [1, 2], "pending": 3}}'):
         path.write_text(spoilt)
         scene.anew()
         scene.platform.faults = []

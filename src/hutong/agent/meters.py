@@ -54,7 +54,9 @@ class Meters:
             last = _shown(told.get("last")) if isinstance(told, dict) else None
             if name in self._sources and last is not None:
                 self._last[name] = last
-                self._pending[name] = [each for one in told.get("pending") or () if (each := _shown(one))]
+                waiting = told.get("pending")
+                shown = (_shown(each) for each in waiting) if isinstance(waiting, list) else ()
+                self._pending[name] = [each for each in shown if each]
         self._told: dict[str, str] = {}
 
     def run(self, ended: threading.Event) -> None:
@@ -80,7 +82,14 @@ class Meters:
                 if reading is not None:
                     self._note(source.meter, reading)
             self._save()
-        return sum(self._tell(name) for name in sorted(self._sources))
+        count = 0
+        for name in sorted(self._sources):
+            try:
+                count += self._tell(name)
+            except Later as error:  # then the others would wait in vain, and the next full hour is missed
+                self._say(name, error.message)
+                break
+        return count
 
     def _is_due(self, meter: str, now_ms: int) -> bool:
         last = self._last.get(meter)
@@ -111,20 +120,18 @@ class Meters:
         self._last[meter] = reading
 
     def _tell(self, meter: str) -> int:
-        """Send what is pending of a meter in order, some at a time."""
-        pending, count = self._pending[meter], 0
-        while pending:
+        """Send what is pending of a meter in order, some at a time. Raises Later."""
+        count = 0
+        while pending := self._pending[meter]:
             some = [each for each in pending[:_AT_ONCE] if each[0] - pending[0][0] <= _SPAN_MS]
             try:
                 self._send(meter, some)
-            except (Later, NotFound, Denied) as error:
+            except (NotFound, Denied) as error:
                 self._say(meter, error.message)
                 break
-            pending = pending[len(some) :]
-            count += len(some)
-        if count:
-            self._pending[meter] = pending
+            self._pending[meter] = pending[len(some) :]
             self._save()
+            count += len(some)
         return count
 
     def _send(self, meter: str, some: Sequence[Shown]) -> None:
