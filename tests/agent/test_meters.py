@@ -283,7 +283,7 @@ def test_what_cannot_be_read_is_tried_again_and_holds_up_no_other(scene: Scene) 
 
 
 def test_while_the_platform_is_away_readings_wait_and_survive_a_kill(scene: Scene) -> None:
-    scene.platform.faults = [("before", Later("away"))] * 3 + [("after", Later("lost on the way back"))]
+    scene.platform.faults = [*[("before", Later("away"))] * 3, ("after", Later("lost on the way back"))]
     for hour in range(3):
         assert scene.go(hour * HOUR_MS, hour * 100) == 0
         scene.anew()

@@ -234,7 +234,7 @@ def test_a_check_sees_use_in_another_hour_of_its_day(store: Store) -> None:
     assert not sums_at_fault(store)
 
 
-def damage(statement: sa.Update, connection: sa.Connection) -> None:
+def damage(statement: sa.Update | sa.Insert, connection: sa.Connection) -> None:
     """Change sums behind the store's back."""
     connection.execute(statement)
 

@@ -122,12 +122,14 @@ def _read_prometheus(source: MeterSource, text: str) -> Decimal:
 
 
 def _decimal(text: Decimal | str) -> Decimal:
-    if isinstance(text, str) and len(text) > 40:
+    if isinstance(text, Decimal):
+        return text
+    if len(text) > 40:
         raise ValueError("that is longer than any number")
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text[:40]!r} is no number") from None
+        raise ValueError(f"{text!r} is no number") from None
 
 
 def _bad(text: str) -> Refused:

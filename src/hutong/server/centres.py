@@ -69,11 +69,9 @@ def declared_cards(store: Store, day: str, now_ms: int) -> dict[str, Counter[str
     end_ms = (date.fromisoformat(day) - date(1970, 1, 1)).days * DAY_MS + DAY_MS
     if end_ms > now_ms:
         sites = (read(Site, row) for row in every(store, "site", "", SITES_MAX))
-        pools = [(site.id, pool.accelerator, pool.cards) for site in sites for pool in site.pools]
-    else:
-        notes = store.pool_notes((end_ms - 1, end_ms))
-        pools = [(each.site, each.accelerator, each.installed) for each in notes if each.installed]
-    return cards_by_site(pools)
+        return cards_by_site((site.id, pool.accelerator, pool.cards) for site in sites for pool in site.pools)
+    notes = store.pool_notes((end_ms - 1, end_ms))
+    return cards_by_site((each.site, each.accelerator, each.installed) for each in notes if each.installed)
 
 
 def check_references(store: Store, centre: Centre) -> None:

@@ -41,7 +41,9 @@ def agree(declared: dict[str, int], *phases: Phase) -> Agreement:
 
 def told(found: Agreement) -> dict[str, tuple[int, str]]:
     """Return difference and verdict of each model and kind."""
-    of_cards = {each.model: (each.difference, each.verdict) for each in found.cards}
+    of_cards: dict[str, tuple[int, str]] = {
+        each.model: (each.difference, each.verdict) for each in found.cards
+    }
     return of_cards | {"-".join(each.kind): (each.difference, each.verdict) for each in found.power}
 
 

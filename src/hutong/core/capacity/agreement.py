@@ -67,7 +67,7 @@ class Agreement:
     @property
     def verdict(self) -> Verdict:
         """The worst of all, `agrees` where nothing differs."""
-        told = {each.verdict for each in (*self.cards, *self.power)}
+        told = {each.verdict for each in self.cards} | {each.verdict for each in self.power}
         order: tuple[Verdict, ...] = ("more", "less", "unlike", "unsure")
         return next((each for each in order if each in told), "agrees")
 
@@ -161,8 +161,8 @@ def _powers(
     less_may_be |= bool(declared - registered)
     rows = []
     for kind in sorted(registered | declared):
-        spans = (each.get(kind, _NOTHING) for each in (serving, accepted, there))
-        row = Power(kind, *spans, "agrees")
+        known, coming, told = (each.get(kind, _NOTHING) for each in (serving, accepted, there))
+        row = Power(kind, known, coming, told, "agrees")
         others = declared if kind in registered else registered
         if others and kind not in others:
             why = dict.fromkeys(each for other in sorted(others) for each in _unlike(kind, other))

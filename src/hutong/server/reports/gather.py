@@ -46,7 +46,7 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         used += _used(store, segment, needs.use, tenants) if "used" in needs.fields else ()
         served += _used(store, segment, ("project",), tenants) if "served" in needs.fields else ()
         moved += _moved(store, segment, tenants) if "moved" in needs.fields else ()
-    seen = _seen(store, hours) if "seen" in needs.fields else ()
+    seen = tuple(_seen(store, hours)) if "seen" in needs.fields else ()
     centres = all_centres(store) if "registered" in needs.fields else ()
     day = day_of(min(now_ms, span[1] - 1))
     return shapes.Facts(
@@ -85,9 +85,11 @@ def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
     return store.site_energy(sites, hours)
 
 
-def _seen(store: Store, hours: tuple[int, int]) -> tuple[shapes.Sampled, ...]:
-    found = store.rollup(r.RollupQuery(r.SEEN, hours, r.SEEN.names))
-    return tuple(shapes.Sampled(*map(str, group.key), *group.sums[2:]) for group in found)
+def _seen(store: Store, hours: tuple[int, int]) -> Iterator[shapes.Sampled]:
+    for group in store.rollup(r.RollupQuery(r.SEEN, hours, r.SEEN.names)):
+        site, accelerator, method = map(str, group.key)
+        *_, counted, busy = group.sums
+        yield shapes.Sampled(site, accelerator, method, counted, busy)
 
 
 def _yields(accelerators: Iterable[str]) -> dict[str, int]:
