@@ -78,9 +78,18 @@ def test_a_stated_total_agrees_where_the_intervals_of_figures_meet() -> None:
     assert told(found) == {"H100": (100, "unsure"), "FP16-dense-nominal": (0, "agrees")}
     assert found.notes == ("nobody said which cards phase 1 has",)
     more = agree({"H100": 100}, phase("1", stated(50)))
-    assert told(more)["FP16-dense-nominal"] == (span.low - 50 * 10**6, "more")
+    assert told(more)["FP16-dense-nominal"] == (span.low - 55 * 10**6, "more")
     less = agree({"H100": 100}, phase("1", stated(500)))
-    assert told(less)["FP16-dense-nominal"] == (span.high - 500 * 10**6, "less")
+    assert told(less)["FP16-dense-nominal"] == (span.high - 450 * 10**6, "less")
+
+
+@pytest.mark.parametrize(
+    ("stated_p", "difference"), [(500, 0), (499, 0), (498, 700_000), (501, -1_300_000), (1000, -800_000)]
+)
+def test_a_stated_total_is_as_exact_as_its_last_digit(stated_p: int, difference: int) -> None:
+    found = agree({"A100": 1600}, phase("1", stated(stated_p)))  # 499.2 P
+    assert found.power[0].difference == difference
+    assert found.power[0].in_service.likely == stated_p * 10**6
 
 
 def test_unlike_figures_are_refused_with_the_reason_and_leave_the_rest_unsure() -> None:

@@ -154,7 +154,7 @@ def _powers(
     sums: dict[PhaseState, dict[Kind, Span]] = {state: {} for state in _COUNTED}
     for each in held:
         if each.kind != NO_KIND:
-            _add(sums[each.state], each.kind, each.gops)
+            _add(sums[each.state], each.kind, each.gops if each.cards_tell else _as_exact_as_told(each.gops))
     serving, accepted = sums[PhaseState.IN_SERVICE], sums[PhaseState.ACCEPTED]
     registered, declared = {*serving, *accepted}, {*there}
     more_may_be |= bool(registered - declared)
@@ -177,6 +177,18 @@ def _verdict(difference: int, *, may_be: bool) -> Verdict:
     if not difference:
         return "agrees"
     return "unsure" if may_be else "more" if difference > 0 else "less"
+
+
+def _as_exact_as_told(stated: Span) -> Span:
+    """Return the interval of a stated total: half a unit of its last digit that is not 0, to both sides.
+
+    >>> _as_exact_as_told(Span.exactly(480))
+    Span(low=475, likely=480, high=485)
+    """
+    unit = 1
+    while stated.likely and stated.likely % (10 * unit) == 0:
+        unit *= 10
+    return Span(stated.low - unit // 2, stated.likely, stated.high + unit // 2)
 
 
 def _unlike(kind: Kind, other: Kind) -> tuple[Difference, ...]:

@@ -113,7 +113,7 @@ def use(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
     busy = busy_by(facts, ()).get((), Busy())
     total = row(("合计 Total", *("" for _ in by[1:])), whole, supply, busy)
     groups = Table("use", "用量 Use", _columns(by, beside=beside), rows, total, chart=len(by))
-    return groups, _levels(whole[0], supply, busy)
+    return groups, _levels(whole[0], supply if facts.notes else None, busy)
 
 
 def _columns(by: tuple[str, ...], *, beside: bool) -> tuple[Column, ...]:
@@ -134,13 +134,13 @@ def _columns(by: tuple[str, ...], *, beside: bool) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _levels(allocated: int, supply: tuple[int, int], busy: Busy) -> Table:
-    """Return the levels of everything, each with its meaning beside it."""
-    installed, available = supply
+def _levels(allocated: int, supply: tuple[int, int] | None, busy: Busy) -> Table:
+    """Return the levels of everything, each with its meaning beside it; no supply: nobody noted it."""
+    installed, available = supply or (0, 0)
     sampled, *above = busy.cells(allocated)
     cells = (
-        (hours(installed), ""),
-        _of(available, installed),
+        (hours(installed) if supply else "", ""),
+        _of(available, installed) if supply else ("", ""),
         _of(allocated, available),
         (hours(busy.sampled), sampled),
         (above[0], above[1]),
