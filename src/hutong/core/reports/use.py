@@ -16,7 +16,8 @@ LEVELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "可用 Available": (
             "装机 installed",
-            "Installed, less planned maintenance and sites that took no work; faults are not taken off.",
+            "Installed, less planned maintenance, sites that took no work and cards that are only declared;"
+            " faults are not taken off.",
         ),
         "分配 Allocated": (
             "可用 available",
