@@ -3,8 +3,8 @@
 Made up, by seed: jobs of log-normal length over a year, 500 projects of 200 institutions. Usage records go
 into their table by bulk, as posting each would take hours, and the product's own rebuild makes their sums.
 How fast sums are kept is measured apart, by `count_records` in transactions of `AT_ONCE` new records, as
-posting does. What jobs told of their waits, and money, are added to their sums by the store's own way,
-without jobs and transactions. CPU is ours and that of the database's processes together. Baseline: DuckDB
+posting does. What jobs told of their waits, money, and what agents saw by the hour, are added to their sums by
+the store's own way, without jobs, transactions and reports. CPU is ours and that of the database's processes together. Baseline: DuckDB
 over the same records in memory, which scans them all for each question. `--quick` has 10^4 jobs.
 """
 
@@ -31,6 +31,7 @@ from hutong.adapters.store.sql import SqlStore
 from hutong.core.accounts.registry import Institution, InstitutionKind, Project
 from hutong.core.book import rollups as r
 from hutong.core.book.money import UsageRecord
+from hutong.core.book.sealed import PoolHour
 from hutong.core.book.store import Record
 from hutong.core.book.waits import bucket_of
 from hutong.core.capacity.sites import Pool, Site, Supply
@@ -142,9 +143,23 @@ def fill(store: SqlStore, url: str, jobs: int) -> None:
         for all_, more in ((waits, waited(some, random)), (money, moved(some))):
             for key, sums in more.items():
                 r.add(all_, key, sums)
-    for family, rows in ((r.WORK, waits), (r.MONEY, money)):
+    seen = r.seen_rows(hours_seen(jobs))
+    for family, rows in ((r.WORK, waits), (r.MONEY, money), (r.SEEN, seen)):
         for part in _parts(rows):
             store._db.write(partial(added, store._db, family, part))
+
+
+def hours_seen(jobs: int) -> Iterator[PoolHour]:
+    """Yield what agents saw of the sites by the hour: of the whole year, or (of few jobs) of June."""
+    days = (0, 365) if jobs > 100_000 else (151, 181)
+    first = FIRST_MS // HOUR_MS
+    for hour in range(first + 24 * days[0], first + 24 * days[1]):
+        for at in range(SITES):
+            held = 512 * HOUR_MS * (at + 1) // (2 * SITES)
+            busy, method = (held // 2, "npu-smi, sampled every 30 s") if at % 3 else (None, "")
+            yield PoolHour(
+                f"s{at:02}", "main", hour, 512, HOUR_MS, 0, held, 0, busy, method, 1, 0, MODELS[at % 4]
+            )
 
 
 def _parts(rows: r.Rows) -> Iterator[r.Rows]:

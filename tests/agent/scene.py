@@ -42,6 +42,7 @@ from hutong.server.metering import take_in
 from hutong.server.registry import read
 from hutong.server.sealing import take_in_sealed
 from hutong.wire import agent as wire
+from hutong.wire.meters import SiteMeters
 from hutong.wire.sealed import SealedDoc
 from hutong.wire.usage import TallyDoc
 
@@ -284,6 +285,7 @@ class Door:
         self.token = token
         self.faults: list[int] = []  # statuses to answer with before anything is done; 0 hangs up
         self.requests: list[str] = []
+        self.meters: SiteMeters | None = None  # None: an older platform, without such a route
         self.ranges = True
         self.cuts: list[int] = []  # after how many bytes each next object breaks off
         self.stall = threading.Event()  # cleared: a line that breaks off is silent instead
@@ -362,6 +364,8 @@ class Door:
         query = dict(parse_qsl(urlsplit(target).query))
         if path == "/site":
             return 200, self.site.model_dump_json().encode()
+        if path == "/meters" and self.meters is not None:
+            return 200, self.meters.model_dump_json().encode()
         if path == "/take":
             return 200, self._take(wire.TakeIn.model_validate_json(body)).model_dump_json().encode()
         with self.lock:

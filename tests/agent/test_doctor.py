@@ -16,6 +16,7 @@ from hutong.adapters.engines.inspection import Check, Level
 from hutong.agent.doctor import examine
 from hutong.core.kernel.ids import attempt_key, ulid
 from hutong.wire.agent import PoolDoc
+from hutong.wire.meters import Meter, SiteMeters
 
 Sick = Callable[..., dict[str, Check]]
 
@@ -185,3 +186,30 @@ def test_what_a_site_offers_is_looked_at(doctor: Sick, door: Door, tmp_path: Pat
     assert bad(checks) == {"store gone", "shared lost"}
     assert checks["store lab"].level is Level.OK
     assert checks["shared data"].seen == f"{tmp_path}/datasets"
+
+
+def test_meters_are_read_and_the_platform_is_asked_whether_it_takes_them(
+    doctor: Sick, door: Door, tmp_path: Path
+) -> None:
+    shown = tmp_path / "shown"
+    shown.write_text("12.5")
+    more = f'[[meters]]\nmeter = "feed-1"\nfile = "{shown}"\n'
+    assert doctor(more=more)["meters"].level is Level.WARN, "an older platform has no such route"
+    meter = Meter(
+        id="feed-1", measures="facility", counts="register", region="north", site=SITE, contract="",
+        most_per_hour=1, wraps_at=0, category=0, source="s", synthetic=False, by_agent=True, starts=None,
+        ends=None,
+    )  # fmt: skip
+    door.meters = SiteMeters(items=(meter,))
+    assert doctor(more=more)["meter feed-1"].seen == "it shows 45000000 J"
+    for change, why in (
+        ({"wraps_at": 45_000_000}, "0 again"), ({"measures": "water"}, "water"),
+        ({"ends": "2026-01-01T00:00:00Z"}, "ended"), ({"id": "feed-2"}, "takes no readings"),
+    ):  # fmt: skip
+        door.meters = SiteMeters(items=(meter.model_copy(update=change),))
+        checks = doctor(more=more)
+        assert bad(checks) == {"meter feed-1"}
+        assert why in checks["meter feed-1"].seen
+    door.meters = SiteMeters(items=(meter,))
+    shown.write_text("nothing")
+    assert bad(doctor(more=more)) == {"meter feed-1"}

@@ -16,8 +16,10 @@ from hutong.adapters.store.sql import SqlStore
 from hutong.core.accounts.registry import InstitutionKind
 from hutong.core.book import rollups as r
 from hutong.core.book.money import Posting, UsageRecord
+from hutong.core.book.sealed import PoolHour, SealedReport
 from hutong.core.book.store import Record, Store
 from hutong.core.book.waits import bucket_ends_ms, bucket_of
+from hutong.core.kernel.chain import GENESIS
 from hutong.core.kernel.days import month_days
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
@@ -154,6 +156,8 @@ def test_sums_made_anew_are_as_they_were_kept(store: Store) -> None:
     fund(store, "a1", 70)
     store.submit([wish(2)], 7000)
     turn(store, 8000, decide(store, 2, 8000, f.Queued()))
+    told = SealedReport("east", 1, GENESIS, "h", "k", "00", "{}", 5)
+    store.keep_sealed([told], [PoolHour("east", "a", 7, 8, HOUR_MS, 0, 5, 0, 3, "test", 1, 0, "H100")])
     asked = [r.RollupQuery(family, ALL, family.names) for family in r.FAMILIES]
     before = (
         [store.rollup(query) for query in asked],
@@ -161,8 +165,8 @@ def test_sums_made_anew_are_as_they_were_kept(store: Store) -> None:
         store.first_uses((0, 9**9), ("", ""), 9),
     )
     assert all(before[0])
-    assert store.rebuild_rollups() == 4
-    assert store.rebuild_rollups() == 4
+    assert store.rebuild_rollups() == 5
+    assert store.rebuild_rollups() == 5
     after = (
         [store.rollup(query) for query in asked],
         store.waiting(ALL),
@@ -208,6 +212,14 @@ def test_a_check_tells_of_sums_that_are_not_what_the_records_say(store: Store, g
                 store._db.write(partial(damage, worse))
                 assert any(family.id in fault for fault in sums_at_fault(store))
                 store.rebuild_rollups()
+        table = rollups[r.SEEN.id]
+        made_up = table.insert().values(
+            grain=int(grain), at=1, site="e", sku="H100", method="", seen_card_ms=1, held_card_ms=0,
+            counted_card_ms=0, busy_card_ms=0,
+        )  # fmt: skip
+        store._db.write(partial(damage, made_up))
+        assert any(r.SEEN.id in fault for fault in sums_at_fault(store))
+        store.rebuild_rollups()
         assert not sums_at_fault(store)
 
 
@@ -222,7 +234,7 @@ def test_a_check_sees_use_in_another_hour_of_its_day(store: Store) -> None:
     assert not sums_at_fault(store)
 
 
-def damage(statement: sa.Update, connection: sa.Connection) -> None:
+def damage(statement: sa.Update | sa.Insert, connection: sa.Connection) -> None:
     """Change sums behind the store's back."""
     connection.execute(statement)
 

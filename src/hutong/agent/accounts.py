@@ -6,8 +6,6 @@ UTC day, and what the platform has already is not sent again. The mark moves onl
 up to there. Losing it, or what is remembered of earlier passes, costs repeats and nothing else.
 """
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import structlog
 
 from hutong.adapters.engines.base import Accounted, Use
 from hutong.agent.link import Link
+from hutong.agent.notes import keep, kept
 from hutong.core.kernel.errors import NotFound, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 from hutong.wire.usage import TallyDoc
@@ -87,22 +86,11 @@ class Accounts:
 
     def _mark(self, now_ms: int) -> int | None:
         """Return up to when all was told; None if that is not known, or a moment of a clock gone wrong."""
-        try:
-            told = int(json.loads(self._path.read_bytes())["upto_ms"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return told if told <= now_ms else None
+        told = kept(self._path).get("upto_ms")
+        return told if isinstance(told, int) and told <= now_ms else None
 
     def _write(self, upto_ms: int) -> None:
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            with fresh.open("wb") as file:
-                file.write(json.dumps({"upto_ms": upto_ms}).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-        except OSError as error:
-            _log.warning("the mark of accounting is not written down", path=str(self._path), why=str(error))
+        keep(self._path, {"upto_ms": upto_ms}, "the mark of accounting is not written down")
 
 
 def _tally(day: int, uses: Sequence[Use], read_ms: int) -> TallyDoc:

@@ -18,6 +18,8 @@ from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.agent.card_counters import CardCounter
 from hutong.agent.habits import Habits
+from hutong.agent.meter_config import MeterTables
+from hutong.agent.meter_sources import MeterSource
 from hutong.agent.offers import Offers, StoreOffer
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire.base import Slug
@@ -44,6 +46,7 @@ class AgentConfig:
     authorities: Path | None = None
     offers: Offers = field(default_factory=Offers)
     counters: tuple[CardCounter, ...] = ()
+    meters: tuple[MeterSource, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -303,6 +306,7 @@ class _File(_Table):
     ] = _Local()
     inputs: _Inputs = _Inputs()
     counters: dict[Slug, _Counter] = Field(default_factory=dict, max_length=200)
+    meters: MeterTables = ()
 
 
 def read_agent(path: Path) -> AgentConfig:
@@ -334,6 +338,7 @@ def read_agent(path: Path) -> AgentConfig:
             CardCounter(pool, each.tool, each.cards, each.every_s, each.command)
             for pool, each in sorted(told.counters.items())
         ),
+        meters=tuple(each.source() for each in told.meters),
     )
     _refuse_inside_out(path, config)
     return config

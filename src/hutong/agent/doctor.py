@@ -17,10 +17,12 @@ from hutong.adapters.engines.inspection import Check, Inspector, bad, is_shared,
 from hutong.agent.config import AgentConfig, read_agent
 from hutong.agent.inspectors import inspector_of
 from hutong.agent.link import HttpLink
+from hutong.agent.meter_checks import check_meters
 from hutong.agent.offers import Offers
 from hutong.config import now_ms
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.wire.agent import SiteOut
+from hutong.wire.meters import Meter
 
 SKEW_WARN_MS = 2_000
 SKEW_BAD_MS = 30_000
@@ -47,6 +49,7 @@ def examine(
     yield from checks
     yield from _check_folder(config)
     yield from _check_offers(config.offers)
+    yield from check_meters(config.meters, lambda: _meters_there(config, declared), config.site)
     inspector = inspector_of(config.engine, wait_s)
     yield from inspector.check(quick=quick)
     if declared is not None:
@@ -129,6 +132,16 @@ def _ask_platform(config: AgentConfig, clock: Callable[[], int]) -> tuple[list[C
     checks.append(_check_clock(declared.now_ms - before_ms - took_ms // 2, took_ms // 2))
     checks.append(_check_versions(declared.version))
     return [*checks, *_check_registration(config, declared)], declared
+
+
+def _meters_there(config: AgentConfig, declared: SiteOut | None) -> tuple[Meter, ...]:
+    if declared is None:
+        raise Later("it did not answer well")
+    link = HttpLink(config.url, config.token, proxy=config.proxy, authorities=config.authorities)
+    try:
+        return link.meters()
+    finally:
+        link.close()
 
 
 def _check_registration(config: AgentConfig, declared: SiteOut) -> Iterator[Check]:

@@ -5,7 +5,6 @@ is sealed is written down before it is sent, so a kill at any line costs a minut
 """
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from hutong.adapters.engines.base import Seen
 from hutong.adapters.identity.signing import SigningKey
 from hutong.agent.card_counters import CardCounters
 from hutong.agent.link import Command, Link
+from hutong.agent.notes import keep, kept
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.chain import canonical, seal
 from hutong.core.kernel.errors import Conflict
@@ -226,22 +226,10 @@ class Hours:
         state = {
             "cards": self._cards, "open": self._open, "closed": self._closed, "pending": self._pending
         }  # fmt: skip
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            with fresh.open("wb") as file:
-                file.write(json.dumps(state).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-        except OSError as error:
-            _log.warning("hours of cards are not written down", path=str(self._path), why=str(error))
+        keep(self._path, state, "hours of cards are not written down")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
+    found = kept(path)
     kinds = {"cards": dict, "open": dict, "closed": list, "pending": list}
-    whole = isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
-    return found if whole else {}
+    return found if all(isinstance(found.get(name), kind) for name, kind in kinds.items()) else {}

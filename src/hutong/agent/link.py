@@ -24,6 +24,7 @@ from hutong.core.work.facts import Report
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
+from hutong.wire.meters import Meter, NewReadings, SiteMeters, Taken
 from hutong.wire.sealed import SealedDoc, SealedHead, SealedIn
 from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 
@@ -224,6 +225,14 @@ class HttpLink:
     def send_sealed(self, reports: Sequence[SealedDoc]) -> None:
         """Hand in sealed reports."""
         self._post("/sealed", SealedIn(reports=tuple(reports)), SealedHead)
+
+    def send_readings(self, meter: str, readings: NewReadings) -> None:
+        """Store what a register showed."""
+        self._post(f"/meters/{quote(meter)}/readings", readings, Taken)
+
+    def meters(self) -> tuple[Meter, ...]:
+        """Return the meters of our site that its agent may read."""
+        return _parse(self._again(lambda: self._send("GET", "/meters"), tries=1), SiteMeters).items
 
     def has_object(self, digest: str) -> bool:
         """Ask for an object's head."""

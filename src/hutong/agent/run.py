@@ -25,6 +25,7 @@ from hutong.agent.core import Agent
 from hutong.agent.habits import steady_ms
 from hutong.agent.hours import SEAL_KEY, Hours
 from hutong.agent.link import Delivery, HttpLink
+from hutong.agent.meters import Meters
 from hutong.agent.spool import Spool
 from hutong.agent.staging import Cache, Stager
 from hutong.agent.tunnels import Tunnels
@@ -116,6 +117,9 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         target=_listen, args=(agent, config.site, inbox, bell, ended, tunnels), name="listen", daemon=True
     )
     listener.start()
+    if config.meters:
+        meters = Meters(config.root / "meters.json", link, config.meters, clock)
+        threading.Thread(target=meters.run, args=(ended,), name="meters", daemon=True).start()
     if config.counters:
         threading.Thread(target=cards.run, args=(ended,), name="cards", daemon=True).start()
     try:

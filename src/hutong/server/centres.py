@@ -1,20 +1,25 @@
 """The registry of centres in the store: one document each, written with the version that was read."""
 
+from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from hutong.core.accounts.identifiers import uscc_fault
 from hutong.core.accounts.registry import Institution
 from hutong.core.book.store import Record, Store
+from hutong.core.capacity.agreement import cards_by_site
 from hutong.core.capacity.centre_rows import Remark
 from hutong.core.capacity.centre_table import Drafts, hold_duplicates, read_centres, refuse
 from hutong.core.capacity.centres import Centre, check_changes, check_plans
 from hutong.core.capacity.duplicates import Known
+from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Conflict, Problem, Refused
+from hutong.core.kernel.quantities import DAY_MS
 from hutong.server.registry import document, every, load, read
 
 KIND = "centre"
 CENTRES_MAX = 5000
+SITES_MAX = 1000
 
 
 def day_of(at_ms: int) -> str:
@@ -57,6 +62,16 @@ def enter(store: Store, centre: Centre, now_ms: int) -> Centre:
             raise
         return known
     return centre
+
+
+def declared_cards(store: Store, day: str, now_ms: int) -> dict[str, Counter[str]]:
+    """Return the cards of each site by model: as they are now, or as they were noted at the end of a day."""
+    end_ms = (date.fromisoformat(day) - date(1970, 1, 1)).days * DAY_MS + DAY_MS
+    if end_ms > now_ms:
+        sites = (read(Site, row) for row in every(store, "site", "", SITES_MAX))
+        return cards_by_site((site.id, pool.accelerator, pool.cards) for site in sites for pool in site.pools)
+    notes = store.pool_notes((end_ms - 1, end_ms))
+    return cards_by_site((each.site, each.accelerator, each.installed) for each in notes if each.installed)
 
 
 def check_references(store: Store, centre: Centre) -> None:

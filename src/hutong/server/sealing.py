@@ -165,7 +165,7 @@ def _hours(site: Site, told: SealedHour) -> Iterator[PoolHour]:
         yield PoolHour(
             site.id, pool.id, told.hour, pool.cards, told.seen_ms, up, seen.held_card_ms,
             seen.other_card_ms, seen.busy_card_ms, seen.method, told.seq,
-            min(pool.cards * planned_ms, idle),
+            min(pool.cards * planned_ms, idle), pool.accelerator,
         )  # fmt: skip
 
 

@@ -5,9 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hutong.wire.base import Shape, Slug, Time
+from hutong.wire.meters import Meter as Meter
+from hutong.wire.meters import NewReading as NewReading
+from hutong.wire.meters import NewReadings as NewReadings
+from hutong.wire.meters import SiteMeters as SiteMeters
+from hutong.wire.meters import Taken as Taken
+from hutong.wire.meters import Unit, Value
 
-Value = Annotated[str, Field(pattern=r"^[0-9]{1,17}(\.[0-9]{1,9})?$", examples=["1250.5"])]
-Unit = Literal["J", "Wh", "kWh", "MWh", "mL", "L", "m3"]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 Region = Annotated[str, Field(min_length=1, max_length=100)]
 Milli = Annotated[int, Field(ge=1000, le=10_000)]
@@ -20,7 +24,8 @@ class NewMeter(Shape):
 
     `facility` counts all that a site takes; with several, they are summed. `most_per_hour` is the most that
     can go through it in an hour, in `unit`; a register returns to 0 at `wraps_at`. `source` says who reads
-    it. Of an IT meter, `category` is that of ISO/IEC 30134-2 (1 UPS, 2 distribution, 3 equipment).
+    it. Of an IT meter, `category` is that of ISO/IEC 30134-2 (1 UPS, 2 distribution, 3 equipment). With
+    `by_agent` the site's agent may send what its register shows.
     """
 
     id: Slug
@@ -34,59 +39,14 @@ class NewMeter(Shape):
     category: Annotated[int, Field(ge=0, le=3)] = 0
     source: Text
     synthetic: bool = False
+    by_agent: bool = False
     starts: Time | None = None
-
-
-class Meter(Shape):
-    """A meter; `most_per_hour` and `wraps_at` in joules, of water in millilitres."""
-
-    id: Slug
-    measures: str
-    counts: str
-    region: str
-    site: str
-    contract: str
-    most_per_hour: int
-    wraps_at: int
-    category: int
-    source: str
-    synthetic: bool
-    starts: Time | None
-    ends: Time | None
 
 
 class End(Shape):
     """From when on something counts no more."""
 
     ends: Time
-
-
-class NewReading(Shape):
-    """What went through a meter from `start` to `end`, or (without `start`) what its register showed.
-
-    A value of null takes back what was there.
-    """
-
-    start: Time | None = None
-    end: Time
-    value: Value | None
-
-
-class NewReadings(Shape):
-    """Readings of a meter in any order, all of them or none. With `correct` they may differ from before."""
-
-    unit: Unit = "kWh"
-    readings: Annotated[tuple[NewReading, ...], Field(min_length=1, max_length=1000)]
-    correct: bool = False
-    reason: Annotated[str, Field(max_length=300)] = ""
-
-
-class Taken(Shape):
-    """What became of readings: news, repeats that changed nothing, and how many hours changed."""
-
-    news: int
-    repeats: int
-    hours: int
 
 
 class Reading(Shape):

@@ -48,6 +48,35 @@ def test_a_city_is_loaded_twice_and_asked_what_it_has(house: Any) -> None:
     assert house.run("centres", "load", "atlantis", admin=True).code == 2
 
 
+CITY = """
+centres:
+  - id: west
+    name_en: West
+    region: Testing
+    sites: [haidian]
+    phases:
+      - id: "1"
+        capacity: {cards: [{model: H100, cards: 24}]}
+        changes: [{state: in-service, on: "2025", evidence: {source: news}}]
+      - id: "2"
+        capacity: {stated: {amount: 5 P FP64 dense benchmark, source: news, dated: "2025"}}
+        changes: [{state: in-service, on: "2025", evidence: {source: news}}]
+"""
+
+
+def test_phases_are_set_beside_what_sites_declare(house: Any, tmp_path: Path) -> None:
+    file = tmp_path / "city.yaml"
+    file.write_text(CITY)
+    assert house.run("centres", "load", str(file), admin=True).code == 0
+    shown = house.run("centres", "reconcile", "--region", "Testing", env=WIDE)
+    assert shown.code == 1, shown.err
+    for text in ("H100 cards", "-8", "less", "unlike", "FP64 is not FP16", "nobody said which cards phase 2"):
+        assert text in shown.out
+    (found,) = json.loads(house.run("centres", "reconcile", "west", "--json").out)["items"]
+    assert (found["verdict"], found["cards"][0]["difference"]) == ("less", -8)
+    assert house.run("centres", "reconcile", "nobody").code == 2
+
+
 def test_an_import_says_for_each_row_what_is_wrong(house: Any) -> None:
     tried = house.run("centres", "import", str(EXAMPLES / "bad.csv"), "--dry-run", admin=True, env=WIDE)
     assert (tried.code, "7 refused; nothing entered: a dry run" in tried.out) == (1, True), tried.err

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hutong.clients.cli.energy_commands import _lines_of
+from hutong.clients.cli.energy_commands import _basis, _lines_of
 from hutong.config import now_ms
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.wire.base import rfc3339
-from hutong.wire.energy import JobEnergy
+from hutong.wire.energy import JobEnergy, SiteHour
 
 WIDE = {"COLUMNS": "240"}
 
@@ -38,6 +38,26 @@ def test_from_a_file_of_readings_to_a_balance(house: Any, tmp_path: Path) -> Non
     assert (balance.code, "hours are settled" in balance.out) == (0, True)
     assert house.run("energy", "progress", "haidian", admin=True, env=WIDE).code == 0
     assert house.run("energy", "balance", "haidian").code == 2  # not everybody's
+
+
+def test_a_meter_is_given_to_the_site_s_agent(house: Any) -> None:
+    add = (
+        "energy", "meters", "add", "feed-agent", "--site", "haidian", "--most-per-hour", "900", "--source",
+        "the centre", "--by-agent",
+    )  # fmt: skip
+    assert house.run(*add, admin=True).code == 2, "an agent reads registers"
+    made = house.run(*add, "--register", admin=True, env=WIDE)
+    assert (made.code, "the centre, by the agent" in made.out) == (0, True), made.err
+
+
+def test_hours_say_what_was_spread_over_them() -> None:
+    hour = SiteHour(
+        hour="2026-11-28T00:00:00Z", metered_j=0, it_j=0, jobs_j=0, idle_j=0, overhead_j=0, modelled_j=0,
+        green_j=0, grid_green_j=0, location_mg=0, market_mg=0, reused_j=0, water_ml=0, covered_ms=HOUR_MS,
+        spread_ms=HOUR_MS // 3, basis="it=metered", settled="2026-11-28T02:00:00Z",
+    )  # fmt: skip
+    assert _basis(hour) == "it=metered; 20 min of it spread"
+    assert _basis(hour.model_copy(update={"spread_ms": 0})) == "it=metered"
 
 
 def test_bad_files_name_the_line(house: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.server.api import test_agent_meters as agent_meters
 from tests.server.api import test_audit_awards as awards
 from tests.server.api import test_audit_ledger as ledger
 from tests.server.api import test_audit_sign_in as sign_in
@@ -187,7 +188,7 @@ DECIDING = {f"POST /v1/approvals/{{proposal}}/{verb}" for verb in ("approve", "r
 STORIES = (
     PLACES, awards.APPLYING, awards.AWARDED, vouchers.VOUCHERS, ledger.LEDGER, ledger.INVOICES,
     ledger.DISPUTES, sign_in.PROVIDERS, sign_in.DEVICES, sign_in.FACTORS, sign_in.DIRECTORIES,
-    sign_in.PROGRAMS, energy.ROUTES, findings.ROUTES,
+    sign_in.PROGRAMS, energy.ROUTES, findings.ROUTES, agent_meters.ROUTES,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The registry over the API: centres, phases, imports, sums, plans and identifiers, safe under repeats."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,38 @@ def test_codes_that_others_assigned_are_kept_as_they_are(centre: Any) -> None:
     centre("POST", "identifiers", {"subject": "pool/haidian/nope"}, 404)
     names = [each["name"] for each in centre("GET", "identifiers/schemes")["items"]]
     assert names == ["given", "hutong"]
+
+
+def test_phases_are_set_beside_what_sites_declare(centre: Any, platform: Any, li: Any) -> None:
+    found = centre("GET", "capacity/reconciliation", who=li)
+    (one,) = found["items"]
+    assert (one["centre"], one["sites"], one["verdict"]) == ("shangzhuang", ["haidian"], "more")
+    (cards,) = one["cards"]
+    assert (cards["model"], cards["in_service"], cards["declared"], cards["difference"]) == (
+        "A100",
+        0,
+        16,
+        16,
+    )
+    phase = {
+        "id": "2", "capacity": {"cards": [{"model": "A100", "cards": 16}]},
+        "changes": [{"state": "in-service", "on": "2025-01", "evidence": SAID}],
+    }  # fmt: skip
+    centre("POST", "centres/shangzhuang/phases", phase, 201)
+    (one,) = centre("GET", "capacity/reconciliation", centre="shangzhuang", region="Beijing")["items"]
+    assert (one["verdict"], one["cards"][0]["difference"], one["power"][0]["difference"]) == ("agrees", 0, 0)
+    (past,) = centre("GET", "capacity/reconciliation", as_of="2025-02")["items"]
+    assert past["notes"][0] == "nothing is known of what site haidian declares"
+    assert past["cards"][0]["verdict"] == "less"
+    centre("POST", "centres", {**CENTRE, "id": "zz", "sites": ["haidian"]}, 201)
+    page = centre("GET", "capacity/reconciliation", limit=1)
+    last = centre("GET", "capacity/reconciliation", limit=1, cursor=page["next"])
+    assert [each["items"][0]["centre"] for each in (page, last)] == ["shangzhuang", "zz"]
+    assert (last["next"], page["unnamed"]) == ("", [])
+    for wrong, status in (({"centre": "nobody"}, 404), ({"as_of": "soon"}, 422), ({"cursor": "x"}, 422)):
+        centre("GET", "capacity/reconciliation", None, status, **wrong)
+    day = datetime.fromtimestamp(platform.services.clock() / 1000, UTC).date()
+    span = {"from": (day - timedelta(days=1)).isoformat(), "to": (day + timedelta(days=2)).isoformat()}
+    table = centre("GET", "reports/supply", **span)["tables"][-1]
+    assert (table["id"], len(table["rows"][0])) == ("supply-agreement", len(table["columns"]))
+    assert {row[-1] for row in table["rows"]} == {"unsure"}, "one site, two centres"

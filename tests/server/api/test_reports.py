@@ -13,6 +13,8 @@ import pytest
 
 from hutong.clients.sdk.signed import faults_of
 from hutong.core.book.money import Posting, UsageRecord
+from hutong.core.book.sealed import PoolHour, SealedReport
+from hutong.core.kernel.chain import GENESIS
 from hutong.core.kernel.ids import ProjectId
 from hutong.server.reports.watching import PoolWatcher
 from hutong.wire.reports import Publication
@@ -52,8 +54,12 @@ def read(platform: Any, kind: str, status: int = 200, who: Any = None, **query: 
 
 def test_use_is_told_with_definitions_sources_and_coverage(used: Any) -> None:
     report = read(used, "use", by=["kind", "project"])
-    (table,) = report["tables"]
+    table, levels = report["tables"]
     (row,) = table["rows"]
+    assert [each[0].split()[1] for each in levels["rows"]] == [
+        "Installed", "Available", "Allocated", "Sampled", "Busy", "Effective",
+    ]  # fmt: skip
+    assert all(each[4] for each in levels["rows"])
     assert row[1:3] == ["physics", "100.000"]
     assert table["total"][2] == "100.000"
     assert report["definitions"]
@@ -62,6 +68,25 @@ def test_use_is_told_with_definitions_sources_and_coverage(used: Any) -> None:
     assert green["rows"] == [["haidian", "10.000", "2.500", "25.00", "5.000"]]
     (domestic,) = read(used, "domestic")["tables"]
     assert domestic["rows"][0][1:4] == ["0.000", "100.000", "0.00"]
+
+
+def test_busy_is_what_agents_sampled_and_unknown_elsewhere(used: Any) -> None:
+    busy = slice(4, 9)
+    table, _ = read(used, "use")["tables"]
+    assert table["rows"][0][busy] == ["0.00", "", "", "", ""]
+    assert "how busy cards were is not known of: haidian" in read(used, "use")["coverage"]
+    hour = used.services.clock() // HOUR_MS - 1
+    sealed = SealedReport("haidian", 1, GENESIS, "h", "k", "00", "{}", 5)
+    seen = PoolHour(
+        "haidian", "a100", hour, 16, HOUR_MS, 0, 10 * HOUR_MS, 0, 4 * HOUR_MS, "a tool", 1, 0, "A100"
+    )
+    used.services.store.keep_sealed([sealed], [seen])
+    report = read(used, "use", by=["site", "accelerator"])
+    table, levels = report["tables"]
+    assert table["rows"][0][5:8] == ["10.00", "4.000", "40.00"]
+    assert table["rows"][0][-1] == "a tool"
+    assert levels["rows"][4][1:4] == ["4.000", "40.00", "已采样 sampled"]
+    assert not any("busy" in text for text in report["coverage"])
 
 
 def test_who_was_served_is_counted_and_people_are_not_named(used: Any) -> None:
@@ -77,8 +102,8 @@ def test_who_was_served_is_counted_and_people_are_not_named(used: Any) -> None:
 def test_the_report_of_a_node_has_all_tables(used: Any) -> None:
     names = [table["id"] for table in read(used, "node")["tables"]]
     assert names == [
-        "supply", "use", "waits", "served-kind", "served-district", "first-time", "domestic", "green",
-        "subsidy", "unmet",
+        "supply", "use", "use-levels", "waits", "served-kind", "served-district", "first-time", "domestic",
+        "green", "subsidy", "unmet",
     ]  # fmt: skip
 
 
@@ -222,7 +247,7 @@ def test_use_of_before_an_institution_changed_counts_as_what_it_was(used: Any) -
         {"kind": later, "from_ms": now_ms - 40 * 60_000, "upto_ms": 1 << 47},
     ]
     store.put(replace(record, doc={**record.doc, "kind": later, "kinds": periods}))
-    (table,) = read(used, "use", by=["kind"])["tables"]
+    table, _ = read(used, "use", by=["kind"])["tables"]
     amounts = {row[0]: float(row[1]) for row in table["rows"]}
     assert sum(amounts.values()) == pytest.approx(100)
     assert amounts[kind] > 0

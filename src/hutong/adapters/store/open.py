@@ -11,7 +11,7 @@ from hutong.adapters.store.db import Database
 from hutong.adapters.store.dialect import PostgresDatabase, SqliteDatabase
 from hutong.adapters.store.memory.store import MemoryStore
 from hutong.adapters.store.months import check_zone
-from hutong.adapters.store.rollups import rebuild
+from hutong.adapters.store.rollups import add_seen, rebuild
 from hutong.adapters.store.sql import SqlStore
 from hutong.core.book.store import Store
 from hutong.core.kernel.errors import Problem, Refused
@@ -81,10 +81,14 @@ def _upgrade(db: Database) -> None:
     def work(connection: sa.Connection) -> None:
         db.lock_schema(connection)
         config.attributes["connection"] = connection
-        fresh = not sa.inspect(connection).has_table("waits")
+        there = sa.inspect(connection).has_table
+        no_sums, none_seen = not there("waits"), not there("seen_rollups")
         command.upgrade(config, "head")
-        if fresh:  # of a store from before there were sums, they are made of what is there
+        # Of a store from before there were these sums, they are made of what is there.
+        if no_sums:
             rebuild(db, connection)
+        elif none_seen:
+            add_seen(db, connection)
 
     try:
         db.write(work)

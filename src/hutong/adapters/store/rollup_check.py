@@ -8,6 +8,7 @@ from hutong.adapters.store import faults
 from hutong.adapters.store.ledger_rows import USAGE, record_of
 from hutong.adapters.store.ledger_tables import usage
 from hutong.adapters.store.rollup_tables import rollups
+from hutong.adapters.store.sealed_tables import pool_hours
 from hutong.core.book import rollups as r
 from hutong.core.kernel.days import month_days
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
@@ -26,6 +27,7 @@ def wrong_rollups(connection: sa.Connection) -> Iterator[str]:
     in the newest day of a few projects.
     """
     yield from _differing(connection, r.USE, usage)
+    yield from _differing(connection, r.SEEN, _seen())
     for family in r.KEPT:
         for coarse in family.coarser:
             yield from _differing(connection, coarse, rollups[family.id])
@@ -33,13 +35,30 @@ def wrong_rollups(connection: sa.Connection) -> Iterator[str]:
     yield from _hours(connection)
 
 
-def _side(table: sa.Table, family: r.Family, sign: int, grain: r.Grain) -> sa.Select[*tuple[object, ...]]:
+def _seen() -> sa.Subquery:
+    """Return the hours of pools under the names of their sums."""
+    hour = pool_hours.c
+    counts = hour.busy_card_ms.is_not(None)
+    return sa.select(
+        hour.site,
+        hour.accelerator.label("sku"),
+        sa.case((counts, hour.method), else_="").label("method"),
+        (hour.cards * hour.seen_ms).label("seen_card_ms"),
+        hour.held_card_ms,
+        sa.case((counts, hour.held_card_ms), else_=0).label("counted_card_ms"),
+        sa.func.coalesce(hour.busy_card_ms, 0).label("busy_card_ms"),
+    ).subquery()
+
+
+def _side(
+    table: sa.FromClause, family: r.Family, sign: int, grain: r.Grain
+) -> sa.Select[*tuple[object, ...]]:
     names = (table.c[name] for name in family.names)
     part = sa.select(*names, *((sign * table.c[name]).label(name) for name in family.sums))
     return part.where(table.c.grain == int(grain)) if "grain" in table.c else part
 
 
-def _differing(connection: sa.Connection, family: r.Family, finer: sa.Table) -> Iterator[str]:
+def _differing(connection: sa.Connection, family: r.Family, finer: sa.FromClause) -> Iterator[str]:
     """Compare the months of a family with records, or with the months of a family of more names."""
     kept = _side(rollups[family.id], family, -1, r.Grain.MONTH)
     yield from _unequal(connection, family, [_side(finer, family, 1, r.Grain.MONTH), kept])

@@ -13,10 +13,12 @@ from hutong.adapters.store.db import Database, Upsert, many, rows_in
 from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
 from hutong.adapters.store.ledger_tables import lots, txns, usage
 from hutong.adapters.store.rollup_tables import first_uses, pool_notes, rollups, waits
+from hutong.adapters.store.sealed_tables import pool_hours
 from hutong.adapters.store.tables import jobs, registry
 from hutong.adapters.store.tenants import tenants_of
 from hutong.core.book import rollups as r
 from hutong.core.book.money import LotKind, Txn, UsageRecord
+from hutong.core.book.sealed import PoolHour
 from hutong.core.book.waits import WaitGroup, may_move, told, waiting
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
@@ -60,6 +62,21 @@ def count_work(db: Database, connection: sa.Connection, moved: Sequence[Moved]) 
         owners = tenants_of(connection, sorted({project for *_, project in telling}))
         parts = (told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling)
         add_rows(db, connection, r.WORK, r.merged(parts))
+
+
+def count_hours(db: Database, connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
+    """Add what hours of one site's pools say to the sums, and take off what they said before.
+
+    To be called before these hours are written.
+    """
+    if not hours:
+        return
+    known = sa.select(pool_hours).where(pool_hours.c.site == hours[0].site)
+    known = known.where(pool_hours.c.hour.in_(sorted({each.hour for each in hours})))
+    news = {(each.hour, each.pool) for each in hours}
+    rows = (PoolHour(**row) for row in connection.execute(known).mappings())
+    before = [each for each in rows if (each.hour, each.pool) in news]
+    add_rows(db, connection, r.SEEN, r.instead(r.seen_rows(before), r.seen_rows(hours)))
 
 
 _LEFT = waits.delete().where(waits.c.job == sa.bindparam("name"))
@@ -268,6 +285,20 @@ def rebuild(db: Database, connection: sa.Connection) -> int:
         moved = [(decode_job(row.job), None, decode_spec(row.spec), ProjectId(row.project)) for row in rows]
         count_work(db, connection, moved)
         count += len(rows)
+    return count + add_seen(db, connection)
+
+
+def add_seen(db: Database, connection: sa.Connection) -> int:
+    """Add all hours of pools to sums that are empty, in constant memory; return how many hours that were."""
+    place = (pool_hours.c.site, pool_hours.c.hour, pool_hours.c.pool)
+    query = sa.select(pool_hours).order_by(*place).limit(_AT_ONCE)
+    after: tuple[str, int, str] = ("", -1, "")
+    count = 0
+    while rows := connection.execute(query.where(sa.tuple_(*place) > sa.tuple_(*after))).mappings().all():
+        hours = [PoolHour(**row) for row in rows]
+        add_rows(db, connection, r.SEEN, r.seen_rows(hours))
+        after = (hours[-1].site, hours[-1].hour, hours[-1].pool)
+        count += len(hours)
     return count
 
 

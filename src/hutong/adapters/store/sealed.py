@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.db import Database, many
+from hutong.adapters.store.rollups import count_hours
 from hutong.adapters.store.sealed_tables import pool_hours, sealed
 from hutong.core.book.sealed import Hours, PoolHour, SealedReport, news_of
 from hutong.core.kernel.chain import START, Head
@@ -35,8 +36,10 @@ class Sealed:
             news = news_of(head, known, reports)
             fresh = {each.seq for each in news}
             many(connection, sealed.insert(), [asdict(each) for each in news])
-            rows = [asdict(each) for each in hours if each.seq in fresh]
-            rows.sort(key=lambda row: (row["seq"], row["hour"], row["pool"]))
+            newest = sorted((each for each in hours if each.seq in fresh), key=lambda each: each.seq)
+            fresh_hours = list({(each.hour, each.pool): each for each in newest}.values())
+            count_hours(self._db, connection, fresh_hours)
+            rows = sorted((asdict(each) for each in fresh_hours), key=lambda row: (row["hour"], row["pool"]))
             insert = self._db.upsert(pool_hours)
             others = (each.name for each in pool_hours.c if each.name not in _NAMES)
             change = {name: insert.excluded[name] for name in others}

@@ -34,5 +34,6 @@ pool_hours = sa.Table(
     text_of("method"),
     int_of("seq"),
     int_of("planned_card_ms"),
+    text_of("accelerator"),
     sqlite_with_rowid=False,
 )

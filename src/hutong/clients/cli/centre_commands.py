@@ -8,6 +8,7 @@ from rich.text import Text
 
 from hutong.clients.cli import given
 from hutong.clients.cli.account_commands import build
+from hutong.clients.cli.agreement_commands import reconcile
 from hutong.clients.cli.capacity_words import gigaops, percent, power
 from hutong.clients.cli.scenario import CENTRES, enter_centres, read_centres
 from hutong.clients.cli.session import Json, connect
@@ -329,4 +330,5 @@ def _due(phase: w.Phase) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
+    group.command()(reconcile)
     app.add_typer(group, name="centres", rich_help_panel="Operators")

@@ -42,7 +42,8 @@ def balance(site: SiteArgument, start: From = "", end: To = "", as_json: Json = 
     rows = (
         (
             each.hour[:16], kwh(each.metered_j), kwh(each.jobs_j), kwh(each.idle_j), kwh(each.overhead_j),
-            percent_of(each.green_j, each.metered_j), _kg(each.location_mg), _kg(each.market_mg), each.basis,
+            percent_of(each.green_j, each.metered_j), _kg(each.location_mg), _kg(each.market_mg),
+            _basis(each),
         )
         for each in found.items
     )  # fmt: skip
@@ -51,6 +52,12 @@ def balance(site: SiteArgument, start: From = "", end: To = "", as_json: Json = 
         f"{kwh(found.metered_j)} kWh = {kwh(found.jobs_j)} jobs + {kwh(found.idle_j)} idle"
         f" + {kwh(found.overhead_j)} overhead; {found.settled_hours} of {found.hours} hours are settled"
     )
+
+
+def _basis(hour: w.SiteHour) -> str:
+    """Return what an hour rests on, and how much of it a reading of several hours was spread over."""
+    minutes = hour.spread_ms // 60_000
+    return f"{hour.basis}; {minutes} min of it spread" if minutes else hour.basis
 
 
 def progress(
@@ -145,6 +152,9 @@ def add_meter(
     unit: Annotated[str, typer.Option("--unit", help="J, Wh, kWh, MWh; mL, L or m3.")] = "kWh",
     category: Annotated[int, typer.Option("--category", help="Of an IT meter, as in ISO/IEC 30134-2.")] = 0,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Its readings are invented.")] = False,
+    by_agent: Annotated[
+        bool, typer.Option("--by-agent", help="The site's agent reads its register.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Register a meter of a site, or of a contract's deliveries.
@@ -154,7 +164,7 @@ def add_meter(
     asked = build(
         w.NewMeter, id=name, measures=measures, counts="register" if register else "interval", site=site,
         contract=contract, unit=unit, most_per_hour=most_per_hour, wraps_at=wraps_at, category=category,
-        source=source, synthetic=synthetic,
+        source=source, synthetic=synthetic, by_agent=by_agent,
     )  # fmt: skip
     with connect() as client:
         made = client.energy.add_meter(asked)
@@ -183,7 +193,7 @@ def _show_meters(found: list[w.Meter]) -> None:
             each.site or each.contract,
             each.region,
             each.ends or "",
-            each.source,
+            f"{each.source}, by the agent" if each.by_agent else each.source,
         )
         for each in found
     )

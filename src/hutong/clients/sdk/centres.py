@@ -2,6 +2,7 @@
 
 from hutong.clients.sdk.call import Call, Listing, document, path_of, query_of, shape
 from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
+from hutong.wire import agreement as a
 from hutong.wire import centres as c
 from hutong.wire.base import Page
 
@@ -80,6 +81,12 @@ def plan(
     return Call("GET", path_of("capacity", "plan"), shape(c.PlanAgainstActual), (("from", start), *more))
 
 
+def reconcile(*, centre: str = "", as_of: str = "", region: str = "", cursor: str = "") -> Call[a.Agreements]:
+    """Set what the registry says of connected centres beside what their sites declare, a page at a time."""
+    query = query_of(centre=centre, as_of=as_of, region=region, cursor=cursor)
+    return Call("GET", path_of("capacity", "reconciliation"), shape(a.Agreements), query)
+
+
 def register(identifier: c.NewIdentifier) -> Call[c.Identifier]:
     """Register an identifier (operators)."""
     return Call("POST", path_of("identifiers"), shape(c.Identifier), body=document(identifier))
@@ -126,6 +133,7 @@ class CentreVerbs:
     import_table = Verb(import_centres)
     roll_up = Verb(roll_up)
     plan = Verb(plan)
+    reconcile = Verb(reconcile)
 
 
 class IdentifierVerbs:

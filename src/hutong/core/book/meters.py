@@ -5,10 +5,11 @@ through it in `[from, upto)`, or what its register shows at a moment (then `from
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.errors import Conflict, Problem, Refused
 from hutong.core.kernel.quantities import DAY_MS, HOUR_MS, hour_slices
 
@@ -52,7 +53,8 @@ class Meter:
     It counts in `[from, until)` (0: no end). Of an IT meter, `category` says where it is, as in ISO/IEC
     30134-2: 1 at the output of the UPS, 2 of the distribution, 3 at the equipment; 0 is not stated. A
     register returns to 0 when it would reach `wraps_at` (0: never). More than `most_per_hour` cannot go
-    through it in an hour. `source` says who reads it, `synthetic` that its readings are invented.
+    through it in an hour. `source` says who reads it, `synthetic` that its readings are invented,
+    `by_agent` that its site's agent may send them.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Meter:
     category: int = 0
     from_ms: int = 0
     until_ms: int = 0
+    by_agent: bool = field(default=False, metadata=LATE)
 
     def counts_in(self, hour: int) -> bool:
         """True if it counts in any part of an hour."""

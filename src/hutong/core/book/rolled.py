@@ -30,5 +30,5 @@ class Rolled(Protocol):
         ...
 
     def rebuild_rollups(self) -> int:
-        """Make the sums anew from records, transactions and jobs; return of how many. Writers wait."""
+        """Make the sums anew from all that they sum; return of how much. Writers wait."""
         ...

@@ -11,6 +11,7 @@ from operator import add as plus
 from operator import sub as minus
 
 from hutong.core.book.money import LotKind, Txn, UsageRecord, lot_account
+from hutong.core.book.sealed import PoolHour
 from hutong.core.kernel.days import month_days, month_of
 from hutong.core.kernel.ids import LotId
 from hutong.core.kernel.quantities import HOUR_MS
@@ -55,7 +56,13 @@ ASKED_WORK = Family("asked_work_rollups", ("asked", "what", "why", "bucket"), _T
 WORK = Family(
     "work_rollups", ("kind", "asked", "size", "what", "why", "bucket"), _TOLD, coarser=(ASKED_WORK,)
 )
-FAMILIES = (USE, PEOPLE, MONEY, WORK)
+SEEN = Family(
+    "seen_rollups",
+    ("site", "sku", "method"),
+    ("seen_card_ms", "held_card_ms", "counted_card_ms", "busy_card_ms"),
+)
+"""What agents' sealed hours say; `method` is empty where nothing counted, else `busy` is of `counted`."""
+FAMILIES = (USE, PEOPLE, MONEY, WORK, SEEN)
 KEPT = (*FAMILIES, *(coarse for family in FAMILIES for coarse in family.coarser))
 """All that are kept; those of `FAMILIES` may be asked for."""
 WHOLE_NAMES = frozenset({"size", "bucket"})
@@ -186,6 +193,23 @@ def money_rows(txns: Iterable[Txn], kinds: Mapping[str, LotKind]) -> Rows:
                 key = (hour_of(txn.effective_ms), txn.project, txn.kind, kind.value)
                 add(rows, key, (entry.amount_micro,))
     return rows
+
+
+def seen_rows(hours: Iterable[PoolHour]) -> Rows:
+    """Return what hours of pools add to `SEEN`."""
+    rows: Rows = {}
+    for each in hours:
+        counted = each.busy_card_ms is not None
+        key = (each.hour, each.site, each.accelerator, each.method if counted else "")
+        held = each.held_card_ms
+        add(rows, key, (each.cards * each.seen_ms, held, held if counted else 0, each.busy_card_ms or 0))
+    return rows
+
+
+def instead(before: Mapping[Key, Sums], after: Mapping[Key, Sums]) -> Rows:
+    """Return what must be added where rows of `before` are replaced by those of `after`."""
+    rows = merged([after, {key: tuple(-each for each in sums) for key, sums in before.items()}])
+    return {key: sums for key, sums in rows.items() if any(sums)}
 
 
 def lot_accounts(txns: Iterable[Txn]) -> list[str]:

@@ -19,7 +19,7 @@ class PoolHour:
     It looked for `seen_ms` of the hour. `up` cards were on nodes that take work, `held` by the platform's
     jobs, `other` by others, `busy` by counters that `method` names; None: nothing counts there. `seq` is the
     sealed report that says so; a later one takes its place. `planned` lay in maintenance that was announced
-    to the platform, and nobody's jobs held them.
+    to the platform, and nobody's jobs held them. `accelerator` is what the pool had when the report came.
     """
 
     site: str
@@ -34,6 +34,7 @@ class PoolHour:
     method: str
     seq: int
     planned_card_ms: int = 0
+    accelerator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

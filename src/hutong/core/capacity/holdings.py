@@ -21,7 +21,8 @@ class Holding:
     """Cards of one model, or a stated figure, of a phase. `proved`: with evidence; else it is declared only.
 
     `model` is empty where nobody said it, `domestic` None where it is not known, `kind` NO_KIND where no
-    computing power is known. `assumed`: the precision is that of the convention.
+    computing power is known. `assumed`: the precision is that of the convention. `cards_tell`: the computing
+    power is that of the cards; else it is the stated one.
     """
 
     centre: Centre
@@ -34,6 +35,7 @@ class Holding:
     kind: Kind
     gops: Span
     assumed: bool = False
+    cards_tell: bool = True
 
 
 def is_domestic(model: str) -> bool | None:
@@ -114,8 +116,12 @@ def models_of(centres: Iterable[Centre]) -> tuple[str, ...]:
 def _of_phase(
     centre: Centre, phase: Phase, state: PhaseState, capacity: Capacity, proved: bool, more: More
 ) -> Iterator[Holding]:
-    def row(model: str, cards: int, of: Kind, gops: Span, assumed: bool = False) -> Holding:
-        return Holding(centre, phase, state, proved, model, is_domestic(model), cards, of, gops, assumed)
+    def row(model: str, cards: int, of: Kind, gops: Span, figure: Figure | None = None) -> Holding:
+        assumed = figure is not None and figure.assumed
+        domestic = is_domestic(model)
+        return Holding(
+            centre, phase, state, proved, model, domestic, cards, of, gops, assumed, figure is None
+        )  # fmt: skip
 
     lines, stated = capacity.lines, capacity.stated
     powers = [power_of(line.model, line.cards, more.get(line.model, ())) for line in lines]
@@ -127,9 +133,9 @@ def _of_phase(
         return
     whole = Span.exactly(stated.gops)
     if len(lines) == 1:
-        yield row(lines[0].model, lines[0].cards, kind(stated), whole, stated.assumed)
+        yield row(lines[0].model, lines[0].cards, kind(stated), whole, stated)
         return
-    yield row("", 0, kind(stated), whole, stated.assumed)
+    yield row("", 0, kind(stated), whole, stated)
     for line in lines:
         yield row(line.model, line.cards, NO_KIND, _NOTHING)
 

@@ -1,6 +1,7 @@
 """Quantities as people write them (`256GB`, `12h`, `32+`) and as we keep them (integers)."""
 
 import re
+from types import MappingProxyType
 
 _SIZE = re.compile(r"^\s*(\d{1,15})(?:\.(\d{1,3}))?\s*([KMGTP]?)(i?)B?\s*$", re.IGNORECASE)
 _TIME = re.compile(r"^\s*(\d{1,9})\s*(ms|s|m|min|h|d|w)?\s*$", re.IGNORECASE)
@@ -9,6 +10,10 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+BASE_UNITS = MappingProxyType(
+    {"J": 1, "Wh": 3600, "kWh": 3_600_000, "MWh": 3_600_000_000, "mL": 1, "L": 1000, "m3": 1_000_000}
+)
+"""Units of meters, in joules, or of water in millilitres."""
 
 
 def parse_bytes(text: str, default_unit: str = "") -> int | None:

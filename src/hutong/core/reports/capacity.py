@@ -1,4 +1,4 @@
-"""Supply, use, and the domestic and green shares of it."""
+"""Supply, and the domestic and green shares of use."""
 
 from collections.abc import Iterable
 
@@ -15,17 +15,19 @@ from hutong.core.reports.report import (
     kwh,
     percent,
     used_by,
-    yuan,
 )
 
 _GOPS_P = 10**6
+DIFFERENCES_SHOWN = 1000
 
 
-def _heads(by: tuple[str, ...]) -> tuple[Column, ...]:
+def heads(by: tuple[str, ...]) -> tuple[Column, ...]:
+    """Return the columns of what a table is grouped by."""
     return tuple(Column(TITLES[part], number=False) for part in by)
 
 
-def _supply_by(facts: Facts, by: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+def supply_by(facts: Facts, by: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Return card-ms installed and available, by site and accelerator, one of them, or in all."""
     found: dict[tuple[str, ...], tuple[int, int]] = {}
     for (site, accelerator), (installed, available) in facts.supply.items():
         name = {"site": site, "accelerator": accelerator}
@@ -40,16 +42,18 @@ def supply(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa
     parts = ("site", "accelerator")
     rows = tuple(
         (*key, hours(installed), hours(available), percent(available, installed))
-        for key, (installed, available) in sorted(_supply_by(facts, parts).items())
+        for key, (installed, available) in sorted(supply_by(facts, parts).items())
     )
     columns = (
-        *_heads(parts),
+        *heads(parts),
         Column("装机 Installed", "card-hours"),
         Column("可用 Available", "card-hours"),
         Column("可用率 Available share", "%"),
     )
     connected = Table("supply", "供给 Supply", columns, rows, chart=3)
-    return (connected, _registered(facts)) if facts.registered else (connected,)
+    registered = (_registered(facts),) if facts.registered else ()
+    agreed = (_agreed(facts),) if facts.agreed else ()
+    return connected, *registered, *agreed
 
 
 def _registered(facts: Facts) -> Table:
@@ -78,35 +82,40 @@ def _registered(facts: Facts) -> Table:
     return Table("supply-registered", title, columns, rows)
 
 
-def use(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
-    """Return what was used, and beside what was available and installed where groups have that."""
-    beside = set(by) <= {"site", "accelerator"}
-    there = _supply_by(facts, by) if beside else {}
-    used = used_by(facts.used, by)
-    columns = [*_heads(by), Column("分配 Allocated", "card-hours")]
-    if beside:
-        columns += [Column("占可用 Of available", "%"), Column("占装机 Of installed", "%")]
-    columns += [Column("电量 Energy", "kWh"), Column("费用 Charged", "CNY")]
-
-    def row(key: tuple[str, ...], sums: tuple[int, ...], installed: int, available: int) -> tuple[str, ...]:
-        shares = (percent(sums[0], available), percent(sums[0], installed)) if beside else ()
-        return (*key, hours(sums[0]), *shares, kwh(sums[2]), yuan(sums[1]))
-
-    nothing = (0,) * 5
-    keys = sorted({*used, *there})
-    rows = tuple(row(key, used.get(key, nothing), *there.get(key, (0, 0))) for key in keys)
-    total = row(
-        ("合计 Total", *("" for _ in by[1:])),
-        tuple(sum(sums[at] for sums in used.values()) for at in range(5)),
-        sum(installed for installed, _ in there.values()),
-        sum(available for _, available in there.values()),
+def _agreed(facts: Facts) -> Table:
+    """Where connected centres and their sites differ: cards by model, computing power by kind."""
+    rows: list[tuple[str, ...]] = []
+    for centre in facts.agreed:
+        for cards in centre.cards:
+            if cards.verdict != "agrees":
+                counts = (str(each) for each in (cards.in_service, cards.accepted, cards.declared))
+                rows.append((centre.centre.id, cards.model, *counts, "", "", "", cards.verdict))
+        for power in centre.power:
+            if power.verdict != "agrees":
+                spans = (power.in_service, power.accepted, power.declared)
+                amounts = (decimal(each.likely, _GOPS_P, 3) for each in spans)
+                what = ", ".join(power.kind)
+                rows.append((centre.centre.id, what, "", "", "", *amounts, power.verdict))
+    columns = (
+        Column("中心 Centre", number=False),
+        Column("型号或口径 Model, or kind of figure", number=False),
+        Column("在役卡 In service", "cards"),
+        Column("已验收卡 Accepted", "cards"),
+        Column("申报卡 Declared", "cards"),
+        Column("在役 In service", "P"),
+        Column("已验收 Accepted", "P"),
+        Column("申报 Declared", "P"),
+        Column("结论 Verdict", number=False),
     )
-    return (Table("use", "用量 Use", tuple(columns), rows, total, chart=len(by)),)
+    agree = sum(each.verdict == "agrees" for each in facts.agreed)
+    title = f"登记与申报 Registered against declared ({agree} of {len(facts.agreed)} centres agree)"
+    shown = tuple(rows[:DIFFERENCES_SHOWN])
+    return Table("supply-agreement", title, columns, shown)
 
 
 def domestic(facts: Facts, by: tuple[str, ...] = ()) -> tuple[Table, ...]:  # noqa: ARG001
     """Return the share of domestic accelerators: of card-hours, and of P-hours of each basis by itself."""
-    available = {key[0]: sums[1] for key, sums in _supply_by(facts, ("accelerator",)).items()}
+    available = {key[0]: sums[1] for key, sums in supply_by(facts, ("accelerator",)).items()}
     allocated = {key[0]: sums[0] for key, sums in used_by(facts.used, ("accelerator",)).items()}
     models = sorted({*available, *allocated})
     known = [each for each in models if each in facts.chips]
@@ -158,7 +167,7 @@ def green(facts: Facts, by: tuple[str, ...] = ("site",)) -> tuple[Table, ...]:
         return (*key, kwh(sums[2]), kwh(sums[3]), percent(sums[3], sums[2]), decimal(sums[4], KG_MG, 3))
 
     columns = (
-        *_heads(by),
+        *heads(by),
         Column("电量 Energy", "kWh"),
         Column("绿电 Green", "kWh"),
         Column("绿电占比 Green share", "%"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.core.reports import capacity, service
+from hutong.core.reports import capacity, service, use
 from hutong.core.reports.report import PARTS, Facts, Table
 
 
@@ -56,6 +56,12 @@ _ALLOCATED = (
     "Allocated: card-hours that jobs had, whether the cards were busy or not. A card is what is billed, of"
     " whatever model; card-hours of unlike models are a count, no measure of computing power."
 )
+_AGREED = (
+    "Registered against declared: phases of connected centres that are in service must be declared by their"
+    " sites, those that are accepted may be. Computing power is that of declared cards by the catalogue's"
+    " figure; it differs where the intervals do not meet. Shown are differences: `more` or `less` is"
+    " declared, `unsure` where what nobody said may explain it, `unlike` where figures are not compared."
+)
 _TENANT = (
     "The kind of an institution is the one it had at the time of use. Its district are the first six digits"
     " of its place in its unified social credit code (GB 32100-2015, GB/T 2260): where it is registered."
@@ -92,6 +98,7 @@ _UNMET = (
     " walltime, an hour where there is none. What the API refuses at once (a job that no site could ever"
     " run) is not here."
 )
+_LEVELS = tuple(f"{level}: {meaning}" for level, (_, meaning) in use.LEVELS.items())
 _USES = frozenset(PARTS)
 
 _USED = frozenset({"used", "notes"})
@@ -102,9 +109,12 @@ _WITH_TENANTS = frozenset({"moved", "served", "firsts"})
 
 KINDS: Mapping[str, Kind] = {
     "supply": Kind(
-        "供给 Supply", capacity.supply, (_SUPPLY, _REGISTERED), frozenset({"notes", "registered"})
+        "供给 Supply",
+        capacity.supply,
+        (_SUPPLY, _REGISTERED, _AGREED),
+        frozenset({"notes", "registered", "agreed"}),
     ),
-    "use": Kind("用量 Use", capacity.use, (_ALLOCATED, _SUPPLY, _SPAN, _TENANT), _USED, _USES, ("site",)),
+    "use": Kind("用量 Use", use.use, (*_LEVELS, _SPAN, _TENANT), _USED | {"seen"}, _USES, ("site",)),
     "waits": Kind(
         "等待时间 Waits",
         service.waits,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.rollups import FirstUse, PoolNote, card_ms_of
 from hutong.core.book.waits import WaitGroup
+from hutong.core.capacity.agreement import Agreement
 from hutong.core.capacity.rollups import Group
 from hutong.core.kernel.quantities import HOUR_MS
 
@@ -87,6 +88,17 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """What agents saw of cards while a counter, or none, counted how busy they were, in card-ms."""
+
+    site: str
+    accelerator: str
+    method: str
+    counted_card_ms: int
+    busy_card_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chip:
     """What counts of an accelerator: whether it is domestic, and its dense FP16 figure with its basis."""
 
@@ -100,7 +112,9 @@ class Facts:
     """All that a report of a span of UTC ms is made of; `cut_ms` is when it was looked at.
 
     `served` is all use by project, `used` by what the report is grouped by; `registered` is what the registry
-    of centres says was in service on the last day, by region.
+    of centres says was in service on the last day, by region, `agreed` how connected centres agree with what
+    their sites declare then; `yields` are measured over nominal throughput
+    of accelerators, in millionths.
     """
 
     span: tuple[int, int]
@@ -113,10 +127,13 @@ class Facts:
     waiting: tuple[WaitGroup, ...] = ()
     notes: tuple[PoolNote, ...] = ()
     registered: tuple[Group, ...] = ()
+    agreed: tuple[Agreement, ...] = ()
+    seen: tuple[Sampled, ...] = ()
     firsts: tuple[FirstUse, ...] = ()
     people: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     chips: Mapping[str, Chip] = field(default_factory=dict)
+    yields: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def supply(self) -> dict[tuple[str, str], tuple[int, int]]:

@@ -11,6 +11,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.server.api import (
     accounts,
     agent,
+    agent_meters,
     allocations,
     applications,
     approvals,
@@ -99,6 +100,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     reconciliation.router,
     sealed.router,
+    agent_meters.router,
     statements.router,
     invoices.router,
     disputes.router,

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from hutong.core.accounts.roles import Principal
+from hutong.core.capacity.agreement import agreements, unnamed
 from hutong.core.capacity.centres import (
     Centre,
     PhaseState,
@@ -21,17 +22,19 @@ from hutong.core.capacity.centres import (
 from hutong.core.capacity.figures import Figure
 from hutong.core.capacity.holdings import models_of
 from hutong.core.capacity.rollups import delays, plan_against_actual, roll_up
-from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.server.api.access import Allowed, Here, Somewhere
 from hutong.server.api.capacity import imported_figures
 from hutong.server.api.once import digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes import centres as shapes
+from hutong.server.api.shapes.agreement import agreement_shape
 from hutong.server.centres import (
     KIND,
     all_centres,
     check_references,
     day_of,
+    declared_cards,
     draft_import,
     enter,
     record_of,
@@ -40,6 +43,7 @@ from hutong.server.centres import (
 from hutong.server.registry import amend, load, read
 from hutong.server.services import Services
 from hutong.wire import centres as w
+from hutong.wire.agreement import Agreements
 from hutong.wire.base import Page, Slug
 
 router = APIRouter(prefix="/v1/centres", tags=["centres"])
@@ -53,6 +57,7 @@ Writer = Annotated[Principal, Depends(Allowed("capacity.write"))]
 AsOf = Annotated[str, Query(max_length=10, description="a day, month or year; empty: today")]
 Region = Annotated[str, Query(max_length=100, description="of one region only")]
 DELAYS_SHOWN = 200
+UNNAMED_SHOWN = 200
 POINTS_MAX = 60
 
 
@@ -201,6 +206,34 @@ def get_plan(
         delays=tuple(map(shapes.delay_shape, late[:DELAYS_SHOWN])),
         delays_in_all=len(late),
     )
+
+
+@sums.get("/reconciliation", dependencies=[Depends(Somewhere("capacity.read"))])
+def reconcile_centres(
+    here: Here,
+    pages: Pages,
+    as_of: AsOf = "",
+    region: Region = "",
+    centre: Annotated[str, Query(max_length=63, description="of one centre only")] = "",
+) -> Agreements:
+    """Set what the registry says of connected centres beside what their sites declare.
+
+    What sites declared on an earlier day is what the platform noted then.
+    """
+    day = _day(here, as_of)
+    centres = all_centres(here.store)
+    declared = declared_cards(here.store, day, here.clock())
+    found = [
+        each
+        for each in agreements(centres, declared, day, _more(here, centres))
+        if region in {"", each.centre.region} and centre in {"", each.centre.id}
+    ]
+    if centre and not found:
+        raise NotFound("not_found", f"there is no connected centre {centre!r}")
+    rows = [each for each in found if each.centre.id > pages.after][: pages.limit + 1]
+    page = pages.page(rows, lambda row: row.centre.id, lambda row: agreement_shape(row, day))
+    others = () if centre else unnamed(centres, declared)[:UNNAMED_SHOWN]
+    return Agreements(items=page.items, next=page.next, unnamed=others)
 
 
 def _change(here: Services, centre: str, change: Callable[[Centre], Centre]) -> w.Centre:

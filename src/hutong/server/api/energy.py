@@ -59,11 +59,15 @@ def create_meter(here: Here, _writer: Writer, body: w.NewMeter) -> w.Meter:
         contract=contract,
         wraps_at=shapes.base_units(body.wraps_at, body.unit, measures, "/wraps_at") if body.wraps_at else 0,
         synthetic=body.synthetic,
+        by_agent=body.by_agent,
         category=body.category,
         from_ms=read_time(body.starts, "/starts") if body.starts else 0,
     )
     if meter.wraps_at and meter.counts is Counts.INTERVAL:
         problem = Problem("/wraps_at", "only a register wraps", "leave it out, or `counts: register`")
+        raise Refused("bad_meter", problem.message, (problem,))
+    if meter.by_agent and (not meter.site or meter.counts is Counts.INTERVAL):
+        problem = Problem("/by_agent", "an agent reads registers of its site", "`counts: register`, a `site`")
         raise Refused("bad_meter", problem.message, (problem,))
     return shapes.meter_shape(desk.add_meter(here.store, meter))
 

@@ -1,6 +1,6 @@
 """What a report is made of, read from sums that the book keeps: never from the records themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hutong.core.accounts.institutions import kind_at
@@ -10,12 +10,15 @@ from hutong.core.book.energy import SiteEnergy
 from hutong.core.book.store import Store
 from hutong.core.book.waits import DEFERRED, GONE, STARTED
 from hutong.core.capacity.accelerators import ACCELERATORS
-from hutong.core.capacity.rollups import Group, roll_up
+from hutong.core.capacity.agreement import agreements
+from hutong.core.capacity.catalogue import find_card
+from hutong.core.capacity.rollups import roll_up
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.reports import report as shapes
 from hutong.core.reports.kinds import Needs
-from hutong.server.centres import all_centres, day_of
+from hutong.core.witnesses.levels import yield_of
+from hutong.server.centres import all_centres, day_of, declared_cards
 from hutong.server.registry import every, read
 
 PROJECTS_MOST = 20_000
@@ -43,6 +46,9 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         used += _used(store, segment, needs.use, tenants) if "used" in needs.fields else ()
         served += _used(store, segment, ("project",), tenants) if "served" in needs.fields else ()
         moved += _moved(store, segment, tenants) if "moved" in needs.fields else ()
+    seen = tuple(_seen(store, hours)) if "seen" in needs.fields else ()
+    centres = all_centres(store) if "registered" in needs.fields else ()
+    day = day_of(min(now_ms, span[1] - 1))
     return shapes.Facts(
         span=span,
         cut_ms=now_ms,
@@ -53,11 +59,14 @@ def gather(store: Store, hours: tuple[int, int], now_ms: int, needs: Needs) -> s
         told=tuple(_told(store, hours, needs.work)) if "told" in needs.fields else (),
         waiting=store.waiting(hours) if "waiting" in needs.fields else (),
         notes=store.pool_notes(span) if "notes" in needs.fields else (),
-        registered=_registered(store, min(now_ms, span[1] - 1)) if "registered" in needs.fields else (),
+        seen=seen,
+        registered=roll_up(centres, day, "region"),
+        agreed=agreements(centres, declared_cards(store, day, now_ms), day) if centres else (),
         firsts=tuple(_firsts(store, span)) if "firsts" in needs.fields else (),
         people=_people(store, hours) if "people" in needs.fields else {},
         tenants=tenants_at(owners, span[1] - 1),
         chips=_CHIPS,
+        yields=_yields({each.accelerator for each in seen}),
     )
 
 
@@ -76,8 +85,17 @@ def _metered(store: Store, hours: tuple[int, int]) -> tuple[SiteEnergy, ...]:
     return store.site_energy(sites, hours)
 
 
-def _registered(store: Store, at_ms: int) -> tuple[Group, ...]:
-    return roll_up(all_centres(store), day_of(at_ms), "region")
+def _seen(store: Store, hours: tuple[int, int]) -> Iterator[shapes.Sampled]:
+    for group in store.rollup(r.RollupQuery(r.SEEN, hours, r.SEEN.names)):
+        site, accelerator, method = map(str, group.key)
+        *_, counted, busy = group.sums
+        yield shapes.Sampled(site, accelerator, method, counted, busy)
+
+
+def _yields(accelerators: Iterable[str]) -> dict[str, int]:
+    cards = {each: find_card(each) for each in accelerators}
+    found = {each: yield_of(card.figures) for each, card in cards.items() if card}
+    return {each: share for each, share in found.items() if share is not None}
 
 
 def _people(store: Store, hours: tuple[int, int]) -> dict[str, frozenset[str]]:

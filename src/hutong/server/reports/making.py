@@ -21,6 +21,7 @@ _SOURCES = (
     "the registry of sites, noted when it changed; the registry of institutions and projects",
     "the registry of centres, with evidence for each phase",
     "hours of meters that are settled, where sites have meters",
+    "hours that agents of sites sealed, where their files name a counter of cards",
     "the catalogue of accelerators of this release of Hutong",
 )
 
@@ -102,6 +103,11 @@ def _coverage(facts: Facts, hours: tuple[int, int], needs: Needs) -> tuple[str, 
         booked = sorted({each.site for each in facts.used if each.site} - metered)
         if booked:
             found.append(f"energy of these sites is booked by nameplate, not metered: {', '.join(booked)}")
+    if "seen" in needs.fields:
+        sampled = {each.site for each in facts.seen if each.counted_card_ms}
+        unknown = sorted({each.site for each in facts.used if each.site and each.card_ms} - sampled)
+        if unknown:
+            found.append(f"how busy cards were is not known of: {', '.join(unknown)}")
     missing = sorted({each.accelerator for each in facts.used if each.accelerator} - facts.chips.keys())
     if missing:
         found.append(f"not in shares of domestic cards: {', '.join(missing)}")

@@ -4,6 +4,7 @@ from hutong.adapters.store import rollup_rules, rules
 from hutong.adapters.store.codec import decode_institution, decode_site
 from hutong.adapters.store.memory.ledger import MemoryLedger
 from hutong.adapters.store.memory.registry import MemoryRegistry
+from hutong.adapters.store.memory.sealed import MemorySealed
 from hutong.adapters.store.memory.shelf import Shelf
 from hutong.core.accounts.registry import Institution
 from hutong.core.book import rollups as r
@@ -11,7 +12,7 @@ from hutong.core.book.money import lot_account
 from hutong.core.book.waits import WaitGroup, told, waiting
 
 
-class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry):
+class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry, MemorySealed):
     """The part of the twin that reports read."""
 
     def __init__(self) -> None:
@@ -34,6 +35,8 @@ class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry):
         if family is r.MONEY:
             kinds = {lot_account(lot.id): lot.kind for lot in self._lots.values()}
             return r.money_rows(self._txns.values(), kinds)
+        if family is r.SEEN:
+            return r.seen_rows(self._pool_hours.values())
         rows = [kept.row for kept in self._jobs.values()]
         return r.merged(told(row.job, None, row.spec, self._tenant(row.project)) for row in rows)
 
@@ -88,6 +91,6 @@ class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry):
             return len(news)
 
     def rebuild_rollups(self) -> int:
-        """Return of how many records, transactions and jobs the sums are: they are made anew each time."""
+        """Return of how many records, transactions, jobs and hours the sums are: made anew each time."""
         with self._lock:
-            return len(self._usage) + len(self._txns) + len(self._jobs)
+            return len(self._usage) + len(self._txns) + len(self._jobs) + len(self._pool_hours)

@@ -17,7 +17,6 @@ from hutong.adapters.store.codec import (
 from hutong.adapters.store.memory.energy import MemoryEnergy
 from hutong.adapters.store.memory.jobs import MemoryJobs
 from hutong.adapters.store.memory.rollups import MemoryRollups
-from hutong.adapters.store.memory.sealed import MemorySealed
 from hutong.adapters.store.memory.shelf import Order, Place
 from hutong.adapters.store.memory.sites import MemorySites
 from hutong.adapters.store.price_lists import price_list
@@ -53,7 +52,7 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.fold import Attempt
 
 
-class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemorySealed, MemoryRollups):
+class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemoryRollups):
     """A `hutong.core.book.store.Store` that forgets everything; safe to use from many threads."""
 
     def __init__(self, zone: str = "Asia/Shanghai") -> None:

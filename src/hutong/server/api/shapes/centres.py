@@ -158,7 +158,7 @@ def group_shape(group: r.Group) -> w.RollUpGroup:
     rows = tuple(
         w.RollUpRow.model_validate(
             {
-                **_kind(each.kind), "evidence": span_shape(each.evidence),
+                **kind_shape(each.kind), "evidence": span_shape(each.evidence),
                 "declared": span_shape(each.declared), "evidence_ppm": each.evidence_ppm,
                 "assumed_gops": each.assumed_gops,
             }
@@ -177,7 +177,7 @@ def point_shape(point: r.Point) -> w.PlanPoint:
     rows = tuple(
         w.PlanRow.model_validate(
             {
-                **_kind(each.kind), "first_plan": span_shape(each.first),
+                **kind_shape(each.kind), "first_plan": span_shape(each.first),
                 "latest_plan": span_shape(each.latest), "actual": span_shape(each.actual),
                 "unplanned": span_shape(each.unplanned),
             }
@@ -195,6 +195,7 @@ def delay_shape(delay: r.Delay) -> w.Delay:
     )  # fmt: skip
 
 
-def _kind(kind: tuple[str, str, str]) -> dict[str, object]:
+def kind_shape(kind: tuple[str, str, str]) -> dict[str, object]:
+    """Return what must be equal of figures that are added."""
     precision, sparsity, basis = kind
     return {"precision": precision, "sparsity": sparsity, "basis": basis}

@@ -11,12 +11,11 @@ from hutong.core.energy.progress import Progress
 from hutong.core.kernel.days import month_text
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import split_key
-from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.quantities import BASE_UNITS, HOUR_MS
 from hutong.server.api.shapes.times import read_time, time_or_none
 from hutong.wire import energy as w
 from hutong.wire.base import rfc3339
 
-_BASE = {"J": 1, "Wh": 3600, "kWh": 3_600_000, "MWh": 3_600_000_000, "mL": 1, "L": 1000, "m3": 1_000_000}
 _WATER = frozenset({"mL", "L", "m3"})
 
 
@@ -25,7 +24,7 @@ def base_units(text: str, unit: str, measures: Measures, path: str) -> int:
     if (unit in _WATER) != (measures is Measures.WATER):
         message = f"a meter of `{measures.value}` does not count {unit}"
         raise Refused("bad_unit", message, (Problem("/unit", message, "J, Wh, kWh or MWh; mL, L or m3"),))
-    value = Decimal(text) * _BASE[unit]
+    value = Decimal(text) * BASE_UNITS[unit]
     if value != int(value):
         message = f"{text} {unit} is not a whole number of {'mL' if unit in _WATER else 'J'}"
         raise Refused("bad_value", message, (Problem(path, message, "fewer decimals"),))
@@ -58,6 +57,7 @@ def meter_shape(meter: Meter) -> w.Meter:
         category=meter.category,
         source=meter.source,
         synthetic=meter.synthetic,
+        by_agent=meter.by_agent,
         starts=time_or_none(meter.from_ms),
         ends=time_or_none(meter.until_ms),
     )
