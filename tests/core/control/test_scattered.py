@@ -160,7 +160,8 @@ def test_every_receipt_replays_and_every_gang_has_its_nodes(
     frees: list[list[int] | None], asked: list[tuple[int, int, int]], ends: int, data: st.DataObject
 ) -> None:
     sites = tuple(site(name, 8 * len(free or [0] * 4)) for name, free in zip("abc", frees, strict=False))
-    said = {each.id: spread_of(free, []) for each, free in zip(sites, frees, strict=True) if free is not None}
+    known = [(each.id, free) for each, free in zip(sites, frees, strict=True) if free is not None]
+    said = {str(name): spread_of(free, []) for name, free in known}
     queue = [
         waiting(at, cards, minutes, data.draw(st.sampled_from("ab")), num_nodes=wide)
         for at, (wide, cards, minutes) in enumerate(asked)
