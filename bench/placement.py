@@ -13,7 +13,8 @@ from bench.rows import told
 
 from hutong.core.book.money import Lot, LotKind
 from hutong.core.book.snapshot import JobRow, Snapshot
-from hutong.core.capacity.sites import Pool, Site, SiteStatus, Supply
+from hutong.core.capacity.sites import Pool, PoolState, Site, SiteStatus, Supply
+from hutong.core.capacity.spread import Spread
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId
@@ -92,8 +93,13 @@ def numpy_rate(sites: int, nodes: int, jobs: int) -> float:
     return jobs / (time.process_time() - began)
 
 
-def scene(sites: int, pools: int, jobs: int, *, projects: int = 20, questions: int = 50) -> Snapshot:
-    """Return a snapshot of sites with pools and a queue of jobs that ask some fifty different things."""
+def scene(
+    sites: int, pools: int, jobs: int, *, projects: int = 20, questions: int = 50, by_node: bool = False
+) -> Snapshot:
+    """Return a snapshot of sites with pools and a queue of jobs that ask some fifty different things.
+
+    With `by_node` centres say how many cards are free on each of their 200 nodes a pool.
+    """
     green = tuple(300_000 + 20_000 * (hour % 12) for hour in range(24))
     supply = Supply(green, (500,) * 24, "bench")
     per_site = pools // sites
@@ -126,6 +132,10 @@ def scene(sites: int, pools: int, jobs: int, *, projects: int = 20, questions: i
         for project in {row.project for row in queue}
     }
     statuses = {site.id: SiteStatus(site.id, NOW_MS, NOW_MS) for site in found}
+    if by_node:
+        free = Spread((0,) * 8 + (200,))
+        states = tuple(PoolState(f"p{pool}", 1600, 0, 0, free) for pool in range(per_site))
+        statuses = {name: replace(each, pools=states) for name, each in statuses.items()}
     return Snapshot(NOW_MS, (), tuple(queue), found, statuses, lots=lots)
 
 
@@ -151,7 +161,11 @@ def main() -> None:
         told(f"kernel_placements_{goal}", rate, "1/s", "numpy, job by job", round(plain, 1))
     for sites, pools in ((20, 100), (100, 1000)) if quick else ((20, 100), (100, 1000), (100, 100_000)):
         shot = scene(sites, pools, 1000)
-        told(f"decisions_{sites}x{pools}", decision_rate(shot, 3 if pools > 1000 else 10), "1/s")
+        plain = decision_rate(shot, 3 if pools > 1000 else 10)
+        told(f"decisions_{sites}x{pools}", plain, "1/s")
+        if pools <= 1000:
+            rate = decision_rate(scene(sites, pools, 1000, by_node=True), 10)
+            told(f"decisions_{sites}x{pools}_by_node", rate, "1/s", "cards added up", round(plain))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main() -> None:
 def live(board: Arrays) -> None:
     """Call what a live turn and a forecast call, with arrays as they use them (`control/queue.py`)."""
     kernel.enqueue_all(board, 2)
-    kernel.occupy(board, 2, np.zeros((6, 0), np.int64))
+    kernel.occupy(board, 2, np.zeros((7, 0), np.int64))
     kernel.begin(board, 0)
     job = kernel.next_start(board, 0)
     kernel.next_start(board, 0)  # it is told to wait, and a profile is drawn

@@ -40,6 +40,7 @@ from hutong.core.book.runs import KEPT_MS, Run, Runs, workload_of
 from hutong.core.book.shares import HALF_LIFE_MS, of_institution, of_project
 from hutong.core.book.snapshot import (
     Command,
+    GangUse,
     Holding,
     JobOutcome,
     Limits,
@@ -198,7 +199,9 @@ def test_use_is_the_cards_of_live_attempts(store: Store) -> None:
     run(store, 1, 100)
     place(store, 2, 100, EAST)
     run(store, 3, 100, WEST)
-    assert store.snapshot(200, Limits()).use == (PoolUse(EAST, "h100", 32), PoolUse(WEST, "h100", 16))
+    found = store.snapshot(200, Limits())
+    assert found.use == (PoolUse(EAST, "h100", 32), PoolUse(WEST, "h100", 16))
+    assert found.gangs == (GangUse(EAST, "h100", 2, 16, 2), GangUse(WEST, "h100", 2, 16, 1))
     finish(store, 1, 300)
     finish(store, 3, 300, WEST)
     assert store.snapshot(400, Limits()).use == (PoolUse(EAST, "h100", 16),)
@@ -449,7 +452,7 @@ def test_a_snapshot_knows_what_ends_first_and_only_where_somebody_waits(store: S
     ends = [(200 + 60_000 * minutes, 1000 * minutes) for minutes in (10, 20, 30)]
     found = store.snapshot(400, Limits())
     assert found.running == tuple(
-        Running(P, EAST, "h100", 16, each, "ann", 200, likely) for each, likely in ends
+        Running(P, EAST, "h100", 16, each, "ann", 200, likely, nodes=2) for each, likely in ends
     )
     assert found.use == (PoolUse(EAST, "h100", 64),), "what has no walltime holds its cards all the same"
     assert [each.until_ms for each in store.snapshot(400, Limits(running=2)).running] == [

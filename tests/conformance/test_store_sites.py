@@ -22,6 +22,7 @@ from book_samples import (
 from hutong.core.book.snapshot import Command, Limits
 from hutong.core.book.store import Dial, Sighting, Store
 from hutong.core.capacity.sites import Move, PoolState
+from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
@@ -177,7 +178,8 @@ def test_statuses_tell_the_last_call_and_the_last_observation(store: Store) -> N
 
 
 def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store) -> None:
-    pools = (PoolState("h100", 24, 8, 600), PoolState("cpu", 100, 0))
+    spread = Spread((1, 0, 2), ((2, 1, 1), (1, 2, 3)))
+    pools = (PoolState("h100", 24, 8, 600, spread), PoolState("cpu", 100, 0))
     moves = (Move(key_of(1), "inputs", 10, 20),)
     assert store.statuses() == {}
     store.take(EAST, 0, 10, 2900)

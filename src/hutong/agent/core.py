@@ -264,11 +264,12 @@ class Agent:
         return Sighting(at_ms, known, live, *told)
 
     def _capacity(self) -> tuple[PoolState, ...]:
-        """Return what the engine says of its pools, or what it said last."""
+        """Return what the engine says of its pools, or what it said last, but not of nodes."""
         try:
             self._pools = self._engine.capacity()
         except Later as error:
             _log.warning("capacity not known", site=self._site, why=str(error))
+            self._pools = tuple(replace(each, spread=None) for each in self._pools)
         return self._pools
 
     def _collect(self, seen: tuple[Seen, ...]) -> None:

@@ -22,11 +22,13 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work import facts as f
 from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import AttemptState, Category
+from hutong.wire.spread import SpreadDoc
 
 LOG_CHUNK_BYTES = 256 * 1024
 REPORTS_AT_ONCE = 500
@@ -304,6 +306,12 @@ class PoolStateDoc(Shape):
     cards_up: Annotated[int, Field(ge=0, lt=1 << 31)]
     cards_elsewhere: Annotated[int, Field(ge=0, lt=1 << 31)]
     wait_s: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    spread: SpreadDoc | None = None
+
+    def state(self) -> PoolState:
+        """Return the state that the store takes."""
+        spread = self.spread.spread() if self.spread else None
+        return PoolState(self.pool, self.cards_up, self.cards_elsewhere, self.wait_s, spread)
 
 
 Offer = Annotated[str, Field(pattern=r"^(store|shared)/[a-z0-9][a-z0-9-]{0,62}$")]

@@ -70,6 +70,7 @@ class PoolUse(Shape):
 
     `cards_up`: cards on nodes that take work, null where the centre says nothing; `cards_elsewhere`: cards
     held by jobs that are not the platform's; `wait_s`: how long the centre's own queue would hold a job up.
+    `nodes_by_free_cards`: at k, how many nodes that take work had k cards free, null where it does not say.
     """
 
     id: Slug
@@ -84,6 +85,7 @@ class PoolUse(Shape):
     price_per_card_hour: Money
     pue: str
     domains: Domains = ()
+    nodes_by_free_cards: tuple[int, ...] | None = None
 
 
 class Maintenance(Shape):

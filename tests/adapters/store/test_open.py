@@ -88,7 +88,7 @@ def test_a_turn_reads_the_queue_by_its_own_indexes(
 
 @pytest.mark.parametrize(
     ("query", "index"),
-    [(loop._USE, "ix_jobs_live"), (holdings.HELD, "ix_jobs_live"),
+    [(holdings.GANGS, "ix_jobs_live"), (holdings.HELD, "ix_jobs_live"),
      (holdings.held_by_people(("p1", "p2")), "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
      (sa.select(loop._WAY), "ix_jobs_way"),
      (budgets.AHEAD.where(jobs.c.project.in_(["p1", "p2"])), "ix_jobs_ahead")],
@@ -147,6 +147,25 @@ def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
     with engine.connect() as connection:
         people = connection.execute(sa.select(jobs.c.person).order_by(jobs.c.id)).scalars().all()
     assert people == ["bob", "eve", ""]
+
+
+def test_a_book_from_before_nodes_were_told_knows_on_how_many_its_jobs_run(
+    empty_url: str, engine: sa.Engine
+) -> None:
+    store = open_store(empty_url)
+    run(store, 1, 100)
+    queue(store, 2, 100)
+    store.close()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX ix_jobs_live"))
+        connection.execute(sa.text("ALTER TABLE jobs DROP COLUMN nodes"))
+        live = "ON jobs (site, pool, until_ms, cards) WHERE site IS NOT NULL"
+        connection.execute(sa.text(f"CREATE INDEX ix_jobs_live {live}"))
+        with Operations.context(MigrationContext.configure(connection)):
+            import_module("hutong.adapters.store.migrations.versions.0033_nodes").upgrade()
+    with engine.connect() as connection:
+        nodes = connection.execute(sa.select(jobs.c.nodes).order_by(jobs.c.id)).scalars().all()
+    assert nodes == [2, 0]
 
 
 def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:

@@ -21,6 +21,9 @@ def refused(request: Request, pool: PoolView) -> bool:
 
 def a_pool(dice: random.Random) -> PoolView:
     nodes, cards = dice.randint(1, 8), dice.choice([1, 4, 8])
+    levels = [0] * (cards + 1)
+    for _ in range(nodes):
+        levels[dice.choice([0, cards, dice.randint(0, cards)])] += 1
     return PoolView(
         site=dice.choice(["bj", "tj", "zjk"]), pool="a", accelerator=dice.choice(CHIPS), nodes=nodes,
         cards_per_node=cards, cards_free=min(nodes * cards, dice.choice([0, 1, 3, 64, dice.randint(0, 64)])),
@@ -43,6 +46,7 @@ def a_pool(dice: random.Random) -> PoolView:
             Cap(dice.choice([0, dice.randint(1, 10**7)]), 1, dice.choice([0, 2]), dice.randint(0, 8), 5)
             for _ in range(dice.choice([0, 0, 1, 2]))
         ),
+        levels=dice.choice([(), tuple(levels)]),
     )  # fmt: skip
 
 
@@ -97,7 +101,7 @@ def test_what_is_placed_needs_no_change() -> None:
     dice = random.Random(1)
     pool = replace(a_pool(dice), accelerator="H100", closing=None, kept=(), booked=(), capped=())
     pool = replace(pool, admission=Admission.ACTIVE, cards_free=8, cpus_per_node=0, memory_bytes_per_node=0)
-    pool = replace(pool, reachable=True, offers=None)
+    pool = replace(pool, reachable=True, offers=None, levels=())
     request = Request(1, (Ask("H100", 1),), False, 0, 0, 1, "batch", (), (), None)
     assert needed(request, pool) == ()
 

@@ -57,7 +57,7 @@ def test_a_reservation_stands_where_all_of_its_walltime_fits_beside_bookings() -
         board.jobs[0, [c.CLASS, c.LANE, c.EXPECTED, c.LIKELY, c.KEY, c.QUEUED]] = 0, 0, limit, likely, 0, 0
         board.state[c.PATIENCE] = 1000
         kernel.enqueue_all(board, 1)
-        kernel.occupy(board, 1, np.array([[0], [8], [0], [0], [10], [0]], np.int64))
+        kernel.occupy(board, 1, np.array([[0], [8], [0], [0], [10], [0], [1]], np.int64))
         kernel.begin(board, 0)
         assert kernel.next_start(board, 0) == -1
         reserved = board.ends[len(board.ends) - board.state[c.KEPT] :]

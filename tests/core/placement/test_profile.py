@@ -141,7 +141,7 @@ def test_a_placement_that_is_taken_back_leaves_no_trace(asks: list[Ask], poor: i
             if job % 3 == 0 and asks[job][3] == (0, 1) and board.pools[1, c.FREE] >= asks[job][2]:
                 board.jobs[job, [c.POOL, c.CARDS, c.UNTIL]] = 1, asks[job][2], asks[job][0] + asks[job][1]
                 board.pools[1, c.FREE] -= asks[job][2]
-                held = [[1], [asks[job][2]], [asks[job][0]], [0], [asks[job][0] + asks[job][1]], [-1]]
+                held = [[1], [asks[job][2]], [asks[job][0]], [0], [asks[job][0] + asks[job][1]], [-1], [1]]
                 kernel.occupy(board, job, np.array(held, np.int64))
             elif job != without:
                 kernel.enqueue(board, job)

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from hutong.agent.link import HttpLink
+from hutong.core.book.store import Sighting
+from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Accepted, Report
@@ -438,6 +441,32 @@ SITE_BODY: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_a_job_waits_where_free_cards_are_known_to_be_scattered(
+    platform: Any, li: dict[str, str], centre: Centre, submit: Callable[..., dict[str, Any]]
+) -> None:
+    pool = {"pool": "a100", "cards_up": 16, "cards_elsewhere": 8, "spread": {"levels": [0, 0, 0, 0, 2]}}
+
+    def say(**changes: Any) -> None:
+        platform.clock.ahead_ms += 1_000
+        centre.call("report", {"sighting": {"at_ms": platform.clock(), "pools": [{**pool, **changes}]}})
+
+    say()
+    assert get(platform, li, "/v1/sites/haidian")["pools"][0]["nodes_by_free_cards"] == [0, 0, 0, 0, 2]
+    job = submit(resources={"accelerators": "A100:8"})["id"]
+    centre.settle()
+    waits = get(platform, li, f"/v1/jobs/{job}")
+    assert (waits["state"], waits["attempts"]) == ("QUEUED", [])
+    assert waits["conditions"]["waiting_code"] == "scattered"
+    assert "0 nodes have 8 free, 1 needed" in waits["conditions"]["waiting_text"]
+    say(spread={"levels": [1, 0, 0, 0, 0, 0, 0, 0, 1]})
+    centre.settle()
+    receipt = get(platform, li, f"/v1/jobs/{job}/receipt")
+    assert receipt["chosen"] == "haidian/a100"
+    assert platform.post(f"/v1/jobs/{job}/receipt/replay", headers=li)["same"] is True
+    say(spread=None)
+    assert get(platform, li, "/v1/sites/haidian")["pools"][0]["nodes_by_free_cards"] is None
+
+
 def test_the_agent_s_own_line_understands_the_door(
     platform: Any, centre: Centre, submit: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -449,7 +478,13 @@ def test_the_agent_s_own_line_understands_the_door(
     command = delivery.commands[0]
     assert (command.job, command.kind) == (job, "start")
     key = command.key
-    assert link.report([Report(key, Accepted(1, "9", adopted=False))], None).news == 1
+    spread = Spread((1, 0, 0, 0, 0, 0, 0, 0, 1), ((1, 8, 1),))
+    seen = Sighting(
+        platform.clock() + 1, frozenset(), frozenset(), pools=(PoolState("a100", 16, 0, 5, spread),)
+    )
+    platform.clock.ahead_ms += 1_000
+    assert link.report([Report(key, Accepted(1, "9", adopted=False))], seen).news == 1
+    assert platform.services.store.statuses()["haidian"].pools == seen.pools
     content = b"bytes" * 100_000
     source = tmp_path / "file"
     source.write_bytes(content)

@@ -11,7 +11,7 @@ from hutong.core.accounts.quotas import Quota
 from hutong.core.accounts.registry import Institution
 from hutong.core.book.prices import Books, Timeline
 from hutong.core.capacity.links import Link
-from hutong.core.capacity.sites import Site
+from hutong.core.capacity.sites import PoolState, Site
 from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.work.facts import Event
 from hutong.core.work.fold import Job
@@ -22,6 +22,7 @@ _SPEC = TypeAdapter(JobSpec)
 _SITE = TypeAdapter(Site)
 _QUOTA = TypeAdapter(Quota)
 _LINK = TypeAdapter(Link)
+_POOLS = TypeAdapter(tuple[PoolState, ...])
 _BOOKS = TypeAdapter(Books)
 _TIMELINE = TypeAdapter(Timeline)
 _INSTITUTION = TypeAdapter(Institution)
@@ -61,6 +62,11 @@ def decode_doc(text: str) -> dict[str, object]:
     if not isinstance(doc, dict):
         raise Broken("a document of the registry is an object")
     return doc
+
+
+def decode_pools(docs: object) -> tuple[PoolState, ...]:
+    """Return what a centre's scheduler said of its pools, from the documents of a status."""
+    return _POOLS.validate_python(docs)
 
 
 @lru_cache(maxsize=4096)

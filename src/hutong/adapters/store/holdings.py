@@ -9,7 +9,7 @@ from hutong.adapters.store.codec import decode_quota
 from hutong.adapters.store.db import chunks
 from hutong.adapters.store.tables import jobs, registry
 from hutong.core.accounts.quotas import Quota
-from hutong.core.book.snapshot import Holding, PersonHolding
+from hutong.core.book.snapshot import GangUse, Holding, PersonHolding
 from hutong.core.kernel.ids import ProjectId
 
 _QUOTAS = (
@@ -17,6 +17,12 @@ _QUOTAS = (
     .where(registry.c.kind == rules.QUOTA)
     .order_by(registry.c.id)
     .limit(rules.QUOTAS_MAX)
+)
+GANGS = (
+    sa.select(jobs.c.site, jobs.c.pool, jobs.c.nodes, jobs.c.cards, sa.func.count().label("count"))
+    .where(jobs.c.site.is_not(None))
+    .group_by(jobs.c.site, jobs.c.pool, jobs.c.nodes, jobs.c.cards)
+    .order_by(jobs.c.site, jobs.c.pool, jobs.c.nodes, jobs.c.cards)
 )
 # The concatenation keeps databases from walking an index of all jobs that there ever were.
 _OF_PROJECT = jobs.c.project.concat("")
@@ -44,6 +50,11 @@ def held_by_people(projects: Sequence[str]) -> sa.Select[*tuple[object, ...]]:
 def read_quotas(connection: sa.Connection) -> tuple[Quota, ...]:
     """Return all quotas."""
     return tuple(decode_quota(doc) for doc in connection.execute(_QUOTAS).scalars())
+
+
+def read_gangs(connection: sa.Connection) -> tuple[GangUse, ...]:
+    """Return what live attempts hold, in the order of pools and shapes."""
+    return tuple(GangUse(**row) for row in connection.execute(GANGS).mappings())
 
 
 def read_holdings(connection: sa.Connection) -> tuple[Holding, ...]:

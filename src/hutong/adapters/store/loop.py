@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.budgets import binding, read_spendings
-from hutong.adapters.store.codec import decode_link, decode_site
+from hutong.adapters.store.codec import decode_link, decode_pools, decode_site
 from hutong.adapters.store.db import Database, chunks, many, rows_in
 from hutong.adapters.store.heads import read_due, read_queue
-from hutong.adapters.store.holdings import read_holdings, read_person_holdings, read_quotas
+from hutong.adapters.store.holdings import read_gangs, read_holdings, read_person_holdings, read_quotas
 from hutong.adapters.store.jobs import COLUMNS, asked, fact_row, job_row, save_all, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
@@ -47,11 +47,12 @@ from hutong.core.book.snapshot import (
     PoolUse,
     Running,
     Snapshot,
+    use_of,
 )
 from hutong.core.book.store import Applied
 from hutong.core.book.waits import may_move
 from hutong.core.capacity.links import MOST_LINKS
-from hutong.core.capacity.sites import Move, PoolState, SiteStatus
+from hutong.core.capacity.sites import Move, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 
 _LOOP = "loop"
@@ -85,7 +86,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             row["agent"],
             row["isolation"],
             row["trouble"],
-            tuple(PoolState(**each) for each in row["pools"]),
+            decode_pools(row["pools"]),
             tuple(Move(**each) for each in row["moves"]),
             None if row["offers"] is None else tuple(row["offers"]),
             tuple(row["stock"]),
@@ -134,6 +135,7 @@ class Loop:
             of_people = read_person_holdings(connection, rules.limited(quotas))
             due = read_due(connection, now_ms, limits)
             queue = read_queue(self._db, connection, limits, due, rules.limited(quotas), of_people)
+            gangs = read_gangs(connection)
             projects = sorted({row.project for row in (*due, *queue)})
             keys = sorted({key for row in due for key in rules.open_keys(row.job)})
             stops = bool(queue) or rules.any_shed(sites, now_ms)
@@ -144,10 +146,8 @@ class Loop:
                 queue=queue,
                 sites=sites,
                 statuses=read_statuses(connection),
-                use=tuple(
-                    PoolUse(row["site"], row["pool"], int(row["cards"]))
-                    for row in connection.execute(_USE).mappings()
-                ),
+                use=use_of(gangs),
+                gangs=gangs,
                 running=_running(connection, limits.running) if rules.any_waits(queue, due) else (),
                 may_give_way=_may_give_way(connection, limits.may_give_way) if stops else (),
                 clearing=_clearing(connection) if stops else (),
@@ -284,17 +284,11 @@ _BOOKS = sa.select(registry.c.doc).where(registry.c.kind == BOOK, registry.c.id 
 _TIMELINES = (
     sa.select(registry.c.doc).where(registry.c.kind == PRICE).order_by(registry.c.id).limit(TIMELINES_MAX)
 )
-_USE = (
-    sa.select(jobs.c.site, jobs.c.pool, sa.func.sum(jobs.c.cards).label("cards"))
-    .where(jobs.c.site.is_not(None))
-    .group_by(jobs.c.site, jobs.c.pool)
-    .order_by(jobs.c.site, jobs.c.pool)
-)
 
 
 _ENDS = (
     sa.select(jobs.c.project, jobs.c.site, jobs.c.pool, jobs.c.cards, jobs.c.until_ms, jobs.c.person)
-    .add_columns(jobs.c.began_ms, jobs.c.likely_ms)
+    .add_columns(jobs.c.began_ms, jobs.c.likely_ms, jobs.c.nodes)
     .add_columns(
         sa.func.row_number()
         .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))

@@ -17,8 +17,9 @@ IN_QUEUE = "state || '' = 'QUEUED' AND (due_ms IS NULL OR due_ms > queued_ms)"
 
 # `job` is a cache of the fold of the job's facts; the columns before it repeat what queries need.
 # site, pool, cards, attempt, dispatched_ms and until_ms are those of the live attempt, else null; gives_way
-# is 1 while that may be stopped to make room, 2 while it is being stopped for it. person is who submitted the
-# job; empty where it was over before that was noted. likely_ms is how long the live attempt is expected to
+# is 1 while that may be stopped to make room, 2 while it is being stopped for it. nodes is 0 without one, and
+# where a server of an older version wrote the row. person is who submitted the job; empty where it was over
+# before that was noted. likely_ms is how long the live attempt is expected to
 # run from began_ms on, 0 where only its walltime is known. ahead_* is what the last attempt may still use
 # beyond what is settled, and where; see `core.book.ahead`.
 jobs = sa.Table(
@@ -43,6 +44,7 @@ jobs = sa.Table(
     sa.Column("person", Text, nullable=False, server_default=""),
     sa.Column("began_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("likely_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("nodes", sa.BigInteger, nullable=False, server_default="0"),
     text_of("ahead_site", default=""),
     text_of("ahead_sku", default=""),
     *(
@@ -57,7 +59,7 @@ jobs = sa.Table(
     index_of("ix_jobs_due", "due_ms", "id", where="due_ms IS NOT NULL"),
     index_of("ix_jobs_queue", "project", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
     index_of("ix_jobs_people", "project", "person", _priority.desc(), "queued_ms", "id", where=IN_QUEUE),
-    index_of("ix_jobs_live", "site", "pool", "until_ms", "cards", where="site IS NOT NULL"),
+    index_of("ix_jobs_live", "site", "pool", "until_ms", "cards", "nodes", where="site IS NOT NULL"),
     index_of("ix_jobs_way", "gives_way", "site", "pool", "dispatched_ms", "cards", where="gives_way > 0"),
     index_of("ix_jobs_ahead", "project", "person", where="ahead_card_ms > 0"),
     index_of("ix_jobs_project", "project", "id"),

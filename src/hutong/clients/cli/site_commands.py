@@ -72,7 +72,16 @@ def _pool_notes(pool: PoolUse) -> list[str]:
         *([f"{down} cards down"] if down > 0 else []),
         *([f"{pool.cards_elsewhere} cards held by its own jobs"] if pool.cards_elsewhere else []),
         *([f"its queue waits {pool.wait_s} s"] if pool.wait_s else []),
+        *([f"nodes by free cards: {by_free}"] if (by_free := _by_free(pool)) else []),
     ]
+
+
+def _by_free(pool: PoolUse) -> str:
+    """Say how many nodes have how many cards free, where some are partly free: `3 with 8, 2 with 4`."""
+    found = [(free, count) for free, count in enumerate(pool.nodes_by_free_cards or ()) if free and count]
+    if all(free >= pool.cards_per_node for free, _ in found):
+        return ""
+    return ", ".join(f"{count} with {free}" for free, count in reversed(found))
 
 
 def add(

@@ -22,7 +22,7 @@ CATEGORIES = (
 )  # fmt: skip
 WHY_NOT = (
     "other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear", "draining",
-    "no_data", "unreachable", "maintenance", "quota", "busy", "kept", "booked", "power",
+    "no_data", "unreachable", "maintenance", "quota", "busy", "scattered", "kept", "booked", "power",
 )  # fmt: skip
 WAITING = (*WHY_NOT, "no_site", "no_funds", "budget", "debt", "retry", "greener", "never")
 

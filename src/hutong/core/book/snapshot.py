@@ -1,6 +1,7 @@
 """What one turn of the loop reads and what it decides: bounded, frozen, complete."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hutong.core.accounts.quotas import Quota
@@ -14,7 +15,7 @@ from hutong.core.capacity.links import Link
 from hutong.core.capacity.sites import Site, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
-from hutong.core.work.fold import Job
+from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
 
 
@@ -34,6 +35,34 @@ class PoolUse:
     site: str
     pool: str
     cards: int
+
+
+@dataclass(frozen=True, slots=True)
+class GangUse:
+    """So many attempts that hold so many cards each, on so many nodes, of a pool, by the platform's own book.
+
+    `nodes` is 0 where a server of an older version wrote them down.
+    """
+
+    site: str
+    pool: str
+    nodes: int
+    cards: int
+    count: int
+
+
+def gangs_of(attempts: Iterable[Attempt]) -> tuple[GangUse, ...]:
+    """Return what attempts that are live hold, in the order of pools and shapes."""
+    counts = Counter((each.site, each.pool, each.nodes, each.cards) for each in attempts)
+    return tuple(GangUse(*gang, count) for gang, count in sorted(counts.items()))
+
+
+def use_of(gangs: Iterable[GangUse]) -> tuple[PoolUse, ...]:
+    """Return the cards of each pool that are held, in the order of pools."""
+    cards: Counter[tuple[str, str]] = Counter()
+    for each in gangs:
+        cards[each.site, each.pool] += each.cards * each.count
+    return tuple(PoolUse(*pool, held) for pool, held in sorted(cards.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +101,7 @@ class Running:
     person: str = ""
     began_ms: int = 0
     likely_ms: int = 0
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +135,7 @@ class Snapshot:
 
     `holds` has the open holds of attempts of `due`; `lots` those of every project that occurs; `debts` what
     those of them owe, in micro-yuan, that owe anything. `running` are the jobs of each pool that end first.
+    `gangs` are what `use` sums up.
     `may_give_way` are running jobs that may be stopped to make room, `clearing` what is being freed so.
     `runs` are those of the workloads of the queue that may run on several accelerators, `stays` what is
     remembered of attempts at registered sites, as far as any ended there; `lengths` are how long, in seconds,
@@ -124,6 +155,7 @@ class Snapshot:
     sites: tuple[Site, ...]
     statuses: Mapping[str, SiteStatus]
     use: tuple[PoolUse, ...] = ()
+    gangs: tuple[GangUse, ...] = ()
     running: tuple[Running, ...] = ()
     may_give_way: tuple[JobRow, ...] = ()
     clearing: tuple[PoolUse, ...] = ()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.ids import AttemptKey, PoolId, SiteId
 
@@ -161,12 +162,14 @@ class PoolState:
 
     `cards_up` are on nodes that take work, `cards_elsewhere` are held by jobs that are not the platform's.
     `wait_s` is how long the pool's own queue would hold up a job that found no free cards, 0 if it is empty.
+    `spread` is how the free cards are spread over its nodes, None where the scheduler does not say.
     """
 
     pool: str
     cards_up: int
     cards_elsewhere: int
     wait_s: int = 0
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The turn's working papers: cards and money still free after what this turn has already decided."""
 
+from collections import Counter, defaultdict
 from functools import cached_property
 
 from hutong.core.book.lengths import Length, after, work_of
@@ -9,7 +10,8 @@ from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.links import widths
-from hutong.core.capacity.sites import Site
+from hutong.core.capacity.sites import Pool, PoolState, Site
+from hutong.core.capacity.spread import Levels, Shape, levels_now
 from hutong.core.control.deferral import Outlook
 from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
@@ -38,6 +40,9 @@ class Desk:
         self.now_ms = snapshot.now_ms
         self._sites: dict[str, Site] = {site.id: site for site in snapshot.sites}
         self._used = {(use.site, use.pool): use.cards for use in snapshot.use}
+        self._gangs: dict[tuple[str, str], Counter[tuple[int, int]]] = defaultdict(Counter)
+        for gang in snapshot.gangs:
+            self._gangs[gang.site, gang.pool][gang.nodes, gang.cards] += gang.count
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
@@ -113,13 +118,14 @@ class Desk:
     def page(self) -> Page:
         """Return the pools as they stand after what this turn has decided; its grounds have no digest yet."""
         sites, statuses = self.snapshot.sites, self.snapshot.statuses
-        free, wait_s = [], []
+        free, wait_s, levels = [], [], []
         for site in sites:
             status = statuses.get(site.id)
             for pool in site.pools:
                 state = status.pool(pool.id) if status else None
                 free.append(cards_free(pool, self.cards_used(site.id, pool.id), state))
                 wait_s.append(state.wait_s if state else 0)
+                levels.append(self._levels(site.id, pool, state))
         chips = sorted({pool.accelerator for site in sites for pool in site.pools})
         known = [statuses.get(site.id) for site in sites]
         return Page(
@@ -134,16 +140,28 @@ class Desk:
             stock=tuple(status.stock if status else () for status in known),
             bits_per_s=widths(self.snapshot.links, sites),
             mtbf_s=tuple(mtbf_s(self.snapshot.stays.get(site.id, Stays())) for site in sites),
+            levels=tuple(levels) if any(levels) else (),
         )
+
+    def _levels(self, site: str, pool: Pool, state: PoolState | None) -> Levels:
+        """Return the nodes of a pool by their free cards; nothing where its centre says nothing of them."""
+        if state is None or state.spread is None:
+            return ()
+        held: Counter[Shape] = Counter()
+        for (nodes, cards), count in self._gangs[site, pool.id].items():
+            wide = nodes or -(-cards // pool.cards_per_node)
+            held[wide, cards // wide] += count
+        return levels_now(state.spread, held, pool.nodes, pool.cards_per_node)
 
     @property
     def grounds(self) -> Grounds:
         """The sites as they were declared."""
         return Grounds(self.snapshot.sites)
 
-    def take_cards(self, site: str, pool: str, cards: int) -> None:
-        """Count cards of a pool as used (negative: given back)."""
+    def take_cards(self, site: str, pool: str, nodes: int, cards: int) -> None:
+        """Count cards of a pool as used by an attempt on so many nodes."""
         self._used[site, pool] = self._used.get((site, pool), 0) + cards
+        self._gangs[site, pool][nodes, cards] += 1
 
     def cards_used(self, site: str, pool: str) -> int:
         """Return how many cards of a pool are given away after what this turn has decided."""

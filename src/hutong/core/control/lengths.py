@@ -29,11 +29,12 @@ def held_of(desk: Desk, views: Sequence[PoolView], accounts: Accounts) -> Ints:
             each.likely_ms if guesses else 0,
             each.until_ms,
             accounts.of_running(each.project, each.person),
+            each.nodes,
         )
         for each in desk.snapshot.running
         if (each.site, each.pool) in at
     ]
-    return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 6).T)
+    return np.ascontiguousarray(np.array(rows, np.int64).reshape(len(rows), 7).T)
 
 
 def guess_lengths(arrays: Arrays, drafts: Sequence[Draft], likely_ms: Sequence[int], desk: Desk) -> None:

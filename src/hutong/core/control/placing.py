@@ -119,7 +119,7 @@ def _hold(draft: Draft, attempt: Attempt) -> bool:
     draft.post(hold=HoldChange(key, draft.row.project, parts))
     draft.command(key, attempt.site, "start")
     desk.spendings.take(draft.row.project, draft.job.by, attempt)
-    desk.take_cards(attempt.site, attempt.pool, attempt.cards)
+    desk.take_cards(attempt.site, attempt.pool, attempt.nodes, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
     return True
 

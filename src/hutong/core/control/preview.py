@@ -18,6 +18,10 @@ from hutong.core.placement.request import Policy, PoolView, Request, paid_for, r
 from hutong.core.placement.staging import cargo_of
 from hutong.core.work.spec import JobSpec
 
+_IN_TIME = frozenset(
+    {"busy", "scattered", "booked", "power", "quota", "maintenance", "unreachable", "draining"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -111,8 +115,7 @@ def _cheapest(decision: Decision, pools: tuple[PoolView, ...]) -> int | None:
     able = [
         index
         for index, row in enumerate(decision.rows)
-        if row.why_not is not None
-        and row.why_not.code in {"busy", "booked", "power", "quota", "maintenance", "unreachable", "draining"}
+        if row.why_not is not None and row.why_not.code in _IN_TIME
     ]
     return min(
         able,

@@ -28,7 +28,7 @@ from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, views_of
 from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
-from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, paid_for
+from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, is_scattered, paid_for
 from hutong.core.placement.roll import roll
 from hutong.core.placement.words import WhyNot, explain
 
@@ -93,6 +93,7 @@ class Queue:
             self._accounts.rows,
             jobs=waiting + running,
             running=waiting + running,
+            gang=max((question.request.nodes for question in self.questions), default=0),
             order=self._by_name,
             flavours=self._accounts.flavours(self.views),
             booked=self._booked,
@@ -131,10 +132,16 @@ class Queue:
 
     def _shelves(self) -> Shelves:
         closes_in_ms, at_ms = self._table.closes_in_ms, self.page.at_ms
+        nodes = [
+            np.repeat(np.arange(len(view.levels)), view.levels) if view.levels else None
+            for view in self.views
+        ]
         return Shelves(
             self._table.free,
             (self._table.state == 0).astype(np.int64),
             np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
+            tuple(nodes) if self.page.levels else None,
+            max((len(view.levels) - 1 for view in self.views), default=0),
         )
 
     def starts(self) -> Iterator[tuple[int, int]]:
@@ -361,10 +368,15 @@ class Queue:
         strict = bool(self._arrays.pools[at, c.STRICT])
         view = replace(self.view(job, at), cards_free=free, kept=kept, strict=strict)
         view = replace(view, booked=self._beside(job, at), capped=caps or ())
-        need = int(judged.asked[at]) * request.nodes
+        asked = int(judged.asked[at])
+        need = asked * request.nodes
+        if view.levels:
+            view = replace(view, levels=tuple(self._arrays.levels[at, : len(view.levels)].tolist()))
         if refusal is Refusal.BUSY and view.accelerator in barred:
             refusal = Refusal.QUOTA
+        elif refusal is Refusal.BUSY and need <= free and is_scattered(view, request.nodes, asked):
+            refusal = Refusal.SCATTERED
         elif refusal is Refusal.BUSY and need <= free:
             power = Refusal.POWER if is_capped(view, request.run_ms, need) else Refusal.KEPT
             refusal = Refusal.BOOKED if is_booked(view, request.run_ms, need) else power
-        return explain(request, view, int(judged.asked[at]), refusal)
+        return explain(request, view, asked, refusal)

@@ -29,13 +29,15 @@ class Rules:
 class Shelves:
     """The cards of all pools: how many are free, whether each takes jobs, when it closes (NEVER if not).
 
-    `nodes` has the free cards of each node of each pool, or is None where nobody knows them.
+    `nodes` has the free cards of each node of each pool, None for a pool where nobody knows them; it is None
+    itself where nobody knows any. A node may come to have `most` cards free, if that is more.
     """
 
     free: Ints
     is_open: Ints
     closes_ms: Ints
-    nodes: tuple[Ints, ...] | None = None
+    nodes: tuple[Ints | None, ...] | None = None
+    most: int = 0
 
 
 def shelves_of(nodes: Sequence[Ints]) -> Shelves:
@@ -206,20 +208,21 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     if shelves.nodes is None:
         none = np.zeros(0, np.int64)
         return np.zeros((count, 1), np.int64), none, none, pools
-    most = max((int(each.max(initial=0)) for each in shelves.nodes), default=0)
+    known = [(row, of_node) for row, of_node in enumerate(shelves.nodes) if of_node is not None]
+    most = max([shelves.most, *(int(each.max(initial=0)) for _, each in known)])
     levels = np.zeros((count, most + 1), np.int64)
     nodes, words = 0, 0
-    for row, of_node in enumerate(shelves.nodes):
+    for row, of_node in known:
         a_level = -(-len(of_node) // c.WORD_BITS)
         pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.WORDS]] = nodes, words, a_level
         levels[row] = np.bincount(of_node, minlength=most + 1)
         nodes, words = nodes + len(of_node), words + (most + 1) * a_level
     bits = np.zeros(words, np.int64)
-    for row, of_node in enumerate(shelves.nodes):
+    for row, of_node in known:
         places = np.arange(len(of_node))
         at = pools[row, c.FIRST_WORD] + of_node * pools[row, c.WORDS] + places // c.WORD_BITS
         np.bitwise_or.at(bits, at, np.int64(1) << (places % c.WORD_BITS))
-    return levels, bits, np.concatenate([np.zeros(0, np.int64), *shelves.nodes]), pools
+    return levels, bits, np.concatenate([np.zeros(0, np.int64), *(each for _, each in known)]), pools
 
 
 def _candidates(classes: Sequence[Class], order: Ints) -> Ints:

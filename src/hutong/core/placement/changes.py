@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hutong.core.capacity.sites import Admission
 from hutong.core.placement.judge import matches
-from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request, length_ms
+from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request, is_scattered, length_ms
 from hutong.core.work.spec import Ask
 
 
@@ -70,12 +70,12 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
     """
     cards, nodes = min(asked, pool.cards_per_node), min(request.nodes, pool.nodes)
     free = min([pool.cards_free, *(each.spare for each in _held(pool) if each.in_ms <= 0)])
-    if cards * nodes <= free:
-        return cards, nodes, False
-    if free >= nodes:
-        return free // nodes, nodes, False
-    if free >= 1:
-        return 1, free, False
+    able = min(nodes, free, sum(pool.levels[1:])) if pool.levels else min(nodes, free)
+    for wide in (nodes, able):
+        most = min(cards, free // wide) if wide > 0 else 0
+        for fewer in range(most, 0, -1):
+            if not is_scattered(pool, wide, fewer):
+                return fewer, wide, False
     return cards, nodes, True
 
 
@@ -159,4 +159,4 @@ def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolV
             return replace(request, barred=barred), pool
         case _:
             whole = pool.nodes * pool.cards_per_node
-            return request, replace(pool, cards_free=whole, kept=(), booked=(), capped=())
+            return request, replace(pool, cards_free=whole, kept=(), booked=(), capped=(), levels=())

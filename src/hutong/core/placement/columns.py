@@ -36,7 +36,7 @@ WORD_BITS = 64
 ) = range(24)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
-# KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account.
+# KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account, and CLASS its nodes.
 # EXPECTED is how long a job may run, and UNTIL when that is over; LIKELY how long it probably will (0 or
 # less: nobody knows). REACH is until when it counts beside what was kept as it started. QUEUED is since when
 # it waits.

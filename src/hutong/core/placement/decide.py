@@ -11,7 +11,15 @@ import numpy as np
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.columns import PPM
 from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, weights_of
-from hutong.core.placement.request import Policy, PoolView, Request, is_booked, is_capped, is_kept
+from hutong.core.placement.request import (
+    Policy,
+    PoolView,
+    Request,
+    is_booked,
+    is_capped,
+    is_kept,
+    is_scattered,
+)
 from hutong.core.placement.words import WhyNot, explain
 from hutong.core.work.spec import Ask
 
@@ -59,6 +67,7 @@ class Decision:
         refused = [row for row in self.rows if row.why_not is not None]
         order = {
             "busy": 0,
+            "scattered": 0,
             "kept": 0,
             "booked": 0,
             "power": 0,
@@ -82,7 +91,9 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     need = found.asked * request.nodes
     taken = np.where(need > table.free, Refusal.BUSY, Refusal.NONE)
     for i, pool in enumerate(pools):
-        if taken[i] == Refusal.NONE and is_kept(pool, request, int(need[i])):
+        if taken[i] == Refusal.NONE and is_scattered(pool, request.nodes, int(found.asked[i])):
+            taken[i] = Refusal.SCATTERED
+        elif taken[i] == Refusal.NONE and is_kept(pool, request, int(need[i])):
             taken[i] = Refusal.KEPT
         elif taken[i] == Refusal.NONE and is_booked(pool, request.run_ms, int(need[i])):
             taken[i] = Refusal.BOOKED

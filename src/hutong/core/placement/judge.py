@@ -69,6 +69,7 @@ class Refusal(IntEnum):
     KEPT = 15
     BOOKED = 16
     POWER = 17
+    SCATTERED = 18
 
 
 LASTING = Refusal.NO_DATA

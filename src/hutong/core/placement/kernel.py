@@ -321,13 +321,14 @@ def next_start(a: Arrays, now: int) -> int:
 def occupy(a: Arrays, first: int, held: Ints) -> None:
     """Tell of cards that are held already, as jobs from `first`: reservations ask when they will be free.
 
-    Rows of `held`: pools, cards, when they began, how long they are likely to run, walltimes, accounts.
+    Rows of `held`: pools, cards, when they began, how long they are likely to run, walltimes, accounts,
+    nodes.
     """
     for place in range(held.shape[1]):
         job, until = first + place, held[4, place]
         a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL] = held[1, place], until
         a.jobs[job, c.EXPECTED], a.jobs[job, c.LIKELY] = until - held[2, place], held[3, place]
-        a.jobs[job, c.KEY] = held[5, place]
+        a.jobs[job, c.KEY], a.jobs[job, c.CLASS] = held[5, place], held[6, place]
         link(a, job, held[0, place])
 
 

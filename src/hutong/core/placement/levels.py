@@ -4,7 +4,7 @@ import numpy as np
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import inlined
+from hutong.core.placement.compiled import bare, inlined
 
 
 @inlined
@@ -37,6 +37,18 @@ def first_node(a: Arrays, pool: int, free: int) -> int:
         rest >>= 1
         bit += 1
     return int(a.pools[pool, c.FIRST_NODE]) + word * c.WORD_BITS + bit
+
+
+@bare
+def give_back(a: Arrays, pool: int, nodes: int, cards: int) -> None:
+    """Give so many nodes cards back that were taken before the pass: nobody knows which, so the fullest."""
+    free = 0
+    while nodes > 0 and a.pools[pool, c.FIRST_WORD] >= 0 and free + cards < a.levels.shape[1]:
+        if a.levels[pool, free] == 0:
+            free += 1
+            continue
+        move_node(a, pool, first_node(a, pool, free), free + cards)
+        nodes -= 1
 
 
 @inlined

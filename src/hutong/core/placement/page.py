@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.sites import Site
+from hutong.core.capacity.spread import Levels, taken
 from hutong.core.kernel.documents import LATE, decode, encode
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
@@ -57,7 +58,8 @@ class Page:
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
     receipt. Pages from before leave it to the catalogue, and `mtbf_s` to the prior (`book.stays`).
     `stock` (of what questions ask for) and `bits_per_s`, by site, are left out where no question has cargo.
-    `strict` are the pools, by index, in which no guess of a length counted.
+    `strict` are the pools, by index, in which no guess of a length counted. `levels` are the nodes of each
+    pool by their free cards, empty where nobody says; left out where no centre says anything of its nodes.
     """
 
     at_ms: int
@@ -75,6 +77,7 @@ class Page:
     stock: tuple[tuple[str, ...], ...] = field(default=(), metadata=LATE)
     bits_per_s: tuple[int, ...] = field(default=(), metadata=LATE)
     strict: tuple[int, ...] = field(default=(), metadata=LATE)
+    levels: tuple[Levels, ...] = field(default=(), metadata=LATE)
 
 
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
@@ -83,6 +86,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
     for where, cards, _ in page.takes[:step]:
         taken[where] += cards
     kept, tdp_w, strict = _kept(page, step), dict(page.tdp_w), frozenset(page.strict)
+    levels = _levels(page, step)
     parts = day_parts(page.at_ms, run_ms)
     found: list[PoolView] = []
     for place, site in enumerate(grounds.sites):
@@ -109,6 +113,7 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
                     stock=page.stock[place] if page.stock else (),
                     bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
                     strict=at in strict,
+                    levels=levels[at] if levels else (),
                 )
             )
     return tuple(found)
@@ -159,6 +164,15 @@ def _kept(page: Page, step: int) -> dict[int, tuple[Kept, ...]]:
         each = Kept(max(0, from_ms - page.at_ms), from_ms, spare - sum(beyond))
         found[pool] = (*found[pool], each)
     return found
+
+
+def _levels(page: Page, step: int) -> list[Levels]:
+    """Return the levels of each pool after so many takes; nothing where none are known."""
+    levels = list(page.levels)
+    for where, cards, question in page.takes[:step] if levels else ():
+        nodes = page.questions[question].request.nodes
+        levels[where] = taken(levels[where], nodes, cards // nodes)
+    return levels
 
 
 def _length_ms(page: Page, question: int, pool: int) -> int:

@@ -7,6 +7,7 @@ from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
+from hutong.core.capacity.spread import Levels, has_room
 from hutong.core.kernel.changes import made
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.quantities import HOUR_MS, hour_slices
@@ -136,7 +137,8 @@ class PoolView:
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
     `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
     platform's store, 0 where nobody knows. `strict`: a job that waited long waits for it, so that no guess of
-    a length counts there.
+    a length counts there. `levels` are its nodes by their free cards (at k, how many have k), empty where
+    nobody says.
     """
 
     site: str
@@ -167,12 +169,18 @@ class PoolView:
     bits_per_s: int = field(default=0, metadata=LATE)
     domains: tuple[str, ...] = field(default=(), metadata=LATE)
     strict: bool = field(default=False, metadata=LATE)
+    levels: Levels = field(default=(), metadata=LATE)
 
 
 def length_ms(request: Request, *, strict: bool) -> int:
     """Return how long a run counts beside what is kept in a pool for others: its guess, or its walltime."""
     likely = 0 if strict else request.likely_ms
     return min(likely, request.run_ms) if likely else request.run_ms
+
+
+def is_scattered(pool: PoolView, nodes: int, cards: int) -> bool:
+    """True if the free cards of a pool are known to be on other nodes than a gang needs."""
+    return bool(pool.levels) and not has_room(pool.levels, nodes, cards)
 
 
 def is_kept(pool: PoolView, request: Request, need: int) -> bool:
@@ -290,6 +298,7 @@ def view_pool(
     stock: tuple[str, ...] = (),
     bits_per_s: int = 0,
     strict: bool = False,
+    levels: Levels = (),
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return made(
@@ -320,4 +329,5 @@ def view_pool(
         bits_per_s=bits_per_s,
         domains=site.domains_of(pool),
         strict=strict,
+        levels=levels,
     )

@@ -10,6 +10,7 @@ from hutong.core.placement.compiled import aside, bare
 from hutong.core.placement.guesses import expected_end, likely
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import begin, next_start, release
+from hutong.core.placement.levels import give_back
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.quotas import count_held
 
@@ -70,6 +71,8 @@ def roll(a: Arrays, now: int, running_jobs: Ints, waiting: int, starts: Ints) ->
                 release(a, ended)
             else:  # it was there before the pass knew of it, see `occupy`
                 a.pools[pool, c.FREE] += a.jobs[ended, c.CARDS]
+                nodes = max(1, a.jobs[ended, c.CLASS])
+                give_back(a, pool, nodes, a.jobs[ended, c.CARDS] // nodes)
                 if a.state[c.QUOTAS] != 0:
                     count_held(a, account, pool, -a.jobs[ended, c.CARDS])
                 unlink(a, ended)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hutong.core.capacity.sites import Admission
+from hutong.core.capacity.spread import has_room
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.changes import Change, needed
 from hutong.core.placement.judge import Refusal
@@ -87,6 +88,8 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.BOOKED | Refusal.POWER:
             say = _booked if refusal is Refusal.BOOKED else _power
             return say(request, pool, asked * request.nodes)
+        case Refusal.SCATTERED:
+            return _scattered(request, pool, asked)
         case Refusal.BUSY:
             return _busy(pool, asked * request.nodes)
         case _:
@@ -139,6 +142,20 @@ def _busy(pool: PoolView, need: int) -> WhyNot:
     if free:
         change = f"ask for at most {free} of its cards now, or {change}"
     return WhyNot("busy", f"{free} of {pool.nodes * pool.cards_per_node} cards free, needs {need}", change)
+
+
+def _scattered(request: Request, pool: PoolView, asked: int) -> WhyNot:
+    have, need = _nodes(sum(pool.levels[asked:])), _nodes(request.nodes)
+    text = f"{pool.cards_free} cards free, but scattered: {have} {asked} free, {request.nodes} needed"
+    change = f"wait until {need} {asked} free"
+    most = max((each for each in range(1, asked) if has_room(pool.levels, request.nodes, each)), default=0)
+    if most:
+        change = f"ask for at most {most} cards a node now, or {change}"
+    return WhyNot("scattered", text, change)
+
+
+def _nodes(count: int) -> str:
+    return "1 node has" if count == 1 else f"{count} nodes have"
 
 
 def _kept(request: Request, pool: PoolView, need: int) -> WhyNot:

@@ -16,7 +16,7 @@ from hutong.adapters.engines.base import Use
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.received import Fate, Tally
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.capacity.sites import Move, PoolState, Site
+from hutong.core.capacity.sites import Move, Site
 from hutong.core.kernel.errors import Broken, Later, NotFound, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
@@ -145,7 +145,7 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
     if seen is not None:
         known = frozenset(AttemptKey(key) for key in seen.known)
         live = frozenset(AttemptKey(key) for key in seen.live)
-        pools = tuple(PoolState(**each.model_dump()) for each in seen.pools)
+        pools = tuple(each.state() for each in seen.pools)
         moves = tuple(
             Move(AttemptKey(each.key), each.what, each.done_bytes, each.total_bytes) for each in seen.moves
         )

@@ -14,7 +14,6 @@ from hutong.adapters.engines.kubernetes.config import KubernetesPool
 from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
 from hutong.adapters.engines.kubernetes.inspect import NEEDED, WIDE, KubernetesInspector
 from hutong.agent.core import steady_ms
-from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Refused
 from hutong.core.work.states import AttemptState, Category
 
@@ -71,7 +70,11 @@ def test_cards_that_others_hold(bench: Bench, kubernetes_cluster: KubernetesClus
         kubernetes_cluster.wait(
             lambda: kubernetes_cluster.get(f"{PODS}/theirs")["spec"].get("nodeName"), "it has a node"
         )
-        assert bench.engine.capacity() == (PoolState("p", 24, 3),)
+        (state,) = bench.engine.capacity()
+        assert (state.pool, state.cards_up, state.cards_elsewhere) == ("p", 24, 3)
+        assert state.spread is not None
+        assert state.spread.ours == ((1, 1, 1),), "an attempt of one pod with one card"
+        assert sum(free * nodes for free, nodes in enumerate(state.spread.levels)) == 20
     finally:
         gone = {"gracePeriodSeconds": 0}
         kubernetes_cluster.request("DELETE", f"{PODS}/theirs", gone).raise_for_status()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hutong.adapters.engines.kubernetes import build, nodes, parse
 from hutong.adapters.engines.kubernetes.config import KubernetesPool, Toleration
 from hutong.adapters.engines.kubernetes.parse import KEY, Pod, Work
+from hutong.core.capacity.spread import Spread
 
 RECORDED = Path(__file__).parent / "recorded/1.20"
 read_work: Callable[[Any], Work | None] = partial(parse.work, api=build.JOBS, plural="jobs")
@@ -141,6 +142,25 @@ def test_cards_of_nodes() -> None:
     (state,) = nodes.pool_states({"p": pool}, known, [each for each in uses if each], 0)
     assert state.cards_up == sum(each.allocatable["huawei.com/Ascend910"] for each in open_to_all if each.up)
     assert not nodes.node(json.loads((RECORDED / "node-lost.json").read_text())).up
+
+
+def test_cards_of_nodes_are_told_by_how_many_are_free_on_each() -> None:
+    device, pool = "d", KubernetesPool("d")
+    hosts = [nodes.Node(name, {}, (), {device: 8.0}, name != "down") for name in ("a", "b", "c", "down")]
+    hosts.append(
+        nodes.Node("lost", {}, (("node.kubernetes.io/unreachable", "", "NoExecute"),), {device: 8.0})
+    )
+    uses = [
+        nodes.Use("a", {device: 4.0}, ours=True, key="k1", pool="p"),
+        nodes.Use("b", {device: 4.0}, ours=True, key="k1", pool="p"),
+        nodes.Use("b", {device: 1.0}, ours=True, key="k2", pool="other"),
+        nodes.Use("down", {device: 2.0}, ours=True, key="k3", pool=""),
+        nodes.Use("c", {device: 3.0}),
+        nodes.Use("", {device: 8.0}, ours=True, key="k4", pool="p"),
+        nodes.Use("c", {"cpu": 3.0}),
+    ]
+    (state,) = nodes.pool_states({"p": pool}, hosts, uses, 0)
+    assert state.spread == Spread((0, 0, 0, 1, 1, 1), ((1, 2, 1), (2, 4, 1)))
 
 
 @pytest.mark.parametrize(

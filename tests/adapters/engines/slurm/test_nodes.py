@@ -1,6 +1,7 @@
 """What nodes and queues say of pools: read from real answers' shapes, and on a real cluster."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hutong.adapters.engines.slurm.nodes import (
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.agent.habits import steady_ms
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Spread
 from hutong.core.work.states import AttemptState
 
 NODES = """\
@@ -45,8 +47,26 @@ def test_a_pool_is_what_is_up_in_its_partition_less_what_others_hold() -> None:
         "cpu": SlurmPool(),
         "any": SlurmPool(gres="gpu"),  # jobs that name no type get a device of any
     }
-    states = pool_states(pools, read_nodes(NODES), {"main": 90}, {"h": 2, "any": 3}, "main")
-    assert states == (PoolState("h", 16, 1, 90), PoolState("n", 16, 0, 0), PoolState("any", 16, 0, 90))
+    ours = {"h": [(1, 2)], "any": [(1, 3)]}
+    states = pool_states(pools, read_nodes(NODES), {"main": 90}, ours, "main")
+    assert [replace(each, spread=None) for each in states] == [
+        PoolState("h", 16, 1, 90), PoolState("n", 16, 0, 0), PoolState("any", 16, 0, 90),
+    ]  # fmt: skip
+    spreads = {each.pool: each.spread for each in states}
+    assert spreads["h"] == Spread((0, 0, 0, 0, 0, 1, 0, 0, 1), ((1, 2, 1),)), (
+        "of a1 and a3: the others are down"
+    )
+    assert spreads["n"] == Spread((0,) * 16 + (1,))
+    assert spreads["any"] == Spread((0, 0, 0, 0, 0, 1, 0, 0, 1), ((1, 3, 1),))
+
+
+def test_a_node_without_a_processor_left_has_no_card_to_give() -> None:
+    told = """\
+NodeName=b1 State=ALLOCATED Partitions=p Gres=gpu:8 GresUsed=gpu:2(IDX:0-1) CPUAlloc=64 CPUEfctv=64 CPUTot=64
+NodeName=b2 State=MIXED Partitions=p Gres=gpu:8 GresUsed=gpu:2(IDX:0-1) CPUAlloc=16 CPUEfctv=64 CPUTot=64
+"""
+    (state,) = pool_states({"p": SlurmPool(gres="gpu")}, read_nodes(told), {}, {"p": [(2, 4)]}, "p")
+    assert state == PoolState("p", 16, 0, 0, Spread((1, 0, 0, 0, 0, 0, 1), ((2, 2, 1),)))
 
 
 def test_only_jobs_that_wait_for_nodes_make_a_wait() -> None:
@@ -68,14 +88,14 @@ def test_a_real_cluster_tells_what_is_down_held_by_others_and_waited_for(tmp_pat
         def states() -> tuple[PoolState, ...]:
             return SlurmEngine(config, now_ms, steady_ms).capacity()
 
-        assert states() == (PoolState("p", 8, 0),)
+        assert states() == (PoolState("p", 8, 0, 0, Spread((0, 0, 0, 0, 2))),)
         job = cluster.run("sbatch", "--parsable", "--gres=gpu:h800:3", "--wrap=sleep 600").strip()
         cluster.wait_for_job(job, "RUNNING")
-        assert states() == (PoolState("p", 8, 3),)
+        assert states() == (PoolState("p", 8, 3, 0, Spread((0, 1, 0, 0, 1))),)
         busy = cluster.job(job)["NodeList"]
         idle = next(name for name in cluster.node_names if name != busy)
         cluster.drain(idle, "a test")
-        assert states() == (PoolState("p", 4, 3),)
+        assert states() == (PoolState("p", 4, 3, 0, Spread((0, 1))),)
         cluster.run("sbatch", "--gres=gpu:h800:4", "--wrap=true")
         deadline = time.monotonic() + 30
         while not states()[0].wait_s:

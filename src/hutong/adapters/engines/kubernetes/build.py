@@ -10,7 +10,7 @@ from typing import Any
 from hutong.adapters.engines.attempt import launch
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.kubernetes.config import SHAPES, KubernetesConfig, KubernetesPool
-from hutong.adapters.engines.kubernetes.parse import FENCE, JOB, KEY, ORIGIN, PROJECT, RANK
+from hutong.adapters.engines.kubernetes.parse import FENCE, JOB, KEY, ORIGIN, POOL, PROJECT, RANK
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.kernel.errors import Problem, Refused
 
@@ -94,6 +94,7 @@ def objects(
         KEY: order.key,
         JOB: order.job.lower(),
         PROJECT: label(order.project),
+        POOL: order.attempt.pool,
     }
     queue = {QUEUE: pool.queue} if pool.queue else {}
     template = _template(order, config, programs, labels, fence, indexed=shape != "jobs")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hutong.adapters.engines.kubernetes.config import KubernetesPool, Toleration
-from hutong.adapters.engines.kubernetes.parse import ORIGIN, seconds
+from hutong.adapters.engines.kubernetes.parse import KEY, ORIGIN, POOL, seconds
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Spread, spread_of
 
 Json = Mapping[str, Any]
 _UNITS = {
@@ -33,12 +34,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one pod holds, or waits for if it is on no node; `ours` if it is an attempt of this site."""
+    """What one pod holds, or waits for if it is on no node; `ours` if it is of an attempt of this site.
+
+    `key` and `pool` are then those of the attempt; empty where its pods do not bear them.
+    """
 
     node: str
     requests: Mapping[str, float] = field(default_factory=dict)
     ours: bool = False
     since_s: int = 0
+    key: str = ""
+    pool: str = ""
 
 
 def quantity(text: object) -> float:
@@ -79,8 +85,10 @@ def use(body: Json, origin: str) -> Use | None:
         asked = {**_table(resources, "limits"), **_table(resources, "requests")}
         for name, amount in asked.items():
             sums[str(name)] = sums.get(str(name), 0.0) + quantity(amount)
-    mine = _table(meta, "labels").get(ORIGIN) == origin
-    return Use(str(spec.get("nodeName") or ""), sums, mine, seconds(str(meta.get("creationTimestamp", ""))))
+    labels, since_s = _table(meta, "labels"), seconds(str(meta.get("creationTimestamp", "")))
+    mine = labels.get(ORIGIN) == origin
+    key, pool = (str(labels.get(name, "")) if mine else "" for name in (KEY, POOL))
+    return Use(str(spec.get("nodeName") or ""), sums, mine, since_s, key, pool)
 
 
 def suits(node: Node, pool: KubernetesPool) -> bool:
@@ -116,8 +124,24 @@ def pool_states(
             for each in held
             if not each.node and each.requests.get(pool.device) and each.since_s
         ]
-        states.append(PoolState(name, int(up), int(elsewhere), int(statistics.median(waits)) if waits else 0))
+        wait_s = int(statistics.median(waits)) if waits else 0
+        spread = _spread(name, pool.device, mine, held)
+        states.append(PoolState(name, int(up), int(elsewhere), wait_s, spread))
     return tuple(states)
+
+
+def _spread(pool: str, device: str, nodes: Mapping[str, Node], held: Iterable[Use]) -> Spread | None:
+    """Return how the free cards of a pool are spread over its nodes; pods of an attempt make one gang."""
+    free = {name: each.allocatable[device] for name, each in nodes.items() if each.up and not _lost(each)}
+    gangs: dict[str, list[int]] = {}
+    for each in held:
+        cards = each.requests.get(device, 0)
+        if each.node in nodes and cards:
+            if each.node in free:
+                free[each.node] -= cards
+            if each.ours and each.pool in {"", pool}:
+                gangs.setdefault(each.key, []).append(int(cards))
+    return spread_of(map(int, free.values()), ((len(pods), pods[0]) for pods in gangs.values()))
 
 
 def _own(taints: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from hutong.adapters.engines.attempt.supervise import Verdict
 Json = Mapping[str, Any]
 
 ORIGIN, KEY, JOB, PROJECT, RANK = (f"hutong/{name}" for name in ("origin", "key", "job", "project", "rank"))
-FENCE = "hutong/fence"
+FENCE, POOL = "hutong/fence", "hutong/pool"
 # Reasons for which a container does not start and that only a person can mend.
 STUCK = frozenset(
     {

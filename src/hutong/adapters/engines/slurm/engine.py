@@ -135,7 +135,7 @@ class SlurmEngine(FolderEngine):
             waits = self._transport.waits(self._clock() // 1000)
             self._queue.poll(fresh=True)  # or what started since the last poll would count as others'
             nodes, default = self._transport.nodes(), self._transport.default_partition()
-            self._capacity = pool_states(self._slurm.pools, nodes, waits, self._cards_running(), default)
+            self._capacity = pool_states(self._slurm.pools, nodes, waits, self._running(), default)
             self._capacity_ms = now
         return self._capacity
 
@@ -154,13 +154,13 @@ class SlurmEngine(FolderEngine):
         told = files.read_json(self._attempts / key / _SUBMITTING) or {}
         return int(told.get("cards", 0))
 
-    def _cards_running(self) -> dict[str, int]:
-        """Return the cards that jobs of ours hold now, by pool."""
-        held: dict[str, int] = {}
+    def _running(self) -> dict[str, list[tuple[int, int]]]:
+        """Return the nodes and cards of each job of ours that holds some now, by pool."""
+        held: dict[str, list[tuple[int, int]]] = {}
         for record in self._queue.records:
             asked = self._asked(AttemptKey(record.name)) if record.holding else {}
             if asked:
-                held[asked["pool"]] = held.get(asked["pool"], 0) + asked["cards"]
+                held.setdefault(asked["pool"], []).append((max(1, record.nodes), asked["cards"]))
         return held
 
     def _asked(self, key: AttemptKey) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import re
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hutong.adapters.engines.slurm.build import SEPARATOR
 from hutong.adapters.engines.slurm.config import SlurmPool
 from hutong.adapters.engines.slurm.parse import number
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import spread_of
 
 SHOW_NODES = ("--oneliner", "--details", "show", "node")
 WAITING_FIELDS = ("%P", "%V", "%r", "%j")
@@ -28,7 +29,7 @@ _GRES = re.compile(r"([A-Za-z][\w.-]*(?::[A-Za-z0-9][\w.-]*)?):(\d+)(?=,|$)")
 class Node:
     """One node: its states, partitions, and devices there are and are in use, by `name` or `name:type`.
 
-    `cpus` and `memory_mb` are what jobs may have of it.
+    `cpus` and `memory_mb` are what jobs may have of it, `cpus_used` what they have.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Node:
     memory_mb: int = 0
     features: frozenset[str] = frozenset()
     threads: int = 1
+    cpus_used: int = 0
 
     @property
     def up(self) -> bool:
@@ -65,6 +67,7 @@ def read_nodes(text: str) -> list[Node]:
                     number(fields.get("RealMemory", "")) - number(fields.get("MemSpecLimit", "")),
                     _words(fields.get("AvailableFeatures", "")),
                     number(fields.get("ThreadsPerCore", "")),
+                    number(fields.get("CPUAlloc", "")),
                 )
             )
     return nodes
@@ -108,10 +111,10 @@ def pool_states(
     pools: Mapping[str, SlurmPool],
     nodes: Iterable[Node],
     waits: Mapping[str, int],
-    ours: Mapping[str, int],
+    ours: Mapping[str, Sequence[tuple[int, int]]],
     default_partition: str,
 ) -> tuple[PoolState, ...]:
-    """Return the state of each pool that has a device; `ours` counts the platform's running cards by pool."""
+    """Return the state of each pool that has a device; `ours` are nodes and cards of our jobs that run."""
     everything = list(nodes)
     states = []
     for name, pool in pools.items():
@@ -121,9 +124,19 @@ def pool_states(
         mine = [node for node in everything if partition in node.partitions]
         up = sum(_count(node.devices, pool.gres) for node in mine if node.up)
         used = sum(_count(node.used, pool.gres) for node in mine)
-        elsewhere = max(0, used - ours.get(name, 0))
-        states.append(PoolState(name, up, elsewhere, waits.get(partition, 0)))
+        held = ours.get(name, ())
+        elsewhere = max(0, used - sum(cards for _, cards in held))
+        shapes = ((nodes, cards // nodes) for nodes, cards in held)
+        spread = spread_of((_free(node, pool.gres) for node in mine if node.up), shapes)
+        states.append(PoolState(name, up, elsewhere, waits.get(partition, 0), spread))
     return tuple(states)
+
+
+def _free(node: Node, gres: str) -> int:
+    """Return how many devices of a node a job may have now: none where no processor is left."""
+    if 0 < node.cpus <= node.cpus_used:
+        return 0
+    return _count(node.devices, gres) - _count(node.used, gres)
 
 
 def _count(devices: Mapping[str, int], gres: str) -> int:

@@ -41,6 +41,8 @@ from hutong.core.book.snapshot import (
     PoolUse,
     Running,
     Snapshot,
+    gangs_of,
+    use_of,
 )
 from hutong.core.book.spending import Spending, projects_of, query_of, spending_of, stop_notice
 from hutong.core.book.stays import Stays, counted, faded
@@ -82,7 +84,6 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemoryRollups):
             asking = sorted((due_ms, name) for name, due_ms in self._asking.items() if due_ms <= now_ms)
             due = [self._jobs[name].row for _, name in asking[: limits.due]]
             keys = {key for row in due for key in rules.open_keys(row.job)}
-            held: Counter[tuple[str, str]] = Counter()
             rows = (self._jobs[name].row for name in self._alive)
             running = [(row, attempt) for row in rows if (attempt := row.job.live)]
             quotas = self._quotas()
@@ -94,15 +95,15 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemoryRollups):
             projects = sorted({row.project for row in (*due, *queue)})
             stops = bool(queue) or rules.any_shed(sites, now_ms)
             owners = self._owners(sorted({*projects, *(each.project for each in holdings)}))
-            for _, attempt in running:
-                held[attempt.site, attempt.pool] += attempt.cards
+            gangs = gangs_of(attempt for _, attempt in running)
             return Snapshot(
                 now_ms=now_ms,
                 due=tuple(due),
                 queue=tuple(queue),
                 sites=sites,
                 statuses=dict(self._statuses),
-                use=tuple(PoolUse(site, pool, cards) for (site, pool), cards in sorted(held.items())),
+                use=use_of(gangs),
+                gangs=gangs,
                 running=tuple(_ends_first(running, limits.running)) if rules.any_waits(queue, due) else (),
                 may_give_way=_may_give_way(running, limits.may_give_way) if stops else (),
                 clearing=_clearing(running) if stops else (),
@@ -389,4 +390,5 @@ def _ends_first(running: Iterable[tuple[JobRow, Attempt]], most: int) -> Iterato
     for site, pool, until_ms, _, cards, row, live in ends:
         places[site, pool] += 1
         if places[site, pool] <= most:
-            yield Running(row.project, site, pool, cards, until_ms, row.job.by, live.began_ms, live.guess_ms)
+            times = (until_ms, row.job.by, live.began_ms, live.guess_ms)
+            yield Running(row.project, site, pool, cards, *times, live.nodes)

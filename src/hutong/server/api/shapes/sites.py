@@ -188,4 +188,5 @@ def _pool_shape(pool: Pool, in_use: int, state: PoolState | None) -> w.PoolUse:
         price_per_card_hour=Money.of(pool.price_micro_per_card_hour),
         pue=thousandths(pool.pue_milli),
         domains=pool.domains,
+        nodes_by_free_cards=state.spread.levels if state and state.spread else None,
     )
