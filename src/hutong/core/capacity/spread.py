@@ -83,7 +83,7 @@ def levels_now(spread: Spread, held: Mapping[Shape, int], nodes: int, cards_per_
 
 def _given_back(levels: Levels, nodes: int, cards: int) -> Levels:
     """Return the levels after so many nodes got cards back, those with the fewest free first."""
-    before = ()
+    before: Levels = ()
     while nodes > 0 and levels != before:
         before, left = levels, list(levels)
         for level in range(len(levels) - cards):
