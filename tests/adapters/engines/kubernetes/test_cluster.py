@@ -73,8 +73,8 @@ def test_cards_that_others_hold(bench: Bench, kubernetes_cluster: KubernetesClus
         (state,) = bench.engine.capacity()
         assert (state.pool, state.cards_up, state.cards_elsewhere) == ("p", 24, 3)
         assert state.spread is not None
-        assert state.spread.ours == ((1, 1, 1),), "an attempt of one pod with one card"
-        assert sum(free * nodes for free, nodes in enumerate(state.spread.levels)) == 20
+        assert state.spread.ours == ((1, 2, 1),), "an attempt of one pod with two cards"
+        assert sum(free * nodes for free, nodes in enumerate(state.spread.levels)) == 19
     finally:
         gone = {"gracePeriodSeconds": 0}
         kubernetes_cluster.request("DELETE", f"{PODS}/theirs", gone).raise_for_status()
