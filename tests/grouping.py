@@ -1,7 +1,8 @@
 """How workers of `--dist loadgroup` share tests: modules stay whole, what waits runs beside what computes.
 
-The tests of an `xdist_group` share a worker, and so do those of a module unless they are `slow`: what they
-share is started once. (xdist 3.8 names groups as pytest 9.2 no longer reads it; hence the ids here.)
+The tests of an `xdist_group` share a worker, and so do those of a module unless they are `slow` and have no
+fixture of the module: what they share is started once. (xdist 3.8 names groups as pytest 9.2 no longer reads
+it; hence the ids here.)
 """
 
 import pytest
@@ -29,7 +30,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _group_of(item: pytest.Item) -> str:
     groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
-    return "_".join(groups) or (ALONE if item.get_closest_marker("slow") else "")
+    if groups or not item.get_closest_marker("slow"):
+        return "_".join(groups)
+    defined = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - there is no public way
+    shares = any(each.scope == "module" and each.baseid for found in defined for each in found)
+    return f"{item.path.stem}-{ALONE}" if shares else ALONE
 
 
 def _place(group: str) -> int:

@@ -124,7 +124,7 @@ def _site() -> NewSite:
 
 
 def _wait(url: str, admin: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 120
     with Client(url, admin, trials=1) as client:
         while True:
             try:
