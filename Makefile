@@ -81,13 +81,17 @@ up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
 check:  ## what CI runs: format, lint, types, import rules, tests, docs
-	@$(MAKE) --no-print-directory -j 3 setup payload ray jupyter focus system
+	@$(MAKE) --no-print-directory -j 4 --output-sync=target setup payload ray system lint types jupyter focus
 	@$(MAKE) --no-print-directory kubernetes
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not bed" $(ARGS)
+
+lint: setup  ## format, lint and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+types: setup  ## mypy --strict
 	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not bed" $(ARGS)
 
 test: setup  ## the tests only; ARGS='tests/core -x' picks some
 	$(BIN)/pytest $(ARGS)
@@ -137,4 +141,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) $(ACCASIM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus accasim kubernetes system demo up check test beds kill faults frauds bench parity tables year reports wheel lock clean
+.PHONY: help setup payload ray jupyter focus accasim kubernetes system demo up check lint types test beds kill faults frauds bench parity tables year reports wheel lock clean

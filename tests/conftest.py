@@ -1,13 +1,31 @@
-"""Real engines that serve all tests of a worker."""
+"""Real engines and databases that serve all tests of a worker."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from testbeds.kubernetes import KubernetesCluster, Node
 from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
+from tests.postgres import Postgres
 
 from hutong.adapters.engines.slurm.config import RestConfig
+from hutong.adapters.store.open import migrate
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a SQLite store of this release, to be copied: migrations take long."""
+    path = tmp_path_factory.mktemp("store") / "empty.db"
+    migrate(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(scope="session")

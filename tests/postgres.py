@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from hutong.adapters.store.open import migrate
+
 _NOBODY = 65534
 _UP_S = 60
 _DOWN_S = 30
@@ -44,21 +46,30 @@ class Postgres:
             os.chown(self._root, _NOBODY, _NOBODY)
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        self._migrated = ""
         self.port = 0
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of one of its databases."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, template: str = "template0") -> str:
+        """Make a database, empty unless of another template, and return its URL."""
         import psycopg
 
         self._databases += 1
         name = f"test{self._databases}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # the name is ours
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # the names are ours
         return self.url(name)
+
+    def new_store(self) -> str:
+        """Make a database with the schema of this release and return its URL; migrated once, then copied."""
+        if not self._migrated:
+            url = self.new_database()
+            migrate(url)
+            self._migrated = url.rpartition("/")[2]
+        return self.new_database(self._migrated)
 
     def __enter__(self) -> "Postgres":
         try:

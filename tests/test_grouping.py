@@ -1,4 +1,4 @@
-"""Tests of one group run in one worker, so that they share what is dear to start."""
+"""Tests of a group or module run in one worker and share what is dear to start; slow ones run in parallel."""
 
 import os
 import subprocess
@@ -6,21 +6,41 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = """
+NOTED = """
 import os
 import pathlib
+import time
 import pytest
 
-pytestmark = pytest.mark.xdist_group("one")
+HERE = pathlib.Path(__file__)
 
+def note():
+    (HERE.parent / f"{HERE.stem}-{os.environ['PYTEST_XDIST_WORKER']}").touch()
+"""
+MODULE = """
 @pytest.mark.parametrize("number", range(20))
 def test_it(number):
-    (pathlib.Path(__file__).parent / os.environ["PYTEST_XDIST_WORKER"]).touch()
+    note()
+"""
+GROUP = """
+pytestmark = pytest.mark.xdist_group("one")
+"""
+SLOW = """
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(8))
+def test_it(number):
+    note()
+    deadline_s = time.monotonic() + 60
+    while len(list(HERE.parent.glob("test_slow-gw*"))) < 2:
+        assert time.monotonic() < deadline_s, "the other worker has none of these"
+        time.sleep(0.01)
 """
 
 
-def test_a_group_keeps_to_one_worker(tmp_path: Path) -> None:
-    (tmp_path / "test_sample.py").write_text(SAMPLE)
+def test_what_shares_a_worker_and_what_does_not(tmp_path: Path) -> None:
+    files = {"group_1": GROUP + MODULE, "group_2": GROUP + MODULE, "module": MODULE, "slow": SLOW}
+    for name, text in files.items():
+        (tmp_path / f"test_{name}.py").write_text(NOTED + text)
     plugins = ["-p", "xdist.plugin", "-p", "tests.grouping", "-p", "no:cacheprovider"]
     options = ["-n", "2", "--dist", "loadgroup", "-c", "/dev/null", "--rootdir", str(tmp_path)]
     done = subprocess.run(
@@ -31,4 +51,8 @@ def test_a_group_keeps_to_one_worker(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(list(tmp_path.glob("gw*"))) == 1
+    ran = {name: [each.name[-3:] for each in tmp_path.glob(f"test_{name}-gw*")] for name in files}
+    assert len(ran["group_1"]) == 1
+    assert ran["group_1"] == ran["group_2"]
+    assert len(ran["module"]) == 1
+    assert len(ran["slow"]) == 2

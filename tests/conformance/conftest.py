@@ -6,31 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.postgres import Postgres
 
-from hutong.adapters.store.open import migrate, open_store
+from hutong.adapters.store.open import open_store
 from hutong.core.book.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from postgres import Postgres
 
 STORES = ("memory", "sqlite", "postgres")
 
 
 @pytest.fixture(scope="session")
-def new_database() -> Iterator[Callable[[], str]]:
-    """Return what makes an empty PostgreSQL database and returns its URL."""
-    with Postgres() as server:
-        yield server.new_database
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a migrated SQLite file to copy."""
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
+def new_database(server: Postgres) -> Callable[[], str]:
+    """Return what makes a fresh store in PostgreSQL and returns its URL."""
+    return server.new_store
 
 
 @pytest.fixture

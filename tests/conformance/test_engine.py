@@ -20,11 +20,13 @@ KUBERNETES = [pytest.mark.slow, pytest.mark.xdist_group("kubernetes")]
 RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
-ENGINES = ["local", "local-bwrap", "memory", "slurm", "slurm-bwrap", "slurm-rest"]
+SLURM = pytest.mark.xdist_group("slurm")
+ENGINES = ["local", "local-bwrap", "memory"]
+SLURMS = [pytest.param(f"slurm{kind}", marks=SLURM) for kind in ("", "-bwrap", "-rest")]
 HEAVY = [pytest.param("ray-bwrap", marks=RAY), pytest.param("kubernetes", marks=KUBERNETES)]
 
 
-@pytest.fixture(params=[*ENGINES, *HEAVY])
+@pytest.fixture(params=[*ENGINES, *SLURMS, *HEAVY])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Return every engine in turn; a real cluster serves all tests of the session."""
     kind, _, isolation = request.param.partition("-")

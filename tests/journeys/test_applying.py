@@ -2,21 +2,15 @@
 
 import json
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.journeys.test_cli import HUTONG, Machine, machine  # noqa: F401 - a fixture
+from tests.journeys.test_cli import Machine, machine  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "calls"
 JOB = "name: rain\nresources: {accelerators: {H100: 1, MLU370: 1}}\nrun: echo two hours ahead\n"
-
-
-def sign_in(machine: Machine, person: str, password: str) -> None:  # noqa: F811 - the fixture's value
-    words = [*HUTONG, "login", machine.told["api"], "-u", person]
-    subprocess.run(words, input=password, text=True, env=machine.env, check=True, capture_output=True)
 
 
 def test_a_university_from_its_application_to_the_audit(machine: Machine) -> None:  # noqa: F811
@@ -36,7 +30,7 @@ def test_a_university_from_its_application_to_the_audit(machine: Machine) -> Non
     machine.run("calls", "create", str(EXAMPLES / "call.yaml"))
     admin_password = json.loads(admin.read_text())["password"]
 
-    sign_in(machine, "li-na", passwords["li-na"])
+    machine.sign_in("li-na", passwords["li-na"])
     bad = machine.folder / "bad.yaml"
     bad.write_text((EXAMPLES / "application.yaml").read_text().replace("title:", "titel:"))
     assert "bad.yaml:" in machine.run("apply", "save", str(bad), "-p", "weather", code=2)
@@ -45,20 +39,20 @@ def test_a_university_from_its_application_to_the_audit(machine: Machine) -> Non
     name = draft["id"]
     assert "a decision is due" in machine.run("apply", "submit", name)
 
-    sign_in(machine, "admin", admin_password)
+    machine.sign_in("admin", admin_password)
     assert "member of the project" in machine.run("review", "assign", name, "li-na", code=2)
     for person in ("wang", "zhao"):
         machine.run("review", "assign", name, person)
     for person, score in (("wang", "85"), ("zhao", "75")):
-        sign_in(machine, person, passwords[person])
+        machine.sign_in(person, passwords[person])
         assert name in machine.run("review", "list")
         machine.run("review", "write", name, "--score", score, "--public", "sound")
-    sign_in(machine, "admin", admin_password)
+    machine.sign_in("admin", admin_password)
     reason = ("--reason", "as the reviews say")
     made = machine.ask("review", "decide", name, "partly", "--amount", "15000", *reason)
     assert made["state"] == "awarded"
 
-    sign_in(machine, "li-na", passwords["li-na"])
+    machine.sign_in("li-na", passwords["li-na"])
     (allocation,) = machine.ask("allocations", "list", "-p", "weather")
     assert (allocation["phase"], allocation["free"]["amount"]) == ("active", "15000.000000")
     machine.run("run", machine.job_file(JOB), "--project", "weather")
@@ -69,25 +63,25 @@ def test_a_university_from_its_application_to_the_audit(machine: Machine) -> Non
     change = ("allocations", "change", name, "supplement", "--amount", "1000", "--reason", "more data")
     assert "asked" in machine.run(*change)
 
-    sign_in(machine, "admin", admin_password)
+    machine.sign_in("admin", admin_password)
     decide = ("allocations", "decide", name, "1", "--grant", "--reason", "there is some")
     assert "16,000.00" in machine.run(*decide)
     machine.run("allocations", "review")
     assert "in order" in machine.run("ledger", "check")
 
-    sign_in(machine, "li-na", passwords["li-na"])
+    machine.sign_in("li-na", passwords["li-na"])
     total = bill["total"]["amount"]
     opened = machine.ask("disputes", "open", "last", "--ground", "site-fault", "--text", "the node was slow")
     assert (opened["state"], opened["charged"]["amount"]) == ("open", total)
     own = ("disputes", "decide", opened["id"], "--refund", total, "--reasons", "I say so")
     machine.run(*own, code=2)
-    sign_in(machine, "admin", admin_password)
+    machine.sign_in("admin", admin_password)
     assert [each["id"] for each in machine.ask("disputes", "list", "--to-decide")] == [opened["id"]]
     upheld = machine.ask(*own[:-1], "the log shows it")
     assert (upheld["state"], upheld["decided_by"]) == ("upheld", "admin")
 
     (period,) = machine.ask("ledger", "periods")["items"]
-    sign_in(machine, "li-na", passwords["li-na"])
+    machine.sign_in("li-na", passwords["li-na"])
     statement = machine.ask("statement", period["id"], "-p", "weather")
     assert statement["used"]["amount"] == total
     credits = {each["kind"]: each["amount"]["amount"] for each in statement["credits"]}
@@ -105,9 +99,9 @@ def test_a_university_from_its_application_to_the_audit(machine: Machine) -> Non
 
 def _audit(machine: Machine, passwords: dict[str, str], admin_password: str) -> None:  # noqa: F811
     """An auditor finds one byte that was changed, in an export and in the platform's own table."""
-    sign_in(machine, "admin", admin_password)
+    machine.sign_in("admin", admin_password)
     machine.run("access", "grant", "zhao", "auditor", "platform", "--reason", "audits this year")
-    sign_in(machine, "zhao", passwords["zhao"])
+    machine.sign_in("zhao", passwords["zhao"])
     export = machine.folder / "audit.jsonl"
     machine.run("audit", "export", str(export))
     head = machine.ask("audit", "verify", str(export))["head"]

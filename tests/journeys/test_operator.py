@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,9 @@ class Centre:
         folder.mkdir()
 
     def run(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [*HUTONG, *words], capture_output=True, text=True, env=self.env, cwd=self.folder, timeout=120
-        )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        with chdir(self.folder):
+            done = self.machine.invoke(*words, env=self.env)
+        assert done.exit_code == code, f"{words}: {done.exit_code}\n{done.output}"
         return done.stdout or done.stderr
 
     def ask(self, *words: str, code: int = 0) -> Any:

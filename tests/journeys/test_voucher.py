@@ -1,13 +1,13 @@
 """A start-up redeems a voucher: it runs a real job, claims a share of what that cost, and is paid."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.journeys.test_cli import HELLO, HUTONG, Machine
+from tests.journeys.test_cli import HELLO, Machine
 
 from hutong.config import now_ms
 
@@ -41,26 +41,22 @@ def test_a_start_up_redeems_a_voucher(machine: Machine, tmp_path: Path) -> None:
     machine.run("vouchers", "contract", str(contract))
     voucher = machine.ask("vouchers", "issue", "langfang-2023", "-p", "clouds", "--contract", "rain-1")
     assert voucher["face"]["amount"] == "2500.000000"
-    words = [*HUTONG, "login", machine.told["api"], "-u", "li-na"]
     env = {**machine.env, "HUTONG_CONFIG": str(tmp_path / "li.toml")}
-    subprocess.run(words, input=password, text=True, env=env, check=True, capture_output=True)
-
-    def as_owner(*command: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([*HUTONG, *command], capture_output=True, text=True, env=env, timeout=120)
-
-    assert as_owner("run", machine.job_file(HELLO), "--detach").returncode == 0
+    as_owner = partial(machine.invoke, env=env)
+    assert as_owner("login", machine.told["api"], "-u", "li-na", text=password).exit_code == 0
+    assert as_owner("run", machine.job_file(HELLO), "--detach").exit_code == 0
     machine.wait(lambda: machine.ask("bill", "last")["final"], "the job ends and is settled", 120)
     cost = machine.ask("bill", "last")["total"]["amount"]
     assert float(cost) > 0
     start, end = (today - timedelta(minutes=30)).isoformat(), (today + timedelta(days=1)).isoformat()
     claiming = ("vouchers", "claim", voucher["id"], "--from", start, "--to", end)
     bare = as_owner(*claiming)
-    assert bare.returncode == 2
+    assert bare.exit_code == 2
     assert "langfang-2023/evidence" in bare.stderr
     made = as_owner(*claiming, "-e", "invoice=0451")
-    assert made.returncode == 0, made.stderr
+    assert made.exit_code == 0, made.stderr
     twice = as_owner(*claiming, "-e", "invoice=0451")
-    assert twice.returncode == 2
+    assert twice.exit_code == 2
     assert "langfang-2023/no-double-subsidy" in twice.stderr
     claim = machine.ask("vouchers", "show", voucher["id"])["claims"][0]
     before = machine.ask("balance", "-p", "clouds")["available"]["amount"]

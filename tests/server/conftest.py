@@ -1,5 +1,6 @@
 """A platform for tests: real services over SQLite in a folder, the API in process, people and a site."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,18 +95,28 @@ class Platform:
         return {"Authorization": f"Bearer {self.post(f'/v1/sites/{site}/tokens')['secret']}"}
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    services = open_services(Settings(data=tmp_path / "data"))
-    clock = Clock()
-    services = replace(services, clock=clock)
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A platform's folder with an operator and a university, to be copied, and the operator's token."""
+    folder = tmp_path_factory.mktemp("founded") / "data"
+    services = open_services(Settings(data=folder))
     _, token = bootstrap(services)
-    operator = {"Authorization": f"Bearer {token}"}
     with TestClient(make_app(services), raise_server_exceptions=False) as http:
-        found = Platform(services, http, clock, operator)
+        found = Platform(services, http, Clock(), {"Authorization": f"Bearer {token}"})
         tenant = {"id": "tsinghua", "kind": "university", "name_zh": "清华", "name_en": "Tsinghua"}
         found.post("/v1/institutions", tenant)
-        yield found
+    services.close()
+    return folder, token
+
+
+@pytest.fixture
+def platform(tmp_path: Path, founded: tuple[Path, str]) -> Iterator[Platform]:
+    folder, token = founded
+    shutil.copytree(folder, tmp_path / "data")
+    clock = Clock()
+    services = replace(open_services(Settings(data=tmp_path / "data")), clock=clock)
+    with TestClient(make_app(services), raise_server_exceptions=False) as http:
+        yield Platform(services, http, clock, {"Authorization": f"Bearer {token}"})
     services.close()
 
 

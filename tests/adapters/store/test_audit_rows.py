@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres import Postgres
+from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
 from hutong.core.book.audit import AuditQuery, Author, event_document
@@ -24,9 +24,9 @@ def fill(store: Store) -> None:
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(sqlite_path: Path) -> str:
     """Return the URL of a SQLite store."""
-    return f"sqlite:///{tmp_path / 'hutong.db'}"
+    return f"sqlite:///{sqlite_path}"
 
 
 def check(url: str) -> ChainCheck:
@@ -49,7 +49,7 @@ def test_sqlite_refuses_to_change_or_remove_a_row(sqlite_url: str) -> None:
 
 
 def test_postgresql_refuses_to_change_or_remove_a_row(server: Postgres) -> None:
-    url = server.new_database()
+    url = server.new_store()
     store = open_store(url)
     fill(store)
     store.close()

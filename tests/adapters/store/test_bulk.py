@@ -3,12 +3,11 @@
 import pytest
 import sqlalchemy as sa
 from book_samples import wish
-from postgres import Postgres
+from tests.postgres import Postgres
 
 from hutong.adapters.store.bulk import change_rows, insert_rows
 from hutong.adapters.store.dialect import PostgresDatabase
 from hutong.adapters.store.jobs import SAVE, saved
-from hutong.adapters.store.open import migrate
 from hutong.adapters.store.sql import SqlStore
 from hutong.adapters.store.tables import facts, jobs
 from hutong.core.book.store import JobQuery
@@ -21,8 +20,7 @@ BIG = (1 << 63) - 1
 
 
 def _opened(server: Postgres) -> SqlStore:
-    url = server.new_database()
-    migrate(url)
+    url = server.new_store()
     return SqlStore(PostgresDatabase(sa.make_url(url.replace("postgresql:", "postgresql+psycopg:"))))
 
 

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from book_samples import P, charge, finish, fund, key_of, overspend, place, queue, run, wish
-from postgres import Postgres
+from tests.postgres import Postgres
 
 from hutong.adapters.store import budgets, heads, holdings, loop, periods, statements
 from hutong.adapters.store.open import migrate, open_store
@@ -24,14 +24,19 @@ from hutong.core.kernel.errors import Refused
 
 
 @pytest.fixture
-def engine(empty_url: str) -> Iterator[sa.Engine]:
-    plain = sa.create_engine(empty_url.replace("postgresql:", "postgresql+psycopg:"))
+def engine(store_url: str) -> Iterator[sa.Engine]:
+    plain = engine_of(store_url)
     yield plain
     plain.dispose()
 
 
-def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str, engine: sa.Engine) -> None:
+def engine_of(url: str) -> sa.Engine:
+    return sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+
+
+def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str) -> None:
     migrate(empty_url)
+    engine = engine_of(empty_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
@@ -40,6 +45,7 @@ def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str
             for table in metadata.tables
             for check in sa.inspect(connection).get_check_constraints(table)
         }
+    engine.dispose()
     assert checks == {
         (table.name, check.name)
         for table in metadata.tables.values()
@@ -48,8 +54,7 @@ def test_migrating_from_empty_gives_the_tables_that_the_code_uses(empty_url: str
     }
 
 
-def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: sa.Engine) -> None:
-    migrate(empty_url)
+def test_the_indexes_that_keep_turns_cheap_are_partial(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         dialect = connection.dialect.name
         found = {
@@ -78,9 +83,9 @@ def test_the_indexes_that_keep_turns_cheap_are_partial(empty_url: str, engine: s
     ids=["projects", "share", "people", "share of a person"],
 )
 def test_a_turn_reads_the_queue_by_its_own_indexes(
-    empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
+    engine: sa.Engine, query: sa.Select[Any], index: str
 ) -> None:
-    text = plan_of(empty_url, engine, query)
+    text = plan_of(engine, query)
     assert re.search(index, text)
     assert "SORT" not in text.upper()
     assert "TEMP B-TREE" not in text
@@ -95,30 +100,29 @@ def test_a_turn_reads_the_queue_by_its_own_indexes(
     ids=["use", "held", "held by people", "clearing", "may give way", "may use"],
 )  # fmt: skip
 def test_a_turn_reads_what_runs_without_what_ever_ran(
-    empty_url: str, engine: sa.Engine, query: sa.Select[Any], index: str
+    engine: sa.Engine, query: sa.Select[Any], index: str
 ) -> None:
-    text = plan_of(empty_url, engine, query)
+    text = plan_of(engine, query)
     assert index in text
     assert "ix_jobs_project" not in text
 
 
-def test_a_statement_reads_the_free_use_of_its_month_only(empty_url: str, engine: sa.Engine) -> None:
-    text = plan_of(empty_url, engine, statements.free_use("p1", (100, "r1"), 200))
+def test_a_statement_reads_the_free_use_of_its_month_only(engine: sa.Engine) -> None:
+    text = plan_of(engine, statements.free_use("p1", (100, "r1"), 200))
     assert "ix_usage_free" in text
     assert "sort" not in text.lower()
     assert "b-tree" not in text.lower()
 
 
-def test_closing_a_month_reads_the_charges_of_that_month_only(empty_url: str, engine: sa.Engine) -> None:
-    text = plan_of(empty_url, engine, periods.taken("2026-11"))
+def test_closing_a_month_reads_the_charges_of_that_month_only(engine: sa.Engine) -> None:
+    text = plan_of(engine, periods.taken("2026-11"))
     assert "ix_txns_period" in text
     assert "ix_entries_account" not in text
     assert "seq scan" not in text.lower()
 
 
-def plan_of(url: str, engine: sa.Engine, query: sa.Select[Any]) -> str:
+def plan_of(engine: sa.Engine, query: sa.Select[Any]) -> str:
     """Return how the database would answer a query."""
-    migrate(url)
     with engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
         if not sqlite:
@@ -130,9 +134,9 @@ def plan_of(url: str, engine: sa.Engine, query: sa.Select[Any]) -> str:
 
 
 def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
-    empty_url: str, engine: sa.Engine
+    store_url: str, engine: sa.Engine
 ) -> None:
-    store = open_store(empty_url)
+    store = open_store(store_url)
     place(store, 1, 100, by="bob")
     queue(store, 2, 100, by="eve")
     run(store, 3, 100)
@@ -168,29 +172,28 @@ def test_a_book_from_before_nodes_were_told_knows_on_how_many_its_jobs_run(
     assert nodes == [2, 0]
 
 
-def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty_url: str) -> None:
-    store = open_store(empty_url)
+def test_migrating_again_changes_nothing_and_keeps_what_is_there(store_url: str) -> None:
+    store = open_store(store_url)
     store.submit([wish(1)], 100)
     store.close()
-    migrate(empty_url)
-    store = open_store(empty_url)
+    migrate(store_url)
+    store = open_store(store_url)
     assert len(store.jobs(JobQuery())) == 1
     store.close()
 
 
-def test_a_store_of_a_newer_release_is_left_alone(empty_url: str, engine: sa.Engine) -> None:
-    migrate(empty_url)
+def test_a_store_of_a_newer_release_is_left_alone(store_url: str, engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Refused) as newer:
-        open_store(empty_url)
+        open_store(store_url)
     assert newer.value.code == "newer_store"
     assert "9999" in newer.value.message
 
 
 @pytest.mark.parametrize("table", ["facts", "receipts", "txns", "entries", "usage"])
-def test_what_happened_cannot_be_changed_even_by_hand(empty_url: str, engine: sa.Engine, table: str) -> None:
-    store = open_store(empty_url)
+def test_what_happened_cannot_be_changed_even_by_hand(store_url: str, engine: sa.Engine, table: str) -> None:
+    store = open_store(store_url)
     place(store, 1, 100)
     fund(store, "a1", 1000)
     txn, used = charge(key_of(1), "a1", 10)
@@ -205,8 +208,8 @@ def test_what_happened_cannot_be_changed_even_by_hand(empty_url: str, engine: sa
         assert connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar()
 
 
-def test_the_database_itself_refuses_an_overdrawn_lot(empty_url: str, engine: sa.Engine) -> None:
-    store = open_store(empty_url)
+def test_the_database_itself_refuses_an_overdrawn_lot(store_url: str, engine: sa.Engine) -> None:
+    store = open_store(store_url)
     fund(store, "a1", 1000)
     for change in ({"held_micro": 1001}, {"posted_micro": -1}, {"held_micro": -1}):
         with engine.connect() as connection, pytest.raises(sa.exc.IntegrityError):
@@ -215,8 +218,8 @@ def test_the_database_itself_refuses_an_overdrawn_lot(empty_url: str, engine: sa
     store.close()
 
 
-def test_the_audit_finds_a_balance_changed_by_hand(empty_url: str, engine: sa.Engine) -> None:
-    store = open_store(empty_url)
+def test_the_audit_finds_a_balance_changed_by_hand(store_url: str, engine: sa.Engine) -> None:
+    store = open_store(store_url)
     fund(store, "a1", 1000)
     overspend(store, "1", 7)
     with engine.begin() as connection:
@@ -232,7 +235,7 @@ def test_the_audit_finds_a_balance_changed_by_hand(empty_url: str, engine: sa.En
 
 
 def test_postgresql_refuses_an_unbalanced_transaction_at_its_commit(server: Postgres) -> None:
-    url = server.new_database()
+    url = server.new_store()
     store = open_store(url)
     fund(store, "a1", 1000)
     plain = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))

@@ -7,22 +7,20 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from book_samples import wish
-from postgres import Postgres
+from tests.postgres import Postgres
 
 from hutong.adapters.store import dialect
 from hutong.adapters.store.dialect import SqliteDatabase
-from hutong.adapters.store.open import migrate, open_store
+from hutong.adapters.store.open import open_store
 from hutong.adapters.store.sql import SqlStore
 from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import Later
 
 
-def test_a_locked_file_means_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "hutong.db"
-    migrate(f"sqlite:///{path}")
+def test_a_locked_file_means_later(sqlite_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialect, "_PRAGMAS", ("busy_timeout=50", "journal_mode=WAL", "synchronous=FULL"))
-    store = SqlStore(SqliteDatabase(path))
-    other = sqlite3.connect(path, isolation_level=None)
+    store = SqlStore(SqliteDatabase(sqlite_path))
+    other = sqlite3.connect(sqlite_path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Later) as busy:
         store.submit([wish(1)], 100)
@@ -34,10 +32,8 @@ def test_a_locked_file_means_later(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     store.close()
 
 
-def test_a_full_disk_means_later_and_nothing_half_written(tmp_path: Path) -> None:
-    path = tmp_path / "hutong.db"
-    migrate(f"sqlite:///{path}")
-    database = SqliteDatabase(path)
+def test_a_full_disk_means_later_and_nothing_half_written(sqlite_path: Path) -> None:
+    database = SqliteDatabase(sqlite_path)
     store = SqlStore(database)
     store.submit([wish(1)], 100)
 
@@ -61,7 +57,7 @@ def test_a_full_disk_means_later_and_nothing_half_written(tmp_path: Path) -> Non
 
 def test_a_database_that_went_away_means_later_until_it_is_back() -> None:
     with Postgres() as server:
-        store = open_store(server.new_database())
+        store = open_store(server.new_store())
         store.submit([wish(1)], 100)
         store.pulse()
         server.stop()
@@ -76,7 +72,7 @@ def test_a_database_that_went_away_means_later_until_it_is_back() -> None:
 
 
 def test_a_deadlock_means_later_for_one_and_success_for_the_other(server: Postgres) -> None:
-    url = server.new_database()
+    url = server.new_store()
     store = open_store(url)
     assert isinstance(store, SqlStore)
     gate = threading.Barrier(2)
@@ -103,11 +99,9 @@ def test_a_deadlock_means_later_for_one_and_success_for_the_other(server: Postgr
     store.close()
 
 
-def test_a_writer_has_the_file_from_its_first_read_on_and_commits_to_the_disk(tmp_path: Path) -> None:
-    path = tmp_path / "hutong.db"
-    migrate(f"sqlite:///{path}")
-    database = SqliteDatabase(path)
-    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+def test_a_writer_has_the_file_from_its_first_read_on_and_commits_to_the_disk(sqlite_path: Path) -> None:
+    database = SqliteDatabase(sqlite_path)
+    other = sqlite3.connect(sqlite_path, isolation_level=None, timeout=0)
 
     def work(connection: sa.Connection) -> list[object]:
         with pytest.raises(sqlite3.OperationalError, match="locked"):

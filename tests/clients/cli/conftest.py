@@ -1,4 +1,7 @@
-"""The command line before a real API, `hutong serve api` in a process of its own: a project with money."""
+"""The command line before a real API, `hutong serve api` in a process of its own: a project with money.
+
+All tests of a worker share it: what a test makes has a name of its own.
+"""
 
 import signal
 import socket
@@ -61,7 +64,7 @@ class House:
         return Ran(done.exit_code, done.stdout, done.stderr)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     services = open_services(Settings(data=folder / "data"))
@@ -121,7 +124,7 @@ def _site() -> NewSite:
 
 
 def _wait(url: str, admin: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 120
     with Client(url, admin, trials=1) as client:
         while True:
             try:

@@ -65,7 +65,7 @@ def test_a_quote_says_what_a_job_costs_and_who_pays(house: Any, book: str, tmp_p
     told = house.run("quote", str(file), env=WIDE)
     assert told.code == 0, told.err
     assert "would pay" in told.out
-    file.write_text(JOB.replace("2h", "3h"))
+    file.write_text(JOB.replace("2h", "700h"))
     assert "nobody could pay" in house.run("quote", str(file), env=WIDE).out
     assert house.run("prices", "end", price["id"], admin=True).code == 0
 

@@ -24,7 +24,7 @@ def told() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(told: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A platform with the portal mounted, and Li's work in it."""
     with told.open_world(tmp_path_factory.mktemp("world")) as found:
@@ -32,14 +32,14 @@ def world(told: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def li(world: Any) -> TestClient:
     """Li's browser, signed in."""
     browser: TestClient = world.signed_in("li")
     return browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wang(world: Any) -> TestClient:
     """Wang's browser, signed in: a stranger to Li's project."""
     world.person("wang", "王")

@@ -1,5 +1,6 @@
 """Vouchers in the book: twice is once, no spend is paid for twice, wherever whoever is killed."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,8 +23,11 @@ from hutong.server.subsidies import shelf
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = MemoryStore() if request.param == "memory" else open_store(f"sqlite:///{tmp_path / 'book.db'}")
+def store(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        made: Store = MemoryStore()
+    else:
+        made = open_store(f"sqlite:///{shutil.copy(migrated, tmp_path / 'book.db')}")
     yield made
     made.close()
 

@@ -1,10 +1,13 @@
 """Opening a store by URL, with its schema up to date."""
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
 from hutong.adapters.store.db import Database
@@ -73,13 +76,25 @@ def _refused(message: str) -> Refused:
     return Refused("bad_store_url", message, (Problem("/store", message, _FORMS),))
 
 
-def _upgrade(db: Database) -> None:
+def _config() -> Config:
     config = Config()
     folder = str(Path(__file__).parent / "migrations")
     config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config
 
+
+@cache
+def _newest() -> str | None:
+    """Return the revision of this release; to find it every migration is loaded."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _upgrade(db: Database) -> None:
     def work(connection: sa.Connection) -> None:
         db.lock_schema(connection)
+        if MigrationContext.configure(connection).get_current_revision() == _newest():
+            return
+        config = _config()
         config.attributes["connection"] = connection
         there = sa.inspect(connection).has_table
         no_sums, none_seen = not there("waits"), not there("seen_rollups")

@@ -1,6 +1,8 @@
 """Compares the sums that reports read with the records: totals of all, hours of a bounded sample."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
 
 import sqlalchemy as sa
 
@@ -26,13 +28,26 @@ def wrong_rollups(connection: sa.Connection) -> Iterator[str]:
     Parts of a record add up to it exactly, so totals need no cutting; what lies in which hour is looked at
     in the newest day of a few projects.
     """
-    yield from _differing(connection, r.USE, usage)
-    yield from _differing(connection, r.SEEN, _seen())
-    for family in r.KEPT:
-        for coarse in family.coarser:
-            yield from _differing(connection, coarse, rollups[family.id])
-        yield from _grains(connection, family)
+    for family, query in _comparisons():
+        for row in connection.execute(query, execution_options={"yield_per": _PAGE}):
+            yield faults.rollup_fault(family.id, tuple(row))
     yield from _hours(connection)
+
+
+@cache
+def _comparisons() -> tuple[tuple[r.Family, sa.Select[*tuple[object, ...]]], ...]:
+    """Return what finds unequal totals, built once: months with records, or with months of a family of more
+    names; then the months of each family with its days, and its days with its hours where it has them.
+    """
+    found = [(r.USE, _months(r.USE, usage)), (r.SEEN, _months(r.SEEN, _seen()))]
+    for family in r.KEPT:
+        table = rollups[family.id]
+        found += [(coarse, _months(coarse, table)) for coarse in family.coarser]
+        grains = [r.Grain.MONTH, r.Grain.DAY, *([r.Grain.HOUR] if family.finest is r.Grain.HOUR else [])]
+        for long, short in pairwise(grains):
+            sides = (_side(table, family, 1, long), _side(table, family, -1, short))
+            found.append((family, _unequal(family, sides)))
+    return tuple(found)
 
 
 def _seen() -> sa.Subquery:
@@ -58,32 +73,18 @@ def _side(
     return part.where(table.c.grain == int(grain)) if "grain" in table.c else part
 
 
-def _differing(connection: sa.Connection, family: r.Family, finer: sa.FromClause) -> Iterator[str]:
-    """Compare the months of a family with records, or with the months of a family of more names."""
+def _months(family: r.Family, finer: sa.FromClause) -> sa.Select[*tuple[object, ...]]:
     kept = _side(rollups[family.id], family, -1, r.Grain.MONTH)
-    yield from _unequal(connection, family, [_side(finer, family, 1, r.Grain.MONTH), kept])
-
-
-def _grains(connection: sa.Connection, family: r.Family) -> Iterator[str]:
-    """Compare the months of a family with its days, and its days with its hours where it has them."""
-    table = rollups[family.id]
-    pairs = [(r.Grain.MONTH, r.Grain.DAY)]
-    pairs += [(r.Grain.DAY, r.Grain.HOUR)] if family.finest is r.Grain.HOUR else []
-    for coarse, fine in pairs:
-        yield from _unequal(
-            connection, family, [_side(table, family, 1, coarse), _side(table, family, -1, fine)]
-        )
+    return _unequal(family, (_side(finer, family, 1, r.Grain.MONTH), kept))
 
 
 def _unequal(
-    connection: sa.Connection, family: r.Family, sides: Sequence[sa.Select[*tuple[object, ...]]]
-) -> Iterator[str]:
+    family: r.Family, sides: Sequence[sa.Select[*tuple[object, ...]]]
+) -> sa.Select[*tuple[object, ...]]:
     both = sa.union_all(*sides).subquery()
     by = [both.c[name] for name in family.names]
     totals = [sa.func.sum(both.c[name]) for name in family.sums]
-    query = sa.select(*by).group_by(*by).having(sa.or_(*(total != 0 for total in totals))).order_by(*by)
-    for row in connection.execute(query, execution_options={"yield_per": _PAGE}):
-        yield faults.rollup_fault(family.id, tuple(row))
+    return sa.select(*by).group_by(*by).having(sa.or_(*(total != 0 for total in totals))).order_by(*by)
 
 
 def _hours(connection: sa.Connection) -> Iterator[str]:
