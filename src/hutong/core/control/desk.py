@@ -1,9 +1,10 @@
 """The turn's working papers: cards and money still free after what this turn has already decided."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from hutong.core.book.lengths import Length, after, work_of
-from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
+from hutong.core.book.money import HoldChange, HoldPart, Lot, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.book.stays import Stays, mtbf_s
@@ -29,7 +30,8 @@ _AT_LIST: tuple[Paid, ...] = ()
 class Desk:
     """Free cards and money of one snapshot, drawn down as jobs are decided one after another.
 
-    `stopped` are the jobs that this turn stops for others: site, pool and cards.
+    `used` are the cards of pools that are given away, `stopped` the jobs that this turn stops for others:
+    site, pool and cards.
     """
 
     def __init__(self, snapshot: Snapshot, rules: Rules) -> None:
@@ -37,7 +39,7 @@ class Desk:
         self.rules = rules
         self.now_ms = snapshot.now_ms
         self._sites: dict[str, Site] = {site.id: site for site in snapshot.sites}
-        self._used = {(use.site, use.pool): use.cards for use in snapshot.use}
+        self.used = {(use.site, use.pool): use.cards for use in snapshot.use}
         self._lots = {project: {lot.id: lot for lot in lots} for project, lots in snapshot.lots.items()}
         self._debts = dict(snapshot.debts)
         self._repaid: dict[ProjectId, int] = {}
@@ -116,8 +118,9 @@ class Desk:
         free, wait_s = [], []
         for site in sites:
             status = statuses.get(site.id)
+            states = {state.pool: state for state in reversed(status.pools)} if status else {}
             for pool in site.pools:
-                state = status.pool(pool.id) if status else None
+                state = states.get(pool.id)
                 free.append(cards_free(pool, self.cards_used(site.id, pool.id), state))
                 wait_s.append(state.wait_s if state else 0)
         chips = sorted({pool.accelerator for site in sites for pool in site.pools})
@@ -143,11 +146,11 @@ class Desk:
 
     def take_cards(self, site: str, pool: str, cards: int) -> None:
         """Count cards of a pool as used (negative: given back)."""
-        self._used[site, pool] = self._used.get((site, pool), 0) + cards
+        self.used[site, pool] = self.used.get((site, pool), 0) + cards
 
     def cards_used(self, site: str, pool: str) -> int:
         """Return how many cards of a pool are given away after what this turn has decided."""
-        return self._used.get((site, pool), 0)
+        return self.used.get((site, pool), 0)
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:
         """Return a project's lots in pay order, with balances as this turn leaves them."""
@@ -180,13 +183,13 @@ class Desk:
             txn = repay(self.lots(project), owed_micro, f"repay:{project}:{self.now_ms}", self.now_ms)
             if txn:
                 self._repaid[project] = txn.entries[-1].amount_micro
-                self.note(Posting((txn,)))
+                self.note((txn,))
                 made.append(txn)
         return tuple(made)
 
-    def note(self, posting: Posting) -> None:
-        """Carry a posting of this turn into the balances that later decisions of the turn see."""
-        for txn in posting.txns:
+    def note(self, txns: Sequence[Txn], holds: Sequence[HoldChange] = ()) -> None:
+        """Carry what this turn posts into the balances that later decisions of the turn see."""
+        for txn in txns:
             mine = self._lots.get(txn.project, {})
             for entry in txn.entries:
                 if entry.account == overrun_account(txn.project) and entry.amount_micro < 0:
@@ -195,7 +198,7 @@ class Desk:
                 if lot in mine:
                     posted_micro = mine[lot].posted_micro + entry.amount_micro
                     mine[lot] = changed(mine[lot], posted_micro=posted_micro)
-        for hold in posting.holds:
+        for hold in holds:
             mine = self._lots.get(hold.project, {})
             for part in hold.parts:
                 held_micro = mine[part.lot].held_micro + part.amount_micro
