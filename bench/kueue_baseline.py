@@ -29,7 +29,6 @@ process of their own, as agents and API are.
 
 import argparse
 import cProfile
-import gc
 import heapq
 import json
 import multiprocessing
@@ -66,6 +65,7 @@ from hutong.core.work import facts as f
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish
 from hutong.core.work.states import JobState
 from hutong.server.bell import Bell
+from hutong.server.heap import settle
 from hutong.server.loop import Clock, Loop
 
 COHORTS, QUEUES, QUOTA = 5, 6, 20
@@ -446,9 +446,7 @@ def run(store: Store, setting: Setting, url: str) -> Measured:
     ]
     if centres:
         threads.append(thread("sites", partial(serve, centres, bell, stop)))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1000)  # the whole book lies in this heap: no walk over all of it on the way
+    settle()
     log.begin_s = time.perf_counter()
     for each in threads:
         each.start()

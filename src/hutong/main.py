@@ -86,10 +86,12 @@ def serve(part: Part, data: DataOption = None, host: HostOption = None, port: Po
                 )
             case Part.LOOP:
                 from hutong.config import new_ulid
+                from hutong.server.heap import settle
                 from hutong.server.loop import run_loop
                 from hutong.server.metering import limits_of
                 from hutong.server.policies import load_reclaim
 
+                settle()
                 holder = f"{socket.gethostname()}-{os.getpid()}-{new_ulid()}"
                 run_loop(
                     services.store,

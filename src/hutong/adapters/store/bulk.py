@@ -3,28 +3,55 @@
 A statement that is run once for each row costs its client a binding of every value, which was most of a turn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hutong.adapters.store.codec import encode
 
 NAME = "name"
 """The parameter by which a change of rows finds its row."""
 
-_NEW = "new_"
+_NEW, _MORE = "new_", "more_"
 _ROWS = sa.cast(sa.bindparam("rows", type_=sa.Text()), postgresql.JSON())
-_PLAIN = (sa.String, sa.Integer, sa.Boolean)
+_PLAIN = (sa.String, sa.Integer, sa.Boolean, sa.LargeBinary)
 
 Rows = Sequence[Mapping[str, object]]
 
 
-def change_of(table: sa.Table, names: Sequence[str]) -> sa.Update:
-    """Return what sets columns of the row whose id is the parameter `NAME` to the parameters `new_...`."""
+@contextmanager
+def streaming(connection: sa.Connection) -> Iterator[None]:
+    """Send what is run in here without waiting for answers, where the database can; errors come at the end.
+
+    Nothing in here may look at a result.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    try:
+        with driver.pipeline():
+            yield
+    except psycopg.Error as error:
+        raise sa.exc.DBAPIError.instance(
+            None, None, error, psycopg.Error, dialect=connection.dialect
+        ) from error
+
+
+def change_of(table: sa.Table, names: Sequence[str], more: Sequence[str] = ()) -> sa.Update:
+    """Return what changes the row whose id is the parameter `NAME`.
+
+    It sets columns to the parameters `new_...`, and adds to those of `more` the parameters `more_...`.
+    """
     row: sa.BindParameter[str] = sa.bindparam(NAME)
-    return table.update().where(table.c.id == row).values({n: sa.bindparam(f"{_NEW}{n}") for n in names})
+    values: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(f"{_NEW}{name}") for name in names}
+    values |= {name: table.c[name] + sa.bindparam(f"{_MORE}{name}") for name in more}
+    return table.update().where(table.c.id == row).values(values)
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
@@ -38,7 +65,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
         rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
     if not all(isinstance(table.c[name].type, _PLAIN) for name in names):
         return False
-    connection.execute(_insert(table, names), {"rows": encode(rows)})
+    connection.execute(_insert(table, names), _document(table, rows))
     return True
 
 
@@ -50,42 +77,92 @@ def change_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
     return True
 
 
-def add_to_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
-    """Insert rows, or add their other columns to those of the row with the same key; no two have one key.
+def merge_rows(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Rows,
+    key: tuple[str, ...],
+    *,
+    put: tuple[str, ...] = (),
+    add: tuple[str, ...] = (),
+    sooner: str = "",
+) -> None:
+    """Insert rows; where one of the same key is there, set its columns `put`, and add to its columns `add`.
 
-    False, and nothing done, where that must go one by one.
+    With neither it stays as it is, and also where its column `sooner` is not above that of the row.
+    Of rows with one key each counts, in their order.
     """
-    if not _may(connection, rows):
-        return False
-    connection.execute(_add(table, tuple(rows[0])), {"rows": encode(rows)})
-    return True
+    if not rows:
+        return
+    # One statement refuses to change a row twice.
+    whole = _may(connection, rows) and len({tuple(row[name] for name in key) for row in rows}) == len(rows)
+    told = _document(table, rows) if whole else rows
+    names = tuple(rows[0])
+    connection.execute(_merge(connection.dialect.name, table, names, key, put, add, sooner, whole), told)
+
+
+def upsert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert of that table that can say what to do with a row that is there."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def _may(connection: sa.Connection, rows: Rows) -> bool:
     return len(rows) > 1 and connection.dialect.name == "postgresql"
 
 
+def _document(table: sa.Table, rows: Rows) -> dict[str, str]:
+    """Return rows as the parameter of a statement; bytes as PostgreSQL writes them in text."""
+    binary = [name for name in rows[0] if isinstance(table.c[name].type, sa.LargeBinary)]
+    for name in binary:
+        rows = [{**row, name: f"\\x{bytes(row[name]).hex()}"} for row in rows]  # type: ignore[call-overload]
+    return {"rows": encode(rows)}
+
+
+def _given(names: Sequence[str], kinds: Sequence[sa.types.TypeEngine[Any]]) -> sa.TableValuedAlias:
+    """Return the rows of the document as a table of these columns."""
+    columns = [sa.column(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    rows = sa.func.json_to_recordset(_ROWS).table_valued(*columns)
+    return rows.render_derived("given", with_types=True)
+
+
+def _rows_of(table: sa.Table, names: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_given(names, [table.c[name].type for name in names]).c)
+
+
 @lru_cache(maxsize=64)
 def _insert(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
-    columns = [sa.column(name, table.c[name].type) for name in names]
-    given = sa.func.json_to_recordset(_ROWS).table_valued(*columns).render_derived("given", with_types=True)
-    return table.insert().from_select(list(names), sa.select(*given.c))
+    return table.insert().from_select(list(names), _rows_of(table, names))
 
 
 @lru_cache(maxsize=8)
 def _change(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
-    of = {name: name.removeprefix(_NEW) for name in names if name != NAME}
-    columns = [sa.column(NAME, table.c.id.type), *(sa.column(n, table.c[o].type) for n, o in of.items())]
-    given = sa.func.json_to_recordset(_ROWS).table_valued(*columns).render_derived("given", with_types=True)
-    values = {own: given.c[name] for name, own in of.items()}
+    of = {name: name.removeprefix(_NEW).removeprefix(_MORE) for name in names if name != NAME}
+    given = _given([NAME, *of], [table.c.id.type, *(table.c[own].type for own in of.values())])
+    values = {
+        own: table.c[own] + given.c[name] if name.startswith(_MORE) else given.c[name]
+        for name, own in of.items()
+    }
     return table.update().where(table.c.id == given.c[NAME]).values(values)
 
 
-@lru_cache(maxsize=16)
-def _add(table: sa.Table, names: tuple[str, ...]) -> postgresql.Insert:
-    columns = [sa.column(name, table.c[name].type) for name in names]
-    given = sa.func.json_to_recordset(_ROWS).table_valued(*columns).render_derived("given", with_types=True)
-    insert = postgresql.insert(table).from_select(list(names), sa.select(*given.c))
-    keys = [column.name for column in table.primary_key]
-    more = {name: table.c[name] + insert.excluded[name] for name in names if name not in keys}
-    return insert.on_conflict_do_update(index_elements=keys, set_=more)
+@lru_cache(maxsize=128)
+def _merge(
+    dialect: str,
+    table: sa.Table,
+    names: tuple[str, ...],
+    key: tuple[str, ...],
+    put: tuple[str, ...],
+    add: tuple[str, ...],
+    sooner: str,
+    whole: bool,
+) -> sa.Insert:
+    # Nobody asks for the ids that it makes, and a stream has no answers.
+    insert = upsert_into(dialect, table).inline()
+    if whole:
+        insert = insert.from_select(list(names), _rows_of(table, names))
+    values: dict[str, sa.ColumnElement[Any]] = {name: insert.excluded[name] for name in put}
+    values |= {name: table.c[name] + insert.excluded[name] for name in add}
+    if not values:
+        return insert.on_conflict_do_nothing(index_elements=key)
+    only = insert.excluded[sooner] < table.c[sooner] if sooner else None
+    return insert.on_conflict_do_update(index_elements=key, set_=values, where=only)

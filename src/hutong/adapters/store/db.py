@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,8 +16,10 @@ from hutong.core.kernel.errors import Conflict, Later, Refused
 T = TypeVar("T")
 Upsert = sqlite.Insert | postgresql.Insert
 HeadOf = Callable[..., "sa.Select[*tuple[object, ...]]"]
+Narrowed = TypeVar("Narrowed", sa.Select[*tuple[object, ...]], sa.Update, sa.Delete)
 TRIES = 3
 CHUNK = 500
+_AMONG = "among"
 
 
 class Database(ABC):
@@ -123,9 +126,39 @@ def rows_in(
     column: sa.Column[str],
     values: Sequence[str],
 ) -> Iterator[sa.RowMapping]:
-    """Yield the rows of `query` whose `column` is one of `values`, however many these are."""
+    """Yield the rows of `query` whose `column` is one of `values`, however many these are.
+
+    A query that is the same object each time is made into its statement once.
+    """
+    asking = _among(connection.dialect.name, query, column)
     for part in chunks(values):
-        yield from connection.execute(query.where(column.in_(part))).mappings()
+        yield from connection.execute(asking, {_AMONG: list(part)}).mappings()
+
+
+def run_among(
+    connection: sa.Connection,
+    statement: sa.Update | sa.Delete,
+    column: sa.Column[Any],
+    values: Sequence[object],
+    **told: object,
+) -> None:
+    """Change or delete the rows whose `column` is one of `values`; `told` are parameters of the statement."""
+    changing = _among(connection.dialect.name, statement, column)
+    for part in chunks(values):
+        connection.execute(changing, {_AMONG: list(part), **told})
+
+
+@lru_cache(maxsize=256)
+def _among(dialect: str, statement: Narrowed, column: sa.Column[Any]) -> Narrowed:
+    """Return a statement with a condition on a column.
+
+    For PostgreSQL it has the same text for any number of values, so that a plan of it is kept.
+    """
+    if dialect == "postgresql":
+        kind = sa.BigInteger() if isinstance(column.type, sa.Integer) else sa.Text()
+        values = sa.bindparam(_AMONG, type_=postgresql.ARRAY(kind))
+        return statement.where(column == sa.any_(values))
+    return statement.where(column.in_(sa.bindparam(_AMONG, expanding=True)))
 
 
 def many(connection: sa.Connection, statement: sa.Executable, rows: Sequence[Mapping[str, object]]) -> None:

@@ -16,6 +16,12 @@ from hutong.core.book.snapshot import JobRow, Limits, PersonHolding
 from hutong.core.work.states import JobState
 
 _IN_QUEUE = sa.text(IN_QUEUE)
+_DUE = (
+    sa.select(*COLUMNS)
+    .where(jobs.c.due_ms.is_not(None), jobs.c.due_ms <= sa.bindparam("now_ms"))
+    .order_by(jobs.c.due_ms, jobs.c.id)
+    .limit(sa.bindparam("most"))
+)
 _Keys = Sequence[tuple[str, ...]]
 
 
@@ -67,9 +73,8 @@ def heads_of(most: int) -> HeadOf:
 
 def read_due(connection: sa.Connection, now_ms: int, limits: Limits) -> tuple[JobRow, ...]:
     """Return the jobs that ask for a look."""
-    asking = sa.select(*COLUMNS).where(jobs.c.due_ms.is_not(None), jobs.c.due_ms <= now_ms)
-    asking = asking.order_by(jobs.c.due_ms, jobs.c.id).limit(limits.due)
-    return tuple(job_row(row) for row in connection.execute(asking).mappings())
+    rows = connection.execute(_DUE, {"now_ms": now_ms, "most": limits.due}).mappings()
+    return tuple(job_row(row) for row in rows)
 
 
 def read_queue(

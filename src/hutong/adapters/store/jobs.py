@@ -19,6 +19,8 @@ from hutong.core.work.fold import Job, begin
 from hutong.core.work.spec import JobSpec
 
 COLUMNS = (jobs.c.id, jobs.c.project, jobs.c.due_ms, jobs.c.job, jobs.c.spec)
+JOBS = sa.select(*COLUMNS)
+_LOCKED = JOBS.order_by(jobs.c.id).with_for_update()
 MERGED_MAX = 200
 _GUARDED = (
     "seq",
@@ -109,8 +111,7 @@ def job_row(row: sa.RowMapping) -> JobRow:
 
 def lock_jobs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, sa.RowMapping]:
     """Return the rows of these jobs, kept from others until the transaction ends."""
-    query = sa.select(*COLUMNS).order_by(jobs.c.id).with_for_update()
-    return {JobId(row["id"]): row for row in rows_in(connection, query, jobs.c.id, sorted(set(ids)))}
+    return {JobId(row["id"]): row for row in rows_in(connection, _LOCKED, jobs.c.id, sorted(set(ids)))}
 
 
 def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
@@ -164,7 +165,7 @@ class Jobs:
             after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
             connection.execute(facts.insert(), fact_row(fact))
             connection.execute(SAVE, saved(after, rules.sooner(row["due_ms"], now_ms)))
-            count_work(self._db, connection, [(after, [fact], *asked(row))])
+            count_work(connection, [(after, [fact], *asked(row))])
             return after
 
         return self._db.write(work)
@@ -172,14 +173,14 @@ class Jobs:
     def job(self, job: JobId) -> JobRow | None:
         """Return one job."""
         with self._db.read() as connection:
-            row = connection.execute(sa.select(*COLUMNS).where(jobs.c.id == job)).mappings().first()
+            row = connection.execute(JOBS.where(jobs.c.id == job)).mappings().first()
         return job_row(row) if row else None
 
     def jobs(self, query: JobQuery) -> tuple[JobRow, ...]:
         """Return a page of jobs, newest first."""
         with self._db.read() as connection:
             ids = _page_ids(connection, query)
-            found = list(rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids))
+            found = list(rows_in(connection, JOBS, jobs.c.id, ids))
         return tuple(job_row(row) for row in sorted(found, key=lambda row: str(row["id"]), reverse=True))
 
     def facts(self, job: JobId, after: int, limit: int) -> tuple[Fact, ...]:

@@ -7,11 +7,12 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.budgets import binding, read_spendings
+from hutong.adapters.store.bulk import merge_rows, streaming
 from hutong.adapters.store.codec import decode_link, decode_pools, decode_site
-from hutong.adapters.store.db import Database, chunks, many, rows_in
+from hutong.adapters.store.db import Database, many, rows_in, run_among
 from hutong.adapters.store.heads import read_due, read_queue
 from hutong.adapters.store.holdings import read_gangs, read_holdings, read_person_holdings, read_quotas
-from hutong.adapters.store.jobs import COLUMNS, asked, fact_row, job_row, save_all, saved
+from hutong.adapters.store.jobs import JOBS, asked, fact_row, job_row, save_all, saved
 from hutong.adapters.store.ledger_rows import read_debts, read_holds, read_lots
 from hutong.adapters.store.ledger_tables import holds, waivers
 from hutong.adapters.store.lengths import note_lengths, read_lengths
@@ -33,6 +34,7 @@ from hutong.adapters.store.tables import (
     statuses,
     watches,
 )
+from hutong.adapters.store.tenants import INSTITUTIONS, PROJECTS
 from hutong.adapters.store.works import lengths_by_work, works
 from hutong.core.book.money import HoldPart, Posting
 from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceList
@@ -56,24 +58,20 @@ from hutong.core.capacity.sites import Move, SiteStatus
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 
 _LOOP = "loop"
-_NAME: sa.BindParameter[str] = sa.bindparam("name")
-_WITHDRAW = commands.delete().where(
-    commands.c.key == _NAME, commands.c.kind == "start", commands.c.taken_ms.is_(None)
-)
-_OF_ATTEMPTS = (commands, absences, watches)
+_STARTS = commands.delete().where(commands.c.kind == "start")
+_WITHDRAW = _STARTS.where(commands.c.taken_ms.is_(None))
+_OF_ATTEMPTS = tuple((table.delete(), table.c.key) for table in (commands, absences, watches))
 
 
 def close_starts(connection: sa.Connection, keys: Sequence[AttemptKey]) -> None:
     """Drop the start commands of attempts: they had their effect, or must not have it any more."""
-    for some in chunks(keys):
-        connection.execute(commands.delete().where(commands.c.key.in_(some), commands.c.kind == "start"))
+    run_among(connection, _STARTS, commands.c.key, keys)
 
 
 def forget(connection: sa.Connection, keys: Sequence[AttemptKey]) -> None:
     """Drop commands, absences and watches of attempts that are over."""
-    for some in chunks(keys):
-        for table in _OF_ATTEMPTS:
-            connection.execute(table.delete().where(table.c.key.in_(some)))
+    for dropping, key in _OF_ATTEMPTS:
+        run_among(connection, dropping, key, keys)
 
 
 def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
@@ -91,7 +89,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             None if row["offers"] is None else tuple(row["offers"]),
             tuple(row["stock"]),
         )
-        for row in connection.execute(sa.select(statuses)).mappings()
+        for row in connection.execute(_STATUSES).mappings()
     }
 
 
@@ -103,13 +101,12 @@ class Loop:
     def lead(self, holder: str, now_ms: int, ttl_ms: int) -> int | None:
         """Take or renew the lease of the loop; return its epoch, or None while another holds it."""
         with self._db.read() as connection:
-            row = connection.execute(sa.select(lease).where(lease.c.name == _LOOP)).mappings().first()
+            row = connection.execute(_LEASE).mappings().first()
         if row and not rules.lease_asks_write(row["holder"], row["until_ms"], holder, now_ms, ttl_ms):
             return int(row["epoch"]) if row["holder"] == holder else None
 
         def work(connection: sa.Connection) -> int | None:
-            query = sa.select(lease).where(lease.c.name == _LOOP).with_for_update()
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(_LEASE_LOCKED).mappings().first()
             if (
                 row
                 and row["holder"] != holder
@@ -167,7 +164,7 @@ class Loop:
                 holds=_open_holds(connection, keys),
                 absences={
                     AttemptKey(row["key"]): Absence(AttemptKey(row["key"]), row["since_ms"], row["polls"])
-                    for row in rows_in(connection, sa.select(absences), absences.c.key, keys)
+                    for row in rows_in(connection, _ABSENCES, absences.c.key, keys)
                 },
             )
 
@@ -180,8 +177,7 @@ class Loop:
 
         def work(connection: sa.Connection) -> Applied:
             # The exclusive lock on the lease also makes command ids appear in order (see `take`).
-            query = sa.select(lease.c.epoch).where(lease.c.name == _LOOP).with_for_update()
-            if connection.execute(query).scalar() != epoch:
+            if connection.execute(_EPOCH).scalar() != epoch:
                 raise rules.stale_epoch(epoch)
             guards = _lock_seqs(connection, [each.job for each in outcome.jobs])
             fresh = [each for each in outcome.jobs if guards.get(each.job) == each.seq]
@@ -194,35 +190,31 @@ class Loop:
         return self._db.write(work)
 
     def _write(self, connection: sa.Connection, fresh: Sequence[JobOutcome], now_ms: int) -> None:
-        many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
-        save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
-        self._count_work(connection, fresh)
-        many(connection, _WITHDRAW, [{"name": key} for each in fresh for key in each.withdraw])
-        commanded = [command for each in fresh for command in each.commands]
-        close_starts(connection, [each.key for each in commanded if each.kind == "stop"])
-        many(
-            connection,
-            self._db.upsert(commands).on_conflict_do_nothing(index_elements=["key", "kind"]),
-            [
+        with streaming(connection):
+            many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
+            save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
+            run_among(connection, _WITHDRAW, commands.c.key, [key for each in fresh for key in each.withdraw])
+            commanded = [command for each in fresh for command in each.commands]
+            close_starts(connection, [each.key for each in commanded if each.kind == "stop"])
+            rows = [
                 {"site": command.site, "key": command.key, "kind": command.kind, "taken_ms": None}
                 for command in commanded
-            ],
-        )
-        forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
-        bodies = [{"key": key, "body": body} for each in fresh for key, body in each.receipts]
-        many(connection, receipts.insert(), bodies)
+            ]
+            merge_rows(connection, commands, rows, ("key", "kind"))
+            forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
+            bodies = [{"key": key, "body": body} for each in fresh for key, body in each.receipts]
+            many(connection, receipts.insert(), bodies)
+            merge_rows(connection, waivers, [asdict(each.waiver) for each in fresh if each.waiver], ("key",))
+        self._count_work(connection, fresh)
         runs = rules.whole_runs(fresh)
         if runs:
             self._learn(connection, runs, now_ms)
         stays = rules.stays_by_site(fresh)
         if stays:
-            count_stays(self._db, connection, stays, now_ms)
-        due = [asdict(each.waiver) for each in fresh if each.waiver]
-        insert = self._db.upsert(waivers).on_conflict_do_nothing(index_elements=["key"])
-        many(connection, insert, due)
+            count_stays(connection, stays, now_ms)
         told = lengths_by_work(fresh)
         if told:
-            note_lengths(self._db, connection, told, now_ms)
+            note_lengths(connection, told, now_ms)
         postings = [each.posting for each in fresh if each.posting != Posting()]
         if postings:
             post_all(self._db, connection, postings, guarded=True)
@@ -230,11 +222,9 @@ class Loop:
 
     def _count_work(self, connection: sa.Connection, fresh: Sequence[JobOutcome]) -> None:
         moved = {each.job: each for each in fresh if may_move(each.facts)}
-        rows = rows_in(
-            connection, sa.select(jobs.c.id, jobs.c.project, jobs.c.spec), jobs.c.id, sorted(moved)
-        )
+        rows = rows_in(connection, _ASKED, jobs.c.id, sorted(moved))
         some = ((moved[JobId(row["id"])], row) for row in rows)
-        count_work(self._db, connection, [(each.after, each.facts, *asked(row)) for each, row in some])
+        count_work(connection, [(each.after, each.facts, *asked(row)) for each, row in some])
 
     def _serve(self, connection: sa.Connection, used: Mapping[ProjectId, int], now_ms: int) -> None:
         """Count use to projects and their institutions; only the loop's leader writes it."""
@@ -245,9 +235,7 @@ class Loop:
             {"name": name, "card_ms": before.get(name, 0) + card_ms, "at_ms": now_ms}
             for name, card_ms in counted.items()
         ]
-        insert = self._db.upsert(shares)
-        values = {name: insert.excluded[name] for name in ("card_ms", "at_ms")}
-        many(connection, insert.on_conflict_do_update(index_elements=["name"], set_=values), rows)
+        merge_rows(connection, shares, rows, ("name",), put=("card_ms", "at_ms"))
 
     def _learn(
         self, connection: sa.Connection, runs: Mapping[tuple[str, str], list[Run]], now_ms: int
@@ -260,26 +248,30 @@ class Loop:
             after = merged(before, some, accelerator)
             row = {"workload": workload, "accelerator": accelerator, "at_ms": now_ms}
             rows.append({**row, "runs": after.count, "sum_mn": after.sum_mn})
-        insert = self._db.upsert(speeds)
-        values = {name: insert.excluded[name] for name in ("runs", "sum_mn", "at_ms")}
-        names = ["workload", "accelerator"]
-        many(connection, insert.on_conflict_do_update(index_elements=names, set_=values), rows)
+        merge_rows(connection, speeds, rows, ("workload", "accelerator"), put=("runs", "sum_mn", "at_ms"))
         connection.execute(speeds.delete().where(speeds.c.at_ms < now_ms - KEPT_MS))
 
     def _keep(self, connection: sa.Connection, sealed: Sequence[tuple[str, bytes]]) -> None:
         """Keep pages that are not kept yet; the grounds of a page are mostly those of the one before."""
         digests = [digest for digest, _ in sealed]
-        known = set(
-            connection.execute(sa.select(pages.c.digest).where(pages.c.digest.in_(digests))).scalars()
-        )
+        known = {row["digest"] for row in rows_in(connection, _DIGESTS, pages.c.digest, digests)}
         rows = [{"digest": digest, "body": body} for digest, body in sealed if digest not in known]
-        many(connection, self._db.upsert(pages).on_conflict_do_nothing(index_elements=["digest"]), rows)
+        merge_rows(connection, pages, rows, ("digest",))
 
 
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
 _LINKS = (
     sa.select(registry.c.doc).where(registry.c.kind == rules.LINK).order_by(registry.c.id).limit(MOST_LINKS)
 )
+_LEASE = sa.select(lease).where(lease.c.name == _LOOP)
+_LEASE_LOCKED = _LEASE.with_for_update()
+_EPOCH = sa.select(lease.c.epoch).where(lease.c.name == _LOOP).with_for_update()
+_STATUSES = sa.select(statuses)
+_ABSENCES, _SPEEDS, _SHARES = sa.select(absences), sa.select(speeds), sa.select(shares)
+_DIGESTS = sa.select(pages.c.digest)
+_ASKED = sa.select(jobs.c.id, jobs.c.project, jobs.c.spec)
+_SEQS = sa.select(jobs.c.id, jobs.c.seq).order_by(jobs.c.id).with_for_update()
+_OPEN_HOLDS = sa.select(holds).where(sa.not_(holds.c.closed))
 _BOOKS = sa.select(registry.c.doc).where(registry.c.kind == BOOK, registry.c.id == BOOKS_ID)
 _TIMELINES = (
     sa.select(registry.c.doc).where(registry.c.kind == PRICE).order_by(registry.c.id).limit(TIMELINES_MAX)
@@ -327,7 +319,7 @@ def _may_give_way(connection: sa.Connection, most: int) -> tuple[JobRow, ...]:
     """Return, of each pool, the jobs that may be stopped and began last."""
     query = sa.select(_WAY.c.id).where(_WAY.c.place <= rules.WAY_MAX).order_by(_WAY.c.place, _WAY.c.id)
     ids = [str(name) for name in connection.scalars(query.limit(most))]
-    rows = (job_row(row) for row in rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids))
+    rows = (job_row(row) for row in rows_in(connection, JOBS, jobs.c.id, ids))
     return tuple(sorted(rows, key=lambda row: row.job.id))
 
 
@@ -347,20 +339,19 @@ def _running(connection: sa.Connection, most: int) -> tuple[Running, ...]:
 
 def _runs(connection: sa.Connection, workloads: Sequence[str]) -> dict[str, tuple[Runs, ...]]:
     found: dict[str, list[Runs]] = {}
-    for row in rows_in(connection, sa.select(speeds), speeds.c.workload, workloads):
+    for row in rows_in(connection, _SPEEDS, speeds.c.workload, workloads):
         found.setdefault(row["workload"], []).append(Runs(row["accelerator"], row["runs"], row["sum_mn"]))
     return {name: tuple(sorted(runs, key=lambda each: each.accelerator)) for name, runs in found.items()}
 
 
 def _served(connection: sa.Connection, names: Sequence[str], now_ms: int) -> dict[str, int]:
-    rows = rows_in(connection, sa.select(shares), shares.c.name, names)
+    rows = rows_in(connection, _SHARES, shares.c.name, names)
     return {row["name"]: decayed(row["card_ms"], now_ms - row["at_ms"]) for row in rows}
 
 
 def _institutions(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, str]:
     """Return whose each project is, empty for one that is not in the registry."""
-    query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.PROJECT)
-    docs = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, projects)}
+    docs = {row["id"]: row["doc"] for row in rows_in(connection, PROJECTS, registry.c.id, projects)}
     return {ProjectId(each): rules.institution_of(docs.get(each)) for each in projects}
 
 
@@ -369,17 +360,15 @@ def _prices(connection: sa.Connection, institutions: Sequence[str], now_ms: int)
     timelines = connection.execute(_TIMELINES).scalars().all()
     if not timelines:
         return PriceList()
-    query = sa.select(registry.c.id, registry.c.doc).where(registry.c.kind == rules.INSTITUTION)
-    tenants = {row["id"]: row["doc"] for row in rows_in(connection, query, registry.c.id, institutions)}
+    rows = rows_in(connection, INSTITUTIONS, registry.c.id, institutions)
+    tenants = {row["id"]: row["doc"] for row in rows}
     return price_list(connection.execute(_BOOKS).scalar(), timelines, tenants, now_ms)
 
 
 def _open_holds(connection: sa.Connection, keys: Sequence[str]) -> dict[AttemptKey, tuple[HoldPart, ...]]:
-    query = sa.select(holds).where(sa.not_(holds.c.closed))
-    states = read_holds(connection, list(rows_in(connection, query, holds.c.key, keys)))
+    states = read_holds(connection, list(rows_in(connection, _OPEN_HOLDS, holds.c.key, keys)))
     return {AttemptKey(key): state.as_change(key).parts for key, state in states.items()}
 
 
 def _lock_seqs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, int]:
-    query = sa.select(jobs.c.id, jobs.c.seq).order_by(jobs.c.id).with_for_update()
-    return {JobId(row["id"]): row["seq"] for row in rows_in(connection, query, jobs.c.id, sorted(ids))}
+    return {JobId(row["id"]): row["seq"] for row in rows_in(connection, _SEQS, jobs.c.id, sorted(ids))}

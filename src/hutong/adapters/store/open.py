@@ -103,7 +103,7 @@ def _upgrade(db: Database) -> None:
         if no_sums:
             rebuild(db, connection)
         elif none_seen:
-            add_seen(db, connection)
+            add_seen(connection)
 
     try:
         db.write(work)

@@ -1,15 +1,15 @@
 """Sums by hour, day and month in SQL: kept by the transaction that writes what they sum, and made anew."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rollup_rules, rules
-from hutong.adapters.store.bulk import add_to_rows
+from hutong.adapters.store.bulk import merge_rows, streaming
 from hutong.adapters.store.codec import decode_job, decode_site, decode_spec
-from hutong.adapters.store.db import Database, Upsert, many, rows_in
+from hutong.adapters.store.db import Database, rows_in, run_among
 from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
 from hutong.adapters.store.ledger_tables import lots, txns, usage
 from hutong.adapters.store.rollup_tables import first_uses, pool_notes, rollups, waits
@@ -19,7 +19,7 @@ from hutong.adapters.store.tenants import tenants_of
 from hutong.core.book import rollups as r
 from hutong.core.book.money import LotKind, Txn, UsageRecord
 from hutong.core.book.sealed import PoolHour
-from hutong.core.book.waits import WaitGroup, may_move, told, waiting
+from hutong.core.book.waits import Wait, WaitGroup, may_move, told, waiting
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.work.facts import Fact
@@ -30,41 +30,46 @@ Moved = tuple[Job, Sequence[Fact] | None, JobSpec, ProjectId]
 _AT_ONCE = 2000
 
 
-def count_records(db: Database, connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
+def count_records(connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
     """Add usage records to the sums of use, and note who used something first."""
     if not records:
         return
-    add_rows(db, connection, r.USE, r.use_rows(records))
-    add_rows(db, connection, r.PEOPLE, r.people_rows(records))
-    _note_first(db, connection, r.first_uses(records))
+    with streaming(connection):
+        add_rows(connection, r.USE, r.use_rows(records))
+        add_rows(connection, r.PEOPLE, r.people_rows(records))
+    _note_first(connection, r.first_uses(records))
 
 
-def count_money(db: Database, connection: sa.Connection, some: Sequence[Txn]) -> None:
+def count_money(connection: sa.Connection, some: Sequence[Txn]) -> None:
     """Add what transactions moved on lots to the sums of money."""
     names = r.lot_accounts(some)
     if not names:
         return
-    query = sa.select(lots.c.account, lots.c.kind)
-    kinds = {
-        row["account"]: LotKind(row["kind"]) for row in rows_in(connection, query, lots.c.account, names)
-    }
-    add_rows(db, connection, r.MONEY, r.money_rows(some, kinds))
+    rows = rows_in(connection, _KINDS, lots.c.account, names)
+    kinds = {row["account"]: LotKind(row["kind"]) for row in rows}
+    add_rows(connection, r.MONEY, r.money_rows(some, kinds))
 
 
-def count_work(db: Database, connection: sa.Connection, moved: Sequence[Moved]) -> None:
+def count_work(connection: sa.Connection, moved: Sequence[Moved]) -> None:
     """Note how jobs wait after their newest facts, and add what they tell to the sums of work."""
     moved = [each for each in moved if each[1] is None or may_move(each[1])]
     there = {job.id: waiting(job, spec, project) for job, _, spec, project in moved}
-    many(connection, _LEFT, [{"name": name} for name, wait in sorted(there.items()) if wait is None])
-    many(connection, _waits(db), [asdict(wait) for _, wait in sorted(there.items()) if wait is not None])
     telling = [each for each in moved if told(*each[:3], None)]
-    if telling:
-        owners = tenants_of(connection, sorted({project for *_, project in telling}))
-        parts = (told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling)
-        add_rows(db, connection, r.WORK, r.merged(parts))
+    owners = tenants_of(connection, sorted({project for *_, project in telling}))
+    parts = [told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling]
+    with streaming(connection):
+        left = sorted(name for name, wait in there.items() if wait is None)
+        run_among(connection, _LEFT, waits.c.job, left)
+        rows = [
+            {name: getattr(wait, name) for name in _WAIT}
+            for _, wait in sorted(there.items())
+            if wait is not None
+        ]
+        merge_rows(connection, waits, rows, ("job",), put=("code",))
+        add_rows(connection, r.WORK, r.merged(parts))
 
 
-def count_hours(db: Database, connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
+def count_hours(connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
     """Add what hours of one site's pools say to the sums, and take off what they said before.
 
     To be called before these hours are written.
@@ -76,70 +81,39 @@ def count_hours(db: Database, connection: sa.Connection, hours: Sequence[PoolHou
     news = {(each.hour, each.pool) for each in hours}
     rows = (PoolHour(**row) for row in connection.execute(known).mappings())
     before = [each for each in rows if (each.hour, each.pool) in news]
-    add_rows(db, connection, r.SEEN, r.instead(r.seen_rows(before), r.seen_rows(hours)))
+    add_rows(connection, r.SEEN, r.instead(r.seen_rows(before), r.seen_rows(hours)))
 
 
-_LEFT = waits.delete().where(waits.c.job == sa.bindparam("name"))
-_STATEMENTS: dict[tuple[type[Database], str], Upsert] = {}
+_LEFT, _WAIT = waits.delete(), tuple(each.name for each in fields(Wait))
+_KINDS = sa.select(lots.c.account, lots.c.kind)
+_FIRST = sa.select(first_uses).where(first_uses.c.scope.in_(("person", "project")))
 
 
-def _waits(db: Database) -> Upsert:
-    known = _STATEMENTS.get((type(db), waits.name))
-    if known is None:
-        insert = db.upsert(waits)
-        known = insert.on_conflict_do_update(index_elements=["job"], set_={"code": insert.excluded.code})
-        _STATEMENTS[type(db), waits.name] = known
-    return known
-
-
-def add_rows(db: Database, connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
+def add_rows(connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
     """Add rows by hour to their sums of every grain, in the order of their keys: no two wait in a ring."""
     found = r.spread(family, rows)
     for coarse in family.coarser:
-        _add_spread(db, connection, coarse, r.coarsened(family, coarse, found))
-    _add_spread(db, connection, family, found)
+        _add_spread(connection, coarse, r.coarsened(family, coarse, found))
+    _add_spread(connection, family, found)
 
 
-def _add_spread(
-    db: Database, connection: sa.Connection, family: r.Family, found: Mapping[r.Key, r.Sums]
-) -> None:
+def _add_spread(connection: sa.Connection, family: r.Family, found: Mapping[r.Key, r.Sums]) -> None:
     columns = ("grain", "at", *family.names, *family.sums)
     told_ = [dict(zip(columns, (*key, *found[key]), strict=True)) for key in sorted(found)]
-    if not add_to_rows(connection, rollups[family.id], told_):
-        many(connection, _adding(db, family), told_)
+    key = ("grain", "at", *family.names)
+    merge_rows(connection, rollups[family.id], told_, key, add=family.sums)
 
 
-def _adding(db: Database, family: r.Family) -> Upsert:
-    """Return the statement that adds; making it anew each time would cost more than what it does."""
-    known = _STATEMENTS.get((type(db), family.id))
-    if known is None:
-        table = rollups[family.id]
-        insert = db.upsert(table)
-        more = {name: table.c[name] + insert.excluded[name] for name in family.sums}
-        known = insert.on_conflict_do_update(index_elements=["grain", "at", *family.names], set_=more)
-        _STATEMENTS[type(db), family.id] = known
-    return known
-
-
-def _note_first(db: Database, connection: sa.Connection, found: Mapping[tuple[str, str], int]) -> None:
+def _note_first(connection: sa.Connection, found: Mapping[tuple[str, str], int]) -> None:
     """Write who is new, or was here earlier than was known; whoever is known is only read."""
-    news = []
-    for scope in ("person", "project"):
-        names = sorted(name for of, name in found if of == scope)
-        query = sa.select(first_uses).where(first_uses.c.scope == scope)
-        known = {row["name"]: row["at_ms"] for row in rows_in(connection, query, first_uses.c.name, names)}
-        for name in names:
-            at_ms = found[scope, name]
-            if name not in known or at_ms < known[name]:
-                news.append({"scope": scope, "name": name, "at_ms": at_ms})
-    if not news:
-        return
-    insert = db.upsert(first_uses)
-    earlier = insert.excluded.at_ms < first_uses.c.at_ms
-    upsert = insert.on_conflict_do_update(
-        index_elements=["scope", "name"], set_={"at_ms": insert.excluded.at_ms}, where=earlier
-    )
-    many(connection, upsert, news)
+    rows = rows_in(connection, _FIRST, first_uses.c.name, sorted({name for _, name in found}))
+    known = {(row["scope"], row["name"]): row["at_ms"] for row in rows}
+    news = [
+        {"scope": scope, "name": name, "at_ms": at_ms}
+        for (scope, name), at_ms in sorted(found.items())
+        if at_ms < known.get((scope, name), at_ms + 1)
+    ]
+    merge_rows(connection, first_uses, news, ("scope", "name"), put=("at_ms",), sooner="at_ms")
 
 
 class Rollups:
@@ -222,10 +196,9 @@ class Rollups:
             )
             known = [r.PoolNote(*row) for row in connection.execute(sa.select(*_NOTE).join(newest, same))]
             news = rollup_rules.pool_news(known, now, now_ms)
-            insert = self._db.upsert(pool_notes)
-            values = {name: insert.excluded[name] for name in ("accelerator", "installed", "available")}
-            upsert = insert.on_conflict_do_update(index_elements=["site", "pool", "from_ms"], set_=values)
-            many(connection, upsert, [asdict(each) for each in news])
+            values = ("accelerator", "installed", "available")
+            key, rows = ("site", "pool", "from_ms"), [asdict(each) for each in news]
+            merge_rows(connection, pool_notes, rows, key, put=values)
             return len(news)
 
         return self._db.write(work)
@@ -276,19 +249,19 @@ def rebuild(db: Database, connection: sa.Connection) -> int:
         connection.execute(table.delete())
     count = 0
     for records in _pages(connection, USAGE, usage.c.id):
-        count_records(db, connection, [record_of(row) for row in records])
+        count_records(connection, [record_of(row) for row in records])
         count += len(records)
     for rows in _pages(connection, sa.select(txns), txns.c.id):
-        count_money(db, connection, with_entries(connection, [row._mapping for row in rows]))
+        count_money(connection, with_entries(connection, [row._mapping for row in rows]))
         count += len(rows)
     for rows in _pages(connection, sa.select(jobs.c.id, jobs.c.project, jobs.c.job, jobs.c.spec), jobs.c.id):
         moved = [(decode_job(row.job), None, decode_spec(row.spec), ProjectId(row.project)) for row in rows]
-        count_work(db, connection, moved)
+        count_work(connection, moved)
         count += len(rows)
-    return count + add_seen(db, connection)
+    return count + add_seen(connection)
 
 
-def add_seen(db: Database, connection: sa.Connection) -> int:
+def add_seen(connection: sa.Connection) -> int:
     """Add all hours of pools to sums that are empty, in constant memory; return how many hours that were."""
     place = (pool_hours.c.site, pool_hours.c.hour, pool_hours.c.pool)
     query = sa.select(pool_hours).order_by(*place).limit(_AT_ONCE)
@@ -296,7 +269,7 @@ def add_seen(db: Database, connection: sa.Connection) -> int:
     count = 0
     while rows := connection.execute(query.where(sa.tuple_(*place) > sa.tuple_(*after))).mappings().all():
         hours = [PoolHour(**row) for row in rows]
-        add_rows(db, connection, r.SEEN, r.seen_rows(hours))
+        add_rows(connection, r.SEEN, r.seen_rows(hours))
         after = (hours[-1].site, hours[-1].hour, hours[-1].pool)
         count += len(hours)
     return count

@@ -38,7 +38,7 @@ class Sealed:
             many(connection, sealed.insert(), [asdict(each) for each in news])
             newest = sorted((each for each in hours if each.seq in fresh), key=lambda each: each.seq)
             fresh_hours = list({(each.hour, each.pool): each for each in newest}.values())
-            count_hours(self._db, connection, fresh_hours)
+            count_hours(connection, fresh_hours)
             rows = sorted((asdict(each) for each in fresh_hours), key=lambda row: (row["hour"], row["pool"]))
             insert = self._db.upsert(pool_hours)
             others = (each.name for each in pool_hours.c if each.name not in _NAMES)

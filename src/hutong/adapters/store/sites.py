@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import cache
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rollup_rules, rules
+from hutong.adapters.store.bulk import merge_rows, streaming, upsert_into
 from hutong.adapters.store.codec import decode_job, decode_spec
-from hutong.adapters.store.db import Database, many, rows_in
-from hutong.adapters.store.jobs import COLUMNS, asked, fact_row, lock_jobs, save_all, saved
+from hutong.adapters.store.db import Database, many, rows_in, run_among
+from hutong.adapters.store.jobs import JOBS, asked, fact_row, lock_jobs, save_all, saved
 from hutong.adapters.store.loop import close_starts, forget, read_statuses
 from hutong.adapters.store.rollups import count_work
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
@@ -20,14 +22,34 @@ from hutong.core.work.facts import Fact, Report
 from hutong.core.work.fold import Job
 
 _DAY_MS = 86_400_000
-_NAME: sa.BindParameter[str] = sa.bindparam("name")
-_MARK_TAKEN = commands.update().where(commands.c.id == _NAME).values(taken_ms=sa.bindparam("at_ms"))
+_MARK_TAKEN = commands.update().values(taken_ms=sa.bindparam("at_ms"))
 _LOOK = (
     jobs.update()
-    .where(jobs.c.id == _NAME, sa.or_(jobs.c.due_ms.is_(None), jobs.c.due_ms > sa.bindparam("at_ms")))
+    .where(sa.or_(jobs.c.due_ms.is_(None), jobs.c.due_ms > sa.bindparam("at_ms")))
     .values(due_ms=sa.bindparam("at_ms"))
 )
-_BACK = absences.delete().where(absences.c.key == _NAME)
+_BACK = absences.delete()
+_SITE: sa.BindParameter[str] = sa.bindparam("site", type_=sa.Text())
+_OPEN = (
+    sa.select(commands)
+    .where(commands.c.site == _SITE, commands.c.id > sa.bindparam("after"))
+    .order_by(commands.c.id)
+    .limit(sa.bindparam("most"))
+)
+_SEEN_MS = sa.select(statuses.c.seen_ms).where(statuses.c.site == _SITE)
+_ABSENT = sa.select(absences.c.key).where(absences.c.site == _SITE)
+_AT_SITE = sa.select(jobs.c.id, jobs.c.attempt).where(jobs.c.site == _SITE)
+_SHOWN = _AT_SITE.where(jobs.c.dispatched_ms > 0, jobs.c.dispatched_ms < sa.bindparam("at_ms"))
+_WORDS = sa.select(jobs.c.id, jobs.c.job)
+
+
+@cache
+def _seen(dialect: str) -> sa.Insert:
+    """Return what notes that a site called; making it anew each time would cost more than what it does."""
+    insert = upsert_into(dialect, statuses)
+    seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
+    later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
+    return insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
 
 
 class Sites:
@@ -42,7 +64,7 @@ class Sites:
         """
         with self._db.read() as connection:
             rows = _open_commands(connection, site, after, limit)
-            seen = connection.execute(sa.select(statuses.c.seen_ms).where(statuses.c.site == site)).scalar()
+            seen = connection.execute(_SEEN_MS, {"site": site}).scalar()
             recent = rules.recent(seen, now_ms)
             if recent and all(row["taken_ms"] is not None for row in rows):
                 return _deliver(rows, _read_jobs(connection, rows))
@@ -68,16 +90,17 @@ class Sites:
             found = lock_jobs(connection, filter(None, (rules.job_of(report.key) for report in reports)))
             before = {name: decode_job(row["job"]) for name, row in found.items()}
             news = rules.sieve(site, reports, before, now_ms)
-            many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
-            changed = [
-                saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
-            ]
-            save_all(connection, changed)
+            with streaming(connection):
+                many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
+                changed = [
+                    saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
+                ]
+                save_all(connection, changed)
+                close_starts(connection, news.started)
+                forget(connection, news.ended)
+                self._note_seen(connection, site, now_ms)
             moved = rollup_rules.by_job(news.jobs, news.facts)
-            count_work(self._db, connection, [(job, some, *asked(found[job.id])) for job, some in moved])
-            close_starts(connection, news.started)
-            forget(connection, news.ended)
-            self._note_seen(connection, site, now_ms)
+            count_work(connection, [(job, some, *asked(found[job.id])) for job, some in moved])
             if sighting is not None:
                 self._note_sighting(connection, site, sighting, now_ms)
             orphans = _orphans(connection, site, sighting.live) if sighting else ()
@@ -139,13 +162,9 @@ class Sites:
         return tuple(Dial(**row) for row in rows)
 
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
-        insert = self._db.upsert(statuses)
-        seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
-        later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
-        upsert = insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
         row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
         row |= {"trouble": "", "pools": [], "moves": [], "stock": []}
-        connection.execute(upsert, row)
+        connection.execute(_seen(connection.dialect.name), row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
         mine = statuses.c.site == site
@@ -167,29 +186,23 @@ class Sites:
         )
         if not newer.rowcount:
             return  # late or twice: it says nothing that a newer one did not say
-        query = sa.select(absences.c.key).where(absences.c.site == site)
-        before = set(connection.execute(query).scalars())
+        before = set(connection.execute(_ABSENT, {"site": site}).scalars())
         missing = [key for key in _expected(connection, site, sighting.at_ms) if key not in sighting.known]
-        many(connection, _BACK, [{"name": key} for key in sorted(before.difference(missing))])
-        insert = self._db.upsert(absences)
-        more = insert.on_conflict_do_update(index_elements=["key"], set_={"polls": absences.c.polls + 1})
-        many(
-            connection,
-            more,
-            [{"key": key, "site": site, "since_ms": sighting.at_ms, "polls": 1} for key in missing],
-        )
-        names_of = [rules.job_of(key) for key in missing]
-        many(connection, _LOOK, [{"name": name, "at_ms": now_ms} for name in names_of])
+        run_among(connection, _BACK, absences.c.key, sorted(before.difference(missing)))
+        rows = [{"key": key, "site": site, "since_ms": sighting.at_ms, "polls": 1} for key in missing]
+        merge_rows(connection, absences, rows, ("key",), add=("polls",))
+        names_of = [name for key in missing if (name := rules.job_of(key))]
+        run_among(connection, _LOOK, jobs.c.id, names_of, at_ms=now_ms)
 
 
 def _open_commands(connection: sa.Connection, site: str, after: int, limit: int) -> list[sa.RowMapping]:
-    query = sa.select(commands).where(commands.c.site == site, commands.c.id > after)
-    return list(connection.execute(query.order_by(commands.c.id).limit(rules.page(limit))).mappings())
+    asked = {"site": site, "after": after, "most": rules.page(limit)}
+    return list(connection.execute(_OPEN, asked).mappings())
 
 
 def _read_jobs(connection: sa.Connection, rows: Iterable[sa.RowMapping]) -> dict[JobId, sa.RowMapping]:
     ids = sorted({name for row in rows if (name := rules.job_of(row["key"]))})
-    return {JobId(row["id"]): row for row in rows_in(connection, sa.select(*COLUMNS), jobs.c.id, ids)}
+    return {JobId(row["id"]): row for row in rows_in(connection, JOBS, jobs.c.id, ids)}
 
 
 def _dispatch(
@@ -212,8 +225,8 @@ def _dispatch(
             told.append(step[1])
     many(connection, facts.insert(), [fact_row(fact) for fact in told])
     save_all(connection, [saved(job, found[name]["due_ms"]) for name, job in moved.items()])
-    fresh = [{"name": row["id"], "at_ms": now_ms} for row in rows if row["taken_ms"] is None]
-    many(connection, _MARK_TAKEN, fresh)
+    fresh = [row["id"] for row in rows if row["taken_ms"] is None]
+    run_among(connection, _MARK_TAKEN, commands.c.id, fresh, at_ms=now_ms)
     return moved
 
 
@@ -238,19 +251,14 @@ def _deliver(
 
 def _expected(connection: sa.Connection, site: str, at_ms: int) -> list[AttemptKey]:
     """Return the live attempts that an observation at `at_ms` must show: dispatched before it."""
-    query = sa.select(jobs.c.id, jobs.c.attempt).where(
-        jobs.c.site == site, jobs.c.dispatched_ms > 0, jobs.c.dispatched_ms < at_ms
-    )
-    return sorted(
-        attempt_key(JobId(row["id"]), row["attempt"]) for row in connection.execute(query).mappings()
-    )
+    rows = connection.execute(_SHOWN, {"site": site, "at_ms": at_ms}).mappings()
+    return sorted(attempt_key(JobId(row["id"]), row["attempt"]) for row in rows)
 
 
 def _orphans(connection: sa.Connection, site: str, live: Iterable[AttemptKey]) -> tuple[AttemptKey, ...]:
-    query = sa.select(jobs.c.id, jobs.c.attempt).where(jobs.c.site == site)
-    rows = connection.execute(query).mappings()
+    rows = connection.execute(_AT_SITE, {"site": site}).mappings()
     ours = {attempt_key(JobId(row["id"]), row["attempt"]) for row in rows}
     doubtful = sorted(set(live) - ours)
     ids = sorted({name for key in doubtful if (name := rules.job_of(key))})
-    texts = rows_in(connection, sa.select(jobs.c.id, jobs.c.job), jobs.c.id, ids)
+    texts = rows_in(connection, _WORDS, jobs.c.id, ids)
     return rules.find_orphans(doubtful, {JobId(row["id"]): decode_job(row["job"]) for row in texts})

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from hutong.adapters.store import faults, rules
-from hutong.adapters.store.db import Database, Upsert, chunks, many
+from hutong.adapters.store.bulk import merge_rows
+from hutong.adapters.store.db import Database, chunks, many
 from hutong.adapters.store.ledger_tables import usage, uses
 from hutong.core.book.money import UsageRecord
 from hutong.core.book.uses import Amounts, Key, Use, UseQuery, add_up, first_of
@@ -17,7 +18,7 @@ _SUMS = ("quantity", "charge_micro", "energy_j", "green_j", "co2_mg")
 _NAMES = ("project", "day", "person", "site", "sku", "unit")
 
 
-def count_uses(db: Database, connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
+def count_uses(connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
     """Add usage records to the days they count in, a row for each group of the batch.
 
     In the order of the keys, so that two writers of the same days do not wait for each other.
@@ -26,21 +27,7 @@ def count_uses(db: Database, connection: sa.Connection, records: Sequence[UsageR
         return
     rows = [{**asdict(place), **asdict(amounts)} for place, amounts in add_up(records).items()]
     rows.sort(key=lambda row: tuple(row[name] for name in _NAMES))
-    many(connection, _counting(db), rows)
-
-
-_COUNTING: dict[type[Database], Upsert] = {}
-
-
-def _counting(db: Database) -> Upsert:
-    """Return the statement that counts; making it anew each time would cost more than what it does."""
-    known = _COUNTING.get(type(db))
-    if known is None:
-        insert = db.upsert(uses)
-        more = {name: uses.c[name] + insert.excluded[name] for name in _SUMS}
-        known = insert.on_conflict_do_update(index_elements=list(_NAMES), set_=more)
-        _COUNTING[type(db)] = known
-    return known
+    merge_rows(connection, uses, rows, _NAMES, add=_SUMS)
 
 
 class Uses:

@@ -170,8 +170,10 @@ class Accounts:
 
     def _add_up(self, shot: Snapshot, views: Sequence[PoolView]) -> Counter[_Holder]:
         """Return the cards that each account holds: of all accelerators, and of each that has a flavour."""
-        chip_of = {(view.site, view.pool): view.accelerator for view in views}
         held: Counter[_Holder] = Counter()
+        if not shot.holdings and not shot.person_holdings:
+            return held
+        chip_of = {(view.site, view.pool): view.accelerator for view in views}
 
         def count(kind: str, name: str, site: str, pool: str, cards: int) -> None:
             chip = chip_of.get((site, pool), "")

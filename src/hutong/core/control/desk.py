@@ -1,10 +1,11 @@
 """The turn's working papers: cards and money still free after what this turn has already decided."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import cached_property
 
 from hutong.core.book.lengths import Length, after, work_of
-from hutong.core.book.money import HoldPart, Lot, Posting, Txn, overrun_account
+from hutong.core.book.money import HoldChange, HoldPart, Lot, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
 from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.book.stays import Stays, mtbf_s
@@ -31,7 +32,8 @@ _AT_LIST: tuple[Paid, ...] = ()
 class Desk:
     """Free cards and money of one snapshot, drawn down as jobs are decided one after another.
 
-    `stopped` are the jobs that this turn stops for others: site, pool and cards.
+    `used` are the cards of pools that are given away, `stopped` the jobs that this turn stops for others:
+    site, pool and cards.
     """
 
     def __init__(self, snapshot: Snapshot, rules: Rules) -> None:
@@ -39,7 +41,7 @@ class Desk:
         self.rules = rules
         self.now_ms = snapshot.now_ms
         self._sites: dict[str, Site] = {site.id: site for site in snapshot.sites}
-        self._used = {(use.site, use.pool): use.cards for use in snapshot.use}
+        self.used = {(use.site, use.pool): use.cards for use in snapshot.use}
         self._gangs: dict[tuple[str, str], Counter[tuple[int, int]]] = defaultdict(Counter)
         for gang in snapshot.gangs:
             self._gangs[gang.site, gang.pool][gang.nodes, gang.cards] += gang.count
@@ -121,8 +123,9 @@ class Desk:
         free, wait_s, levels = [], [], []
         for site in sites:
             status = statuses.get(site.id)
+            states = {state.pool: state for state in reversed(status.pools)} if status else {}
             for pool in site.pools:
-                state = status.pool(pool.id) if status else None
+                state = states.get(pool.id)
                 free.append(cards_free(pool, self.cards_used(site.id, pool.id), state))
                 wait_s.append(state.wait_s if state else 0)
                 levels.append(self._levels(site.id, pool, state))
@@ -160,12 +163,12 @@ class Desk:
 
     def take_cards(self, site: str, pool: str, nodes: int, cards: int) -> None:
         """Count cards of a pool as used by an attempt on so many nodes."""
-        self._used[site, pool] = self._used.get((site, pool), 0) + cards
+        self.used[site, pool] = self.used.get((site, pool), 0) + cards
         self._gangs[site, pool][nodes, cards] += 1
 
     def cards_used(self, site: str, pool: str) -> int:
         """Return how many cards of a pool are given away after what this turn has decided."""
-        return self._used.get((site, pool), 0)
+        return self.used.get((site, pool), 0)
 
     def lots(self, project: ProjectId) -> tuple[Lot, ...]:
         """Return a project's lots in pay order, with balances as this turn leaves them."""
@@ -198,13 +201,13 @@ class Desk:
             txn = repay(self.lots(project), owed_micro, f"repay:{project}:{self.now_ms}", self.now_ms)
             if txn:
                 self._repaid[project] = txn.entries[-1].amount_micro
-                self.note(Posting((txn,)))
+                self.note((txn,))
                 made.append(txn)
         return tuple(made)
 
-    def note(self, posting: Posting) -> None:
-        """Carry a posting of this turn into the balances that later decisions of the turn see."""
-        for txn in posting.txns:
+    def note(self, txns: Sequence[Txn], holds: Sequence[HoldChange] = ()) -> None:
+        """Carry what this turn posts into the balances that later decisions of the turn see."""
+        for txn in txns:
             mine = self._lots.get(txn.project, {})
             for entry in txn.entries:
                 if entry.account == overrun_account(txn.project) and entry.amount_micro < 0:
@@ -213,7 +216,7 @@ class Desk:
                 if lot in mine:
                     posted_micro = mine[lot].posted_micro + entry.amount_micro
                     mine[lot] = changed(mine[lot], posted_micro=posted_micro)
-        for hold in posting.holds:
+        for hold in holds:
             mine = self._lots.get(hold.project, {})
             for part in hold.parts:
                 held_micro = mine[part.lot].held_micro + part.amount_micro

@@ -52,6 +52,11 @@ class Draft:
         self.job = apply(self.job, fact)
         self.facts.append(fact)
 
+    def take_back(self, before: Job) -> None:
+        """Throw the last fact away: the job is again what it was before."""
+        self.job = before
+        self.facts.pop()
+
     def command(self, key: AttemptKey, site: str, kind: str) -> None:
         """Write an intent down."""
         self._commands.append(Command(key, site, kind))
@@ -82,7 +87,7 @@ class Draft:
             for part in hold.parts:
                 sums[part.lot] = sums.get(part.lot, 0) + part.amount_micro
             self.held = tuple(HoldPart(lot, amount) for lot, amount in sums.items() if amount)
-        self.desk.note(Posting(txns, holds))
+        self.desk.note(txns, holds)
 
     def outcome(self) -> JobOutcome:
         """Return the job's part of the outcome."""

@@ -1,6 +1,6 @@
 """What a pass is told of lengths: when running jobs are expected to end, how long waiting ones will run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,16 +10,17 @@ from hutong.core.control.draft import Draft
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.request import PoolView
 from hutong.core.work.fold import Job
 
 # That quotas keep a job waiting the pass sees for itself, as of now (`guesses.mark_strict`).
 _NOT_FOR_CARDS = frozenset({"no_funds", "debt", "never"})
 
 
-def held_of(desk: Desk, views: Sequence[PoolView], accounts: Accounts) -> Ints:
-    """Return the running jobs that the snapshot shows, a column each, with the rows of `kernel.occupy`."""
-    at = {(view.site, view.pool): index for index, view in enumerate(views)}
+def held_of(desk: Desk, at: Mapping[tuple[str, str], int], accounts: Accounts) -> Ints:
+    """Return the running jobs that the snapshot shows, a column each, with the rows of `kernel.occupy`.
+
+    `at` is the index of each pool by site and name.
+    """
     guesses = desk.rules.predicts
     rows = [
         (

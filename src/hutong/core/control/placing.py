@@ -9,11 +9,11 @@ from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.preemption import make_room
 from hutong.core.control.queue import Queue
-from hutong.core.control.terms import in_debt, plan_attempt, short_of_money
+from hutong.core.control.terms import in_debt, placed, short_of_money
 from hutong.core.kernel.changes import made
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import JobId, attempt_key
-from hutong.core.placement.page import Grounds, asked_for, seal, seal_grounds
+from hutong.core.placement.page import Grounds, asked_for, seal_grounds, seal_page
 from hutong.core.placement.receipt import VERSION, Ticket, encode_ticket
 from hutong.core.work.facts import Placed, Waiting
 from hutong.core.work.fold import Attempt
@@ -39,20 +39,14 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
         return Placing()
     queue = Queue(able, desk.grounds, desk.page(), desk)
     answers: list[tuple[Draft, Ticket]] = []
-    placed: set[int] = set()
-    for job, pool in queue.starts():
-        draft, cards = able[job], queue.cards(job, pool)
-        placed.add(job)
+    started: set[int] = set()
+    for job, pool, cards in queue.starts():
+        draft = able[job]
+        started.add(job)
         try:
-            attempt = plan_attempt(
-                draft.job.attempts,
-                queue.view(job, pool),
-                cards,
-                draft.row.spec,
-                desk.now_ms,
-                desk.likely_ms(draft.row),
-            )
-            if not _within_budgets(draft, attempt) or not _hold(draft, attempt):
+            view, likely_ms = queue.view(job, pool), desk.likely_ms(draft.row)
+            attempt = _place(draft, placed(draft.job.attempts, view, cards, draft.row.spec, likely_ms))
+            if attempt is None:
                 queue.take_back(job)
                 continue
         except Broken as error:
@@ -60,7 +54,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
             broken[draft.job.id] = str(error)
             continue
         step, question = len(queue.takes) - 1, queue.question_of[job]
-        score_ppm = queue.score_ppm(job, pool)
+        score_ppm = queue.score_ppm(job, pool, cards)
         answers.append(
             (
                 draft,
@@ -81,7 +75,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
                 ),
             )
         )
-    left = [job for job in range(len(able)) if job not in placed]
+    left = [job for job in range(len(able)) if job not in started]
     for job in left:
         _wait(able[job], *queue.why_not(job))
     return Placing(_keep(queue, desk.grounds, answers), tuple(make_room(left, queue, desk)))
@@ -98,30 +92,24 @@ def _barred(draft: Draft) -> bool:
     return True
 
 
-def _within_budgets(draft: Draft, attempt: Attempt) -> bool:
-    """False, and the job told why, if the attempt would bring a budget beyond where it blocks."""
-    refused = draft.desk.spendings.refuses(draft.row.project, draft.job.by, attempt)
-    if refused:
-        _wait(draft, *refused)
-    return refused is None
-
-
-def _hold(draft: Draft, attempt: Attempt) -> bool:
-    """Hold the money and plan the attempt; False, and the job told why, if there is not enough of it."""
-    desk, spec = draft.desk, draft.row.spec
-    amount = hold_target_micro(spec, attempt, 0, desk.rules.hold_ms)
-    parts = desk.plan_hold(draft.row.project, amount)
-    if parts is None:
-        _wait(draft, *short_of_money(amount, desk.available_micro(draft.row.project)))
-        return False
-    key = attempt_key(draft.job.id, attempt.number)
-    draft.add(_fact(attempt))
-    draft.post(hold=HoldChange(key, draft.row.project, parts))
+def _place(draft: Draft, event: Placed) -> Attempt | None:
+    """Place a job and hold its money; None, and the job told why, if a budget or its money bars that."""
+    desk, project, before = draft.desk, draft.row.project, draft.job
+    draft.add(event)
+    attempt = draft.job.attempts[-1]
+    amount = hold_target_micro(draft.row.spec, attempt, 0, desk.rules.hold_ms)
+    refused, parts = desk.spendings.refuses(project, before.by, attempt), desk.plan_hold(project, amount)
+    if refused or parts is None:
+        draft.take_back(before)
+        _wait(draft, *(refused or short_of_money(amount, desk.available_micro(project))))
+        return None
+    key = attempt_key(before.id, attempt.number)
+    draft.post(hold=HoldChange(key, project, parts))
     draft.command(key, attempt.site, "start")
-    desk.spendings.take(draft.row.project, draft.job.by, attempt)
+    desk.spendings.take(project, before.by, attempt)
     desk.take_cards(attempt.site, attempt.pool, attempt.nodes, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
-    return True
+    return attempt
 
 
 def _keep(
@@ -132,31 +120,13 @@ def _keep(
         return ()
     ground = seal_grounds(grounds)
     page = asked_for(queue.page, tuple(queue.questions))
-    sealed = seal(
+    sealed = seal_page(
         replace(page, grounds=ground[0], takes=tuple(queue.takes), kept=queue.kept, strict=queue.strict)
     )
     for draft, ticket in answers:
         key = attempt_key(draft.job.id, ticket.attempt)
         draft.keep_receipt(key, encode_ticket(ticket, sealed[0]))
     return (ground, sealed)
-
-
-def _fact(attempt: Attempt) -> Placed:
-    return made(
-        Placed,
-        attempt=attempt.number,
-        site=attempt.site,
-        pool=attempt.pool,
-        accelerator=attempt.accelerator,
-        nodes=attempt.nodes,
-        cards=attempt.cards,
-        price_micro_per_card_hour=attempt.price_micro_per_card_hour,
-        pue_milli=attempt.pue_milli,
-        tdp_w=attempt.tdp_w,
-        run_ms=attempt.run_ms,
-        preemptible=attempt.preemptible,
-        likely_ms=attempt.likely_ms,
-    )
 
 
 def _wait(draft: Draft, code: str, text: str) -> None:

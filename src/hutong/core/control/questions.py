@@ -30,8 +30,13 @@ class Questions:
         known: dict[Question, int] = {}
         # A spec that many jobs share is read once.
         by_spec: dict[tuple[object, ...], int] = {}
+        fresh: dict[tuple[int, str], int] = {}  # those that were never placed: nothing else tells them apart
         self.of: list[int] = []
         for draft in drafts:
+            new = () if draft.job.attempts else (id(draft.row.spec), draft.row.project)
+            if new in fresh:
+                self.of.append(fresh[new])
+                continue
             request, known_as = self._request(draft, desk)
             at = by_spec.get(known_as, -1)
             if at < 0:
@@ -41,6 +46,8 @@ class Questions:
                     self.all.append(question)
                     ahead = hours.over(at_ms, question.request.run_ms)
                     self.judged.append(judge(question.request, question.policy, table, ahead))
+            if new:
+                fresh[new] = at
             self.of.append(at)
 
     def _request(self, draft: Draft, desk: Desk) -> tuple[Callable[[], Request], tuple[object, ...]]:

@@ -23,13 +23,14 @@ from hutong.core.placement.board import Booked, Class, Shelves, make_board
 from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.guesses import length
-from hutong.core.placement.judge import Refusal, table_of, weights_of
+from hutong.core.placement.judge import Refusal, weights_of
 from hutong.core.placement.limits import count_ahead
-from hutong.core.placement.page import Grounds, Page, views_of
+from hutong.core.placement.page import Grounds, Page, Views
 from hutong.core.placement.profile import hold
 from hutong.core.placement.quotas import bars_of, borrows, count_held
 from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, is_scattered, paid_for
 from hutong.core.placement.roll import roll
+from hutong.core.placement.standing import layout_of, table_at
 from hutong.core.placement.words import WhyNot, explain
 
 # How near a pool is to saying yes, by refusal: first what only needs time.
@@ -55,18 +56,14 @@ class Queue:
         self.booked: tuple[tuple[int, int, int, int], ...] = ()
         self.capped: tuple[Left, ...] = ()
         self.free = list(page.free)
-        self.views = views_of(grounds, page, 0, HOUR_MS)
-        self._table = table_of(self.views)
+        self.views = Views(grounds, page, 0, HOUR_MS)
+        self._layout, self._table = layout_of(grounds), table_at(grounds, page)
         asked = Questions(self.drafts, self.views, self._table, Hours(grounds.sites), page.at_ms, desk)
         self.questions, self.judged, self.question_of = asked.all, asked.judged, asked.of
-        self._by_name = np.array(
-            sorted(range(len(self.views)), key=lambda at: (self.views[at].site, self.views[at].pool)),
-            np.int64,
-        )
         self._reasons: dict[tuple[int, str, tuple[str, ...]], tuple[str, str]] = {}
         self._bars: Ints | None = None
         self._quota_reasons: dict[int, tuple[str, str]] = {}
-        self._chips = frozenset(view.accelerator for view in self.views)
+        self._chips = frozenset(self._table.chips)
         self._chips_asked: dict[int, frozenset[str]] = {}
         self._accounts = Accounts(
             desk.snapshot, [(each.row.project, each.job.by) for each in self.drafts], self.views
@@ -81,7 +78,7 @@ class Queue:
             for draft, question in zip(self.drafts, self.question_of, strict=True)
         ]
         lane_of = {lane: at for at, lane in enumerate(dict.fromkeys(lanes))}
-        held = held_of(desk, self.views, self._accounts)
+        held = held_of(desk, self._layout.at, self._accounts)
         self._booked = booked_of(desk.snapshot, self.views, self._accounts.index_of)
         self._limited = limited_of(desk.snapshot, self.views, desk.cards_used)
         waiting, running = len(self.drafts), held.shape[1]
@@ -94,7 +91,7 @@ class Queue:
             jobs=waiting + running,
             running=waiting + running,
             gang=max((question.request.nodes for question in self.questions), default=0),
-            order=self._by_name,
+            order=self._layout.by_name,
             flavours=self._accounts.flavours(self.views),
             booked=self._booked,
             caps=None if self._limited is None else self._limited.caps,
@@ -132,20 +129,18 @@ class Queue:
 
     def _shelves(self) -> Shelves:
         closes_in_ms, at_ms = self._table.closes_in_ms, self.page.at_ms
-        nodes = [
-            np.repeat(np.arange(len(view.levels)), view.levels) if view.levels else None
-            for view in self.views
-        ]
+        levels = self.page.levels
+        nodes = [np.repeat(np.arange(len(each)), each) if each else None for each in levels]
         return Shelves(
             self._table.free,
             (self._table.state == 0).astype(np.int64),
             np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
-            tuple(nodes) if self.page.levels else None,
-            max((len(view.levels) - 1 for view in self.views), default=0),
+            tuple(nodes) if levels else None,
+            max((len(each) - 1 for each in levels), default=0),
         )
 
-    def starts(self) -> Iterator[tuple[int, int]]:
-        """Yield (job, pool) of each placement; `take_back` before the next one throws it away."""
+    def starts(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (job, pool, cards) of each placement; `take_back` before the next one throws it away."""
         arrays, at_ms = self._arrays, self.page.at_ms
         kernel.begin(arrays, at_ms)
         self._keeping.begin()
@@ -157,7 +152,7 @@ class Queue:
             if self._ahead:
                 self._note_ahead(job, pool)
             self.takes.append((pool, cards, self.question_of[job]))
-            yield job, pool
+            yield job, pool, cards
             if len(self.takes) > step:
                 self.free[pool] -= cards
 
@@ -229,14 +224,14 @@ class Queue:
 
     def view(self, job: int, pool: int) -> PoolView:
         """Return a pool at the price that a job pays there."""
-        request = self.questions[self.question_of[job]].request
-        return paid_for(request, (self.views[pool],))[0]
+        request, view = self.questions[self.question_of[job]].request, self.views[pool]
+        return paid_for(request, (view,))[0] if request.paid else view
 
-    def score_ppm(self, job: int, pool: int) -> int:
+    def score_ppm(self, job: int, pool: int, cards: int) -> int:
         """Return the score of the placement that was yielded last."""
         question = self.question_of[job]
         judged, policy = self.judged[question], self.questions[question].policy
-        fit = c.PPM * self.cards(job, pool) // self.free[pool]
+        fit = c.PPM * cards // self.free[pool]
         weighted = judged.base.item(pool) + policy.fit * fit
         return weighted // self._weights[question] + judged.penalty.item(pool)
 
@@ -344,16 +339,16 @@ class Queue:
         """Return the accelerators of the pools that could ever run a job."""
         question = self.question_of[job]
         if question not in self._chips_asked:
-            able = np.flatnonzero(self.judged[question].per_node).tolist()
-            self._chips_asked[question] = frozenset(self.views[pool].accelerator for pool in able)
+            able, chips = self.judged[question].per_node > 0, list(self._table.chips)
+            self._chips_asked[question] = frozenset(chips[at] for at in set(self._table.chip[able].tolist()))
         return self._chips_asked[question]
 
     def _explain(self, job: int, question: int, barred: tuple[str, ...]) -> tuple[str, str]:
         if not self.views:
             return "no_site", "no site is registered"
         judged = self.judged[question]
-        nearness = _NEARNESS[judged.refusal[self._by_name]]
-        at = int(self._by_name[int(np.argmin(nearness))])
+        by_name = self._layout.by_name
+        at = int(by_name[int(np.argmin(_NEARNESS[judged.refusal[by_name]]))])
         why = self._words(job, question, at, barred)
         view = self.views[at]
         hopeless = (judged.per_node == 0).all() and not (judged.refusal == Refusal.NO_DATA).any()

@@ -4,24 +4,25 @@ from hutong.core.kernel.changes import made
 from hutong.core.kernel.money import MICRO, format_micro
 from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.request import PoolView
-from hutong.core.work.fold import Attempt
+from hutong.core.work.facts import Placed
+from hutong.core.work.fold import Attempt, planned
 from hutong.core.work.spec import JobSpec
 
 _FEN = MICRO // 100
 
 
 def plan_attempt(
-    earlier: tuple[Attempt, ...],
-    view: PoolView,
-    cards: int,
-    spec: JobSpec,
-    now_ms: int,
-    likely_ms: int = 0,
+    earlier: tuple[Attempt, ...], view: PoolView, cards: int, spec: JobSpec, now_ms: int
 ) -> Attempt:
-    """Return the attempt that a decision amounts to."""
+    """Return the attempt that a decision would amount to."""
+    return planned(placed(earlier, view, cards, spec, 0), now_ms)
+
+
+def placed(earlier: tuple[Attempt, ...], view: PoolView, cards: int, spec: JobSpec, likely_ms: int) -> Placed:
+    """Return the fact that a decision amounts to."""
     return made(
-        Attempt,
-        number=len(earlier) + 1,
+        Placed,
+        attempt=len(earlier) + 1,
         site=view.site,
         pool=view.pool,
         accelerator=view.accelerator,
@@ -30,7 +31,6 @@ def plan_attempt(
         price_micro_per_card_hour=view.price_micro_per_card_hour,
         pue_milli=view.pue_milli,
         tdp_w=view.tdp_w,
-        placed_ms=now_ms,
         run_ms=spec.max_duration_s * 1000,
         preemptible=spec.preemptible,
         likely_ms=likely_ms,

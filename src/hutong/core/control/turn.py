@@ -69,11 +69,13 @@ def in_line(draft: Draft) -> tuple[int, int, JobId]:
 def _check(desk: Desk, snapshot: Snapshot) -> None:
     """Assert what no turn may ever do: give away cards or money that are not there."""
     before = {(use.site, use.pool): use.cards for use in snapshot.use}
-    for site in snapshot.sites:
-        for pool in site.pools:
-            name = (site.id, pool.id)
-            if desk.cards_used(*name) > max(pool.cards, before.get(name, 0)):
-                raise Broken(f"{name} would be given away {desk.cards_used(*name)} of {pool.cards} cards")
+    for name, cards in desk.used.items():
+        if cards <= before.get(name, 0):
+            continue
+        site = desk.site(name[0])
+        pool = site.pool(name[1]) if site else None
+        if pool is not None and cards > pool.cards:
+            raise Broken(f"{name} would be given away {cards} of {pool.cards} cards")
     for project in snapshot.lots:
         for lot in desk.lots(project):
             if lot.available_micro < 0:

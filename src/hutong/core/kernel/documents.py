@@ -16,6 +16,8 @@ Shape = TypeVar("Shape")
 # out of documents: those from before keep their bytes, and their digests.
 LATE = MappingProxyType({"late": True})
 
+_PLAIN = frozenset({int, str, bool, NoneType})
+
 
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
@@ -27,6 +29,8 @@ def to_document(value: object) -> object:
     if value is None or isinstance(value, str | int):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, tuple | list):
+        if _PLAIN.issuperset(map(type, value)):
+            return list(value)
         return [to_document(each) for each in value]
     if isinstance(value, Mapping):
         return {str(key): to_document(each) for key, each in value.items()}
@@ -40,8 +44,12 @@ def to_document(value: object) -> object:
 
 def encode(value: object) -> bytes:
     """Return the canonical JSON of a dataclass: keys sorted, no spaces, UTF-8."""
-    text = json.dumps(to_document(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return encode_document(to_document(value))
+
+
+def encode_document(document: object) -> bytes:
+    """Return the canonical JSON of what `to_document` made."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def decode(kind: type[Shape], data: bytes) -> Shape:

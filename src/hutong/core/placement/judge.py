@@ -42,7 +42,7 @@ _ORDERED_MAX = 64
 _WAIT_SCALE_S = 60
 # A start that fails is given up after ten minutes. Such a centre is no worse than slow: were it refused, no
 # start could show that it is well again.
-_TROUBLE_S = 600
+TROUBLE_S = 600
 _HALF_KM = {"interactive": 50, "standard": 300, "batch": 2000}
 
 Mask = npt.NDArray[np.bool_]
@@ -165,7 +165,7 @@ def _state(view: PoolView) -> int:
 
 def expected_wait_s(view: PoolView) -> int:
     """Return the seconds that a pool with free cards is expected to make a job wait."""
-    return view.wait_s + (_TROUBLE_S if view.trouble else 0)
+    return view.wait_s + (TROUBLE_S if view.trouble else 0)
 
 
 def _waits_s(request: Request, table: Table) -> Ints:

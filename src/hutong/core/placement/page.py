@@ -5,19 +5,23 @@ seen as the decision saw it.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, wraps
 from hashlib import sha256
-from typing import TypeVar
+from operator import is_
+from typing import TypeVar, overload
 
 from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.sites import Site
 from hutong.core.capacity.spread import Levels, taken
-from hutong.core.kernel.documents import LATE, decode, encode
+from hutong.core.kernel.documents import LATE, decode, encode, encode_document, to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.placement.request import (
     Beside,
     Cap,
+    Closing,
     Kept,
     Policy,
     PoolView,
@@ -80,43 +84,77 @@ class Page:
     levels: tuple[Levels, ...] = field(default=(), metadata=LATE)
 
 
+class Views(Sequence[PoolView]):
+    """Every pool as it stood after so many takes, for a run of that length; made when it is looked at."""
+
+    def __init__(self, grounds: Grounds, page: Page, step: int, run_ms: int) -> None:
+        self._page = page
+        self._sites = grounds.sites
+        self._places = [(at, pool) for at, site in enumerate(grounds.sites) for pool in site.pools]
+        self._taken: Counter[int] = Counter()
+        for where, cards, _ in page.takes[:step]:
+            self._taken[where] += cards
+        self._kept, self._tdp_w, self._strict = _kept(page, step), dict(page.tdp_w), frozenset(page.strict)
+        self._levels = _levels(page, step)
+        self._parts = day_parts(page.at_ms, run_ms)
+        self._supplies: dict[int, tuple[int, int, Closing | None]] = {}
+        self._made: dict[int, PoolView] = {}
+
+    def __len__(self) -> int:
+        """Return how many pools there are."""
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> PoolView: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[PoolView, ...]: ...
+    def __getitem__(self, at: int | slice) -> PoolView | tuple[PoolView, ...]:
+        """Return a pool by its index, or some."""
+        if isinstance(at, slice):
+            return tuple(self[each] for each in range(len(self))[at])
+        at = range(len(self))[at]
+        found = self._made.get(at)
+        if found is None:
+            found = self._made[at] = self._view(at)
+        return found
+
+    def _view(self, at: int) -> PoolView:
+        page, (place, pool) = self._page, self._places[at]
+        green_ppm, co2_mg_per_kwh, closing = self._of_site(place)
+        return view_pool(
+            self._sites[place],
+            pool,
+            page.free[at] - self._taken[at],
+            green_ppm,
+            page.wait_s[at],
+            closing,
+            reachable=page.reachable[place],
+            trouble=page.trouble[place],
+            kept=self._kept.get(at, ()),
+            offers=page.offers[place] if page.offers else None,
+            tdp_w=self._tdp_w.get(pool.accelerator),
+            co2_mg_per_kwh=co2_mg_per_kwh,
+            mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
+            stock=page.stock[place] if page.stock else (),
+            bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
+            strict=at in self._strict,
+            levels=self._levels[at] if self._levels else (),
+        )
+
+    def _of_site(self, place: int) -> tuple[int, int, Closing | None]:
+        """Return a site's green share and CO2 over the run, and when it closes."""
+        found = self._supplies.get(place)
+        if found is None:
+            site = self._sites[place]
+            green_ppm = mean_over(site.supply.green_ppm, self._parts)
+            co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, self._parts)
+            found = self._supplies[place] = green_ppm, co2_mg_per_kwh, closing_of(site, self._page.at_ms)
+        return found
+
+
 def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[PoolView, ...]:
     """Return every pool as it stood after so many takes, for a run of that length."""
-    taken = [0] * len(page.free)
-    for where, cards, _ in page.takes[:step]:
-        taken[where] += cards
-    kept, tdp_w, strict = _kept(page, step), dict(page.tdp_w), frozenset(page.strict)
-    levels = _levels(page, step)
-    parts = day_parts(page.at_ms, run_ms)
-    found: list[PoolView] = []
-    for place, site in enumerate(grounds.sites):
-        green_ppm = mean_over(site.supply.green_ppm, parts)
-        co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, parts)
-        closing = closing_of(site, page.at_ms)
-        for pool in site.pools:
-            at = len(found)
-            found.append(
-                view_pool(
-                    site,
-                    pool,
-                    page.free[at] - taken[at],
-                    green_ppm,
-                    page.wait_s[at],
-                    closing,
-                    reachable=page.reachable[place],
-                    trouble=page.trouble[place],
-                    kept=kept.get(at, ()),
-                    offers=page.offers[place] if page.offers else None,
-                    tdp_w=tdp_w.get(pool.accelerator),
-                    co2_mg_per_kwh=co2_mg_per_kwh,
-                    mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
-                    stock=page.stock[place] if page.stock else (),
-                    bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
-                    strict=at in strict,
-                    levels=levels[at] if levels else (),
-                )
-            )
-    return tuple(found)
+    return tuple(Views(grounds, page, step, run_ms))
 
 
 def asked_for(page: Page, questions: tuple[Question, ...]) -> Page:
@@ -181,21 +219,46 @@ def _length_ms(page: Page, question: int, pool: int) -> int:
 
 def seal(value: Grounds | Page) -> tuple[str, bytes]:
     """Return `sha256:<hex>` of the canonical document, and the document, packed."""
-    document = encode(value)
+    return _sealed(encode(value))
+
+
+def _sealed(document: bytes) -> tuple[str, bytes]:
     return f"sha256:{sha256(document).hexdigest()}", zlib.compress(document, 1)
 
 
+def remembered(work: Callable[[Grounds], Shape]) -> Callable[[Grounds], Shape]:
+    """Return `work` with its last answer kept: sites are mostly the very same as those of the turn before."""
+    latest: list[tuple[Grounds, Shape]] = []
+
+    @wraps(work)
+    def find(grounds: Grounds) -> Shape:
+        for before, answer in latest:
+            same = len(before.sites) == len(grounds.sites)
+            if same and all(map(is_, before.sites, grounds.sites)):
+                return answer
+        answer = work(grounds)
+        latest[:] = [(grounds, answer)]
+        return answer
+
+    return find
+
+
+def seal_page(page: Page) -> tuple[str, bytes]:
+    """Return a page sealed; most of its questions were asked the turn before."""
+    told = to_document(replace(page, questions=()))
+    assert isinstance(told, dict)  # noqa: S101 - a page is a dataclass
+    return _sealed(encode_document({**told, "questions": [_document_of(each) for each in page.questions]}))
+
+
+@lru_cache(maxsize=1024)
+def _document_of(question: Question) -> object:
+    return to_document(question)
+
+
+@remembered
 def seal_grounds(grounds: Grounds) -> tuple[str, bytes]:
-    """Return the grounds sealed; those of the turn before are remembered, for they are mostly the same."""
-    known = _SEALED.get(tuple(map(id, grounds.sites)))
-    if known is None:
-        known = (grounds, seal(grounds))  # keeps the sites, so that nothing else gets their ids
-        _SEALED.clear()
-        _SEALED[tuple(map(id, grounds.sites))] = known
-    return known[1]
-
-
-_SEALED: dict[tuple[int, ...], tuple[Grounds, tuple[str, bytes]]] = {}
+    """Return the grounds sealed."""
+    return seal(grounds)
 
 
 def unseal(kind: type[Shape], digest: str, packed: bytes) -> Shape:

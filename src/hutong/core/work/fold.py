@@ -192,9 +192,7 @@ def apply(job: Job, fact: f.Fact) -> Job:
         raise Broken(f"fact {fact.seq} of {fact.job} cannot follow {job.seq} of {job.id}")
     if job.final and not isinstance(fact.event, f.Collected):
         raise Broken(f"{job.id} is {job.state}; nothing follows, yet came {fact.event!r}")
-    after = _on(fact.event, job, fact.at_ms)
-    moved = after.state is not job.state
-    return changed(after, seq=fact.seq, changed_ms=fact.at_ms if moved else job.changed_ms)
+    return _on(fact.event, job, fact.at_ms)  # which counts the fact, so that the job is copied once
 
 
 def advances(job: Job, event: f.AgentEvent) -> bool:
@@ -216,6 +214,15 @@ def advances(job: Job, event: f.AgentEvent) -> bool:
     return not attempt.over and _ORDER[attempt.state] < _ORDER[ahead]
 
 
+def planned(event: f.Placed, at_ms: int) -> Attempt:
+    """Return the attempt that a placement plans."""
+    return made(
+        Attempt, event.attempt, event.site, event.pool, event.accelerator, event.nodes, event.cards,
+        event.price_micro_per_card_hour, event.pue_milli, event.tdp_w, at_ms,
+        run_ms=event.run_ms, preemptible=event.preemptible, likely_ms=event.likely_ms,
+    )  # fmt: skip
+
+
 @singledispatch
 def _on(event: object, job: Job, at_ms: int) -> Job:
     raise Broken(f"no transition for {event!r} at {at_ms} of {job.id}")
@@ -226,9 +233,11 @@ def _require(ok: bool, job: Job, event: object) -> None:
         raise Broken(f"{job.id} is {job.state}; {event!r} cannot follow")
 
 
-def _with(job: Job, attempt: Attempt, state: JobState | None = None) -> Job:
+def _with(job: Job, at_ms: int, attempt: Attempt, state: JobState | None = None) -> Job:
     attempts = (*job.attempts[: attempt.number - 1], attempt, *job.attempts[attempt.number :])
-    return changed(job, attempts=attempts, state=state or job.state)
+    state = state or job.state
+    changed_ms = job.changed_ms if state is job.state else at_ms
+    return changed(job, seq=job.seq + 1, changed_ms=changed_ms, attempts=attempts, state=state)
 
 
 def _live(job: Job, number: int, event: object) -> Attempt:
@@ -250,63 +259,54 @@ def _(event: f.Queued, job: Job, at_ms: int) -> Job:
         restarts = tuple(sorted(counts.items()))
     _require(event.wait_ms >= 0, job, event)
     ready_ms = at_ms + event.wait_ms
-    retry_ms = ready_ms if event.wait_ms else 0
-    return changed(job, state=JobState.QUEUED, queued_ms=ready_ms, retry_ms=retry_ms, restarts=restarts)
+    return changed(
+        job, seq=job.seq + 1, state=JobState.QUEUED, changed_ms=at_ms, queued_ms=ready_ms,
+        retry_ms=ready_ms if event.wait_ms else 0, restarts=restarts,
+    )  # fmt: skip
 
 
 @_on.register
 def _(event: f.Waiting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(job.state is JobState.QUEUED, job, event)
-    return changed(job, waiting_code=event.code, waiting_text=event.text)
+    return changed(job, seq=job.seq + 1, waiting_code=event.code, waiting_text=event.text)
 
 
 @_on.register
-def _(event: f.HoldAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+def _(event: f.HoldAsked, job: Job, at_ms: int) -> Job:
     _require(job.state in {JobState.ACCEPTED, JobState.QUEUED}, job, event)
-    return changed(job, state=JobState.HELD, hold_asked=True)
+    return changed(job, seq=job.seq + 1, state=JobState.HELD, changed_ms=at_ms, hold_asked=True)
 
 
 @_on.register
 def _(event: f.Released, job: Job, at_ms: int) -> Job:
     _require(job.state is JobState.HELD, job, event)
-    return changed(job, state=JobState.QUEUED, hold_asked=False, queued_ms=job.queued_ms or at_ms)
+    return changed(
+        job, seq=job.seq + 1, state=JobState.QUEUED, changed_ms=at_ms, hold_asked=False,
+        queued_ms=job.queued_ms or at_ms,
+    )  # fmt: skip
 
 
 @_on.register
 def _(event: f.CancelAsked, job: Job, at_ms: int) -> Job:  # noqa: ARG001
     _require(not job.cancel_by, job, event)
-    return changed(job, cancel_by=event.by, cancel_reason=event.reason)
+    return changed(job, seq=job.seq + 1, cancel_by=event.by, cancel_reason=event.reason)
 
 
 @_on.register
 def _(event: f.Placed, job: Job, at_ms: int) -> Job:
     _require(job.state is JobState.QUEUED and job.live is None, job, event)
     _require(event.attempt == len(job.attempts) + 1, job, event)
-    attempt = made(
-        Attempt,
-        number=event.attempt,
-        site=event.site,
-        pool=event.pool,
-        accelerator=event.accelerator,
-        nodes=event.nodes,
-        cards=event.cards,
-        price_micro_per_card_hour=event.price_micro_per_card_hour,
-        pue_milli=event.pue_milli,
-        tdp_w=event.tdp_w,
-        placed_ms=at_ms,
-        run_ms=event.run_ms,
-        preemptible=event.preemptible,
-        likely_ms=event.likely_ms,
-    )
-    placed = changed(job, attempts=(*job.attempts, attempt), state=JobState.PLACED, retry_ms=0)
-    return changed(placed, waiting_code="", waiting_text="")
+    return changed(
+        job, seq=job.seq + 1, state=JobState.PLACED, changed_ms=at_ms, waiting_code="", waiting_text="",
+        attempts=(*job.attempts, planned(event, at_ms)), retry_ms=0,
+    )  # fmt: skip
 
 
 @_on.register
 def _(event: f.StopSent, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     stopped = changed(live, stop_category=event.category, stop_reason=event.reason, stop_sent_ms=at_ms)
-    return _with(job, changed(stopped, resume_ms=event.resume_ms))
+    return _with(job, at_ms, changed(stopped, resume_ms=event.resume_ms))
 
 
 @_on.register
@@ -314,31 +314,31 @@ def _(event: f.Dispatched, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     _require(live.state is AttemptState.PLANNED, job, event)
     moved = changed(live, state=AttemptState.SUBMITTING, dispatched_ms=at_ms)
-    return _with(job, moved, JobState.DISPATCHED)
+    return _with(job, at_ms, moved, JobState.DISPATCHED)
 
 
 @_on.register
-def _(event: f.Accepted, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+def _(event: f.Accepted, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     moved = changed(live, external_id=event.external_id, adopted=event.adopted)
-    return _forward(job, moved, AttemptState.PENDING, event)
+    return _forward(job, at_ms, moved, AttemptState.PENDING, event)
 
 
 @_on.register
-def _(event: f.Starting, job: Job, at_ms: int) -> Job:  # noqa: ARG001
-    return _forward(job, _live(job, event.attempt, event), AttemptState.STARTING, event)
+def _(event: f.Starting, job: Job, at_ms: int) -> Job:
+    return _forward(job, at_ms, _live(job, event.attempt, event), AttemptState.STARTING, event)
 
 
 @_on.register
 def _(event: f.Started, job: Job, at_ms: int) -> Job:
     live = _live(job, event.attempt, event)
     moved = changed(live, started_ms=event.started_ms, started_seen_ms=at_ms, port=event.port)
-    return _forward(job, moved, AttemptState.RUNNING, event)
+    return _forward(job, at_ms, moved, AttemptState.RUNNING, event)
 
 
-def _forward(job: Job, attempt: Attempt, state: AttemptState, event: object) -> Job:
+def _forward(job: Job, at_ms: int, attempt: Attempt, state: AttemptState, event: object) -> Job:
     _require(_ORDER[attempt.state] < _ORDER[state], job, event)
-    return _with(job, changed(attempt, state=state), JOB_STATE_OF[state])
+    return _with(job, at_ms, changed(attempt, state=state), JOB_STATE_OF[state])
 
 
 @_on.register
@@ -346,22 +346,15 @@ def _(event: f.Ended, job: Job, at_ms: int) -> Job:
     _require(job.state in AT_SITE and event.outcome in ENDED, job, event)
     live = _live(job, event.attempt, event)
     ended = changed(
-        live,
-        state=event.outcome,
-        category=event.category,
-        reason=event.reason,
-        started_ms=event.started_ms or live.started_ms,
-        ended_ms=event.ended_ms,
-        ended_seen_ms=at_ms,
-        ran_ms=event.ran_ms,
-        exits=event.exits,
-        checkpoint_coming=event.checkpoint,
-    )
-    return _with(job, ended, JobState.FINISHING)
+        live, state=event.outcome, category=event.category, reason=event.reason,
+        started_ms=event.started_ms or live.started_ms, ended_ms=event.ended_ms, ended_seen_ms=at_ms,
+        ran_ms=event.ran_ms, exits=event.exits, checkpoint_coming=event.checkpoint,
+    )  # fmt: skip
+    return _with(job, at_ms, ended, JobState.FINISHING)
 
 
 @_on.register
-def _(event: f.Metered, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+def _(event: f.Metered, job: Job, at_ms: int) -> Job:
     _require(0 < event.attempt <= len(job.attempts), job, event)
     attempt = job.attempts[event.attempt - 1]
     grows = event.card_ms >= attempt.metered_card_ms and event.charge_micro >= attempt.charge_micro
@@ -373,11 +366,11 @@ def _(event: f.Metered, job: Job, at_ms: int) -> Job:  # noqa: ARG001
         charge_micro=event.charge_micro,
         settled=event.final,
     )
-    return _with(job, metered)
+    return _with(job, at_ms, metered)
 
 
 @_on.register
-def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
+def _(event: f.Collected, job: Job, at_ms: int) -> Job:
     _require(0 < event.attempt <= len(job.attempts), job, event)
     attempt = job.attempts[event.attempt - 1]
     _require(attempt.over and not attempt.collected, job, event)
@@ -390,10 +383,12 @@ def _(event: f.Collected, job: Job, at_ms: int) -> Job:  # noqa: ARG001
         checkpoint=event.checkpoint,
         checkpoint_bytes=event.checkpoint_bytes,
     )
-    return _with(job, kept)
+    return _with(job, at_ms, kept)
 
 
 @_on.register
 def _(event: f.Finished, job: Job, at_ms: int) -> Job:
     _require(event.state in FINAL and job.live is None, job, event)
-    return changed(job, state=event.state, reason=event.reason, finished_ms=at_ms)
+    return changed(
+        job, seq=job.seq + 1, state=event.state, changed_ms=at_ms, reason=event.reason, finished_ms=at_ms
+    )
