@@ -141,7 +141,7 @@ class Centres:
             ]
             self._agents[name] = subprocess.Popen(command, stdout=log, stderr=log)
         with self.client() as client:
-            wait_until(lambda: client.sites.get(name).reachable, 60, (root / "agent.log").read_text)
+            wait_until(lambda: client.sites.get(name).reachable, 180, (root / "agent.log").read_text)
 
     def stop_agent(self, name: str) -> None:
         """End a site's agent; its jobs go on."""

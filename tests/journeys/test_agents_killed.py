@@ -1,15 +1,18 @@
-"""An agent killed again and again, on each engine: one run and one charge for every job."""
+"""Clients and an agent killed again and again, on each engine: one run and one charge for every job."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
 from bench.centres import Centres, wait_until
-from tests.faults import dice, trials
+from bench.kill import left_behind
+from tests.faults import dice, kill_midway, seconds, trials
 
 from hutong.adapters.store.open import open_store
-from hutong.core.book.store import Store
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import JobQuery, Store
 from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
 from hutong.core.kernel.rating import rate_cards
 from hutong.core.ledger.replay import replay
@@ -28,7 +31,7 @@ def centres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centres]:
 
 
 def add(engine: str, centres: Centres, request: pytest.FixtureRequest) -> None:
-    """Add the engine's site; its cluster starts only where its test runs."""
+    """Add the engine's site and start its agent; its cluster starts only where its test runs."""
     card = CARDS[engine]
     if engine == "slurm":
         conf = request.getfixturevalue("slurm_cluster").conf
@@ -54,19 +57,23 @@ AT_ONCE = 6
     ],
 )
 def test_an_agent_killed_again_and_again_while_jobs_start_and_run(
-    engine: str, centres: Centres, request: pytest.FixtureRequest
+    engine: str,
+    centres: Centres,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     add(engine, centres, request)
-    moments = dice(3)
+    moments, kills = dice(3), trials(3)
     attempts = centres.folder / engine / "attempts" / "attempts"
     with centres.client() as client:
 
-        def submit(then: str) -> JobId:
+        def submit(number: int, then: str = "true") -> JobId:
             file: dict[str, Any] = {
-                "name": "killed-around", "resources": {"accelerators": {CARDS[engine]: 1}},
+                "name": f"killed-{engine}", "resources": {"accelerators": {CARDS[engine]: 1}},
                 "run": RUN + then, "max_duration": "1h",
             }  # fmt: skip
-            return JobId(client.jobs.submit(PROJECT, file).id)
+            with centres.client() as own:  # a child must not go on with a connection of ours
+                return JobId(own.jobs.submit(PROJECT, file, key=f"{engine}-{number}").id)
 
         def comes_to(job: JobId, good: Callable[[str], bool]) -> None:
             wait_until(lambda: good(client.jobs.get(job).state), 600, lambda: client.jobs.get(job))
@@ -75,30 +82,70 @@ def test_an_agent_killed_again_and_again_while_jobs_start_and_run(
             last = some[-4 * AT_ONCE :]  # older ones have ended, or the check at the end finds them
             return sum(client.jobs.get(job).finished is None for job in last)
 
-        lives_on = submit("until [ -e go ]; do sleep 0.1; done")
+        waits = "until [ -e go ]; do sleep 0.1; done"
+        takes_s = seconds(lambda: submit(0, waits))
+        lives_on = submit(0, waits)
         comes_to(lives_on, lambda state: state == "RUNNING")
         jobs = [lives_on]
-        for _ in range(trials(3)):
+
+        def last_seen() -> str | None:
+            return client.sites.get(engine).last_seen
+
+        def restart() -> None:
+            """Kill the agent, start another, and wait until that is at work."""
+            centres.kill_agent(engine)
+            before = last_seen()
+            centres.start_agent(engine)
+            wait_until(lambda: last_seen() != before, 120, lambda: "an agent at work")
+
+        # A moment in each part of an agent's start, and as much time again at work.
+        seen, start_s, at_work = last_seen(), seconds(restart), 0
+        for number in range(1, kills + 1):
             # No more at once than the engine starts in a while: its own time limits are not what is tried.
             wait_until(lambda: unfinished(jobs[1:]) < AT_ONCE, 600, lambda: "jobs that end")
-            jobs.append(submit("true"))
-            wait_s = moments.uniform(0, 3)
+            kill_midway(moments.uniform(0, 2 * takes_s), submit, number)
+            jobs.append(submit(number))
+            wait_s = moments.uniform(0, 2 * start_s)
             wait_until(_after(wait_s), wait_s + 5, lambda: "a clock")
+            at_work += last_seen() != seen
             centres.kill_agent(engine)
+            seen = last_seen()
             centres.start_agent(engine)
+        assert at_work, "no agent was killed after it had got to work: the test has lost its point"
         assert client.jobs.get(lives_on).state == "RUNNING"
         (attempts / attempt_key(lives_on, 1) / "work" / "go").touch()
         for job in jobs:
             comes_to(job, lambda state: state == "SUCCEEDED")
-            # A loaded engine may give an attempt up before its start; then another one ran, and only that.
-            keys = [attempt_key(job, each.number) for each in client.jobs.get(job).attempts]
-            counts = [attempts / key / "work" / "count" for key in keys]
-            assert [count.read_text() for count in counts if count.exists()] == ["ran\n"]
+        tried = {job: [each.number for each in client.jobs.get(job).attempts] for job in jobs}
+    again = ran_once(attempts, tried)
     store = open_store(centres.rig.database)
     try:
         charged_once(store, jobs)
+        assert {row.job.id for row in _named(store, f"killed-{engine}")} == set(jobs), "a job was made twice"
     finally:
         store.close()
+    counted = f"{kills} kills of clients, {kills} of the agent, {at_work} of them at work"
+    record_property("counted", f"{counted}; {len(jobs)} jobs ran once, {again} after another attempt")
+
+
+def ran_once(attempts: Path, numbers: Mapping[JobId, list[int]]) -> int:
+    """Assert that one attempt of each job ran, once, and that nothing is left; return how many had others.
+
+    A loaded engine may give an attempt up before its start; then another one runs, and only that.
+    """
+    wait_until(lambda: not left_behind(attempts), 60, lambda: f"processes: {left_behind(attempts)}")
+    for job, tried in numbers.items():
+        counts = [attempts / attempt_key(job, number) / "work" / "count" for number in tried]
+        assert [count.read_text() for count in counts if count.exists()] == ["ran\n"], job
+    return sum(len(tried) > 1 for tried in numbers.values())
+
+
+def _named(store: Store, name: str) -> Iterator[JobRow]:
+    """Return the project's jobs of a name."""
+    before = ""
+    while page := store.jobs(JobQuery(frozenset({PROJECT}), before=before, limit=100)):
+        yield from (row for row in page if row.spec.name == name)
+        before = page[-1].job.id
 
 
 def _after(wait_s: float) -> Callable[[], bool]:
