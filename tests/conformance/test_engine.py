@@ -290,7 +290,7 @@ def test_an_agents_clock_that_is_wrong_and_jumps(bench: Bench, ahead_ms: list[in
     ahead_ms[0] = -HOUR_MS
     end = bench.finish(stopped).ended
     assert end is not None
-    assert (end.outcome, bench.log(stopped)) == (AttemptState.CANCELLED, "up\nsaved\n")
+    assert (end.outcome, "saved\n" in bench.log(stopped)) == (AttemptState.CANCELLED, True)
     goes_on(bench, key)
 
 
