@@ -129,6 +129,10 @@ class Centres:
         agent.kill()
         agent.wait(20)
 
+    def begun(self, name: str) -> int:
+        """Return how many agents of a site have got to work so far."""
+        return (self.folder / name / "agent.log").read_text().count('"agent began"')
+
     def agent_pid(self, name: str) -> int:
         """Return the process of a site's agent."""
         return self._agents[name].pid
@@ -143,7 +147,7 @@ class Centres:
                 command = ["-m", "hutong.main", "agent", "run", "--config", str(root / "agent.toml")]
                 self._agents[name] = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
         with self.client() as client:
-            wait_until(lambda: client.sites.get(name).reachable, 180, (root / "agent.log").read_text)
+            wait_until(lambda: client.sites.get(name).reachable, 600, (root / "agent.log").read_text)
 
     def stop_agent(self, name: str) -> None:
         """End a site's agent; its jobs go on."""

@@ -1,7 +1,6 @@
 """Processes of the local engine: nothing starts twice, nothing is left behind, whoever is killed when."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.local.conftest import Site
-from tests.faults import dice, seconds, trials
+from tests.faults import dice, kill_midway, seconds, trials
 from tests.full_disk import no_room
 
 from hutong.adapters.engines.attempt import files, supervise, tree
@@ -195,18 +194,6 @@ def test_many_submitters_at_once_start_one(plain: Site) -> None:
     assert (plain.work(order.key) / "count").read_text() == "ran\n"
 
 
-SUBMIT = """
-import pickle, sys, time
-from hutong.adapters.engines.local.engine import LocalEngine
-config, order = pickle.load(sys.stdin.buffer)
-engine = LocalEngine(config, lambda: time.time_ns() // 1_000_000)
-print("ready", flush=True)
-sys.stdin.buffer.read()
-engine.submit(order)
-print("done", flush=True)
-"""
-
-
 @pytest.mark.slow
 def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(
     plain: Site, record_property: Callable[[str, object], None]
@@ -216,18 +203,7 @@ def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(
     orders, killed_early, count = [], 0, trials(14)
     for _ in range(count):
         order: Order = plain.order("echo ran >> count; sleep 0.1")
-        child = subprocess.Popen(
-            [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        pickle.dump((plain.config, order), child.stdin)
-        child.stdin.flush()
-        with child:
-            assert child.stdout.readline() == b"ready\n"
-            child.stdin.close()
-            time.sleep(moments.uniform(0, 2 * takes_s))
-            child.kill()
+        kill_midway(moments.uniform(0, 2 * takes_s), plain.engine.submit, order)
         killed_early += plain.see(order.key) is None
         plain.engine.submit(order)
         orders.append(order)
