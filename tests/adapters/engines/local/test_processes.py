@@ -199,7 +199,7 @@ def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(
     plain: Site, record_property: Callable[[str, object], None]
 ) -> None:
     moments = dice(7)
-    takes_s = seconds(lambda: plain.engine.submit(plain.order("true")))
+    takes_s = seconds(plain.engine.submit, *(plain.order("true") for _ in range(3)))
     orders, killed_early, count = [], 0, trials(14)
     for _ in range(count):
         order: Order = plain.order("echo ran >> count; sleep 0.1")

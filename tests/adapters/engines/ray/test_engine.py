@@ -99,9 +99,9 @@ def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
     moments = dice(5)
-    first = site.bench.order("echo ran >> count")
-    takes_s = seconds(lambda: site.bench.again().submit(first))
-    orders, kills, unknown = [first], trials(6), 0
+    orders = [site.bench.order("echo ran >> count") for _ in range(2)]
+    takes_s = seconds(lambda each: site.bench.again().submit(each), *orders)
+    kills, unknown = trials(6), 0
     for number in range(kills):
         if number % 3 == 0:
             orders.append(site.bench.order("echo ran >> count"))

@@ -22,7 +22,7 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
     moments = dice(11)
-    takes_s = seconds(lambda: site.engine.submit(site.order("true")))
+    takes_s = seconds(site.engine.submit, *(site.order("true") for _ in range(3)))
     orders, unknown, count = [], 0, trials(25)
     for number in range(count):
         order = site.order("echo ran >> count; sleep 0.1")
