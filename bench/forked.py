@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hutong.server.parent import PARENT
+
 _ENGINES = ("kubernetes", "local", "ray", "slurm")
 _MODULES = (
     "hutong.adapters.telemetry.logs",
@@ -83,6 +85,7 @@ def main() -> None:
     """Fork agents until the input ends."""
     for name in _MODULES:
         importlib.import_module(name)
+    os.environ[PARENT] = str(os.getpid())
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel then keeps none of the dead
     for line in sys.stdin:
         pid = os.fork()
