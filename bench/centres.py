@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from bench.forked import Forked, Nursery
 from bench.rig import Rig
 from testbeds.kubernetes import KubernetesCluster
 from testbeds.ray import RayCluster
@@ -23,11 +24,15 @@ PAYLOAD_BIN = Path(__file__).resolve().parents[1] / ".venv-payload" / "bin"
 
 @dataclass
 class Centres:
-    """API and loop over SQLite, and sites that are added one after another."""
+    """API and loop over SQLite, and sites that are added one after another.
+
+    With a `nursery` their agents are forked from it, else each is a Python that starts anew.
+    """
 
     folder: Path
     rig: Rig = field(init=False)
-    _agents: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    nursery: Nursery | None = None
+    _agents: dict[str, "subprocess.Popen[bytes] | Forked"] = field(default_factory=dict)
 
     def __enter__(self) -> "Centres":
         data = self.folder / "data"
@@ -46,6 +51,8 @@ class Centres:
     ) -> None:
         for name in list(self._agents):
             self.stop_agent(name)
+        if self.nursery is not None:
+            self.nursery.close()
         self.rig.__exit__(kind, error, trace)
 
     def client(self) -> Client:
@@ -122,6 +129,10 @@ class Centres:
         agent.kill()
         agent.wait(20)
 
+    def begun(self, name: str) -> int:
+        """Return how many agents of a site have got to work so far."""
+        return (self.folder / name / "agent.log").read_text().count('"agent began"')
+
     def agent_pid(self, name: str) -> int:
         """Return the process of a site's agent."""
         return self._agents[name].pid
@@ -129,19 +140,14 @@ class Centres:
     def start_agent(self, name: str) -> None:
         """Start a site's agent and wait until the platform hears it."""
         root = self.folder / name
-        with (root / "agent.log").open("ab") as log:
-            command = [
-                sys.executable,
-                "-m",
-                "hutong.main",
-                "agent",
-                "run",
-                "--config",
-                str(root / "agent.toml"),
-            ]
-            self._agents[name] = subprocess.Popen(command, stdout=log, stderr=log)
+        if self.nursery is not None:
+            self._agents[name] = self.nursery.start(root / "agent.toml", root / "agent.log")
+        else:
+            with (root / "agent.log").open("ab") as log:
+                command = ["-m", "hutong.main", "agent", "run", "--config", str(root / "agent.toml")]
+                self._agents[name] = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
         with self.client() as client:
-            wait_until(lambda: client.sites.get(name).reachable, 60, (root / "agent.log").read_text)
+            wait_until(lambda: client.sites.get(name).reachable, 600, (root / "agent.log").read_text)
 
     def stop_agent(self, name: str) -> None:
         """End a site's agent; its jobs go on."""

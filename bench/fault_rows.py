@@ -13,8 +13,10 @@ _KILLED = (
 )
 _WORLD = "tests/world/test_world.py::"
 _TIME = "tests/world/test_time.py::test_"
+_ANY = "tests/conformance/test_engine.py::test_"
 
-ENGINES = ("local", "slurm", "ray", "kubernetes", "simulated")
+REAL = ("local", "slurm", "ray", "kubernetes")
+ENGINES = (*REAL, "simulated")
 # Whole files, for `--all`: what else may go wrong with an engine.
 FILES: Mapping[str, tuple[str, ...]] = {
     "local": ("tests/adapters/engines/local/test_processes.py", "tests/agent/test_full_disk.py"),
@@ -30,8 +32,8 @@ ROWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ray": (f"{_RAY}a_submitter_that_is_killed_at_any_moment_has_it_run_once",),
         "kubernetes": (f"{_KUBERNETES}a_submitter_that_is_killed_at_any_moment_has_it_run_once",),
     },
-    "agent killed, and every charge exactly once": {
-        engine: (f"{_KILLED}[{engine}]",) for engine in ENGINES if engine != "simulated"
+    "client and agent killed, and every charge exactly once": {
+        engine: (f"{_KILLED}[{engine}]",) for engine in REAL
     },
     "reply lost": {
         "slurm": (
@@ -94,8 +96,14 @@ ROWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "test_an_object_of_the_same_name_that_is_not_ours_is_left_alone",
         ),
     },
-    "clock skew": {"simulated": (f"{_TIME}clock_skew_of_an_hour_and_a_jump_while_a_job_runs",)},
-    "a site away for a simulated day": {"simulated": (f"{_TIME}a_site_away_for_a_simulated_day",)},
+    "clock skew": {
+        **{engine: (f"{_ANY}an_agents_clock_that_is_wrong_and_jumps[{engine}]",) for engine in REAL},
+        "simulated": (f"{_TIME}clock_skew_of_an_hour_and_a_jump_while_a_job_runs",),
+    },
+    "a site away for a simulated day": {
+        **{engine: (f"{_ANY}an_agent_that_was_away_for_a_day[{engine}]",) for engine in REAL},
+        "simulated": (f"{_TIME}a_site_away_for_a_simulated_day",),
+    },
     "all at random, from many histories": {
         "simulated": (f"{_WORLD}TestWorld::runTest", f"{_WORLD}TestDiskWorld::runTest")
     },
@@ -104,7 +112,11 @@ ROWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 NONE: Mapping[str, Mapping[str, str]] = {
     "reply lost": {"local": "the agent starts processes itself"},
     "controller restarted": {"local": "there is none"},
+    "database of Slurm away": dict.fromkeys(("local", "ray", "kubernetes"), "it keeps no accounts"),
     "purge before observation": {"local": "nobody but the agent deletes attempts"},
     "requeue": {"local": "nothing starts a process again", "ray": "jobs of Ray are not started again"},
-    "id reuse": {"ray": "ids are the attempt's own key"},
+    "id reuse": {
+        "local": "an attempt is known by the lock on its folder, not by a process number",
+        "ray": "ids are the attempt's own key",
+    },
 }

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 
 import pytest
-from bench.fault_rows import ENGINES, FILES, NONE, ROWS
+from bench.fault_rows import ENGINES, FILES, NONE, REAL, ROWS
 from rich.console import Console
 from rich.table import Table
 
@@ -21,9 +21,13 @@ class Results:
 
     def __init__(self) -> None:
         self.rows: dict[str, tuple[str, float]] = {}
+        self.counted: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the worst phase of a test and its time, in seconds."""
+        """Keep the worst phase of a test, its time in seconds, and what it counted."""
+        told = dict(report.user_properties)
+        if "counted" in told:
+            self.counted[report.nodeid] = str(told["counted"])
         outcome, spent_s = self.rows.get(report.nodeid, ("passed", 0.0))
         worse = report.outcome if report.outcome != "passed" else outcome
         self.rows[report.nodeid] = (worse, spent_s + report.duration)
@@ -52,12 +56,13 @@ def words(name: str) -> str:
 
 def tabulate(engines: tuple[str, ...], results: Results, *, everything: bool) -> tuple[Table, Counter[str]]:
     """Return the table, by fault and then by engine, and how many rows held."""
-    table, counts = Table("engine", "fault", "held", "s"), Counter[str]()
+    table, counts = Table("engine", "fault", "held", "s", "counted"), Counter[str]()
 
     def add(engine: str, name: str) -> None:
         outcome, spent_s = told(name, results)
         counts[outcome] += 1
-        table.add_row(engine, f"  {words(name)}", "yes" if outcome == "passed" else outcome, f"{spent_s:.1f}")
+        held = "yes" if outcome == "passed" else outcome
+        table.add_row(engine, f"  {words(name)}", held, f"{spent_s:.1f}", results.counted.get(name, ""))
 
     for fault, row in ROWS.items():
         none = {engine: why for engine, why in NONE.get(fault, {}).items() if engine in engines}
@@ -70,6 +75,9 @@ def tabulate(engines: tuple[str, ...], results: Results, *, everything: bool) ->
                 add(engine, name)
             if engine in none:
                 table.add_row(engine, f"  cannot happen: {none[engine]}", "-", "-")
+            elif engine not in row and engine in REAL and row.keys() & set(REAL):
+                table.add_row(engine, "  nothing tries it", "no", "-")
+                counts["not tried"] += 1
     if everything:
         known = {name for row in ROWS.values() for names in row.values() for name in names}
         rest = dict.fromkeys(nodeid.partition("[")[0] for nodeid in results.rows)
@@ -94,10 +102,10 @@ def main() -> int:
     engines = tuple(given.engine or ENGINES)
     results = Results()
     paths = chosen(engines, everything=given.all)
-    options = ["-q", "-p", "no:randomly", "--timeout=3600", "-n", "0", "--show-capture=no"]
+    options = ["-q", "-p", "no:randomly", "--timeout=7200", "-n", "0", "--show-capture=no"]
     code = pytest.main([*options, *paths], plugins=[results])
     table, counts = tabulate(engines, results, everything=given.all)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 170)
     console.print(table)
     held = counts.pop("passed", 0)
     console.print(

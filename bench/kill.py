@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 from rich.console import Console
@@ -28,6 +29,8 @@ from hutong import Client
 from hutong.adapters.store.open import open_store
 from hutong.config import Settings
 from hutong.core.book.money import Txn, UsageRecord
+from hutong.core.book.snapshot import JobRow
+from hutong.core.book.store import JobQuery
 from hutong.core.kernel.errors import HutongError
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.ledger.replay import replay
@@ -35,6 +38,7 @@ from hutong.wire.accounts import Institution, NewProject
 from hutong.wire.base import Money
 from hutong.wire.money import NewAward
 
+Row = TypeVar("Row", Txn, UsageRecord)
 LAB = ProjectId("kill")
 PARTS = 6  # API, loop, gateway and the agents of three sites
 DOCUMENT = {
@@ -200,9 +204,8 @@ def examine(data: Path, count: int) -> tuple[dict[str, object], list[str]]:
     store = open_store(Settings.load(data).database_url)
     faults: list[str] = []
     try:
-        from hutong.core.book.store import JobQuery
-
-        rows, before = [], ""
+        rows: list[JobRow] = []
+        before = ""
         while page := store.jobs(JobQuery(frozenset({LAB}), before=before, limit=100)):
             rows += page
             before = page[-1].job.id
@@ -243,8 +246,8 @@ def examine(data: Path, count: int) -> tuple[dict[str, object], list[str]]:
     return figures, faults
 
 
-def _records(read: Callable[[str], tuple[Txn, ...] | tuple[UsageRecord, ...]]) -> list[Txn | UsageRecord]:
-    found: list[Txn | UsageRecord] = []
+def _records(read: Callable[[str], tuple[Row, ...]]) -> list[Row]:
+    found: list[Row] = []
     while page := read(found[-1].id if found else ""):
         found += page
     return found

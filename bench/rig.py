@@ -114,7 +114,7 @@ class Rig:
             _ok(client.post("/v1/projects/bench/awards", json=award))
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 if httpx2.get(f"{self.url}/healthz", timeout=2.0).status_code == 200:

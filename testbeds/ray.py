@@ -21,6 +21,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 _UP_S = 240
+_TRIALS = 4
 _STORE_BYTES = 100_000_000  # Ray refuses an object store under 75 MB
 _SOCKET_PATH = 107  # bytes that the kernel takes
 _SESSION = 70  # what Ray adds to its folder for a socket
@@ -154,10 +155,17 @@ class RayCluster:
         return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
     def _start_nodes(self) -> None:
-        """Start one after the other: a node gives up after 30 s, also on a busy machine."""
+        """Start one after the other: a node gives itself up after 30 s, on a busy machine more than once."""
         for count, node in enumerate(self._nodes, 1):
-            node.start()
-            self._wait_nodes(count)
+            for trials_left in reversed(range(_TRIALS)):
+                try:
+                    node.start()
+                    self._wait_nodes(count)
+                    break
+                except RuntimeError:  # it ended by itself
+                    if not trials_left:
+                        raise
+                    node.kill()
 
     def _wait_nodes(self, count: int) -> None:
         self.wait(lambda: self.alive() == count, f"{count} Ray nodes are alive")

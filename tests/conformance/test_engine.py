@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance import benches
 from tests.conformance.benches import (
     Bench,
     kubernetes_bench,
@@ -13,6 +14,8 @@ from tests.conformance.benches import (
     slurm_bench,
 )
 
+from hutong.core.kernel.errors import Later
+from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.spec import JobType
 from hutong.core.work.states import ENDED, AttemptState, Category
 
@@ -232,3 +235,91 @@ def test_secrets_are_masked(bench: Bench) -> None:
     bench.finish(order.key)
     assert bench.log(order.key) == "token=***\n"
     assert "hunter2" not in repr(order)
+
+
+# Time, on the real ones
+
+REAL = pytest.mark.parametrize(
+    "bench",
+    ["local", "slurm", pytest.param("ray", marks=RAY), pytest.param("kubernetes", marks=KUBERNETES)],
+    indirect=True,
+)
+GOES_ON = "echo ran >> count; until [ -e go ]; do sleep 0.05; done"
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def ahead_ms(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How far the clock of engines made from now on is ahead, and their steady time."""
+    ahead = [0, 0]
+    now_ms, steady_ms = benches.now_ms, benches.steady_ms
+    monkeypatch.setattr(benches, "now_ms", lambda: now_ms() + ahead[0])
+    monkeypatch.setattr(benches, "steady_ms", lambda: steady_ms() + ahead[1])
+    return ahead
+
+
+def running(bench: Bench, run: str, **fields: object) -> AttemptKey:
+    order = bench.order(run, outputs=".", **fields)
+    bench.engine.submit(order)
+    bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+    return order.key
+
+
+def goes_on(bench: Bench, key: AttemptKey) -> None:
+    """Assert that an attempt runs, let it come to its end, and assert that it ran once, for what it did."""
+    seen = bench.see(key)
+    assert seen is not None
+    assert seen.state is AttemptState.RUNNING
+    work = bench.engine.outputs(key)
+    assert work is not None
+    (work / "go").touch()
+    end = bench.finish(key).ended
+    assert end is not None
+    assert (end.outcome, (work / "count").read_text()) == (AttemptState.SUCCEEDED, "ran\n")
+    assert 0 < end.ran_ms < HOUR_MS // 2
+    assert abs(end.ended_ms - end.started_ms - end.ran_ms) < HOUR_MS // 2
+
+
+@REAL
+def test_an_agents_clock_that_is_wrong_and_jumps(bench: Bench, ahead_ms: list[int]) -> None:
+    ahead_ms[0] = HOUR_MS
+    bench.engine = bench.again()
+    key = running(bench, GOES_ON)
+    saves = "trap 'sleep 1; echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    stopped = running(bench, saves, grace_s=30)
+    bench.wait(stopped, lambda _: "up" in bench.log(stopped))
+    bench.engine.stop(stopped, 1, Category.CANCELLED, "by ada", 30)
+    ahead_ms[0] = -HOUR_MS
+    end = bench.finish(stopped).ended
+    assert end is not None
+    assert (end.outcome, "saved\n" in bench.log(stopped)) == (AttemptState.CANCELLED, True)
+    goes_on(bench, key)
+
+
+@REAL
+def test_an_agent_that_was_away_for_a_day(bench: Bench, ahead_ms: list[int]) -> None:
+    """First as its machine sleeps, then as one that starts anew: some jobs ended meanwhile, others run."""
+    bench.engine = bench.again()
+    keys = [running(bench, GOES_ON) for _ in range(2)]
+    ends = bench.order("sleep 0.5; exit 4")
+    bench.engine.submit(ends)
+    for key in keys:
+        ahead_ms[:] = [each + 24 * HOUR_MS for each in ahead_ms]
+        end = bench.finish(ends.key).ended
+        assert end is not None
+        assert (end.category, end.exits[0].code) == (Category.USER, 4)
+        goes_on(bench, key)
+        bench.engine = bench.again()
+
+
+@pytest.mark.parametrize("bench", REAL.args[1][1:], indirect=True)
+def test_another_folder_in_its_place_says_nothing_of_jobs(bench: Bench, tmp_path: Path) -> None:
+    """As where a file system is not mounted: jobs that are not there to see are neither lost nor strays."""
+    key = running(bench, GOES_ON)
+    mark = tmp_path / "site" / "origin.json"
+    mark.rename(mark.with_suffix(".away"))
+    mark.write_text('{"origin": "another"}')
+    with pytest.raises(Later, match="mounted"):
+        bench.engine.observe()
+    mark.with_suffix(".away").rename(mark)
+    goes_on(bench, key)

@@ -1,17 +1,17 @@
 """Processes of the local engine: nothing starts twice, nothing is left behind, whoever is killed when."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.adapters.engines.local.conftest import Site
-from tests.faults import dice, trials
+from tests.faults import dice, kill_midway, seconds, trials
 from tests.full_disk import no_room
 
 from hutong.adapters.engines.attempt import files, supervise, tree
@@ -194,40 +194,24 @@ def test_many_submitters_at_once_start_one(plain: Site) -> None:
     assert (plain.work(order.key) / "count").read_text() == "ran\n"
 
 
-SUBMIT = """
-import pickle, sys, time
-from hutong.adapters.engines.local.engine import LocalEngine
-config, order = pickle.load(sys.stdin.buffer)
-engine = LocalEngine(config, lambda: time.time_ns() // 1_000_000)
-print("ready", flush=True)
-sys.stdin.buffer.read()
-engine.submit(order)
-print("done", flush=True)
-"""
-
-
 @pytest.mark.slow
-def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(plain: Site) -> None:
+def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(
+    plain: Site, record_property: Callable[[str, object], None]
+) -> None:
     moments = dice(7)
-    killed_early = 0
-    for _ in range(trials(14)):
+    takes_s = seconds(plain.engine.submit, *(plain.order("true") for _ in range(3)))
+    orders, killed_early, count = [], 0, trials(14)
+    for _ in range(count):
         order: Order = plain.order("echo ran >> count; sleep 0.1")
-        child = subprocess.Popen(
-            [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        pickle.dump((plain.config, order), child.stdin)
-        child.stdin.flush()
-        with child:
-            assert child.stdout.readline() == b"ready\n"
-            child.stdin.close()
-            time.sleep(moments.uniform(0, 0.12))
-            child.kill()
+        kill_midway(moments.uniform(0, 2 * takes_s), plain.engine.submit, order)
         killed_early += plain.see(order.key) is None
         plain.engine.submit(order)
+        orders.append(order)
         assert plain.finish(order.key).state is AttemptState.SUCCEEDED
+    for order in orders:
+        plain.until(lambda order=order: not tree.carrying(order.key))  # type: ignore[misc]
         assert (plain.work(order.key) / "count").read_text() == "ran\n"
+    record_property("counted", f"{count} kills, {killed_early} of them midway; {count} jobs ran once")
     assert killed_early, "no kill came before the start: the test has lost its point"
 
 

@@ -28,6 +28,7 @@ class Head(ThreadingHTTPServer):
         self.jobs: dict[str, dict[str, Any]] = {}
         self.starters: set[str] = set()
         self.refuses: set[str] = set()
+        self.stopped: list[str] = []
         self.taken: list[str] = []
         self.in_use = 0
 
@@ -36,6 +37,9 @@ class Head(ThreadingHTTPServer):
         match method:
             case _ if method in self.refuses:
                 return 503, "busy"
+            case "POST" if name == "stop":
+                self.stopped.append(path.split("/")[-2])
+                return 200, {}
             case "POST" if body["submission_id"] in self.jobs:
                 return 500, "it already exists"
             case "POST":
@@ -82,7 +86,7 @@ class World:
     """An engine, its head, and a clock."""
 
     def __init__(self, root: Path, head: Head) -> None:
-        self.head, self.now_ms = head, 1_795_000_000_000
+        self.head, self.now_ms, self.skew_ms = head, 1_795_000_000_000, 0
         folder = folder_config(root, "none")
         folder.root.mkdir()
         url = f"http://127.0.0.1:{head.server_port}"
@@ -90,7 +94,7 @@ class World:
         self.engine = self.again()
 
     def again(self) -> RayEngine:
-        return RayEngine(self.config, lambda: self.now_ms, lambda: self.now_ms)
+        return RayEngine(self.config, lambda: self.now_ms + self.skew_ms, lambda: self.now_ms)
 
     def submit(self) -> Order:
         order = Bench(self.engine, lambda: None, lambda: self.engine).order("true")
@@ -225,3 +229,17 @@ def test_cards_of_a_job_that_ray_starts_or_has_just_ended_are_not_anothers(world
     assert world.engine.capacity() == (PoolState("p", 8, 3),)
     world.look(order, 31)
     assert world.engine.capacity() == (PoolState("p", 8, 5),)
+
+
+@pytest.mark.parametrize("jump_h", [-24, 24])
+def test_what_outstays_its_stop_is_ended_whatever_the_clock_does(world: World, jump_h: int) -> None:
+    order = world.submit()
+    world.begin(order)
+    world.head.jobs[order.key]["status"] = "RUNNING"
+    world.engine.stop(order.key, 1, Category.CANCELLED, "changed my mind", 60)
+    world.look(order)
+    world.skew_ms = jump_h * 3_600_000
+    world.look(order, 80)
+    assert world.head.stopped == []
+    world.look(order, 20)
+    assert world.head.stopped == [order.key]

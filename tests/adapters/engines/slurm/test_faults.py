@@ -1,18 +1,15 @@
 """What may go wrong between an agent and Slurm, done for real: no run twice, no end that is not true."""
 
 import os
-import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
-from tests.faults import dice, trials
+from tests.faults import dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.core.kernel.errors import Later
@@ -20,46 +17,27 @@ from hutong.core.work.states import AttemptState, Category
 
 pytestmark = pytest.mark.slow
 
-SUBMIT = """
-import pickle, sys, time
-from hutong.adapters.engines.slurm.engine import SlurmEngine
-from hutong.agent.habits import steady_ms
-config, order = pickle.load(sys.stdin.buffer)
-engine = SlurmEngine(config, lambda: time.time_ns() // 1_000_000, steady_ms)
-print("ready", flush=True)
-sys.stdin.buffer.read()
-engine.submit(order)
-print("done", flush=True)
-"""
 
-
-def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(site: Site) -> None:
+def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(
+    site: Site, record_property: Callable[[str, object], None]
+) -> None:
     moments = dice(11)
-    begin = time.monotonic()
-    site.engine.submit(site.order("true"))
-    takes_s = time.monotonic() - begin
+    takes_s = seconds(site.engine.submit, *(site.order("true") for _ in range(3)))
     orders, unknown, count = [], 0, trials(25)
     for number in range(count):
         order = site.order("echo ran >> count; sleep 0.1")
-        child = subprocess.Popen(
-            [sys.executable, "-c", SUBMIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        pickle.dump((site.config, order), child.stdin)
-        child.stdin.flush()
-        with child:
-            assert child.stdout.readline() == b"ready\n"
-            child.stdin.close()
-            # A moment in each part of the time: also a few kills meet the beginning.
-            time.sleep(2 * takes_s * (number + moments.random()) / count)
-            child.kill()
+        # A moment in each part of the time: also a few kills meet the beginning.
+        kill_midway(2 * takes_s * (number + moments.random()) / count, site.engine.submit, order)
         unknown += not (site.folder(order.key) / "submitted.json").exists()
         site.again().submit(order)
         orders.append(order)
     for order in orders:
         assert site.ended(order.key).state is AttemptState.SUCCEEDED
+    site.until(lambda: not site.cluster.run("squeue", "-h").strip())  # nor does a copy start later
+    for order in orders:
+        site.until(lambda order=order: not tree.carrying(order.key))  # type: ignore[misc]
         assert (site.work(order.key) / "count").read_text() == "ran\n"
+    record_property("counted", f"{count} kills, {unknown} of them midway; {count} jobs ran once")
     assert unknown, "no kill came before the number was written down: the test has lost its point"
 
 

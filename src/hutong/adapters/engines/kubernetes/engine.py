@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import FolderEngine, claimed
+from hutong.adapters.engines.attempt.origin import check_origin, own_origin
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.attempt.signs import Signs
 from hutong.adapters.engines.attempt.supervise import Verdict
@@ -28,7 +28,6 @@ from hutong.core.work.states import AttemptState
 
 _log = structlog.get_logger("hutong.engines.kubernetes")
 _SUBMITTED = "submitted.json"
-_ORIGIN = "origin.json"
 _SETTLE_S = 5.0
 _OVERDUE_S = 30.0
 _AGAIN_S = 10.0
@@ -56,8 +55,8 @@ class KubernetesEngine(FolderEngine):
         self._ticks = ticks
         self._programs = install_programs(root / "programs")
         collect_programs(root / "programs", (self._programs, payloads), self._attempts)
-        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
-        self._origin: str = (files.read_json(root / _ORIGIN) or {})["origin"]
+        self._root = root
+        self._origin = own_origin(root)
         self._cluster = Cluster(self._kubernetes, self._origin)
         self._pods: dict[str, list[Pod]] = {}
         self._works: dict[str, list[Work]] = {}
@@ -95,6 +94,7 @@ class KubernetesEngine(FolderEngine):
 
     def observe(self) -> tuple[Seen, ...]:
         """Read what the cluster has of ours, then the folders. Raises Later if it does not answer."""
+        check_origin(self._root, self._origin)
         try:
             self._pods, self._works = self._cluster.ours()
         except Later:
@@ -261,14 +261,13 @@ class KubernetesEngine(FolderEngine):
         if not folder.exists():
             return True
         stop = files.read_json(folder / files.STOP)
-        now_ms = self._clock()
-        if stop is not None and now_ms - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000:
+        if stop is not None and self._holds(key, "stop", stop["grace_s"] + _OVERDUE_S):
             return True
         end = files.read_json(folder / files.END)
         if end is None:
             return False
         if all(each.over for each in self._present(key)) and end["started_ms"]:
-            return bool(now_ms - end["ended_ms"] > self._kubernetes.keep_s * 1000)
+            return bool(self._clock() - end["ended_ms"] > self._kubernetes.keep_s * 1000)
         began = files.read_json(folder / files.BEGAN) or {}
         return "fenced" in began or self._holds(key, "ended", _OVERDUE_S)
 

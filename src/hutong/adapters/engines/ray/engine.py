@@ -1,6 +1,5 @@
 """The Ray engine: an attempt is a Ray job; its entrypoint is the supervisor, for several nodes the driver."""
 
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
+from hutong.adapters.engines.attempt.origin import check_origin, own_origin
 from hutong.adapters.engines.attempt.programs import (
     collect_programs,
     install_file,
@@ -30,7 +30,6 @@ from hutong.core.work.states import AttemptState
 
 _log = structlog.get_logger("hutong.engines.ray")
 _SUBMITTED = "submitted.json"
-_ORIGIN = "origin.json"
 _SETTLE_S = 5.0
 _OVERDUE_S = 30.0
 _AGAIN_S = 10.0
@@ -72,7 +71,7 @@ class RayEngine(FolderEngine):
         )
         collect_programs(root / "programs", (self._programs, *self._files, payloads), self._attempts)
         self._root = root
-        self._origin = _own_origin(root)
+        self._origin = own_origin(root)
         self._jobs: dict[str, Record] = {}
         self._again: set[AttemptKey] = set()
         self._starters: frozenset[str] | None = None
@@ -105,8 +104,7 @@ class RayEngine(FolderEngine):
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Ray if it is time, then read the folders. Raises Later if Ray does not answer."""
-        if (files.read_json(self._root / _ORIGIN) or {}).get("origin") != self._origin:
-            raise Later(f"{self._root} is not the folder it was: is its file system mounted?", 30)
+        check_origin(self._root, self._origin)
         self._poll()
         seen = super().observe()
         for mend in (self._submit_again, self._clear_away):
@@ -323,19 +321,9 @@ class RayEngine(FolderEngine):
         """Return whether a job runs on though it has an end, outstayed its stop mark, or is unknown here."""
         folder = self._attempts / key
         stop = files.read_json(folder / files.STOP)
-        if stop is not None and self._clock() - stop["at_ms"] > (stop["grace_s"] + _OVERDUE_S) * 1000:
+        if stop is not None and self._signs.lasts(key, "stop") > stop["grace_s"] + _OVERDUE_S:
             return True
         if folder.exists() and not (folder / files.END).exists():
             self._signs.over(key, "ended")
             return False
         return self._signs.lasts(key, "ended") > _OVERDUE_S
-
-
-def _own_origin(root: Path) -> str:
-    """Return the random name of this folder, which its jobs bear; another cluster's folder has another."""
-    try:
-        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
-    except OSError as error:
-        text = f"{root} cannot be used: it must be writable and know hard links ({error})"
-        raise Refused("bad_config", text, (Problem("/root", text),)) from error
-    return str((files.read_json(root / _ORIGIN) or {})["origin"])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import structlog
 from hutong.adapters.engines.attempt import files, supervise
 from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
 from hutong.adapters.engines.attempt.glance import Glances
+from hutong.adapters.engines.attempt.origin import check_origin, own_origin
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen, Use
 from hutong.adapters.engines.slurm import accounting, build, parse, verdicts
@@ -32,7 +32,6 @@ from hutong.core.work.states import AttemptState
 _log = structlog.get_logger("hutong.engines.slurm")
 _SUBMITTING = "submitting.json"
 _SUBMITTED = "submitted.json"
-_ORIGIN = "origin.json"
 _SETTLE_MS = 5_000
 _OVERDUE_MS = 30_000
 _FENCE_LAGS = 10
@@ -59,7 +58,7 @@ class SlurmEngine(FolderEngine):
         self._slurm = config
         self._ticks = ticks
         self._root = root
-        self._origin = _own_origin(root)
+        self._origin = own_origin(root)
         self._transport: Transport = Rest(config, clock) if config.rest else Commands(config)
         self._queue = Queue(self._transport, config.poll_s, ticks, self._origin)
         self._program = install_programs(root / "programs") / "batch.py"
@@ -109,8 +108,7 @@ class SlurmEngine(FolderEngine):
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Slurm if it is time, then read the folders. Raises Later if Slurm does not answer."""
-        if files.read_json(self._root / _ORIGIN) != {"origin": self._origin}:
-            raise OSError(f"{self._root} is not the folder it was: is its file system mounted?")
+        check_origin(self._root, self._origin)
         self._learn()
         self._queue.poll()
         self._glances.begin(self._queue.names())
@@ -386,13 +384,3 @@ def _check_root(root: Path) -> None:
     if any(sign in str(root) for sign in "%\\\n"):
         text = f"{str(root)!r} has a sign that Slurm reads as a pattern"
         raise Refused("bad_config", text, (Problem("/root", text, "use letters, digits, - and _"),))
-
-
-def _own_origin(root: Path) -> str:
-    """Return the random name of this folder, which its jobs bear; an empty one in its place has another."""
-    try:
-        files.create_json(root / _ORIGIN, {"origin": secrets.token_hex(8)})
-    except OSError as error:
-        text = f"{root} cannot be used: it must be writable and know hard links ({error})"
-        raise Refused("bad_config", text, (Problem("/root", text),)) from error
-    return str((files.read_json(root / _ORIGIN) or {})["origin"])
