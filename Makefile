@@ -125,7 +125,7 @@ tables: setup  ## the same traces under our policies beside every published figu
 	$(BIN)/python -m bench.green $(DATA:%=--data %)
 	$(BIN)/python -m bench.bth $(DATA:%=--data %)
 
-reports: setup  ## a year of 10^6 jobs: the sums of reports, and how long each takes; ARGS=--quick has 10^4, within 50 s
+reports: setup focus  ## a year of 10^6 jobs: the sums of reports, and how long each takes; ARGS=--quick has 10^4, within 50 s
 	$(BIN)/python -m bench.reports $(ARGS)
 
 year: setup focus  ## close, state, invoice and export a city's year of 10^6 records; ARGS=--quick has 10^4, within 50 s

@@ -5,18 +5,23 @@ into their table by bulk, as posting each would take hours, and the product's ow
 How fast sums are kept is measured apart, by `count_records` in transactions of `AT_ONCE` new records, as
 posting does. What jobs told of their waits, money, and what agents saw by the hour, are added to their sums by
 the store's own way, without jobs, transactions and reports. CPU is ours and that of the database's processes together. Baseline: DuckDB
-over the same records in memory, which scans them all for each question. `--quick` has 10^4 jobs.
+over the same records in memory (`run_duckdb.py`), which scans them all for each question. `--quick` has 10^4 jobs.
 """
 
 import argparse
+import json
 import os
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import psycopg
@@ -48,6 +53,8 @@ MODELS = ("A100", "H20", "Ascend910B", "MLU370")
 SITES, PROJECTS, INSTITUTIONS = 30, 500, 200
 AT_ONCE = 5000
 GOAL_MS = 300
+SPANS = {"month": ("2025-06-01", "2025-07-01"), "year": ("2025-01-01", "2026-01-01")}
+COUNTED = ("site", "sku", "quantity", "charge_micro", "energy_j", "green_j", "co2_mg", "upto_ms")
 USED = tuple(each.name for each in fields(UsageRecord))
 
 
@@ -57,6 +64,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument(
+        "--duckdb", type=Path, default=Path(".venv-focus/bin/python"), help="a Python with DuckDB"
+    )
     args = parser.parse_args()
     jobs = args.jobs or (10_000 if args.quick else 1_000_000)
     with Postgres() as server:
@@ -69,9 +79,9 @@ def main() -> None:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")
             sizes(url)
-            latencies(store, url, args.times)
+            ours = latencies(store, url, args.times)
             keeping(store, url)
-            duck(url, args.times)
+            duck(args.duckdb, url, args.times, ours)
         finally:
             store.close()
 
@@ -258,45 +268,50 @@ def p95_ms(times: int, work: Callable[[], object]) -> float:
     return statistics.quantiles(took, n=20)[-1] if len(took) > 1 else took[0]
 
 
-def latencies(store: SqlStore, url: str, times: int) -> None:
-    """Tell how long each report takes, over a year and over a month."""
-    spans = {"month": ("2025-06-01", "2025-07-01"), "year": ("2025-01-01", "2026-01-01")}
-    for name, days in spans.items():
+def latencies(store: SqlStore, url: str, times: int) -> dict[tuple[str, str], float]:
+    """Tell how long each report takes, over a year and over a month; return the p95 of each in milliseconds."""
+    found: dict[tuple[str, str], float] = {}
+    for name, days in SPANS.items():
         for kind in NAMES:
 
             def work(kind: str = kind, days: tuple[str, str] = days) -> object:
                 return make(store, kind, days, (), zone=ZONE, issuer="bench", now_ms=NOW_MS)  # type: ignore[arg-type]
 
             ours_s, theirs_s = time.process_time(), backend_s(url)
-            value = p95_ms(times, work)
+            value = found[kind, name] = p95_ms(times, work)
             cpu_s = time.process_time() - ours_s + backend_s(url) - theirs_s
             told(f"report_p95_{kind}_{name}", value, "ms", "goal", GOAL_MS, less=True)
             told(f"report_cpu_{kind}_{name}", 1000 * cpu_s / times, "ms of CPU/report")
+    return found
 
 
-def duck(url: str, times: int) -> None:
-    """Tell how long DuckDB takes to add the records up by site for a year."""
-    try:
-        import duckdb  # type: ignore[import-not-found]
-    except ImportError:
-        told("report_duckdb_missing", 1, "pip install duckdb: no baseline without it")
+def duck(python: Path, url: str, times: int, ours: Mapping[tuple[str, str], float]) -> None:
+    """Tell how long DuckDB takes to add the same records up by site and accelerator, beside our report of use."""
+    if not python.exists():
+        told("report_duckdb_missing", 1, f"`make focus` installs it: there is no {python}")
         return
-    with psycopg.connect(url) as connection:
-        rows = connection.execute(
-            "SELECT project, site, sku, person, quantity, charge_micro, energy_j, green_j, co2_mg, from_ms, upto_ms"
-            " FROM usage"
-        ).fetchall()
-    columns = list(zip(*rows, strict=True))
-    names = ("project", "site", "sku", "person", "quantity", "charge_micro", "energy_j", "green_j", "co2_mg", "from_ms", "upto_ms")  # fmt: skip
-    table = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
-    base = duckdb.connect()
-    base.register("incoming", table)
-    base.execute("CREATE TABLE usage AS SELECT * FROM incoming")
-    query = (
-        "SELECT project, site, sku, sum(quantity), sum(charge_micro), sum(energy_j), sum(green_j), sum(co2_mg)"
-        f" FROM usage WHERE upto_ms > {FIRST_MS} AND from_ms < {NOW_MS} GROUP BY ALL"
-    )
-    told("report_duckdb_use_year", p95_ms(times, lambda: base.execute(query).fetchall()), "ms, by end of job")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "usage.csv")
+        copy = f"COPY (SELECT {', '.join(COUNTED)} FROM usage) TO STDOUT (FORMAT csv, HEADER)"
+        with (
+            psycopg.connect(url) as connection,
+            connection.cursor().copy(copy) as rows,
+            file.open("wb") as out,
+        ):
+            for block in rows:
+                out.write(block)
+        spans = [str(each) for name, days in SPANS.items() for each in (name, *span_of(days))]
+        command = [python, Path(__file__).with_name("run_duckdb.py"), file, str(times), *spans]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    for name, took in json.loads(done.stdout).items():
+        theirs = statistics.quantiles(took, n=20)[-1]
+        told(f"report_use_{name}_beside_duckdb", ours["use", name], "ms", "DuckDB", theirs, less=True)
+
+
+def span_of(days: tuple[str, str]) -> tuple[int, int]:
+    """Return days of Shanghai as milliseconds."""
+    begin, end = (datetime.fromisoformat(each).replace(tzinfo=ZoneInfo(ZONE)) for each in days)
+    return int(begin.timestamp() * 1000), int(end.timestamp() * 1000)
 
 
 if __name__ == "__main__":

@@ -154,9 +154,9 @@ def test_a_book_from_before_limits_by_person_knows_whose_jobs_wait_and_run(
 
 
 def test_a_book_from_before_nodes_were_told_knows_on_how_many_its_jobs_run(
-    empty_url: str, engine: sa.Engine
+    store_url: str, engine: sa.Engine
 ) -> None:
-    store = open_store(empty_url)
+    store = open_store(store_url)
     run(store, 1, 100)
     queue(store, 2, 100)
     store.close()

@@ -1,6 +1,5 @@
 """Sums of sealed hours in a book that is older than they are: made of the hours, with the pools' cards."""
 
-from functools import partial
 from importlib import import_module
 
 import sqlalchemy as sa
@@ -54,7 +53,7 @@ def test_hours_of_an_older_book_are_added_up_under_the_cards_that_were_noted(emp
     ]  # fmt: skip
     store._db.write(age)
     assert store.rollup(asked) == ()
-    assert store._db.write(partial(add_seen, store._db)) == 6
+    assert store._db.write(add_seen) == 6
     assert store.rollup(asked) == before
     assert store.check_ledger().faults == ()
     store.close()
