@@ -66,14 +66,14 @@ class Centres:
         price: str,
         engine: Mapping[str, Any],
         pools: Mapping[str, Any] = MappingProxyType({}),
-        nodes: int = 3,
+        cards_per_node: int = 4,
     ) -> None:
-        """Register a site with one pool `p` and start its agent; `engine` and `pools` go into its file."""
+        """Register a site with one pool `p` of three nodes and start its agent; `engine` and `pools` go into its file."""
         site = {
             "id": name, "name_zh": name, "name_en": name, "region": "beijing", "distance_km": 20,
             "engine": engine.get("kind", "local"), "declared_only": True,
             "pools": [
-                {"id": "p", "accelerator": accelerator, "nodes": nodes, "cards_per_node": 4,
+                {"id": "p", "accelerator": accelerator, "nodes": 3, "cards_per_node": cards_per_node,
                  "price_per_card_hour": {"amount": price}, "pue": "1.2"},
             ],
             "supply": {"green_ppm": [500_000] * 24, "grams_per_kwh": [500] * 24, "source": "invented",
@@ -101,12 +101,15 @@ class Centres:
         conf: Path,
         gres: str,
         *,
-        nodes: int = 3,
+        cards_per_node: int = 4,
         poll_s: float = 0.3,
+        licenses: str = "",
     ) -> None:
-        """Add a site on a Slurm cluster."""
+        """Add a site on a Slurm cluster, where each job asks for these licences too."""
         engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10}
-        self.add(name, accelerator, price, engine, {"p": {"gres": gres}}, nodes)
+        self.add(
+            name, accelerator, price, engine, {"p": {"gres": gres, "licenses": licenses}}, cards_per_node
+        )
 
     def add_ray(self, name: str, accelerator: str, price: str, cluster: RayCluster, resource: str) -> None:
         """Add a site on a Ray cluster, whose cards are a custom resource."""
