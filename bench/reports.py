@@ -29,7 +29,6 @@ import sqlalchemy as sa
 from bench.rows import told
 from tests.postgres import Postgres
 
-from hutong.adapters.store.db import Database
 from hutong.adapters.store.open import open_store
 from hutong.adapters.store.rollups import add_rows, count_records
 from hutong.adapters.store.sql import SqlStore
@@ -156,7 +155,7 @@ def fill(store: SqlStore, url: str, jobs: int) -> None:
     seen = r.seen_rows(hours_seen(jobs))
     for family, rows in ((r.WORK, waits), (r.MONEY, money), (r.SEEN, seen)):
         for part in _parts(rows):
-            store._db.write(partial(added, store._db, family, part))
+            store._db.write(partial(added, family, part))
 
 
 def hours_seen(jobs: int) -> Iterator[PoolHour]:
@@ -186,8 +185,9 @@ def keeping(store: SqlStore, url: str) -> None:
     for size in (100, AT_ONCE):
         count, wall_s, ours_s, theirs_s = 0, time.perf_counter(), time.process_time(), backend_s(url)
         for at in range(0, min(len(some), 100 * size), size):
-            store._db.write(partial(counted, store._db, some[at : at + size]))
-            count += len(some[at : at + size])
+            part = some[at : at + size]
+            store._db.write(partial(counted, part))
+            count += len(part)
         told(f"report_rollup_rate_{size}", count / (time.perf_counter() - wall_s), "records/s")
         told(
             f"report_rollup_cpu_{size}", 1e6 * (time.process_time() - ours_s) / count, "us of our CPU/record"
@@ -213,14 +213,14 @@ def backend_s(url: str) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def counted(db: Database, some: list[UsageRecord], connection: sa.Connection) -> None:
+def counted(some: list[UsageRecord], connection: sa.Connection) -> None:
     """Add records to their sums."""
-    count_records(db, connection, some)
+    count_records(connection, some)
 
 
-def added(db: Database, family: r.Family, rows: r.Rows, connection: sa.Connection) -> None:
+def added(family: r.Family, rows: r.Rows, connection: sa.Connection) -> None:
     """Add what jobs and transactions told."""
-    add_rows(db, connection, family, rows)
+    add_rows(connection, family, rows)
 
 
 def moved(some: list[UsageRecord]) -> r.Rows:
@@ -301,7 +301,9 @@ def duck(python: Path, url: str, times: int, ours: Mapping[tuple[str, str], floa
             for block in rows:
                 out.write(block)
         spans = [str(each) for name, days in SPANS.items() for each in (name, *span_of(days))]
-        command = [python, Path(__file__).with_name("run_duckdb.py"), file, str(times), *spans]
+        command = [
+            str(each) for each in (python, Path(__file__).with_name("run_duckdb.py"), file, times, *spans)
+        ]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     for name, took in json.loads(done.stdout).items():
         theirs = statistics.quantiles(took, n=20)[-1]
