@@ -72,6 +72,8 @@ def test_phases_are_set_beside_what_sites_declare(house: Any, tmp_path: Path) ->
     assert shown.code == 1, shown.err
     for text in ("H100 cards", "-8", "less", "unlike", "FP64 is not FP16", "nobody said which cards phase 2"):
         assert text in shown.out
+    narrow = house.run("centres", "reconcile", "west").out
+    assert "west" in narrow.splitlines()[1], "names are there within eighty columns"
     (found,) = json.loads(house.run("centres", "reconcile", "west", "--json").out)["items"]
     assert (found["verdict"], found["cards"][0]["difference"]) == ("less", -8)
     assert house.run("centres", "reconcile", "nobody").code == 2

@@ -42,10 +42,15 @@ def reconcile(
 
 
 def _show(items: tuple[w.Agreement, ...], unnamed: tuple[str, ...]) -> None:
-    columns = ("centre", "what", ">in service", ">accepted", ">declared", ">difference", "", "why")
+    # Intervals are long: columns of numbers wrap here, or eighty columns would leave no room for the names.
+    columns = ("centre", "what", "in service", "accepted", "declared", "difference", "")
     rows = (row for each in items for row in _rows(each))
     rows_of(table(*columns), rows, "no centre of the registry names a site")
     for each in items:
+        for row in each.power:
+            for why in row.why:
+                kind = f"{row.precision} {row.sparsity}, {row.basis}"
+                say(f"{each.centre}, {kind}: {why.field}: {why.left} is not {why.right}, {why.why}")
         for note in each.notes:
             say(f"{each.centre}: {note}")
     if unnamed:
@@ -58,16 +63,15 @@ def _rows(found: w.Agreement) -> Iterator[tuple[str | Text, ...]]:
         amounts = (f"{each:,}" for each in (cards.in_service, cards.accepted, cards.declared))
         yield (
             head, f"{cards.model} cards", *amounts, f"{cards.difference:+,}" if cards.difference else "",
-            _verdict(cards.verdict), "",
+            _verdict(cards.verdict),
         )  # fmt: skip
         head = ""
     for row in found.power:
         gap = row.difference
-        why = "; ".join(f"{each.field}: {each.left} is not {each.right}, {each.why}" for each in row.why)
         yield (
             head, f"{row.precision} {row.sparsity}, {row.basis}", power(row.in_service), power(row.accepted),
             power(row.declared), f"{'-' if gap < 0 else '+'}{gigaops(abs(gap))}" if gap else "",
-            _verdict(row.verdict), why,
+            _verdict(row.verdict),
         )  # fmt: skip
         head = ""
 
