@@ -11,6 +11,7 @@ from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
 from tests.conformance.benches import now_ms
 
 from hutong.adapters.engines.attempt import files, tree
+from hutong.core.kernel.errors import Later
 from hutong.core.work.states import AttemptState, Category
 
 pytestmark = pytest.mark.slow
@@ -270,7 +271,7 @@ def test_an_empty_folder_in_the_place_of_the_sites_does_not_have_its_jobs_cancel
     root = site.config.folder.root
     away = root.rename(root.with_name("away"))
     root.mkdir()
-    with pytest.raises(OSError, match="mounted"):
+    with pytest.raises(Later, match="mounted"):
         site.engine.observe()
     lost = site.with_()
     assert lost.engine.observe() == ()
