@@ -144,9 +144,8 @@ def test_with_known_lengths_booked_cards_are_there_and_power_holds_at_every_mome
     rows: list[tuple[int, int, int, int, str, str]], agreed: Agreed, chosen: tuple[Queueing, Backfill, bool]
 ) -> None:
     names = [(each.pool, each.holder) for each in agreed.bookings]
-    assume(
-        len(set(names)) == len(names)
-    )  # what a holder has counts for each of its bookings: docs/critiques.md
+    # What a holder has counts for each of its bookings (docs/critiques.md).
+    assume(len(set(names)) == len(names))
     trace, expected = traced(rows, known=True)
     found = world.run(scene(trace, expected, agreed, chosen))
     group = np.array(trace.groups)[trace.group]
