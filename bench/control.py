@@ -117,7 +117,7 @@ class Bare:
         if self._lite:
             self._base.execute(sql)
         else:
-            self._pg.execute(sql)  # type: ignore[call-overload]
+            self._pg.execute(sql)
 
     def _rows(self, count: int) -> tuple[list[tuple[str, ...]], list[tuple[str, int, str]]]:
         ids = [f"{self._count + n:026d}" for n in range(count)]
@@ -140,8 +140,8 @@ class Bare:
             self._base.execute("COMMIT")
         else:
             with self._pg.transaction(), self._pg.cursor() as cursor:
-                cursor.executemany(sql[0], jobs)  # type: ignore[arg-type]
-                cursor.executemany(sql[1], facts)  # type: ignore[arg-type]
+                cursor.executemany(sql[0], jobs)
+                cursor.executemany(sql[1], facts)
 
     def page(self) -> None:
         """Read the newest fifty jobs as the API does: two text columns of each."""

@@ -55,8 +55,8 @@ def bucket(way: Way, size: float) -> str:
     if way.kind == "broken_chain":
         return "any"
     if way.kind == "clock_skew":
-        edge = next(each for each in _CLOCKS_S if size <= each)
-        return f"<= {edge} s" if edge < 10**9 else f"> {_CLOCKS_S[-2]} s"
+        clock = next(each for each in _CLOCKS_S if size <= each)
+        return f"<= {clock} s" if clock < 10**9 else f"> {_CLOCKS_S[-2]} s"
     edge = next(each for each in _SIZES if size <= each)
     return f"<= {edge:.0%}" if edge < 1 else f"> {_SIZES[-2]:.0%}"
 

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def gaia_rows(data: Data) -> Iterator[Row]:
     ticks, part = gaia.in_ticks(data.week), _week(data.signals["AU-SA"], gaia.START_INDEX)
     for name in (*gaia.PUBLISHED, "wait_awhile"):
         policy = gaia.POLICIES[name]
-        seconds = timed(lambda policy=policy: gaia.run_policy(ticks, part, policy))
+        seconds = timed(partial(gaia.run_policy, ticks, part, policy))
         wall = GAIA_WALL_S.get(name)
         yield Row(
             f"gaia_jobs_per_s_{name}", len(data.week) / seconds, "jobs/s", "GAIA's code" if wall else "",
@@ -213,9 +214,9 @@ def year_rows(data: Data, zones: tuple[str, ...]) -> Iterator[Row]:
         yield Row(f"{name}_carbon", found.carbon, "of no wait", "lowest window", window.carbon)
         yield Row(f"{name}_delay", found.delay_h, "h", "lowest window", window.delay_h)
         yield Row(f"{name}_bound", bound.carbon, "of no wait, lengths known", "", None)
-        seconds = timed(lambda grid=grid: green.run_pauses(work, grid, learnt, PRICE, resume_s=RESTORE_S))
+        seconds = timed(partial(green.run_pauses, work, grid, learnt, PRICE, resume_s=RESTORE_S))
         yield Row(f"{name}_seconds", seconds, "s of CPU", "goal", 0.5)
-        seconds = timed(lambda grid=grid: green.run_starts(work, grid, LOWEST_WINDOW, means))
+        seconds = timed(partial(green.run_starts, work, grid, LOWEST_WINDOW, means))
         yield Row(f"{name}_window_seconds", seconds, "s of CPU", "goal", 0.5)
 
 

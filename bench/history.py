@@ -43,8 +43,8 @@ def finish_one(store: Store, site: SiteId, start_ms: int) -> None:
     ended = f.Ended(
         1, AttemptState.SUCCEEDED, Category.NONE, "", now, now + 60_000, 60_000, (f.RankExit(0, 0),)
     )
-    reports = [f.Accepted(1, "1", adopted=False), f.Started(1, now), ended, f.Collected(1, (), 1000)]
-    store.report(site, [f.Report(key, event) for event in reports], None, now + 61_000)
+    events = (f.Accepted(1, "1", adopted=False), f.Started(1, now), ended, f.Collected(1, (), 1000))
+    store.report(site, [f.Report(key, event) for event in events], None, now + 61_000)
     now += 62_000
     loop.step()
     row = store.job(FIRST)
@@ -137,8 +137,8 @@ def _clone_postgres(url: str, count: int) -> None:
                 table, columns, numbers, name,
                 lambda text: f"convert_to({_renamed(f'''convert_from({text}, 'UTF8')''', name)}, 'UTF8')",
             )  # fmt: skip
-            base.execute(sql)  # type: ignore[arg-type]
-        _balance(base.execute)  # type: ignore[arg-type]
+            base.execute(sql)
+        _balance(base.execute)
     with psycopg.connect(url, autocommit=True) as base:
         base.execute("VACUUM (ANALYZE)")
 

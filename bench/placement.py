@@ -125,14 +125,14 @@ def scene(
     queue = []
     for number in range(jobs):
         name, project = JobId(f"01J{number:023d}"), ProjectId(f"p{number % projects}")
-        events = (f.Submitted("ada", "sha256:0"), f.Queued())
+        events: tuple[f.Event, ...] = (f.Submitted("ada", "sha256:0"), f.Queued())
         facts = [f.Fact(name, seq, NOW_MS - 60_000, "bench", event) for seq, event in enumerate(events, 1)]
         queue.append(JobRow(fold(facts), specs[number % questions], project))
     lots = {
         project: (Lot(LotId(f"l-{project}"), project, LotKind.AWARD, MICRO, 0, 2 * NOW_MS, 10**15),)
         for project in {row.project for row in queue}
     }
-    statuses = {site.id: SiteStatus(site.id, NOW_MS, NOW_MS) for site in found}
+    statuses = {str(site.id): SiteStatus(site.id, NOW_MS, NOW_MS) for site in found}
     if by_node:
         free = Spread((0,) * 8 + (200,))
         states = tuple(PoolState(f"p{pool}", 1600, 0, 0, free) for pool in range(per_site))
