@@ -121,6 +121,7 @@ parity: setup  ## compare the simulator with what peers published: Lucid, FGD, G
 
 tables: setup  ## the same traces under our policies beside every published figure, with intervals
 	$(BIN)/python -m bench.simulator $(DATA:%=--data %)
+	$(BIN)/python -m bench.tables $(DATA:%=--data %)
 	$(BIN)/python -m bench.fragmentation $(DATA:%=--data %)
 	$(BIN)/python -m bench.green $(DATA:%=--data %)
 	$(BIN)/python -m bench.bth $(DATA:%=--data %)

@@ -63,7 +63,7 @@ def timed(
         digests.add(found.digest)
     if len(digests) != 1:
         raise RuntimeError(f"{trace.name}: the two loops differ")
-    return measure(trace, found, cluster.cards), rates[world.run], rates[fused.run]
+    return measure(trace, found, cluster, isolated=isolated), rates[world.run], rates[fused.run]
 
 
 def philly(folder: Path, name: str) -> tuple[Trace, Cluster]:
@@ -161,7 +161,7 @@ def keeping(trace: Trace, cluster: Cluster, part: str) -> None:
                 found = fused.run(ready)
                 spent.append(time.process_time() - began)
             rates.append(len(trace) / min(spent))
-            rows.append(measure(trace, found, cluster.cards))
+            rows.append(measure(trace, found, cluster))
         easy, each = rows
         name = f"philly_{part}_conservative_{lengths}"
         told(f"{name}_wait", each.wait_mean_s, "s", "EASY", easy.wait_mean_s)
@@ -183,7 +183,7 @@ def predicting(trace: Trace, cluster: Cluster) -> None:
             )  # fmt: skip
             found = world.run(ready, Predictor() if patience_s else None)
             waited = float((found.start_s - trace.submit_s)[wide].mean())
-            rows.append((patience_s, measure(trace, found, cluster.cards), waited))
+            rows.append((patience_s, measure(trace, found, cluster), waited))
         (_, plain, plain_wide), *others = rows
         for patience_s, each, each_wide in others:
             name = f"philly_week1_predicted_{backfill.name.lower()}_{patience_s // 3600}h"
@@ -230,7 +230,7 @@ def sweeping(trace: Trace, cluster: Cluster) -> None:
 def guessing(trace: Trace, cluster: Cluster) -> None:
     """Print how well shortest first does if no length is known before its end, beside Tiresias."""
     ready = prepare(trace, cluster, Queueing.SJF, Backfill.EASY, isolated=True)
-    figures = measure(trace, world.run(ready, Predictor()), cluster.cards)
+    figures = measure(trace, world.run(ready, Predictor()), cluster, isolated=True)
     told(
         "philly_week1_guessed_completion", figures.completion_mean_s, "s", TIRESIAS.peer, TIRESIAS.completion_s
     )  # fmt: skip

@@ -145,7 +145,7 @@ def test_a_gang_loses_all_of_its_run_with_one_node_and_a_checkpoint_saves_the_mo
     assert all_lost.cut[:, [START, END, LOST]].tolist() == [[0, 35, 35]]
     assert (all_lost.lost_card_s(trace.cards), some.lost_card_s(trace.cards)) == (35 * 8, 5 * 8)
     assert some.finish_s.tolist() == [40 + 70, 50]
-    figures = measure(trace, all_lost, cluster.cards)
+    figures = measure(trace, all_lost, cluster)
     assert (figures.restarts, figures.lost_card_s, figures.makespan_s) == (1, 280, 140)
     assert figures.wait_mean_s == pytest.approx(5 / 2), "from the end of the first attempt to the second"
     assert figures.completion_mean_s == pytest.approx((140 + 50) / 2)
@@ -196,7 +196,7 @@ def test_nodes_that_never_come_back_leave_jobs_undone_and_the_figures_say_so() -
     found = world.run(scene, None, [Outage(0, 20, 1 << 60, 2)])
     assert found.finish_s.tolist() == [5, -1]
     with pytest.raises(Refused, match="1 jobs never started, or were killed"):
-        measure(trace, found, cluster.cards)
+        measure(trace, found, cluster)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_a_report_is_one_page_that_escapes_names_and_says_what_cannot_be_written
     trace = replace(trace, name="<script>alert(1)</script>")
     scene = prepare(trace, CLUSTER, Queueing.FIFO, Backfill.EASY, isolated=True, expected_s=expected)
     found = fused.run(scene)
-    row = ("fifo & easy", measure(trace, found, CLUSTER.cards), found)
+    row = ("fifo & easy", measure(trace, found, CLUSTER), found)
     write_report(tmp_path / "report.html", trace, CLUSTER, [row])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>" not in page
@@ -215,21 +215,32 @@ def test_lengths_are_guessed_from_those_that_have_ended_and_from_nothing_else() 
     assert set(expected[10:].tolist()) <= {3000, 40_000}
 
 
+def test_cards_are_fragmented_where_they_are_idle_and_a_waiting_job_asks_for_no_more() -> None:
+    # Three of each node's four cards are taken: two are free, and a job that asks for two on one node waits.
+    trace, expected = traced([(0, 10, 0, 3, "a"), (0, 10, 0, 3, "a"), (0, 10, 0, 2, "a")])
+    cluster = cluster_of({"a": 2, "b": 5}, 4)
+    for isolated, idle in ((True, 2 * 10), (False, 0)):
+        scene = prepare(trace, cluster, Queueing.FIFO, Backfill.NONE, isolated=isolated, expected_s=expected)
+        figures = measure(trace, world.run(scene), cluster, isolated=isolated)
+        assert figures.fragmented == pytest.approx(idle / (28 * figures.makespan_s))
+
+
 def test_the_figures_of_a_run_by_hand() -> None:
     trace, expected = traced([(0, 100, 0, 8, "a"), (0, 5, 0, 8, "b"), (50, 10, 0, 4, "b")])
     scene = prepare(trace, pooled(CLUSTER), Queueing.FIFO, Backfill.NONE, isolated=False, expected_s=expected)
     found = world.run(scene)
     assert found.start_s.tolist() == [0, 0, 50]
-    figures = measure(trace, found, CLUSTER.cards)
+    figures = measure(trace, found, CLUSTER)
     assert (figures.jobs, figures.makespan_s, figures.wait_mean_s) == (3, 100, 0.0)
     assert figures.completion_mean_s == pytest.approx(115 / 3)
     assert figures.used == pytest.approx((800 + 40 + 40) / (100 * 20))
     assert (figures.slowdown_mean, figures.jain) == (1.0, 1.0)
-    assert measure(trace, found, CLUSTER.cards, warm_up_s=1).jobs == 1
+    assert measure(trace, found, CLUSTER, warm_up_s=1).jobs == 1
     with pytest.raises(Refused, match="no job was submitted after 51 s"):
-        measure(trace, found, CLUSTER.cards, warm_up_s=51)
+        measure(trace, found, CLUSTER, warm_up_s=51)
     with pytest.raises(Refused, match="1 jobs never started"):
-        measure(trace, replace(found, start_s=np.array([0, 0, -1])), CLUSTER.cards)
+        measure(trace, replace(found, start_s=np.array([0, 0, -1])), CLUSTER)
+    assert figures.fragmented == 0
     low, high = interval([1.0, 2.0, 3.0])
     assert 1 <= low < 2 < high <= 3
     assert jain(np.array([1.0, 0.0])) == 0.5

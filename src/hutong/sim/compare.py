@@ -125,7 +125,7 @@ def simulate(
     name += ", isolated" if isolated else f", {policy.name}" if policy else ", pooled"
     return Result(
         name,
-        measure(trace, found, ground.cluster.cards, warm_up_s=warm_up_s),
+        measure(trace, found, ground.cluster, isolated=isolated, warm_up_s=warm_up_s),
         footprint(ground.city, trace, found, START_MS) if ground.city else None,
         found.digest,
         found,

@@ -15,7 +15,7 @@ from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run
 
 _WIDTH, _HEIGHT, _POINTS = 860, 200, 400
-_HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "Jain", "restarts", "lost card-h")
+_HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "fragmented", "Jain", "restarts", "lost card-h")
 _COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6593", "#b08900", "#444444")
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +42,7 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[
     head = "".join(f"<th>{each}</th>" for each in _HEADS)
     body = "".join(
         f"<tr><td>{escape(name)}</td><td>{of.completion_mean_s:,.0f}</td><td>{of.wait_mean_s:,.0f}</td>"
-        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.jain:.3f}</td>"
+        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.fragmented:.1%}</td><td>{of.jain:.3f}</td>"
         f"<td>{of.restarts:,}</td><td>{of.lost_card_s / 3600:,.0f}</td></tr>"
         for name, of, _ in runs
     )

@@ -9,11 +9,13 @@ from hutong.sim.measures import interval
 # How figures are called in a table of several seeds, how they are scaled, and with how many decimals.
 FIGURES = {
     "completion_mean_s": ("completion, s", 1, 0),
+    "completion_p99_s": ("completion p99, s", 1, 0),
     "wait_mean_s": ("wait, s", 1, 0),
     "wait_p50_s": ("wait p50, s", 1, 0),
     "wait_p99_s": ("wait p99, s", 1, 0),
     "slowdown_mean": ("slowdown", 1, 1),
     "used": ("used, %", 100, 1),
+    "fragmented": ("fragmented, %", 100, 1),
     "jain": ("Jain", 1, 3),
     "restarts": ("restarts", 1, 0),
     "lost_card_s": ("lost, card-hours", 1 / 3600, 0),

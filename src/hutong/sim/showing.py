@@ -27,8 +27,8 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
             _show_rows([(each.rules, each.against_first) for each in summaries[1:]])
         return
     broken = ("restarts", "lost, card-h") if any(each.measures.restarts for each in found) else ()
-    made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "Jain", *broken)
-    rows_of(made, [_row(each)[: 8 + len(broken)] for each in found], "nothing ran")
+    made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain", *broken)
+    rows_of(made, [_row(each)[: 9 + len(broken)] for each in found], "nothing ran")
     if plan.ground.city is not None:
         made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green")
         rows_of(made, [_costs(each) for each in found], "nothing ran")
@@ -101,7 +101,7 @@ def _row(each: Result) -> tuple[str, ...]:
     times = (of.completion_mean_s, of.wait_mean_s, of.wait_p50_s, of.wait_p99_s)
     return (
         each.rules, *(f"{value:,.0f} s" for value in times),
-        f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.jain:.2f}",
+        f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.fragmented:.1%}", f"{of.jain:.2f}",
         f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}",
     )  # fmt: skip
 
