@@ -43,7 +43,7 @@ def _place(group: str) -> int:
     return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)  # where xdist is switched off
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> "TwoEnds | None":
     """Hand out work by the rules of this module where `--dist loadgroup` is asked for."""
     return TwoEnds(config, log) if config.getoption("dist") == "loadgroup" else None
