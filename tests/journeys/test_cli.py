@@ -181,6 +181,13 @@ def test_a_day_with_the_embedded_platform(machine: Machine) -> None:
     failed = machine.run("run", machine.job_file("run: exit 3\nresources: {accelerators: H100:1}\n"), code=1)
     assert "FAILED" in failed
 
+    ran = machine.data.parent / "ran.csv"
+    assert machine.ask("trace", "--out", str(ran))["jobs"] == 2
+    again = machine.ask("simulate", "--nodes", "2", "--trace", str(ran), "--lengths", "limit")
+    assert (again["jobs"], again["runs"][0]["measures"]["wait_mean_s"]) == (2, 0.0), (
+        "they found the same room"
+    )
+
     before = machine.children()
     os.kill(before["api"], signal.SIGKILL)
     machine.wait(

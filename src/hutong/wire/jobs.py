@@ -124,7 +124,7 @@ class Forecast(Shape):
 
 
 class Job(Shape):
-    """A job as its facts tell it."""
+    """A job as its facts tell it; `max_duration_s` of 0 has no end."""
 
     id: Ulid
     name: str
@@ -136,6 +136,7 @@ class Job(Shape):
     priority: int
     preemptible: bool = False
     num_nodes: int
+    max_duration_s: int = 0
     accelerators: tuple[str, ...]
     submitted: Time
     changed: Time

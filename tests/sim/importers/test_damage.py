@@ -21,6 +21,8 @@ GOOD = {
     "1,u,1,8,128,Other,FAILED,2023-03-01 00:18:22+08:00,2023-03-01 00:18:54+08:00,,117,32\n",
     "openb": "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,"
     "scheduled_time\np,12000,16384,1,460,T4,LS,Running,100,500,160\n",
+    "hutong": "job,submitted,ran_s,limit_s,nodes,cards_per_node,accelerator,project,person,state\n"
+    "j,2026-11-02T00:00:00Z,30.5,3600,2,4,910B,poems,li-na,SUCCEEDED\n",
     "gaia": "arrival_time,length,cpus\n0.5,0.75,4\n3.25,1.5,2\n",
     "pai": "job_id,user,num_inst,num_gpu,submit_time,duration\n0,u1,2,0.5,10,100\n",
     "sia": "name,time,application,num_replicas,batch_size\nb,775.66,bert,12,384\n",

@@ -99,7 +99,7 @@ def test_a_header_that_tells_nothing_is_refused_with_the_kinds(tmp_path: Path) -
 
 def test_a_kind_or_an_option_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
     path = _write(tmp_path, GOOD)
-    with pytest.raises(Refused, match="expected one of swf, philly"):
+    with pytest.raises(Refused, match="expected one of hutong, swf, philly"):
         read(path, "filly")
     with pytest.raises(Refused, match="has no option unit; it has name"):
         read(path, unit="h")

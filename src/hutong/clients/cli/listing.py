@@ -42,6 +42,9 @@ PARTS = (
         "quote": "Say what a job file would cost in each pool, what would be held, and "
             "who would pay; nothing is stored.",
     }),
+    Part("Jobs", "trace_commands", {
+        "trace": "Write the jobs of a span of days as a trace that hutong simulate reads.",
+    }),
     Part("Jobs", "import_commands", {
         "import": "Turn what you have into job files.",
     }),

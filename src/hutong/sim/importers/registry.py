@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 
 from hutong.core.kernel.errors import Refused
-from hutong.sim.importers import helios, llm, openb, pai, philly, sia, swf
+from hutong.sim.importers import helios, llm, openb, own, pai, philly, sia, swf
 from hutong.sim.importers.imported import Imported, Reader
 from hutong.sim.importers.table import read_text
 from hutong.sim.trace import Trace
@@ -30,6 +30,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     each.name: each
     for each in (
+        Kind("hutong", "what hutong trace writes of a platform's own jobs", own.read_own, own.HUTONG),
         Kind("swf", "Standard Workload Format", swf.read_swf),
         Kind("philly", "Philly, CSV as Lucid has it", philly.read_lucid, philly.LUCID),
         Kind("philly-sia", "Philly, CSV as Sia has it", philly.read_sia, philly.SIA),

@@ -72,6 +72,7 @@ def _job_fields(
         "priority": spec.priority,
         "preemptible": spec.preemptible,
         "num_nodes": spec.num_nodes,
+        "max_duration_s": spec.max_duration_s,
         "accelerators": asks(spec),
         "submitted": rfc3339(job.submitted_ms),
         "changed": rfc3339(job.changed_ms),
