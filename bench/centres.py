@@ -156,7 +156,11 @@ class Centres:
         """End a site's agent; its jobs go on."""
         agent = self._agents.pop(name)
         agent.send_signal(signal.SIGTERM)
-        agent.wait(20)
+        try:
+            agent.wait(20)
+        except (subprocess.TimeoutExpired, TimeoutError):  # its engine is gone, and a question to it is open
+            agent.kill()
+            agent.wait(20)
 
 
 def _toml(rows: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """What the platform adds to a bare engine: jobs a second into a real Slurm and Ray, time to the first line, the agent's own cost.
 
-`python -m bench.engines [--quick]` prints JSON lines; each figure stands beside the bare engine on the same cluster in the same run.
+`python -m bench.engines [--quick] [--slurm] [--agent] [--ray]` prints JSON lines, all rows or those asked for; each figure stands beside
+the bare engine on the same cluster in the same run. However it is ended, it leaves no process and no file.
 `slurm_submit` and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
 machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
 `slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
-agent whose jobs all wait, and `agent_children_cpu`, that of the programs which it asks. `ratio` is such that more is better.
+agent whose jobs all wait, the programs that it asks included, and `agent_children_cpu`, what these take of it. `ratio` is such that more
+is better.
 """
 
 import argparse
@@ -18,15 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from bench.centres import Centres, wait_until
+from testbeds.processes import Household
 from testbeds.ray import RayCluster
 from testbeds.slurm import Nodes, SlurmCluster
 
 from hutong import Client
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.programs import install_programs
+from hutong.core.work.states import FINAL, JobState
 
 SITE, LIVE_SITE, RAY_SITE = "slurm", "live", "ray"
 TRIVIAL: dict[str, object] = {
@@ -35,7 +41,7 @@ TRIVIAL: dict[str, object] = {
     "run": "true",
     "max_duration": "10m",
 }
-OVER = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "REJECTED"})
+LIVING = sorted(set(JobState) - FINAL)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,14 +59,20 @@ def show_middle(name: str, pairs: Sequence[tuple[float, float]], baseline: str) 
     show(name, rate, "1/s", baseline, bare, rate / bare)
 
 
+def living(client: Client) -> bool:
+    """Return whether any job has not ended: as light a question as squeue's, asked as often."""
+    return next(iter(client.jobs.list(state=LIVING, limit=1)), None) is not None
+
+
 def finish_rate(client: Client, document: dict[str, object], count: int) -> float:
     """Return how many jobs a second the platform takes in, runs and finishes."""
     begin = time.monotonic()
-    left = set(client.jobs.submit_batch("bench", [document] * count).ids)
-    while left:
-        left -= {job.id for job in client.jobs.list(limit=2 * count) if job.state in OVER}
-        time.sleep(0.5 if len(left) > 20 else 0.1)  # the last end is seen as soon as squeue shows it below
-    return count / (time.monotonic() - begin)
+    ids = client.jobs.submit_batch("bench", [document] * count).ids
+    wait_until(lambda: not living(client), 600, lambda: "jobs that do not end")
+    spent_s = time.monotonic() - begin
+    states = {job.id: job.state for job in islice(client.jobs.list(limit=200), count)}
+    assert all(states[job] == "SUCCEEDED" for job in ids), states
+    return count / spent_s
 
 
 def bare_slurm_rate(cluster: SlurmCluster, count: int) -> float:
@@ -141,6 +153,7 @@ def agent_cost(client: Client, pid: int, live: int, watch_s: float) -> tuple[flo
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     for job in ids:
         client.jobs.cancel(job)
+    wait_until(lambda: not living(client), 600, lambda: "jobs that are not cancelled")
     return resident / 1024, own, children
 
 
@@ -151,37 +164,49 @@ def _cpu_s(pid: int) -> tuple[float, float]:
     return own / TICKS, ended / TICKS
 
 
-def slurm_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
+def slurm_rows(centres: Centres, *, quick: bool) -> None:
     """Measure what Slurm takes in and finishes, with room for 12 jobs at once."""
     count, rounds = (30, 3) if quick else (200, 7)
-    centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", cards_per_node=400, poll_s=2.0)
-    with centres.client() as client:
+    nodes = [Nodes(count=3, cpus=4, gres="gpu:h100:400")]
+    with SlurmCluster("bench", nodes=nodes) as cluster, centres.client() as client:
+        centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", cards_per_node=400, poll_s=2.0)
         finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
         for name, jobs in (("slurm_submit", count), ("slurm_submit_12", 12)):
             # Slurm looks at its queue in turns of its own: single pairs are far apart.
             rounds_of = range(1 if quick else 5)
             pairs = [(finish_rate(client, TRIVIAL, jobs), bare_slurm_rate(cluster, jobs)) for _ in rounds_of]
             show_middle(name, pairs, "sbatch")
-        with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
+        with tempfile.TemporaryDirectory(dir=centres.folder) as folder:
             ours, bare = supervisor_cpu_ms(sys.executable, Path(folder), 10 * rounds)
         show("supervisor_cpu", ours, "ms", "python -I -S -c pass", bare, bare / ours)
         first = statistics.median(first_line_s(client) for _ in range(rounds))
         bare_first = statistics.median(bare_first_line_s(cluster) for _ in range(rounds))
         show("slurm_first_line_added", first - bare_first, "s", "sbatch", bare_first, bare_first / first)
+        leave(centres, client, SITE)
 
 
-def agent_rows(centres: Centres, cluster: SlurmCluster, quick: bool) -> None:
+def leave(centres: Centres, client: Client, site: str) -> None:
+    """End a site's agent, and have the platform send nothing more there, before its engine ends."""
+    client.sites.set_admission(site, "inactive")
+    centres.stop_agent(site)
+
+
+def agent_rows(centres: Centres, *, quick: bool) -> None:
     """Measure an agent with many live jobs: the platform sends all of them, and most wait for a licence in Slurm."""
     live = 60 if quick else 1_000
-    centres.add_slurm(
-        LIVE_SITE, "H100", "9", cluster.conf, "gpu:h100", cards_per_node=400, poll_s=2.0, licenses="seat:1"
-    )
-    with centres.client() as client:
-        client.sites.set_admission(SITE, "inactive")
+    nodes = [Nodes(count=3, cpus=400, gres="gpu:h100:400")]
+    with (
+        SlurmCluster("live", nodes=nodes, settings={"Licenses": "seat:12"}) as cluster,
+        centres.client() as client,
+    ):
+        where = (LIVE_SITE, "H100", "9", cluster.conf, "gpu:h100")
+        centres.add_slurm(*where, cards_per_node=400, poll_s=2.0, licenses="seat:1")
         resident, own, asked = agent_cost(client, centres.agent_pid(LIVE_SITE), live, 5 if quick else 30)
         show(f"agent_rss_{live}", resident, "MB", "goal", 80, 80 / resident)
-        show(f"agent_idle_cpu_{live}", own, "%", "goal", 1, 1 / max(own, 0.01))
-        show(f"agent_children_cpu_{live}", asked, "%", "agent_idle_cpu", own, own / max(asked, 0.01))
+        whole = max(own + asked, 0.01)
+        show(f"agent_idle_cpu_{live}", whole, "%", "goal", 1, 1 / whole)
+        show(f"agent_children_cpu_{live}", asked, "%", "agent_idle_cpu", whole, whole / max(asked, 0.01))
+        leave(centres, client, LIVE_SITE)
 
 
 def bare_ray_rate(cluster: RayCluster, count: int) -> float:
@@ -196,38 +221,35 @@ def bare_ray_rate(cluster: RayCluster, count: int) -> float:
     return count / (time.monotonic() - begin)
 
 
-def ray_rows(centres: Centres, *, alone: bool) -> None:
-    """Measure on Ray, in turns with Ray itself; `alone` where Slurm was not measured before."""
+def ray_rows(centres: Centres) -> None:
+    """Measure on Ray, in turns with Ray itself."""
     with RayCluster(nodes=1, resources={"h100": 8}) as cluster, centres.client() as client:
-        if not alone:
-            client.sites.set_admission(LIVE_SITE, "inactive")
         engine = {"kind": "ray", "url": cluster.url, "ray_python": str(cluster.python)}
         centres.add(RAY_SITE, "H100", "9", engine, {"p": {"per_card": {"h100": 1}}})
         finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
         pairs = [(finish_rate(client, TRIVIAL, 20), bare_ray_rate(cluster, 20)) for _ in range(3)]
         show_middle("ray_submit", pairs, "Ray Jobs API")
+        leave(centres, client, RAY_SITE)
 
 
 def main() -> int:
-    """Print all rows."""
+    """Print the rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few jobs and no Ray: ends within 50 s")
-    parser.add_argument("--ray", action="store_true", help="Ray's row only")
+    parser.add_argument("--quick", action="store_true", help="few jobs, and no Ray unless it is asked for")
+    parser.add_argument("--slurm", action="store_true", help="what Slurm takes in, first line, supervisor")
+    parser.add_argument("--agent", action="store_true", help="what an agent with many live jobs costs")
+    parser.add_argument("--ray", action="store_true", help="what Ray takes in")
     chosen = parser.parse_args()
-    quick = chosen.quick
-    few = [Nodes(count=3, cpus=4, gres="gpu:h100:400")]
-    many = [Nodes(count=3, cpus=400, gres="gpu:h100:400")]
-    with (
-        tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder,
-        SlurmCluster("bench", nodes=few) as small,
-        SlurmCluster("live", nodes=many, settings={"Licenses": "seat:12"}) as large,
-        Centres(Path(folder)) as centres,
-    ):
-        if not chosen.ray:
-            slurm_rows(centres, small, quick)
-            agent_rows(centres, large, quick)
-        if not quick:
-            ray_rows(centres, alone=chosen.ray)
+    every = not (chosen.slurm or chosen.agent or chosen.ray)
+    with closing(Household("hutong-bench")) as house:
+        os.environ[Household.MARK] = str(house.folder)  # by which its reaper knows the platform's processes
+        with Centres(house.folder) as centres:
+            if chosen.slurm or every:
+                slurm_rows(centres, quick=chosen.quick)
+            if chosen.agent or every:
+                agent_rows(centres, quick=chosen.quick)
+            if chosen.ray or (every and not chosen.quick):
+                ray_rows(centres)
     return 0
 
 

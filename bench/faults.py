@@ -2,18 +2,22 @@
 
 `python -m bench.faults --count 200 --seed 1` kills clients and agents 200 times for each engine. Each row is a test that
 asserts that nothing ran twice, nothing was left running, and nothing that lived was called lost; exits 1 if one fails or
-did not run. `bench.fault_rows` says which test tries what. `--all` adds what else may go wrong with an engine.
+did not run. How far it is goes to standard error. `bench.fault_rows` says which test tries what. `--all` adds what else may go wrong with an engine.
 """
 
 import argparse
 import os
 import sys
+import time
 from collections import Counter
 
 import pytest
 from bench.fault_rows import ENGINES, FILES, NONE, REAL, ROWS
 from rich.console import Console
 from rich.table import Table
+from tests import faults
+
+_TELL_EVERY = 20
 
 
 class Results:
@@ -31,6 +35,34 @@ class Results:
         outcome, spent_s = self.rows.get(report.nodeid, ("passed", 0.0))
         worse = report.outcome if report.outcome != "passed" else outcome
         self.rows[report.nodeid] = (worse, spent_s + report.duration)
+
+
+class Progress:
+    """Says on standard error which test begins, how many there are, and how many kills it has had."""
+
+    def __init__(self, kills: int) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._begin = time.monotonic()
+        self._kills, self._killed = kills, 0
+        self._all, self._begun = 0, 0
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn how many tests there are."""
+        self._all = len(session.items)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say that a test begins."""
+        self._begun, self._killed = self._begun + 1, 0
+        self._say(f"{self._begun}/{self._all} {nodeid.removeprefix('tests/')}")
+
+    def killed(self) -> None:
+        """Count a kill; say so now and then."""
+        self._killed += 1
+        if self._killed % _TELL_EVERY == 0:
+            self._say(f"{self._killed} of {self._kills} kills")
+
+    def _say(self, what: str) -> None:
+        self._console.print(f"{time.monotonic() - self._begin:6.0f} s  {what}", markup=False, soft_wrap=True)
 
 
 def chosen(engines: tuple[str, ...], *, everything: bool) -> list[str]:
@@ -100,10 +132,11 @@ def main() -> int:
     given = parser.parse_args()
     os.environ |= {"HUTONG_FAULTS": str(given.count), "HUTONG_SEED": str(given.seed)}
     engines = tuple(given.engine or ENGINES)
-    results = Results()
+    results, progress = Results(), Progress(given.count)
+    faults.WATCHERS.append(progress.killed)
     paths = chosen(engines, everything=given.all)
     options = ["-q", "-p", "no:randomly", "--timeout=7200", "-n", "0", "--show-capture=no"]
-    code = pytest.main([*options, *paths], plugins=[results])
+    code = pytest.main([*options, *paths], plugins=[results, progress])
     table, counts = tabulate(engines, results, everything=given.all)
     console = Console(width=None if sys.stdout.isatty() else 170)
     console.print(table)

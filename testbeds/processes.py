@@ -179,6 +179,7 @@ class Household:
         self._marks = [f"{self.MARK}={self.folder}", *(mark.format(folder=self.folder) for mark in marks)]
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", reaper.__file__, str(self.folder), *self._marks],
+            env={},  # our own mark, if we bear one, would have another reaper end this one
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

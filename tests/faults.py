@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+WATCHERS: list[Callable[[], None]] = []
+"""What is called after each kill, such as somebody who shows how far a long test is."""
 
 
 def trials(few: int) -> int:
@@ -33,6 +35,8 @@ def kill_midway(after_s: float, work: Callable[[T], object], on: T) -> None:
     time.sleep(after_s)  # the moment of a kill is the fault itself
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    for watcher in WATCHERS:
+        watcher()
 
 
 def seconds(work: Callable[[T], object], *on: T) -> float:

@@ -50,6 +50,25 @@ def test_an_idle_agent_is_quiet(world: World) -> None:
     assert world.link.calls - before <= takes + 3
 
 
+def test_what_stands_as_it_did_is_told_anew_when_it_is_asked_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world.agent()
+    world.submit("sleep 600")
+    world.turn()
+    delivery = agent.take(0.0)
+    agent.receive(delivery)
+    agent.tick()
+    same = world.engine.observe()
+    monkeypatch.setattr(MemoryEngine, "observe", lambda _: same)  # as engines do that look at little anew
+    world.go(agent, steps=2)
+    told = [type(report.event) for report in world.link.reports]
+    assert told == [Accepted, Started]
+    agent.receive(delivery)
+    world.go(agent, steps=2)
+    assert [type(report.event) for report in world.link.reports] == 2 * told
+
+
 def test_an_exit_code_comes_through(world: World) -> None:
     agent = world.agent()
     job = world.submit("exit 9")

@@ -71,6 +71,17 @@ def test_it_asks_nothing_while_nobody_waits(bell: Bell, pulse: Pulse) -> None:
     pytest.fail("it goes on asking")
 
 
+def test_a_calm_store_is_asked_seldom_and_its_change_is_noticed(pulse: Pulse) -> None:
+    bell = Bell(pulse, every_s=0.001)
+    try:
+        assert bell.wait(bell.now(), 0.6) is False
+        assert pulse.asked <= 100 + 600 / 5 + 50
+        pulse.value = 1
+        assert bell.wait(0, 10) is True
+    finally:
+        bell.close()
+
+
 def test_it_outlives_a_store_that_is_away(bell: Bell, pulse: Pulse) -> None:
     pulse.value = -1
     assert bell.wait(0, 0.05) is False

@@ -80,6 +80,7 @@ class Agent:
         self._logs = LogShipper(link, engine)
         self._not_before: dict[AttemptKey, int] = {}
         self._told: dict[AttemptKey, set[type[AgentEvent]]] = {}
+        self._quiet: dict[AttemptKey, Seen] = {}
         self._collecting: dict[AttemptKey, Future[Collected]] = {}
         self._collected: dict[AttemptKey, Collected] = {}
         self._small: dict[AttemptKey, tuple[SmallLog, ...]] = {}
@@ -122,6 +123,7 @@ class Agent:
         for command in delivery.commands:
             # That it is still asked for says that the platform does not know what was told of it.
             self._told.pop(command.key, None)
+            self._quiet.pop(command.key, None)
             self._spool.drop(command.key)
         self._hands.note(delivery.commands, delivery.came_ms)
         if self._hours is not None:
@@ -159,6 +161,19 @@ class Agent:
         """True while somebody reads logs as they grow."""
         return bool(self._watched)
 
+    def _all_owed(self, seen: tuple[Seen, ...]) -> list[Report]:
+        """Return what is owed of all attempts: of one that was told of nothing, until it changes."""
+        reports, quiet = [], {}
+        for each in seen:
+            if self._quiet.get(each.key) is not each:
+                owed = [Report(each.key, event) for event in self._owed(each)]
+                reports += owed
+                if owed or each.ended is not None:
+                    continue
+            quiet[each.key] = each
+        self._quiet = quiet
+        return reports
+
     def _owed(self, seen: Seen) -> Iterable[AgentEvent]:
         """Return what the platform has not acknowledged about an attempt, in order."""
         told = self._told.get(seen.key, set())
@@ -190,7 +205,7 @@ class Agent:
             self._collected[key], self._small[key] = left
 
     def _report(self, seen: tuple[Seen, ...], at_ms: int | None) -> bool:
-        reports = [Report(each.key, event) for each in seen for event in self._owed(each)]
+        reports = self._all_owed(seen)
         batches = [reports[at : at + REPORTS_AT_ONCE] for at in range(0, len(reports), REPORTS_AT_ONCE)]
         sighting = self._sighting(seen, at_ms, bool(reports))
         for batch in batches[:-1]:

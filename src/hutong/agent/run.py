@@ -187,7 +187,8 @@ def _tick_on(
         at_once = _WATCHED_AT_ONCE if agent.watched else _LIVE_AT_ONCE
         often = min(max(_LIVE_S, agent.live / at_once), _IDLE_S)
         longest = often if agent.live or agent.busy else _IDLE_S
-        pause_s = _SOON_S if moved else min(pause_s * 1.5, longest)
+        # What moved a moment ago moves on soon: late by a fifth of what has passed since, no more.
+        pause_s = _SOON_S if moved else min(pause_s * 1.25, longest)
         _wait_any(bell, ended, 0.0 if agent.hurries else pause_s)
 
 

@@ -24,7 +24,7 @@ LEASE_MS = 10_000
 RENEW_MS = 3_000
 IDLE_S = 1.0
 _POLL_S = 0.001
-_POLL_MOST_S = 0.01
+_POLL_MOST_S = 0.05
 
 
 class Clock(Protocol):
@@ -157,11 +157,11 @@ class Loop:
 
     def _wait(self, pulse: int, stop: threading.Event) -> None:
         """Wait for a change: ask often at first, when the next is near, and then ever less often."""
-        deadline, pause_s = time.monotonic() + IDLE_S, _POLL_S
-        while time.monotonic() < deadline and not stop.wait(pause_s):
+        begin, waited_s = time.monotonic(), 0.0
+        while waited_s < IDLE_S and not stop.wait(min(max(waited_s / 4, _POLL_S), _POLL_MOST_S)):
             if self._pulse() != pulse:
                 return
-            pause_s = min(2 * pause_s, _POLL_MOST_S)
+            waited_s = time.monotonic() - begin
 
 
 def run_loop(

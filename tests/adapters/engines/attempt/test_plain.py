@@ -14,7 +14,7 @@ from bench.centres import wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hutong.adapters.engines.attempt import batch, codec, files, plain
+from hutong.adapters.engines.attempt import batch, carry, codec, files, plain
 
 LOG_BYTES = 300_000
 BOTH = pytest.mark.parametrize("whole", [False, True], ids=["plain", "whole"])
@@ -197,7 +197,7 @@ def test_a_second_copy_leaves_at_once(tmp_path: Path) -> None:
     (folder / files.END).unlink()
     again = begin(folder)
     again.communicate(timeout=60)
-    assert again.returncode == batch.FENCED
+    assert again.returncode == carry.FENCED
     assert (folder / files.log_name(0)).read_text().count("once") == 1
 
 

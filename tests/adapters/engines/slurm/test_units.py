@@ -211,6 +211,15 @@ def test_a_link_whose_answer_was_lost_is_still_ours(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
 
 
+def test_what_a_power_cut_left_empty_is_not_there_and_is_written_anew(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    mark.touch()
+    assert files.read_json(mark) is None
+    files.write_json(mark, {"by": 1}, durable=False)
+    assert files.read_json(mark) == {"by": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
 def test_an_answer_that_is_the_last_one_is_not_read_again(tmp_path: Path) -> None:
     told, program = tmp_path / "told", tmp_path / "bin" / "squeue"
     program.parent.mkdir()

@@ -57,6 +57,8 @@ class FolderEngine(ABC):
         self._checkpoints = root / "checkpoints"
         for folder in (self._attempts, self._tombs, self._trash, self._checkpoints):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._names: list[str] = []
+        self._keys: list[AttemptKey] = []
         self._over: dict[AttemptKey, Seen] = {}
         self._asked_again: dict[AttemptKey, Seen] = {}
         self._unwritten: dict[AttemptKey, dict[str, Any]] = {}
@@ -84,12 +86,13 @@ class FolderEngine(ABC):
 
     def observe(self) -> tuple[Seen, ...]:
         """Read every attempt's folder; ended ones are remembered, so that many cost little."""
-        with os.scandir(self._attempts) as entries:
-            keys = {AttemptKey(entry.name) for entry in entries if split_key(entry.name)}
-        for key in self._over.keys() - keys:
-            del self._over[key]
+        names = os.listdir(self._attempts)  # noqa: PTH208  (names are what is wanted)
+        if names != self._names:
+            self._names, self._keys = names, sorted(AttemptKey(name) for name in names if split_key(name))
+            for key in self._over.keys() - set(self._keys):
+                del self._over[key]
         found = dict(self._asked_again)
-        for key in sorted(keys):
+        for key in self._keys:
             seen = self._over.get(key) or self._glance(key)
             if seen is not None:
                 found[key] = seen
@@ -199,18 +202,17 @@ class FolderEngine(ABC):
 
     def _seen(self, key: AttemptKey, before: AttemptState, external_id: str = "") -> Seen:
         """Return what a folder says of a living attempt; `before` is its state until its ranks run."""
-        started = files.read_json(self._attempts / key / files.STARTED)
+        started = files.read_json(self._file(key, files.STARTED))
         if started is None:
             return Seen(key, before, external_id or key)
         return Seen(key, AttemptState.RUNNING, external_id or key, started["started_ms"], started["port"])
 
     def _seen_end(self, key: AttemptKey, external_id: str = "") -> Seen | None:
         """Return the end that the folder holds, if it does."""
-        folder = self._attempts / key
-        end = files.read_json(folder / files.END) or self._unwritten.get(key)
+        end = files.read_json(self._file(key, files.END)) or self._unwritten.get(key)
         if end is None:
             return None
-        port = (files.read_json(folder / files.STARTED) or {}).get("port", 0)
+        port = (files.read_json(self._file(key, files.STARTED)) or {}).get("port", 0)
         return _seen_end(key, {"checkpoint": self._carries(key, end), **end}, port, external_id)
 
     def _carries(self, key: AttemptKey, end: Mapping[str, Any]) -> bool:
@@ -232,7 +234,7 @@ class FolderEngine(ABC):
         left = files.read_json(folder / files.LEFT) or {}
         ran_ms = int(left.get("ran_ms", 0)) or files.read_beat(folder) if started else 0
         named = split_key(key)
-        exits = [files.read_json(path) or {} for path in sorted(folder.glob("exit-*.json"))]
+        exits = [each for path in sorted(folder.glob("exit-*.json")) if (each := files.read_json(path))]
         end = {
             "attempt": named[1] if named else 1,
             "outcome": verdict.outcome,
@@ -271,9 +273,18 @@ class FolderEngine(ABC):
             raise Refused("bad_key", f"{key!r} is not the key of an attempt", (Problem("/key", "not a key"),))
         return self._attempts / key
 
+    def _file(self, key: AttemptKey, name: str) -> str:
+        """Return where a file of an attempt lies; a path object would cost more than the look at it."""
+        return f"{self._attempts}/{key}/{name}"
+
     def _write_token(self, folder: Path) -> None:
         """Write what the supervisor and the followers of an attempt know each other by."""
         files.write_json(folder / files.TOKEN, {"token": secrets.token_hex(32)})
+
+    def _write_secrets(self, folder: Path, order: Order) -> None:
+        """Write the secrets of an attempt, if it has any; its supervisor reads and deletes them."""
+        if order.secrets:
+            files.write_json(folder / files.SECRETS, dict(order.secrets))
 
     def _write_order(self, folder: Path, order: Order, launcher: Mapping[str, Any]) -> None:
         """Write what the supervisor must know; `launcher` says how it starts a rank."""

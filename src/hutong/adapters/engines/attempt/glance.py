@@ -1,7 +1,7 @@
 """Spares looks into folders of attempts that stand as they did: a thousand that wait must cost little."""
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from typing import NamedTuple
 
 from hutong.adapters.engines.base import Seen
@@ -30,7 +30,7 @@ class Glances:
         self._ticks = ticks
         self._known: dict[str, _Known] = {}
 
-    def begin(self, keys: set[str]) -> None:
+    def begin(self, keys: Set[str]) -> None:
         """Begin to look at attempts, of which the scheduler knows `keys`.
 
         Afterwards `spared` names those that no look was needed for.

@@ -174,7 +174,8 @@ class Plain:
         os.waitpid(self.pid, 0)
         self.code, self.ended_ms = 0, now_ms()
         ended = {"rank": 0, "code": 0, "signal": 0}
-        files.write_json(self._path(files.exit_name(0)), {**ended, "ended_ms": self.ended_ms})
+        # The end, which is durable, says the same in a moment.
+        files.write_json(self._path(files.exit_name(0)), {**ended, "ended_ms": self.ended_ms}, durable=False)
         ran_ms = int((self.clock.now() - self.begin) * 1000)
         files.write_beat(self.folder, ran_ms, 2)
         if not tree.end_all(tree.below_us, reap):

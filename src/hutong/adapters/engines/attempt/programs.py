@@ -15,8 +15,8 @@ from hutong.adapters.engines.attempt import files
 _PACKAGE = Path(__file__).resolve().parent
 _INSIDE = Path("hutong", "adapters", "engines", "attempt")
 _NAMES = (
-    "__init__", "batch", "beside", "box", "clock", "codec", "devices", "enter", "environment", "files",
-    "follow", "gang", "greeting", "launch", "line", "member", "plain", "probe", "reach", "relay",
+    "__init__", "batch", "beside", "box", "carry", "clock", "codec", "devices", "enter", "environment",
+    "files", "follow", "gang", "greeting", "launch", "line", "member", "plain", "probe", "reach", "relay",
     "subreaper", "summons", "supervise", "tap", "tree", "unpack", "verdict",
 )  # fmt: skip
 

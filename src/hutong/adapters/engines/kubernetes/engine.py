@@ -141,7 +141,7 @@ class KubernetesEngine(FolderEngine):
         if (folder / files.ORDER).exists():
             return
         self._write_token(folder)
-        files.write_json(folder / files.SECRETS, dict(order.secrets))
+        self._write_secrets(folder, order)
         launcher = build.launcher(order, self._kubernetes, order.attempt.pool, self._programs, folder)
         self._write_order(folder, order, launcher)
 

@@ -174,7 +174,7 @@ class RayEngine(FolderEngine):
         if written is None:
             if order.spec.num_nodes > 1:
                 self._write_token(folder)
-            files.write_json(folder / files.SECRETS, dict(order.secrets))
+            self._write_secrets(folder, order)
             launcher = build.launcher(order, self._ray, self._programs, self._files, folder)
             self._write_order(folder, order, launcher)
             written = files.read_json(folder / files.ORDER)

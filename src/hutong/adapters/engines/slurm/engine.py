@@ -103,7 +103,8 @@ class SlurmEngine(FolderEngine):
         job = self._job(folder, order, pool)
         job_id = record.id if record else self._submit(folder, job, in_doubt=in_doubt)
         external = self._external(job_id)
-        files.write_json(folder / _SUBMITTED, {"external": external})
+        # If a power cut takes it, Slurm is asked for the job by name.
+        files.write_json(folder / _SUBMITTED, {"external": external}, durable=False)
         return Receipt(external, adopted=record is not None)
 
     def observe(self) -> tuple[Seen, ...]:
@@ -114,16 +115,16 @@ class SlurmEngine(FolderEngine):
         self._glances.begin(self._queue.names())
         seen = super().observe()
         self._queue.recall()
-        alive = [
-            each for each in self._queue.records if not each.over and each.name not in self._glances.spared
-        ]
+        spared = self._glances.spared
+        alive = [each for each in self._queue.records if each.name not in spared and not each.over]
         self._queue.cancel([each for each in alive if self._doomed(each)])
         ended = {each.key for each in seen if each.ended is not None}
         for key in self._watches.keys() - self._queue.names():
             if key in ended or not (self._attempts / key).exists():
                 del self._watches[key]
-        for job_id in self._strays.keys() - {record.id for record in self._queue.records}:
-            del self._strays[job_id]
+        if self._strays:
+            for job_id in self._strays.keys() - {record.id for record in self._queue.records}:
+                del self._strays[job_id]
         return seen
 
     def capacity(self) -> tuple[PoolState, ...]:
@@ -163,9 +164,16 @@ class SlurmEngine(FolderEngine):
 
     def _asked(self, key: AttemptKey) -> dict[str, Any]:
         """Return what was asked for when the attempt was submitted; nothing if it was not."""
-        watch = self._watches.setdefault(key, Watch(self._ticks))
+        watch = self._watch(key)
         watch.asked = watch.asked or files.read_json(self._attempts / key / _SUBMITTING) or {}
         return watch.asked
+
+    def _watch(self, key: AttemptKey) -> Watch:
+        """Return what is remembered of an attempt."""
+        found = self._watches.get(key)
+        if found is None:
+            found = self._watches[key] = Watch(self._ticks)
+        return found
 
     def forget(self, key: AttemptKey) -> None:
         """Delete what is left of an ended attempt."""
@@ -192,7 +200,7 @@ class SlurmEngine(FolderEngine):
             entry = [self._slurm.python, "-I", "-S", str(self._program.with_name("enter.py"))]
             how = build.launcher(self._transport.programs, pool, job.nodes, job.cpus, entry)
             self._write_order(folder, order, how)
-            files.write_json(folder / files.SECRETS, dict(order.secrets))
+            self._write_secrets(folder, order)
             job.path.write_text(script)
             cards = order.attempt.cards
             asked = {"limit_s": job.minutes * 60, "pool": order.attempt.pool, "cards": cards}
@@ -223,31 +231,25 @@ class SlurmEngine(FolderEngine):
     # Observation
 
     def _glance(self, key: AttemptKey) -> Seen | None:
-        records = self._queue.named(key)
-        calm = bool(records) and not any(each.over for each in records)
-        told = (
-            tuple((each.id, each.state, each.reason, each.submitted_s) for each in records) if calm else None
-        )
-        return self._glances.look(key, f"{self._attempts}/{key}", told, self._look_safely)
+        return self._glances.look(key, f"{self._attempts}/{key}", self._queue.word(key), self._look_safely)
 
     def _look(self, key: AttemptKey) -> Seen | None:
-        folder = self._attempts / key
-        watch = self._watches.setdefault(key, Watch(self._ticks))
+        watch = self._watch(key)
         if not watch.submitted:
-            watch.submitted = (files.read_json(folder / _SUBMITTED) or {}).get("external", "")
+            watch.submitted = (files.read_json(self._file(key, _SUBMITTED)) or {}).get("external", "")
         submitted_id = watch.submitted.rpartition(":")[2]
         seen = self._seen_end(key, watch.submitted)
         if seen is not None:
-            (folder / files.SECRETS).unlink(missing_ok=True)
+            files.drop(self._file(key, files.SECRETS))
             return seen
-        began = files.read_json(folder / files.BEGAN)
+        began = files.read_json(self._file(key, files.BEGAN))
         watch.began_id = _job_id(began)
         # Slurm may purge a job between the look that saw it over and the one that settles it.
         seen_over = parse.choose([watch.over] if watch.over else (), watch.began_id)
         record = self._queue.find(key, watch.began_id, submitted_id) or seen_over
         watch.over = record if record and record.over else None
         external = watch.submitted or (self._external(record.id) if record else "")
-        asked = bool(watch.submitted) or (folder / _SUBMITTING).exists()
+        asked = bool(watch.submitted) or files.there(self._file(key, _SUBMITTING))
         if began is None and not asked and (record is None or record.over):
             return self._claimed_only(key)
         if record is None:
@@ -348,16 +350,15 @@ class SlurmEngine(FolderEngine):
     def _should_end(self, record: Record) -> bool:
         """Return whether a living job is a copy, was stopped before its start, or outstays its end."""
         key = AttemptKey(record.name)
-        folder = self._attempts / key
-        if not folder.exists():
+        if not files.there(self._file(key, "")):
             return self._is_stray(record)
-        watch = self._watches.setdefault(key, Watch(self._ticks))
-        if (folder / files.END).exists():
+        watch = self._watch(key)
+        if files.there(self._file(key, files.END)):
             return record.waiting or watch.for_ms("ended", holds=True) > _OVERDUE_MS
         chosen = self._queue.find(key, watch.began_id, watch.submitted.rpartition(":")[2])
         if record.waiting and (chosen is None or chosen.id != record.id):
             return True
-        stop = files.read_json(folder / files.STOP)
+        stop = files.read_json(self._file(key, files.STOP))
         stopped_ms = watch.for_ms("stop", holds=stop is not None)
         return stop is not None and (record.waiting or stopped_ms > stop["grace_s"] * 1000 + _OVERDUE_MS)
 

@@ -1,6 +1,6 @@
 """What Slurm says of our jobs: one question for all, asked seldom; what it forgot is asked of accounting."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 import structlog
 
@@ -14,6 +14,8 @@ _log = structlog.get_logger("hutong.engines.slurm")
 _AGAIN_MS = 10_000
 _LONGEST_MS = 60_000
 _SINCE_DAYS = 30
+Word = tuple[str, str, str, int]
+"""Of a job what must be looked into when it changes: number, state, reason, time of submission."""
 
 
 class Queue:
@@ -33,6 +35,7 @@ class Queue:
         self._learned = False
         self._told: list[Record] = []
         self._by_name: dict[str, list[Record]] = {}
+        self._words: dict[str, tuple[Word, ...] | None] = {}
         self._next_ms = ticks()
         self._failures = 0
         self._failure = ""
@@ -60,13 +63,22 @@ class Queue:
         if not self._failures:
             self._next_ms = self._ticks()
 
-    def names(self) -> set[str]:
+    def names(self) -> Set[str]:
         """Return the names of our jobs."""
-        return set(self._by_name)
+        return self._by_name.keys()
 
     def named(self, key: str) -> list[Record]:
         """Return the jobs of one name that the controller knows."""
         return self._by_name.get(key, [])
+
+    def word(self, key: str) -> tuple[Word, ...] | None:
+        """Return what the controller says of the jobs of a name; None if one is over, or there is none."""
+        if key not in self._words:
+            records = self.named(key)
+            calm = bool(records) and not any(each.over for each in records)
+            told = tuple((each.id, each.state, each.reason, each.submitted_s) for each in records)
+            self._words[key] = told if calm else None
+        return self._words[key]
 
     def find(self, key: str, began_id: str, submitted_id: str) -> Record | None:
         """Return the job that counts for an attempt, from accounting if the controller has forgotten it."""
@@ -104,8 +116,9 @@ class Queue:
     def cancel(self, records: Iterable[Record]) -> None:
         """End jobs. What cannot be ended now is tried again, as is what does not end."""
         now = self._ticks()
-        there = {record.id for record in self.records}
-        self._cancelled_ms = {id_: at_ms for id_, at_ms in self._cancelled_ms.items() if id_ in there}
+        if self._cancelled_ms:
+            there = {record.id for record in self.records}
+            self._cancelled_ms = {id_: at_ms for id_, at_ms in self._cancelled_ms.items() if id_ in there}
         doomed = [
             record.id
             for record in records
@@ -127,7 +140,7 @@ class Queue:
         told = self._transport.queue()
         if told is self._told:
             return
-        self._told = told
+        self._told, self._words = told, {}
         mine = [each for each in told if split_key(each.name)]
         # Where a site's plugins take the comment away, the name has to do.
         self.records = [each for each in mine if each.origin in {self._origin, ""}]
