@@ -62,6 +62,8 @@ def show_what_if(found: WhatIf, screen: Console) -> None:
     grid = table("", "as decided", "otherwise")
     for name, of in _COURSE:
         grid.add_row(name, of(found.then), of(found.instead))
+    if found.then.electricity or found.instead.electricity:
+        grid.add_row("electricity, paid by the centre", _paid(found.then), _paid(found.instead))
     screen.print(grid)
 
 
@@ -75,6 +77,10 @@ _COURSE: tuple[tuple[str, Callable[[Course], str]], ...] = (
     ("green", lambda course: f"{course.energy.green_percent} %"),
     ("CO2e", lambda course: f"{course.energy.co2e_g} g"),
 )
+
+
+def _paid(course: Course) -> str:
+    return money(course.electricity) if course.electricity else "not known"
 
 
 def show_check(check: Check, screen: Console) -> None:
