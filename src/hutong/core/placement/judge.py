@@ -118,7 +118,7 @@ class Judged:
     `refusal` holds all but `BUSY` and those after it; `per_node` is 0 where a lasting reason stands, `asked`
     the cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum,
     less the penalty times the sum of the weights. `co2` is what the part carbon compares, `electricity` what
-    energy does, see `electricity.by_kwh`.
+    energy does (-1 where that has no weight), see `electricity.by_kwh`.
     """
 
     refusal: Ints
@@ -208,8 +208,11 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
     by_work = card_ppm if request.speeds else None
     co2 = by_kwh(table.card_mw, ahead.co2_mg_per_kwh, asked, by_work)
     co2_least = least_of(co2, is_open)
-    electricity = by_kwh(table.card_mw, ahead.price_micro_per_kwh, asked, by_work)
-    cheapest = least_of(electricity, is_open)
+    electricity, cheapest, energy = np.full(len(cost), -1, np.int64), -1, np.zeros(len(cost), np.int64)
+    if policy.energy:  # mostly no centre says a price
+        electricity = by_kwh(table.card_mw, ahead.price_micro_per_kwh, asked, by_work)
+        cheapest = least_of(electricity, is_open)
+        energy = least_ppm(electricity, cheapest)
     half_km = _HALF_KM.get(request.latency_class)
     parts = np.stack(
         [
@@ -220,7 +223,7 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
             _speed(power, is_open),
             least_ppm(co2, co2_least),
             reliability_ppm(table.mtbf_s, request.nodes * request.run_ms // 1000),
-            least_ppm(electricity, cheapest),
+            energy,
         ]
     )
     weights = np.array(weights_of(policy)[1:], np.int64)
