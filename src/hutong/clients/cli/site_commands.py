@@ -14,6 +14,7 @@ from hutong.clients.cli.link_commands import domains, link
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.money import MICRO, format_micro, parse_micro
 from hutong.wire.sites import (
     ElectricityChange,
     HourlyPrices,
@@ -256,13 +257,9 @@ def electricity(
     found = prices or []
     if none and found:
         raise Refused("bad_option", "nothing was changed", (Problem("--none", "goes without prices"),))
-    if len(found) not in (0, 1, 24):
-        problem = Problem("YUAN", f"{len(found)} prices", "one, or 24, hour 0 in UTC first")
-        raise Refused("bad_option", "nothing was changed", (problem,))
     with connect() as client:
         if found or none:
-            told = build(HourlyPrices, amounts=tuple(found * (24 // len(found)))) if found else None
-            now = client.sites.set_electricity(site, ElectricityChange(price_per_kwh=told))
+            now = client.sites.set_electricity(site, ElectricityChange(price_per_kwh=_hourly(found)))
         else:
             now = client.sites.get(site)
     if as_json:
@@ -270,6 +267,19 @@ def electricity(
         return
     price = now.price_per_kwh_now
     say(f"{now.id} pays {money(price)} for a kWh now" if price else f"{now.id} does not say what it pays")
+
+
+def _hourly(prices: list[str]) -> HourlyPrices | None:
+    """Return 24 prices of one or 24 that were typed, None of none; raises Refused."""
+    amounts = [parse_micro(each, "YUAN") for each in prices]
+    wrong = [text for text, amount in zip(prices, amounts, strict=True) if not 0 <= amount < 100 * MICRO]
+    told = f"{wrong[0]} is no price of a kWh" if wrong else f"{len(prices)} prices"
+    if wrong or len(prices) not in (0, 1, 24):
+        problem = Problem("YUAN", told, "one, or 24, hour 0 in UTC first, each from 0 to below 100")
+        raise Refused("bad_option", "nothing was changed", (problem,))
+    if not prices:
+        return None
+    return HourlyPrices(amounts=tuple(map(format_micro, amounts)) * (24 // len(prices)))
 
 
 def _limit_of(limit_kw: int, start: str, end: str, reason: str, *, stop_jobs: bool) -> NewPowerLimit:
