@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.server.conftest import SITE, SPEC
 
+from hutong.clients.cli.receipts import show_what_if
 from hutong.core.book.store import Sighting
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import SiteId
 from hutong.core.placement.request import Policy
 from hutong.server.loop import Loop
+from hutong.wire.base import Money
+from hutong.wire.money import EnergyShare
+from hutong.wire.receipts import Course, WhatIf
 
 THRIFTY = Rules(policies={"balanced": Policy("balanced", 1, 0, 0, 0, 0, energy=9)})
 
@@ -82,3 +87,17 @@ def test_a_job_goes_where_electricity_is_cheap_and_is_told_what_the_centre_pays(
     found = platform.http.get(f"/v1/jobs/{job}/receipt/what-if", headers=li).json()
     kwh, paid = found["then"]["energy"]["kwh"], found["then"]["electricity"]
     assert float(paid["amount"]) == pytest.approx(0.4 * float(kwh), abs=1e-3)
+
+
+def test_a_what_if_shows_the_electricity_where_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    share = EnergyShare(kwh="2", green_kwh="1", green_percent="50", co2e_g="900", method="modelled")
+    course = Course(
+        start="2026-11-29T08:00:00Z", policy="cheapest", place="bj/a", accelerator="H100", cards=8,
+        cost=Money.of(10**7), energy=share,
+    )  # fmt: skip
+    dear = course.model_copy(update={"electricity": Money.of(1_200_000)})
+    for then, said in ((course, ""), (dear, "electricity, paid by the centre ¥1.20 not known")):
+        found = WhatIf(ran_s="3600", measured=True, then=then, instead=course)
+        show_what_if(found, Console(width=200))
+        rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert [row for row in rows if row.startswith("electricity")] == ([said] if said else [])

@@ -58,7 +58,7 @@ def moment_of(text: str, began: str) -> str:
 def show_what_if(found: WhatIf, screen: Console) -> None:
     """Print a run as it was decided beside what it would have been."""
     length = "it ran" if found.measured else "if it runs until its walltime,"
-    screen.print(f"{length} {found.ran_s} s; energy is modelled, and prices of cards do not change with the hour\n")
+    screen.print(f"{length} {found.ran_s} s; energy is modelled; a card costs the same at any hour\n")
     grid = table("", "as decided", "otherwise")
     for name, of in _COURSE:
         grid.add_row(name, of(found.then), of(found.instead))
