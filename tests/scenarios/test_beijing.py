@@ -196,6 +196,16 @@ def test_green_hours_follow_from_the_stated_shape(site: Site) -> None:
     assert "assumed" in site.supply.source
 
 
+@by_site
+def test_prices_of_electricity_follow_from_the_stated_shape_and_are_said_to_be_made_up(site: Site) -> None:
+    told = SOURCES["electricity"]
+    region = told["regions"][site.region]
+    local = [region["flat_milli_yuan"] * told["step_milli"][each] for each in told[region["shape"]]]
+    assert site.supply.price_micro_per_kwh == tuple(local[(hour + 8) % 24] for hour in range(24))
+    assert "Price of electricity: assumed" in site.supply.source
+    assert SOURCES["assumed"]["price_per_kwh"].startswith("assumed: ")
+
+
 def test_links_join_all_regions_at_the_floor_of_their_length() -> None:
     rows = [row for row in LINKS["links"] if row["from"] != "platform"]
     pairs = {frozenset((row["from"], row["to"])) for row in rows}
@@ -258,3 +268,4 @@ def test_a_trace_runs_through_the_scenario(tmp_path: Path) -> None:
     cheapest, greenest = (each["footprint"] for each in told["runs"])
     assert cheapest["cost_yuan"] < greenest["cost_yuan"]
     assert cheapest["green_share"] < greenest["green_share"]
+    assert 0 < cheapest["electricity_yuan"] < cheapest["cost_yuan"]

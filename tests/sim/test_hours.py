@@ -79,27 +79,30 @@ def test_what_a_policy_sees_of_the_hours_is_what_the_live_turn_sees(supply: list
 
 
 MIXED = (("H100", 1200), ("Ascend910B", 1350), ("MLU370", 1150), ("X9", 1100))
-CLEAN = Policy("clean", fit=1, price=2, wait=1, distance=1, green=3, speed=2, carbon=7)
+CLEAN = Policy("clean", fit=1, price=2, wait=1, distance=1, green=3, speed=2, carbon=7, energy=5)
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 5000), min_size=24, max_size=24), min_size=4, max_size=4),
+    st.lists(
+        st.just([]) | st.lists(st.integers(0, 99_999_999), min_size=24, max_size=24), min_size=4, max_size=4
+    ),
     st.integers(1, 90_000),
     st.integers(1, 8),
 )
 def test_every_part_of_a_score_is_what_the_live_turn_would_say(
-    grams: list[list[int]], run_s: int, cards: int
+    grams: list[list[int]], prices: list[list[int]], run_s: int, cards: int
 ) -> None:
     """The bases of the simulator are those of `judge` for the live request, hour by hour, to the bit."""
     sites = [
         replace(
             each,
             pools=(replace(each.pools[0], accelerator=chip, pue_milli=pue_milli),),
-            supply=replace(each.supply, grams_per_kwh=tuple(emits)),
+            supply=replace(each.supply, grams_per_kwh=tuple(emits), price_micro_per_kwh=tuple(paid)),
         )
-        for (chip, pue_milli), emits, (each, _) in zip(
-            MIXED, grams, city(*[[250_000 + 1000 * at] * 24 for at in range(4)]).pools, strict=True
+        for (chip, pue_milli), emits, paid, (each, _) in zip(
+            MIXED, grams, prices, city(*[[250_000 + 1000 * at] * 24 for at in range(4)]).pools, strict=True
         )
     ]
     where = city_of(sites)
@@ -151,6 +154,41 @@ def test_jobs_go_where_the_work_emits_least_and_a_wrong_forecast_errs_in_that_to
     assert wrong.pool.tolist() != night.tolist()
     emitted = [footprint(where, trace, each, 0).carbon_kg for each in (right, wrong)]
     assert emitted[0] < emitted[1], "what is accounted is the true supply"
+
+
+def test_jobs_go_where_electricity_is_cheaper_and_the_bill_is_told_where_all_say_prices() -> None:
+    day, night = [300_000] * 12 + [900_000] * 12, [900_000] * 12 + [300_000] * 12
+    two = [
+        replace(each, supply=replace(each.supply, price_micro_per_kwh=tuple(prices)))
+        for (each, _), prices in zip(city([0] * 24, [0] * 24).pools, (day, night), strict=True)
+    ]
+    where, trace = city_of(two), hourly_jobs(600)
+
+    def start(place: City, policy: Policy) -> World:
+        return prepare(
+            trace,
+            place.cluster,
+            Queueing.FIFO,
+            Backfill.EASY,
+            isolated=False,
+            scores=scores_of(place, policy),
+        )
+
+    thrifty = replace(GREENEST, energy=10)
+    found = world.run(start(where, thrifty))
+    assert found.pool.tolist() == (np.arange(48) % 24 >= 12).astype(int).tolist()
+    assert fused.run(start(where, thrifty)).digest == found.digest
+    told, other = (footprint(where, trace, world.run(start(where, each)), 0) for each in (thrifty, GREENEST))
+    paid = [each.electricity_yuan for each in (told, other)]
+    assert paid[0] is not None
+    assert paid[1] is not None
+    assert abs(paid[0] - told.energy_kwh * 0.3) < 1e-6, "always by the lower price"
+    assert abs(paid[1] - other.energy_kwh * 0.6) < 1e-6, "one site by day and by night"
+    half = city_of([two[0], replace(two[1], supply=replace(two[1].supply, price_micro_per_kwh=()))])
+    assert footprint(half, trace, found, 0).electricity_yuan is None
+    none = city_of([each for each, _ in city([0] * 24, [0] * 24).pools])
+    assert scores_of(none, thrifty).weights == scores_of(none, GREENEST).weights, "it counts nowhere"
+    assert world.run(start(none, thrifty)).digest == world.run(start(none, GREENEST)).digest
 
 
 def test_a_wrong_forecast_changes_where_jobs_go_and_never_what_is_accounted() -> None:

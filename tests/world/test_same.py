@@ -39,19 +39,26 @@ from hutong.sim.settled import Agreed, Booking, PowerLimit, settle
 from hutong.sim.trace import Trace, make_trace
 
 DAY_S = 86_400
-POLICY = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3, carbon=2)
+POLICY = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3, carbon=2, energy=3)
 
 
 def make_city() -> City:
-    """Return three centres, near and dear, far and cheap; supply is even, so that no hour matters."""
-    rows = (("bj", 10, 2, 14, 560), ("tj", 120, 2, 9, 700), ("zjk", 180, 1, 6, 610))
+    """Return three centres, near and dear, far and cheap; supply is even, so that no hour matters.
+
+    One does not say what it pays for electricity.
+    """
+    rows = (
+        ("bj", 10, 2, 14, 560, (800_000,) * 24),
+        ("tj", 120, 2, 9, 700, (650_000,) * 24),
+        ("zjk", 180, 1, 6, 610, ()),
+    )
     sites = [
         Site(
             SiteId(name), name, name, "north", km, "local",
             (Pool(PoolId("main"), "H100", nodes, 8, price * YUAN, 1200, "cuda"),),
-            Supply((400_000,) * 24, (grams,) * 24, "a test"),
+            Supply((400_000,) * 24, (grams,) * 24, "a test", price_micro_per_kwh=paid),
         )
-        for name, km, nodes, price, grams in rows
+        for name, km, nodes, price, grams, paid in rows
     ]  # fmt: skip
     return city_of(sites)
 

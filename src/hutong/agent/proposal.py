@@ -57,6 +57,8 @@ supply:
   green_ppm: {blank}
   grams_per_kwh: {blank}
   source: {blank}        # where the figures come from
+  # What the centre pays for a kWh, which may be left out: placement can weigh it, and no user pays it.
+  # price_per_kwh: {{amounts: ["0.620000", ...], currency: CNY}}   # 24 of them, yuan in quotes
 """
 
 _POOL = """\

@@ -15,7 +15,7 @@ from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
-from hutong.core.placement.request import Policy, Request, view_pool
+from hutong.core.placement.request import Policy, Request, policy_at, view_pool
 from hutong.core.work.spec import Ask
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, Run, Scores
@@ -42,13 +42,15 @@ class Footprint:
     """What the jobs of a run cost and used, also for work that was undone, by the pools that they ran in.
 
     Energy is cards x the model's TDP x PUE x time, the model of `core.energy.account`; carbon is by the hour
-    of the day of each site's supply, location-based.
+    of the day of each site's supply, location-based. So is what its electricity cost the centres, which is no
+    part of what the jobs cost; None unless all of the city say their prices.
     """
 
     cost_yuan: float
     energy_kwh: float
     carbon_kg: float
     green_share: float
+    electricity_yuan: float | None = None
 
 
 def city_of(sites: Sequence[Site]) -> City:
@@ -68,6 +70,11 @@ def co2_by_hour(city: City) -> Ints:
     return np.array([site.supply.mg_per_kwh for site, _ in city.pools], np.int64).T
 
 
+def price_by_hour(city: City) -> Ints:
+    """Return the price of each pool's electricity, micro-yuan/kWh: 24 hours, UTC, x pools; -1: unknown."""
+    return np.array([site.supply.kwh_micro for site, _ in city.pools], np.int64).T
+
+
 def scores_of(
     city: City,
     policy: Policy,
@@ -78,14 +85,15 @@ def scores_of(
     """Return what the policy says of each pool, hour by hour.
 
     `green_ppm` and `co2_mg_per_kwh` are the green share and the carbon intensity that it sees, hours x pools;
-    the true ones if not given. The trace's clock begins at midnight, UTC.
+    the true ones if not given. Prices of electricity it knows. The trace's clock begins at midnight, UTC.
     """
+    policy = policy_at(policy, (site for site, _ in city.pools))
     views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
     asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
     request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
     table = table_of(views)
-    # Green and carbon come by the hour. Reliability is the same everywhere: here no site has a past.
-    steady = replace(policy, green=0, carbon=0, reliability=0)
+    # Green, carbon and energy come by the hour. Reliability is the same everywhere: here no site has a past.
+    steady = replace(policy, green=0, carbon=0, reliability=0, energy=0)
     green = green_by_hour(city) if green_ppm is None else green_ppm
     co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
     return Scores(
@@ -97,12 +105,14 @@ def scores_of(
         np.tile(co2, (len(green) // len(co2), 1)),
         table.card_mw,
         policy.carbon,
+        np.tile(price_by_hour(city), (len(green) // 24, 1)),
+        policy.energy,
     )
 
 
 def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
     """Return what a run cost; its clock began at `start_ms`, UTC."""
-    cost = energy = carbon = green = 0.0
+    cost = energy = carbon = green = paid = 0.0
     held = run.attempts
     for at, (site, pool) in enumerate(city.pools):
         here = held.pool == at
@@ -115,7 +125,9 @@ def footprint(city: City, trace: Trace, run: Run, start_ms: int) -> Footprint:
         energy += float(kwh.sum())
         carbon += float(kwh @ np.array(site.supply.grams_per_kwh)) / 1000
         green += float(kwh @ np.array(site.supply.green_ppm)) / 1e6
-    return Footprint(cost, energy, carbon, green / energy if energy else 0.0)
+        paid += float(kwh @ np.array(site.supply.kwh_micro)) / 1e6
+    known = all(site.supply.price_micro_per_kwh for site, _ in city.pools)
+    return Footprint(cost, energy, carbon, green / energy if energy else 0.0, paid if known else None)
 
 
 def seconds_by_hour(start_s: Ints, ran_s: Ints) -> Ints:

@@ -20,6 +20,7 @@ FIGURES = {
     "restarts": ("restarts", 1, 0),
     "lost_card_s": ("lost, card-hours", 1 / 3600, 0),
     "cost_yuan": ("cost, yuan", 1, 0),
+    "electricity_yuan": ("electricity, yuan", 1, 0),
     "energy_kwh": ("energy, MWh", 1 / 1000, 1),
     "carbon_kg": ("carbon, t", 1 / 1000, 2),
     "green_share": ("green, %", 100, 2),
@@ -56,7 +57,7 @@ def summarise(results: Sequence[Result], seeds: int) -> list[Summary]:
     for group in groups:
         pairs = zip(group, groups[0], strict=True)
         gains = [_less(_figures(mine), _figures(first)) for mine, first in pairs]
-        costs = [asdict(each.footprint) for each in group if each.footprint]
+        costs = [_costs(each) for each in group if each.footprint]
         found.append(
             Summary(
                 group[0].rules,
@@ -84,7 +85,13 @@ def _words(of: Estimate, scale: float, decimals: int) -> str:
 
 
 def _figures(result: Result) -> dict[str, float]:
-    return asdict(result.measures) | (asdict(result.footprint) if result.footprint else {})
+    return asdict(result.measures) | _costs(result)
+
+
+def _costs(result: Result) -> dict[str, float]:
+    """Return what a run cost and used, as far as that is known."""
+    costs = asdict(result.footprint) if result.footprint else {}
+    return {name: value for name, value in costs.items() if value is not None}
 
 
 def _less(mine: dict[str, float], first: dict[str, float]) -> dict[str, float]:

@@ -30,8 +30,9 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
     made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain", *broken)
     rows_of(made, [_row(each)[: 9 + len(broken)] for each in found], "nothing ran")
     if plan.ground.city is not None:
-        made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green")
-        rows_of(made, [_costs(each) for each in found], "nothing ran")
+        paid = ("electricity, yuan",) if any(_paid(each) for each in found) else ()
+        made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green", *paid)
+        rows_of(made, [_costs(each)[: 5 + len(paid)] for each in found], "nothing ran")
     _show_uses(found)
 
 
@@ -110,5 +111,11 @@ def _costs(each: Result) -> tuple[str, ...]:
     of = each.footprint or Footprint(0, 0, 0, 0)
     return (
         each.rules, f"{of.cost_yuan:,.0f}", f"{of.energy_kwh / 1000:,.1f}",
-        f"{of.carbon_kg / 1000:,.1f}", f"{of.green_share:.1%}",
+        f"{of.carbon_kg / 1000:,.1f}", f"{of.green_share:.1%}", _paid(each),
     )  # fmt: skip
+
+
+def _paid(each: Result) -> str:
+    """Return what the electricity of a run cost, nothing where that is not known."""
+    of = each.footprint
+    return "" if of is None or of.electricity_yuan is None else f"{of.electricity_yuan:,.0f}"

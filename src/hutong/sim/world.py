@@ -19,7 +19,7 @@ from hutong.core.placement import kernel
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
-from hutong.core.placement.judge import carbon_ppm, emission, least_of
+from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
 from hutong.sim import faults
 from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
@@ -126,7 +126,8 @@ class Scores:
     `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
     what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
     run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
-    not 0; `card_mw` is the power of a card of each pool at the meter.
+    not 0; `card_mw` is the power of a card of each pool at the meter. So it is with `price_micro_per_kwh`, -1
+    where it is unknown, and `energy_weight`.
     """
 
     base: Ints
@@ -137,6 +138,8 @@ class Scores:
     co2_mg_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     card_mw: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     carbon_weight: int = 0
+    price_micro_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    energy_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -229,16 +232,19 @@ def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Cla
     for row, each in enumerate(classes if len(table) else ()):
         mean_s = int(seconds[class_of == row].mean())
         table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
-        if scores.carbon_weight:
-            table[:, row] += scores.carbon_weight * _carbon(scores, each.per_node, mean_s)
+        for weight, per_kwh in (
+            (scores.carbon_weight, scores.co2_mg_per_kwh),
+            (scores.energy_weight, scores.price_micro_per_kwh),
+        ):
+            if weight:
+                table[:, row] += weight * _least(per_kwh, scores.card_mw, each.per_node, mean_s)
     return table
 
 
-def _carbon(scores: Scores, per_node: Ints, length_s: int) -> Ints:
-    """Return hours x pools: the part carbon of a class's jobs, as `judge` has it."""
-    by_hour = mean_ahead(scores.co2_mg_per_kwh, length_s)
-    co2 = emission(scores.card_mw, by_hour, int(per_node.max()), None)
-    return np.stack([carbon_ppm(row, least_of(row, per_node > 0)) for row in co2])
+def _least(per_kwh: Ints, card_mw: Ints, per_node: Ints, length_s: int) -> Ints:
+    """Return hours x pools: the part carbon or energy of a class's jobs, as `judge` has it."""
+    found = by_kwh(card_mw, mean_ahead(per_kwh, length_s), int(per_node.max()), None)
+    return np.stack([least_ppm(row, least_of(row, per_node > 0)) for row in found])
 
 
 def mean_ahead(by_hour: Ints, length_s: int) -> Ints:

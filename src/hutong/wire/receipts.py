@@ -52,7 +52,10 @@ class Receipt(Shape):
 
 
 class Course(Shape):
-    """Where a run goes and what it takes; `place` is empty where no pool takes it, and `why_not` says why."""
+    """Where a run goes and what it takes; `place` is empty where no pool takes it, and `why_not` says why.
+
+    `electricity` is what the centre pays for it, no part of `cost`; null where the centre does not say.
+    """
 
     start: Time
     policy: str
@@ -61,6 +64,7 @@ class Course(Shape):
     cards: int
     cost: Money
     energy: EnergyShare
+    electricity: Money | None = None
     why_not: str = ""
 
 

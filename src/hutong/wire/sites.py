@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hutong.core.kernel.money import CURRENCY
 from hutong.wire.base import Money, Shape, Slug, Time
 
 Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -16,6 +17,7 @@ Domain = Annotated[
 ]
 Domains = Annotated[tuple[Domain, ...], Field(max_length=32)]
 Grams = Annotated[int, Field(ge=0, le=5_000)]
+KwhPrice = Annotated[str, Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,6})?$", examples=["0.635000"])]
 
 
 class Pool(Shape):
@@ -35,13 +37,25 @@ class Pool(Shape):
     domains: Domains = ()
 
 
+class HourlyPrices(Shape):
+    """Prices by hour of day in UTC: 24 decimal strings, and ISO 4217."""
+
+    amounts: Annotated[tuple[KwhPrice, ...], Field(min_length=24, max_length=24)]
+    currency: Annotated[str, Field(pattern=r"^CNY$")] = CURRENCY
+
+
 class Supply(Shape):
-    """Electricity by hour of day in UTC: 24 values each."""
+    """Electricity by hour of day in UTC: 24 values each.
+
+    `price_per_kwh`: what the centre pays for it, which may be left out; placement can weigh it, and no user
+    pays it.
+    """
 
     green_ppm: Annotated[tuple[Ppm, ...], Field(min_length=24, max_length=24)]
     grams_per_kwh: Annotated[tuple[Grams, ...], Field(min_length=24, max_length=24)]
     source: Annotated[str, Field(min_length=1, max_length=500)]
     synthetic: bool = False
+    price_per_kwh: HourlyPrices | None = None
 
 
 class NewSite(Shape):
@@ -146,7 +160,8 @@ class Site(Shape):
 
     `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
-    `power_kw`: what its jobs are taken to draw now.
+    `power_kw`: what its jobs are taken to draw now. `price_per_kwh_now`: what it pays for electricity, null
+    where it does not say.
     `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
     """
 
@@ -165,6 +180,7 @@ class Site(Shape):
     offers: tuple[str, ...] | None = None
     node_hours_to_break: int | None = None
     green_percent_now: str
+    price_per_kwh_now: Money | None = None
     supply_source: str
     supply_synthetic: bool
     maintenance: tuple[Maintenance, ...]
@@ -180,6 +196,12 @@ class DomainsChange(Shape):
 
     domains: Domains
     pool: Slug | None = None
+
+
+class ElectricityChange(Shape):
+    """What a centre pays for electricity, in place of what was said; null: it does not say any more."""
+
+    price_per_kwh: HourlyPrices | None
 
 
 class AdmissionChange(Shape):

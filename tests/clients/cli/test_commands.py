@@ -321,6 +321,19 @@ def test_failure_domains_are_said_and_shown(house: Any) -> None:
     assert "none of its own" in house.run(*words, "haidian").out
 
 
+def test_what_a_centre_pays_for_electricity_is_said_and_shown(house: Any) -> None:
+    words = ("site", "electricity", "haidian")
+    assert "does not say what it pays" in house.run(*words).out
+    assert "haidian pays ¥0.62" in house.run(*words, "0.62", admin=True).out
+    by_hour = [f"0.{hour:02d}" for hour in range(24)]
+    made = json.loads(house.run(*words, *by_hour, "--json", admin=True).out)
+    assert made["price_per_kwh_now"]["amount"][:4] in by_hour
+    assert house.run(*words, "0.5").code == 2, "a user may not"
+    for wrong in (("0.5", "0.6"), ("0.5", "--none"), ("dear",), ("100",)):
+        assert house.run(*words, *wrong, admin=True).code == 2, wrong
+    assert "does not say what it pays" in house.run(*words, "--none", admin=True).out
+
+
 def test_a_site_is_drained_and_opened_and_its_token_made(house: Any, tmp_path: Path) -> None:
     assert json.loads(house.run("site", "drain", "haidian", "--json", admin=True).out)["admission"] == "drain"
     again = house.run("site", "drain", "haidian", "--undo", "--json", admin=True)

@@ -28,6 +28,7 @@ POLICIES = {
     "fastest": Policy("fastest", fit=1, price=0, wait=3, distance=1, green=0),
     "surest": Policy("surest", fit=1, price=3, wait=2, distance=1, green=3, reliability=9),
     "cleanest": Policy("cleanest", fit=1, price=1, wait=1, distance=1, green=0, carbon=3),
+    "thrifty": Policy("thrifty", fit=1, price=1, wait=1, distance=1, green=0, energy=3),
 }
 
 
@@ -177,6 +178,39 @@ def test_by_carbon_alone_a_job_waits_for_the_hour_with_the_least() -> None:
     assert found.after.queued_ms == NOW + 9 * HOUR_MS, "the least counts, wherever it is"
     assert decided(fresh(12, "balanced"), clean_at(5)).after.live is not None, "its policy does not weigh it"
     assert decided(fresh(12, "cleanest"), clean_at(0, 5)).after.live is not None, "it is as clean now"
+
+
+def cheap_at(*hours: int, name: str = "one", yuan: float = 0.3, **changes: object) -> Site:
+    """Return a site that pays so much for a kWh at these hours from now, and 1.20 yuan otherwise."""
+    prices = [1_200_000] * 24
+    for hour in hours:
+        prices[(HOUR + hour) % 24] = int(yuan * 10**6)
+    found = site(name, 64, **changes)  # type: ignore[arg-type]
+    return replace(found, supply=Supply((0,) * 24, (500,) * 24, "a test", price_micro_per_kwh=tuple(prices)))
+
+
+def test_by_the_price_of_electricity_alone_a_job_waits_for_the_cheapest_hour() -> None:
+    found = decided(fresh(12, "thrifty"), cheap_at(5, 9, yuan=0.6))
+    assert found.after.queued_ms == NOW + 5 * HOUR_MS
+    text = "waits for cheaper electricity: 0 % green at one then, 0 % now, 50 % less for electricity"
+    assert found.after.waiting_text == text
+    found = decided(fresh(12, "thrifty"), cheap_at(9), cheap_at(5, yuan=0.6, name="two"))
+    assert found.after.queued_ms == NOW + 9 * HOUR_MS, "the least counts, wherever it is"
+    assert decided(fresh(12, "balanced"), cheap_at(5)).after.live is not None, "its policy does not weigh it"
+    assert decided(fresh(12, "thrifty"), cheap_at(0, 5)).after.live is not None, "it is as cheap now"
+    assert decided(fresh(12, "thrifty"), green_at(5)).after.live is not None, "no site says a price"
+
+
+def test_greener_can_mean_dearer_and_is_said() -> None:
+    place = cheap_at(5, yuan=1.8)
+    green = [0] * 24
+    green[(HOUR + 5) % 24] = 1_000_000
+    place = replace(place, supply=replace(place.supply, green_ppm=tuple(green)))
+    policies = {"balanced": Policy("balanced", fit=1, price=0, wait=0, distance=0, green=9, energy=1)}
+    shot = replace(scene((place,), [fresh(12)]), due=(fresh(12),), queue=())
+    (found,) = turn(shot, Rules(policies=policies)).jobs
+    text = "waits for greener hours: 100 % green at one then, 0 % now, 50 % more for electricity"
+    assert found.after.waiting_text == text
 
 
 def test_a_clean_grid_does_not_make_up_for_a_card_that_takes_longer() -> None:

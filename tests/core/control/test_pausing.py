@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.control.test_deferral import POLICIES, green_at
+from tests.core.control.test_deferral import POLICIES, cheap_at, green_at
 from tests.core.control.test_queue import MIN, NOW, scene, waiting
 
 from hutong.core.book.snapshot import JobOutcome, JobRow
@@ -16,6 +16,7 @@ from hutong.core.control.preemption import STOPS_MAX
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.placement.request import Policy
 from hutong.core.work import facts as f
 from hutong.core.work.fold import apply, fold
 from hutong.core.work.spec import Wish
@@ -74,6 +75,27 @@ def test_a_job_is_stopped_at_its_checkpoint_until_the_green_hours_and_says_so() 
     assert attempt.stop_reason == (
         "pauses for greener hours until 2027-01-15 11:00 UTC: 90 % green at one then, 10 % now"
     )
+
+
+def test_dear_hours_are_left_to_others_where_a_policy_weighs_what_the_centre_pays() -> None:
+    site, row = cheap_at(3, 4), running()
+    thrifty = replace(row, spec=replace(row.spec, wish=replace(row.spec.wish, objective="thrifty")))
+    found = decided(thrifty, site)
+    assert found.after.attempts[0].stop_reason == (
+        "pauses for cheaper electricity until 2027-01-15 11:00 UTC: 0 % green at one then, 0 % now, "
+        "0.30 CNY a kWh then, 1.20 now"
+    )
+    assert not is_paused(decided(row, site)), "its policy does not weigh it"
+    silent = replace(site, supply=replace(site.supply, price_micro_per_kwh=()))
+    assert not is_paused(decided(thrifty, silent))
+
+
+def test_nothing_is_above_an_hour_without_any_carbon() -> None:
+    grams = (0,) * 12 + (500,) * 12
+    site = replace(green_at(), supply=Supply((0,) * 24, grams, "a test"))
+    signal = signal_of(site, Policy("x", fit=0, price=0, wait=0, distance=0, green=0, carbon=1))
+    assert signal is not None
+    assert signal.tolist() == [0] * 12 + [1_000_000] * 12
 
 
 def test_it_stands_in_the_queue_again_in_its_hour_and_is_placed_then() -> None:
@@ -154,15 +176,17 @@ def test_who_was_stopped_often_is_left_alone_and_so_is_who_cannot_be_told() -> N
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.integers(0, 10**6), min_size=24, max_size=24),
-    st.lists(st.integers(1, 900), min_size=24, max_size=24),
+    st.lists(st.integers(0, 900), min_size=24, max_size=24),
+    st.just([]) | st.lists(st.integers(0, 2 * 10**6), min_size=24, max_size=24),
     st.integers(1, 60),
     st.integers(1, 40),
     st.sampled_from(sorted(POLICIES)),
 )
 def test_a_pause_ends_by_the_deadline_and_gains_what_it_must(
-    green: list[int], grams: list[int], hours: int, defer: int, objective: str
+    green: list[int], grams: list[int], prices: list[int], hours: int, defer: int, objective: str
 ) -> None:
-    site = replace(green_at(), supply=Supply(tuple(green), tuple(grams), "a test"))
+    supply = Supply(tuple(green), tuple(grams), "a test", price_micro_per_kwh=tuple(prices))
+    site = replace(green_at(), supply=supply)
     row, policy = running(hours=hours + 2, defer=defer + 2), POLICIES[objective]
     attempt = row.job.attempts[0]
     found = pause_of(row.job, row.spec, attempt, site, policy, NOW)

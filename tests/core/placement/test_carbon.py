@@ -20,7 +20,8 @@ from hutong.core.kernel.quantities import DAY_MS, HOUR_MS
 from hutong.core.placement.columns import PPM
 from hutong.core.placement.counterfactual import what_if
 from hutong.core.placement.decide import decide
-from hutong.core.placement.judge import PARTS, carbon_ppm, emission, least_of
+from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
+from hutong.core.placement.judge import PARTS
 from hutong.core.placement.page import Grounds, Page, seal, unseal
 from hutong.core.placement.receipt import Ticket, encode_ticket, open_receipt
 from hutong.core.placement.request import Policy, PoolView, Request, day_parts, mean_over
@@ -113,7 +114,7 @@ def test_receipt_and_bill_agree(
     billed_mg = energy_of(supply, cards, tdp_w_of(model), pue_milli, start_ms, run_ms).co2_mg
     mean = mean_over(supply.mg_per_kwh, day_parts(start_ms, run_ms))
     card_mw = tdp_w_of(model) * pue_milli
-    (hourly_mg,) = emission(np.array([card_mw]), np.array([mean]), cards, None).tolist()
+    (hourly_mg,) = by_kwh(np.array([card_mw]), np.array([mean]), cards, None).tolist()
     # Both means are cut to whole mg: of a kWh, and then of an hour.
     lost_mg = (cards * card_mw / 10**6 + 1) * run_ms / HOUR_MS + 1
     assert -1 <= billed_mg - hourly_mg * run_ms / HOUR_MS <= lost_mg
@@ -147,15 +148,15 @@ def test_the_extremes_fit_into_64_bits(card_ppm: int | None) -> None:
     # 10^5 cards a node, 2 kW each, a PUE of 5, 5000 g/kWh: more than the wire lets in.
     mw, mg, cards = [2000 * 5000, 10 * 1000, 2000 * 5000], [5_000_000, 1000, 4_999_999], 100_000
     speed = None if card_ppm is None else np.full(3, card_ppm, np.int64)
-    co2 = emission(np.array(mw), np.array(mg), np.full(3, cards), speed)
+    co2 = by_kwh(np.array(mw), np.array(mg), np.full(3, cards), speed)
     exact = [
         cards * a * b // PPM if card_ppm is None else a * b // card_ppm for a, b in zip(mw, mg, strict=True)
     ]
     assert co2.tolist() == exact
     least = least_of(co2, np.ones(3, np.bool_))
-    assert carbon_ppm(co2, least).tolist() == [PPM * min(exact) // each for each in exact]
-    assert carbon_ppm(co2, max(exact)).tolist() == [PPM] * 3
-    near = carbon_ppm(co2, exact[2]).tolist()
+    assert least_ppm(co2, least).tolist() == [PPM * min(exact) // each for each in exact]
+    assert least_ppm(co2, max(exact)).tolist() == [PPM] * 3
+    near = least_ppm(co2, exact[2]).tolist()
     assert near == [PPM * exact[2] // exact[0], PPM, PPM]
 
 

@@ -179,6 +179,7 @@ PLACES = (
     "PUT /v1/links",
     "DELETE /v1/links",
     "PUT /v1/sites/{site}/domains",
+    "PUT /v1/sites/{site}/electricity",
 )
 # Two more need a job that has trained a model: the last test here.
 SERVING = {"POST /v1/models", "POST /v1/deployments"}
@@ -258,6 +259,8 @@ def test_what_is_changed_of_institutions_and_places_is_told(platform: Any, li: d
     walk("admin", "DELETE /v1/links", None, "link.remove", params=ends)
     domains = {"domains": ["power/feed-2"]}
     walk("admin", "PUT /v1/sites/{site}/domains", domains, "site.change", site="haidian")
+    paid = {"price_per_kwh": {"amounts": ["0.62"] * 24}}
+    walk("admin", "PUT /v1/sites/{site}/electricity", paid, "site.change", site="haidian")
     walk.done(PLACES)
 
 

@@ -58,10 +58,12 @@ def moment_of(text: str, began: str) -> str:
 def show_what_if(found: WhatIf, screen: Console) -> None:
     """Print a run as it was decided beside what it would have been."""
     length = "it ran" if found.measured else "if it runs until its walltime,"
-    screen.print(f"{length} {found.ran_s} s; energy is modelled, and prices do not change with the hour\n")
+    screen.print(f"{length} {found.ran_s} s; energy is modelled; a card costs the same at any hour\n")
     grid = table("", "as decided", "otherwise")
     for name, of in _COURSE:
         grid.add_row(name, of(found.then), of(found.instead))
+    if found.then.electricity or found.instead.electricity:
+        grid.add_row("electricity, paid by the centre", _paid(found.then), _paid(found.instead))
     screen.print(grid)
 
 
@@ -75,6 +77,10 @@ _COURSE: tuple[tuple[str, Callable[[Course], str]], ...] = (
     ("green", lambda course: f"{course.energy.green_percent} %"),
     ("CO2e", lambda course: f"{course.energy.co2e_g} g"),
 )
+
+
+def _paid(course: Course) -> str:
+    return money(course.electricity) if course.electricity else "not known"
 
 
 def show_check(check: Check, screen: Console) -> None:

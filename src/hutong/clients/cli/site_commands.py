@@ -14,7 +14,17 @@ from hutong.clients.cli.link_commands import domains, link
 from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import local, money, rows_of, say, show_json, state, table
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.wire.sites import Maintenance, NewPowerLimit, NewSite, PoolUse, PowerLimit, Site
+from hutong.core.kernel.money import MICRO, format_micro, parse_micro
+from hutong.wire.sites import (
+    ElectricityChange,
+    HourlyPrices,
+    Maintenance,
+    NewPowerLimit,
+    NewSite,
+    PoolUse,
+    PowerLimit,
+    Site,
+)
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The centre's id.", show_default=False)]
 MOST_BYTES = 1 << 20
@@ -231,6 +241,47 @@ def power(
     show_json(now) if as_json else _show_limits(now)
 
 
+def electricity(
+    site: SiteArgument,
+    prices: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="YUAN ...", help="Of a kWh: one, or 24 by hour of day in UTC."),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Its price is not to be known any more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a centre pays for electricity (operators), or show it: placement can weigh it.
+
+    Example: hutong site electricity beijing-a 0.62
+    """
+    found = prices or []
+    if none and found:
+        raise Refused("bad_option", "nothing was changed", (Problem("--none", "goes without prices"),))
+    with connect() as client:
+        if found or none:
+            now = client.sites.set_electricity(site, ElectricityChange(price_per_kwh=_hourly(found)))
+        else:
+            now = client.sites.get(site)
+    if as_json:
+        show_json(now)
+        return
+    price = now.price_per_kwh_now
+    say(f"{now.id} pays {money(price)} for a kWh now" if price else f"{now.id} does not say what it pays")
+
+
+def _hourly(prices: list[str]) -> HourlyPrices | None:
+    """Return 24 prices of one or 24 that were typed, None of none; raises Refused."""
+    amounts = [parse_micro(each, "YUAN") for each in prices]
+    wrong = [text for text, amount in zip(prices, amounts, strict=True) if not 0 <= amount < 100 * MICRO]
+    told = f"{wrong[0]} is no price of a kWh" if wrong else f"{len(prices)} prices"
+    if wrong or len(prices) not in (0, 1, 24):
+        problem = Problem("YUAN", told, "one, or 24, hour 0 in UTC first, each from 0 to below 100")
+        raise Refused("bad_option", "nothing was changed", (problem,))
+    if not prices:
+        return None
+    return HourlyPrices(amounts=tuple(map(format_micro, amounts)) * (24 // len(prices)))
+
+
 def _limit_of(limit_kw: int, start: str, end: str, reason: str, *, stop_jobs: bool) -> NewPowerLimit:
     first = read_time("--from", start) if start else None
     last = read_time("--until", end) if end else None
@@ -269,6 +320,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Centres")(sites)
     group = typer.Typer(help="Enter and run centres (operators).", no_args_is_help=True)
-    for verb in (add, token, drain, maintain, power, link, domains):
+    for verb in (add, token, drain, maintain, power, electricity, link, domains):
         group.command()(verb)
     app.add_typer(group, name="site", rich_help_panel="Centres")

@@ -34,6 +34,11 @@ def set_domains(site: str, change: s.DomainsChange) -> Call[s.Site]:
     return Call("PUT", path_of("sites", site, "domains"), shape(s.Site), body=document(change))
 
 
+def set_electricity(site: str, change: s.ElectricityChange) -> Call[s.Site]:
+    """Say what the centre pays for electricity by hour of day (operators)."""
+    return Call("PUT", path_of("sites", site, "electricity"), shape(s.Site), body=document(change))
+
+
 def add_maintenance(site: str, window: s.Maintenance) -> Call[s.Site]:
     """Announce a maintenance; one that begins at the same moment is replaced (operators)."""
     return Call("POST", path_of("sites", site, "maintenance"), shape(s.Site), body=document(window))
@@ -92,6 +97,7 @@ class SiteVerbs:
     list = ListVerb(list_sites)
     set_admission = Verb(set_admission)
     set_domains = Verb(set_domains)
+    set_electricity = Verb(set_electricity)
     add_maintenance = Verb(add_maintenance)
     cancel_maintenance = Verb(cancel_maintenance)
     add_booking = Verb(add_booking)

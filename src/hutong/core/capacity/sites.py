@@ -18,21 +18,28 @@ class Admission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """A site's electricity by hour of day in UTC; all three lists have 24 integers.
+    """A site's electricity by hour of day in UTC; its lists have 24 integers.
 
     `green_ppm` is the share of renewable supply, `grams_per_kwh` the location-based carbon intensity;
     `source` says where the figures come from, `synthetic` that they are invented for a demonstration.
+    `price_micro_per_kwh` is what the centre pays, empty where it does not say.
     """
 
     green_ppm: tuple[int, ...]
     grams_per_kwh: tuple[int, ...]
     source: str
     synthetic: bool = False
+    price_micro_per_kwh: tuple[int, ...] = field(default=(), metadata=LATE)
 
     @property
     def mg_per_kwh(self) -> tuple[int, ...]:
         """The carbon intensity in mg: means over hours are not cut to whole grams."""
         return tuple(1000 * grams for grams in self.grams_per_kwh)
+
+    @property
+    def kwh_micro(self) -> tuple[int, ...]:
+        """The price of a kWh by hour, -1 where the centre does not say."""
+        return self.price_micro_per_kwh or (-1,) * 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Deferrable jobs: whether a later hour suits a job better than now, by the weights of its own policy.
 
-Every hour until the job must start is judged as if it were now: the same pools, the green share and the
-carbon that their supply is expected to have over the job's run, and a price for each hour of waiting. Supply
-is told by the hour of the day, so a day ahead is all that there is to look at. The part carbon compares pools
-with the least of one moment; here that is the least of all these hours, or one site alone would be as clean
-at any of them. Of an hour only those pools count that quotas, bookings and limits of power are expected to
-leave the job then (`prospects`).
+Every hour until the job must start is judged as if it were now: the same pools, the green share, carbon and
+price that their supply is expected to have over the job's run, and a price for each hour of waiting. Supply
+is told by the hour of the day, so a day ahead is all that there is to look at. The parts carbon and energy
+compare pools with the least of one moment; here that is the least of all these hours, or one site alone would
+be as clean and as cheap at any of them. Of an hour only those pools count that quotas, bookings and limits of
+power are expected to leave the job then (`prospects`).
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Later:
     """A start that suits a job better than now: when, at which centre, its green share then and now.
 
     `co2_ppm` is how much less CO2e its work is expected to emit than now (negative: more), None where its
-    policy does not weigh that, or nobody knows.
+    policy does not weigh that, or nobody knows; so is `electricity_ppm` of what its centre pays.
     """
 
     start_ms: int
@@ -47,15 +47,19 @@ class Later:
     green_ppm: int
     green_now_ppm: int
     co2_ppm: int | None = None
+    electricity_ppm: int | None = None
 
     @property
     def text(self) -> str:
         """Say so in a sentence."""
         then, now = self.green_ppm // 10_000, self.green_now_ppm // 10_000
-        said = f"waits for greener hours: {then} % green at {self.site} then, {now} % now"
-        if self.co2_ppm is None:
-            return said
-        return f"{said}, {abs(self.co2_ppm) // 10_000} % {'less' if self.co2_ppm >= 0 else 'more'} CO2e"
+        greener = self.green_ppm > self.green_now_ppm or (self.co2_ppm or 0) > 0
+        aim = "greener hours" if greener or (self.electricity_ppm or 0) <= 0 else "cheaper electricity"
+        said = f"waits for {aim}: {then} % green at {self.site} then, {now} % now"
+        for saved_ppm, of in ((self.co2_ppm, "CO2e"), (self.electricity_ppm, "for electricity")):
+            if saved_ppm is not None:
+                said += f", {abs(saved_ppm) // 10_000} % {'less' if saved_ppm >= 0 else 'more'} {of}"
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Outlook:
             return None
         later = (self._at(request, policy, expected_ms, start_ms) for start_ms in self._starts(latest_ms))
         hours = [first, *(each for each in later if each is not None)]
-        least = min((each.judged.co2_least for each in hours if each.judged.co2_least >= 0), default=-1)
+        least = _least(hours)
         now = _best(_allowed(first, request, allows) or first, policy, least)
         best: tuple[int, int, _Hour] | None = None
         # The better ones first: what is allowed of an hour is no better than all of it.
@@ -107,12 +111,14 @@ class Outlook:
         if best is None:
             return None
         _, pool, hour = best
+        then, before = hour.judged, first.judged
         return Later(
             hour.start_ms,
             self._views[pool].site,
             int(self._hours.over(hour.start_ms, expected_ms).green_ppm[pool]),
             int(self._hours.over(self._now_ms, expected_ms).green_ppm[now[1]]),
-            _saved_ppm(int(hour.judged.co2[pool]), int(first.judged.co2[now[1]])) if policy.carbon else None,
+            _saved_ppm(policy.carbon, then.co2.item(pool), before.co2.item(now[1])),
+            _saved_ppm(policy.energy, then.electricity.item(pool), before.electricity.item(now[1])),
         )
 
     def _price(self, hour: _Hour) -> int:
@@ -140,16 +146,23 @@ def _allowed(hour: _Hour, request: Request, allows: Allows | None) -> _Hour | No
     return replace(hour, able=able) if len(able) else None
 
 
-def _best(hour: _Hour, policy: Policy, least: int) -> tuple[int, int]:
-    """Return score and pool of the best pool of an hour, by the least emission of all hours."""
-    base = base_against(hour.judged, policy, least)
+def _least(hours: Sequence[_Hour]) -> tuple[int, int]:
+    """Return the least CO2e and the least cost of electricity of all hours, -1 where nothing is known."""
+    co2 = [each.judged.co2_least for each in hours if each.judged.co2_least >= 0]
+    paid = [each.judged.electricity_least for each in hours if each.judged.electricity_least >= 0]
+    return min(co2, default=-1), min(paid, default=-1)
+
+
+def _best(hour: _Hour, policy: Policy, least: tuple[int, int]) -> tuple[int, int]:
+    """Return score and pool of the best pool of an hour, by what is least in all hours."""
+    base = base_against(hour.judged, policy, *least)
     pool = int(hour.able[int(np.argmax(base[hour.able]))])
     return int(base[pool]) // max(1, sum(weights_of(policy))), pool
 
 
-def _saved_ppm(then: int, now: int) -> int | None:
-    """Return how much less an emission is than another, None where one is unknown or nothing is emitted."""
-    return PPM - PPM * then // now if then >= 0 and now > 0 else None
+def _saved_ppm(weight: int, then: int, now: int) -> int | None:
+    """Return how much less one amount is than another, None where it has no weight, or one is not known."""
+    return PPM - PPM * then // now if weight and then >= 0 and now > 0 else None
 
 
 def latest_ms(spec: JobSpec, submitted_ms: int) -> int:

@@ -24,7 +24,7 @@ from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
 from hutong.core.placement.expected import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
-from hutong.core.placement.request import Paid, cards_free
+from hutong.core.placement.request import Paid, Policy, cards_free, policy_at
 
 _AT_LIST: tuple[Paid, ...] = ()
 
@@ -51,6 +51,7 @@ class Desk:
         self._lengths = dict(snapshot.lengths)
         self._likely_s: dict[str, int | None] = {}
         self._paid: dict[str, tuple[Paid, ...]] = {}
+        self._policies: dict[str, Policy] = {}
         self.spendings = Spendings(snapshot)
         self.stopped: dict[JobId, tuple[str, str, int]] = {}
         self._reachable = {site.id: self.reachable(site.id) for site in snapshot.sites}
@@ -90,6 +91,12 @@ class Desk:
             self._likely_s[work] = quantile_s(self._lengths.get(work, ()), PERCENT)
         found_s = self._likely_s[work]
         return 0 if found_s is None else 1000 * min(max(1, found_s), row.spec.max_duration_s)
+
+    def policy(self, name: str) -> Policy:
+        """Return the policy of that name as it counts at the sites that there are."""
+        if name not in self._policies:
+            self._policies[name] = policy_at(self.rules.policy(name), self.snapshot.sites)
+        return self._policies[name]
 
     def paid_by(self, project: ProjectId) -> tuple[Paid, ...]:
         """Return what a project pays for cards of pools where that is not the pool's own price."""

@@ -6,6 +6,7 @@ comes, as a deferred one (ADR 21). What an hour costs is told by the weights of 
 supply of the site where it runs; how long it still runs is expected as for a reservation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from hutong.core.capacity.sites import Site
 from hutong.core.control.deferral import HOUR_PRICE_PPM, LEAST_GAIN_PPM
+from hutong.core.kernel.money import format_micro
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import PPM
+from hutong.core.placement.electricity import least_ppm
 from hutong.core.placement.expected import expected_end
 from hutong.core.placement.judge import weights_of
 from hutong.core.placement.pausing import best_pauses, known_length, segments
@@ -82,19 +85,31 @@ def pause_of(
     resume_ms = now_ms + 1000 * found * _QUANTUM_S
     then = datetime.fromtimestamp(resume_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     green = [site.supply.green_ppm[at // HOUR_MS % 24] // 10_000 for at in (resume_ms, now_ms)]
-    text = f"pauses for greener hours until {then}: {green[0]} % green at {site.id} then, {green[1]} % now"
+    price = [site.supply.kwh_micro[at // HOUR_MS % 24] for at in (resume_ms, now_ms)]
+    cheaper = policy.energy and price[0] < price[1] and green[0] <= green[1]
+    aim = "cheaper electricity" if cheaper else "greener hours"
+    text = f"pauses for {aim} until {then}: {green[0]} % green at {site.id} then, {green[1]} % now"
+    if policy.energy and price[1] >= 0:
+        text += f", {format_micro(price[0], 2)} CNY a kWh then, {format_micro(price[1], 2)} now"
     return Pause(resume_ms, text)
 
 
 def signal_of(site: Site, policy: Policy) -> Ints | None:
     """Return what each hour of the day takes from a score at a site, ppm; None where nobody cares."""
-    if not policy.green and not policy.carbon:
+    if not policy.green and not policy.carbon and not policy.energy:
         return None
     green = PPM - np.array(site.supply.green_ppm, np.int64)
-    carbon = np.array(site.supply.mg_per_kwh, np.int64)
-    above = PPM - PPM * int(carbon.min()) // np.maximum(carbon, 1)
-    found: Ints = (policy.green * green + policy.carbon * above) // sum(weights_of(policy))
+    weighed = policy.green * green + policy.carbon * _above(site.supply.mg_per_kwh)
+    weighed += policy.energy * _above(site.supply.kwh_micro)
+    found: Ints = weighed // sum(weights_of(policy))
     return found
+
+
+def _above(by_hour: Sequence[int]) -> Ints:
+    """Return what each hour loses against the least of all, ppm; nothing where the hours are unknown."""
+    hours = np.array(by_hour, np.int64)
+    found: Ints = PPM - least_ppm(hours, int(hours.min()))
+    return found if by_hour[0] >= 0 else np.zeros_like(hours)
 
 
 def _plan(signal: Ints, now_s: int, quanta: int, most: int) -> int | None:

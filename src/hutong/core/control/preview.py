@@ -54,7 +54,7 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
     request = request_of(spec, runs=runs, cargo=cargo_of(spec), paid=desk.paid_by(project))
     pools = _beside_bookings(snapshot, project, views_of(desk.grounds, desk.page(), 0, request.run_ms))
     pools = paid_for(request, _under_limits(desk, pools))
-    policy = rules.policy(spec.wish.objective)
+    policy = desk.policy(spec.wish.objective)
     bars = bars_for(snapshot, project, person, request, pools)
     request = replace(request, barred=bars.chips)
     decision = decide(request, pools, policy)

@@ -40,7 +40,7 @@ class Questions:
             request, known_as = self._request(draft, desk)
             at = by_spec.get(known_as, -1)
             if at < 0:
-                question = Question(request(), desk.rules.policy(draft.row.spec.wish.objective))
+                question = Question(request(), desk.policy(draft.row.spec.wish.objective))
                 at = by_spec[known_as] = known.setdefault(question, len(known))
                 if at == len(self.all):
                     self.all.append(question)

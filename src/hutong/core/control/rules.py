@@ -21,7 +21,16 @@ class RunLengths(StrEnum):
 
 def _policies() -> Mapping[str, Policy]:
     balanced = Policy(
-        DEFAULT_POLICY, fit=1, price=3, wait=2, distance=1, green=3, speed=2, carbon=1, reliability=1
+        DEFAULT_POLICY,
+        fit=1,
+        price=3,
+        wait=2,
+        distance=1,
+        green=3,
+        speed=2,
+        carbon=1,
+        reliability=1,
+        energy=1,
     )
     return MappingProxyType({balanced.name: balanced})
 

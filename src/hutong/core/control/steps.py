@@ -44,7 +44,7 @@ def _later(draft: Draft) -> Later | None:
     latest = latest_ms(spec, draft.job.submitted_ms)
     if latest <= desk.now_ms or desk.blind:
         return None
-    policy = desk.rules.policy(spec.wish.objective)
+    policy = desk.policy(spec.wish.objective)
     request = request_of(
         spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec), paid=desk.paid_by(draft.row.project)
     )
@@ -248,7 +248,7 @@ def _pause(draft: Draft, attempt: Attempt) -> None:
         return
     if job.restarts_of(Category.PREEMPTED) >= STOPS_MAX:
         return
-    pause = pause_of(job, spec, attempt, site, desk.rules.policy(spec.wish.objective), desk.now_ms)
+    pause = pause_of(job, spec, attempt, site, desk.policy(spec.wish.objective), desk.now_ms)
     if pause is not None:
         desk.stopped[job.id] = (attempt.site, attempt.pool, attempt.cards)
         _stop(draft, Category.PREEMPTED, pause.text, pause.resume_ms)

@@ -31,6 +31,20 @@ class Energy:
         )
 
 
+def electricity_micro(
+    supply: Supply, cards: int, tdp_w: int, pue_milli: int, start_ms: int, run_ms: int
+) -> int | None:
+    """Return what the centre pays for the electricity of a run, by that model; None where nobody knows."""
+    if not supply.price_micro_per_kwh or not tdp_w:
+        return None
+    days, rest_ms = divmod(run_ms, DAY_MS)
+    prices = days * HOUR_MS * sum(supply.price_micro_per_kwh)
+    for hour, part_ms in hour_slices(start_ms, start_ms + rest_ms):
+        prices += part_ms * supply.price_micro_per_kwh[hour // HOUR_MS % 24]
+    # W x ms x milli = microjoule, 3.6e12 of which are a kWh
+    return cards * tdp_w * pue_milli * prices // 3_600_000_000_000
+
+
 def card_milliwatts(accelerator: str, pue_milli: int) -> int:
     """Return what a card is taken to draw while its job runs; 0 if the catalogue does not know it."""
     card = ACCELERATORS.get(accelerator)

@@ -12,10 +12,14 @@ from hutong.core.placement.request import PoolView, day_parts
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """Means by time over an expected run, for each pool: green share, and mg of CO2 per kWh."""
+    """Means by time over an expected run, for each pool: green share, mg of CO2 and price per kWh.
+
+    The price is -1 where it is unknown.
+    """
 
     green_ppm: Ints
     co2_mg_per_kwh: Ints
+    price_micro_per_kwh: Ints
 
 
 def ahead_of(pools: Sequence[PoolView]) -> Ahead:
@@ -23,6 +27,7 @@ def ahead_of(pools: Sequence[PoolView]) -> Ahead:
     return Ahead(
         np.array([pool.green_ppm for pool in pools], np.int64),
         np.array([pool.co2_mg_per_kwh for pool in pools], np.int64),
+        np.array([pool.price_micro_per_kwh for pool in pools], np.int64),
     )
 
 
@@ -32,6 +37,7 @@ class Hours:
     def __init__(self, sites: Sequence[Site]) -> None:
         self._green = _table([site.supply.green_ppm for site in sites])
         self._co2 = _table([site.supply.mg_per_kwh for site in sites])
+        self._price = _table([site.supply.kwh_micro for site in sites])
         self._pools = [len(site.pools) for site in sites]
         self._known: dict[tuple[int, int], Ahead] = {}
 
@@ -40,9 +46,8 @@ class Hours:
         found = self._known.get((start_ms, run_ms))
         if found is None:
             parts = np.array(day_parts(start_ms, run_ms), np.int64)
-            means = (
-                np.repeat(table @ parts // parts.sum(), self._pools) for table in (self._green, self._co2)
-            )
+            tables = (self._green, self._co2, self._price)
+            means = (np.repeat(table @ parts // parts.sum(), self._pools) for table in tables)
             found = self._known[start_ms, run_ms] = Ahead(*means)
         return found
 

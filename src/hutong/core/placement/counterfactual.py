@@ -12,7 +12,7 @@ from hutong.core.kernel.errors import Refused
 from hutong.core.placement.decide import decide
 from hutong.core.placement.page import Grounds, Page, Question
 from hutong.core.placement.receipt import WHOLE, Ticket, unpack, version_of, views_for
-from hutong.core.placement.request import Policy, PoolView
+from hutong.core.placement.request import Policy, PoolView, policy_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def what_if(
     moved, there = page, ticket
     if at_ms is not None:
         moved, there = replace(page, at_ms=at_ms, kept=()), replace(ticket, booked=(), capped=())
-    asked = Question(question.request, policy or question.policy)
+    asked = Question(question.request, policy_at(policy or question.policy, grounds.sites))
     return WhatIf(_decide(ticket, page, grounds, question), _decide(there, moved, grounds, asked), grounds)
 
 

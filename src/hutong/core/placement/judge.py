@@ -10,11 +10,13 @@
 | speed | expected speed of all its cards here / the highest in a pool that is open to it |
 | carbon | the least CO2e of a unit of work in a pool that is open to it, busy or not / this pool's |
 | reliability | m / (m + nodes x run), m the node-time in which the site is expected to break one run |
+| energy | the least cost of the electricity of a unit of work in a pool that is open to it / this pool's |
 
 Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
 request brings along (`speeds`); without any, a card is as fast as another, and price and CO2e are those of
 an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean
 over the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
+Electricity costs likewise, with yuan for grams: it is what the centre pays for it, and no part of a price.
 
 Reliability is the probability that a run gets through, by a rate of breaks that is exponential, a Gamma(1),
 with mean 1 / m (`book.stays`). By the whole posterior, (h / (h + t)) ^ (breaks + 1), it would be a little
@@ -32,11 +34,12 @@ from hutong.core.capacity.sites import Admission
 from hutong.core.placement.ahead import Ahead
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import NEVER, PPM
+from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
 from hutong.core.placement.request import Paid, Policy, PoolView, Request
 from hutong.core.placement.staging import staging_s, to_move_bytes
 
-PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability")
-_CARBON = PARTS.index("carbon") - 1  # its row: `fit` has none
+PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability", "energy")
+_CARBON, _ENERGY = PARTS.index("carbon") - 1, PARTS.index("energy") - 1  # their rows: `fit` has none
 PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
 _ORDERED_MAX = 64
 _WAIT_SCALE_S = 60
@@ -114,7 +117,8 @@ class Judged:
 
     `refusal` holds all but `BUSY` and those after it; `per_node` is 0 where a lasting reason stands, `asked`
     the cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum,
-    less the penalty times the sum of the weights. `co2` is what the part carbon compares, see `emission`.
+    less the penalty times the sum of the weights. `co2` is what the part carbon compares, `electricity` what
+    energy does (-1 where that has no weight), see `electricity.by_kwh`.
     """
 
     refusal: Ints
@@ -125,6 +129,8 @@ class Judged:
     base: Ints
     co2: Ints
     co2_least: int
+    electricity: Ints
+    electricity_least: int
 
 
 def table_of(views: tuple[PoolView, ...]) -> Table:
@@ -184,7 +190,7 @@ def _waits_s(request: Request, table: Table) -> Ints:
 def weights_of(policy: Policy) -> tuple[int, ...]:
     """Return the weights in the order of PARTS."""
     near = (policy.fit, policy.price, policy.wait, policy.distance)
-    return (*near, policy.green, policy.speed, policy.carbon, policy.reliability)
+    return (*near, policy.green, policy.speed, policy.carbon, policy.reliability, policy.energy)
 
 
 def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judged:
@@ -199,8 +205,14 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
     cost = asked * request.nodes * table.price_micro
     if request.speeds:
         cost = PPM * cost // np.maximum(power, 1)
-    co2 = emission(table.card_mw, ahead.co2_mg_per_kwh, asked, card_ppm if request.speeds else None)
+    by_work = card_ppm if request.speeds else None
+    co2 = by_kwh(table.card_mw, ahead.co2_mg_per_kwh, asked, by_work)
     co2_least = least_of(co2, is_open)
+    electricity, cheapest, energy = np.full(len(cost), -1, np.int64), -1, np.zeros(len(cost), np.int64)
+    if policy.energy:  # mostly no centre says a price
+        electricity = by_kwh(table.card_mw, ahead.price_micro_per_kwh, asked, by_work)
+        cheapest = least_of(electricity, is_open)
+        energy = least_ppm(electricity, cheapest)
     half_km = _HALF_KM.get(request.latency_class)
     parts = np.stack(
         [
@@ -209,8 +221,9 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
             PPM * half_km // (half_km + table.distance_km) if half_km else np.full(len(cost), PPM),
             ahead.green_ppm,
             _speed(power, is_open),
-            carbon_ppm(co2, co2_least),
+            least_ppm(co2, co2_least),
             reliability_ppm(table.mtbf_s, request.nodes * request.run_ms // 1000),
+            energy,
         ]
     )
     weights = np.array(weights_of(policy)[1:], np.int64)
@@ -221,29 +234,8 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
         penalty = penalty + _ORDERED_MAX * _within(request.avoid_domains, table.domains)
     penalty = penalty * PENALTY
     base = weights @ parts - penalty * max(1, sum(weights_of(policy)))
-    return Judged(refusal, np.where(able, asked, 0), asked, parts, penalty, base, co2, co2_least)
-
-
-def emission(card_mw: Ints, co2_mg_per_kwh: Ints, cards: Ints | int, card_ppm: Ints | None) -> Ints:
-    """Return the CO2e of an hour of so many cards, or of the work of a fastest card's hour; -1 for unknown.
-
-    In mg, but for the nodes: they are as many everywhere. By work the number of cards does not count either.
-    10^5 cards a node of 2 kW at a PUE of 5 and 5000 g/kWh come to 5 x 10^18, here and in `carbon_ppm`.
-    """
-    of_card = card_mw * co2_mg_per_kwh  # mW x mg/kWh: 10^-6 mg/h
-    found = cards * of_card // PPM if card_ppm is None else of_card // card_ppm
-    return np.where(card_mw > 0, found, -1)
-
-
-def least_of(co2: Ints, is_open: Mask) -> int:
-    """Return the least that is known of pools that are open, -1 where nothing is."""
-    known = co2[is_open & (co2 >= 0)]
-    return int(known.min()) if len(known) else -1
-
-
-def carbon_ppm(co2: Ints, least: int) -> Ints:
-    """Return the least emission by each pool's, at most 10^6; 0 where it is unknown."""
-    return np.where(co2 > least, PPM * max(0, least) // np.maximum(co2, 1), PPM) * (co2 >= 0)
+    per_node = np.where(able, asked, 0)
+    return Judged(refusal, per_node, asked, parts, penalty, base, co2, co2_least, electricity, cheapest)
 
 
 def reliability_ppm(mtbf_s: Ints, node_s: int) -> Ints:
@@ -251,9 +243,11 @@ def reliability_ppm(mtbf_s: Ints, node_s: int) -> Ints:
     return PPM * mtbf_s // (mtbf_s + node_s)
 
 
-def base_against(judged: Judged, policy: Policy, least: int) -> Ints:
-    """Return `base` with another least in the part carbon, as where several hours are compared."""
-    found: Ints = judged.base + policy.carbon * (carbon_ppm(judged.co2, least) - judged.parts[_CARBON])
+def base_against(judged: Judged, policy: Policy, co2_least: int, electricity_least: int) -> Ints:
+    """Return `base` with other leasts in the parts carbon and energy, as where hours are compared."""
+    carbon = least_ppm(judged.co2, co2_least) - judged.parts[_CARBON]
+    energy = least_ppm(judged.electricity, electricity_least) - judged.parts[_ENERGY]
+    found: Ints = judged.base + policy.carbon * carbon + policy.energy * energy
     return found
 
 

@@ -97,7 +97,7 @@ class Views(Sequence[PoolView]):
         self._kept, self._tdp_w, self._strict = _kept(page, step), dict(page.tdp_w), frozenset(page.strict)
         self._levels = _levels(page, step)
         self._parts = day_parts(page.at_ms, run_ms)
-        self._supplies: dict[int, tuple[int, int, Closing | None]] = {}
+        self._supplies: dict[int, tuple[int, int, int, Closing | None]] = {}
         self._made: dict[int, PoolView] = {}
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class Views(Sequence[PoolView]):
 
     def _view(self, at: int) -> PoolView:
         page, (place, pool) = self._page, self._places[at]
-        green_ppm, co2_mg_per_kwh, closing = self._of_site(place)
+        green_ppm, co2_mg_per_kwh, price_micro_per_kwh, closing = self._of_site(place)
         return view_pool(
             self._sites[place],
             pool,
@@ -139,16 +139,19 @@ class Views(Sequence[PoolView]):
             bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
             strict=at in self._strict,
             levels=self._levels[at] if self._levels else (),
+            price_micro_per_kwh=price_micro_per_kwh,
         )
 
-    def _of_site(self, place: int) -> tuple[int, int, Closing | None]:
-        """Return a site's green share and CO2 over the run, and when it closes."""
+    def _of_site(self, place: int) -> tuple[int, int, int, Closing | None]:
+        """Return a site's green share, CO2 and price of a kWh over the run, and when it closes."""
         found = self._supplies.get(place)
         if found is None:
             site = self._sites[place]
             green_ppm = mean_over(site.supply.green_ppm, self._parts)
             co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, self._parts)
-            found = self._supplies[place] = green_ppm, co2_mg_per_kwh, closing_of(site, self._page.at_ms)
+            price = mean_over(site.supply.kwh_micro, self._parts)
+            closing = closing_of(site, self._page.at_ms)
+            found = self._supplies[place] = green_ppm, co2_mg_per_kwh, price, closing
         return found
 
 

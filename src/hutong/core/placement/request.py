@@ -1,6 +1,6 @@
 """What a placement knows: the request, the pools as they stand, the policy. Plain data, so it replays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hutong.core.book.runs import Runs
@@ -31,6 +31,7 @@ class Policy:
     speed: int = field(default=0, metadata=LATE)
     carbon: int = field(default=0, metadata=LATE)
     reliability: int = field(default=0, metadata=LATE)
+    energy: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class PoolView:
     """One pool at the moment of the decision. `green_ppm` is the mean share over the expected run.
 
     So is `co2_mg_per_kwh`, location-based; `tdp_w` is the nameplate power of a card, 0 where it is unknown.
+    So is `price_micro_per_kwh`, what the centre pays for electricity; -1 where it does not say.
     `wait_s` is the wait that the centre's own queue would add; `trouble` is why the centre could not start
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
@@ -170,6 +172,7 @@ class PoolView:
     domains: tuple[str, ...] = field(default=(), metadata=LATE)
     strict: bool = field(default=False, metadata=LATE)
     levels: Levels = field(default=(), metadata=LATE)
+    price_micro_per_kwh: int = field(default=-1, metadata=LATE)
 
 
 def length_ms(request: Request, *, strict: bool) -> int:
@@ -253,6 +256,13 @@ def paid_for(request: Request, views: Sequence[PoolView]) -> tuple[PoolView, ...
     )
 
 
+def policy_at(policy: Policy, sites: Iterable[Site]) -> Policy:
+    """Return a policy as it counts at some sites: without `energy` where none says what electricity costs."""
+    if not policy.energy or any(site.supply.price_micro_per_kwh for site in sites):
+        return policy
+    return replace(policy, energy=0)
+
+
 def day_parts(start_ms: int, run_ms: int) -> tuple[int, ...]:
     """Return the ms of a run in each of the 24 hours of the day (UTC), looking at most a day ahead."""
     parts = [0] * 24
@@ -299,6 +309,7 @@ def view_pool(
     bits_per_s: int = 0,
     strict: bool = False,
     levels: Levels = (),
+    price_micro_per_kwh: int = -1,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return made(
@@ -330,4 +341,5 @@ def view_pool(
         domains=site.domains_of(pool),
         strict=strict,
         levels=levels,
+        price_micro_per_kwh=price_micro_per_kwh,
     )

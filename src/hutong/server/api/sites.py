@@ -19,7 +19,13 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.sessions import issue_token
 from hutong.server.api.shapes.bookings import add_booking, remove_booking
 from hutong.server.api.shapes.power import add_power_limit, remove_power_limit
-from hutong.server.api.shapes.sites import add_maintenance, read_site, set_domains, site_shape
+from hutong.server.api.shapes.sites import (
+    add_maintenance,
+    read_site,
+    set_domains,
+    set_electricity,
+    site_shape,
+)
 from hutong.server.registry import create, document, read
 from hutong.server.services import Services
 from hutong.wire import accounts as a
@@ -92,6 +98,12 @@ def put_admission(here: Here, site: SiteName, body: w.AdmissionChange) -> w.Site
 def put_domains(here: Here, site: SiteName, body: w.DomainsChange) -> w.Site:
     """Say in which failure domains the centre is, or one of its pools, in place of what was said before."""
     return _change(here, site, lambda found: set_domains(found, body))
+
+
+@router.put("/{site}/electricity", dependencies=[Depends(Allowed("site.write"))])
+def put_electricity(here: Here, site: SiteName, body: w.ElectricityChange) -> w.Site:
+    """Say what the centre pays for electricity by hour of day, in place of what was said before."""
+    return _change(here, site, lambda found: set_electricity(found, body))
 
 
 @router.post("/{site}/maintenance", dependencies=[Depends(Allowed("site.write"))])

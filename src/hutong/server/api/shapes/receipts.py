@@ -103,6 +103,20 @@ def _carbon(request: Request, pool: PoolView, cards: int) -> str:
     return hour
 
 
+def _energy(request: Request, pool: PoolView, cards: int) -> str:
+    """Return what its centre pays for the electricity of an hour, and of the work as in `_carbon`."""
+    if not pool.tdp_w:
+        return f"the power of {pool.accelerator} is not known"
+    if pool.price_micro_per_kwh < 0:
+        return "the centre does not say what its electricity costs"
+    of_card = pool.tdp_w * pool.pue_milli * pool.price_micro_per_kwh  # 10^-6 micro-yuan an hour
+    hour = f"the centre pays {format_micro(cards * of_card // 10**6, 2)} CNY an hour for electricity"
+    for each in request.speeds:
+        if each.accelerator == pool.accelerator:
+            return f"{hour}, {format_micro(of_card // each.ppm, 2)} by work"
+    return hour
+
+
 def _grams(nanograms: int) -> str:
     """Return grams, with a tenth where they are few."""
     grams = nanograms / 10**9
@@ -146,6 +160,7 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
         "speed": _speed(request, pool),
         "carbon": _carbon(request, pool, cards),
         "reliability": _reliability(request, pool),
+        "energy": _energy(request, pool, cards),
     }
     known = len(row.parts)
     named = zip(PARTS[:known], row.parts, weights_of(policy)[:known], strict=True)

@@ -26,7 +26,6 @@ def read_site(new: w.NewSite) -> Site:
     problems = [*_unknown_chips(new), *_repeated_pools(new), *_bad_prices(new)]
     if problems:
         raise Refused("bad_site", f"the site cannot be registered: {problems[0].message}", tuple(problems))
-    supply = Supply(new.supply.green_ppm, new.supply.grams_per_kwh, new.supply.source, new.supply.synthetic)
     return Site(
         id=SiteId(new.id),
         name_zh=new.name_zh,
@@ -35,12 +34,27 @@ def read_site(new: w.NewSite) -> Site:
         distance_km=new.distance_km,
         engine=new.engine,
         pools=tuple(_read_pool(pool) for pool in new.pools),
-        supply=supply,
+        supply=_read_supply(new.supply),
         declared_only=new.declared_only,
         service_host=new.service_host,
         admission=Admission(new.admission),
         domains=distinct(new.domains),
     )
+
+
+def _read_supply(supply: w.Supply) -> Supply:
+    prices = _read_prices(supply.price_per_kwh)
+    return Supply(supply.green_ppm, supply.grams_per_kwh, supply.source, supply.synthetic, prices)
+
+
+def _read_prices(prices: w.HourlyPrices | None) -> tuple[int, ...]:
+    return tuple(map(parse_micro, prices.amounts)) if prices else ()
+
+
+def set_electricity(site: Site, change: w.ElectricityChange) -> Site:
+    """Return the site with other prices of its electricity."""
+    supply = replace(site.supply, price_micro_per_kwh=_read_prices(change.price_per_kwh))
+    return replace(site, supply=supply)
 
 
 def _read_pool(pool: w.Pool) -> Pool:
@@ -128,6 +142,7 @@ def site_shape(
         offers=status.offers if status else None,
         node_hours_to_break=mtbf_s(stays) // 3600 if stays.breaks_ppm else None,
         green_percent_now=percent(site.supply.green_ppm[hour]),
+        price_per_kwh_now=Money.of(site.supply.kwh_micro[hour]) if site.supply.price_micro_per_kwh else None,
         supply_source=site.supply.source,
         supply_synthetic=site.supply.synthetic,
         maintenance=tuple(_maintenance_shape(each) for each in site.maintenance if each.until_ms > now_ms),

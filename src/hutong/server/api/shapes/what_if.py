@@ -1,7 +1,7 @@
 """What-if answers as the wire shows them: where a run would go, its cost, its energy by the hour."""
 
 from hutong.core.capacity.sites import Site
-from hutong.core.energy.account import Energy, energy_of
+from hutong.core.energy.account import Energy, electricity_micro, energy_of
 from hutong.core.kernel.rating import rate_cards
 from hutong.core.placement.counterfactual import Instead, WhatIf
 from hutong.core.work.fold import Attempt
@@ -32,11 +32,10 @@ def what_if_shape(found: WhatIf, attempt: Attempt, spec: JobSpec) -> w.WhatIf:
 
 def _course(instead: Instead, sites: dict[str, Site], run_ms: int) -> w.Course:
     site = sites.get(instead.place.partition("/")[0])
-    energy = Energy(0, 0, 0)
+    energy, paid = Energy(0, 0, 0), None
     if site is not None:
-        energy = energy_of(
-            site.supply, instead.cards, instead.tdp_w, instead.pue_milli, instead.at_ms, run_ms
-        )
+        drawn = (instead.cards, instead.tdp_w, instead.pue_milli, instead.at_ms, run_ms)
+        energy, paid = energy_of(site.supply, *drawn), electricity_micro(site.supply, *drawn)
     return w.Course(
         start=rfc3339(instead.at_ms),
         policy=instead.policy,
@@ -51,5 +50,6 @@ def _course(instead: Instead, sites: dict[str, Site], run_ms: int) -> w.Course:
             co2e_g=thousandths(energy.co2_mg),
             method="modelled: cards x nameplate TDP x PUE x running time, from the start of the decision",
         ),
+        electricity=None if paid is None else Money.of(paid),
         why_not=instead.why_not,
     )
