@@ -30,6 +30,7 @@ class _Weights(BaseModel):
     speed: int = Field(default=0, ge=0, le=1000)
     carbon: int = Field(default=0, ge=0, le=1000)
     reliability: int = Field(default=0, ge=0, le=1000)
+    fragmentation: int = Field(default=0, ge=0, le=1000)
 
 
 class _Band(BaseModel):

@@ -97,6 +97,7 @@ def scores_of(
         np.tile(co2, (len(green) // len(co2), 1)),
         table.card_mw,
         policy.carbon,
+        policy.fragmentation,
     )
 
 

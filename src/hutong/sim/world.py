@@ -126,7 +126,7 @@ class Scores:
     `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
     what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
     run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
-    not 0; `card_mw` is the power of a card of each pool at the meter.
+    not 0; `card_mw` is the power of a card of each pool at the meter. `whole_weight` is fragmentation's.
     """
 
     base: Ints
@@ -137,6 +137,7 @@ class Scores:
     co2_mg_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     card_mw: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     carbon_weight: int = 0
+    whole_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -283,7 +284,7 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     )
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
-    return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
+    return Class(gang, able, scores.base, scores.fit_weight, scores.weights, scores.whole_weight)
 
 
 def run(

@@ -38,7 +38,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "category.": CATEGORIES,
     "why.": WHY_NOT,
     "waiting.": WAITING,
-    "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability"),
+    "part.": ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability", "fragmentation"),
     "lot.": ("award", "voucher", "topup", "overrun", "waived", "refunded"),
     "unit.": ("card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),

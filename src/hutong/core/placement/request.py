@@ -31,6 +31,7 @@ class Policy:
     speed: int = field(default=0, metadata=LATE)
     carbon: int = field(default=0, metadata=LATE)
     reliability: int = field(default=0, metadata=LATE)
+    fragmentation: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
