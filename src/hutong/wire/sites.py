@@ -141,6 +141,18 @@ class PowerLimit(NewPowerLimit):
     id: str
 
 
+class Learnt(Shape):
+    """How fast inputs came to a centre from the platform's store: the median of some transfers, until `at`.
+
+    `counts`: it does in place of the declared width, within a sixteenth and sixteen times that.
+    """
+
+    bits_per_s: int
+    transfers: int
+    at: Time
+    counts: bool
+
+
 class Site(Shape):
     """A centre with its present condition; `maintenance`, `bookings`, `power_limits` go on or are to come.
 
@@ -148,6 +160,7 @@ class Site(Shape):
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
     `power_kw`: what its jobs are taken to draw now.
     `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
+    `learnt`: null while no large inputs came there lately.
     """
 
     id: Slug
@@ -164,6 +177,7 @@ class Site(Shape):
     trouble: str = ""
     offers: tuple[str, ...] | None = None
     node_hours_to_break: int | None = None
+    learnt: Learnt | None = None
     green_percent_now: str
     supply_source: str
     supply_synthetic: bool

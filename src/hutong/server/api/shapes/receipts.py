@@ -141,7 +141,7 @@ def _wait(request: Request, pool: PoolView) -> str:
     if pool.trouble:
         said += f", for it could not start its last job: {pool.trouble}"
     if size_bytes:
-        return f"{said}; {say_move(size_bytes, pool.bits_per_s)}"
+        return f"{said}; {say_move(size_bytes, pool.bits_per_s, pool.learnt)}"
     return f"{said}; its large inputs are there" if request.cargo else said
 
 
