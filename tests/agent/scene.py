@@ -28,7 +28,7 @@ from hutong.agent.staging import Cache, Stager
 from hutong.core.book.money import Entry, Lot, LotKind, Txn
 from hutong.core.book.received import Tally
 from hutong.core.book.store import NewJob, Record, Sighting, Store
-from hutong.core.capacity.sites import Move, Pool, Site, Supply
+from hutong.core.capacity.sites import Move, Pool, Site, Supply, Transfer
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.chain import Head
 from hutong.core.kernel.errors import Later, NotFound
@@ -408,7 +408,7 @@ class Door:
         seen = doc and Sighting(
             doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble,
             moves=tuple(Move(**each.model_dump()) for each in doc.moves), offers=doc.offers,
-            stock=doc.stock,
+            stock=doc.stock, transfers=tuple(Transfer(**each.model_dump()) for each in doc.transfers),
         )  # fmt: skip
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

@@ -12,7 +12,7 @@ from hutong.agent.link import HttpLink
 from hutong.agent.moves import Progress
 from hutong.agent.shipping import digest_of
 from hutong.core.book.store import Sighting
-from hutong.core.capacity.sites import Move
+from hutong.core.capacity.sites import Move, Transfer
 from hutong.core.kernel.errors import Denied, Later, NotFound, Refused
 from hutong.core.kernel.ids import AttemptKey, attempt_key
 from hutong.core.work.facts import Accepted, Collected, Ended, OutputFile, RankExit, Report, Started, Starting
@@ -70,6 +70,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         moves=(Move(key, "inputs", 3, 9),),
         offers=("store/lab",),
         stock=(digest,),
+        transfers=(Transfer(5, 1 << 40, 9),),
     )
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
@@ -77,7 +78,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
     assert link.report([Report(key, events[0])], None).repeats == 1
     status = world.store.statuses()["east"]
     assert (status.isolation, status.trouble, status.offers) == ("bwrap", "no space", ("store/lab",))
-    assert status.stock == (digest,)
+    assert (status.stock, status.transfers) == ((digest,), (Transfer(5, 1 << 40, 9),))
     assert status.move(key) == Move(key, "inputs", 3, 9)
     world.turn()
     assert world.job(job).state is JobState.FAILED

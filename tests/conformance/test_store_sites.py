@@ -21,7 +21,7 @@ from book_samples import (
 
 from hutong.core.book.snapshot import Command, Limits
 from hutong.core.book.store import Dial, Sighting, Store
-from hutong.core.capacity.sites import Move, PoolState
+from hutong.core.capacity.sites import Move, PoolState, Transfer
 from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import AttemptKey
@@ -187,18 +187,22 @@ def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store
     offers = ("shared/zh", "store/lab")
     stock = (f"sha256:{1:064x}",)
     assert store.statuses()[EAST].stock == ()
-    said = replace(sighting(3000), pools=pools, moves=moves, offers=offers, stock=stock)
+    transfers = (Transfer(10, 42 * 10**12, 3), Transfer(20, 7, 1))
+    assert store.statuses()[EAST].transfers == ()
+    said = replace(sighting(3000), pools=pools, moves=moves, offers=offers, stock=stock, transfers=transfers)
     store.report(EAST, [], said, 3100)
     assert store.snapshot(3200, Limits()).statuses[EAST].stock == stock
     assert store.statuses()[EAST].offers == offers
     assert store.statuses()[EAST].moves == moves
+    assert store.statuses()[EAST].transfers == transfers
+    assert store.snapshot(3200, Limits()).statuses[EAST].transfers == transfers
     assert store.statuses()[EAST].pools == pools
     assert store.snapshot(3200, Limits()).statuses[EAST].pool("h100") == pools[0]
     store.report(EAST, [], replace(sighting(2000), pools=()), 3300)
     assert store.statuses()[EAST].pools == pools, "a late sighting says nothing"
     store.report(EAST, [], replace(sighting(4000), offers=()), 4100)
     status = store.statuses()[EAST]
-    assert (status.pools, status.offers, status.stock) == ((), (), ())
+    assert (status.pools, status.offers, status.stock, status.transfers) == ((), (), (), ())
     store.report(EAST, [], sighting(5000), 5100)
     assert store.statuses()[EAST].offers is None
 

@@ -18,7 +18,8 @@ def test_the_four_objectives_of_a_job_file_ship() -> None:
     weighed = {name: policy.carbon for name, policy in rules.policies.items()}
     assert weighed["greenest"] > weighed["balanced"] > weighed["cheapest"] == weighed["fastest"] == 0
     weighed = {name: policy.reliability for name, policy in rules.policies.items()}
-    assert weighed == {"balanced": 1, "cheapest": 1, "greenest": 1, "fastest": 10}
+    assert weighed == {"balanced": 2, "cheapest": 1, "greenest": 1, "fastest": 10}
+    assert rules.policy("balanced").fragmentation == 1
     assert Rules().policies["balanced"] == rules.policy("balanced"), "the built-in one is the one that ships"
 
 

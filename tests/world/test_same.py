@@ -39,7 +39,7 @@ from hutong.sim.settled import Agreed, Booking, PowerLimit, settle
 from hutong.sim.trace import Trace, make_trace
 
 DAY_S = 86_400
-POLICY = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3, carbon=2, energy=3)
+POLICY = Policy("balanced", fit=1, price=3, wait=2, distance=1, green=3, carbon=2, energy=3, fragmentation=2)
 
 
 def make_city() -> City:

@@ -275,8 +275,8 @@ class Agent:
             return None
         isolation = self._engine.abilities.isolation
         moves = moves_of(self._hands.moves, self._collector.progress)
-        told = (self._name, isolation, trouble, self._capacity(), moves, self._offers, self._stager.stock())
-        return Sighting(at_ms, known, live, *told)
+        here = (self._offers, self._stager.stock(), self._stager.transfers())
+        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity(), moves, *here)
 
     def _capacity(self) -> tuple[PoolState, ...]:
         """Return what the engine says of its pools, or what it said last, but not of nodes."""

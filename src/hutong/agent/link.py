@@ -203,6 +203,7 @@ class HttpLink:
             moves=tuple(wire.MoveDoc(**asdict(each)) for each in sighting.moves),
             offers=sighting.offers,
             stock=sighting.stock,
+            transfers=tuple(wire.TransferDoc(**asdict(each)) for each in sighting.transfers),
         )
         small = tuple(
             wire.SmallLogDoc(key=each.key, rank=each.rank, data=base64.b64encode(each.data)) for each in logs

@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from hutong.agent.link import Link
 from hutong.agent.moves import Progress
 from hutong.agent.offers import Offers
+from hutong.agent.pace import Pace
 from hutong.agent.stock import Stock
+from hutong.core.capacity.sites import Transfer
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.spec import Input
@@ -82,6 +84,7 @@ class Cache:
         for folder in (self._objects, self._sets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.stock = Stock(self._objects, self._sets)
+        self.pace = Pace(root / "transfers.json")
 
     def fetch(self, inputs: Sequence[Input], errand: Errand | None = None) -> Staged:
         """Return every input as it lies on this machine. Raises Refused for what can never be staged."""
@@ -152,7 +155,11 @@ class Cache:
         return _Plan(wanted.mount, "manifest", name, pieces)
 
     def _content(self, digest: str, size_bytes: int, go_on: Callable[[], None]) -> _Piece:
-        return _Piece(_name(digest), size_bytes, lambda into: self._link.get_object(digest, into, go_on))
+        def fetch(into: Path) -> None:
+            with self.pace.fetching(into):
+                self._link.get_object(digest, into, go_on)
+
+        return _Piece(_name(digest), size_bytes, fetch)
 
     def _laid_out(self, plan: _Plan) -> bool:
         return plan.kind != "bundle" and (self._sets / plan.name).exists()
@@ -252,6 +259,10 @@ class Stager:
     def stock(self) -> tuple[str, ...]:
         """Return the digests of large inputs that are here."""
         return self._cache.stock.digests()
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Return the last large transfers of what came from the platform."""
+        return self._cache.pace.transfers()
 
     def so_far(self, key: AttemptKey) -> int:
         """Return how many bytes of the inputs of an attempt are here, as far as is known."""

@@ -31,6 +31,7 @@ class _Weights(BaseModel):
     carbon: int = Field(default=0, ge=0, le=1000)
     reliability: int = Field(default=0, ge=0, le=1000)
     energy: int = Field(default=0, ge=0, le=1000)
+    fragmentation: int = Field(default=0, ge=0, le=1000)
 
 
 class _Band(BaseModel):

@@ -107,6 +107,7 @@ def scores_of(
         policy.carbon,
         np.tile(price_by_hour(city), (len(green) // 24, 1)),
         policy.energy,
+        policy.fragmentation,
     )
 
 

@@ -127,7 +127,7 @@ class Scores:
     what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
     run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
     not 0; `card_mw` is the power of a card of each pool at the meter. So it is with `price_micro_per_kwh`, -1
-    where it is unknown, and `energy_weight`.
+    where it is unknown, and `energy_weight`. `whole_weight` is fragmentation's.
     """
 
     base: Ints
@@ -140,6 +140,7 @@ class Scores:
     carbon_weight: int = 0
     price_micro_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     energy_weight: int = 0
+    whole_weight: int = 0
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -289,7 +290,7 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     )
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
-    return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
+    return Class(gang, able, scores.base, scores.fit_weight, scores.weights, scores.whole_weight)
 
 
 def run(

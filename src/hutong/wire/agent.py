@@ -40,6 +40,7 @@ OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
 MOVES_AT_ONCE = 200
 STOCK_AT_ONCE = 100
+TRANSFERS_AT_ONCE = 16
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
@@ -326,13 +327,22 @@ class MoveDoc(Shape):
     total_bytes: Number
 
 
+class TransferDoc(Shape):
+    """Bytes that came to the site from the platform's store; `at_ms` is when the last of them was there."""
+
+    at_ms: Number
+    size_bytes: Number
+    took_ms: Annotated[int, Field(ge=1, lt=1 << 53)]
+
+
 class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
     failed, empty once one went well; everybody who sees the site may read it. `moves` go on
     now; who may see a job may see its own. `offers` are stores and shared folders that jobs may name there.
-    `stock` are the digests of large inputs that it has and used last; nobody is shown them.
+    `stock` are the digests of large inputs that it has and used last; nobody is shown them. `transfers` are
+    the last large ones of what came there from the platform's store.
     """
 
     at_ms: Number
@@ -345,6 +355,7 @@ class SightingDoc(Shape):
     moves: Annotated[tuple[MoveDoc, ...], Field(max_length=MOVES_AT_ONCE)] = ()
     offers: Annotated[tuple[Offer, ...], Field(max_length=1_000)] | None = None
     stock: Annotated[tuple[Digest, ...], Field(max_length=STOCK_AT_ONCE)] = ()
+    transfers: Annotated[tuple[TransferDoc, ...], Field(max_length=TRANSFERS_AT_ONCE)] = ()
 
 
 class SmallLogDoc(Shape):

@@ -155,6 +155,18 @@ class PowerLimit(NewPowerLimit):
     id: str
 
 
+class Learnt(Shape):
+    """How fast inputs came to a centre from the platform's store: the median of some transfers, until `at`.
+
+    `counts`: it does in place of the declared width, within a sixteenth and sixteen times that.
+    """
+
+    bits_per_s: int
+    transfers: int
+    at: Time
+    counts: bool
+
+
 class Site(Shape):
     """A centre with its present condition; `maintenance`, `bookings`, `power_limits` go on or are to come.
 
@@ -163,6 +175,7 @@ class Site(Shape):
     `power_kw`: what its jobs are taken to draw now. `price_per_kwh_now`: what it pays for electricity, null
     where it does not say.
     `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
+    `learnt`: null while no large inputs came there lately.
     """
 
     id: Slug
@@ -179,6 +192,7 @@ class Site(Shape):
     trouble: str = ""
     offers: tuple[str, ...] | None = None
     node_hours_to_break: int | None = None
+    learnt: Learnt | None = None
     green_percent_now: str
     price_per_kwh_now: Money | None = None
     supply_source: str

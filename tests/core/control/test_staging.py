@@ -9,6 +9,7 @@ from tests.core.control.test_queue import NOW, placed, receipts, scene, site, wa
 
 from hutong.core.book.snapshot import JobRow, Snapshot
 from hutong.core.capacity.links import PLATFORM, Link
+from hutong.core.capacity.sites import Transfer
 from hutong.core.control.preview import preview
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
@@ -20,6 +21,7 @@ from hutong.core.work import facts as f
 from hutong.core.work.fold import Job, apply
 from hutong.core.work.spec import Input
 from hutong.core.work.states import AttemptState, Category
+from hutong.server.api.shapes.receipts import alternatives
 
 GB = 10**9
 SETS = tuple(f"sha256:{at:064x}" for at in range(3))
@@ -64,6 +66,38 @@ def test_its_receipt_replays_and_shows_no_digest_that_it_did_not_name() -> None:
         assert opened.digest == opened.now_digest
         assert {each for pool in opened.now.pools for each in pool.stock} == {mine}
         assert opened.now.pools[0].bits_per_s == 10 * GB
+
+
+def arrived(shot: Snapshot, **mbit_s: int) -> Snapshot:
+    """Return a snapshot of sites to which five transfers of a second came at such rates."""
+    rows = {name: (Transfer(NOW, rate * 125_000, 1000),) * 5 for name, rate in mbit_s.items()}
+    statuses = {name: replace(shot.statuses[name], transfers=some) for name, some in rows.items()}
+    return replace(shot, statuses={**shot.statuses, **statuses})
+
+
+def test_how_fast_bytes_came_counts_in_place_of_what_was_declared_and_the_receipt_says_so() -> None:
+    queue = [waiting(1, 8, 60, inputs=(BIG,))]
+    shot = moment(queue, (link("bj", 10), link("hu", 10)), bj=(), hu=(), tj=())
+    assert placed(turn(shot, RULES)) == {1: "bj/p0"}
+    outcome = turn(arrived(shot, bj=2000, tj=4000), RULES)
+    assert placed(outcome) == {1: "hu/p0"}
+    (opened,) = receipts(outcome)
+    assert opened.differences == ()
+    views = opened.now.pools
+    assert [(view.bits_per_s, view.learnt) for view in views] == [(2 * GB, 5), (10 * GB, 0), (4 * GB, 5)]
+    policy = RULES.policies["balanced"]
+    shown = alternatives(opened.now.decision, views, opened.now.request, policy)
+    assert {each.site: each.parts[0].raw.partition("; ")[2] for each in shown} == {
+        "bj": "42 GB to move over 2 Gbit/s (by 5 transfers): about 3 min",
+        "hu": "42 GB to move over 10 Gbit/s: about 34 s",
+        "tj": "42 GB to move over 4 Gbit/s (by 5 transfers): about 84 s",
+    }
+    assert placed(turn(arrived(shot, bj=2000, hu=1000), RULES)) == {1: "bj/p0"}
+
+
+def test_a_page_says_nothing_of_what_is_learnt_where_nobody_asks() -> None:
+    plain = moment([waiting(1, 8, 60)], bj=())
+    assert turn(arrived(plain, bj=2000), RULES).pages == turn(plain, RULES).pages
 
 
 def test_a_page_keeps_stock_and_widths_only_where_somebody_has_cargo() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.server.conftest import SITE, SPEC
 
 from hutong.core.book.store import Sighting
+from hutong.core.capacity.sites import Transfer
 from hutong.core.kernel.ids import SiteId
 from hutong.wire.agent import Manifest, ManifestFile
 
@@ -123,5 +124,12 @@ def test_a_check_says_what_must_be_moved_and_where_it_is(platform: Any, li: dict
     }
     store.report(SiteId("tianjin"), [], Sighting(now_ms + 1, none, none), now_ms + 1)
     assert waits()["tianjin"] == "336 s; 42 GB to move over 1 Gbit/s (assumed): about 6 min"
-    sites = platform.http.get("/v1/sites", headers=li).text
-    assert data not in sites, "a digest is a capability"
+    came = tuple(Transfer(now_ms + at, GB, 4000) for at in range(5))
+    store.report(SiteId("tianjin"), [], Sighting(now_ms + 2, none, none, transfers=came), now_ms + 2)
+    assert waits()["tianjin"] == "168 s; 42 GB to move over 2 Gbit/s (by 5 transfers): about 3 min"
+    sites = platform.http.get("/v1/sites", headers=li)
+    assert data not in sites.text, "a digest is a capability"
+    learnt = {each["id"]: each["learnt"] for each in sites.json()["items"]}
+    assert learnt["haidian"] is None
+    assert learnt["tianjin"].pop("at")
+    assert learnt["tianjin"] == {"bits_per_s": 2 * GB, "transfers": 5, "counts": True}

@@ -54,7 +54,7 @@ from hutong.core.book.snapshot import (
 from hutong.core.book.store import Applied
 from hutong.core.book.waits import may_move
 from hutong.core.capacity.links import MOST_LINKS
-from hutong.core.capacity.sites import Move, SiteStatus
+from hutong.core.capacity.sites import Move, SiteStatus, Transfer
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId
 
 _LOOP = "loop"
@@ -88,6 +88,7 @@ def read_statuses(connection: sa.Connection) -> dict[str, SiteStatus]:
             tuple(Move(**each) for each in row["moves"]),
             None if row["offers"] is None else tuple(row["offers"]),
             tuple(row["stock"]),
+            tuple(Transfer(**each) for each in row["transfers"]),
         )
         for row in connection.execute(_STATUSES).mappings()
     }

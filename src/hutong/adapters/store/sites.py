@@ -163,7 +163,7 @@ class Sites:
 
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
         row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
-        row |= {"trouble": "", "pools": [], "moves": [], "stock": []}
+        row |= {"trouble": "", "pools": [], "moves": [], "stock": [], "transfers": []}
         connection.execute(_seen(connection.dialect.name), row)
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
@@ -181,6 +181,7 @@ class Sites:
                 moves=[asdict(each) for each in sighting.moves],
                 offers=None if sighting.offers is None else list(sighting.offers),
                 stock=list(sighting.stock),
+                transfers=[asdict(each) for each in sighting.transfers],
                 **told,
             )
         )

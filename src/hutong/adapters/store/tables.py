@@ -171,6 +171,7 @@ statuses = sa.Table(
     sa.Column("moves", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("offers", sa.JSON(none_as_null=True)),
     sa.Column("stock", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("transfers", sa.JSON, nullable=False, server_default="[]"),
 )
 
 absences = sa.Table(

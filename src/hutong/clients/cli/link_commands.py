@@ -12,7 +12,7 @@ from hutong.clients.cli.session import Json, connect
 from hutong.clients.cli.terminal import rows_of, say, show_json, table
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.wire.links import Link, NewLink
-from hutong.wire.sites import DomainsChange
+from hutong.wire.sites import DomainsChange, Site
 
 _MOST_BYTES = 1 << 20
 _KINDS = ("site/", "region/")
@@ -44,7 +44,8 @@ def link(
             )  # fmt: skip
             client.sites.set_link(wanted)
         found = list(client.sites.list_links())
-    show_json(found) if as_json else _show(found)
+        sites = [] if as_json else list(client.sites.list())
+    show_json(found) if as_json else _show(found, sites)
 
 
 def domains(
@@ -104,7 +105,7 @@ def end_of(text: str) -> str:
     return text if text == "platform" or text.startswith(_KINDS) else f"site/{text}"
 
 
-def _show(found: list[Link]) -> None:
+def _show(found: list[Link], sites: list[Site]) -> None:
     rows = [
         (each.one, each.other, f"{each.bits_per_s / 10**6:g}", f"{each.rtt_us / 1000:g}", each.source)
         for each in found
@@ -112,6 +113,11 @@ def _show(found: list[Link]) -> None:
     rows_of(table("", "", ">Mbit/s", ">ms", "source"), rows, "no links")
     if not found:
         say("a way to a centre to which no link is declared counts as 1000 Mbit/s")
+    for site in sites:
+        if site.learnt is not None:
+            rate = f"{site.learnt.bits_per_s / 10**6:,.0f} Mbit/s by {site.learnt.transfers} transfers"
+            counts = "which counts" if site.learnt.counts else "too few to count"
+            say(f"learnt: platform to site/{site.id} {rate}, {counts}")
 
 
 def read_links(file: Path) -> list[NewLink]:

@@ -16,7 +16,7 @@ from hutong.core.book.rolled import Rolled
 from hutong.core.book.sealed import Sealing
 from hutong.core.book.snapshot import JobRow, Limits, Outcome, Snapshot
 from hutong.core.book.upkeep import Upkeep
-from hutong.core.capacity.sites import Move, PoolState, SiteStatus
+from hutong.core.capacity.sites import Move, PoolState, SiteStatus, Transfer
 from hutong.core.kernel.ids import AttemptKey, JobId, LotId, ProjectId, SiteId
 from hutong.core.work.facts import CancelAsked, Fact, HoldAsked, Released, Report
 from hutong.core.work.fold import Attempt, Job
@@ -86,7 +86,7 @@ class Sighting:
     (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
     the site's last start failed, `moves` how far long moves of bytes are, `offers` what jobs may
     read there by name (`store/NAME`, `shared/NAME`), None from an agent that does not say. `stock` are
-    digests of large inputs that are at the site.
+    digests of large inputs that are at the site, `transfers` the last large ones of what came there.
     """
 
     at_ms: int
@@ -99,6 +99,7 @@ class Sighting:
     moves: tuple[Move, ...] = ()
     offers: tuple[str, ...] | None = None
     stock: tuple[str, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

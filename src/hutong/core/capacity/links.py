@@ -1,5 +1,7 @@
 """Links between centres, their regions and the platform's own store: over what width bytes come to a site.
 
+It is declared, and learnt from what came there (ADR 67).
+
 Ends are `platform` (the store through which all content goes), `site/ID` and `region/NAME`. A link goes both
 ways; that of a region to itself is what joins the centres within it.
 """
@@ -8,10 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hutong.core.capacity.sites import Site
+from hutong.core.capacity.sites import Site, Transfer
+from hutong.core.kernel.quantities import DAY_MS
 
 PLATFORM = "platform"
 MOST_LINKS = 2_000
+
+HALF_LIFE_MS = 7 * DAY_MS
+"""After so long a transfer weighs half: ways are widened, and get full. Our choice, not a measured figure."""
+
+_FRESH = 1 << 8  # the weight of a transfer of this week: one of nine weeks ago has none left
+_ENOUGH = 5 * _FRESH
+_AWAY = 16  # no figure is taken for wrong by more than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,46 @@ class Link:
     def id(self) -> str:
         """Its name in the registry."""
         return f"{self.one}|{self.other}"
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """How fast bytes came to a site, by so many transfers of late; it counts where those are `enough`."""
+
+    bits_per_s: int
+    transfers: int
+    at_ms: int
+    enough: bool
+
+
+def learnt_from(transfers: Sequence[Transfer], now_ms: int) -> Learnt | None:
+    """Return the median of how fast transfers were, the older the lighter; None of none.
+
+    It is enough if they weigh as much as five of this week. Of a clock that runs ahead all are of this week.
+    """
+    weighed = sorted(
+        (8000 * each.size_bytes // max(1, each.took_ms), _FRESH >> age, min(each.at_ms, now_ms))
+        for each in transfers
+        if (age := max(0, now_ms - each.at_ms) // HALF_LIFE_MS) <= _FRESH.bit_length() - 1
+    )
+    total, so_far = sum(weight for _, weight, _ in weighed), 0
+    for bits_per_s, weight, _ in weighed:
+        so_far += weight
+        if 2 * so_far >= total:
+            newest_ms = max(at_ms for _, _, at_ms in weighed)
+            return Learnt(bits_per_s, len(weighed), newest_ms, total >= _ENOUGH)
+    return None
+
+
+def way_by(figure: int, learnt: Learnt | None) -> tuple[int, int]:
+    """Return the bits per second that count for a way, and the transfers that they are learnt from.
+
+    That is none, and the figure, where too little is known. What is learnt counts within a sixteenth and
+    sixteen times the figure: a centre that errs, or lies, moves a choice by no more.
+    """
+    if learnt is None or not learnt.enough:
+        return figure, 0
+    return max(figure // _AWAY, 1, min(learnt.bits_per_s, figure * _AWAY)), learnt.transfers
 
 
 def of_site(site: str) -> str:

@@ -193,6 +193,18 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Bytes that came to a site from the platform's store, and how long they took, until `at_ms`.
+
+    What comes at one time is one transfer, so that it tells of the way and not of how it was shared.
+    """
+
+    at_ms: int
+    size_bytes: int
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
     """What is known of a site from its agent's last calls; conditions, never a job's state.
 
@@ -200,7 +212,7 @@ class SiteStatus:
     speaks; a running attempt that is not absent is known to have run until then. `trouble` is why its last
     start failed, empty once one went well. `offers` are the stores and shared folders that jobs may read
     there, `store/NAME` and `shared/NAME`; None where its agent has not said. `stock` are digests of large
-    inputs that it has.
+    inputs that it has, `transfers` the last large ones of what came there.
     """
 
     site: SiteId
@@ -213,6 +225,7 @@ class SiteStatus:
     moves: tuple[Move, ...] = ()
     offers: tuple[str, ...] | None = None
     stock: tuple[str, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
 
     def move(self, key: AttemptKey) -> Move | None:
         """Return how far the bytes of an attempt are, or None where none are on their way."""

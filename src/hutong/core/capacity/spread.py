@@ -46,6 +46,11 @@ def has_room(levels: Sequence[int], nodes: int, cards: int) -> bool:
     return sum(levels[cards:]) >= nodes
 
 
+def begun(levels: Sequence[int], nodes: int, cards: int, whole: int) -> int:
+    """Return on how many of its nodes a gang finds its cards without breaking one with all `whole` free."""
+    return nodes if cards >= whole else min(nodes, sum(levels[cards:whole]))
+
+
 def taken(levels: Levels, nodes: int, cards: int) -> Levels:
     """Return the levels after a gang took its cards: of the fullest nodes that suffice, or of fewer."""
     left = list(levels)

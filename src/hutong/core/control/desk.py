@@ -25,6 +25,7 @@ from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
 from hutong.core.placement.expected import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
 from hutong.core.placement.request import Paid, Policy, cards_free, policy_at
+from hutong.core.placement.staging import ways
 
 _AT_LIST: tuple[Paid, ...] = ()
 
@@ -138,6 +139,8 @@ class Desk:
                 levels.append(self._levels(site.id, pool, state))
         chips = sorted({pool.accelerator for site in sites for pool in site.pools})
         known = [statuses.get(site.id) for site in sites]
+        came = [status.transfers if status else () for status in known]
+        bits_per_s, learnt = ways(widths(self.snapshot.links, sites), came, self.now_ms)
         return Page(
             at_ms=self.now_ms,
             grounds="",
@@ -148,7 +151,8 @@ class Desk:
             offers=tuple(status.offers if status else None for status in known),
             tdp_w=tuple((chip, tdp_w_of(chip)) for chip in chips),
             stock=tuple(status.stock if status else () for status in known),
-            bits_per_s=widths(self.snapshot.links, sites),
+            bits_per_s=bits_per_s,
+            learnt=learnt if any(learnt) else (),
             mtbf_s=tuple(mtbf_s(self.snapshot.stays.get(site.id, Stays())) for site in sites),
             levels=tuple(levels) if any(levels) else (),
         )

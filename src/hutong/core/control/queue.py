@@ -117,13 +117,13 @@ class Queue:
         self._weights = [max(1, sum(weights_of(question.policy))) for question in self.questions]
         for question, judged, weights in zip(self.questions, self.judged, self._weights, strict=True):
             key = (
-                question.request.nodes, question.policy.fit, weights,
+                question.request.nodes, question.policy.fit, weights, question.policy.fragmentation,
                 judged.per_node.tobytes(), judged.base.tobytes(),
             )  # fmt: skip
             at = known.setdefault(key, len(known))
             if at == len(classes):
-                made = (question.request.nodes, judged.per_node, judged.base, question.policy.fit, weights)
-                classes.append(Class(*made))
+                nodes, *weighed = key[:4]
+                classes.append(Class(nodes, judged.per_node, judged.base, *weighed))
             class_of.append(at)
         return classes, class_of
 
@@ -137,6 +137,7 @@ class Queue:
             np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
             tuple(nodes) if levels else None,
             max((len(each) - 1 for each in levels), default=0),
+            self._table.cards_per_node,
         )
 
     def starts(self) -> Iterator[tuple[int, int, int]]:
@@ -233,6 +234,7 @@ class Queue:
         judged, policy = self.judged[question], self.questions[question].policy
         fit = c.PPM * cards // self.free[pool]
         weighted = judged.base.item(pool) + policy.fit * fit
+        weighted += policy.fragmentation * self._arrays.state.item(c.UNBROKEN)
         return weighted // self._weights[question] + judged.penalty.item(pool)
 
     def why_not(self, job: int) -> tuple[str, str]:

@@ -22,15 +22,16 @@ class RunLengths(StrEnum):
 def _policies() -> Mapping[str, Policy]:
     balanced = Policy(
         DEFAULT_POLICY,
-        fit=1,
-        price=3,
-        wait=2,
-        distance=1,
-        green=3,
-        speed=2,
-        carbon=1,
-        reliability=1,
-        energy=1,
+        fit=2,
+        price=6,
+        wait=4,
+        distance=2,
+        green=6,
+        speed=4,
+        carbon=2,
+        reliability=2,
+        energy=2,
+        fragmentation=1,
     )
     return MappingProxyType({balanced.name: balanced})
 

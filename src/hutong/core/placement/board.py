@@ -30,7 +30,8 @@ class Shelves:
     """The cards of all pools: how many are free, whether each takes jobs, when it closes (NEVER if not).
 
     `nodes` has the free cards of each node of each pool, None for a pool where nobody knows them; it is None
-    itself where nobody knows any. A node may come to have `most` cards free, if that is more.
+    itself where nobody knows any. A node may come to have `most` cards free, if that is more. `whole` is the
+    cards of a whole node of each pool; None where none counts as whole.
     """
 
     free: Ints
@@ -38,12 +39,14 @@ class Shelves:
     closes_ms: Ints
     nodes: tuple[Ints | None, ...] | None = None
     most: int = 0
+    whole: Ints | None = None
 
 
 def shelves_of(nodes: Sequence[Ints]) -> Shelves:
-    """Return pools whose nodes have so many cards free each; they are open and stay so."""
+    """Return pools whose nodes have so many cards free each, the most of them all; they stay open."""
     free = np.array([int(each.sum()) for each in nodes], np.int64)
-    return Shelves(free, np.ones_like(free), np.full_like(free, c.NEVER), tuple(nodes))
+    whole = np.array([int(each.max(initial=0)) for each in nodes], np.int64)
+    return Shelves(free, np.ones_like(free), np.full_like(free, c.NEVER), tuple(nodes), whole=whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Caps:
 class Class:
     """Jobs that ask for the same: nodes, and for each pool the cards a node (0: never) and a fixed score.
 
-    A score is (base + `fit_weight` x fit) / `weights`, see `judge`.
+    A score is (base + `fit_weight` x fit + `whole_weight` x fragmentation) / `weights`, see `judge`.
     """
 
     nodes: int
@@ -80,6 +83,7 @@ class Class:
     base: Ints
     fit_weight: int = 1
     weights: int = 1
+    whole_weight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,9 @@ def make_board(
         levels=levels,
         bits=bits,
         node_free=node_free,
-        classes=np.array([(each.nodes, each.fit_weight, each.weights) for each in classes], np.int64).reshape(
-            len(classes), c.CLASS_COLUMNS
+        classes=_stack(
+            [(each.nodes, each.fit_weight, each.whole_weight, each.weights) for each in classes],
+            c.CLASS_COLUMNS,
         ),
         per_node=_stack([each.per_node for each in classes], len(pools)),
         base=_stack([each.base for each in classes], len(pools)),
@@ -195,7 +200,7 @@ def _holds(node_free: Ints, running: int, gang: int) -> int:
     return min(int(node_free.sum()), running * max(1, gang)) + 1 if len(node_free) else 1
 
 
-def _stack(rows: Sequence[Ints], columns: int) -> Ints:
+def _stack(rows: Sequence[Ints | tuple[int, ...]], columns: int) -> Ints:
     return np.array(rows, np.int64).reshape(len(rows), columns)
 
 
@@ -205,6 +210,7 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     pools = np.zeros((count, c.POOL_COLUMNS), np.int64)
     pools[:, c.FREE], pools[:, c.OPEN], pools[:, c.CLOSES] = shelves.free, shelves.is_open, shelves.closes_ms
     pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS, c.FIRST_STEP, c.LAST_KEPT, c.POWER_STEP]] = -1
+    pools[:, c.NODE_CARDS] = 0 if shelves.whole is None else shelves.whole
     if shelves.nodes is None:
         none = np.zeros(0, np.int64)
         return np.zeros((count, 1), np.int64), none, none, pools

@@ -17,6 +17,9 @@ MOST_KEPT = 64
 """For how many jobs a conservative pass keeps cards in one pool; later ones start where they delay none."""
 
 PPM = 1_000_000
+UNTOLD = PPM // 2
+"""What the part fragmentation is where nobody says how free cards are spread."""
+
 WORD_BITS = 64
 
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
@@ -28,12 +31,12 @@ WORD_BITS = 64
 # FLAVOUR is the quota that its cards count to; its bookings are the rows from FIRST_BOOKING to before
 # AFTER_BOOKING (0: none). DRAW is what one of its cards draws, milliwatts; the limits of its site are the
 # rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits. STRICT is
-# of one pass and 1 where no guess of a length counts, see `guesses`.
+# of one pass and 1 where no guess of a length counts, see `guesses`. NODE_CARDS is the cards of a node.
 (
     FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
     FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP, LAST_KEPT, RESERVATIONS,
-    POWER_STEP, STRICT, POOL_COLUMNS,
-) = range(24)  # fmt: skip
+    POWER_STEP, STRICT, NODE_CARDS, POOL_COLUMNS,
+) = range(25)  # fmt: skip
 # Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account, and CLASS its nodes.
@@ -43,8 +46,8 @@ WORD_BITS = 64
 (
     CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, LIKELY, REACH, QUEUED, JOB_COLUMNS,
 ) = range(14)  # fmt: skip
-# Columns of `classes`: nodes asked for, the weight of a tight fit in a score, the sum of all weights.
-GANG, FIT_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(4)
+# Columns of `classes`: nodes asked for; weights in a score of a tight fit, of nodes that stay whole, of all.
+GANG, FIT_WEIGHT, WHOLE_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(5)
 # Columns of `lanes`. CURSOR and BEFORE are of one pass: the job to look at, and the one before it. The first
 # `LIVE` entries of column ALIVE name the lanes that still have something to look at. RANK is the account
 # whose use says when it is a lane's turn, FIRST the first lane of the same class and rank; the jobs of all
@@ -85,11 +88,11 @@ KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
 # BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can
 # start; LOOKS counts its jobs that could not. PATIENCE is how long the first of a lane may have waited while
-# guesses count, 0 where none ever do.
+# guesses count, 0 where none ever do. UNBROKEN is what the job that was placed last has of `unbroken`, ppm.
 (
     ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, BRIEF, LOOKS,
-    PATIENCE, STATE_ENTRIES,
-) = range(15)  # fmt: skip
+    PATIENCE, UNBROKEN, STATE_ENTRIES,
+) = range(16)  # fmt: skip
 
 
 class Order(IntEnum):

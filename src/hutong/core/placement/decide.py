@@ -10,7 +10,7 @@ import numpy as np
 
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.columns import PPM
-from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, weights_of
+from hutong.core.placement.judge import PARTS, Judged, Refusal, judge, table_of, unbroken_ppm, weights_of
 from hutong.core.placement.request import (
     Policy,
     PoolView,
@@ -102,11 +102,16 @@ def decide(request: Request, pools: tuple[PoolView, ...], policy: Policy) -> Dec
     refusal = np.where(found.refusal == Refusal.NONE, taken, found.refusal)
     eligible = refusal == Refusal.NONE
     fit = np.where(eligible, PPM * need // np.maximum(table.free, 1), 0)
+    whole = [
+        unbroken_ppm(pool, request.nodes, int(found.asked[i])) if eligible[i] else 0
+        for i, pool in enumerate(pools)
+    ]
     weights = weights_of(policy)
     told = _told(policy)
-    score = (found.base + policy.fit * fit) // max(1, sum(weights))
+    moving = policy.fit * fit + policy.fragmentation * np.array(whole, np.int64)
+    score = (found.base + moving) // max(1, sum(weights))
     rows = tuple(
-        _row(request, pools[i], found, i, Refusal(refusal[i]), int(fit[i]), int(score[i]), told)
+        _row(request, pools[i], found, i, Refusal(refusal[i]), (int(fit[i]), whole[i]), int(score[i]), told)
         for i in range(len(pools))
     )
     best = min(
@@ -123,7 +128,7 @@ def _row(
     found: Judged,
     at: int,
     refusal: Refusal,
-    fit: int,
+    moving: tuple[int, int],
     score: int,
     told: int,
 ) -> Row:
@@ -131,7 +136,8 @@ def _row(
     if refusal is not Refusal.NONE:
         why = explain(request, pool, int(found.asked[at]), refusal)
         return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=False, why_not=why)
-    parts = (fit, *map(int, found.parts[:, at]))[:told]
+    fit, whole = moving
+    parts = (fit, *map(int, found.parts[:, at]), whole)[:told]
     score_ppm = score + int(found.penalty[at])
     return Row(pool.site, pool.pool, pool.accelerator, cards, eligible=True, parts=parts, score_ppm=score_ppm)
 

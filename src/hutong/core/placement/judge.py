@@ -11,16 +11,23 @@
 | carbon | the least CO2e of a unit of work in a pool that is open to it, busy or not / this pool's |
 | reliability | m / (m + nodes x run), m the node-time in which the site is expected to break one run |
 | energy | the least cost of the electricity of a unit of work in a pool that is open to it / this pool's |
+| fragmentation | 1 - whole nodes that it breaks / nodes that it asks for; 1/2 where nobody knows |
 
-Only `fit` changes while a turn gives cards away; the scheduling pass adds it. Speeds are those that the
-request brings along (`speeds`); without any, a card is as fast as another, and price and CO2e are those of
-an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x grams per kWh, the mean
-over the expected run. A pool of cards whose power nobody knows has 0 there, and is not the least.
-Electricity costs likewise, with yuan for grams: it is what the centre pays for it, and no part of a price.
+`fit` and `fragmentation` change while a turn gives cards away; the scheduling pass adds them. Speeds are
+those that the request brings along (`speeds`); without any, a card is as fast as another, and price and
+CO2e are those of an hour. CO2e is that of the bill (`energy.account`): cards x nameplate power x PUE x
+grams per kWh, the mean over the expected run. A pool of cards whose power nobody knows has 0 there, and is
+not the least. Electricity costs likewise, with yuan for grams: it is what the centre pays for it, and no
+part of a price.
 
 Reliability is the probability that a run gets through, by a rate of breaks that is exponential, a Gamma(1),
 with mean 1 / m (`book.stays`). By the whole posterior, (h / (h + t)) ^ (breaks + 1), it would be a little
 less at sites that have broken some. A service without an end counts as a run of a day.
+
+Fragmentation is FGD's ("Beware of Fragmentation", Weng et al., USENIX ATC 2023, section 3: the free cards
+that the next task cannot use) where the next task asks for a whole node. Breaking a node of g cards for k
+loses g - k to it, filling up one that was begun or taking a whole one loses none; and g - k on each of its
+nodes is the most that a gang can lose in a pool, so what counts is on how many of them it does.
 """
 
 from dataclasses import dataclass, replace
@@ -31,14 +38,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.capacity.sites import Admission
+from hutong.core.capacity.spread import begun
 from hutong.core.placement.ahead import Ahead
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.columns import NEVER, PPM
+from hutong.core.placement.columns import NEVER, PPM, UNTOLD
 from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
 from hutong.core.placement.request import Paid, Policy, PoolView, Request
 from hutong.core.placement.staging import staging_s, to_move_bytes
 
-PARTS = ("fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability", "energy")
+PARTS = (
+    "fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability", "energy", "fragmentation",
+)  # fmt: skip
+_JUDGED = slice(1, -1)  # those that stay while a turn gives cards away
 _CARBON, _ENERGY = PARTS.index("carbon") - 1, PARTS.index("energy") - 1  # their rows: `fit` has none
 PENALTY = 1 << 21  # above every score: what is avoided, or comes later in an ordered list, is a last resort
 _ORDERED_MAX = 64
@@ -116,7 +127,7 @@ class Judged:
     """A request against every pool.
 
     `refusal` holds all but `BUSY` and those after it; `per_node` is 0 where a lasting reason stands, `asked`
-    the cards a node all the same. `parts` has a row for each part but `fit`; `base` is their weighted sum,
+    the cards a node all the same. `parts` has a row for each part that stays; `base` is their weighted sum,
     less the penalty times the sum of the weights. `co2` is what the part carbon compares, `electricity` what
     energy does (-1 where that has no weight), see `electricity.by_kwh`.
     """
@@ -190,7 +201,8 @@ def _waits_s(request: Request, table: Table) -> Ints:
 def weights_of(policy: Policy) -> tuple[int, ...]:
     """Return the weights in the order of PARTS."""
     near = (policy.fit, policy.price, policy.wait, policy.distance)
-    return (*near, policy.green, policy.speed, policy.carbon, policy.reliability, policy.energy)
+    late = (policy.speed, policy.carbon, policy.reliability, policy.energy, policy.fragmentation)
+    return (*near, policy.green, *late)
 
 
 def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judged:
@@ -226,7 +238,7 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
             energy,
         ]
     )
-    weights = np.array(weights_of(policy)[1:], np.int64)
+    weights = np.array(weights_of(policy)[_JUDGED], np.int64)
     penalty = _rank(request, table) if request.ordered else np.zeros(len(cost), np.int64)
     if request.avoid:
         penalty = penalty + _ORDERED_MAX * _named(request.avoid, table)
@@ -241,6 +253,18 @@ def judge(request: Request, policy: Policy, table: Table, ahead: Ahead) -> Judge
 def reliability_ppm(mtbf_s: Ints, node_s: int) -> Ints:
     """Return how likely a run of so many node-seconds gets through, by pool."""
     return PPM * mtbf_s // (mtbf_s + node_s)
+
+
+def unbroken_ppm(pool: PoolView, nodes: int, cards: int) -> int:
+    """Return the part fragmentation of a gang that fits into a pool; it takes nodes by best fit.
+
+    Where nobody says how free cards are spread, whole nodes that are asked for are taken whole all the same,
+    and where fewer cards are free than a node has, none is whole.
+    """
+    whole = pool.cards_per_node
+    if pool.levels:
+        return PPM * begun(pool.levels, nodes, cards, whole) // nodes
+    return PPM if cards >= whole or pool.cards_free < whole else UNTOLD
 
 
 def base_against(judged: Judged, policy: Policy, co2_least: int, electricity_least: int) -> Ints:

@@ -11,7 +11,7 @@ from hutong.core.placement.chains import link, unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.guesses import length, likely, mark_strict
-from hutong.core.placement.levels import first_node, fits, move_node
+from hutong.core.placement.levels import first_node, move_node, unbroken
 from hutong.core.placement.limits import count_ahead, room
 from hutong.core.placement.power import forget_kept
 from hutong.core.placement.profile import forget, hold, is_clear
@@ -25,13 +25,15 @@ def choose(a: Arrays, job: int, expected: int, guess: int, now: int) -> int:
 
     It may run for as long as is `expected`; its `guess` counts beside what is kept, where guesses do.
 
-    A score is (base + fit weight x cards asked / cards free, in ppm) / sum of the weights, rounded down.
+    A score is (base + fit weight x cards asked / cards free, in ppm, + whole weight x `unbroken`) / sum of
+    the weights, rounded down.
     """
     lane_class = a.jobs[job, c.CLASS]
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     nodes, until = a.classes[lane_class, c.GANG], now + expected
-    fit_weight, weights = a.classes[lane_class, c.FIT_WEIGHT], a.classes[lane_class, c.WEIGHTS]
-    best, best_score = -1, -c.NEVER
+    fit_weight, whole_weight = a.classes[lane_class, c.FIT_WEIGHT], a.classes[lane_class, c.WHOLE_WEIGHT]
+    weights = a.classes[lane_class, c.WEIGHTS]
+    best, better = -1, -c.NEVER  # what it takes, before it is divided by the weights, to be a better score
     for place in range(a.candidates.shape[1]):
         pool = a.candidates[lane_class, place]
         if pool < 0:
@@ -52,9 +54,14 @@ def choose(a: Arrays, job: int, expected: int, guess: int, now: int) -> int:
             continue
         if a.pools[pool, c.AHEAD] != 0 and need > room(a, pool, account, now, reach, until):
             continue
-        score = (a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)) // weights
-        if score > best_score and fits(a, pool, nodes, cards):
-            best, best_score = pool, score
+        weighed = a.base[lane_class, pool] + fit_weight * (c.PPM * need // free)
+        if weighed + whole_weight * c.PPM < better:
+            continue
+        whole = unbroken(a, pool, nodes, cards)
+        weighed += whole_weight * whole
+        if whole >= 0 and weighed >= better:
+            best, better = pool, weights * (weighed // weights + 1)
+            a.state[c.UNBROKEN] = whole
     return best
 
 

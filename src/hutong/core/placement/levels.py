@@ -64,3 +64,22 @@ def fits(a: Arrays, pool: int, nodes: int, cards: int) -> bool:
         if found >= nodes:
             return True
     return False
+
+
+@inlined
+def unbroken(a: Arrays, pool: int, nodes: int, cards: int) -> int:
+    """Return of a gang's nodes the share, ppm, for which no whole node is broken; -1 where it does not fit.
+
+    There are as many cards free. See `judge.unbroken_ppm`.
+    """
+    whole = a.pools[pool, c.NODE_CARDS]
+    if a.pools[pool, c.FIRST_WORD] < 0:
+        return c.PPM if cards >= whole or a.pools[pool, c.FREE] < whole else c.UNTOLD
+    found = begun = 0
+    for free in range(cards, a.levels.shape[1]):
+        if free == whole:
+            begun = found
+        found += a.levels[pool, free]
+        if found >= nodes:
+            return c.PPM if free < whole or cards >= whole else int(c.PPM * begun // nodes)
+    return -1

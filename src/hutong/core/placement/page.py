@@ -61,7 +61,8 @@ class Page:
     `offers` is left out where no question asks for data. `tdp_w` is the nameplate
     power of each accelerator as it was known then: what is put right in the catalogue later changes no
     receipt. Pages from before leave it to the catalogue, and `mtbf_s` to the prior (`book.stays`).
-    `stock` (of what questions ask for) and `bits_per_s`, by site, are left out where no question has cargo.
+    `stock` (of what questions ask for), `bits_per_s` and `learnt`, by site, are left out where no question
+    has cargo; `learnt` also where no width is.
     `strict` are the pools, by index, in which no guess of a length counted. `levels` are the nodes of each
     pool by their free cards, empty where nobody says; left out where no centre says anything of its nodes.
     """
@@ -82,6 +83,7 @@ class Page:
     bits_per_s: tuple[int, ...] = field(default=(), metadata=LATE)
     strict: tuple[int, ...] = field(default=(), metadata=LATE)
     levels: tuple[Levels, ...] = field(default=(), metadata=LATE)
+    learnt: tuple[int, ...] = field(default=(), metadata=LATE)
 
 
 class Views(Sequence[PoolView]):
@@ -137,6 +139,7 @@ class Views(Sequence[PoolView]):
             mtbf_s=page.mtbf_s[place] if page.mtbf_s else PRIOR_MTBF_S,
             stock=page.stock[place] if page.stock else (),
             bits_per_s=page.bits_per_s[place] if page.bits_per_s else 0,
+            learnt=page.learnt[place] if page.learnt else 0,
             strict=at in self._strict,
             levels=self._levels[at] if self._levels else (),
             price_micro_per_kwh=price_micro_per_kwh,
@@ -169,6 +172,7 @@ def asked_for(page: Page, questions: tuple[Question, ...]) -> Page:
         offers=page.offers if any(each.request.data for each in questions) else (),
         stock=tuple(tuple(one for one in each if one in digests) for each in page.stock) if digests else (),
         bits_per_s=page.bits_per_s if digests else (),
+        learnt=page.learnt if digests else (),
     )
 
 

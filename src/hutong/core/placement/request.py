@@ -32,6 +32,7 @@ class Policy:
     carbon: int = field(default=0, metadata=LATE)
     reliability: int = field(default=0, metadata=LATE)
     energy: int = field(default=0, metadata=LATE)
+    fragmentation: int = field(default=0, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,9 @@ class PoolView:
     the last job that it was given, empty if it could. `offers` names the stores and shared folders of the
     centre, None where it has not said. `mtbf_s` is the node-seconds in which it is expected to break one run.
     `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
-    platform's store, 0 where nobody knows. `strict`: a job that waited long waits for it, so that no guess of
-    a length counts there. `levels` are its nodes by their free cards (at k, how many have k), empty where
-    nobody says.
+    platform's store, 0 where nobody knows, and `learnt` from how many transfers that is, 0 where it was
+    declared. `strict`: a job that waited long waits for it, so that no guess of a length counts there.
+    `levels` are its nodes by their free cards (at k, how many have k), empty where nobody says.
     """
 
     site: str
@@ -173,6 +174,7 @@ class PoolView:
     strict: bool = field(default=False, metadata=LATE)
     levels: Levels = field(default=(), metadata=LATE)
     price_micro_per_kwh: int = field(default=-1, metadata=LATE)
+    learnt: int = field(default=0, metadata=LATE)
 
 
 def length_ms(request: Request, *, strict: bool) -> int:
@@ -310,6 +312,7 @@ def view_pool(
     strict: bool = False,
     levels: Levels = (),
     price_micro_per_kwh: int = -1,
+    learnt: int = 0,
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return made(
@@ -342,4 +345,5 @@ def view_pool(
         strict=strict,
         levels=levels,
         price_micro_per_kwh=price_micro_per_kwh,
+        learnt=learnt,
     )

@@ -9,6 +9,8 @@ for nothing: they would tell apart jobs between which no pool can tell.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hutong.core.capacity.links import learnt_from, way_by
+from hutong.core.capacity.sites import Transfer
 from hutong.core.work.fold import Job
 from hutong.core.work.spec import JobSpec
 
@@ -62,15 +64,26 @@ def to_move_bytes(cargo: Sequence[Cargo], site: str, stock: Sequence[str] | froz
     return sum(each.size_bytes for each in cargo if site not in each.held and each.digest not in stock)
 
 
+def ways(
+    declared: Sequence[int], transfers: Sequence[Sequence[Transfer]], now_ms: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the width of the way to each site, and from how many transfers it is learnt; 0 for neither."""
+    learnt = (learnt_from(each, now_ms) for each in transfers)
+    found = [way_by(width or ASSUMED_BITS_PER_S, each) for width, each in zip(declared, learnt, strict=True)]
+    bits = tuple(way if count else width for width, (way, count) in zip(declared, found, strict=True))
+    return bits, tuple(count for _, count in found)
+
+
 def staging_s(size_bytes: int, bits_per_s: int) -> int:
     """Return how long so many bytes are on their way, in whole seconds, begun ones counted; 0 for none."""
     return -(-8 * size_bytes // (bits_per_s or ASSUMED_BITS_PER_S))
 
 
-def say_move(size_bytes: int, bits_per_s: int) -> str:
+def say_move(size_bytes: int, bits_per_s: int, learnt: int = 0) -> str:
     """Return a move in words, such as `42 GB to move over 10 Gbit/s: about 34 s`."""
     width = bits_per_s or ASSUMED_BITS_PER_S
-    told = f"{_units(width, 'bit/s')}{'' if bits_per_s else ' (assumed)'}"
+    how = f" (by {learnt} transfers)" if learnt else "" if bits_per_s else " (assumed)"
+    told = f"{_units(width, 'bit/s')}{how}"
     return f"{_units(size_bytes, 'B')} to move over {told}: about {_time(staging_s(size_bytes, bits_per_s))}"
 
 

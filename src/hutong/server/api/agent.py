@@ -16,7 +16,7 @@ from hutong.adapters.engines.base import Use
 from hutong.adapters.objects.paths import content_path
 from hutong.core.book.received import Fate, Tally
 from hutong.core.book.store import Sighting, Taken
-from hutong.core.capacity.sites import Move, Site
+from hutong.core.capacity.sites import Move, Site, Transfer
 from hutong.core.kernel.errors import Broken, Later, NotFound, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
 from hutong.server.api.access import Here, OfSite
@@ -150,7 +150,8 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
             Move(AttemptKey(each.key), each.what, each.done_bytes, each.total_bytes) for each in seen.moves
         )
         at_ms = min(seen.at_ms, here.clock())
-        words = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock)
+        transfers = tuple(Transfer(**each.model_dump()) for each in seen.transfers)
+        words = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock, transfers)
         sighting = Sighting(at_ms, known, live, *words)
     unkept = _keep_logs(here, site, body.logs)
     told = [each for each in body.reports if each.event.kind != "collected" or each.key not in unkept]

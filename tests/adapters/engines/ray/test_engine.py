@@ -301,6 +301,23 @@ def test_pools_are_what_is_alive_less_what_others_hold(site: Site, monkeypatch: 
     site.engine._client.stop("theirs")
 
 
+def test_free_cards_are_told_by_node(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hutong.adapters.engines.ray.engine._CAPACITY_S", 0)
+    alone, gang = site.run(), site.run(num_nodes=2)
+    site.up(alone.key)
+    site.up(gang.key, 1)
+
+    def told() -> bool:
+        for each in (alone, gang):
+            site.bench.see(each.key)
+        (state,) = site.engine.capacity()
+        if state.spread is None or state.spread.ours != ((1, 2, 1), (2, 2, 1)):
+            return False
+        return sum(free * nodes for free, nodes in enumerate(state.spread.levels)) == 12 - 6
+
+    site.until(told)
+
+
 def test_the_inspector_sees_what_there_is(site: Site, tmp_path: Path) -> None:
     config = replace(site.engine._ray, pools={"p": RayPool({"h800": 1}), "none": RayPool({"h900": 1})})
     inspector = RayInspector(config)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.attempt.launch import read_launcher
@@ -21,6 +23,7 @@ from hutong.adapters.engines.ray.config import RayConfig, RayPool
 from hutong.adapters.engines.ray.inspect import pools
 from hutong.adapters.engines.ray.where import address
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import JobId, ProjectId, attempt_key
 from hutong.core.work.fold import Attempt
@@ -161,11 +164,66 @@ def test_a_pool_is_what_living_nodes_have_less_what_others_hold() -> None:
     rows = [node, node, node | {"state": "DEAD"}, {"state": "ALIVE", "resources_total": None}]
     usage = {"hutongH800": [6.0, 16.0], "CPU": [1.0, 8.0]}
     nodes = parse.totals({"data": {"result": {"result": rows}}})
-    used = parse.used({"data": {"clusterStatus": {"loadMetricsReport": {"usage": usage}}}})
+    used = parse.usage({"data": {"clusterStatus": {"loadMetricsReport": {"usage": usage}}}})
     pools = {"h": RayPool({"hutong_h800": 1}), "half": RayPool({"hutong_h800": 0.5}), "cpu": RayPool()}
     states = parse.pool_states(pools, nodes, used, {"h": 2})
     assert states == (PoolState("h", 16, 4), PoolState("half", 32, 12))
-    assert parse.used({"data": {"clusterStatus": None}}) == {}
+    assert parse.usage({"data": {"clusterStatus": None}}) == parse.Usage({})
+
+
+def told(*nodes: dict[str, list[float]]) -> parse.Usage:
+    """Return what the dashboard says of nodes."""
+    by_node = {f"node{at}": node for at, node in enumerate(nodes)}
+    return parse.usage({"data": {"clusterStatus": {"loadMetricsReport": {"usageByNode": by_node}}}})
+
+
+def test_nodes_are_told_by_how_many_cards_they_have_free() -> None:
+    usage = told(
+        {"GPU": [3.0, 8.0], "CPU": [1.0, 4.0]}, {"GPU": [8.0, 8.0]}, {"GPU": [0.0, 8.0]}, {"CPU": [0.0, 4.0]}
+    )
+    totals = [{"GPU": 8.0, "CPU": 4.0}, {"GPU": 8.0}, {"GPU": 8.0}, {"CPU": 4.0}]
+    held = {"h": [(1, 3), (1, 4)]}
+    (state,) = parse.pool_states({"h": RayPool({"GPU": 1})}, totals, usage, {"h": 7}, held)
+    free = Spread((1, 0, 0, 0, 0, 1, 0, 0, 1), ((1, 3, 1), (1, 4, 1)))
+    assert state == PoolState("h", 24, 4, 0, free)
+    (half,) = parse.pool_states({"h": RayPool({"GPU": 0.5})}, totals, usage, {})
+    assert half.spread is not None
+    assert half.spread.levels == (1, *(0,) * 9, 1, *(0,) * 5, 1)
+
+
+def test_nodes_of_another_model_are_another_pool_though_their_resource_has_the_same_name() -> None:
+    usage = told(
+        {"GPU": [2.0, 8.0], "acceleratorType:H800": [0.002, 1.0]},
+        {"GPU": [1.0, 4.0], "acceleratorType:A100": [0.001, 1.0]},
+    )
+    totals = [{"GPU": 8.0, "accelerator_type:H800": 1.0}, {"GPU": 4.0, "accelerator_type:A100": 1.0}]
+    pools = {chip: RayPool({"GPU": 1, f"accelerator_type:{chip}": 0.001}) for chip in ("H800", "A100")}
+    assert parse.pool_states(pools, totals, usage, {}) == (
+        PoolState("H800", 8, 2, 0, Spread((0, 0, 0, 0, 0, 0, 1))),
+        PoolState("A100", 4, 1, 0, Spread((0, 0, 0, 1))),
+    )
+
+
+def test_a_head_that_is_behind_what_has_begun_tells_no_nodes() -> None:
+    usage, totals, pools = told({"GPU": [4.0, 8.0]}), [{"GPU": 8.0}], {"h": RayPool({"GPU": 1})}
+    for cards, known in ((4, True), (5, False)):
+        (state,) = parse.pool_states(pools, totals, usage, {"h": cards}, {"h": [(1, cards)]})
+        assert (state.spread is not None) == known
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=5), st.sampled_from([1, 0.5, 0.1]))
+def test_every_card_of_a_node_is_used_or_free(nodes: list[tuple[int, int]], share: float) -> None:
+    parts = [(min(some), max(some)) for some in nodes]
+    usage = told(*({"x": [used * share, total * share]} for used, total in parts))
+    totals = [{"x": total * share} for _, total in parts]
+    (state,) = parse.pool_states({"h": RayPool({"x": share})}, totals, usage, {})
+    there = [(used, total) for used, total in parts if total]
+    assert (state.cards_up, state.cards_elsewhere) == (
+        sum(total for _, total in there), sum(used for used, _ in there),
+    )  # fmt: skip
+    free = sorted(total - used for used, total in there)
+    levels = state.spread.levels if state.spread else ()
+    assert [level for level, count in enumerate(levels) for _ in range(count)] == free
 
 
 RECORDED = Path(__file__).parent / "recorded" / "2.60"
@@ -198,7 +256,9 @@ def test_what_ray_has_been_heard_to_say_of_all() -> None:
     assert len({each.name for each in parse.jobs(recorded("job-list"))}) == len(recorded("job-list"))
     nodes, after = parse.totals(recorded("state-nodes")), parse.totals(recorded("state-nodes-after-loss"))
     assert ([each["ascend910b"] for each in nodes], len(after)) == ([8.0, 8.0], 1)
-    assert parse.used(recorded("cluster-status"))["ascend910b"] == 0
+    usage = parse.usage(recorded("cluster-status"))
+    (state,) = parse.pool_states({"a": RayPool({"ascend910b": 1})}, nodes, usage, {})
+    assert state == PoolState("a", 16, 0, 0, Spread((0,) * 8 + (2,)))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import httpx2
 
 from hutong.adapters.engines.ray import parse
 from hutong.adapters.engines.ray.config import RayConfig
-from hutong.adapters.engines.ray.parse import Record
+from hutong.adapters.engines.ray.parse import Record, Usage
 from hutong.core.kernel.errors import Later, Problem, Refused
 
 _NODES = "/api/v0/nodes"
@@ -79,9 +79,9 @@ class JobsClient:
         by_state = "filter_keys=state&filter_predicates=%3D&filter_values="
         return parse.starters(self._ask(f"{_ACTORS}?limit={_MOST}&{by_state}{state}") for state in _LIVING)
 
-    def used(self) -> dict[str, float]:
-        """Return what is in use of each resource."""
-        return parse.used(self._ask("/api/cluster_status"))
+    def usage(self) -> Usage:
+        """Return what is in use of each resource, in all and by node."""
+        return parse.usage(self._ask("/api/cluster_status"))
 
     def _leave(self, answer: httpx2.Response) -> None:
         if answer.status_code not in {400, 404}:

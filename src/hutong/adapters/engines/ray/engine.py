@@ -24,6 +24,7 @@ from hutong.adapters.engines.ray.client import JobsClient
 from hutong.adapters.engines.ray.config import RayConfig
 from hutong.adapters.engines.ray.parse import Record
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Shape
 from hutong.core.kernel.errors import Later, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, split_key
 from hutong.core.work.states import AttemptState
@@ -120,11 +121,14 @@ class RayEngine(FolderEngine):
         if now - self._capacity_ms >= _CAPACITY_S * 1000:
             # The head is behind in what is in use: what ended just now, or starts, would count as others'.
             holding = self._holding()
-            nodes, used = self._client.nodes(), self._client.used()
+            nodes, used = self._client.nodes(), self._client.usage()
             self._polled_ms = float("-inf")
             self._poll()
-            ours = self._cards_of(holding | self._holding())
-            self._capacity = parse.pool_states(self._ray.pools, nodes, used, ours)
+            now_holding = self._holding()
+            shapes = self._shapes_of(holding | now_holding)
+            ours = {pool: sum(wide * cards for wide, cards in some) for pool, some in shapes.items()}
+            begun = self._shapes_of(each for each in now_holding if self._has_begun(each))
+            self._capacity = parse.pool_states(self._ray.pools, nodes, used, ours, begun)
             self._capacity_ms = now
         return self._capacity
 
@@ -142,14 +146,19 @@ class RayEngine(FolderEngine):
             and not (record.pending and (self._attempts / name / files.END).exists())  # it will not stay
         }
 
-    def _cards_of(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the cards of these jobs by pool."""
-        held: dict[str, int] = {}
+    def _has_begun(self, name: str) -> bool:
+        """Return whether a job has its cards for certain: Ray takes them before it begins."""
+        began = files.read_json(self._attempts / name / files.BEGAN)
+        return began is not None and "fenced" not in began
+
+    def _shapes_of(self, names: Iterable[str]) -> dict[str, list[Shape]]:
+        """Return the nodes of each of these jobs, and its cards on each, by pool."""
+        held: dict[str, list[Shape]] = {}
         for name in names:
             order = files.read_json(self._attempts / name / files.ORDER)
             if order is not None:
-                pool = order["launcher"]["pool"]
-                held[pool] = held.get(pool, 0) + order["cards_per_node"] * order["spec"]["num_nodes"]
+                shape = order["spec"]["num_nodes"], order["cards_per_node"]
+                held.setdefault(order["launcher"]["pool"], []).append(shape)
         return held
 
     def _check_ours(self, key: AttemptKey) -> None:

@@ -1,13 +1,15 @@
 """Pure: Ray's answers as records; a status that is new to us is kept as one that is not over."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from hutong.adapters.engines.attempt.supervise import Verdict
 from hutong.adapters.engines.ray.config import RayPool
 from hutong.core.capacity.sites import PoolState
+from hutong.core.capacity.spread import Shape, Spread, spread_of
 
 _STARTER = "_ray_internal_job_actor_"
 _OVER = {
@@ -85,11 +87,28 @@ def starters(answers: Iterable[Mapping[str, Any]]) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def used(answer: Mapping[str, Any]) -> dict[str, float]:
-    """Return what is in use of each resource, by plain names; the head learns it every few seconds."""
-    status = answer["data"].get("clusterStatus") or {}
-    usage = (status.get("loadMetricsReport") or {}).get("usage") or {}
-    return {plain(name): float(pair[0]) for name, pair in usage.items()}
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is in use of each resource, by plain names; `nodes` have that, and beside it what they have.
+
+    The head learns it every few seconds. There are no `nodes` where it does not tell of them.
+    """
+
+    used: Mapping[str, float]
+    nodes: tuple[tuple[Mapping[str, float], Mapping[str, float]], ...] = ()
+
+
+def usage(answer: Mapping[str, Any]) -> Usage:
+    """Return what is in use, in all and by node."""
+    report = (answer["data"].get("clusterStatus") or {}).get("loadMetricsReport") or {}
+    nodes = (report.get("usageByNode") or {}).values()
+    return Usage(
+        _column(report.get("usage"), 0), tuple((_column(each, 0), _column(each, 1)) for each in nodes)
+    )
+
+
+def _column(pairs: Mapping[str, Sequence[float]] | None, at: int) -> dict[str, float]:
+    return {plain(name): float(pair[at]) for name, pair in (pairs or {}).items()}
 
 
 def plain(name: str) -> str:
@@ -100,19 +119,51 @@ def plain(name: str) -> str:
 def pool_states(
     pools: Mapping[str, RayPool],
     nodes: Iterable[Mapping[str, float]],
-    in_use: Mapping[str, float],
+    in_use: Usage,
     ours: Mapping[str, int],
+    shapes: Mapping[str, Sequence[Shape]] = MappingProxyType({}),
 ) -> tuple[PoolState, ...]:
     """Return the state of each pool that has cards; `ours` counts the platform's running cards by pool.
 
-    Ray tells nobody how long work has waited, so `wait_s` stays 0.
+    `shapes` are those of its attempts that have begun, by pool. Ray tells nobody how long work has waited, so
+    `wait_s` stays 0.
     """
     everything = list(nodes)
     states = []
     for name, pool in pools.items():
-        if pool.per_card:
-            resource, share = next(iter(pool.per_card.items()))
-            up = int(sum(node.get(resource, 0) for node in everything) / share)
-            taken = int(in_use.get(plain(resource), 0) / share)
-            states.append(PoolState(name, up, max(0, taken - ours.get(name, 0))))
+        if not pool.per_card:
+            continue
+        resource, share = next(iter(pool.per_card.items()))
+        has = [node[resource] for node in everything if _serves(pool.per_card, node)]
+        asked = {plain(each): amount for each, amount in pool.per_card.items()}
+        mine = [
+            (used[plain(resource)], node[plain(resource)])
+            for used, node in in_use.nodes
+            if _serves(asked, node)
+        ]
+        taken = [used for used, _ in mine] if in_use.nodes else [in_use.used.get(plain(resource), 0.0)]
+        elsewhere = _cards(sum(taken), share) - ours.get(name, 0)
+        spread = _spread(mine, share, shapes.get(name, ()))
+        states.append(PoolState(name, _cards(sum(has), share), max(0, elsewhere), 0, spread))
     return tuple(states)
+
+
+def _serves(per_card: Mapping[str, float], node: Mapping[str, float]) -> bool:
+    """True if a node has all that stands for a card: nodes of another model have the same resource."""
+    return all(node.get(name, 0.0) >= amount for name, amount in per_card.items())
+
+
+def _spread(nodes: Sequence[tuple[float, float]], share: float, shapes: Sequence[Shape]) -> Spread | None:
+    """Return how free cards are spread over nodes with so much in use of so much.
+
+    None where the head does not tell of nodes, or where it is behind: where fewer cards are in use than
+    attempts that have begun hold, it takes some of their nodes for free.
+    """
+    if sum(_cards(used, share) for used, _ in nodes) < sum(wide * cards for wide, cards in shapes):
+        return None
+    return spread_of((_cards(total - used, share) for used, total in nodes), shapes)
+
+
+def _cards(amount: float, share: float) -> int:
+    """Return whole cards of an amount that Ray keeps in ten-thousandths."""
+    return int(round(amount * 10_000) // round(share * 10_000))

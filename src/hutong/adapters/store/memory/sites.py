@@ -106,6 +106,7 @@ class MemorySites(Shelf):
             moves=sighting.moves,
             offers=sighting.offers,
             stock=sighting.stock,
+            transfers=sighting.transfers,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

@@ -1,6 +1,7 @@
 """Receipts of placements as the wire shows them."""
 
 from hutong.core.book.stays import PRIOR_MTBF_S
+from hutong.core.capacity.spread import begun
 from hutong.core.kernel.documents import to_document
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.money import format_micro
@@ -130,6 +131,17 @@ def _reliability(request: Request, pool: PoolView) -> str:
     return f"1 break in {_hours(pool.mtbf_s)} node-hours{known}, it takes {_hours(run_s)}"
 
 
+def _fragmentation(request: Request, pool: PoolView, cards: int) -> str:
+    """Return how many whole nodes it breaks, of those that it asks for."""
+    each, whole = cards // request.nodes, pool.cards_per_node
+    if each >= whole:
+        return "takes whole nodes"
+    if not pool.levels:
+        return "no node is whole" if pool.cards_free < whole else "its nodes are not told"
+    broken = request.nodes - begun(pool.levels, request.nodes, each, whole)
+    return f"breaks {broken} whole node{'' if broken == 1 else 's'} of {request.nodes}"
+
+
 def _hours(seconds: int) -> str:
     """Return hours, with a tenth where they are few."""
     hours = seconds / 3600
@@ -143,7 +155,7 @@ def _wait(request: Request, pool: PoolView) -> str:
     if pool.trouble:
         said += f", for it could not start its last job: {pool.trouble}"
     if size_bytes:
-        return f"{said}; {say_move(size_bytes, pool.bits_per_s)}"
+        return f"{said}; {say_move(size_bytes, pool.bits_per_s, pool.learnt)}"
     return f"{said}; its large inputs are there" if request.cargo else said
 
 
@@ -161,6 +173,7 @@ def _parts(row: Row, pool: PoolView, request: Request, policy: Policy) -> tuple[
         "carbon": _carbon(request, pool, cards),
         "reliability": _reliability(request, pool),
         "energy": _energy(request, pool, cards),
+        "fragmentation": _fragmentation(request, pool, cards),
     }
     known = len(row.parts)
     named = zip(PARTS[:known], row.parts, weights_of(policy)[:known], strict=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import find_accelerator
+from hutong.core.capacity.links import learnt_from
 from hutong.core.capacity.sites import Admission, Maintenance, Pool, PoolState, Site, SiteStatus, Supply
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import PoolId, SiteId
@@ -121,6 +122,15 @@ def _bad_prices(new: w.NewSite) -> list[Problem]:
     ]
 
 
+def _learnt_shape(status: SiteStatus | None, now_ms: int) -> w.Learnt | None:
+    found = learnt_from(status.transfers, now_ms) if status else None
+    if found is None:
+        return None
+    return w.Learnt(
+        bits_per_s=found.bits_per_s, transfers=found.transfers, at=rfc3339(found.at_ms), counts=found.enough
+    )
+
+
 def site_shape(
     site: Site, status: SiteStatus | None, stays: Stays, use: Mapping[str, int], now_ms: int, reach_ms: int
 ) -> w.Site:
@@ -141,6 +151,7 @@ def site_shape(
         trouble=status.trouble if status else "",
         offers=status.offers if status else None,
         node_hours_to_break=mtbf_s(stays) // 3600 if stays.breaks_ppm else None,
+        learnt=_learnt_shape(status, now_ms),
         green_percent_now=percent(site.supply.green_ppm[hour]),
         price_per_kwh_now=Money.of(site.supply.kwh_micro[hour]) if site.supply.price_micro_per_kwh else None,
         supply_source=site.supply.source,
