@@ -17,8 +17,9 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
 from hutong.core.placement.request import Policy, Request, view_pool
 from hutong.core.work.spec import Ask
+from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
-from hutong.sim.world import Cluster, Run, Scores
+from hutong.sim.world import Cluster, Scores
 
 
 @dataclass(frozen=True, slots=True)

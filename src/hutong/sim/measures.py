@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
+from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
-from hutong.sim.world import Run
 
 SHORT_S = 10
 _DRAWS = 2000
@@ -23,7 +23,8 @@ class Measures:
     `completion_mean_s` is from submission to end; a wait is all the time in the queue, also before a second
     start. `slowdown_mean` is bounded: completion / max(run, 10 s), at least 1 (Feitelson and Rudolph, 1998).
     `used` is the share of all card-seconds, from the first submission to the last end, that jobs held, and
-    `lost_card_s` how many of these were for work that an outage undid, over all jobs. `jain` is Jain's index
+    `lost_card_s` how many of these were for work that an outage or a stop undid, over all jobs. `stops` are
+    restarts of what made room for others, `stop_lost_card_s` what was lost so. `jain` is Jain's index
     over the groups' mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
     """
 
@@ -40,6 +41,8 @@ class Measures:
     jain: float
     restarts: int
     lost_card_s: int
+    stops: int
+    stop_lost_card_s: int
 
 
 def measure(trace: Trace, run: Run, cards: int, *, warm_up_s: int = 0) -> Measures:
@@ -75,6 +78,8 @@ def measure(trace: Trace, run: Run, cards: int, *, warm_up_s: int = 0) -> Measur
         jain=jain(by_group(trace.group[counted], slowdown)),
         restarts=int(run.restarts[counted].sum()),
         lost_card_s=run.lost_card_s(trace.cards),
+        stops=int(run.stops[counted].sum()),
+        stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
     )
 
 

@@ -7,7 +7,7 @@ from hutong.core.book.money import HoldChange
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.control.preemption import make_room
+from hutong.core.control.preemption import make_way
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, placed, short_of_money
 from hutong.core.kernel.changes import made
@@ -78,7 +78,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
     left = [job for job in range(len(able)) if job not in started]
     for job in left:
         _wait(able[job], *queue.why_not(job))
-    return Placing(_keep(queue, desk.grounds, answers), tuple(make_room(left, queue, desk)))
+    return Placing(_keep(queue, desk.grounds, answers), tuple(make_way(left, queue, desk)))
 
 
 def _barred(draft: Draft) -> bool:

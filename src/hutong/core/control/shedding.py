@@ -11,7 +11,8 @@ from hutong.core.capacity.sites import Site
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.power import MILLIWATTS
-from hutong.core.control.preemption import Victim, least_loss, stop, victims_of
+from hutong.core.control.preemption import Stoppable, stop, victims_of
+from hutong.core.control.room import least_loss
 from hutong.core.energy.account import card_milliwatts
 
 
@@ -46,6 +47,6 @@ def _over_mw(site: Site, desk: Desk) -> int:
     return drawn - least_kw * MILLIWATTS
 
 
-def _draws_mw(victim: Victim) -> int:
+def _draws_mw(victim: Stoppable) -> int:
     attempt = victim.attempt
     return attempt.cards * card_milliwatts(attempt.accelerator, attempt.pue_milli)
