@@ -82,15 +82,20 @@ def scores_of(
     the true ones if not given. The trace's clock begins at midnight, UTC.
     """
     views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
-    asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
-    request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
+    models = sorted({pool.accelerator for _, pool in city.pools})
     table = table_of(views)
     # Green and carbon come by the hour. Reliability is the same everywhere: here no site has a past.
     steady = replace(policy, green=0, carbon=0, reliability=0)
     green = green_by_hour(city) if green_ppm is None else green_ppm
     co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
+
+    def base(nodes: int, cards: int) -> Ints:
+        asks = tuple(Ask(model, cards) for model in models)
+        request = Request(nodes, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
+        return judge(request, steady, table, ahead_of(views)).base
+
     return Scores(
-        judge(request, steady, table, ahead_of(views)).base,
+        base,
         policy.fit,
         max(1, sum(weights_of(policy))),
         green,

@@ -6,7 +6,7 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -76,13 +76,14 @@ class World:
 class Scores:
     """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts.
 
-    `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
-    what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
-    run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
-    not 0; `card_mw` is the power of a card of each pool at the meter.
+    `base` says it of jobs of so many nodes and cards a node: prices are compared among the pools that can
+    hold them, as live. `green_ppm` is each pool's green share hour by hour from the trace's begin, then from
+    its first row again: what is due to it comes to `base` with that weight, as the mean over the hours that a
+    job is expected to run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where
+    `carbon_weight` is not 0; `card_mw` is the power of a card of each pool at the meter.
     """
 
-    base: Ints
+    base: Callable[[int, int], Ints]
     fit_weight: int
     weights: int
     green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
@@ -133,7 +134,7 @@ def prepare(
     accounts, rows = _accounts(trace, queueing, settled)
     kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
     lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
-    scores = scores or Scores(np.zeros(len(cluster.names), np.int64), 1, 1)
+    scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
@@ -183,10 +184,10 @@ def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Cla
 
     Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
     """
-    table = np.empty((len(scores.green_ppm), len(classes), len(scores.base)), np.int64)
+    table = np.empty((len(scores.green_ppm), len(classes), len(classes[0].base) if classes else 0), np.int64)
     for row, each in enumerate(classes if len(table) else ()):
         mean_s = int(seconds[class_of == row].mean())
-        table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
+        table[:, row] = each.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
         if scores.carbon_weight:
             table[:, row] += scores.carbon_weight * _carbon(scores, each.per_node, mean_s)
     return table
@@ -241,7 +242,7 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     )
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
-    return Class(gang, able, scores.base, scores.fit_weight, scores.weights)
+    return Class(gang, able, scores.base(gang, per_node), scores.fit_weight, scores.weights)
 
 
 def run(

@@ -46,7 +46,6 @@ class Yielding:
         self._stopping: dict[int, int] = {}
         self._stops: Counter[int] = Counter()
         self._back: list[tuple[int, int]] = []
-        self._fresh: set[int] = set()
         self._again_s = c.NEVER
 
     @property
@@ -96,10 +95,10 @@ class Yielding:
     def make_room(self, now_s: int, started: Sequence[int]) -> dict[int, int]:
         """A turn ends, in which these started. Stop what must be for who waits; return when each ends."""
         victims = self._victims(now_s)
-        # Live, a turn knows who ran as it began, and looks itself at those that have just begun.
-        self._again_s = now_s if started or self._fresh else c.NEVER
-        self._fresh = {job for job in started if self._may[job]}
-        self._running |= self._fresh
+        self._again_s = now_s if started else c.NEVER
+        self._running.update(
+            job for job in started if self._may[job]
+        )  # live, too, the next turn knows of them
         if not victims:
             return {}
         line = Line(self._board, now_s * 1000)
@@ -123,7 +122,7 @@ class Yielding:
 
     def _victims(self, now_s: int) -> dict[int, list[Victim]]:
         """Return the jobs that may be stopped, by pool: those that a live turn would know of."""
-        rows, able = self._board.jobs, self._running - self._stopping.keys() - self._fresh
+        rows, able = self._board.jobs, self._running - self._stopping.keys()
         told = ((int(rows[job, c.POOL]), self._cuts.began_s(job), job) for job in able)
         found: defaultdict[int, list[Victim]] = defaultdict(list)
         for job in sorted(began_last(told, Limits().may_give_way)):

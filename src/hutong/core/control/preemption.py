@@ -4,7 +4,7 @@ Who gives way to whom stands in `room`. A job that was stopped often is left alo
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hutong.core.book.snapshot import JobRow
@@ -14,7 +14,7 @@ from hutong.core.control.metering import hold_target_micro
 from hutong.core.control.queue import Queue
 from hutong.core.control.room import STOPS_MAX, WAITERS_MAX, Line, Victim, Waiter, lost_ms, make_room
 from hutong.core.control.terms import plan_attempt
-from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.ids import JobId, ProjectId
 from hutong.core.work.facts import StopSent
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import Category
@@ -30,12 +30,15 @@ class Stoppable(Victim):
     attempt: Attempt
 
 
-def make_way(waiting: Sequence[int], queue: Queue, desk: Desk) -> list[Draft]:
+def make_way(
+    waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mapping[JobId, Draft]
+) -> list[Draft]:
     """Stop what must be stopped so that waiting jobs, the first in line first, can start; return what is.
 
-    Nothing is stopped for a job that could not be paid for.
+    Nothing is stopped for a job that could not be paid for. `looked_at` are the jobs about which this turn
+    decides already: a stop is one more thing that it says of them.
     """
-    found = victims_of(desk, queue.beyond)
+    found = victims_of(desk, looked_at, queue.beyond)
     if not found:
         return []
     line, places = queue.line, [(view.site, view.pool) for view in queue.views]
@@ -45,7 +48,7 @@ def make_way(waiting: Sequence[int], queue: Queue, desk: Desk) -> list[Draft]:
         cards[site, pool] += freed
     clearing = {at: cards[place] for at, place in enumerate(places)}
     stopped = make_room(line, _waiters(line, waiting, queue, desk), by_pool, clearing)
-    return [stop(victim, desk, REASON) for victim in stopped]
+    return [stop(victim, desk, looked_at, REASON) for victim in stopped]
 
 
 def _waiters(line: Line, waiting: Sequence[int], queue: Queue, desk: Desk) -> Iterator[Waiter]:
@@ -60,15 +63,18 @@ def _within(_project: ProjectId, _chip: str) -> bool:
 
 
 def victims_of(
-    desk: Desk, beyond: Callable[[ProjectId, str], bool] = _within
+    desk: Desk, looked_at: Mapping[JobId, Draft], beyond: Callable[[ProjectId, str], bool] = _within
 ) -> dict[tuple[str, str], list[Stoppable]]:
     """Return the jobs that this turn may stop, by pool; `beyond` says whose institution has too much."""
     found: dict[tuple[str, str], list[Stoppable]] = defaultdict(list)
-    # A job has one part in an outcome.
-    decided = {*desk.stopped, *(row.job.id for row in desk.snapshot.due)}
+    due = {row.job.id for row in desk.snapshot.due}
     for number, row in enumerate(desk.snapshot.may_give_way):  # in the order of their ids
-        attempt = row.job.live
-        if attempt is None or not attempt.gives_way or row.job.cancel_by or row.job.id in decided:
+        draft = looked_at.get(row.job.id)
+        attempt = draft.job.live if draft else row.job.live
+        is_broken = draft is None and row.job.id in due
+        if attempt is None or not attempt.gives_way or is_broken:
+            continue
+        if row.job.cancel_by or row.job.id in desk.stopped:
             continue
         if row.job.restarts_of(Category.PREEMPTED) >= STOPS_MAX:
             continue
@@ -95,11 +101,12 @@ def _payable(line: Line, queue: Queue, desk: Desk, job: int) -> bool:
     return False
 
 
-def stop(victim: Stoppable, desk: Desk, reason: str) -> Draft:
-    """Stop a running job."""
+def stop(victim: Stoppable, desk: Desk, looked_at: Mapping[JobId, Draft], reason: str) -> Draft:
+    """Stop a running job; return its part of the turn, which may have been there before."""
     desk.stopped[victim.row.job.id] = (victim.attempt.site, victim.attempt.pool, victim.attempt.cards)
-    draft = Draft(victim.row, desk)
+    draft = looked_at.get(victim.row.job.id) or Draft(victim.row, desk)
     draft.add(StopSent(victim.attempt.number, Category.PREEMPTED, reason))
     draft.command(draft.job.key(victim.attempt), victim.attempt.site, "stop")
-    draft.due_ms = desk.now_ms  # what it was due for before is looked at by the next turn
+    if draft.job.id not in looked_at:
+        draft.due_ms = desk.now_ms  # what it was due for is looked at by the next turn
     return draft
