@@ -12,11 +12,13 @@ from tests.sim.test_world import CLUSTER, WIDTH, jobs, rules, traced
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
-from hutong.sim.faults import END, JOB, LOST, START, Outage
+from hutong.sim.cuts import END, JOB, LOST, START
+from hutong.sim.faults import Outage
 from hutong.sim.measures import measure
 from hutong.sim.predict import Predictor
 from hutong.sim.report import in_use, waiting
 from hutong.sim.rules import Queueing
+from hutong.sim.runs import Run
 from hutong.sim.trace import make_trace
 from hutong.sim.world import cluster_of, prepare
 
@@ -135,7 +137,7 @@ def test_a_gang_loses_all_of_its_run_with_one_node_and_a_checkpoint_saves_the_mo
     cluster = cluster_of({"a": 3}, 4)
     one_node = [Outage(0, 35, 40, 1, first=1)]
 
-    def run(checkpoint_s: int) -> world.Run:
+    def run(checkpoint_s: int) -> Run:
         scene = prepare(trace, cluster, Queueing.FIFO, Backfill.EASY, isolated=False)
         return world.run(scene, None, one_node, checkpoint_s)
 

@@ -8,8 +8,9 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused
 from hutong.sim.rules import Queueing
+from hutong.sim.runs import Run
 from hutong.sim.trace import Trace, make_trace
-from hutong.sim.world import Run, cluster_of, prepare
+from hutong.sim.world import cluster_of, prepare
 
 whole_nodes = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 20), st.integers(1, 4)), min_size=1, max_size=20

@@ -85,6 +85,11 @@ def test_power_is_limited_in_a_scenario(trace_file: Path, tmp_path: Path) -> Non
         ("bookings: [{pool: all, cards: 99, to: 1h, holder: project/vc0}]", "99 cards of all are booked"),
         ("bookings: [{pool: all, cards: 1, from: 2h, to: 1h, holder: project/vc0}]", "after `from`"),
         ("bookings: [{pool: all, cards: 1, to: 1h, holder: ada}]", "/bookings/0/holder"),
+        (
+            "{institutions: {uni: [vc0]}, bookings: [{pool: all, cards: 1, to: 2h, holder: institution/uni},"
+            " {pool: all, cards: 1, from: 1h, to: 3h, holder: project/vc0}]}",
+            "/bookings/1/holder: institution/uni has cards of all booked",
+        ),
         ("power_limits: [{site: all, limit_kw: 1}]", "limits are of a scenario's centres"),
         ("institutions: {uni: [vc0], two: [vc0]}", "belongs to uni already"),
         (

@@ -4,12 +4,12 @@ Live: the real loop over a store, agents with the memory engine, and a clock tha
 Beside it the simulator, which calls the same scheduling pass; they are compared receipt by receipt.
 """
 
-import heapq
 import random
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from tests.world.actors import Centre, Clock
 from tests.world.test_world import T0, YUAN
@@ -28,6 +28,7 @@ from hutong.core.kernel.ids import JobId, LotId, PoolId, ProjectId, SiteId, atte
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.receipt import open_receipt
 from hutong.core.placement.request import Policy
+from hutong.core.work.fold import Job
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources
 from hutong.server.loop import Loop
 from hutong.sim import fused, world
@@ -35,7 +36,8 @@ from hutong.sim.city import City, city_of, scores_of
 from hutong.sim.compare import Ground
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
-from hutong.sim.settled import Agreed, Booking, PowerLimit, settle
+from hutong.sim.runs import Run
+from hutong.sim.settled import Agreed, Booking, PowerLimit, Preemptible, settle
 from hutong.sim.trace import Trace, make_trace
 
 DAY_S = 86_400
@@ -100,6 +102,7 @@ def make_day(seed: int, jobs: int, works: int = 0) -> Trace:
 
 
 NOTHING = Agreed()
+NEVER_S = 1 << 40
 SHARE = 10**15
 """So much that use makes no difference: jobs stand in line as they come, as in the trace."""
 
@@ -122,6 +125,12 @@ AGREED = Agreed(
         PowerLimit("zjk", 6, 2 * 3600),
     ),
 )
+
+
+def lacking(part: str) -> Agreed:
+    """Return what is agreed without one part of it."""
+    changes: dict[str, Any] = {part: ()}
+    return replace(AGREED, **changes)
 
 
 def declared(site: Site, agreed: Agreed) -> Site:
@@ -158,6 +167,7 @@ class Live:
             lot = Lot(LotId(f"award-{number}"), project, LotKind.AWARD, 1_000_000, 0, T0 * 2)
             entries = (Entry(ISSUED, -(10**9) * YUAN), Entry(lot_account(lot.id), 10**9 * YUAN))
             assert self.store.open_lot(lot, Txn(f"award:{number}", "award", project, T0, "award", entries))
+        self.agreed = agreed
         self.moments = agreed.moments_s
         self.centres = [Centre(site.id, self.store, self.clock) for site, _ in city.pools]
         self.by_work = rules.predicts
@@ -171,40 +181,45 @@ class Live:
 
     def settle(self) -> None:
         """Let everybody act until this moment has nothing more to it."""
-        while True:
+        idle = 0
+        while idle < 2:  # what an agent was told just before is reported at its next step
             for centre in self.centres:
                 centre.step()
-            if not self.loop.step():
-                break
-        for centre in self.centres:
-            centre.step()
+            idle = 0 if self.loop.step() else idle + 1
 
     def day(self, trace: Trace) -> list[JobId]:
         """Submit the jobs of a day and see them all end."""
         names: list[JobId] = []
-        ends: list[int] = []
-        seen: set[JobId] = set()
-        submit_s = [*trace.submit_s.tolist(), 1 << 40]
+        over: set[JobId] = set()
+        submit_s = [*trace.submit_s.tolist(), NEVER_S]
         self.settle()
-        moments, begun = [*self.moments, 1 << 40], 0
-        while len(names) < len(trace) or ends or len(seen) < len(trace):
-            coming_s = min(submit_s[len(names)], moments[begun])
-            at_s = min(coming_s, ends[0]) if ends else coming_s
+        moments, begun = [*self.moments, NEVER_S], 0
+        next_s: dict[JobId, int] = {}
+        while len(over) < len(trace):
+            at_s = min(submit_s[len(names)], moments[begun], *next_s.values())
             self.clock.now_ms = T0 + at_s * 1000
-            while ends and ends[0] == at_s:
-                heapq.heappop(ends)
             while moments[begun] <= at_s:
                 begun += 1
             while submit_s[len(names)] == at_s:
                 names.append(self.submit(trace, len(names)))
             self.settle()
+            next_s = {}
             for number, name in enumerate(names):
-                row = self.store.job(name) if name not in seen else None
-                if row is not None and row.job.live is not None:
-                    seen.add(name)
-                    assert row.job.live.started_seen_ms == self.clock.now_ms, "it started at once"
-                    heapq.heappush(ends, at_s + int(trace.run_s[number]))
+                row = self.store.job(name) if name not in over else None
+                if row is None:
+                    continue
+                if row.job.final:
+                    over.add(name)
+                else:
+                    next_s[name] = self.next_s(row.job, int(trace.run_s[number]))
         return names
+
+    def next_s(self, job: Job, run_s: int) -> int:
+        """Return when something happens to a job of itself: it ends, or its time to wait is over."""
+        if job.live is not None:
+            assert job.live.started_seen_ms == job.live.placed_ms, "it started at once"
+            return (job.live.started_seen_ms - T0) // 1000 + run_s
+        return (job.retry_ms - T0) // 1000 if job.retry_ms > self.clock.now_ms else NEVER_S
 
     def submit(self, trace: Trace, number: int) -> JobId:
         """Submit a job of the trace now."""
@@ -214,9 +229,10 @@ class Live:
             work, JobType.TASK, int(trace.nodes[number]),
             Resources((Ask("H100", int(trace.cards_per_node[number])),)),
             f"sleep {int(trace.run_s[number])}", max_duration_s=int(trace.limit_s[number]),
+            preemptible=bool(self.agreed.preemptible.of(trace)[number]),
         )  # fmt: skip
         project, person = ProjectId("lab"), "ada"
-        if self.moments:
+        if self.agreed is not NOTHING:
             project, person = ProjectId(trace.groups[trace.group[number]]), trace.users[trace.user[number]]
         self.store.submit([NewJob(name, project, spec, person, f"sha256:{number}")], self.clock.now_ms)
         return name
@@ -251,9 +267,35 @@ def test_so_it_is_with_quotas_bookings_and_limits_of_power(
     city, trace = make_city(), make_day(7, 120)
     simulated = simulate(city, trace, backfill, AGREED)
     for part in ("quotas", "bookings", "power_limits"):
-        without = simulate(city, trace, backfill, replace(AGREED, **{part: ()}))
+        without = simulate(city, trace, backfill, lacking(part))
         assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
     compare(Live(book(place, tmp_path), city, rules_of(backfill), AGREED), trace, simulated)
+
+
+MAY_BE_STOPPED = Preemptible(("vision",), 100_000)
+MAKING_ROOM = replace(AGREED, bookings=(), power_limits=(), preemptible=MAY_BE_STOPPED)
+
+
+@pytest.mark.parametrize(
+    ("place", "backfill", "agreed"),
+    [
+        ("memory", Backfill.EASY, MAKING_ROOM),
+        ("memory", Backfill.CONSERVATIVE, replace(AGREED, preemptible=MAY_BE_STOPPED)),
+        ("sqlite", Backfill.GREEDY, replace(AGREED, preemptible=MAY_BE_STOPPED)),
+    ],
+    ids=["quotas", "all", "sqlite"],
+)
+def test_so_it_is_where_jobs_make_room_for_others(
+    place: str, backfill: Backfill, agreed: Agreed, tmp_path: Path
+) -> None:
+    city, trace = make_city(), make_day(7, 120)
+    simulated = world.run(make_scene(city, trace, backfill, agreed))
+    stops = simulated.stops
+    assert stops.sum() > 10, "a day on which nobody is stopped proves nothing"
+    assert stops.max() > 1, "nor one on which nobody waits for another try"
+    # What is looked at for its money in a turn is not stopped by it.
+    rules = replace(rules_of(backfill), settle_every_ms=1000 * NEVER_S)
+    compare(Live(book(place, tmp_path), city, rules, agreed), trace, simulated)
 
 
 GUESSES_IN_MEMORY = [("memory", Backfill.EASY), ("memory", Backfill.CONSERVATIVE)]
@@ -277,25 +319,23 @@ def test_and_with_quotas_bookings_limits_of_power_and_guesses_at_once(
     city, trace = make_city(), make_day(11, 160, works=8)
     simulated = guess(city, trace, backfill, AGREED)
     for part in ("quotas", "bookings", "power_limits"):
-        without = guess(city, trace, backfill, replace(AGREED, **{part: ()}))
+        without = guess(city, trace, backfill, lacking(part))
         assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
     compare(Live(book(place, tmp_path), city, rules_of(backfill, PATIENCE_S), AGREED), trace, simulated)
 
 
 def rules_of(backfill: Backfill, patience_s: int = 0) -> Rules:
     """Return the rules of the live platform; with patience, guesses of lengths count."""
+    rules = Rules(policies={"balanced": POLICY}, backfill=backfill)
     if not patience_s:
-        return Rules(policies={"balanced": POLICY}, backfill=backfill)
-    return Rules(
-        policies={"balanced": POLICY}, backfill=backfill,
-        lengths=RunLengths.PREDICTED, patience_ms=1000 * patience_s,
-    )  # fmt: skip
+        return rules
+    return replace(rules, lengths=RunLengths.PREDICTED, patience_ms=1000 * patience_s)
 
 
-def guess(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> world.Run:
+def guess(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> Run:
     """Return a day by guesses, on which they change something, and so does the patience with them."""
 
-    def run(patience_s: int) -> world.Run:
+    def run(patience_s: int) -> Run:
         found = world.run(make_scene(city, trace, backfill, agreed, patience_s), Predictor())
         assert (found.start_s >= 0).all()
         return found
@@ -307,7 +347,7 @@ def guess(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -
     return simulated
 
 
-def simulate(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> world.Run:
+def simulate(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> Run:
     """Return a day as both loops of the simulator have it."""
     simulated = world.run(make_scene(city, trace, backfill, agreed))
     assert fused.run(make_scene(city, trace, backfill, agreed)).digest == simulated.digest
@@ -326,16 +366,23 @@ def make_scene(
     )  # fmt: skip
 
 
-def compare(live: Live, trace: Trace, simulated: world.Run) -> list[int]:
+def compare(live: Live, trace: Trace, simulated: Run) -> list[int]:
     """See a day live, and every placement of it replayed and as simulated; return the pools."""
-    names = live.day(trace)
-    chosen = np.full(len(trace), -1)
-    for number, name in enumerate(names):
-        data = live.store.receipt(attempt_key(name, 1))
-        assert data is not None
-        opened = open_receipt(data, live.store.page)
-        assert opened.differences == ()
-        assert opened.now.at_ms == T0 + int(simulated.start_s[number]) * 1000, number
-        chosen[number] = opened.now.decision.chosen
-    assert chosen.tolist() == simulated.pool.tolist()
-    return [int(each) for each in chosen]
+    expected: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    held = simulated.attempts
+    for job, start_s, pool in sorted(zip(held.job, held.start_s, held.pool, strict=True)):
+        expected[int(job)].append((T0 + int(start_s) * 1000, int(pool)))
+    chosen = []
+    for number, name in enumerate(live.day(trace)):
+        row = live.store.job(name)
+        assert row is not None
+        found = []
+        for attempt in row.job.attempts:
+            data = live.store.receipt(attempt_key(name, attempt.number))
+            assert data is not None
+            opened = open_receipt(data, live.store.page)
+            assert opened.differences == ()
+            found.append((opened.now.at_ms, opened.now.decision.chosen))
+        assert found == expected[number], number
+        chosen += [pool for _, pool in found]
+    return chosen

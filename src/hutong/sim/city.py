@@ -17,8 +17,9 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.judge import judge, table_of, weights_of
 from hutong.core.placement.request import Policy, Request, policy_at, view_pool
 from hutong.core.work.spec import Ask
+from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
-from hutong.sim.world import Cluster, Run, Scores
+from hutong.sim.world import Cluster, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,20 @@ def scores_of(
     """
     policy = policy_at(policy, (site for site, _ in city.pools))
     views = tuple(view_pool(site, pool, pool.cards, 0, reachable=True) for site, pool in city.pools)
-    asks = tuple(Ask(model, 1) for model in sorted({pool.accelerator for _, pool in city.pools}))
-    request = Request(1, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
+    models = sorted({pool.accelerator for _, pool in city.pools})
     table = table_of(views)
     # Green, carbon and energy come by the hour. Reliability is the same everywhere: here no site has a past.
     steady = replace(policy, green=0, carbon=0, reliability=0, energy=0)
     green = green_by_hour(city) if green_ppm is None else green_ppm
     co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
+
+    def base(nodes: int, cards: int) -> Ints:
+        asks = tuple(Ask(model, cards) for model in models)
+        request = Request(nodes, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
+        return judge(request, steady, table, ahead_of(views)).base
+
     return Scores(
-        judge(request, steady, table, ahead_of(views)).base,
+        base,
         policy.fit,
         max(1, sum(weights_of(policy))),
         green,

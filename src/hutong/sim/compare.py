@@ -20,10 +20,11 @@ from hutong.sim.importers import read_vc_config
 from hutong.sim.measures import Measures, measure
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Lengths, Queueing
+from hutong.sim.runs import Run
 from hutong.sim.settled import Agreed, settle
 from hutong.sim.trace import Trace
 from hutong.sim.uses import Use, uses_of
-from hutong.sim.world import Cluster, Run, Scores, cluster_of, pooled, prepare
+from hutong.sim.world import Cluster, Scores, cluster_of, pooled, prepare
 
 START_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: a trace has no date of its own here
 CALM = Conditions()
@@ -115,7 +116,7 @@ def simulate(
     )
     outages = conditions.drawn(trace, ground.cluster, seed)
     predictor = Predictor() if lengths in {Lengths.GUESSED, Lengths.PREDICTED} else None
-    if outages or predictor:
+    if outages or predictor or ready.preempts:
         found = world.run(ready, predictor, outages, conditions.checkpoint_s)
     else:
         found = fused.run(ready)

@@ -14,11 +14,10 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import bare
-from hutong.core.placement.kernel import charge, enqueue, release
+from hutong.core.placement.kernel import enqueue
 from hutong.core.placement.levels import move_node
+from hutong.sim.cuts import Cuts
 
-# Columns of an attempt that was cut short: seconds; LOST is how much of its work has to be done again.
-JOB, POOL, START, END, LOST, CUT_COLUMNS = range(6)
 NEVER_S = c.NEVER // 1000
 
 
@@ -38,17 +37,14 @@ class Outage:
 
 
 class Absences:
-    """Which nodes of a running world are away, and what that costs; its clock is that of the run.
+    """Which nodes of a running world are away; its clock is that of the run.
 
-    `run_s` is the work that each job still has to do, and grows shorter as checkpoints save some of it: one
-    every `checkpoint_s` seconds of an attempt, none if that is 0. Raises Refused for an outage that does not
-    fit the pools.
+    Raises Refused for an outage that does not fit the pools.
     """
 
-    def __init__(self, board: Arrays, run_s: list[int], outages: Sequence[Outage], checkpoint_s: int) -> None:
+    def __init__(self, board: Arrays, cuts: Cuts, outages: Sequence[Outage]) -> None:
         self._board = board
-        self._run_s = run_s
-        self._checkpoint_s = checkpoint_s
+        self._cuts = cuts
         self._capacity = board.node_free.copy()
         self._pool_of = np.repeat(np.arange(len(board.pools)), _sizes(board)) if outages else board.node_free
         self._nothing = np.zeros_like(board.node_free)
@@ -56,19 +52,12 @@ class Absences:
         self._found = np.empty(len(board.ends), np.int64)
         self._changes = sorted(_changes(board, outages), key=lambda each: each[0])
         self._at = 0
-        self._cut: list[tuple[int, ...]] = []
         self.next_s = self._changes[0][0] if self._changes else c.NEVER
 
-    @property
-    def cut(self) -> Ints:
-        """Every attempt that was cut short so far, in order of time."""
-        return np.array(self._cut, np.int64).reshape(len(self._cut), CUT_COLUMNS)
-
-    def advance(self, now_s: int, start_s: Ints, pool: Ints) -> list[int]:
+    def advance(self, now_s: int) -> list[int]:
         """Let nodes go and come back as of now; put what ran on them back into its queue, and return it.
 
-        `start_s` and `pool` tell where jobs run; those of the killed become -1. All ends up to now must have
-        been released.
+        All ends up to now must have been released.
         """
         changes = []
         while self.next_s == now_s:
@@ -87,19 +76,11 @@ class Absences:
         if (self._board.node_free[gone] < self._capacity[gone]).any():
             killed = sorted(self._found[: _jobs_on(self._board, self._depth, self._found)].tolist())
         for job in killed:
-            self._kill(job, now_s, start_s, pool)
+            self._cuts.kill(job, now_s)
+            enqueue(self._board, job)
         _resize(self._board, gone, self._pool_of, self._nothing)
         _resize(self._board, back, self._pool_of, self._capacity)
         return killed
-
-    def _kill(self, job: int, now_s: int, start_s: Ints, pool: Ints) -> None:
-        began = int(start_s[job])
-        ran_s = now_s - began
-        saved_s = ran_s // self._checkpoint_s * self._checkpoint_s if self._checkpoint_s else 0
-        self._cut.append((job, int(pool[job]), began, now_s, ran_s - saved_s))
-        self._run_s[job] -= saved_s
-        start_s[job] = pool[job] = -1
-        _requeue(self._board, job, ran_s, saved_s)
 
 
 def _sizes(board: Arrays) -> Ints:
@@ -151,18 +132,3 @@ def _resize(a: Arrays, nodes: Ints, pool_of: Ints, free: Ints) -> None:
         a.pools[pool, c.FREE] += free[node] - a.node_free[node]
         move_node(a, pool, node, free[node])
         a.groups[a.pools[pool, c.GROUP], c.TOUCHED] = 1
-
-
-@bare
-def _requeue(a: Arrays, job: int, ran_s: int, saved_s: int) -> None:
-    """Take a running job's cards, and put it back into its lane under its old key.
-
-    Its account pays for the time that it ran, not for what it was expected to run.
-    """
-    expected_s = a.jobs[job, c.EXPECTED] // 1000
-    charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.CARDS] * (ran_s - expected_s))
-    release(a, job)
-    a.jobs[job, c.EXPECTED] = max(0, expected_s - saved_s) * 1000
-    if a.jobs[job, c.LIKELY] > 0:
-        a.jobs[job, c.LIKELY] = max(1000, a.jobs[job, c.LIKELY] - saved_s * 1000)
-    enqueue(a, job)

@@ -6,6 +6,7 @@ by action.
 
 import numpy as np
 
+from hutong.core.kernel.errors import Refused
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
@@ -13,7 +14,8 @@ from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.heap import pop, push
 from hutong.core.placement.kernel import release_here, turn_here
 from hutong.sim.laid import lay
-from hutong.sim.world import Run, World
+from hutong.sim.runs import Run
+from hutong.sim.world import World
 
 HOUR_S = 3600
 Tables = tuple[Ints, Ints, Ints, Ints, Ints]
@@ -24,7 +26,12 @@ _NOBODY = np.zeros(0, np.int64)
 
 
 def run(world: World) -> Run:
-    """Run the world to its end, as `sim.world.run` does with known lengths and without outages."""
+    """Run the world to its end, as `sim.world.run` does with known lengths and without outages.
+
+    Raises Refused for a world in which jobs make room for others.
+    """
+    if world.preempts:
+        raise Refused("simulation", "the fused loop stops no job: run this in sim.world")
     trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
     room = len(world.board.ends)

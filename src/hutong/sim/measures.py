@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.arrays import Ints
-from hutong.sim import faults
+from hutong.sim.cuts import END, JOB
+from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
-from hutong.sim.world import Cluster, Run
+from hutong.sim.world import Cluster
 
 SHORT_S = 10
 _DRAWS = 2000
@@ -28,7 +29,8 @@ class Measures:
     `used` is the share of all card-seconds, from the first submission to the last end, that jobs held,
     `fragmented` the share that stood idle although a job waited that asks for no more cards than were free in
     a pool that it may use: they were spread over nodes or kept for others. `lost_card_s` are the card-seconds
-    held for work that an outage undid, over all jobs. `jain` is Jain's index over the groups' mean slowdowns
+    held for work that an outage or a stop undid, over all jobs; `stops` are restarts of what made room for
+    others, `stop_lost_card_s` what was lost so. `jain` is Jain's index over the groups' mean slowdowns
     (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
     """
 
@@ -47,6 +49,8 @@ class Measures:
     jain: float
     restarts: int
     lost_card_s: int
+    stops: int
+    stop_lost_card_s: int
 
 
 def measure(
@@ -88,6 +92,8 @@ def measure(
         jain=jain(by_group(trace.group[counted], slowdown)),
         restarts=int(run.restarts[counted].sum()),
         lost_card_s=run.lost_card_s(trace.cards),
+        stops=int(run.stops[counted].sum()),
+        stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
     )
 
 
@@ -95,8 +101,8 @@ def _idle_but_wanted(trace: Trace, run: Run, cluster: Cluster, isolated: bool) -
     """Return the card-seconds that were free in a pool while a job waited for no more cards than those."""
     held, cut, cards = run.attempts, run.cut, trace.cards
     # A job begins to wait when it is submitted and when it was cut short, and waits until each start.
-    job = np.concatenate([np.arange(len(cards)), cut[:, faults.JOB], held.job])
-    at = np.concatenate([trace.submit_s, cut[:, faults.END], held.start_s])
+    job = np.concatenate([np.arange(len(cards)), cut[:, JOB], held.job])
+    at = np.concatenate([trace.submit_s, cut[:, END], held.start_s])
     more = np.repeat([1, -1], [len(cards) + len(cut), len(held.job)])
     asked = cards[job]
     total = 0

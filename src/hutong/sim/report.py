@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
-from hutong.sim import faults
+from hutong.sim import cuts
 from hutong.sim.measures import Measures
+from hutong.sim.runs import Run
 from hutong.sim.seeds import Summary, figure_rows
 from hutong.sim.trace import Trace
-from hutong.sim.world import Cluster, Run
+from hutong.sim.world import Cluster
 
 _WIDTH, _HEIGHT, _POINTS = 860, 200, 400
 _HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "fragmented", "Jain", "restarts", "lost card-h")
@@ -93,7 +94,7 @@ def in_use(trace: Trace, run: Run, at: Floats) -> Floats:
 def waiting(trace: Trace, run: Run, at: Floats) -> Floats:
     """Return how many jobs wait at each moment."""
     held, cut = run.attempts, run.cut
-    begin = np.concatenate([trace.submit_s, cut[:, faults.END]])
+    begin = np.concatenate([trace.submit_s, cut[:, cuts.END]])
     return _level(begin, held.start_s, np.ones(len(begin), np.int64), at)
 
 

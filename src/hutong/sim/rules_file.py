@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from hutong.core.accounts import quotas as q
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import parse_seconds
-from hutong.sim.settled import Agreed, Booking, PowerLimit
+from hutong.sim.settled import Agreed, Booking, PowerLimit, Preemptible
 from hutong.wire.base import Shape
 from hutong.wire.quotas import NewQuota
 
@@ -43,6 +43,14 @@ class _PowerLimit(Shape):
     ends: Annotated[str | None, Field(alias="to")] = None
 
 
+class _Preemptible(Shape):
+    """Which jobs may be stopped to make room: all of some groups, and a part of the others."""
+
+    projects: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    share: Annotated[str, Field(pattern=r"^(100|\d{1,2})%$")] = "0%"
+    grace: str = "30s"
+
+
 class RulesFile(Shape):
     """All that may be settled before a run."""
 
@@ -50,6 +58,7 @@ class RulesFile(Shape):
     quotas: Annotated[tuple[_Quota, ...], Field(max_length=1000)] = ()
     bookings: Annotated[tuple[_Booking, ...], Field(max_length=1000)] = ()
     power_limits: Annotated[tuple[_PowerLimit, ...], Field(max_length=1000)] = ()
+    preemptible: Annotated[_Preemptible, Field(default_factory=_Preemptible)]
 
 
 def read_rules(path: Path) -> Agreed:
@@ -83,6 +92,8 @@ def agreed_of(found: RulesFile) -> Agreed:
 
     booked = [span(f"/bookings/{at}", of.begins, of.ends) for at, of in enumerate(found.bookings)]
     limited = [span(f"/power_limits/{at}", of.begins, of.ends) for at, of in enumerate(found.power_limits)]
+    told = found.preemptible
+    grace_s = seconds("/preemptible/grace", told.grace, 0)
     if problems:
         raise Refused("rules", "the file has times that are none", tuple(problems))
     return Agreed(
@@ -102,4 +113,5 @@ def agreed_of(found: RulesFile) -> Agreed:
             PowerLimit(each.site, each.limit_kw, from_s, until_s)
             for each, (from_s, until_s) in zip(found.power_limits, limited, strict=True)
         ),
+        Preemptible(told.projects, 10_000 * int(told.share[:-1]), grace_s),
     )  # fmt: skip

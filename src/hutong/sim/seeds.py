@@ -19,6 +19,8 @@ FIGURES = {
     "jain": ("Jain", 1, 3),
     "restarts": ("restarts", 1, 0),
     "lost_card_s": ("lost, card-hours", 1 / 3600, 0),
+    "stops": ("stops", 1, 0),
+    "stop_lost_card_s": ("lost by stops, card-hours", 1 / 3600, 0),
     "cost_yuan": ("cost, yuan", 1, 0),
     "electricity_yuan": ("electricity, yuan", 1, 0),
     "energy_kwh": ("energy, MWh", 1 / 1000, 1),

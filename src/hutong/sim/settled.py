@@ -1,5 +1,6 @@
 """What is settled before a run: quotas, bookings and limits of power, of people and pools by their names."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Booked, Caps
-from hutong.core.placement.laying import TOLD_COLUMNS
+from hutong.core.placement.columns import PPM
+from hutong.core.placement.judge import Mask
+from hutong.core.placement.laying import TOLD_COLUMNS, spans
 from hutong.core.placement.request import PoolView
 from hutong.sim.trace import Trace
 
@@ -45,6 +48,28 @@ class PowerLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Preemptible:
+    """Which jobs may be stopped to make room: those of some projects, and so many of a million of the others.
+
+    `grace_s` is how long a job that saves goes on to hold its cards once it is stopped.
+    """
+
+    projects: tuple[str, ...] = ()
+    share_ppm: int = 0
+    grace_s: int = 30
+
+    def of(self, trace: Trace) -> Mask:
+        """Return which jobs of a trace these are: the same ones in every run."""
+        mine = [at for at, name in enumerate(trace.groups) if name in self.projects]
+        drawn = np.random.default_rng(1).integers(0, PPM, len(trace)) < self.share_ppm
+        found: Mask = np.isin(trace.group, mine) | drawn
+        return found
+
+
+NOBODY = Preemptible()
+
+
+@dataclass(frozen=True, slots=True)
 class Agreed:
     """All that is settled, times in seconds of the trace's clock. Groups of the trace are projects.
 
@@ -55,6 +80,7 @@ class Agreed:
     quotas: tuple[Quota, ...] = ()
     bookings: tuple[Booking, ...] = ()
     power_limits: tuple[PowerLimit, ...] = ()
+    preemptible: Preemptible = NOBODY
 
     @property
     def moments_s(self) -> tuple[int, ...]:
@@ -72,7 +98,7 @@ class Settled:
     `holders` the project and the institution (-2 for none) that each account counts to. `told` are the
     bookings by pool, as `laying` has them with the pool behind; `limits` are in the order of `site_of`, the
     number of each pool's site; `draw` is what a card of each pool draws, milliwatts. `moments_s` are when
-    something begins or ends.
+    something begins or ends. `preemptible` says of each job whether it may be stopped, within `grace_s`.
     """
 
     accounts: tuple[Account, ...]
@@ -84,6 +110,8 @@ class Settled:
     site_of: Ints
     draw: Ints
     moments_s: tuple[int, ...]
+    preemptible: Mask
+    grace_s: int
 
     @property
     def booked(self) -> Booked | None:
@@ -131,6 +159,8 @@ def settle(agreed: Agreed, trace: Trace, views: Sequence[PoolView], names: Seque
         np.array([sites.index(view.site) for view in views], np.int64),
         np.array([card_milliwatts(view.accelerator, view.pue_milli) for view in views], np.int64),
         agreed.moments_s,
+        agreed.preemptible.of(trace),
+        agreed.preemptible.grace_s,
     )
 
 
@@ -143,11 +173,15 @@ def _holders(accounts: Accounts) -> Ints:
 
 
 def _told(bookings: Sequence[Booking], names: list[str], account_of: Callable[[str], int]) -> Ints:
+    booked: dict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+    for each in bookings:
+        span = 1000 * each.from_s, 1000 * each.until_s, each.cards
+        booked[each.pool, each.holder].append(span)
     rows = [
-        (account_of(each.holder), each.cards, 1000 * each.from_s, 1000 * each.until_s, 0,
-         account_of(each.holder), names.index(each.pool))
-        for each in bookings
-    ]  # fmt: skip
+        (account_of(holder), cards, from_ms, until_ms, 0, account_of(holder), names.index(pool))
+        for (pool, holder), told in booked.items()
+        for from_ms, until_ms, cards in spans(told)
+    ]
     rows.sort(key=lambda row: (row[-1], row[2], row[3]))
     return np.array(rows, np.int64).reshape(len(rows), TOLD_COLUMNS + 1)
 
@@ -177,7 +211,11 @@ def _in_people(agreed: Agreed, trace: Trace) -> Iterator[Problem]:
                 )
             if of.setdefault(each, name) != name:
                 yield Problem(f"/institutions/{name}", f"{each!r} belongs to {of[each]} already")
-    named = [(f"/quotas/{at}/name", each.id) for at, each in enumerate(agreed.quotas)]
+    named = [
+        (f"/preemptible/projects/{at}", f"{PROJECT}/{each}")
+        for at, each in enumerate(agreed.preemptible.projects)
+    ]
+    named += [(f"/quotas/{at}/name", each.id) for at, each in enumerate(agreed.quotas)]
     named += [(f"/bookings/{at}/holder", each.holder) for at, each in enumerate(agreed.bookings)]
     for path, holder in named:
         kind, _, name = holder.partition("/")
@@ -223,6 +261,10 @@ def _in_places(agreed: Agreed, views: Sequence[PoolView], names: Sequence[str]) 
         if there > sizes[booking.pool]:
             text = f"{there} cards of {booking.pool} are booked when it begins; it has {sizes[booking.pool]}"
             yield Problem(f"/bookings/{at}/cards", text)
+        rival = next((each for each in agreed.bookings[:at] if _are_kin(agreed, booking, each)), None)
+        if rival is not None:
+            text = f"{rival.holder} has cards of {booking.pool} booked in that time above; book once for both"
+            yield Problem(f"/bookings/{at}/holder", text)
     known = {view.site for view in views}
     metered = {view.site for view in views if card_milliwatts(view.accelerator, view.pue_milli)}
     for at, limit in enumerate(agreed.power_limits):
@@ -232,3 +274,12 @@ def _in_places(agreed: Agreed, views: Sequence[PoolView], names: Sequence[str]) 
         elif limit.site not in metered:
             text = f"nobody knows what cards of {limit.site!r} draw; limits are of a scenario's centres"
             yield Problem(f"/power_limits/{at}/site", text)
+
+
+def _are_kin(agreed: Agreed, one: Booking, other: Booking) -> bool:
+    """True for an institution's booking and one of its projects' that overlap: live one is refused."""
+    within = {
+        f"{INSTITUTION}/{name}": {f"{PROJECT}/{each}" for each in of} for name, of in agreed.institutions
+    }
+    kin = one.holder in within.get(other.holder, ()) or other.holder in within.get(one.holder, ())
+    return kin and one.pool == other.pool and one.from_s < other.until_s and other.from_s < one.until_s

@@ -26,7 +26,7 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
             say(f"less {summaries[0].rules}, seed by seed")
             _show_rows([(each.rules, each.against_first) for each in summaries[1:]])
         return
-    broken = ("restarts", "lost, card-h") if any(each.measures.restarts for each in found) else ()
+    broken = ("restarts", "lost, card-h", "stops") if any(each.measures.restarts for each in found) else ()
     made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain", *broken)
     rows_of(made, [_row(each)[: 9 + len(broken)] for each in found], "nothing ran")
     if plan.ground.city is not None:
@@ -103,7 +103,7 @@ def _row(each: Result) -> tuple[str, ...]:
     return (
         each.rules, *(f"{value:,.0f} s" for value in times),
         f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.fragmented:.1%}", f"{of.jain:.2f}",
-        f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}",
+        f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}", f"{of.stops:,}",
     )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from hutong.core.energy.account import card_milliwatts
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.request import PoolView
 from hutong.sim.measures import Floats
+from hutong.sim.runs import Run
 from hutong.sim.settled import Agreed, PowerLimit
 from hutong.sim.trace import Trace
-from hutong.sim.world import Run
 
 
 @dataclass(frozen=True, slots=True)

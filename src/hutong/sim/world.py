@@ -6,10 +6,8 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,14 +18,16 @@ from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
 from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
-from hutong.sim import faults
+from hutong.sim.cuts import Cuts
 from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
 from hutong.sim.minds import Minds
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
+from hutong.sim.runs import Run
 from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
+from hutong.sim.yielding import Yielding
 
 _HOUR_S, _DAY_S = 3600, 86_400
 
@@ -44,58 +44,6 @@ class Cluster:
     def cards(self) -> int:
         """All cards."""
         return sum(nodes * cards for nodes, cards in zip(self.nodes, self.cards_per_node, strict=True))
-
-
-class Attempts(NamedTuple):
-    """Every time that a job of a run held cards, one entry each, in no order; seconds."""
-
-    job: Ints
-    pool: Ints
-    start_s: Ints
-    end_s: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What became of each job of a trace: its last attempt's start, end and pool.
-
-    Times are seconds, -1: never. `cut` has a row for each attempt that a fault cut short, in order of time;
-    its columns are named in `sim.faults`.
-    """
-
-    start_s: Ints
-    pool: Ints
-    finish_s: Ints
-    cut: Ints = field(default_factory=lambda: np.zeros((0, faults.CUT_COLUMNS), np.int64))
-
-    @property
-    def digest(self) -> str:
-        """A hash of every action: equal runs placed the same jobs at the same times in the same pools."""
-        return sha256(self.start_s.tobytes() + self.pool.tobytes() + self.cut.tobytes()).hexdigest()
-
-    @property
-    def restarts(self) -> Ints:
-        """How often each job was cut short."""
-        return np.bincount(self.cut[:, faults.JOB], minlength=len(self.start_s)).astype(np.int64)
-
-    @property
-    def attempts(self) -> Attempts:
-        """All attempts, those that were cut short first."""
-        ran = np.flatnonzero(self.start_s >= 0)
-        last = (ran, self.pool[ran], self.start_s[ran], self.finish_s[ran])
-        cut = self.cut[:, [faults.JOB, faults.POOL, faults.START, faults.END]].T
-        return Attempts(*(np.concatenate(pair) for pair in zip(cut, last, strict=True)))
-
-    def lost_card_s(self, cards: Ints) -> int:
-        """Return the card-seconds of work that had to be done again; `cards` are those of each job."""
-        return int((self.cut[:, faults.LOST] * cards[self.cut[:, faults.JOB]]).sum())
-
-    def waited_s(self, submit_s: Ints) -> Ints:
-        """Return how long each job was in the queue, before its first start and between attempts."""
-        held = np.zeros(len(self.start_s), np.int64)
-        np.add.at(held, self.cut[:, faults.JOB], self.cut[:, faults.END] - self.cut[:, faults.START])
-        found: Ints = self.start_s - submit_s - held
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +66,25 @@ class World:
         """When a booking or a limit begins or ends."""
         return self.settled.moments_s if self.settled else ()
 
+    @property
+    def preempts(self) -> bool:
+        """True if some of its jobs may be stopped to make room for others."""
+        return self.settled is not None and bool(self.settled.preemptible.any())
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts.
 
-    `green_ppm` is each pool's green share hour by hour from the trace's begin, then from its first row again:
-    what is due to it comes to `base` with that weight, as the mean over the hours that a job is expected to
-    run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where `carbon_weight` is
-    not 0; `card_mw` is the power of a card of each pool at the meter. So it is with `price_micro_per_kwh`, -1
-    where it is unknown, and `energy_weight`. `whole_weight` is fragmentation's.
+    `base` says it of jobs of so many nodes and cards a node: prices are compared among the pools that can
+    hold them, as live. `green_ppm` is each pool's green share hour by hour from the trace's begin, then from
+    its first row again: what is due to it comes to `base` with that weight, as the mean over the hours that a
+    job is expected to run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where
+    `carbon_weight` is not 0; `card_mw` is the power of a card of each pool at the meter. So it is with
+    `price_micro_per_kwh`, -1 where it is unknown, and `energy_weight`. `whole_weight` is fragmentation's.
     """
 
-    base: Ints
+    base: Callable[[int, int], Ints]
     fit_weight: int
     weights: int
     green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
@@ -184,7 +138,7 @@ def prepare(
     accounts, rows = _accounts(trace, queueing, settled)
     kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
     lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
-    scores = scores or Scores(np.zeros(len(cluster.names), np.int64), 1, 1)
+    scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
@@ -208,12 +162,17 @@ def prepare(
     board.jobs[:, c.CLASS] = class_of.ravel()
     board.jobs[:, c.LANE] = lane_of.ravel()
     board.jobs[:, c.EXPECTED] = expected * 1000
-    board.jobs[:, c.KEY] = np.arange(len(trace))
+    board.jobs[:, c.KEY] = _keys(trace)
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
     board.state[c.PATIENCE] = patience_s * 1000
     if queueing is Queueing.SJF:
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing, hourly, settled, patience_s > 0)
+
+
+def _keys(trace: Trace) -> Ints:
+    """Return the key of each job, by which it stands in line: since when it waits, then its number."""
+    return trace.submit_s * len(trace) + np.arange(len(trace))
 
 
 def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:
@@ -229,10 +188,10 @@ def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Cla
 
     Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
     """
-    table = np.empty((len(scores.green_ppm), len(classes), len(scores.base)), np.int64)
+    table = np.empty((len(scores.green_ppm), len(classes), len(classes[0].base) if classes else 0), np.int64)
     for row, each in enumerate(classes if len(table) else ()):
         mean_s = int(seconds[class_of == row].mean())
-        table[:, row] = scores.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
+        table[:, row] = each.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
         for weight, per_kwh in (
             (scores.carbon_weight, scores.co2_mg_per_kwh),
             (scores.energy_weight, scores.price_micro_per_kwh),
@@ -290,7 +249,8 @@ def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int
     )
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
-    return Class(gang, able, scores.base, scores.fit_weight, scores.weights, scores.whole_weight)
+    base = scores.base(gang, per_node)
+    return Class(gang, able, base, scores.fit_weight, scores.weights, scores.whole_weight)
 
 
 def run(
@@ -304,8 +264,9 @@ def run(
     With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
     place among the shortest, is guessed when it is submitted; where the world `predicts`, again until it
     starts, as its like end. What an outage kills goes back to its place in the queue, with the work since
-    its last checkpoint to do again (all of it if `checkpoint_s` is 0). A job for which nodes never come back
-    does not end. Raises Refused for an outage that does not fit the pools.
+    its last checkpoint to do again (all of it if `checkpoint_s` is 0); what makes room for others, to its
+    end (`yielding`). A job for which nodes never come back does not end. Raises Refused for an outage that
+    does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
@@ -314,52 +275,74 @@ def run(
     ends: list[tuple[int, int]] = []
     arrived, going, count = 0, 0, len(trace)
     minds = Minds(trace, board, predictor, world.queueing, predicts=world.predicts) if predictor else None
-    absences = Absences(board, run_s, outages, checkpoint_s)
+    cuts = Cuts(board, run_s, start_s, pool, checkpoint_s)
+    absences, ways = Absences(board, cuts, outages), _ways(world, cuts)
     fault_s = absences.next_s
     hour_s = 0 if len(world.hourly) else c.NEVER
     moments_s = [*world.moments_s, c.NEVER]
-    moment_s = moments_s[0]
-    while ends or arrived < count or (going < count and min(fault_s, moment_s) < c.NEVER):
-        coming_s = min(submit_s[arrived], fault_s, moment_s)
+    moment_s, back_s = moments_s[0], c.NEVER
+    while ends or arrived < count or (going < count and min(fault_s, moment_s, back_s) < c.NEVER):
+        coming_s = min(submit_s[arrived], fault_s, moment_s, back_s)
         now_s = min(coming_s, ends[0][0]) if ends else coming_s
         moment_s = moments_s[bisect_right(moments_s, now_s)]
         over, before = _over(ends, now_s), arrived
         while submit_s[arrived] == now_s:
             arrived += 1
+        came: Sequence[int] = range(before, arrived)
+        if ways:
+            many = len(over)
+            over, back = ways.see(over, now_s)
+            going += len(over) - many
+            came = [*came, *back] if world.predicts else came
         if minds:
-            minds.see(over, range(before, arrived))
+            minds.see(over, came)
         # The last that ended is left to the pass, unless something else must see its cards first.
         ended = over.pop() if over and fault_s > now_s and not world.settled else -1
         for job in over:
             kernel.release(board, job)
         if fault_s == now_s:
-            killed = set(absences.advance(now_s, start_s, pool))
+            killed = set(absences.advance(now_s))
             going -= len(killed)
-            ends = _without(ends, killed) if killed else ends
+            ends = _without(ends, killed)
+            if ways:
+                ways.forget(killed)
             fault_s = absences.next_s
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
-        for job, where in _passes(world, now_s * 1000, ended, range(before, arrived), started):
+        starts = [*_passes(world, now_s * 1000, ended, range(before, arrived), started)]
+        for job, where in starts:
             going += 1
             start_s[job], pool[job] = now_s, where
             heapq.heappush(ends, (now_s + run_s[job], job))
+        if ways:
+            stopped = ways.make_room(now_s, [job for job, _ in starts])
+            ends = _without(ends, stopped.keys(), [(end_s, job) for job, end_s in stopped.items()])
+            back_s = ways.next_s
     finish_s = np.where(start_s < 0, -1, start_s + np.array(run_s, np.int64))
-    return Run(start_s, pool, finish_s, absences.cut)
+    return Run(start_s, pool, finish_s, cuts.rows)
+
+
+def _ways(world: World, cuts: Cuts) -> Yielding | None:
+    """Return who makes room in a world, None where nobody does."""
+    if not world.preempts or world.settled is None:
+        return None
+    keeps_place = world.queueing is Queueing.SJF
+    return Yielding(world.trace, world.board, world.settled, cuts, keeps_place=keeps_place)
 
 
 def _passes(world: World, now_ms: int, ended: int, came: range, started: Ints) -> Iterator[tuple[int, int]]:
     """Yield (job, pool) of what starts at a moment.
 
     What starts may leave another no part of a quota, or may be the one for which no guess counted: then more
-    can start, and live another turn follows at once.
+    can start, and live another turn follows at once. Where jobs make room, it comes once they have.
     """
     while True:
         if world.settled:
             lay_settled(world.board, world.settled, now_ms)
         found = kernel.turn(world.board, now_ms, ended, came.start, came.stop, started)
         yield from started[:found].tolist()
-        if not found or not (world.settled or world.predicts):
+        if not found or world.preempts or not (world.settled or world.predicts):
             return
         ended, came = -1, range(0)
 
@@ -372,8 +355,12 @@ def _over(ends: list[tuple[int, int]], now_s: int) -> list[int]:
     return found
 
 
-def _without(ends: list[tuple[int, int]], killed: set[int]) -> list[tuple[int, int]]:
-    """Return a heap of ends without those of some jobs."""
-    left = [each for each in ends if each[1] not in killed]
+def _without(
+    ends: list[tuple[int, int]], gone: Set[int], others: Iterable[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
+    """Return a heap of ends without those of some jobs, and with others; the same one if that is all."""
+    if not gone:
+        return ends
+    left = [each for each in ends if each[1] not in gone] + [*others]
     heapq.heapify(left)
     return left

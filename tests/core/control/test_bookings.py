@@ -166,8 +166,7 @@ def without_overlap(asks: Sequence[tuple[int, int, int, str]], cards: int) -> tu
     for count, start, length, holder in asks:
         new = booking(count, start, start + length, holder)
         together = [each for each in found if each.from_ms < new.until_ms and new.from_ms < each.until_ms]
-        mine = any(each.holder == holder for each in together)
-        if not mine and sum(each.cards for each in together) + count <= cards:
+        if sum(each.cards for each in together) + count <= cards:
             found.append(new)
     return tuple(found)
 
@@ -207,7 +206,8 @@ def test_at_the_hour_the_cards_are_there(
         queue = [row for row in queue if int(row.job.id[3:]) not in gone]
     who = mine.holder.removeprefix("project/")
     held = sum(each.cards for each in runs if each.project == who)
-    want = mine.cards - held
+    both = [each for each in bookings if each.holder == mine.holder and each.from_ms <= now_ms]
+    want = sum(each.cards for each in both if each.until_ms >= mine.until_ms) - held
     left = (mine.until_ms - now_ms) // MIN
     if want <= 0 or left < 1:  # only what ends within the booking is promised its cards
         return
@@ -215,6 +215,47 @@ def test_at_the_hour_the_cards_are_there(
     others = [row for row in queue if row.project != who]
     outcome = decide(moment(sites, [*rows, *others], runs, now_ms), rules)
     assert {100 + n for n in range(want)} <= set(placed(outcome))
+
+
+@settings(max_examples=60, deadline=None)
+@given(asked, booked, st.integers(1, 12), st.integers(0, 60), st.integers(1, 90), st.sampled_from(PASSING))
+def test_two_bookings_of_one_holder_are_one_of_their_sum_while_both_last(
+    asks: list[tuple[int, int, int, str]],
+    spans: list[tuple[int, int, int, str]],
+    cards: int,
+    start: int,
+    length: int,
+    backfill: Backfill,
+) -> None:
+    end = start + length
+    others = without_overlap([(*each[:3], "project/b") for each in spans], 8)
+    runs = [Running(ProjectId(who), "bj", "p0", 3, NOW + 40 * MIN) for who in ("vision", "b")]
+    queue = [waiting(n, cards, run, who, num_nodes=gang) for n, (cards, gang, run, who) in enumerate(asks)]
+    queue += [waiting(20 + n, 2, run, "vision") for n, run in enumerate((5, 50, 200))]
+    told = []
+    for mine in (
+        [booking(4, 0, 60), booking(cards, start, end)],
+        [
+            booking(4, 0, start),
+            booking(4 + cards, start, min(60, end)),
+            booking(4, end, 60),
+            booking(cards, 60, end),
+        ],
+    ):
+        held = [*others, *(each for each in mine if each.from_ms < each.until_ms)]
+        shot = moment((site("bj", 24, bookings=tuple(held)),), queue, runs)
+        outcome = decide(shot, Rules(backfill=backfill))
+        told.append((placed(outcome), [why(outcome, n) for n in range(20, 23) if n not in placed(outcome)]))
+    assert told[0] == told[1]
+
+
+def test_what_a_holder_has_is_taken_off_its_bookings_once() -> None:
+    sites = (site("bj", 16, bookings=(booking(8, -10, 60), booking(6, -5, 240))),)
+    held = [Running(ProjectId("vision"), "bj", "p0", 8, NOW + 600 * MIN)]
+    assert placed(decide(moment(sites, [waiting(1, 3, 30)], held))) == {}, "14 are booked and 8 held"
+    assert placed(decide(moment(sites, [waiting(1, 2, 30)], held))) == {1: "bj/p0"}
+    mine = [waiting(2, 6, 30, "vision"), waiting(3, 1, 30, "vision")]
+    assert placed(decide(moment(sites, [waiting(1, 2, 30), *mine], held))) == {1: "bj/p0", 2: "bj/p0"}
 
 
 @settings(max_examples=100, deadline=None)

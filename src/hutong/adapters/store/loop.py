@@ -41,6 +41,7 @@ from hutong.core.book.prices import BOOK, BOOKS_ID, PRICE, TIMELINES_MAX, PriceL
 from hutong.core.book.runs import KEPT_MS, Run, Runs, merged
 from hutong.core.book.shares import decayed, names
 from hutong.core.book.snapshot import (
+    WAY_MAX,
     Absence,
     JobOutcome,
     JobRow,
@@ -318,7 +319,7 @@ _CLEARING = (
 
 def _may_give_way(connection: sa.Connection, most: int) -> tuple[JobRow, ...]:
     """Return, of each pool, the jobs that may be stopped and began last."""
-    query = sa.select(_WAY.c.id).where(_WAY.c.place <= rules.WAY_MAX).order_by(_WAY.c.place, _WAY.c.id)
+    query = sa.select(_WAY.c.id).where(_WAY.c.place <= WAY_MAX).order_by(_WAY.c.place, _WAY.c.id)
     ids = [str(name) for name in connection.scalars(query.limit(most))]
     rows = (job_row(row) for row in rows_in(connection, JOBS, jobs.c.id, ids))
     return tuple(sorted(rows, key=lambda row: row.job.id))

@@ -53,7 +53,6 @@ LINK = "link"
 QUOTAS_MAX = 10_000
 BUDGET = "budget"
 NOTICE = "notice"
-WAY_MAX = 16
 PROJECT = "project"
 INSTITUTION = "institution"
 

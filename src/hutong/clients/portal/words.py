@@ -13,95 +13,42 @@ DEFAULT = "zh"
 _FOLDER = Path(__file__).parent / "locales"
 
 FACTS = (
-    "submitted",
-    "queued",
-    "waiting",
-    "hold_asked",
-    "released",
-    "cancel_asked",
-    "placed",
-    "stop_sent",
-    "dispatched",
-    "accepted",
-    "starting",
-    "started",
-    "ended",
-    "metered",
-    "collected",
-    "finished",
-)
+    "submitted", "queued", "waiting", "hold_asked", "released", "cancel_asked", "placed", "stop_sent",
+    "dispatched", "accepted", "starting", "started", "ended", "metered", "collected", "finished",
+)  # fmt: skip
+PARTS = (
+    "fit", "price", "wait", "distance", "green", "speed", "carbon", "reliability", "energy", "fragmentation",
+)  # fmt: skip
 STEPS = ("submitted", "queued", "placed", "at_site", "running", "finished")
 CATEGORIES = (
-    "user",
-    "oom",
-    "cancelled",
-    "infra",
-    "preempted",
-    "lost",
-    "no_capacity",
-    "funds",
-)
+    "user", "oom", "cancelled", "infra", "preempted", "lost", "no_capacity", "funds",
+)  # fmt: skip
 WHY_NOT = (
-    "other_chip",
-    "node_too_small",
-    "too_few_nodes",
-    "memory",
-    "cpus",
-    "not_allowed",
-    "too_dear",
-    "draining",
-    "no_data",
-    "unreachable",
-    "maintenance",
-    "quota",
-    "busy",
-    "scattered",
-    "kept",
-    "booked",
-    "power",
-)
+    "other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear", "draining",
+    "no_data", "unreachable", "maintenance", "quota", "busy", "scattered", "kept", "booked", "power",
+)  # fmt: skip
 WAITING = (*WHY_NOT, "no_site", "no_funds", "budget", "debt", "retry", "greener", "never")
 
 # Keys that templates build from a value: the prefix, and every value that has a text of its own.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "state.": get_args(State),
     "attempt.": (
-        "PLANNED",
-        "SUBMITTING",
-        "PENDING",
-        "STARTING",
-        "RUNNING",
-        "SUCCEEDED",
-        "FAILED",
-        "PREEMPTED",
-        "CANCELLED",
-        "WITHDRAWN",
-        "LOST",
+        "PLANNED", "SUBMITTING", "PENDING", "STARTING", "RUNNING", "SUCCEEDED", "FAILED", "PREEMPTED",
+        "CANCELLED", "WITHDRAWN", "LOST",
     ),
     "fact.": FACTS,
     "step.": STEPS,
     "category.": CATEGORIES,
     "why.": WHY_NOT,
     "waiting.": WAITING,
-    "part.": (
-        "fit",
-        "price",
-        "wait",
-        "distance",
-        "green",
-        "speed",
-        "carbon",
-        "reliability",
-        "energy",
-        "fragmentation",
-    ),
+    "part.": PARTS,
     "lot.": ("award", "voucher", "topup", "overrun", "waived", "refunded"),
     "unit.": ("card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),
     "deployment.": ("STARTING", "READY", "STOPPING", "STOPPED", "FAILED"),
     "type.": ("task", "service", "notebook"),
     "error.": ("400", "403", "404", "409", "413", "422", "500", "503"),
-}
+}  # fmt: skip
 
 
 @cache

@@ -1,8 +1,9 @@
 """What one turn of the loop reads and what it decides: bounded, frozen, complete."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hutong.core.accounts.quotas import Quota
 from hutong.core.book.lengths import Length
@@ -17,6 +18,8 @@ from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Fact
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
+
+Name = TypeVar("Name", int, JobId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,15 @@ class Absence:
     polls: int
 
 
+WAY_MAX = 16
+"""Of each pool so many jobs that may be stopped are shown, those that began last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much one snapshot may hold; `running` is for each pool, those that end first.
 
-    `may_give_way` is for all pools together, of each at most 16 and those that began last. `workloads` are
+    `may_give_way` is for all pools together, of each at most `WAY_MAX`. `workloads` are
     those whose runs are wanted beside the ones of the queue; `lengths` says whether those are wanted.
     """
 
@@ -224,3 +231,16 @@ class Outcome:
     broken: tuple[tuple[JobId, str], ...] = ()
     repayments: tuple[Txn, ...] = ()
     pages: tuple[tuple[str, bytes], ...] = ()
+
+
+def began_last(running: Iterable[tuple[Hashable, int, Name]], most: int) -> list[Name]:
+    """Return which of (pool, began, name) are shown as jobs that may be stopped: in turn of each pool."""
+    by_pool: defaultdict[Hashable, list[tuple[int, Name]]] = defaultdict(list)
+    for pool, began, name in running:
+        by_pool[pool].append((began, name))
+    placed = [
+        (place, name)
+        for found in by_pool.values()
+        for place, (_, name) in enumerate(sorted(found, reverse=True)[:WAY_MAX])
+    ]
+    return [name for _, name in sorted(placed)[:most]]

@@ -104,11 +104,14 @@ class Accounts:
         return tuple(sorted(chip for chip in chips if bars >> self._flavour.get(chip, _UNNAMED) & 1))
 
     def beyond(self, project: ProjectId, chip: str) -> bool:
-        """True if a project's institution holds more of an accelerator than it is promised, and of all."""
+        """True if a project's institution holds more of an accelerator than it is promised, and of all.
+
+        Nobody does where nothing is promised to anybody.
+        """
         owner = self._owners.get(project, "")
         quota = self._quotas.get(f"{INSTITUTION}/{owner}", _NONE)
         promised = {each.accelerator: each.nominal for each in quota.allotments}
-        return all(
+        return self._bounded and all(
             self._held[INSTITUTION, owner, each] > promised.get(each, 0)
             for each in (ANY, chip if chip in self._flavour else "")
         )

@@ -7,14 +7,15 @@ import numpy as np
 
 from hutong.core.accounts.quotas import INSTITUTION, PROJECT
 from hutong.core.book.snapshot import Snapshot
-from hutong.core.capacity.sites import Booking
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.placement import columns as c
 from hutong.core.placement.board import Booked
-from hutong.core.placement.laying import lay_bookings
+from hutong.core.placement.laying import lay_bookings, spans
 from hutong.core.placement.request import Beside, PoolView
 
 Place = tuple[str, str]
+Span = tuple[int, int, int, str]
+"""From when until when, how many cards, and for whom; no two of one holder in one pool overlap."""
 
 
 def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[str], int]) -> Booked | None:
@@ -27,7 +28,10 @@ def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[s
     if not by_pool:
         return None
     held, running = _held(shot), _running(shot)
-    number = {holder: at for at, holder in enumerate(sorted({each.holder for each in _all(by_pool)}))}
+    number = {
+        holder: at
+        for at, holder in enumerate(sorted({span[-1] for told in by_pool.values() for span in told}))
+    }
     rows = [[0] * c.BOOKING_COLUMNS for each in by_pool.values() for _ in range(len(each) ** 2)]
     first, after = np.zeros(len(views), np.int64), np.zeros(len(views), np.int64)
     count = 0
@@ -36,10 +40,9 @@ def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[s
         if place not in by_pool:
             continue
         told = [
-            (account_of(each.holder), each.cards, each.from_ms, each.until_ms,
-             held[each.holder, place], number[each.holder])
-            for each in by_pool[place]
-        ]  # fmt: skip
+            (account_of(who), cards, from_ms, until_ms, held[who, place], number[who])
+            for from_ms, until_ms, cards, who in by_pool[place]
+        ]
         runs = [
             (until_ms, cards, number.get(who[0], -2), number.get(who[-1], -2))
             for who, until_ms, cards in running[place]
@@ -47,10 +50,6 @@ def booked_of(shot: Snapshot, views: Sequence[PoolView], account_of: Callable[[s
         first[at] = count
         count = after[at] = lay_bookings(shot.now_ms, view.cards_free, told, runs, rows, count)
     return Booked(np.array(rows[:count], np.int64).reshape(count, c.BOOKING_COLUMNS), first, after)
-
-
-def _all(by_pool: Mapping[Place, Sequence[Booking]]) -> list[Booking]:
-    return [each for bookings in by_pool.values() for each in bookings]
 
 
 def beside(
@@ -82,15 +81,20 @@ def holders_of(project: ProjectId, institutions: Mapping[ProjectId, str]) -> tup
     return (f"{PROJECT}/{project}", *((f"{INSTITUTION}/{owner}",) if owner else ()))
 
 
-def _by_pool(shot: Snapshot) -> dict[Place, list[Booking]]:
-    found: dict[Place, list[Booking]] = defaultdict(list)
+def _by_pool(shot: Snapshot) -> dict[Place, list[Span]]:
+    """Return what is booked and not over, in the order of its begins."""
+    booked: dict[tuple[Place, str], list[tuple[int, int, int]]] = defaultdict(list)
     for site in shot.sites:
         for each in site.bookings:
-            if each.until_ms > shot.now_ms:
-                found[site.id, each.pool].append(each)
-    for bookings in found.values():
-        bookings.sort(key=lambda each: (each.from_ms, each.until_ms, each.id))
-    return found
+            booked[(site.id, each.pool), each.holder].append((each.from_ms, each.until_ms, each.cards))
+    found: dict[Place, list[Span]] = defaultdict(list)
+    for (place, holder), told in booked.items():
+        for span in spans(told):
+            if span[1] > shot.now_ms:
+                found[place].append((*span, holder))
+    return {
+        place: sorted(told, key=lambda span: (span[0], span[1], span[3])) for place, told in found.items()
+    }
 
 
 def _held(shot: Snapshot) -> Counter[tuple[str, Place]]:

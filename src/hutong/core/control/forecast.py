@@ -59,7 +59,7 @@ def plan(snapshot: Snapshot, rules: Rules) -> tuple[Plan, ...]:
     if not drafts:
         return ()
     queue = Queue(drafts, desk.grounds, desk.page(), desk)
-    line = queue.in_line(range(len(drafts)))
+    line = queue.line.in_line(range(len(drafts)))
     starts_ms = queue.starts_ms()
     now_ms = snapshot.now_ms
     waits = [None if start < 0 else start - now_ms for start in starts_ms]

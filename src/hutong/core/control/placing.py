@@ -1,13 +1,13 @@
 """Placing queued jobs: where each starts, the money held for it, its receipt; or why it waits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hutong.core.book.money import HoldChange
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.control.preemption import make_room
+from hutong.core.control.preemption import make_way
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, placed, short_of_money
 from hutong.core.kernel.changes import made
@@ -27,12 +27,14 @@ class Placing:
     stopped: tuple[Draft, ...] = ()
 
 
-def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> Placing:
+def place_all(
+    drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str], looked_at: Mapping[JobId, Draft]
+) -> Placing:
     """Place queued jobs, in the order of their keys, as far as pools and money are there, and make room.
 
     A job that cannot be placed is told why not, if that is news. A project in debt gets nothing placed; one
     that pays its debt back in this turn, nothing yet. What breaks about one job must not keep the others
-    back: its reason goes into `broken`.
+    back: its reason goes into `broken`. `looked_at` are all jobs about which this turn decides.
     """
     able = [draft for draft in drafts if not _barred(draft)]
     if not able:
@@ -78,7 +80,7 @@ def place_all(drafts: Sequence[Draft], desk: Desk, broken: dict[JobId, str]) -> 
     left = [job for job in range(len(able)) if job not in started]
     for job in left:
         _wait(able[job], *queue.why_not(job))
-    return Placing(_keep(queue, desk.grounds, answers), tuple(make_room(left, queue, desk)))
+    return Placing(_keep(queue, desk.grounds, answers), tuple(make_way(left, queue, desk, looked_at)))
 
 
 def _barred(draft: Draft) -> bool:

@@ -121,30 +121,32 @@ def _left(limited: Limited, rows: Ints, pairs: Ints) -> Ints:
 
 
 class Spoken:
-    """Power that is free or being freed, less what jobs count on for which room is made."""
+    """Power of a pass that is free or being freed, less what jobs count on for which room is made.
 
-    def __init__(self, limited: Limited, rows: Ints, clearing: Mapping[int, int]) -> None:
-        self._limited = limited
-        self._rows = rows
+    Of a site's rows the first half are its limits (`columns`).
+    """
+
+    def __init__(self, a: Arrays, clearing: Mapping[int, int]) -> None:
+        self._pools = a.pools
+        self._rows = a.limits
         self._now: Counter[int] = Counter()
         self._later: Counter[int] = Counter()
         for pool, cards in clearing.items():
-            self._now[self._site(pool)] -= cards * int(limited.caps.draw[pool])
+            self._now[self._site(pool)] -= cards * int(a.pools[pool, c.DRAW])
 
     def _site(self, pool: int) -> int:
-        return int(self._limited.caps.first[pool]) if self._limited.caps.after[pool] else -1
+        return int(self._pools[pool, c.FIRST_LIMIT]) if self._pools[pool, c.AFTER_LIMIT] else -1
 
     def lack(self, pool: int, cards: int, now_ms: int, until_ms: int) -> int:
         """Return how many cards of a pool must be freed for the power of a run, NEVER if it would not help.
 
         What runs now may have ended by the time when a limit begins: for that nothing is stopped.
         """
-        caps, found = self._limited.caps, 0
-        for at in range(int(caps.first[pool]), int(caps.after[pool])):
-            from_ms, _, left = self._rows[at].tolist()
-            if not self._limited.limit_kw[at] or from_ms >= until_ms:
+        first, after, found = int(self._pools[pool, c.FIRST_LIMIT]), int(self._pools[pool, c.AFTER_LIMIT]), 0
+        for from_ms, _, left in self._rows[first : (first + after) // 2].tolist():
+            if from_ms >= until_ms:
                 continue
-            is_open, draw, site = from_ms <= now_ms, int(caps.draw[pool]), self._site(pool)
+            is_open, draw, site = from_ms <= now_ms, int(self._pools[pool, c.DRAW]), self._site(pool)
             spoken = self._now[site] if is_open else self._later[site]
             short = cards * draw + spoken - left
             if short > 0 and not is_open:
@@ -154,7 +156,7 @@ class Spoken:
 
     def take(self, pool: int, cards: int, freed: int) -> None:
         """Count cards that a job will have of a pool, and those that are freed there for it."""
-        draw = int(self._limited.caps.draw[pool])
+        draw = int(self._pools[pool, c.DRAW])
         self._now[self._site(pool)] += (cards - freed) * draw
         self._later[self._site(pool)] += cards * draw
 

@@ -1,6 +1,6 @@
 """The queue of one turn as arrays: waiting jobs in lanes and pools as they stand, for a scheduling pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,9 @@ from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.keeping import Keeping
 from hutong.core.control.lengths import guess_lengths, held_of
-from hutong.core.control.power import Left, Spoken, beside_kept_power, binding, caps_left, limited_of
+from hutong.core.control.power import Left, beside_kept_power, binding, caps_left, limited_of
 from hutong.core.control.questions import Questions
+from hutong.core.control.room import Line
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement import board, kernel
@@ -20,14 +21,13 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.ahead import Hours
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Booked, Class, Shelves, make_board
-from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Order
 from hutong.core.placement.guesses import length
 from hutong.core.placement.judge import Refusal, weights_of
 from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.page import Grounds, Page, Views
 from hutong.core.placement.profile import hold
-from hutong.core.placement.quotas import bars_of, borrows, count_held
+from hutong.core.placement.quotas import bars_of
 from hutong.core.placement.request import Beside, PoolView, is_booked, is_capped, is_scattered, paid_for
 from hutong.core.placement.roll import roll
 from hutong.core.placement.standing import layout_of, table_at
@@ -177,41 +177,14 @@ class Queue:
         roll(self._arrays, self.page.at_ms, np.arange(waiting, jobs), waiting, found)
         return [int(each) for each in found[:waiting]]
 
-    def in_line(self, jobs: Sequence[int]) -> list[int]:
-        """Return waiting jobs in the order in which the pass, as it stands, would look at them."""
-        return sorted(jobs, key=self._rank)
-
-    def _rank(self, job: int) -> tuple[bool, int, int, int]:
-        arrays = self._arrays
-        account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.RANK])
-        own, above = int(arrays.accounts[account, c.NORMALISED]), int(arrays.accounts[account, c.PARENT])
-        first = int(arrays.accounts[above, c.NORMALISED]) if above >= 0 else own
-        return self.borrows(job), first, own, job
-
     def beyond(self, project: ProjectId, chip: str) -> bool:
         """True if a project's institution holds more of an accelerator than it is promised."""
         return self._accounts.beyond(project, chip)
 
-    def borrows(self, job: int) -> bool:
-        """True if a job would be beyond what its institution is promised, wherever it went."""
-        arrays = self._arrays
-        return bool(arrays.state[c.QUOTAS]) and borrows(arrays, int(arrays.jobs[job, c.LANE]))
-
-    def pools_for(self, job: int) -> list[int]:
-        """Return the pools that could take a job if cards were free, the better ones first."""
-        judged = self.judged[self.question_of[job]]
-        able = np.flatnonzero((judged.refusal == Refusal.NONE) & (judged.per_node > 0)).tolist()
-        bars = set(self._barred_now(job))
-        able = [pool for pool in able if self.views[pool].accelerator not in bars]
-        return sorted(able, key=lambda pool: (-int(judged.base[pool]), pool))
-
-    def count_on(self, job: int, pool: int) -> None:
-        """Count a job that waits for cards of a pool to its accounts, as if it had them already."""
-        arrays = self._arrays
-        if arrays.state[c.QUOTAS]:
-            account = int(arrays.lanes[arrays.jobs[job, c.LANE], c.ACCOUNT])
-            count_held(arrays, account, pool, self.cards(job, pool))
-            self._bars = None
+    @property
+    def line(self) -> Line:
+        """The waiting jobs as those see them who make room."""
+        return Line(self._arrays, self.page.at_ms)
 
     def take_back(self, job: int) -> None:
         """Throw the last placement away."""
@@ -271,13 +244,6 @@ class Queue:
         bars = int(self._bars[self._arrays.jobs[job, c.LANE]])
         return self._accounts.chips_of(bars, self._asked(job)) if bars else ()
 
-    def withheld(self, job: int, pool: int) -> int:
-        """Return how many cards of a pool others have booked; NEVER where stopping jobs would not help."""
-        if self._booked is None:
-            return 0
-        account, at_ms, need = self._account(job), self.page.at_ms, self.cards(job, pool)
-        return int(withheld(self._arrays, pool, account, at_ms, self.until_ms(job), need))
-
     def _account(self, job: int) -> int:
         return int(self._arrays.lanes[self._arrays.jobs[job, c.LANE], c.ACCOUNT])
 
@@ -292,17 +258,6 @@ class Queue:
         """Return what is kept in a pool from a time on that a job would reach if it started there now."""
         reach_ms = self.page.at_ms + length(self._arrays, pool, job)
         return [each for each in self._keeping.beside(pool) if each[0] < reach_ms]
-
-    def power(self, clearing: Mapping[int, int]) -> Spoken | None:
-        """Return the power of this moment for those for which room is made, None where nothing limits it.
-
-        `clearing` are cards that are being freed, by pool.
-        """
-        return None if self._limited is None else Spoken(self._limited, self._arrays.limits, clearing)
-
-    def until_ms(self, job: int) -> int:
-        """Return until when a job would run if it started now."""
-        return self.page.at_ms + int(self._arrays.jobs[job, c.EXPECTED])
 
     def _note_ahead(self, job: int, pool: int) -> None:
         """Note what bookings and limits left a job of pools that they kept it from, before it was placed."""

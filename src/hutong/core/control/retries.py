@@ -1,5 +1,6 @@
 """What follows the end of an attempt: done, another try and when, or the end; a budget for each failure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hutong.core.control.rules import Rules
@@ -41,17 +42,26 @@ def judge(job: Job, attempt: Attempt, spec: JobSpec, max_attempts: int) -> Verdi
 
 
 def back_off_ms(job: Job, rules: Rules) -> int:
-    """Return how long the retry that follows the job's last attempt waits: longer with each failure in a row.
+    """Return how long the retry that follows the job's last attempt waits.
 
-    An attempt that ran for longer than the longest wait begins the row anew; one that its site never took
-    is no failure. There is no jitter: jobs that become ready together still pass one queue, turn by turn.
+    One that its site never took is no failure.
     """
     if job.attempts[-1].state is AttemptState.WITHDRAWN:
         return 0
+    taken = (each for each in reversed(job.attempts) if each.state is not AttemptState.WITHDRAWN)
+    return after_failures_ms((each.ran_ms for each in taken), rules)
+
+
+def after_failures_ms(ran_ms: Iterable[int], rules: Rules) -> int:
+    """Return how long a retry waits after attempts that ran for so long, the last first.
+
+    Longer with each failure in a row; an attempt that ran for longer than the longest wait begins the row
+    anew. There is no jitter: jobs that become ready together still pass one queue, turn by turn.
+    """
     failures = 0
-    for attempt in reversed(job.attempts):
-        failures += attempt.state is not AttemptState.WITHDRAWN
-        if attempt.ran_ms > rules.retry_most_ms:
+    for ran in ran_ms:
+        failures += 1
+        if ran > rules.retry_most_ms:
             break
     if failures == 1:
         return 0

@@ -6,29 +6,35 @@ stopped all the same: each kilowatt counts.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 from hutong.core.capacity.sites import Site
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.power import MILLIWATTS
-from hutong.core.control.preemption import Victim, least_loss, stop, victims_of
+from hutong.core.control.preemption import Stoppable, stop, victims_of
+from hutong.core.control.room import least_loss
 from hutong.core.energy.account import card_milliwatts
+from hutong.core.kernel.ids import JobId
 
 
-def shed(desk: Desk) -> list[Draft]:
-    """Stop what must be stopped for the limits that hold now; return what is."""
+def shed(desk: Desk, looked_at: Mapping[JobId, Draft]) -> list[Draft]:
+    """Stop what must be stopped for the limits that hold now; return what is.
+
+    `looked_at` are the jobs about which this turn decides already.
+    """
     over = {
         site.id: _over_mw(site, desk) for site in desk.snapshot.sites if site.stops_for_power(desk.now_ms)
     }
     if not any(need > 0 for need in over.values()):
         return []
-    able = [each for found in victims_of(desk).values() for each in found if _draws_mw(each)]
+    able = [each for found in victims_of(desk, looked_at).values() for each in found if _draws_mw(each)]
     stopped: list[Draft] = []
     for site, need in over.items():
         here = [each for each in able if each.attempt.site == site]
         most = sum(_draws_mw(each) for each in here)
         chosen = least_loss(here, min(need, most), _draws_mw)
-        stopped += [stop(victim, desk, f"the power of {site} is limited") for victim in chosen]
+        stopped += [stop(victim, desk, looked_at, f"the power of {site} is limited") for victim in chosen]
     return stopped
 
 
@@ -46,6 +52,6 @@ def _over_mw(site: Site, desk: Desk) -> int:
     return drawn - least_kw * MILLIWATTS
 
 
-def _draws_mw(victim: Victim) -> int:
+def _draws_mw(victim: Stoppable) -> int:
     attempt = victim.attempt
     return attempt.cards * card_milliwatts(attempt.accelerator, attempt.pue_milli)

@@ -8,8 +8,8 @@ from hutong.core.control.deferral import Later, Mask, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.pausing import may_pause, pause_of, paused
-from hutong.core.control.preemption import STOPS_MAX
 from hutong.core.control.retries import back_off_ms, judge
+from hutong.core.control.room import STOPS_MAX
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.request import request_of
 from hutong.core.placement.staging import cargo_of

@@ -42,12 +42,14 @@ def turn(snapshot: Snapshot, rules: Rules) -> Outcome:
         for draft in drafts
         if draft.job.state is JobState.QUEUED and not draft.backs_off and draft.job.id not in broken
     ]
-    shedding = shed(desk)
-    placing = place_all(sorted(waiting, key=in_line), desk, broken)
+    looked_at = {draft.job.id: draft for draft in drafts if draft.job.id not in broken}
+    shedding = shed(desk, looked_at)
+    placing = place_all(sorted(waiting, key=in_line), desk, broken, looked_at)
     _check(desk, snapshot)
     sound = [draft for draft in drafts if draft.job.id not in broken]
     written = tuple(draft.outcome() for draft in sound if draft.facts or draft.job.id in due)
-    stopped = tuple(draft.outcome() for draft in (*shedding, *placing.stopped))
+    others = (draft for draft in (*shedding, *placing.stopped) if draft.job.id not in looked_at)
+    stopped = tuple(draft.outcome() for draft in others)
     return Outcome(written + stopped, tuple(broken.items()), repayments, placing.pages)
 
 

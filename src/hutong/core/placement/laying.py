@@ -4,7 +4,9 @@ Plain functions of integers, which a turn calls as they are and the simulator co
 rows. What runs beyond its time is taken to end at any moment but this one.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from itertools import pairwise
 
 from hutong.core.placement import columns as c
 
@@ -15,6 +17,22 @@ Row = Sequence[int]
 ACCOUNT, CARDS, FROM, UNTIL, HELD, HOLDER, TOLD_COLUMNS = range(7)
 # Columns of what runs: until when, its cards, and the holders that it counts to, -2 for none.
 RUNS_UNTIL, RUNS_CARDS, PROJECT, INSTITUTION, RUN_COLUMNS = range(5)
+
+
+def spans(booked: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield (from, until, cards) of the bookings of one holder in one pool, added up where they overlap.
+
+    What the holder has there is then taken off one booking at any moment.
+    """
+    changes: Counter[int] = Counter()
+    for begins, ends, cards in booked:
+        changes[begins] += cards
+        changes[ends] -= cards
+    cards = 0
+    for begins, ends in pairwise(sorted(changes)):
+        cards += changes[begins]
+        if cards:
+            yield begins, ends, cards
 
 
 def over_by(now: int, at: int, runs: Sequence[Row]) -> int:
@@ -36,7 +54,7 @@ def lay_bookings(
 ) -> int:
     """Write the rows of the bookings of one pool from a row on (`columns` names them); return the row after.
 
-    `told` are those that are not over, in the order of their begins. Each has a row for every moment of its
+    `told` are the spans that are not over, by their begins. Each has a row for every moment of its
     time at which one begins; of those that have begun, the last one's is the moment.
     """
     begun = now

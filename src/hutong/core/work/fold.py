@@ -22,7 +22,7 @@ from hutong.core.work.states import (
     JobState,
 )
 
-_STOPPING_MS = 120_000  # about what a stop takes: its way to the site, the usual grace, a report
+STOPPING_MS = 120_000  # about what a stop takes: its way to the site, the usual grace, a report
 
 _ORDER = {state: rank for rank, state in enumerate(JOB_STATE_OF)}
 
@@ -82,7 +82,7 @@ class Attempt:
     def until_ms(self) -> int | None:
         """When the attempt is expected to end, by its walltime (None without one); soon, if it is stopped."""
         if self.stop_sent_ms:
-            return self.stop_sent_ms + _STOPPING_MS
+            return self.stop_sent_ms + STOPPING_MS
         return self.began_ms + self.run_ms if self.run_ms else None
 
     @property

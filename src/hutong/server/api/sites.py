@@ -131,7 +131,7 @@ def post_booking(here: Here, site: SiteName, body: w.NewBooking) -> w.Site:
 
 
 def _kin_of(here: Services, holder: str) -> Callable[[str], bool]:
-    """Return what says of another holder whether jobs of both may be the same."""
+    """Return what says of an other holder whether jobs of both may be the same."""
 
     def institution(name: str) -> str:
         kind, _, id_ = name.partition("/")
@@ -140,7 +140,7 @@ def _kin_of(here: Services, holder: str) -> Callable[[str], bool]:
 
     def kin(other: str) -> bool:
         mixed = holder.startswith("project/") != other.startswith("project/")
-        return other == holder or (mixed and institution(holder) == institution(other))
+        return mixed and institution(holder) == institution(other)
 
     return kin
 

@@ -23,7 +23,7 @@ from hutong.sim.measures import Floats, interval
 from hutong.sim.plan.file import PlanFile
 from hutong.sim.plan.model import Found, Option, Stage, cheapest
 from hutong.sim.rules import Lengths, Queueing
-from hutong.sim.settled import Agreed
+from hutong.sim.settled import NOBODY, Agreed
 from hutong.sim.trace import Trace, make_trace
 
 CARDS_MOST = 4_000
@@ -149,11 +149,14 @@ def _run(
 
 
 def _only_power(agreed: Agreed, sites: Sequence[Site]) -> None:
-    told = {"institutions": agreed.institutions, "quotas": agreed.quotas, "bookings": agreed.bookings}
+    told = {
+        "institutions": bool(agreed.institutions), "quotas": bool(agreed.quotas),
+        "bookings": bool(agreed.bookings), "preemptible": agreed.preemptible != NOBODY,
+    }  # fmt: skip
     problems = [
         Problem(f"/{name}", "the jobs of a plan are of nobody: give limits of power alone")
-        for name, rows in told.items()
-        if rows
+        for name, is_told in told.items()
+        if is_told
     ]
     known = {site.id for site in sites}
     problems += [

@@ -41,6 +41,7 @@ from hutong.core.book.snapshot import (
     PoolUse,
     Running,
     Snapshot,
+    began_last,
     gangs_of,
     use_of,
 )
@@ -356,18 +357,9 @@ def _person_holdings(
 
 def _may_give_way(running: Iterable[tuple[JobRow, Attempt]], most: int) -> tuple[JobRow, ...]:
     """Return, of each pool, the jobs that may be stopped and began last."""
-    by_pool: dict[tuple[str, str], list[tuple[int, JobId, JobRow]]] = {}
-    for row, attempt in running:
-        if attempt.gives_way:
-            by_pool.setdefault((attempt.site, attempt.pool), []).append(
-                (attempt.dispatched_ms, row.job.id, row)
-            )
-    shown = []
-    for found in by_pool.values():
-        found.sort(key=lambda each: each[:2], reverse=True)
-        shown += [(place, name, row) for place, (_, name, row) in enumerate(found[: rules.WAY_MAX])]
-    first = sorted(shown, key=lambda each: each[:2])[:most]
-    return tuple(sorted((row for _, _, row in first), key=lambda row: row.job.id))
+    rows = {row.job.id: (row, attempt) for row, attempt in running if attempt.gives_way}
+    told = (((of.site, of.pool), of.dispatched_ms, name) for name, (_, of) in rows.items())
+    return tuple(rows[name][0] for name in sorted(began_last(told, most)))
 
 
 def _clearing(running: Iterable[tuple[JobRow, Attempt]]) -> tuple[PoolUse, ...]:

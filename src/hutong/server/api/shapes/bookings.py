@@ -20,8 +20,8 @@ def add_booking(site: Site, new: w.NewBooking, now_ms: int, kin: Callable[[str],
     """Return the site with one more booking, those that are over left out; raises Refused for a bad one.
 
     One of the same pool, holder and span takes the place of what was there: a repeat changes nothing. `kin`
-    says which holders are the same people: itself, its institution, or its projects. They have one booking of
-    a pool at a time, or nobody could say on which of two a job runs.
+    says which others are the same people: its institution, or its projects. One of them has
+    bookings of a pool at a time, which add up, or nobody could say on whose a job runs.
     """
     from_ms, until_ms = read_time(new.start, "/start"), read_time(new.end, "/end")
     name = sha256(f"{new.pool} {new.holder} {from_ms} {until_ms}".encode()).hexdigest()[:12]
