@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hutong.sim.green import HOUR_S
 from hutong.sim.importers.table import Floats
 from hutong.sim.plan.program import INFINITE, Program
-from hutong.sim.region import HOUR_S, Region
+from hutong.sim.region import Region
 from hutong.sim.trace import Trace
 
 
@@ -43,7 +44,8 @@ def _cards(jobs: Trace, rest_h: int) -> Floats:
     at, more = at[order], np.concatenate([jobs.cards, -jobs.cards])[order]
     done = np.concatenate([[0], np.cumsum(np.cumsum(more)[:-1] * np.diff(at))])
     borders = np.arange(int(at[-1]) // HOUR_S + 2 + rest_h) * HOUR_S
-    return np.diff(np.interp(borders, at, done)) / HOUR_S
+    hours: Floats = np.diff(np.interp(borders, at, done)) / HOUR_S
+    return hours
 
 
 def _best(jobs: Trace, sites: Region, wait_h: int, green: float, grid: Floats) -> Bound:
