@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from bench.data import find_traces
+from bench.fluid import least_carbon, most_green
 from bench.green import HOUR_S, Row, print_rows, timed
 
 from hutong.core.placement.arrays import Ints
@@ -39,9 +40,10 @@ WIDEST, PINNED_PART = 32, 0.3
 # then others make room for the few for whom they are not enough.
 KEPT_FREE, SPARE = (32, 32), (0, 32)
 # What an hour of a job's wait has to save, in mg of CO2.
-PRICES = (200_000, 700_000, 1_000_000, 2_000_000, 5_000_000)
-# Targets that were set before; they came from a greedy choice that knew all loads to come. `bth_bound_green` says
-# what share of green power no schedule can pass: all of it that ever fits the cards, over the least energy.
+PRICES = (200_000, 500_000, 1_000_000, 2_000_000, 5_000_000)
+PRICE = 500_000
+# Targets that were set before; they came from a greedy choice that knew all loads to come. No schedule can pass
+# `bth_bound_green`, all green power that ever fits the cards over the least energy, nor the rows `bth_bound_fluid_...`.
 TARGET, TARGET_GREEN, TARGET_WAIT_H = 0.60, 0.50, 1.0
 
 
@@ -114,10 +116,15 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
         yield from run(f"place_time_{price // 1000}g", work, learnt, base, price=price)
     if not quick:
         yield from run("place_only_kept_free", now, at_once, base, KEPT_FREE)
-        yield from run("place_time_1000g_kept_free", work, learnt, base, KEPT_FREE, 1_000_000)
+        yield from run(f"place_time_{PRICE // 1000}g_kept_free", work, learnt, base, KEPT_FREE, PRICE)
         known = green.knowing(work, HOUR_S)
-        for price in (PRICES[0], 1_000_000):
+        for price in (PRICES[0], PRICE, 1_000_000):
             yield from run(f"bound_known_lengths_{price // 1000}g", work, known, base, price=price)
+        for wait_h in (6, 24):
+            carbon = least_carbon(jobs, sites, wait_h).carbon_kg / base
+            yield Row(f"bth_bound_fluid_{wait_h}h_carbon", carbon, "of latency order", "goal", TARGET)
+            share = most_green(jobs, sites, wait_h).green
+            yield Row(f"bth_bound_fluid_{wait_h}h_green", share, "of energy", "goal", TARGET_GREEN)
     most_w = np.minimum(sites.green_w, (sites.cards * sites.pue_milli * sites.card_w // 1000)[:, None])
     least_wh = (
         int((jobs.run_s * jobs.cards).sum()) // HOUR_S * sites.card_w * int(sites.pue_milli.min()) // 1000
@@ -126,7 +133,7 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
     dark = replace(sites, green_w=np.zeros_like(sites.green_w))
     alone = region.run_region(now, dark, at_once, pinned, region.IN_ORDER).carbon_kg
     best = partial(
-        region.run_region, work, learnt=learnt, pinned=pinned, policy=region.BEST_PLACE, price=1_000_000,
+        region.run_region, work, learnt=learnt, pinned=pinned, policy=region.BEST_PLACE, price=PRICE,
         spare=SPARE, make_room=True,
     )  # fmt: skip
     yield Row("bth_no_direct_supply_carbon", best(region=dark).carbon_kg / alone, "of latency order")

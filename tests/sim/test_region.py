@@ -60,6 +60,15 @@ def test_green_power_that_others_use_is_not_there() -> None:
     assert found.green == 7 / 8
 
 
+def test_a_job_that_waits_takes_the_power_of_one_that_ended_early() -> None:
+    # When the second job comes, the first is expected to need what green power there is for long.
+    windy_tomorrow = np.array([*[4000] * 20, *[100_000] * 28], np.int64)
+    work = _work([0, 600], [2 * HOUR_S, 2 * HOUR_S], [4, 4], wait_h=24)
+    found = _run(work, _sites(windy_tomorrow))
+    assert found.green == 1
+    assert found.wait_h == (2 * HOUR_S - 600) / HOUR_S / 2
+
+
 def test_pinned_jobs_start_near_and_at_once() -> None:
     work = _work([0, 60], [3600, 1800], [4, 4])
     sites = _sites(NEVER, NEVER, NEVER + 100_000)

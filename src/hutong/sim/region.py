@@ -4,7 +4,8 @@ Green power of a site-hour serves its own load first; what is beyond comes from 
 factor (marginal accounting). A choice adds up, over the hours that a job is expected to run, what it would
 add to the grid's part of each site, given the load that is expected there: from what runs, for how long it
 has run, and what is planned. Nobody knows a length; load to come is weighted with the survival curves of
-`green.learn`. The green supply of the hours to come is taken as known. Starts only, no pauses; once
+`green.learn`. What waits chooses again at each full hour, for by then others have come, ended or chosen. The
+green supply of the hours to come is taken as known. Starts only, no pauses; once
 started, a job keeps its cards, unless it makes room for a pinned one (ADR 20): then it goes on elsewhere from
 its last checkpoint. Capacity is enforced by what really runs, in steps of `STEP_S`.
 """
@@ -209,6 +210,45 @@ def _foresee(
 
 
 @compiled
+def _plan_again(
+    plans: Ints, hour: int, running: Ints, active: int, start: Ints, end: Ints, site: Ints, waiting: Ints,
+    held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints, steps: Ints,
+    green_w: Ints, room: Ints, spare: Ints, capacity: Ints, pue: Ints, factor: Ints, card_w: int,
+    arrival: Ints, wait: Ints, price: int,
+) -> int:  # fmt: skip
+    """Make the expected load anew and let each job that waits choose against it again; count what runs.
+
+    A job whose best start has become this hour is due.
+    """
+    active = _foresee(
+        plans, hour, running, active, start, end, site, waiting, held, due, place, cards, curves, row,
+        queue, steps,
+    )  # fmt: skip
+    for index in range(held):
+        job = waiting[index]
+        if place[job] < 0 or due[job] <= hour:
+            continue
+        curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
+        _expect(plans[place[job]], due[job], curve, 0, -cards[job])
+        may_wait = _may_wait(wait[job], hour * HOUR_S - arrival[job])
+        where, delay = _choose(
+            plans, green_w, room, spare, capacity, pue, factor, card_w, hour, may_wait, cards[job], curve,
+            price, len(capacity),
+        )  # fmt: skip
+        if where >= 0 and delay > 0:
+            _expect(plans[where], hour + delay, curve, 0, cards[job])
+        place[job], due[job] = where, hour + delay
+    return active
+
+
+@compiled
+def _may_wait(wait: int, waited_s: int) -> int:
+    """Return how many whole hours are left of what a job may wait."""
+    left: int = wait - (waited_s + HOUR_S - 1) // HOUR_S
+    return max(0, left)
+
+
+@compiled
 def _make_room(
     now: int, needed: int, near: int, room: Ints, back: Ints, running: Ints, active: int, pinned: Ints,
     cards: Ints, site: Ints, since: Ints, end: Ints, left: Ints, stops: Ints, ran: Ints, rows: int,
@@ -273,15 +313,14 @@ def _run(
     back = np.zeros((sites, (int(length.max()) + RESTORE_S) // STEP_S + 2), np.int64)
     held, active, arrived, step, stuck, rows = 0, 0, 0, arrival[0] // STEP_S, 0, 0
     while (arrived < count or held > 0) and stuck < _PATIENCE:
-        now, hour, first = step * STEP_S, step * STEP_S // HOUR_S, rows
+        now, hour, first, kept = step * STEP_S, step * STEP_S // HOUR_S, rows, 0
         room += back[:, step % back.shape[1]]
         back[:, step % back.shape[1]] = 0
         if now % HOUR_S == 0:
-            active = _foresee(
+            active = _plan_again(
                 plans, hour, running, active, start, end, site, waiting, held, due, place, cards, curves, row,
-                queue, steps,
+                queue, steps, green_w, room, kept_free, capacity, pue, factor, card_w, arrival, wait, price,
             )  # fmt: skip
-        kept = 0
         while arrived < count and arrival[arrived] < now + STEP_S:
             waiting[held], due[arrived] = arrived, hour
             held, arrived = held + 1, arrived + 1
@@ -301,7 +340,7 @@ def _run(
                     active = _still(running, active, site)
                     where = _first_with_room(room, cards[job], open_)
                 elif policy == BEST_PLACE:
-                    may_wait = max(0, wait[job] - (now - arrival[job] + HOUR_S - 1) // HOUR_S)
+                    may_wait = _may_wait(wait[job], now - arrival[job])
                     where, delay = _choose(
                         plans, green_w, room, none if pinned[job] else kept_free, capacity, pue, factor,
                         card_w, hour, may_wait, cards[job], curve, price, open_,
