@@ -165,7 +165,9 @@ def prepare(
     board.jobs[:, c.KEY] = _keys(trace)
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
     board.state[c.PATIENCE] = patience_s * 1000
+    board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0)
     if queueing is Queueing.SJF:
+        board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing, hourly, settled, patience_s > 0)
 
@@ -220,7 +222,7 @@ def mean_ahead(by_hour: Ints, length_s: int) -> Ints:
 def _shelves(cluster: Cluster, *, by_node: bool) -> Shelves:
     sizes = zip(cluster.nodes, cluster.cards_per_node, strict=True)
     shelves = shelves_of([np.full(count, cards, np.int64) for count, cards in sizes])
-    return shelves if by_node else replace(shelves, nodes=None)
+    return shelves if by_node else replace(shelves, nodes=None, counts=None)
 
 
 def _shape(trace: Trace, cluster: Cluster) -> tuple[Ints, Ints]:

@@ -161,10 +161,11 @@ class Desk:
         """Return the nodes of a pool by their free cards; nothing where its centre says nothing of them."""
         if state is None or state.spread is None:
             return ()
-        held: Counter[Shape] = Counter()
-        for (nodes, cards), count in self._gangs[site, pool.id].items():
+        held: dict[Shape, int] = {}
+        gangs = self._gangs.get((site, pool.id))
+        for (nodes, cards), count in gangs.items() if gangs else ():
             wide = nodes or -(-cards // pool.cards_per_node)
-            held[wide, cards // wide] += count
+            held[wide, cards // wide] = held.get((wide, cards // wide), 0) + count
         return levels_now(state.spread, held, pool.nodes, pool.cards_per_node)
 
     @property

@@ -20,7 +20,7 @@ from hutong.core.placement import board, kernel
 from hutong.core.placement import columns as c
 from hutong.core.placement.ahead import Hours
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.board import Booked, Class, Shelves, make_board
+from hutong.core.placement.board import Booked, Class, Shelves, make_board, nodes_of
 from hutong.core.placement.columns import Order
 from hutong.core.placement.guesses import length
 from hutong.core.placement.judge import Refusal, weights_of
@@ -129,14 +129,14 @@ class Queue:
 
     def _shelves(self) -> Shelves:
         closes_in_ms, at_ms = self._table.closes_in_ms, self.page.at_ms
-        levels = self.page.levels
-        nodes = [np.repeat(np.arange(len(each)), each) if each else None for each in levels]
+        nodes, counts = nodes_of(self.page.levels)
         return Shelves(
             self._table.free,
             (self._table.state == 0).astype(np.int64),
             np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
-            tuple(nodes) if levels else None,
-            max((len(each) - 1 for each in levels), default=0),
+            nodes,
+            counts,
+            max((len(each) - 1 for each in self.page.levels), default=0),
             self._table.cards_per_node,
         )
 

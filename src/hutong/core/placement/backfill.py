@@ -3,7 +3,7 @@
 from hutong.core.placement import columns as c
 from hutong.core.placement.bookings import promised, spare
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.compiled import bare
+from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.ends import when
 from hutong.core.placement.guesses import end_of
 from hutong.core.placement.power import keep_power, past_limits
@@ -61,12 +61,28 @@ def first_start(a: Arrays, pool: int, job: int, need: int, now: int) -> tuple[in
     return c.NEVER if barred and clear == now else clear, left
 
 
+@inlined
+def _earliest_in_order(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
+    """`earliest`, where those that run are a chain by their ends and nobody guesses those."""
+    free, at, job = int(a.pools[pool, c.FREE]), c.NEVER, a.pools[pool, c.RUNS]
+    while job >= 0:
+        end = max(a.jobs[job, c.UNTIL], now)
+        if end > at and free >= need:
+            break
+        at = end
+        free += a.jobs[job, c.CARDS]
+        job = a.jobs[job, c.NEXT]
+    return (at, free - need) if at < c.NEVER and free >= need else (c.NEVER, 0)
+
+
 @bare
 def earliest(a: Arrays, pool: int, need: int, now: int) -> tuple[int, int]:
     """Return when so many cards of a pool are expected to be free, and how many more will be then.
 
     NEVER if too few.
     """
+    if a.state[c.BY_END] != 0:
+        return _earliest_in_order(a, pool, need, now)
     found, job = 0, a.pools[pool, c.RUNS]
     while job >= 0:
         a.ends[found, 0], a.ends[found, 1] = end_of(a, pool, job, now), a.jobs[job, c.CARDS]

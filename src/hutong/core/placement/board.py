@@ -9,6 +9,7 @@ from hutong.core.kernel.errors import Broken
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays, Backfill, Order
+from hutong.core.placement.levels import shelve_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,16 @@ class Rules:
 class Shelves:
     """The cards of all pools: how many are free, whether each takes jobs, when it closes (NEVER if not).
 
-    `nodes` has the free cards of each node of each pool, None for a pool where nobody knows them; it is None
-    itself where nobody knows any. A node may come to have `most` cards free, if that is more. `whole` is the
-    cards of a whole node of each pool; None where none counts as whole.
+    `nodes` has the free cards of each node, pool after pool, and `counts` how many nodes a pool has: -1 where
+    nobody knows them. Both are None where nobody knows any. A node may come to have `most` cards free, if
+    that is more. `whole` is the cards of a whole node of each pool; None where none counts as whole.
     """
 
     free: Ints
     is_open: Ints
     closes_ms: Ints
-    nodes: tuple[Ints | None, ...] | None = None
+    nodes: Ints | None = None
+    counts: Ints | None = None
     most: int = 0
     whole: Ints | None = None
 
@@ -45,8 +47,20 @@ class Shelves:
 def shelves_of(nodes: Sequence[Ints]) -> Shelves:
     """Return pools whose nodes have so many cards free each, the most of them all; they stay open."""
     free = np.array([int(each.sum()) for each in nodes], np.int64)
+    counts = np.array([len(each) for each in nodes], np.int64)
     whole = np.array([int(each.max(initial=0)) for each in nodes], np.int64)
-    return Shelves(free, np.ones_like(free), np.full_like(free, c.NEVER), tuple(nodes), whole=whole)
+    all_nodes = np.concatenate([np.zeros(0, np.int64), *nodes])
+    is_open, closes_ms = np.ones_like(free), np.full_like(free, c.NEVER)
+    return Shelves(free, is_open, closes_ms, all_nodes, counts, whole=whole)
+
+
+def nodes_of(levels: Sequence[Sequence[int]]) -> tuple[Ints | None, Ints | None]:
+    """Return `nodes` and `counts` of pools of which so many nodes have so many cards free (none: unknown)."""
+    if not levels:
+        return None, None
+    free = np.array([free for each in levels for free in range(len(each))], np.int64)
+    counts = np.array([sum(each) if each else -1 for each in levels], np.int64)
+    return np.repeat(free, [count for each in levels for count in each]), counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,26 +223,21 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     count = len(shelves.free)
     pools = np.zeros((count, c.POOL_COLUMNS), np.int64)
     pools[:, c.FREE], pools[:, c.OPEN], pools[:, c.CLOSES] = shelves.free, shelves.is_open, shelves.closes_ms
-    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.RUNS, c.FIRST_STEP, c.LAST_KEPT, c.POWER_STEP]] = -1
+    pools[:, [c.FIRST_NODE, c.FIRST_WORD, c.FIRST_STEP, c.LAST_KEPT, c.POWER_STEP]] = -1
+    pools[:, [c.RUNS, c.RUNS_FAR, c.RUNS_FARTHER]] = -1
     pools[:, c.NODE_CARDS] = 0 if shelves.whole is None else shelves.whole
-    if shelves.nodes is None:
+    if shelves.nodes is None or shelves.counts is None:
         none = np.zeros(0, np.int64)
         return np.zeros((count, 1), np.int64), none, none, pools
-    known = [(row, of_node) for row, of_node in enumerate(shelves.nodes) if of_node is not None]
-    most = max([shelves.most, *(int(each.max(initial=0)) for _, each in known)])
-    levels = np.zeros((count, most + 1), np.int64)
-    nodes, words = 0, 0
-    for row, of_node in known:
-        a_level = -(-len(of_node) // c.WORD_BITS)
-        pools[row, [c.FIRST_NODE, c.FIRST_WORD, c.WORDS]] = nodes, words, a_level
-        levels[row] = np.bincount(of_node, minlength=most + 1)
-        nodes, words = nodes + len(of_node), words + (most + 1) * a_level
-    bits = np.zeros(words, np.int64)
-    for row, of_node in known:
-        places = np.arange(len(of_node))
-        at = pools[row, c.FIRST_WORD] + of_node * pools[row, c.WORDS] + places // c.WORD_BITS
-        np.bitwise_or.at(bits, at, np.int64(1) << (places % c.WORD_BITS))
-    return levels, bits, np.concatenate([np.zeros(0, np.int64), *(each for _, each in known)]), pools
+    most = max(shelves.most, int(shelves.nodes.max(initial=0)))
+    known, nodes = shelves.counts >= 0, np.maximum(shelves.counts, 0)
+    a_level = -(-nodes // c.WORD_BITS)
+    words = (most + 1) * a_level
+    firsts = np.stack([np.cumsum(nodes) - nodes, np.cumsum(words) - words, a_level], axis=1)
+    pools[np.ix_(np.flatnonzero(known), np.array([c.FIRST_NODE, c.FIRST_WORD, c.WORDS]))] = firsts[known]
+    levels, bits = np.zeros((count, most + 1), np.int64), np.zeros(int(words.sum()), np.int64)
+    shelve_nodes(pools, levels, bits, shelves.nodes, nodes)
+    return levels, bits, shelves.nodes.copy(), pools
 
 
 def _candidates(classes: Sequence[Class], order: Ints) -> Ints:

@@ -23,8 +23,8 @@ UNTOLD = PPM // 2
 WORD_BITS = 64
 
 # Columns of `pools`. SHUT, RESERVED_FROM and SPARE are of one pass: no later job may start there; a job that
-# waits shall start there at that time, and so many cards will then be left over. RUNS heads a list of the
-# jobs that run there, in no order.
+# waits shall start there at that time, and so many cards will then be left over. RUNS heads the chain of
+# the jobs that run there, see `chains`.
 # FIRST_STEP heads its profile and LAST_KEPT the list of its RESERVATIONS, both of one pass and -1 for none,
 # see `profile`; RESERVED_FROM is then the first of those starts, and no fewer than SPARE cards are left over
 # from there on. POWER_STEP heads the profile of its site's power, -1 for none.
@@ -33,19 +33,21 @@ WORD_BITS = 64
 # rows from FIRST_LIMIT to before AFTER_LIMIT (0: none). AHEAD is 1 if it has bookings or limits. STRICT is
 # of one pass and 1 where no guess of a length counts, see `guesses`. NODE_CARDS is the cards of a node.
 (
-    FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, FLAVOUR,
-    FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP, LAST_KEPT, RESERVATIONS,
-    POWER_STEP, STRICT, NODE_CARDS, POOL_COLUMNS,
-) = range(25)  # fmt: skip
-# Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL;
+    FREE, OPEN, CLOSES, SHUT, RESERVED_FROM, SPARE, FIRST_NODE, FIRST_WORD, WORDS, GROUP, RUNS, RUNS_FAR,
+    RUNS_FARTHER, FLAVOUR, FIRST_BOOKING, AFTER_BOOKING, FIRST_LIMIT, AFTER_LIMIT, DRAW, AHEAD, FIRST_STEP,
+    LAST_KEPT, RESERVATIONS, POWER_STEP, STRICT, NODE_CARDS, POOL_COLUMNS,
+) = range(27)  # fmt: skip
+# Columns of `jobs`. NEXT and PRIOR are the neighbours in a lane (NEXT only) or among those that run in POOL,
+# FAR and FARTHER what follows farther on where such a chain has an order (`chains`; they stand next to NEXT);
 # HELD is the first of its entries in `holds`; -1 for none. CARDS and UNTIL are of a running job.
 # KEY orders a lane; of a job that ran before the pass (`occupy`, no LANE) its account, and CLASS its nodes.
 # EXPECTED is how long a job may run, and UNTIL when that is over; LIKELY how long it probably will (0 or
 # less: nobody knows). REACH is until when it counts beside what was kept as it started. QUEUED is since when
 # it waits.
 (
-    CLASS, EXPECTED, KEY, LANE, NEXT, PRIOR, POOL, CARDS, UNTIL, HELD, LIKELY, REACH, QUEUED, JOB_COLUMNS,
-) = range(14)  # fmt: skip
+    CLASS, EXPECTED, KEY, LANE, NEXT, FAR, FARTHER, PRIOR, POOL, CARDS, UNTIL, HELD, LIKELY, REACH, QUEUED,
+    JOB_COLUMNS,
+) = range(16)  # fmt: skip
 # Columns of `classes`: nodes asked for; weights in a score of a tight fit, of nodes that stay whole, of all.
 GANG, FIT_WEIGHT, WHOLE_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(5)
 # Columns of `lanes`. CURSOR and BEFORE are of one pass: the job to look at, and the one before it. The first
@@ -53,7 +55,10 @@ GANG, FIT_WEIGHT, WHOLE_WEIGHT, WEIGHTS, CLASS_COLUMNS = range(5)
 # whose use says when it is a lane's turn, FIRST the first lane of the same class and rank; the jobs of all
 # of those get one reservation between them, and RESERVED of the first is 1 once they have it in a pass.
 # HOPE is 0 once none of its jobs can start in this pass; only a BRIEF pass asks.
-LANE_CLASS, ACCOUNT, HEAD, TAIL, CURSOR, BEFORE, ALIVE, RANK, FIRST, RESERVED, HOPE, LANE_COLUMNS = range(12)
+(
+    LANE_CLASS, ACCOUNT, HEAD, HEAD_FAR, HEAD_FARTHER, TAIL, CURSOR, BEFORE, ALIVE, RANK, FIRST, RESERVED,
+    HOPE, LANE_COLUMNS,
+) = range(14)  # fmt: skip
 # Columns of `groups`: pools and lanes that have to do with each other, as ranges of `members` and of lanes.
 # TOUCHED is set by what may let a job start: in a group that is not, a pass would find nothing.
 FIRST_POOL, AFTER_POOL, FIRST_LANE, AFTER_LANE, TOUCHED, GROUP_COLUMNS = range(6)
@@ -88,11 +93,13 @@ KEPT_FOR, KEPT_FROM, KEPT_UNTIL, KEPT_CARDS, KEPT_NEXT, KEPT_COLUMNS = range(6)
 # KEPT are of `ends`: the rows to sort in, the row after the last step, and how many reservations there are.
 # BRIEF is 1 where nobody asks what is kept for jobs that wait: a pass is then over when nothing more can
 # start; LOOKS counts its jobs that could not. PATIENCE is how long the first of a lane may have waited while
-# guesses count, 0 where none ever do. UNBROKEN is what the job that was placed last has of `unbroken`, ppm.
+# guesses count, 0 where none ever do. BY_KEY is 1 where jobs come into lanes in another order than that of
+# their keys, BY_END where what runs in a pool is kept in the order of UNTIL (nobody may guess lengths then).
+# UNBROKEN is what the job that was placed last has of `unbroken`, ppm.
 (
     ORDER, BACKFILL, WHOLE, LIVE, HOLD_FREE, WAITS, QUOTAS, BARS, SORT_ROOM, STEPS, KEPT, BRIEF, LOOKS,
-    PATIENCE, UNBROKEN, STATE_ENTRIES,
-) = range(16)  # fmt: skip
+    PATIENCE, BY_KEY, BY_END, UNBROKEN, STATE_ENTRIES,
+) = range(18)  # fmt: skip
 
 
 class Order(IntEnum):

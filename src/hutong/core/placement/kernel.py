@@ -7,7 +7,7 @@ function of its arrays. `columns` names them.
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.chains import link, unlink
+from hutong.core.placement.chains import insert, link, remove, unlink
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import bare, inlined
 from hutong.core.placement.guesses import length, likely, mark_strict
@@ -109,8 +109,8 @@ def start(a: Arrays, job: int, pool: int, now: int) -> None:
     if a.pools[pool, c.FIRST_STEP] >= 0:
         hold(a, pool, reach, until, need)
     take(a, job, pool)
-    link(a, job, pool)
     a.jobs[job, c.CARDS], a.jobs[job, c.UNTIL], a.jobs[job, c.REACH] = need, until, reach
+    link(a, job, pool)
     account = a.lanes[a.jobs[job, c.LANE], c.ACCOUNT]
     charge(a, account, need * (a.jobs[job, c.EXPECTED] // 1000))
     if a.pools[pool, c.AHEAD] != 0:
@@ -173,16 +173,20 @@ def enqueue_here(a: Arrays, job: int) -> None:
     before, at = -1, a.lanes[lane, c.HEAD]
     if at >= 0 and a.jobs[a.lanes[lane, c.TAIL], c.KEY] <= key:
         before, at = a.lanes[lane, c.TAIL], -1
-    while at >= 0 and a.jobs[at, c.KEY] <= key:
-        before, at = at, a.jobs[at, c.NEXT]
-    a.jobs[job, c.NEXT] = at
+    if a.state[c.BY_KEY] != 0:
+        before = insert(a.jobs, a.lanes, lane, c.HEAD, c.KEY, job)
+        at = a.jobs[job, c.NEXT]
+    else:
+        while at >= 0 and a.jobs[at, c.KEY] <= key:
+            before, at = at, a.jobs[at, c.NEXT]
+        a.jobs[job, c.NEXT] = at
+        if before < 0:
+            a.lanes[lane, c.HEAD] = job
+        else:
+            a.jobs[before, c.NEXT] = job
     a.jobs[job, c.POOL] = -1
     if at < 0:
         a.lanes[lane, c.TAIL] = job
-    if before < 0:
-        a.lanes[lane, c.HEAD] = job
-    else:
-        a.jobs[before, c.NEXT] = job
     if before < 0 or a.state[c.BACKFILL] != 0:  # else the job before it waits, and so will this one
         first = a.candidates[a.jobs[job, c.CLASS], 0]
         a.groups[a.pools[first, c.GROUP], c.TOUCHED] = 1
@@ -307,7 +311,9 @@ def next_start_here(a: Arrays, now: int) -> int:
                 return -1
             continue
         following = a.jobs[job, c.NEXT]
-        if a.lanes[lane, c.BEFORE] < 0:
+        if a.state[c.BY_KEY] != 0:
+            remove(a.jobs, a.lanes, lane, c.HEAD, c.KEY, job)
+        elif a.lanes[lane, c.BEFORE] < 0:
             a.lanes[lane, c.HEAD] = following
         else:
             a.jobs[a.lanes[lane, c.BEFORE], c.NEXT] = following

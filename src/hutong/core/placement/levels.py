@@ -3,8 +3,20 @@
 import numpy as np
 
 from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import bare, inlined
+
+
+@bare
+def shelve_nodes(pools: Ints, levels: Ints, bits: Ints, node_free: Ints, counts: Ints) -> None:
+    """Write the nodes of each pool, so many, into `levels` and `bits`, which are empty."""
+    for pool in range(len(counts)):
+        first, words = pools[pool, c.FIRST_WORD], pools[pool, c.WORDS]
+        for place in range(counts[pool]):
+            free = node_free[pools[pool, c.FIRST_NODE] + place]
+            levels[pool, free] += 1
+            bits[first + free * words + place // c.WORD_BITS] |= np.int64(1) << (place % c.WORD_BITS)
 
 
 @inlined

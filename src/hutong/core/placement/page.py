@@ -252,9 +252,10 @@ def remembered(work: Callable[[Grounds], Shape]) -> Callable[[Grounds], Shape]:
 
 def seal_page(page: Page) -> tuple[str, bytes]:
     """Return a page sealed; most of its questions were asked the turn before."""
-    told = to_document(replace(page, questions=()))
+    told = to_document(replace(page, questions=(), takes=(), levels=()))
     assert isinstance(told, dict)  # noqa: S101 - a page is a dataclass
-    return _sealed(encode_document({**told, "questions": [_document_of(each) for each in page.questions]}))
+    told |= {"questions": [_document_of(each) for each in page.questions], "takes": page.takes}
+    return _sealed(encode_document(told | ({"levels": page.levels} if page.levels else {})))
 
 
 @lru_cache(maxsize=1024)
