@@ -2,7 +2,7 @@
 
 Made up, by seed: jobs of log-normal length over a year, 500 projects of 200 institutions. Usage records go
 into their table by bulk, as posting each would take hours, and the product's own rebuild makes their sums.
-How fast sums are kept is measured apart, by `count_records` in transactions of `AT_ONCE` new records, as
+How fast sums are kept is measured apart, by `count_booked` in transactions of `AT_ONCE` new records, as
 posting does. What jobs told of their waits, money, and what agents saw by the hour, are added to their sums by
 the store's own way, without jobs, transactions and reports. CPU is ours and that of the database's processes together. Baseline: DuckDB
 over the same records in memory (`run_duckdb.py`), which scans them all for each question. `--quick` has 10^4 jobs.
@@ -30,7 +30,7 @@ from bench.rows import told
 from tests.postgres import Postgres
 
 from hutong.adapters.store.open import open_store
-from hutong.adapters.store.rollups import add_rows, count_records
+from hutong.adapters.store.rollups import add_rows, count_booked
 from hutong.adapters.store.sql import SqlStore
 from hutong.core.accounts.registry import Institution, InstitutionKind, Project
 from hutong.core.book import rollups as r
@@ -215,7 +215,7 @@ def backend_s(url: str) -> float:
 
 def counted(some: list[UsageRecord], connection: sa.Connection) -> None:
     """Add records to their sums."""
-    count_records(connection, some)
+    count_booked(connection, some, ())
 
 
 def added(family: r.Family, rows: r.Rows, connection: sa.Connection) -> None:

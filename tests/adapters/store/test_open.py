@@ -14,7 +14,7 @@ from alembic.operations import Operations
 from book_samples import P, charge, finish, fund, key_of, overspend, place, queue, run, wish
 from tests.postgres import Postgres
 
-from hutong.adapters.store import budgets, heads, holdings, loop, periods, statements
+from hutong.adapters.store import budgets, heads, holdings, periods, snapshots, statements
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.schema import metadata
 from hutong.adapters.store.tables import IN_QUEUE, jobs
@@ -76,9 +76,12 @@ def test_the_indexes_that_keep_turns_cheap_are_partial(engine: sa.Engine) -> Non
             sa.select(sa.func.min(jobs.c.project)).where(sa.text(IN_QUEUE), jobs.c.project > "a"),
             "ix_jobs_(queue|people)",
         ),
-        (heads.heads_of(5)(sa.literal("a")), "ix_jobs_queue"),
-        (heads.people_of(("a", "b")).order_by(None), "ix_jobs_people"),
-        (heads.heads_of(5)(sa.literal("a"), sa.literal("ann")), "ix_jobs_people"),
+        (heads.head_of(sa.literal("a")).params(most=5), "ix_jobs_queue"),
+        (
+            heads.people_of("sqlite").params(quotas=["project/a", "project/b"]).order_by(None),
+            "ix_jobs_people",
+        ),
+        (heads.head_of(sa.literal("a"), sa.literal("ann")).params(most=5), "ix_jobs_people"),
     ],
     ids=["projects", "share", "people", "share of a person"],
 )
@@ -94,8 +97,9 @@ def test_a_turn_reads_the_queue_by_its_own_indexes(
 @pytest.mark.parametrize(
     ("query", "index"),
     [(holdings.GANGS, "ix_jobs_live"), (holdings.HELD, "ix_jobs_live"),
-     (holdings.held_by_people(("p1", "p2")), "ix_jobs_live"), (loop._CLEARING, "ix_jobs_way"),
-     (sa.select(loop._WAY), "ix_jobs_way"),
+     (holdings.BY_PERSON.where(holdings.OF_PROJECT.in_(("p1", "p2"))), "ix_jobs_live"),
+     (snapshots.CLEARING, "ix_jobs_way"),
+     (sa.select(snapshots.WAY), "ix_jobs_way"),
      (budgets.AHEAD.where(jobs.c.project.in_(["p1", "p2"])), "ix_jobs_ahead")],
     ids=["use", "held", "held by people", "clearing", "may give way", "may use"],
 )  # fmt: skip

@@ -1,12 +1,12 @@
 """Budgets in SQL: which bind some projects, and what is spent of each, from days' use and live jobs only."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import budget_rules, rules
-from hutong.adapters.store.codec import decode_budget, decode_doc, decode_site
+from hutong.adapters.store.codec import decode_doc, decode_site
 from hutong.adapters.store.db import Database, chunks, rows_in
 from hutong.adapters.store.tables import jobs, registry
 from hutong.adapters.store.uses import read_uses
@@ -15,11 +15,11 @@ from hutong.core.book.ahead import Ahead
 from hutong.core.book.spending import Spending, projects_of, query_of, spending_of, stop_notice
 from hutong.core.book.uses import Amounts
 from hutong.core.kernel.days import day_of
-from hutong.core.kernel.ids import ProjectId
 
 _SITES = sa.select(registry.c.doc).where(registry.c.kind == rules.SITE).order_by(registry.c.id)
 _SUMS = tuple(sa.func.sum(jobs.c[name]).label(name) for name in ("ahead_card_ms", "ahead_micro", "ahead_j"))
 _WHERE = (jobs.c.person, jobs.c.ahead_site, jobs.c.ahead_sku)
+OF_PARENT = sa.select(registry.c.doc).where(registry.c.kind == rules.BUDGET)
 # A literal, as the condition of the index: else no database uses a partial one.
 AHEAD = (
     sa.select(jobs.c.project, *_WHERE, *_SUMS)
@@ -38,16 +38,6 @@ class Budgets:
         """Return what is spent of those of some budgets that have a period now, in their order."""
         with self._db.read() as connection:
             return read_spendings(connection, budgets, now_ms)
-
-
-def binding(
-    connection: sa.Connection, owners: Mapping[ProjectId, str], projects: Sequence[ProjectId]
-) -> tuple[Budget, ...]:
-    """Return the budgets of some projects, and of those whose they are, that do more than notify."""
-    parents = budget_rules.budget_parents(owners, projects)
-    query = sa.select(registry.c.doc).where(registry.c.kind == rules.BUDGET)
-    rows = rows_in(connection, query, registry.c.parent, parents)
-    return budget_rules.binding(decode_budget(row["doc"]) for row in rows)
 
 
 def read_spendings(connection: sa.Connection, budgets: Sequence[Budget], now_ms: int) -> tuple[Spending, ...]:

@@ -9,17 +9,19 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hutong.adapters.store.bulk import insert_rows
+from hutong.adapters.store.bulk import insert_rows, run
 from hutong.core.book.periods import Period
 from hutong.core.kernel.errors import Conflict, Later, Refused
 
 T = TypeVar("T")
 Upsert = sqlite.Insert | postgresql.Insert
 HeadOf = Callable[..., "sa.Select[*tuple[object, ...]]"]
+Asked = tuple["sa.Select[*tuple[object, ...]]", Mapping[str, object]]
 Narrowed = TypeVar("Narrowed", sa.Select[*tuple[object, ...]], sa.Update, sa.Delete)
 TRIES = 3
 CHUNK = 500
-_AMONG = "among"
+AMONG, MOST = "among", "most"
+Row = Mapping[Any, Any]  # by the names of columns, as psycopg or SQLAlchemy has them
 
 
 class Database(ABC):
@@ -78,16 +80,11 @@ class Database(ABC):
     def upsert(self, table: sa.Table) -> Upsert:
         """Return an insert of that table that can say what to do with a row that is there."""
 
-    def of_each(
-        self, connection: sa.Connection, head_of: HeadOf, keys: Sequence[tuple[str, ...]]
-    ) -> Iterator[sa.RowMapping]:
-        """Yield the rows of `head_of` each key, in the order of the keys; it bounds its rows itself."""
-        if not keys:
-            return
-        names = [f"key_{at}" for at in range(len(keys[0]))]
-        query = head_of(*(sa.bindparam(name, type_=sa.Text()) for name in names))
+    def heads(self, head_of: HeadOf, keys: Sequence[tuple[str, ...]], most: int) -> Iterator[Asked]:
+        """Yield questions for the rows of `head_of` each key, at most so many, in the order of keys."""
         for key in keys:
-            yield from connection.execute(query, dict(zip(names, key, strict=True))).mappings()
+            names = [f"key_{at}" for at in range(len(key))]
+            yield _head(head_of, len(key)), {**dict(zip(names, key, strict=True)), MOST: most}
 
     @abstractmethod
     def lock_schema(self, connection: sa.Connection) -> None:
@@ -114,6 +111,11 @@ class Database(ABC):
         """Let go of connections."""
 
 
+@lru_cache(maxsize=8)
+def _head(head_of: HeadOf, width: int) -> sa.Select[*tuple[object, ...]]:
+    return head_of(*(sa.bindparam(f"key_{at}", type_=sa.Text()) for at in range(width)))
+
+
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut a sequence so that each part fits the parameters of one statement."""
     for start in range(0, len(items), CHUNK):
@@ -130,9 +132,9 @@ def rows_in(
 
     A query that is the same object each time is made into its statement once.
     """
-    asking = _among(connection.dialect.name, query, column)
+    asking = among(connection.dialect.name, query, column)
     for part in chunks(values):
-        yield from connection.execute(asking, {_AMONG: list(part)}).mappings()
+        yield from connection.execute(asking, {AMONG: list(part)}).mappings()
 
 
 def run_among(
@@ -143,22 +145,26 @@ def run_among(
     **told: object,
 ) -> None:
     """Change or delete the rows whose `column` is one of `values`; `told` are parameters of the statement."""
-    changing = _among(connection.dialect.name, statement, column)
+    changing = among(connection.dialect.name, statement, column)
     for part in chunks(values):
-        connection.execute(changing, {_AMONG: list(part), **told})
+        run(connection, changing, {AMONG: list(part), **told})
 
 
 @lru_cache(maxsize=256)
-def _among(dialect: str, statement: Narrowed, column: sa.Column[Any]) -> Narrowed:
-    """Return a statement with a condition on a column.
+def among(dialect: str, statement: Narrowed, column: sa.ColumnElement[Any]) -> Narrowed:
+    """Return a statement with a condition on a column, by the parameter `AMONG`."""
+    return statement.where(one_of(dialect, column, AMONG))
+
+
+def one_of(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a column is one of the values of a parameter.
 
     For PostgreSQL it has the same text for any number of values, so that a plan of it is kept.
     """
     if dialect == "postgresql":
         kind = sa.BigInteger() if isinstance(column.type, sa.Integer) else sa.Text()
-        values = sa.bindparam(_AMONG, type_=postgresql.ARRAY(kind))
-        return statement.where(column == sa.any_(values))
-    return statement.where(column.in_(sa.bindparam(_AMONG, expanding=True)))
+        return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(kind)))
+    return column.in_(sa.bindparam(name, expanding=True))
 
 
 def many(connection: sa.Connection, statement: sa.Executable, rows: Sequence[Mapping[str, object]]) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from hutong.adapters.store.db import Database, HeadOf
+from hutong.adapters.store.db import MOST, Asked, Database, HeadOf
 from hutong.core.kernel.errors import Later
 
 LOCK_WAIT_S = 30
@@ -150,21 +151,11 @@ class PostgresDatabase(Database):
         """See `Database`."""
         return postgresql.insert(table)
 
-    def of_each(
-        self, connection: sa.Connection, head_of: HeadOf, keys: Sequence[tuple[str, ...]]
-    ) -> Iterator[sa.RowMapping]:
-        """See `Database`; in one statement, for here each costs a way to the server and back."""
-        if not keys:
-            return
-        columns = [
-            sa.literal(list(column), postgresql.ARRAY(sa.Text())) for column in zip(*keys, strict=True)
-        ]
-        names = [sa.column(f"key_{at}", sa.Text()) for at in range(len(columns))]
-        each = sa.func.unnest(*columns).table_valued(*names, with_ordinality="place", name="asked")
-        each = each.render_derived()
-        head = head_of(*(each.c[name.name] for name in names)).lateral("head")
-        query = sa.select(head).select_from(each.join(head, sa.true())).order_by(each.c.place)
-        yield from connection.execute(query).mappings()
+    def heads(self, head_of: HeadOf, keys: Sequence[tuple[str, ...]], most: int) -> Iterator[Asked]:
+        """See `Database`; in one statement, for here each is planned and run for itself."""
+        if keys:
+            columns = {f"keys_{at}": list(column) for at, column in enumerate(zip(*keys, strict=True))}
+            yield _heads(head_of, len(columns)), {**columns, MOST: most}
 
     def lock_schema(self, connection: sa.Connection) -> None:
         """See `Database`."""
@@ -215,3 +206,13 @@ class PostgresDatabase(Database):
         if self._bell is not None:
             self._bell.close()
             self._bell = None
+
+
+@lru_cache(maxsize=8)
+def _heads(head_of: HeadOf, width: int) -> sa.Select[*tuple[object, ...]]:
+    columns = [sa.bindparam(f"keys_{at}", type_=postgresql.ARRAY(sa.Text())) for at in range(width)]
+    names = [sa.column(f"key_{at}", sa.Text()) for at in range(width)]
+    each = sa.func.unnest(*columns).table_valued(*names, with_ordinality="place", name="asked")
+    each = each.render_derived()
+    head = head_of(*(each.c[name.name] for name in names)).lateral("head")
+    return sa.select(head).select_from(each.join(head, sa.true())).order_by(each.c.place)

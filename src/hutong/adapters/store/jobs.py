@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
-from hutong.adapters.store.bulk import change_of, change_rows
+from hutong.adapters.store.bulk import change_of, change_rows, streaming
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
-from hutong.adapters.store.db import Database, many, rows_in
+from hutong.adapters.store.db import Database, Row, many, rows_in
 from hutong.adapters.store.rollups import count_work
 from hutong.adapters.store.tables import facts, jobs, pages, receipts
 from hutong.core.book.ahead import ahead_of
@@ -20,7 +20,7 @@ from hutong.core.work.spec import JobSpec
 
 COLUMNS = (jobs.c.id, jobs.c.project, jobs.c.due_ms, jobs.c.job, jobs.c.spec)
 JOBS = sa.select(*COLUMNS)
-_LOCKED = JOBS.order_by(jobs.c.id).with_for_update()
+LOCKED = JOBS.order_by(jobs.c.id).with_for_update()
 MERGED_MAX = 200
 _GUARDED = (
     "seq",
@@ -99,19 +99,19 @@ def fact_row(fact: Fact) -> dict[str, object]:
     }
 
 
-def asked(row: sa.RowMapping) -> tuple[JobSpec, ProjectId]:
+def asked(row: Row) -> tuple[JobSpec, ProjectId]:
     """Return what a job asked for, and for whom."""
     return decode_spec(row["spec"]), ProjectId(row["project"])
 
 
-def job_row(row: sa.RowMapping) -> JobRow:
+def job_row(row: Row) -> JobRow:
     """Return a job from `COLUMNS`."""
     return JobRow(decode_job(row["job"]), decode_spec(row["spec"]), ProjectId(row["project"]))
 
 
 def lock_jobs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, sa.RowMapping]:
     """Return the rows of these jobs, kept from others until the transaction ends."""
-    return {JobId(row["id"]): row for row in rows_in(connection, _LOCKED, jobs.c.id, sorted(set(ids)))}
+    return {JobId(row["id"]): row for row in rows_in(connection, LOCKED, jobs.c.id, sorted(set(ids)))}
 
 
 def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
@@ -146,8 +146,9 @@ class Jobs:
 
         def work(connection: sa.Connection) -> tuple[Submission, ...]:
             answers, fresh = rules.sort_wishes(wishes, _known(connection, wishes))
-            many(connection, jobs.insert(), [rows[wish.id] for wish in fresh])
-            many(connection, facts.insert(), [fact_row(first[wish.id]) for wish in fresh])
+            with streaming(connection):
+                many(connection, jobs.insert(), [rows[wish.id] for wish in fresh])
+                many(connection, facts.insert(), [fact_row(first[wish.id]) for wish in fresh])
             return answers
 
         return self._db.write(work)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import rules
 from hutong.adapters.store.accounting import HoldState
-from hutong.adapters.store.db import chunks, rows_in
+from hutong.adapters.store.db import Row, chunks, rows_in
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, lots, usage
 from hutong.core.book.money import (
     Entry,
@@ -21,10 +21,11 @@ from hutong.core.book.money import (
 from hutong.core.kernel.errors import NotFound
 from hutong.core.kernel.ids import LotId, ProjectId
 
-_PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
+PARTS = sa.select(hold_parts).order_by(hold_parts.c.key, hold_parts.c.n)
 LOTS = sa.select(lots, accounts.c.posted_micro, accounts.c.held_micro).join_from(
     lots, accounts, accounts.c.id == lots.c.account
 )
+DEBTS = sa.select(accounts.c.id, accounts.c.posted_micro)
 USAGE = sa.select(*(usage.c[each.name] for each in fields(UsageRecord)))
 _LEGS = sa.select(entries.c.txn, entries.c.account, entries.c.amount_micro).order_by(
     entries.c.txn, entries.c.n
@@ -36,15 +37,21 @@ def record_of(row: Iterable[Any]) -> UsageRecord:
     return UsageRecord(*row)
 
 
-def read_holds(connection: sa.Connection, found: Sequence[sa.RowMapping]) -> dict[str, HoldState]:
+def read_holds(connection: sa.Connection, found: Sequence[Row]) -> dict[str, HoldState]:
     """Return these rows of holds with their parts, in the order of the rows."""
+    return holds_of(found, list(rows_in(connection, PARTS, hold_parts.c.key, [row["key"] for row in found])))
+
+
+def holds_of(found: Sequence[Row], parts: Iterable[Row]) -> dict[str, HoldState]:
+    """Return holds by their rows and those of `PARTS`, some of which may be of other holds."""
     states = {row["key"]: HoldState(ProjectId(row["project"]), row["closed"]) for row in found}
-    for row in rows_in(connection, _PARTS, hold_parts.c.key, list(states)):
-        states[row["key"]].parts[LotId(row["lot"])] = row["amount_micro"]
+    for row in parts:
+        if row["key"] in states:
+            states[row["key"]].parts[LotId(row["lot"])] = row["amount_micro"]
     return states
 
 
-def lot_of(row: sa.RowMapping) -> Lot:
+def lot_of(row: Row) -> Lot:
     """Return the lot of a row of `LOTS`."""
     return Lot(
         id=LotId(row["id"]),
@@ -94,16 +101,25 @@ def lot_in(connection: sa.Connection, name: LotId) -> Lot:
 
 def read_lots(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:
     """Return the lots of each of these projects in the order in which they pay."""
+    return lots_of(rows_in(connection, LOTS, lots.c.project, projects), projects)
+
+
+def lots_of(rows: Iterable[Row], projects: Sequence[str]) -> dict[ProjectId, tuple[Lot, ...]]:
+    """Return the lots of each of these projects, of rows of `LOTS`, in the order in which they pay."""
     found: dict[ProjectId, list[Lot]] = {ProjectId(project): [] for project in projects}
-    for row in rows_in(connection, LOTS, lots.c.project, projects):
-        lot = lot_of(row)
-        found[lot.project].append(lot)
+    for row in rows:
+        if row["project"] in found:
+            found[row["project"]].append(lot_of(row))
     return {project: tuple(sorted(each, key=rules.pay_order)) for project, each in found.items()}
 
 
-def read_debts(connection: sa.Connection, projects: Sequence[str]) -> dict[ProjectId, int]:
-    """Return what those of these projects owe that owe anything."""
-    names = {overrun_account(ProjectId(project)): ProjectId(project) for project in projects}
-    query = sa.select(accounts.c.id, accounts.c.posted_micro)
-    rows = rows_in(connection, query, accounts.c.id, sorted(names))
-    return {names[row["id"]]: -row["posted_micro"] for row in rows if row["posted_micro"] < 0}
+def debt_accounts(projects: Iterable[str]) -> list[str]:
+    """Return the accounts of what projects owe, in order."""
+    return sorted(overrun_account(ProjectId(project)) for project in projects)
+
+
+def debts_of(rows: Iterable[Row], projects: Iterable[str]) -> dict[ProjectId, int]:
+    """Return what those of these projects owe that owe anything, of rows of `DEBTS`."""
+    owed = {row["id"]: -row["posted_micro"] for row in rows if row["posted_micro"] < 0}
+    names = ((ProjectId(project), overrun_account(ProjectId(project))) for project in projects)
+    return {project: owed[account] for project, account in names if account in owed}

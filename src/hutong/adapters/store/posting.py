@@ -7,13 +7,14 @@ import sqlalchemy as sa
 
 from hutong.adapters.store import accounting
 from hutong.adapters.store.accounting import Balance, HoldState, Plan
+from hutong.adapters.store.asking import Asking, asking
 from hutong.adapters.store.bulk import change_of, change_rows, merge_rows, streaming
 from hutong.adapters.store.combining import PostAlone
 from hutong.adapters.store.db import Database, many, rows_in, run_among
-from hutong.adapters.store.ledger_rows import read_holds, with_entries
+from hutong.adapters.store.ledger_rows import PARTS, holds_of, with_entries
 from hutong.adapters.store.ledger_tables import accounts, entries, hold_parts, holds, lots, txns, usage
 from hutong.adapters.store.periods import book_in
-from hutong.adapters.store.rollups import count_money, count_records
+from hutong.adapters.store.rollups import Booked
 from hutong.adapters.store.uses import count_uses
 from hutong.core.book.money import (
     Posting,
@@ -32,20 +33,73 @@ _BALANCES = sa.select(accounts).order_by(accounts.c.id).with_for_update()
 _TXNS = sa.select(txns.c.id)
 
 
+class Booking:
+    """Writes postings in the caller's transaction: asks for what they touch, plans, then writes."""
+
+    def __init__(self, ask: Asking, postings: Sequence[Posting]) -> None:
+        txns_ = [txn for posting in postings for txn in posting.txns]
+        keys = sorted({change.key for posting in postings for change in posting.holds})
+        self._known = ask.among(_TXNS, txns.c.id, sorted({txn.id for txn in txns_}))
+        self._holds = ask.among(_HOLDS, holds.c.key, keys)
+        self._parts = ask.among(PARTS, hold_parts.c.key, keys)
+        self._balances = ask.among(_BALANCES, accounts.c.id, accounting.guarded_accounts(postings))
+        self._sums = Booked(ask, [each for posting in postings for each in posting.usage], txns_)
+        self._out = Plan()
+        self._periods: list[str] = []
+
+    def plan(
+        self, db: Database, connection: sa.Connection, postings: Sequence[Posting], *, guarded: bool
+    ) -> tuple[bool, ...]:
+        """Work out what these of the postings change; say of each whether it is news."""
+        known, states = self._there()
+        out = accounting.plan(postings, known, states, guarded=guarded)
+        if out.reversed_txns:
+            _check_reversals(connection, out)
+        self._periods = book_in(db, connection, [txn.effective_ms for txn in out.txns])
+        accounting.check_funds(out, self._money())
+        self._out = out
+        return tuple(out.fresh)
+
+    def plan_each(
+        self, db: Database, connection: sa.Connection, postings: Sequence[Posting]
+    ) -> Sequence[bool | HutongError]:
+        """Work out what those change that may be; say of each whether it is news, or why it may not be."""
+        known, states = self._there()
+        out, verdicts = accounting.plan_each(postings, known, states, self._money())
+        self._periods = book_in(db, connection, [txn.effective_ms for txn in out.txns])
+        self._out = out
+        return verdicts
+
+    def _there(self) -> tuple[set[str], dict[str, HoldState]]:
+        return {str(row["id"]) for row in self._known}, holds_of(self._holds, self._parts)
+
+    def _money(self) -> dict[str, Balance]:
+        return {
+            row["id"]: Balance(row["posted_micro"], row["held_micro"], row["floor_micro"])
+            for row in self._balances
+        }
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write what was planned."""
+        out = self._out
+        with streaming(connection):
+            _write_txns(connection, out, self._periods)
+            _write_holds(connection, out)
+            rows = [{name: getattr(record, name) for name in _USAGE} for record in out.usage]
+            many(connection, usage.insert(), rows)
+            count_uses(connection, out.usage)
+            self._sums.count(connection, out.usage, out.txns)
+
+
 def post_all(
     db: Database, connection: sa.Connection, postings: Sequence[Posting], *, guarded: bool
 ) -> tuple[bool, ...]:
     """Write postings in the caller's transaction; say of each whether it was news."""
-    known = known_txns(connection, postings)
-    states = _lock_holds(connection, postings)
-    out = accounting.plan(postings, known, states, guarded=guarded)
-    if out.reversed_txns:
-        _check_reversals(connection, out)
-    guards = [*out.lot_accounts, *out.repaid_accounts, *out.paid_out_accounts]
-    booked = book_in(db, connection, [txn.effective_ms for txn in out.txns])
-    accounting.check_funds(out, _lock_balances(connection, guards))
-    _write(connection, out, booked)
-    return tuple(out.fresh)
+    with asking(connection) as ask:
+        booking = Booking(ask, postings)
+    fresh = booking.plan(db, connection, postings, guarded=guarded)
+    booking.write(connection)
+    return fresh
 
 
 def post_each(
@@ -56,30 +110,11 @@ def post_each(
         if len(postings) > 1:
             raise PostAlone
         return [post_all(db, connection, postings, guarded=False)[0]]
-    known = known_txns(connection, postings)
-    states = _lock_holds(connection, postings)
-    moments = [txn.effective_ms for posting in postings for txn in posting.txns if txn.id not in known]
-    book_in(db, connection, moments)
-    balances = _lock_balances(connection, accounting.guarded_accounts(postings))
-    out, verdicts = accounting.plan_each(postings, known, states, balances)
-    _write(connection, out, book_in(db, connection, [txn.effective_ms for txn in out.txns]))
+    with asking(connection) as ask:
+        booking = Booking(ask, postings)
+    verdicts = booking.plan_each(db, connection, postings)
+    booking.write(connection)
     return verdicts
-
-
-def _lock_holds(connection: sa.Connection, postings: Sequence[Posting]) -> dict[str, HoldState]:
-    keys = {change.key for posting in postings for change in posting.holds}
-    return read_holds(connection, list(rows_in(connection, _HOLDS, holds.c.key, sorted(keys))))
-
-
-def _write(connection: sa.Connection, out: Plan, booked: Sequence[str]) -> None:
-    with streaming(connection):
-        _write_txns(connection, out, booked)
-        _write_holds(connection, out)
-        rows = [{name: getattr(record, name) for name in _USAGE} for record in out.usage]
-        many(connection, usage.insert(), rows)
-        count_uses(connection, out.usage)
-    count_records(connection, out.usage)
-    count_money(connection, out.txns)
 
 
 def _check_reversals(connection: sa.Connection, out: Plan) -> None:
@@ -98,13 +133,6 @@ def known_txns(connection: sa.Connection, postings: Sequence[Posting]) -> set[st
     """Return the ids of those transactions that are in the book."""
     ids = sorted({txn.id for posting in postings for txn in posting.txns})
     return {str(row["id"]) for row in rows_in(connection, _TXNS, txns.c.id, ids)}
-
-
-def _lock_balances(connection: sa.Connection, names: Sequence[str]) -> dict[str, Balance]:
-    return {
-        row["id"]: Balance(row["posted_micro"], row["held_micro"], row["floor_micro"])
-        for row in rows_in(connection, _BALANCES, accounts.c.id, names)
-    }
 
 
 def _write_txns(connection: sa.Connection, out: Plan, booked: Sequence[str]) -> None:

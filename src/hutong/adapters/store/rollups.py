@@ -1,21 +1,23 @@
 """Sums by hour, day and month in SQL: kept by the transaction that writes what they sum, and made anew."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rollup_rules, rules
+from hutong.adapters.store.asking import Asking, asking
 from hutong.adapters.store.bulk import merge_rows, streaming
 from hutong.adapters.store.codec import decode_job, decode_site, decode_spec
-from hutong.adapters.store.db import Database, rows_in, run_among
+from hutong.adapters.store.db import Database, run_among
 from hutong.adapters.store.ledger_rows import USAGE, record_of, with_entries
 from hutong.adapters.store.ledger_tables import lots, txns, usage
 from hutong.adapters.store.rollup_tables import first_uses, pool_notes, rollups, waits
 from hutong.adapters.store.sealed_tables import pool_hours
 from hutong.adapters.store.tables import jobs, registry
 from hutong.adapters.store.tenants import tenants_of
+from hutong.core.accounts.registry import Institution
 from hutong.core.book import rollups as r
 from hutong.core.book.money import LotKind, Txn, UsageRecord
 from hutong.core.book.sealed import PoolHour
@@ -30,43 +32,75 @@ Moved = tuple[Job, Sequence[Fact] | None, JobSpec, ProjectId]
 _AT_ONCE = 2000
 
 
-def count_records(connection: sa.Connection, records: Sequence[UsageRecord]) -> None:
-    """Add usage records to the sums of use, and note who used something first."""
-    if not records:
-        return
-    with streaming(connection):
-        add_rows(connection, r.USE, r.use_rows(records))
-        add_rows(connection, r.PEOPLE, r.people_rows(records))
-    _note_first(connection, r.first_uses(records))
+class Booked:
+    """Keeps the sums of what is booked: asks for what they need to know, then adds to them.
+
+    Made of records and transactions of which those are to be that are counted.
+    """
+
+    def __init__(self, ask: Asking, records: Iterable[UsageRecord], some: Iterable[Txn]) -> None:
+        names = sorted({name for _, name in r.first_uses(records)})
+        self._first = ask.among(_FIRST, first_uses.c.name, names)
+        self._kinds = ask.among(_KINDS, lots.c.account, r.lot_accounts(some))
+
+    def count(self, connection: sa.Connection, records: Sequence[UsageRecord], some: Sequence[Txn]) -> None:
+        """Add to the sums of use and of money, and note who used something first."""
+        with streaming(connection):
+            if records:
+                add_rows(connection, r.USE, r.use_rows(records))
+                add_rows(connection, r.PEOPLE, r.people_rows(records))
+                self._note_first(connection, r.first_uses(records))
+            if r.lot_accounts(some):
+                kinds = {row["account"]: LotKind(row["kind"]) for row in self._kinds}
+                add_rows(connection, r.MONEY, r.money_rows(some, kinds))
+
+    def _note_first(self, connection: sa.Connection, found: Mapping[tuple[str, str], int]) -> None:
+        """Write who is new, or was here earlier than was known; whoever is known is only read."""
+        known = {(row["scope"], row["name"]): row["at_ms"] for row in self._first}
+        news = [
+            {"scope": scope, "name": name, "at_ms": at_ms}
+            for (scope, name), at_ms in sorted(found.items())
+            if at_ms < known.get((scope, name), at_ms + 1)
+        ]
+        merge_rows(connection, first_uses, news, ("scope", "name"), put=("at_ms",), sooner="at_ms")
 
 
-def count_money(connection: sa.Connection, some: Sequence[Txn]) -> None:
-    """Add what transactions moved on lots to the sums of money."""
-    names = r.lot_accounts(some)
-    if not names:
-        return
-    rows = rows_in(connection, _KINDS, lots.c.account, names)
-    kinds = {row["account"]: LotKind(row["kind"]) for row in rows}
-    add_rows(connection, r.MONEY, r.money_rows(some, kinds))
+def count_booked(connection: sa.Connection, records: Sequence[UsageRecord], some: Sequence[Txn]) -> None:
+    """Add usage records and transactions to the sums."""
+    with asking(connection) as ask:
+        booked = Booked(ask, records, some)
+    booked.count(connection, records, some)
 
 
 def count_work(connection: sa.Connection, moved: Sequence[Moved]) -> None:
     """Note how jobs wait after their newest facts, and add what they tell to the sums of work."""
-    moved = [each for each in moved if each[1] is None or may_move(each[1])]
-    there = {job.id: waiting(job, spec, project) for job, _, spec, project in moved}
-    telling = [each for each in moved if told(*each[:3], None)]
-    owners = tenants_of(connection, sorted({project for *_, project in telling}))
-    parts = [told(job, facts, spec, owners.get(project)) for job, facts, spec, project in telling]
+    moved = moving(moved)
+    tenants = tenants_of(connection, tellers(moved))
     with streaming(connection):
-        left = sorted(name for name, wait in there.items() if wait is None)
-        run_among(connection, _LEFT, waits.c.job, left)
-        rows = [
-            {name: getattr(wait, name) for name in _WAIT}
-            for _, wait in sorted(there.items())
-            if wait is not None
-        ]
-        merge_rows(connection, waits, rows, ("job",), put=("code",))
-        add_rows(connection, r.WORK, r.merged(parts))
+        add_work(connection, moved, tenants)
+
+
+def moving(moved: Iterable[Moved]) -> list[Moved]:
+    """Return those whose newest facts may change how they wait, or what is told of them."""
+    return [each for each in moved if each[1] is None or may_move(each[1])]
+
+
+def tellers(moved: Iterable[Moved]) -> list[str]:
+    """Return the projects of those that add to the sums of work, in order."""
+    return sorted({each[3] for each in moved if told(*each[:3], None)})
+
+
+def add_work(connection: sa.Connection, moved: Sequence[Moved], tenants: Mapping[str, Institution]) -> None:
+    """Do what `count_work` does for `moving` jobs, of whose projects the institutions are known."""
+    there = {job.id: waiting(job, spec, project) for job, _, spec, project in moved}
+    parts = [told(job, facts, spec, tenants.get(project)) for job, facts, spec, project in moved]
+    left = sorted(name for name, wait in there.items() if wait is None)
+    run_among(connection, _LEFT, waits.c.job, left)
+    rows = [
+        {name: getattr(wait, name) for name in _WAIT} for _, wait in sorted(there.items()) if wait is not None
+    ]
+    merge_rows(connection, waits, rows, ("job",), put=("code",))
+    add_rows(connection, r.WORK, r.merged(parts))
 
 
 def count_hours(connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
@@ -86,7 +120,7 @@ def count_hours(connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
 
 _LEFT, _WAIT = waits.delete(), tuple(each.name for each in fields(Wait))
 _KINDS = sa.select(lots.c.account, lots.c.kind)
-_FIRST = sa.select(first_uses).where(first_uses.c.scope.in_(("person", "project")))
+_FIRST = sa.select(first_uses).where(sa.or_(first_uses.c.scope == "person", first_uses.c.scope == "project"))
 
 
 def add_rows(connection: sa.Connection, family: r.Family, rows: Mapping[r.Key, r.Sums]) -> None:
@@ -102,18 +136,6 @@ def _add_spread(connection: sa.Connection, family: r.Family, found: Mapping[r.Ke
     told_ = [dict(zip(columns, (*key, *found[key]), strict=True)) for key in sorted(found)]
     key = ("grain", "at", *family.names)
     merge_rows(connection, rollups[family.id], told_, key, add=family.sums)
-
-
-def _note_first(connection: sa.Connection, found: Mapping[tuple[str, str], int]) -> None:
-    """Write who is new, or was here earlier than was known; whoever is known is only read."""
-    rows = rows_in(connection, _FIRST, first_uses.c.name, sorted({name for _, name in found}))
-    known = {(row["scope"], row["name"]): row["at_ms"] for row in rows}
-    news = [
-        {"scope": scope, "name": name, "at_ms": at_ms}
-        for (scope, name), at_ms in sorted(found.items())
-        if at_ms < known.get((scope, name), at_ms + 1)
-    ]
-    merge_rows(connection, first_uses, news, ("scope", "name"), put=("at_ms",), sooner="at_ms")
 
 
 class Rollups:
@@ -249,10 +271,10 @@ def rebuild(db: Database, connection: sa.Connection) -> int:
         connection.execute(table.delete())
     count = 0
     for records in _pages(connection, USAGE, usage.c.id):
-        count_records(connection, [record_of(row) for row in records])
+        count_booked(connection, [record_of(row) for row in records], ())
         count += len(records)
     for rows in _pages(connection, sa.select(txns), txns.c.id):
-        count_money(connection, with_entries(connection, [row._mapping for row in rows]))
+        count_booked(connection, (), with_entries(connection, [row._mapping for row in rows]))
         count += len(rows)
     for rows in _pages(connection, sa.select(jobs.c.id, jobs.c.project, jobs.c.job, jobs.c.spec), jobs.c.id):
         moved = [(decode_job(row.job), None, decode_spec(row.spec), ProjectId(row.project)) for row in rows]

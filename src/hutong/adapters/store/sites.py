@@ -1,19 +1,21 @@
 """What centres take and tell, in SQL: commands, reports, observations, log watching."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 
 import sqlalchemy as sa
 
 from hutong.adapters.store import rollup_rules, rules
-from hutong.adapters.store.bulk import merge_rows, streaming, upsert_into
+from hutong.adapters.store.asking import asking
+from hutong.adapters.store.bulk import merge_rows, run, streaming, upsert_into
 from hutong.adapters.store.codec import decode_job, decode_spec
-from hutong.adapters.store.db import Database, many, rows_in, run_among
-from hutong.adapters.store.jobs import JOBS, asked, fact_row, lock_jobs, save_all, saved
+from hutong.adapters.store.db import Database, Row, many, rows_in, run_among
+from hutong.adapters.store.jobs import JOBS, LOCKED, asked, fact_row, save_all, saved
 from hutong.adapters.store.loop import close_starts, forget, read_statuses
-from hutong.adapters.store.rollups import count_work
+from hutong.adapters.store.rollups import add_work, moving, tellers
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
+from hutong.adapters.store.tenants import tenants_of
 from hutong.core.book.store import Dial, Reported, Sighting, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
@@ -46,7 +48,11 @@ _WORDS = sa.select(jobs.c.id, jobs.c.job)
 @cache
 def _seen(dialect: str) -> sa.Insert:
     """Return what notes that a site called; making it anew each time would cost more than what it does."""
-    insert = upsert_into(dialect, statuses)
+    given = {"site": _SITE, "seen_ms": sa.bindparam("seen_ms", type_=sa.BigInteger()), "observed_ms": 0}
+    none = dict.fromkeys(("agent", "isolation", "trouble"), "")
+    names = ("pools", "moves", "stock", "transfers")
+    lists = {name: sa.literal_column("'[]'", statuses.c[name].type) for name in names}
+    insert = upsert_into(dialect, statuses).values(**given, **none, **lists)
     seen, now = statuses.c.seen_ms, insert.excluded.seen_ms
     later = sa.case((seen.between(now, now + rules.AHEAD_MS), seen), else_=now)
     return insert.on_conflict_do_update(index_elements=["site"], set_={"seen_ms": later})
@@ -62,22 +68,27 @@ class Sites:
 
         A command stays open until a report shows its effect, so asking again with 0 repeats it.
         """
+        which = {"site": site, "after": after, "most": rules.page(limit)}
         with self._db.read() as connection:
-            rows = _open_commands(connection, site, after, limit)
-            seen = connection.execute(_SEEN_MS, {"site": site}).scalar()
-            recent = rules.recent(seen, now_ms)
+            with asking(connection) as ask:
+                rows, seen = ask(_OPEN, which), ask(_SEEN_MS, {"site": site})
+            names = _jobs_of(rows)
+            recent = rules.recent(seen[0]["seen_ms"] if seen else None, now_ms)
             if recent and all(row["taken_ms"] is not None for row in rows):
-                return _deliver(rows, _read_jobs(connection, rows))
+                with asking(connection) as ask:
+                    texts = ask.among(JOBS, jobs.c.id, names)
+                return _deliver(rows, _by_id(texts))
 
         def work(connection: sa.Connection) -> tuple[Taken, ...]:
-            self._note_seen(connection, site, now_ms)
-            rows = _open_commands(connection, site, after, limit)
-            found = lock_jobs(connection, filter(None, (rules.job_of(row["key"]) for row in rows)))
-            # A withdrawal may have come first while we waited for the jobs.
-            ids = [row["id"] for row in rows]
-            rows = [row for row in _open_commands(connection, site, after, limit) if row["id"] in ids]
-            moved = _dispatch(connection, site, rows, found, now_ms)
-            return _deliver(rows, found, moved)
+            # A withdrawal may come first while we wait for the jobs; what is new goes out the next time.
+            with asking(connection) as ask:
+                locked, now_open = ask.among(LOCKED, jobs.c.id, names), ask(_OPEN, which)
+            found = _by_id(locked)
+            open_rows = [row for row in now_open if rules.job_of(row["key"]) in found]
+            with streaming(connection):
+                self._note_seen(connection, site, now_ms)
+                moved = _dispatch(connection, site, open_rows, found, now_ms)
+            return _deliver(open_rows, found, moved)
 
         return self._db.write(work)
 
@@ -87,9 +98,15 @@ class Sites:
         """Append the reports that are news, close commands, note the observation and absences."""
 
         def work(connection: sa.Connection) -> Reported:
-            found = lock_jobs(connection, filter(None, (rules.job_of(report.key) for report in reports)))
+            names = sorted({name for report in reports if (name := rules.job_of(report.key))})
+            with asking(connection) as ask:
+                locked = ask.among(LOCKED, jobs.c.id, names)
+            found = _by_id(locked)
             before = {name: decode_job(row["job"]) for name, row in found.items()}
             news = rules.sieve(site, reports, before, now_ms)
+            each_moved = rollup_rules.by_job(news.jobs, news.facts)
+            moved = moving((job, some, *asked(found[job.id])) for job, some in each_moved)
+            tenants = tenants_of(connection, tellers(moved))
             with streaming(connection):
                 many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
                 changed = [
@@ -99,8 +116,7 @@ class Sites:
                 close_starts(connection, news.started)
                 forget(connection, news.ended)
                 self._note_seen(connection, site, now_ms)
-            moved = rollup_rules.by_job(news.jobs, news.facts)
-            count_work(connection, [(job, some, *asked(found[job.id])) for job, some in moved])
+                add_work(connection, moved, tenants)
             if sighting is not None:
                 self._note_sighting(connection, site, sighting, now_ms)
             orphans = _orphans(connection, site, sighting.live) if sighting else ()
@@ -162,9 +178,7 @@ class Sites:
         return tuple(Dial(**row) for row in rows)
 
     def _note_seen(self, connection: sa.Connection, site: str, now_ms: int) -> None:
-        row = {"site": site, "seen_ms": now_ms, "observed_ms": 0, "agent": "", "isolation": ""}
-        row |= {"trouble": "", "pools": [], "moves": [], "stock": [], "transfers": []}
-        connection.execute(_seen(connection.dialect.name), row)
+        run(connection, _seen(connection.dialect.name), {"site": site, "seen_ms": now_ms})
 
     def _note_sighting(self, connection: sa.Connection, site: str, sighting: Sighting, now_ms: int) -> None:
         mine = statuses.c.site == site
@@ -196,21 +210,19 @@ class Sites:
         run_among(connection, _LOOK, jobs.c.id, names_of, at_ms=now_ms)
 
 
-def _open_commands(connection: sa.Connection, site: str, after: int, limit: int) -> list[sa.RowMapping]:
-    asked = {"site": site, "after": after, "most": rules.page(limit)}
-    return list(connection.execute(_OPEN, asked).mappings())
+def _jobs_of(rows: Iterable[Row]) -> list[JobId]:
+    return sorted({name for row in rows if (name := rules.job_of(row["key"]))})
 
 
-def _read_jobs(connection: sa.Connection, rows: Iterable[sa.RowMapping]) -> dict[JobId, sa.RowMapping]:
-    ids = sorted({name for row in rows if (name := rules.job_of(row["key"]))})
-    return {JobId(row["id"]): row for row in rows_in(connection, JOBS, jobs.c.id, ids)}
+def _by_id(rows: Iterable[Row]) -> dict[JobId, Row]:
+    return {JobId(row["id"]): row for row in rows}
 
 
 def _dispatch(
     connection: sa.Connection,
     site: str,
-    rows: Sequence[sa.RowMapping],
-    found: dict[JobId, sa.RowMapping],
+    rows: Sequence[Row],
+    found: Mapping[JobId, Row],
     now_ms: int,
 ) -> dict[JobId, Job]:
     """Write that these start commands are in the agent's hands now."""
@@ -218,7 +230,7 @@ def _dispatch(
     told: list[Fact] = []
     for row in rows:
         name = rules.job_of(row["key"])
-        if row["taken_ms"] is not None or row["kind"] != "start" or name not in found:
+        if row["taken_ms"] is not None or row["kind"] != "start" or name is None or name not in found:
             continue
         step = rules.dispatch(decode_job(found[name]["job"]), row["key"], site, now_ms)
         if step:
@@ -232,7 +244,7 @@ def _dispatch(
 
 
 def _deliver(
-    rows: Sequence[sa.RowMapping], found: dict[JobId, sa.RowMapping], moved: dict[JobId, Job] | None = None
+    rows: Sequence[Row], found: Mapping[JobId, Row], moved: Mapping[JobId, Job] | None = None
 ) -> tuple[Taken, ...]:
     taken = []
     for row in rows:

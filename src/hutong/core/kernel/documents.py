@@ -16,6 +16,7 @@ Shape = TypeVar("Shape")
 # out of documents: those from before keep their bytes, and their digests.
 LATE = MappingProxyType({"late": True})
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _PLAIN = frozenset({int, str, bool, NoneType})
 
 
@@ -26,20 +27,24 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 def to_document(value: object) -> object:
     """Return a value made of dicts, lists, strings, integers, booleans and None."""
-    if value is None or isinstance(value, str | int):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, tuple | list):
-        if _PLAIN.issuperset(map(type, value)):
-            return list(value)
-        return [to_document(each) for each in value]
-    if isinstance(value, Mapping):
-        return {str(key): to_document(each) for key, each in value.items()}
     kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, tuple | list):
+        return [each if type(each) in _PLAIN else to_document(each) for each in value]
     if hasattr(kind, "__dataclass_fields__"):
         late = _late(kind)
-        pairs = ((name, getattr(value, name)) for name in _names(kind))
-        return {name: to_document(each) for name, each in pairs if name not in late or each != late[name]}
-    raise Broken(f"{type(value).__name__} has no canonical document")
+        document = {}
+        for name in _names(kind):
+            each = getattr(value, name)
+            if name not in late or each != late[name]:
+                document[name] = each if type(each) in _PLAIN else to_document(each)
+        return document
+    if isinstance(value, Mapping):
+        return {str(key): to_document(each) for key, each in value.items()}
+    if isinstance(value, str | int):
+        return value.value if isinstance(value, Enum) else value
+    raise Broken(f"{kind.__name__} has no canonical document")
 
 
 def encode(value: object) -> bytes:
@@ -49,7 +54,7 @@ def encode(value: object) -> bytes:
 
 def encode_document(document: object) -> bytes:
     """Return the canonical JSON of what `to_document` made."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def decode(kind: type[Shape], data: bytes) -> Shape:

@@ -13,6 +13,8 @@ LotId = NewType("LotId", str)
 AttemptKey = NewType("AttemptKey", str)
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
+_SHIFTS = range(120, -1, -10)
 _KEY = re.compile(r"^ht-([0-9a-hjkmnp-tv-z]{26})-a([1-9][0-9]{0,5})\Z")
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -25,7 +27,7 @@ def ulid(at_ms: int, entropy: bytes) -> str:
     if len(entropy) != 10 or not 0 <= at_ms < 1 << 48:
         raise Broken("a ULID needs 10 bytes of entropy and a time of 48 bits")
     value = (at_ms << 80) | int.from_bytes(entropy, "big")
-    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
 
 
 def attempt_key(job: JobId, attempt: int) -> AttemptKey:

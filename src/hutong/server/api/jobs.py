@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
-from hutong.core.book.store import JobQuery, NewJob, Record, UserEvent
+from hutong.core.book.store import JobQuery, Record, UserEvent
 from hutong.core.capacity.sites import Site
 from hutong.core.kernel.errors import Conflict
 from hutong.core.kernel.ids import ProjectId
@@ -21,10 +21,9 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.shapes.quotes import quote_shape
-from hutong.server.api.wishes import References, make_wish, read_spec, submit_one
+from hutong.server.api.wishes import Batch, References, read_spec, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
-from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import jobs as w
@@ -48,19 +47,14 @@ async def submit_job(here: Here, principal: Submitter, body: w.NewJob, key: Idem
 @router.post("/batch", status_code=201)
 def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: IdempotencyKey = "") -> w.JobIds:
     """Submit up to 1,000 jobs, stored together or not at all; the ids come in the order asked."""
-    pools = here.pools.load(here.clock())
-    references = References(here)
+    batch = Batch(here, principal)
     digest = digest_of(body) if key else ""
-    wishes: list[NewJob] = []
-    for index, new in enumerate(body.jobs):
-        require(principal, "job.submit", new.project, f"project {new.project!r}")
-        spec = read_spec(new.spec, f"/jobs/{index}/spec")
-        dear = asks_prices(spec, pools)
-        paid = paid_by(here.store, pools, new.project, here.clock()) if dear else ()
-        refuse_impossible(spec, pools, f"/jobs/{index}/spec", paid)
-        spec = references.check(new.project, spec, f"/jobs/{index}/spec")
-        once = f"{key}/{index}" if key else ""
-        wishes.append(make_wish(here, principal.id, new.project, spec, key=once, request=[digest, index]))
+    wishes = [
+        batch.wish(
+            new.project, new.spec, f"/jobs/{index}/spec", f"{key}/{index}" if key else "", [digest, index]
+        )
+        for index, new in enumerate(body.jobs)
+    ]
     if key:
         _reserve(here, digest_of(principal.id, "batch", key), digest)
     answers = here.store.submit(wishes, here.clock())

@@ -1,6 +1,7 @@
 """Jobs asked for: the document checked in full, so that what is written down can run."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -116,15 +117,53 @@ def make_wish(
     here: Services, by: str, project: str, spec: JobSpec, *, key: str = "", request: object = None
 ) -> NewJob:
     """Return the wish to be written down; `request` is what the idempotency key stands for."""
+    return _wish(here, by, project, spec, _digest_of_spec(spec), key, request)
+
+
+def _digest_of_spec(spec: JobSpec) -> str:
+    return f"sha256:{sha256(encode(spec)).hexdigest()}"
+
+
+def _wish(
+    here: Services, by: str, project: str, spec: JobSpec, digest: str, key: str, request: object
+) -> NewJob:
     return NewJob(
         id=JobId(here.new_id()),
         project=ProjectId(project),
         spec=spec,
         by=by,
-        spec_digest=f"sha256:{sha256(encode(spec)).hexdigest()}",
+        spec_digest=digest,
         idempotency_key=key,
         request_digest=digest_of(request) if key else "",
     )
+
+
+class Batch:
+    """Makes the wishes of one request. Of documents that are alike, the first is checked for all of them."""
+
+    def __init__(self, here: Services, principal: Principal) -> None:
+        self._here = here
+        self._principal = principal
+        self._pools = here.pools.load(here.clock())
+        self._references = References(here)
+        self._checked: dict[tuple[str, str], tuple[JobSpec, str]] = {}
+
+    def wish(self, project: str, document: dict[str, Any], root: str, key: str, request: object) -> NewJob:
+        """Return the wish to be written down; raises what `submit_one` raises, with pointers below `root`."""
+        name = (project, json.dumps(document))
+        known = self._checked.get(name)
+        if known is None:
+            spec = self._check(project, document, root)
+            known = self._checked[name] = spec, _digest_of_spec(spec)
+        return _wish(self._here, self._principal.id, project, *known, key, request)
+
+    def _check(self, project: str, document: dict[str, Any], root: str) -> JobSpec:
+        require(self._principal, "job.submit", project, f"project {project!r}")
+        spec = read_spec(document, root)
+        dear = asks_prices(spec, self._pools)
+        paid = paid_by(self._here.store, self._pools, project, self._here.clock()) if dear else ()
+        refuse_impossible(spec, self._pools, root, paid)
+        return self._references.check(project, spec, root) if spec.secrets or spec.inputs else spec
 
 
 async def submit_one(
