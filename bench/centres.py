@@ -104,9 +104,15 @@ class Centres:
         cards_per_node: int = 4,
         poll_s: float = 0.3,
         licenses: str = "",
+        rest_url: str = "",
     ) -> None:
-        """Add a site on a Slurm cluster, where each job asks for these licences too."""
-        engine = {"kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10}
+        """Add a site on a Slurm cluster, by slurmrestd if there is one, where each job asks for these licences too."""
+        engine: dict[str, Any] = {
+            "kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10
+        }  # fmt: skip
+        if rest_url:
+            token = ["env", f"SLURM_CONF={conf}", "scontrol", "token", "lifespan=3600"]
+            engine |= {"rest_url": rest_url, "rest_token_command": token}
         self.add(
             name, accelerator, price, engine, {"p": {"gres": gres, "licenses": licenses}}, cards_per_node
         )

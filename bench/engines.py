@@ -2,7 +2,7 @@
 
 `python -m bench.engines [--quick] [--slurm] [--agent] [--ray]` prints JSON lines, all rows or those asked for; each figure stands beside
 the bare engine on the same cluster in the same run. However it is ended, it leaves no process and no file.
-`slurm_submit` and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
+`slurm_submit`, `slurm_rest_submit` (by slurmrestd) and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
 machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
 `slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
@@ -24,6 +24,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import httpx2
 from bench.centres import Centres, wait_until
 from testbeds.processes import Household
 from testbeds.ray import RayCluster
@@ -32,9 +33,10 @@ from testbeds.slurm import Nodes, SlurmCluster
 from hutong import Client
 from hutong.adapters.engines.attempt import files
 from hutong.adapters.engines.attempt.programs import install_programs
+from hutong.adapters.engines.slurm.commands import user_name
 from hutong.core.work.states import FINAL, JobState
 
-SITE, LIVE_SITE, RAY_SITE = "slurm", "live", "ray"
+SITE, REST_SITE, LIVE_SITE, RAY_SITE = "slurm", "rest", "live", "ray"
 TRIVIAL: dict[str, object] = {
     "name": "trivial",
     "resources": {"accelerators": "H100:1"},
@@ -80,6 +82,20 @@ def bare_slurm_rate(cluster: SlurmCluster, count: int) -> float:
     begin = time.monotonic()
     for _ in range(count):
         cluster.run("sbatch", "--gres=gpu:h100:1", "--output=/dev/null", "--wrap=true")
+    wait_until(lambda: not cluster.run("squeue", "--noheader").strip(), 600, lambda: cluster.run("squeue"))
+    return count / (time.monotonic() - begin)
+
+
+def bare_rest_rate(cluster: SlurmCluster, url: str, count: int) -> float:
+    """Return the same for slurmrestd, one request after another over one connection."""
+    job = {"gres": "gpu:h100:1", "current_working_directory": "/", "standard_output": "/dev/null",
+           "environment": {"PATH": os.defpath}}  # fmt: skip
+    headers = {"X-SLURM-USER-NAME": user_name(), "X-SLURM-USER-TOKEN": cluster.token()}
+    begin = time.monotonic()
+    with httpx2.Client(base_url=f"{url}/slurm/v0.0.38", headers=headers, timeout=60) as client:
+        for _ in range(count):
+            told = client.post("/job/submit", json={"script": "#!/bin/sh\ntrue\n", "job": job}).json()
+            assert told["job_id"], told
     wait_until(lambda: not cluster.run("squeue", "--noheader").strip(), 600, lambda: cluster.run("squeue"))
     return count / (time.monotonic() - begin)
 
@@ -171,9 +187,8 @@ def slurm_rows(centres: Centres, *, quick: bool) -> None:
     with SlurmCluster("bench", nodes=nodes) as cluster, centres.client() as client:
         centres.add_slurm(SITE, "H100", "9", cluster.conf, "gpu:h100", cards_per_node=400, poll_s=2.0)
         finish_rate(client, TRIVIAL, 4)  # everything is loaded and warm
+        rounds_of = range(1 if quick else 5)  # Slurm has turns of its own: single pairs are far apart
         for name, jobs in (("slurm_submit", count), ("slurm_submit_12", 12)):
-            # Slurm looks at its queue in turns of its own: single pairs are far apart.
-            rounds_of = range(1 if quick else 5)
             pairs = [(finish_rate(client, TRIVIAL, jobs), bare_slurm_rate(cluster, jobs)) for _ in rounds_of]
             show_middle(name, pairs, "sbatch")
         with tempfile.TemporaryDirectory(dir=centres.folder) as folder:
@@ -183,6 +198,16 @@ def slurm_rows(centres: Centres, *, quick: bool) -> None:
         bare_first = statistics.median(bare_first_line_s(cluster) for _ in range(rounds))
         show("slurm_first_line_added", first - bare_first, "s", "sbatch", bare_first, bare_first / first)
         leave(centres, client, SITE)
+        url = cluster.start_rest()
+        where = (REST_SITE, "H100", "9", cluster.conf, "gpu:h100")
+        centres.add_slurm(*where, cards_per_node=400, poll_s=2.0, rest_url=url)
+        finish_rate(client, TRIVIAL, 4)
+        show_middle(
+            "slurm_rest_submit",
+            [(finish_rate(client, TRIVIAL, count), bare_rest_rate(cluster, url, count)) for _ in rounds_of],
+            "slurmrestd",
+        )
+        leave(centres, client, REST_SITE)
 
 
 def leave(centres: Centres, client: Client, site: str) -> None:

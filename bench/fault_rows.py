@@ -52,6 +52,7 @@ ROWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             f"{_SLURM}a_controller_that_crashes_right_after_it_started_a_job_never_has_it_run_twice",
             f"{_SLURM}nothing_ends_while_the_controller_is_away",
             f"{_SLURM}a_stop_while_the_controller_is_away_ends_all_ranks_once_it_is_back",
+            f"{_SLURM}a_second_controller_that_takes_over_loses_nothing_and_starts_nothing_twice",
         ),
         "ray": (f"{_RAY}a_head_that_restarts_forgets_jobs_and_they_end",),
         "kubernetes": (

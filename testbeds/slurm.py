@@ -40,6 +40,8 @@ from testbeds.processes import (
 from testbeds.reaper import kill_marked
 from testbeds.slurm_database import SlurmDatabase
 from testbeds.slurm_files import (
+    STANDBY,
+    STANDBY_ADDRESS,
     Node,
     Nodes,
     base_settings,
@@ -48,6 +50,7 @@ from testbeds.slurm_files import (
     host_address,
     munged_command,
     slurm_conf,
+    standby_command,
     write_secret,
 )
 
@@ -75,7 +78,8 @@ class SlurmCluster:
 
     `partitions` maps a name to the options of its line in slurm.conf; `settings` adds lines or replaces ours
     (`{"Licenses": "matlab:2", "SlurmctldDebug": "debug"}`). Nodes are named `<cluster>-<prefix><number>`.
-    Clusters that are to trust each other, as in a federation, share a `munge_key`.
+    Clusters that are to trust each other, as in a federation, share a `munge_key`. With `standby` a second
+    controller takes over some seconds after the first is killed.
     """
 
     def __init__(
@@ -89,11 +93,13 @@ class SlurmCluster:
         slurmd_timeout_s: int = 300,
         settings: Mapping[str, str] | None = None,
         munge_key: bytes | None = None,
+        standby: bool = False,
     ) -> None:
         require(PROGRAMS)
         host_address()  # before anything is made
         self.name = name
         self._database = database
+        self._standby = standby
         self._munge_key = munge_key or secrets.token_bytes(128)
         # Jobs start with the environment of sbatch, not with slurmd's.
         self._house = Household(f"slurm-{name}", "SLURM_CONF={folder}/slurm.conf")
@@ -145,6 +151,8 @@ class SlurmCluster:
         if self._database is not None:
             self._database.add_cluster(self.name, self.env())
         self.start_controller()  # first: a slurmd that finds none tries again after a second
+        if self._standby:
+            self._start_standby()
         for node in self._nodes:
             self._spawn_slurmd(node)
 
@@ -239,6 +247,15 @@ class SlurmCluster:
         self._spawn("slurmctld", ["slurmctld", "-D", "-f", self.conf])
         self.wait_for_controller()
 
+    def _start_standby(self) -> None:
+        daemon = self._spawn("standby", standby_command(self.folder, self.conf))
+        wait_until(
+            lambda: listens(STANDBY_ADDRESS, self._controller_port),
+            seconds=_START_S,
+            what=f"the second slurmctld of {self.name} listens",
+            daemons=[daemon],
+        )
+
     def wait_for_controller(self) -> None:
         """Wait until slurmctld accepts connections."""
         address = host_address()
@@ -325,6 +342,9 @@ class SlurmCluster:
         (self.folder / "work").chmod(0o1777)  # jobs of any user write here
         nodes = list(self._nodes.values())
         settings = base_settings(self.name, self.folder, self._controller_port)
+        if self._standby:
+            settings["SlurmctldHost"] += f"\nSlurmctldHost={STANDBY}({STANDBY_ADDRESS})"
+            settings["SlurmctldTimeout"] = "3"
         settings |= gres_settings(nodes, accounted=self._database is not None)
         if self._database is not None:
             settings |= self._database.cluster_settings()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = platform.node()
+STANDBY, STANDBY_ADDRESS = "standby", "127.0.0.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,16 @@ def slurm_conf(settings: Mapping[str, str], nodes: Sequence[Node], partitions: M
         rest = "".join(f" {key}={value}" for key, value in defaults.items() if key.lower() not in given)
         lines.append(f"PartitionName={name} {options}{rest}")
     return "\n".join([*lines, ""])
+
+
+def standby_command(folder: Path, conf: Path) -> list[str]:
+    """Return the command of a second controller, on a machine that has another name only for itself."""
+    hosts, own = folder / "hosts", folder / "standby.conf"
+    hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{STANDBY_ADDRESS} {STANDBY}\n")
+    own.write_text(conf.read_text().replace("run/slurmctld.pid", "run/standby.pid"))
+    become = [] if os.getuid() == 0 else ["--map-current-user", "--keep-caps"]
+    script = f"mount --bind {hosts} /etc/hosts && hostname {STANDBY} && exec slurmctld -D -f {own}"
+    return ["unshare", *become, "--uts", "--mount", "sh", "-c", script]
 
 
 def base_settings(name: str, folder: Path, controller_port: int) -> dict[str, str]:

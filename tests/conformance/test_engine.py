@@ -51,7 +51,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_run_to_success(bench: Bench) -> None:
-    order = bench.order("echo hello; sleep 0.2")
+    order = bench.order("echo hello; sleep 0.6")
     assert not bench.engine.submit(order).adopted
     running = bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
     assert running.started_ms > 0

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site
+from testbeds.slurm import Nodes, SlurmCluster
+from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site, open_site
 from tests.faults import dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import files, tree
+from hutong.adapters.engines.base import Order
 from hutong.core.kernel.errors import Later
 from hutong.core.work.states import AttemptState, Category
 
@@ -221,6 +223,39 @@ def test_nothing_ends_while_the_controller_is_away(frail: Site) -> None:
         assert _sees(agent, waits.key) is AttemptState.PENDING
     (frail.work(goes_on.key) / "go").touch()
     assert frail.ended(goes_on.key).state is AttemptState.SUCCEEDED
+
+
+def test_a_second_controller_that_takes_over_loses_nothing_and_starts_nothing_twice(tmp_path: Path) -> None:
+    nodes = [Nodes(count=2, gres="gpu:h800:4")]
+    with SlurmCluster("pair", nodes=nodes, standby=True) as cluster, open_site(tmp_path, cluster) as site:
+        runs = site.running("echo ran >> count; echo up; while [ ! -e go ]; do sleep 0.05; done")
+        waits, stopped = (site.order("echo ran >> count", pool="held") for _ in range(2))
+        for order in (waits, stopped):
+            site.engine.submit(order)
+        for order in (runs, waits, stopped):
+            cluster.wait_saved(site.job_id(order.key))
+        cluster.kill_controller()
+        late = site.order("echo ran >> count")
+        site.until(lambda: _submits(site, late))
+        site.until(lambda: _sees(site, waits.key) is AttemptState.PENDING)
+        assert _sees(site.with_(), runs.key) is AttemptState.RUNNING
+        site.engine.stop(stopped.key, 1, Category.CANCELLED, "not wanted any more")
+        cluster.run("scontrol", "release", site.job_id(waits.key))
+        (site.work(runs.key) / "go").touch()
+        for order in (runs, waits, late):
+            assert site.ended(order.key).state is AttemptState.SUCCEEDED
+            assert (site.work(order.key) / "count").read_text() == "ran\n"
+            assert len(site.jobs(order.key)) == 1
+        site.fails(stopped.key, Category.CANCELLED, "not wanted")
+        assert not (site.work(stopped.key) / "count").exists()
+
+
+def _submits(site: Site, order: Order) -> bool:
+    try:
+        site.engine.submit(order)
+    except Later:
+        return False
+    return True
 
 
 def _sees(site: Site, key: str) -> AttemptState | None:

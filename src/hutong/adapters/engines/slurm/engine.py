@@ -133,7 +133,9 @@ class SlurmEngine(FolderEngine):
         if now - self._capacity_ms >= _CAPACITY_MS:
             waits = self._transport.waits(self._clock() // 1000)
             self._queue.poll(fresh=True)  # or what started since the last poll would count as others'
-            nodes, default = self._transport.nodes(), self._transport.default_partition()
+            nodes = self._transport.nodes()
+            named = all(pool.partition for pool in self._slurm.pools.values() if pool.gres)
+            default = "" if named else self._transport.default_partition()
             self._capacity = pool_states(self._slurm.pools, nodes, waits, self._running(), default)
             self._capacity_ms = now
         return self._capacity
