@@ -7,7 +7,7 @@ import pytest
 from tests.sim.test_sweep import TRACE, run
 
 from hutong.sim.rules_file import read_rules
-from hutong.sim.settled import Booking, PowerLimit
+from hutong.sim.settled import Booking, PowerLimit, Preemptible
 
 RULES = """
 institutions:
@@ -77,9 +77,25 @@ def test_power_is_limited_in_a_scenario(trace_file: Path, tmp_path: Path) -> Non
     assert 0 < use["peak"] <= 8
 
 
+def test_jobs_make_room_in_a_run_and_it_says_what_that_cost(trace_file: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("preemptible: {projects: [vc0], share: 25%, grace: 1m}")
+    assert read_rules(rules).preemptible == Preemptible(("vc0",), 250_000, 60)
+    words = ["--nodes", "4", "--trace", trace_file, "--order", "fifo", "--lengths", "known", "--rules", rules]
+    (run_,) = json.loads(run(*words, "--json")[1])["runs"]
+    assert run_["measures"]["stops"] == run_["measures"]["restarts"] > 0
+    assert run_["measures"]["stop_lost_card_s"] == run_["measures"]["lost_card_s"]
+    assert "stops" in run(*words)[1]
+    (saving,) = json.loads(run(*words, "--checkpoint", "10m", "--json")[1])["runs"]
+    assert saving["digest"] != run_["digest"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("preemptible: {projects: [nobody]}", "/preemptible/projects/0: 'nobody' is no group of the trace"),
+        ("preemptible: {share: 101%}", "/preemptible/share"),
+        ("preemptible: {grace: soon}", "/preemptible/grace"),
         ("quotas: [{kind: project, name: nobody}]", "'nobody' is no group of the trace"),
         ("bookings: [{pool: moon, cards: 1, to: 1h, holder: project/vc0}]", "no pool 'moon'; there are all"),
         ("bookings: [{pool: all, cards: 99, to: 1h, holder: project/vc0}]", "99 cards of all are booked"),

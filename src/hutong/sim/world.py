@@ -27,7 +27,7 @@ from hutong.sim.rules import Queueing
 from hutong.sim.runs import Run
 from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
-from hutong.sim.yielding import Yielding
+from hutong.sim.yielding import Yielding, key_of
 
 _HOUR_S, _DAY_S = 3600, 86_400
 
@@ -162,7 +162,7 @@ def prepare(
     board.jobs[:, c.CLASS] = class_of.ravel()
     board.jobs[:, c.LANE] = lane_of.ravel()
     board.jobs[:, c.EXPECTED] = expected * 1000
-    board.jobs[:, c.KEY] = _keys(trace)
+    board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
     board.state[c.PATIENCE] = patience_s * 1000
     board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0)
@@ -170,11 +170,6 @@ def prepare(
         board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing, hourly, settled, patience_s > 0)
-
-
-def _keys(trace: Trace) -> Ints:
-    """Return the key of each job, by which it stands in line: since when it waits, then its number."""
-    return trace.submit_s * len(trace) + np.arange(len(trace))
 
 
 def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:

@@ -8,12 +8,14 @@ What was stopped goes to the end of the queue, and waits longer if that happens 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from hutong.core.book.snapshot import Limits, began_last
 from hutong.core.control.retries import after_failures_ms
 from hutong.core.control.room import STOPS_MAX, WAITERS_MAX, Line, Victim, Waiter, lost_ms, make_room
 from hutong.core.control.rules import Rules
 from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.kernel import enqueue
 from hutong.core.work.fold import STOPPING_MS
@@ -21,8 +23,15 @@ from hutong.sim.cuts import Cuts
 from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
 
+Number = TypeVar("Number", int, Ints)
+
 RULES = Rules()
 """Those of the platform unless its operator says otherwise: how long a retry waits."""
+
+
+def key_of(queued_s: Number, stops: int, job: Number, jobs: int) -> Number:
+    """Return what orders so many jobs as live: since when they wait, how often they were stopped, who."""
+    return (queued_s * (STOPS_MAX + 1) + stops) * jobs + job
 
 
 class Yielding:
@@ -83,7 +92,7 @@ class Yielding:
         rows = self._board.jobs
         rows[job, c.QUEUED] = now_s * 1000
         if not self._keeps_place:
-            rows[job, c.KEY] = now_s * len(rows) + job
+            rows[job, c.KEY] = key_of(now_s, self._stops[job], job, len(rows))
         enqueue(self._board, job)
 
     def forget(self, killed: Iterable[int]) -> None:

@@ -173,3 +173,18 @@ def test_who_is_stopped_is_needed(
     if given_up:
         assert any(left < need <= left + freed for need in needs), "somebody is helped who was not before"
         assert freed <= sum(needs) + 7 * len(needs), "no more than they need, but for the last of each"
+
+
+def test_a_job_that_is_due_in_the_turn_can_be_stopped_by_it() -> None:
+    runs = [running(90, 8, 3), running(91, 8, 300)]
+    done = outcome([waiting(0, 8, 60)], runs, due=(runs[0],))
+    assert stopped(done) == [90], "it loses least"
+    assert len({each.job for each in done.jobs}) == len(done.jobs)
+    (told,) = (each for each in done.jobs if each.job == runs[0].job.id)
+    assert [type(fact.event) for fact in told.facts][-1] is f.StopSent
+
+
+def test_nobody_is_beyond_a_promise_where_none_is_made() -> None:
+    own = waiting(0, 8, 60, "a", preemptible=True)
+    held = (Holding(ProjectId("b"), "one", "p0", 64),)  # known, for somebody has booked cards
+    assert stopped(outcome([own], [running(90, 8, 30)], holdings=held)) == []

@@ -63,9 +63,9 @@ def _guarded(step: Callable[[Draft], None], draft: Draft, broken: dict[JobId, st
         broken[draft.job.id] = str(error)
 
 
-def in_line(draft: Draft) -> tuple[int, int, JobId]:
-    """Return what orders the jobs of one project: priority, then age."""
-    return (-draft.row.spec.priority, draft.job.queued_ms, draft.job.id)
+def in_line(draft: Draft) -> tuple[int, int, int, JobId]:
+    """Return what orders the jobs of one project: priority, then age; who made room goes behind who comes."""
+    return -draft.row.spec.priority, draft.job.queued_ms, len(draft.job.attempts), draft.job.id
 
 
 def _check(desk: Desk, snapshot: Snapshot) -> None:
