@@ -152,7 +152,8 @@ class Views(Sequence[PoolView]):
             site = self._sites[place]
             green_ppm = mean_over(site.supply.green_ppm, self._parts)
             co2_mg_per_kwh = mean_over(site.supply.mg_per_kwh, self._parts)
-            price = mean_over(site.supply.kwh_micro, self._parts)
+            priced = site.supply.price_micro_per_kwh
+            price = mean_over(priced, self._parts) if priced else -1
             closing = closing_of(site, self._page.at_ms)
             found = self._supplies[place] = green_ppm, co2_mg_per_kwh, price, closing
         return found
