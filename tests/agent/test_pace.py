@@ -13,7 +13,8 @@ from hutong.agent.staging import Cache
 from hutong.core.capacity.sites import Transfer
 from hutong.core.kernel.errors import Later
 from hutong.core.work.spec import Input
-from hutong.wire.agent import TRANSFERS_AT_ONCE, Manifest, ManifestFile
+from hutong.wire.agent import Manifest, ManifestFile
+from hutong.wire.transfers import TRANSFERS_AT_ONCE
 
 
 class Time:

@@ -26,6 +26,7 @@ from hutong.core.work.spec import JobSpec
 from hutong.wire import agent as wire
 from hutong.wire.meters import Meter, NewReadings, SiteMeters, Taken
 from hutong.wire.sealed import SealedDoc, SealedHead, SealedIn
+from hutong.wire.transfers import TransferDoc
 from hutong.wire.usage import TallyDoc, UsageIn, UsageOut, UseDoc
 
 _CHUNK_BYTES = 1 << 20
@@ -203,7 +204,7 @@ class HttpLink:
             moves=tuple(wire.MoveDoc(**asdict(each)) for each in sighting.moves),
             offers=sighting.offers,
             stock=sighting.stock,
-            transfers=tuple(wire.TransferDoc(**asdict(each)) for each in sighting.transfers),
+            transfers=tuple(TransferDoc(**asdict(each)) for each in sighting.transfers),
         )
         small = tuple(
             wire.SmallLogDoc(key=each.key, rank=each.rank, data=base64.b64encode(each.data)) for each in logs

@@ -15,7 +15,7 @@ import structlog
 from hutong.agent.habits import steady_ms
 from hutong.core.capacity.sites import Transfer
 from hutong.core.placement.staging import MATTERS_BYTES
-from hutong.wire.agent import TRANSFERS_AT_ONCE
+from hutong.wire.transfers import TRANSFERS_AT_ONCE
 
 _log = structlog.get_logger("hutong.agent")
 _PARTS = 16  # a transfer is of no more

@@ -29,6 +29,7 @@ from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import AttemptState, Category
 from hutong.wire.spread import SpreadDoc
+from hutong.wire.transfers import TRANSFERS_AT_ONCE, TransferDoc
 
 LOG_CHUNK_BYTES = 256 * 1024
 REPORTS_AT_ONCE = 500
@@ -40,7 +41,6 @@ OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
 MOVES_AT_ONCE = 200
 STOCK_AT_ONCE = 100
-TRANSFERS_AT_ONCE = 16
 WAIT_AT_MOST_S = 30.0
 
 Key = Annotated[str, Field(pattern=r"^ht-[0-9a-hjkmnp-tv-z]{26}-a[1-9][0-9]{0,5}$")]
@@ -325,14 +325,6 @@ class MoveDoc(Shape):
     what: Literal["inputs", "results"]
     done_bytes: Number
     total_bytes: Number
-
-
-class TransferDoc(Shape):
-    """Bytes that came to the site from the platform's store; `at_ms` is when the last of them was there."""
-
-    at_ms: Number
-    size_bytes: Number
-    took_ms: Annotated[int, Field(ge=1, lt=1 << 53)]
 
 
 class SightingDoc(Shape):
