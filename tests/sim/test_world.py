@@ -95,6 +95,26 @@ def test_both_loops_do_what_the_plain_rules_say(
         assert found.pool.tolist() == pool
 
 
+@pytest.mark.parametrize("queueing", [Queueing.SJF, Queueing.FIFO])
+def test_a_deep_queue_is_served_in_the_order_of_the_plain_rules(queueing: Queueing) -> None:
+    """Scores in line and dozens that run, so that chains are entered and left on all their levels."""
+    random = np.random.default_rng(3)
+    rows = [
+        (int(at), int(run), int(beyond), int(cards), "a")
+        for at, run, beyond, cards in zip(
+            random.integers(0, 30, 160), random.integers(1, 60, 160), random.integers(-9, 40, 160),
+            random.choice([1, 1, 1, 2, 4, 8], 160), strict=True,
+        )
+    ]  # fmt: skip
+    trace, expected = traced(rows)
+    cluster = cluster_of({"a": 8}, WIDTH)
+    start_s, _ = plainly(trace, expected, cluster, queueing, Backfill.EASY, isolated=True)
+    for loop in (world.run, fused.run):
+        scene = prepare(trace, cluster, queueing, Backfill.EASY, isolated=True, expected_s=expected)
+        assert loop(scene).start_s.tolist() == start_s
+    assert sum(each > 40 for each in start_s) > 70, "they do wait"
+
+
 @settings(max_examples=60, deadline=None)
 @given(jobs, rules)
 def test_no_card_is_given_twice_and_every_job_runs(

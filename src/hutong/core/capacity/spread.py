@@ -69,9 +69,11 @@ def levels_now(spread: Spread, held: Mapping[Shape, int], nodes: int, cards_per_
     back; on which nodes it was nobody has said, so until the next report they go where fewest are free. Nodes
     beyond those that were declared do not count, those with the fewest free cards first.
     """
+    levels = _declared(spread.levels, nodes, cards_per_node)
+    if not held and not spread.ours:
+        return levels
     counted = {(wide, cards): count for wide, cards, count in spread.ours}
     shapes = sorted({*held, *counted}, key=lambda each: (-each[1], -each[0]))
-    levels = _declared(spread.levels, nodes, cards_per_node)
     for wide, cards in shapes:
         over = counted.get((wide, cards), 0) - held.get((wide, cards), 0)
         if over > 0:

@@ -82,7 +82,9 @@ class Draft:
         self._holds += holds
         if usage:
             self._usage.append(usage)
-        if hold:
+        if hold and not self.held:
+            self.held = hold.parts
+        elif hold:
             sums = {part.lot: part.amount_micro for part in self.held}
             for part in hold.parts:
                 sums[part.lot] = sums.get(part.lot, 0) + part.amount_micro
@@ -107,7 +109,7 @@ class Draft:
             run=self._whole_run(),
             stay=self._stay(settled),
             waiver=self._waiver(settled),
-            length=self.length(),
+            length=self.length() if settled else None,
         )
 
     def length(self) -> Length | None:

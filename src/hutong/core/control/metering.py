@@ -18,8 +18,8 @@ def hold_target_micro(spec: JobSpec, attempt: Attempt, ran_ms: int, ahead_ms: in
     if spec.max_duration_s:
         left_ms = min(ahead_ms, max(0, spec.max_duration_s * 1000 - ran_ms) + spec.grace_s * 1000)
     price = attempt.price_micro_per_card_hour
-    run_ms = ran_ms + left_ms
-    return rate_cards(attempt.cards * run_ms, price) - rate_cards(attempt.cards * ran_ms, price)
+    until_now = rate_cards(attempt.cards * ran_ms, price) if ran_ms else 0
+    return rate_cards(attempt.cards * (ran_ms + left_ms), price) - until_now
 
 
 def known_run_ms(draft: Draft, attempt: Attempt) -> int:
