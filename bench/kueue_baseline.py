@@ -108,8 +108,12 @@ class Measured:
     admission_s: dict[str, list[float]]
 
 
-def replay(share: int) -> Measured:
-    """Return the floor: by priority and age, whatever fits starts at once, and nothing else takes time."""
+def replay(share: int, lag_ms: int = 0, *, overtakes: bool = True) -> Measured:
+    """Return the floor: by priority and age, whatever fits starts at once, and nothing else takes time.
+
+    With a lag, cards are free so long after their job has ended; without overtaking, nothing starts before what
+    stands before it.
+    """
     admission: dict[str, list[float]] = {each.name: [] for each in CLASSES}
     order = sorted(CLASSES, key=lambda each: -each.priority)
     comes = sorted(
@@ -130,13 +134,15 @@ def replay(share: int) -> Measured:
             waiting[comes[at][1]].append(now)
             at += 1
         for rank, each in enumerate(order):
+            if not overtakes and any(heads[above] < len(waiting[above]) for above in range(rank)):
+                break
             while heads[rank] < len(waiting[rank]) and each.cards <= free:
                 admission[each.name].append((now - waiting[rank][heads[rank]]) / 1000)
                 heads[rank] += 1
                 free -= each.cards
                 busy += each.cards * each.run_ms
                 end = now + each.run_ms
-                heapq.heappush(running, (end, each.cards))
+                heapq.heappush(running, (end + lag_ms, each.cards))
     return Measured(end / 1000, 100 * busy / (end * QUEUES * QUOTA), admission)  # all cohorts are alike
 
 
@@ -554,6 +560,15 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def note_trade(share: int) -> None:
+    """Say what a lag costs whom, with and without overtaking: see `replay`."""
+    for lag_ms in (0, 10, 30):
+        for overtakes in (True, False):
+            found = replay(share, lag_ms, overtakes=overtakes)
+            waits = {name: round(mean(some), 2) for name, some in found.admission_s.items()}
+            note("replay", lag_ms=lag_ms, overtakes=overtakes, total_s=round(found.total_s, 1), **waits)
+
+
 def show(live: Measured, floor: Measured, *, whole: bool) -> None:
     """Print every row: beside what Kueue publishes, where it is the same scenario, and beside the floor."""
     tail = "" if whole else "_tenth"
@@ -620,6 +635,7 @@ def main() -> None:
     )
     note("load", average=os.getloadavg(), cores=os.cpu_count())
     floor = replay(setting.share)
+    note_trade(setting.share)
     warm_up()
     with opened(told.store) as (store, url):
         live = run(store, setting, url)

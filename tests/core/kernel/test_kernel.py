@@ -84,6 +84,14 @@ def test_ulids_sort_by_time(at_ms: int, later: int, entropy: bytes) -> None:
     assert ulid(at_ms, b"\xff" * 10) < ulid(at_ms + later, entropy)
 
 
+@given(st.integers(0, (1 << 48) - 1), st.binary(min_size=10, max_size=10))
+def test_a_ulid_is_its_time_and_entropy_in_base_32(at_ms: int, entropy: bytes) -> None:
+    value = 0
+    for letter in ulid(at_ms, entropy):
+        value = 32 * value + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(letter)
+    assert value == (at_ms << 80) | int.from_bytes(entropy, "big")
+
+
 def test_the_example_of_the_ulid_specification() -> None:
     assert ulid(1_469_918_176_385, b"\0" * 10).startswith("01ARYZ6S41")
 

@@ -95,6 +95,34 @@ def test_a_batch_is_stored_whole_or_not_at_all(platform: Any, li: dict[str, str]
     assert platform.http.post("/v1/jobs/batch", json=too_many, headers=li).status_code == 422
 
 
+def test_of_like_documents_in_a_batch_each_is_a_job_and_what_differs_stays_different(
+    platform: Any, li: dict[str, str]
+) -> None:
+    specs = [
+        SPEC,
+        {**SPEC, "envs": {"A": "1"}},
+        SPEC,
+        {**SPEC, "envs": {"A": "2"}},
+        dict(reversed(SPEC.items())),
+    ]
+    body = {"jobs": [{"project": "physics", "spec": spec} for spec in specs]}
+    answer = platform.http.post("/v1/jobs/batch", json=body, headers=li)
+    assert answer.status_code == 201, answer.text
+    ids = answer.json()["ids"]
+    assert len(set(ids)) == len(specs)
+    shown = [platform.http.get(f"/v1/jobs/{job}", headers=li).json() for job in ids]
+    assert [job["spec"].get("envs") or {} for job in shown] == [{}, {"A": "1"}, {}, {"A": "2"}, {}]
+
+
+def test_a_document_that_may_run_in_one_project_is_refused_in_another(
+    platform: Any, li: dict[str, str]
+) -> None:
+    body = {"jobs": [wish(), wish(), {**wish(), "project": "quantum"}]}
+    answer = platform.http.post("/v1/jobs/batch", json=body, headers=li)
+    assert answer.status_code in {403, 404}, answer.text
+    assert platform.http.get("/v1/jobs", headers=li).json()["items"] == []
+
+
 def test_lists_are_paged_newest_first_with_a_link_to_the_next_page(
     platform: Any, li: dict[str, str], submit: Callable[..., dict[str, Any]]
 ) -> None:
