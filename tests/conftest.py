@@ -43,10 +43,11 @@ def ray_cluster() -> Iterator[RayCluster]:
 
 
 @pytest.fixture(scope="session")
-def slurm_rest(slurm_cluster: SlurmCluster) -> RestConfig:
-    """Slurmrestd of that cluster, with tokens of the user who runs the tests."""
-    token = ("env", f"SLURM_CONF={slurm_cluster.conf}", "scontrol", "token", "lifespan=600")
-    return RestConfig(slurm_cluster.start_rest(), token_command=token)
+def slurm_rest() -> Iterator[tuple[SlurmCluster, RestConfig]]:
+    """Another such cluster and its slurmrestd, with tokens of the user who runs the tests."""
+    with SlurmCluster("beta", nodes=[Nodes(count=3, gres="gpu:h800:4")]) as cluster:
+        token = ("env", f"SLURM_CONF={cluster.conf}", "scontrol", "token", "lifespan=600")
+        yield cluster, RestConfig(cluster.start_rest(), token_command=token)
 
 
 @pytest.fixture(scope="session")

@@ -37,9 +37,11 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         case "memory":
             opened = memory_bench()
         case "slurm":
-            cluster = request.getfixturevalue("slurm_cluster")
-            rest = request.getfixturevalue("slurm_rest") if isolation == "rest" else None
-            opened = slurm_bench(tmp_path, cluster, "none" if rest else isolation or "none", rest)
+            if isolation == "rest":
+                cluster, rest = request.getfixturevalue("slurm_rest")
+                opened = slurm_bench(tmp_path, cluster, "none", rest)
+            else:
+                opened = slurm_bench(tmp_path, request.getfixturevalue("slurm_cluster"), isolation or "none")
         case "kubernetes":
             opened = kubernetes_bench(tmp_path, request.getfixturevalue("kubernetes_cluster"))
         case "ray":

@@ -149,17 +149,12 @@ class HttpLink:
     """
 
     def __init__(
-        self,
-        url: str,
-        token: str,
-        timeout_s: float = 30.0,
-        tries: int = 3,
-        proxy: str = "",
-        authorities: Path | None = None,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> None:
+        self, url: str, token: str, timeout_s: float = 30.0, tries: int = 3, proxy: str = "",
+        authorities: Path | None = None, transport: httpx2.BaseTransport | None = None,
+    ) -> None:  # fmt: skip
         self._tries = tries
         self._dialed: deque[str] = deque(maxlen=wire.DIALS_AT_ONCE)
+        self._watched: tuple[str, ...] | None = None
         self._timeout_s = timeout_s
         self._client = httpx2.Client(
             base_url=url.rstrip("/") + "/v1/agent",
@@ -181,10 +176,12 @@ class HttpLink:
 
     def take(self, after: int, wait_s: float) -> Delivery:
         """Return open commands; one long poll, not repeated here. A call for a tunnel is heard once."""
-        ask = wire.TakeIn(after=after, wait_s=min(wait_s, wire.WAIT_AT_MOST_S), dialed=tuple(self._dialed))
+        wait_s = min(wait_s, wire.WAIT_AT_MOST_S)
+        ask = wire.TakeIn(after=after, wait_s=wait_s, dialed=tuple(self._dialed), watched=self._watched)
         out = self._post("/take", ask, wire.TakeOut, tries=1, wait_s=wait_s)
         commands = tuple(_command(each) for each in sorted(out.commands, key=lambda each: each.id))
         self._dialed.extend(each.id for each in out.dials)
+        self._watched = out.watched
         watched = frozenset(AttemptKey(key) for key in out.watched)
         return Delivery(commands, watched, out.now_ms, dials=out.dials, takes_logs=out.takes_logs)
 

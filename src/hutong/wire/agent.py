@@ -39,6 +39,7 @@ SMALL_LOGS_AT_ONCE = 4 * REPORTS_AT_ONCE
 KEYS_AT_ONCE = 50_000
 OUTPUTS_AT_ONCE = 10_000
 DIALS_AT_ONCE = 500
+WATCHED_AT_ONCE = 200
 MOVES_AT_ONCE = 200
 STOCK_AT_ONCE = 100
 WAIT_AT_MOST_S = 30.0
@@ -208,13 +209,15 @@ def event_doc(event: f.AgentEvent) -> AcceptedDoc | StartingDoc | StartedDoc | E
 class TakeIn(Shape):
     """Ask for commands with an id above `after`; 0 repeats every command that is still open.
 
-    `dialed` are calls for tunnels that were heard already, None from an agent that does not know of calls.
+    `dialed` are calls for tunnels that were heard already, None from an agent that does not know of calls;
+    `watched` is what it was last told that somebody reads: another answer comes at once.
     """
 
     after: Number = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     wait_s: Annotated[float, Field(ge=0, le=WAIT_AT_MOST_S)] = 0.0
     dialed: Annotated[tuple[DialId, ...], Field(max_length=DIALS_AT_ONCE)] | None = None
+    watched: Annotated[tuple[Key, ...], Field(max_length=WATCHED_AT_ONCE)] | None = None
 
 
 class CommandDoc(Shape):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from hutong.agent.link import HttpLink
@@ -238,6 +239,51 @@ def bring(centre: Centre, key: str, *logs: tuple[int, bytes], headers: Any = Non
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+def test_an_agent_is_told_at_once_of_a_reader_who_came_between_two_polls(
+    platform: Any,
+    li: dict[str, str],
+    centre: Centre,
+    started: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, key = started
+    assert platform.http.get(f"/v1/jobs/{job}/logs", headers=li).status_code == 200
+
+    async def changed(*_: object) -> bool:
+        raise AssertionError("the poll waits although there is news")
+
+    monkeypatch.setattr(platform.services.bell, "changed", changed)
+    told = centre.call("take", {"after": 1 << 40, "wait_s": 20, "watched": []})
+    assert (told["commands"], told["watched"]) == ([], [key])
+
+
+def test_a_site_is_told_of_a_follower_before_anything_is_waited_for(
+    platform: Any,
+    li: dict[str, str],
+    centre: Centre,
+    started: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, key = started
+    told: list[object] = []
+
+    def go_on() -> None:
+        told.append(centre.call("take", {"after": 1 << 40})["watched"])
+        centre.log(key, 0, 0, b"", whole=True)
+        end(centre, key)
+        centre.tell(key, "collected", outputs=[], log_bytes=0)
+
+    async def changed(*_: object) -> bool:
+        if not told:
+            await anyio.to_thread.run_sync(go_on)
+        return True
+
+    monkeypatch.setattr(platform.services.logs, "changed", changed)
+    answer = platform.http.get(f"/v1/jobs/{job}/logs?follow=1", headers=li)
+    assert read_events(answer)[-1]["event"] == "end"
+    assert told == [[key]]
 
 
 def test_small_logs_come_with_the_report_and_may_come_again(

@@ -37,9 +37,10 @@ from hutong.core.work.facts import (
 )
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.states import AttemptState, JobState
+from hutong.wire.agent import WATCHED_AT_ONCE
 
 PAGE_MAX = 1000
-WATCHED_MAX = 200
+WATCHED_MAX = WATCHED_AT_ONCE
 DIALS_MAX = 500
 FAULTS_MAX = 100
 SEEN_EVERY_MS = 1000

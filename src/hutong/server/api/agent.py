@@ -79,7 +79,7 @@ def get_own_site(here: Here, site: Mine) -> w.SiteOut:
 async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
     """Return open commands above `after`, whose logs are read, and new calls; wait for any of them."""
     deadline = anyio.current_time() + min(body.wait_s, WAIT_AT_MOST_S)
-    told: tuple[str, ...] | None = None
+    told = body.watched
     while True:
         seen = await run_in_threadpool(here.bell.now)
         out = await run_in_threadpool(_take, here, site, body)

@@ -153,6 +153,7 @@ class _Tail:
     async def events(self) -> AsyncIterator[str]:
         """Yield the log as it grows, a sign of life now and then, and the end."""
         beat_s = anyio.current_time()
+        self.row = await run_in_threadpool(self._look)  # first of all the site must learn that somebody reads
         while True:
             chosen = self._chosen()
             if chosen is not None:
