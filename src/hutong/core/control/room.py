@@ -33,7 +33,7 @@ class Victim:
     """A running job that may be stopped, and what would be lost: card-milliseconds.
 
     `number` decides between those of which as much is lost; `beyond` says that its institution has more than
-    its promise.
+    its promise, `booked` that who it is of has booked cards of its pool now: if it ends, those are kept.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Victim:
     cards: int
     lost_card_ms: int
     beyond: bool
+    booked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +72,20 @@ def make_room(
     waiters: Iterable[Waiter],
     by_pool: Mapping[int, MutableSequence[Stopped]],
     clearing: Mapping[int, int],
-) -> list[Stopped]:
-    """Return whom to stop, so that jobs can start, the first in line first; take them out of `by_pool`.
+) -> dict[int, list[Stopped]]:
+    """Return whom to stop for which job, the first in line first; take them out of `by_pool`.
 
     Pools are indexes; `clearing` are cards that are being freed. A job for which enough is free or being
     freed already waits for that. Nothing is stopped for a job without stopping enough.
     """
     room = _Room(line, clearing)
-    stopped: list[Stopped] = []
+    stopped: dict[int, list[Stopped]] = {}
     for waiter in waiters:
         pool, found = room.best(waiter, by_pool)
         for victim in found:
             by_pool[pool].remove(victim)
-        stopped += found
+        if found:
+            stopped[waiter.job] = found
     return stopped
 
 
@@ -224,6 +226,8 @@ class _Room:
             self._power.take(pool, cards, freed)
 
     def _yields(self, waiter: Waiter, victim: Victim) -> bool:
+        if victim.booked and waiter.project != victim.project:
+            return False
         if not waiter.preemptible:
             return True
         if waiter.project == victim.project:
