@@ -124,15 +124,15 @@ class Yielding:
 
     def make_room(self, now_s: int, started: Sequence[int]) -> dict[int, int]:
         """A turn ends, in which these started. Stop what must be for who waits; return when each ends."""
-        self._awaited = self._awaited.difference(started) if self._stopping else set()
-        victims = self._victims(now_s)
-        let_go = self._holds_back and not self._awaited
-        self._again_s = now_s if started or let_go else c.NEVER
-        self._running.update(
-            job for job in started if self._may[job]
-        )  # live, too, the next turn knows of them
-        if not victims:
-            return {}
+        victims = self._victims(now_s)  # live, too, the next turn knows of those that started in this one
+        self._running.update(job for job in started if self._may[job])
+        before, self._awaited = self._awaited, set()
+        stopped = self._stop(now_s, victims) if victims or self._stopping else {}
+        self._again_s = now_s if started or self._awaited != before else c.NEVER
+        return stopped
+
+    def _stop(self, now_s: int, victims: dict[int, list[Victim]]) -> dict[int, int]:
+        """Stop whom a live turn would, and return when each ends; note who waits for their cards."""
         line = Line(self._board, now_s * 1000)
         waiters = [
             Waiter(job, self._projects[job], 0, self._may[job])

@@ -78,10 +78,15 @@ def place_all(
             )
         )
     left = [job for job in range(len(able)) if job not in started]
+    awaited = [job for job in left if able[job].job.waiting_code == AWAITS]
     for job in left:
-        if able[job].job.waiting_code != AWAITS or not desk.snapshot.clearing:
+        if job not in awaited:
             _wait(able[job], *queue.why_not(job))
-    return Placing(_keep(queue, desk.grounds, answers), tuple(make_way(left, queue, desk, looked_at)))
+    way = make_way(left, queue, desk, looked_at)
+    for job in awaited:
+        if job not in way.waiting:
+            _wait(able[job], *queue.why_not(job))
+    return Placing(_keep(queue, desk.grounds, answers), way.stopped)
 
 
 def _barred(draft: Draft) -> bool:

@@ -34,17 +34,23 @@ class Stoppable(Victim):
     attempt: Attempt
 
 
-def make_way(
-    waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mapping[JobId, Draft]
-) -> list[Draft]:
-    """Stop what must be stopped so that waiting jobs, the first in line first, can start; return what is.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which jobs wait for cards that are being freed for them, and what is stopped so."""
+
+    waiting: frozenset[int] = frozenset()
+    stopped: tuple[Draft, ...] = ()
+
+
+def make_way(waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mapping[JobId, Draft]) -> Way:
+    """Stop what must be stopped so that waiting jobs, the first in line first, can start.
 
     Nothing is stopped for a job that could not be paid for. `looked_at` are the jobs about which this turn
     decides already: a stop is one more thing that it says of them.
     """
     found = victims_of(desk, looked_at, queue.beyond)
-    if not found:
-        return []
+    if not found and not desk.snapshot.clearing:
+        return Way()
     line, places = queue.line, [(view.site, view.pool) for view in queue.views]
     by_pool = {at: found[place] for at, place in enumerate(places) if place in found}
     cards = Counter({(each.site, each.pool): each.cards for each in desk.snapshot.clearing})
@@ -55,7 +61,8 @@ def make_way(
     for draft in (queue.drafts[job] for job in made):
         if not draft.row.spec.preemptible and draft.job.waiting_code != AWAITS:
             draft.add(Waiting(AWAITS, "cards are being freed for it"))
-    return [stop(victim, desk, looked_at, REASON) for found in made.values() for victim in found]
+    victims = (victim for yielding in made.values() for victim in yielding)
+    return Way(frozenset(made), tuple(stop(victim, desk, looked_at, REASON) for victim in victims))
 
 
 def held_back(drafts: Sequence[Draft]) -> list[Draft]:

@@ -75,6 +75,8 @@ def make_room(
 ) -> dict[int, list[Stopped]]:
     """Return whom to stop for which job, the first in line first; take them out of `by_pool`.
 
+    A job that waits for what is being freed already is there with nobody.
+
     Pools are indexes; `clearing` are cards that are being freed. A job for which enough is free or being
     freed already waits for that. Nothing is stopped for a job without stopping enough.
     """
@@ -84,7 +86,7 @@ def make_room(
         pool, found = room.best(waiter, by_pool)
         for victim in found:
             by_pool[pool].remove(victim)
-        if found:
+        if pool >= 0:
             stopped[waiter.job] = found
     return stopped
 
@@ -189,10 +191,14 @@ class _Room:
         self._line = line
         self._left = Counter(dict(enumerate(pools[:, c.FREE].tolist())))
         self._left.update(clearing)
+        self._clearing = clearing
         self._power = Spoken(line.arrays, clearing) if pools[:, c.AFTER_LIMIT].any() else None
 
     def best(self, waiter: Waiter, by_pool: Mapping[int, Sequence[Stopped]]) -> tuple[int, list[Stopped]]:
-        """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
+        """Return whom to stop for a job, in the pool where that loses least; count its cards as taken.
+
+        The pool is -1 if it could start without, or not at all.
+        """
         job, best_lost, best_pool = waiter.job, c.NEVER, -1
         best: list[Stopped] = []
         for pool in self._line.pools_for(job):
@@ -200,7 +206,7 @@ class _Room:
             need = max(need, self._lack(job, pool))
             if need <= 0:
                 self._take(job, pool, 0)
-                return -1, []
+                return pool if need + self._clearing.get(pool, 0) > 0 else -1, []
             able = [each for each in by_pool.get(pool, ()) if self._yields(waiter, each)]
             chosen = least_loss(able, need, _cards)
             lost = sum(each.lost_card_ms for each in chosen)
