@@ -138,6 +138,8 @@ def prepare(
     accounts, rows = _accounts(trace, queueing, settled)
     kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
     lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
+    if settled and settled.preemptible.any():
+        lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of.ravel() + settled.preemptible
     scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
@@ -307,7 +309,7 @@ def run(
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
-        starts = [*_passes(world, now_s * 1000, ended, range(before, arrived), started)]
+        starts = [*_passes(world, ways, now_s * 1000, ended, range(before, arrived), started)]
         for job, where in starts:
             going += 1
             start_s[job], pool[job] = now_s, where
@@ -328,7 +330,9 @@ def _ways(world: World, cuts: Cuts) -> Yielding | None:
     return Yielding(world.trace, world.board, world.settled, cuts, keeps_place=keeps_place)
 
 
-def _passes(world: World, now_ms: int, ended: int, came: range, started: Ints) -> Iterator[tuple[int, int]]:
+def _passes(
+    world: World, ways: Yielding | None, now_ms: int, ended: int, came: range, started: Ints
+) -> Iterator[tuple[int, int]]:
     """Yield (job, pool) of what starts at a moment.
 
     What starts may leave another no part of a quota, or may be the one for which no guess counted: then more
@@ -337,9 +341,12 @@ def _passes(world: World, now_ms: int, ended: int, came: range, started: Ints) -
     while True:
         if world.settled:
             lay_settled(world.board, world.settled, now_ms)
-        found = kernel.turn(world.board, now_ms, ended, came.start, came.stop, started)
+        if ways:
+            found = ways.turn(now_ms, came, started)
+        else:
+            found = kernel.turn(world.board, now_ms, ended, came.start, came.stop, started)
         yield from started[:found].tolist()
-        if not found or world.preempts or not (world.settled or world.predicts):
+        if not found or ways or not (world.settled or world.predicts):
             return
         ended, came = -1, range(0)
 

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from hutong.core.book.snapshot import Limits, began_last
 from hutong.core.control.retries import after_failures_ms
 from hutong.core.control.room import STOPS_MAX, WAITERS_MAX, Line, Victim, Waiter, lost_ms, make_room
@@ -17,7 +19,8 @@ from hutong.core.control.rules import Rules
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
-from hutong.core.placement.kernel import enqueue
+from hutong.core.placement.kernel import enqueue, turn
+from hutong.core.placement.laying import FROM, HOLDER, TOLD_COLUMNS, UNTIL
 from hutong.core.work.fold import STOPPING_MS
 from hutong.sim.cuts import Cuts
 from hutong.sim.settled import Settled
@@ -37,7 +40,8 @@ def key_of(queued_s: Number, stops: int, job: Number, jobs: int) -> Number:
 class Yielding:
     """Who makes room in a running world; its clock is that of the run.
 
-    `keeps_place`: what was stopped goes back to its old place in the queue.
+    Each lane has two rows, the second for jobs that may be stopped. `keeps_place`: what was stopped goes
+    back to its old place in the queue.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Yielding:
         self._stops: Counter[int] = Counter()
         self._back: list[tuple[int, int]] = []
         self._again_s = c.NEVER
+        self._awaited: set[int] = set()
+        self._holds_back = False
 
     @property
     def next_s(self) -> int:
@@ -93,6 +99,8 @@ class Yielding:
         rows[job, c.QUEUED] = now_s * 1000
         if not self._keeps_place:
             rows[job, c.KEY] = key_of(now_s, self._stops[job], job, len(rows))
+        if self._stops[job] >= STOPS_MAX:
+            rows[job, c.LANE] &= ~1
         enqueue(self._board, job)
 
     def forget(self, killed: Iterable[int]) -> None:
@@ -101,29 +109,45 @@ class Yielding:
             self._running.discard(job)
             self._stopping.pop(job, None)
 
+    def turn(self, now_ms: int, came: Iterable[int], started: Ints) -> int:
+        """Take a pass as `kernel.turn` does; see `preemption.held_back`."""
+        for job in came:
+            enqueue(self._board, job)
+        self._holds_back = bool(self._awaited)
+        if not self._holds_back:
+            return turn(self._board, now_ms, -1, 0, 0, started)
+        heads = self._board.lanes[1::2, c.HEAD].copy()
+        self._board.lanes[1::2, c.HEAD] = -1
+        found = turn(self._board, now_ms, -1, 0, 0, started)
+        self._board.lanes[1::2, c.HEAD] = heads
+        return found
+
     def make_room(self, now_s: int, started: Sequence[int]) -> dict[int, int]:
         """A turn ends, in which these started. Stop what must be for who waits; return when each ends."""
-        victims = self._victims(now_s)
-        self._again_s = now_s if started else c.NEVER
-        self._running.update(
-            job for job in started if self._may[job]
-        )  # live, too, the next turn knows of them
-        if not victims:
-            return {}
+        victims = self._victims(now_s)  # live, too, the next turn knows of those that started in this one
+        self._running.update(job for job in started if self._may[job])
+        before, self._awaited = self._awaited, set()
+        stopped = self._stop(now_s, victims) if victims or self._stopping else {}
+        self._again_s = now_s if started or self._awaited != before else c.NEVER
+        return stopped
+
+    def _stop(self, now_s: int, victims: dict[int, list[Victim]]) -> dict[int, int]:
+        """Stop whom a live turn would, and return when each ends; note who waits for their cards."""
         line = Line(self._board, now_s * 1000)
         waiters = [
             Waiter(job, self._projects[job], 0, self._may[job])
-            for job in line.in_line(_heads(self._board))[:WAITERS_MAX]
+            for job in line.in_line(_heads(self._board, 2 if self._holds_back else 1))[:WAITERS_MAX]
         ]
         rows, clearing = self._board.jobs, Counter[int]()
         for job in self._stopping:
             clearing[int(rows[job, c.POOL])] += int(rows[job, c.CARDS])
         held = self._board.quotas[:, :, c.CARDS_HELD].copy()
-        stopped = make_room(line, waiters, victims, clearing)
+        made = make_room(line, waiters, victims, clearing)
+        self._awaited.update(job for job in made if not self._may[job])
         self._board.quotas[:, :, c.CARDS_HELD] = held  # of those who wait nobody has anything yet
         grace_s = self._settled.grace_s if self._cuts.saves else 0
         found = {}
-        for job in (victim.number for victim in stopped):
+        for job in (victim.number for stopped in made.values() for victim in stopped):
             self._stopping[job] = int(rows[job, c.LIKELY])
             rows[job, c.UNTIL], rows[job, c.LIKELY] = now_s * 1000 + STOPPING_MS, 0
             found[job] = now_s + min(grace_s, self._cuts.left_s(job, now_s))
@@ -140,15 +164,25 @@ class Yielding:
             cards, pool = int(rows[job, c.CARDS]), int(rows[job, c.POOL])
             ran_ms, saves = 1000 * (now_s - self._cuts.began_s(job)), self._cuts.has_saved(job)
             lost = cards * lost_ms(ran_ms, 1000 * self._settled.grace_s, saves=saves)
-            found[pool].append(Victim(job, self._projects[job], 0, cards, lost, self._beyond(job, pool)))
+            beyond, booked = self._beyond(job, pool), self._is_booked(job, pool, now_s * 1000)
+            found[pool].append(Victim(job, self._projects[job], 0, cards, lost, beyond, booked))
         return found
+
+    def _account(self, job: int) -> int:
+        return int(self._board.lanes[self._board.jobs[job, c.LANE], c.ACCOUNT])
+
+    def _is_booked(self, job: int, pool: int, now_ms: int) -> bool:
+        """True if a job's project or institution has booked cards of a pool now."""
+        told = self._settled.told
+        is_open = (told[:, TOLD_COLUMNS] == pool) & (told[:, FROM] <= now_ms) & (now_ms < told[:, UNTIL])
+        return bool(np.isin(told[is_open, HOLDER], self._settled.holders[self._account(job)]).any())
 
     def _beyond(self, job: int, pool: int) -> bool:
         """True if a job's institution held more than its promise as the turn began; without one it did."""
         board = self._board
         if not board.state[c.QUOTAS]:
             return False
-        institution = int(self._settled.holders[board.lanes[board.jobs[job, c.LANE], c.ACCOUNT], 1])
+        institution = int(self._settled.holders[self._account(job), 1])
         if institution < 0:
             return True
         flavours = [0, int(board.pools[pool, c.FLAVOUR])]
@@ -157,10 +191,10 @@ class Yielding:
         )
 
 
-def _heads(board: Arrays) -> list[int]:
-    """Return the first jobs of each lane: no other can be among the first of the line."""
+def _heads(board: Arrays, step: int) -> list[int]:
+    """Return the first jobs of each lane, or of every other: no other can be among the first of the line."""
     found = []
-    for head in board.lanes[:, c.HEAD].tolist():
+    for head in board.lanes[::step, c.HEAD].tolist():
         job, many = head, 0
         while job >= 0 and many < WAITERS_MAX:
             found.append(job)

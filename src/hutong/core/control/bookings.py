@@ -81,6 +81,16 @@ def holders_of(project: ProjectId, institutions: Mapping[ProjectId, str]) -> tup
     return (f"{PROJECT}/{project}", *((f"{INSTITUTION}/{owner}",) if owner else ()))
 
 
+def booked_now(shot: Snapshot) -> Mapping[Place, Set[str]]:
+    """Return who has booked cards of each pool now."""
+    found: defaultdict[Place, set[str]] = defaultdict(set)
+    for site in shot.sites:
+        for each in site.bookings:
+            if each.from_ms <= shot.now_ms < each.until_ms:
+                found[site.id, each.pool].add(each.holder)
+    return found
+
+
 def _by_pool(shot: Snapshot) -> dict[Place, list[Span]]:
     """Return what is booked and not over, in the order of its begins."""
     booked: dict[tuple[Place, str], list[tuple[int, int, int]]] = defaultdict(list)

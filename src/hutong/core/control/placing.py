@@ -7,7 +7,7 @@ from hutong.core.book.money import HoldChange
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
-from hutong.core.control.preemption import make_way
+from hutong.core.control.preemption import AWAITS, held_back, make_way
 from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, placed, short_of_money
 from hutong.core.kernel.changes import made
@@ -36,7 +36,7 @@ def place_all(
     that pays its debt back in this turn, nothing yet. What breaks about one job must not keep the others
     back: its reason goes into `broken`. `looked_at` are all jobs about which this turn decides.
     """
-    able = [draft for draft in drafts if not _barred(draft)]
+    able = held_back([draft for draft in drafts if not _barred(draft)])
     if not able:
         return Placing()
     queue = Queue(able, desk.grounds, desk.page(), desk)
@@ -78,9 +78,15 @@ def place_all(
             )
         )
     left = [job for job in range(len(able)) if job not in started]
+    awaited = [job for job in left if able[job].job.waiting_code == AWAITS]
     for job in left:
-        _wait(able[job], *queue.why_not(job))
-    return Placing(_keep(queue, desk.grounds, answers), tuple(make_way(left, queue, desk, looked_at)))
+        if job not in awaited:
+            _wait(able[job], *queue.why_not(job))
+    way = make_way(left, queue, desk, looked_at)
+    for job in awaited:
+        if job not in way.waiting:
+            _wait(able[job], *queue.why_not(job))
+    return Placing(_keep(queue, desk.grounds, answers), way.stopped)
 
 
 def _barred(draft: Draft) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hutong.core.book.snapshot import JobRow
+from hutong.core.control.bookings import booked_now, holders_of
 from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import hold_target_micro
@@ -15,9 +16,12 @@ from hutong.core.control.queue import Queue
 from hutong.core.control.room import STOPS_MAX, WAITERS_MAX, Line, Victim, Waiter, lost_ms, make_room
 from hutong.core.control.terms import plan_attempt
 from hutong.core.kernel.ids import JobId, ProjectId
-from hutong.core.work.facts import StopSent
+from hutong.core.work.facts import StopSent, Waiting
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import Category
+
+AWAITS = "room"
+"""Why a job waits for which others were stopped."""
 
 REASON = "makes room for a job that goes before it"
 
@@ -30,25 +34,49 @@ class Stoppable(Victim):
     attempt: Attempt
 
 
-def make_way(
-    waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mapping[JobId, Draft]
-) -> list[Draft]:
-    """Stop what must be stopped so that waiting jobs, the first in line first, can start; return what is.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which jobs wait for cards that are being freed for them, and what is stopped so."""
+
+    waiting: frozenset[int] = frozenset()
+    stopped: tuple[Draft, ...] = ()
+
+
+def make_way(waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mapping[JobId, Draft]) -> Way:
+    """Stop what must be stopped so that waiting jobs, the first in line first, can start.
 
     Nothing is stopped for a job that could not be paid for. `looked_at` are the jobs about which this turn
     decides already: a stop is one more thing that it says of them.
     """
     found = victims_of(desk, looked_at, queue.beyond)
-    if not found:
-        return []
+    if not found and not desk.snapshot.clearing:
+        return Way()
     line, places = queue.line, [(view.site, view.pool) for view in queue.views]
     by_pool = {at: found[place] for at, place in enumerate(places) if place in found}
     cards = Counter({(each.site, each.pool): each.cards for each in desk.snapshot.clearing})
     for site, pool, freed in desk.stopped.values():
         cards[site, pool] += freed
     clearing = {at: cards[place] for at, place in enumerate(places)}
-    stopped = make_room(line, _waiters(line, waiting, queue, desk), by_pool, clearing)
-    return [stop(victim, desk, looked_at, REASON) for victim in stopped]
+    made = make_room(line, _waiters(line, waiting, queue, desk), by_pool, clearing)
+    for draft in (queue.drafts[job] for job in made):
+        if not draft.row.spec.preemptible and draft.job.waiting_code != AWAITS:
+            draft.add(Waiting(AWAITS, "cards are being freed for it"))
+    victims = (victim for yielding in made.values() for victim in yielding)
+    return Way(frozenset(made), tuple(stop(victim, desk, looked_at, REASON) for victim in victims))
+
+
+def held_back(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return the jobs without those that may be stopped, if one waits for which cards were freed.
+
+    It would stop them at once to have those.
+    """
+    if not any(draft.job.waiting_code == AWAITS for draft in drafts):
+        return list(drafts)
+    return [draft for draft in drafts if not _is_stoppable(draft.row)]
+
+
+def _is_stoppable(row: JobRow) -> bool:
+    return row.spec.preemptible and row.job.restarts_of(Category.PREEMPTED) < STOPS_MAX
 
 
 def _waiters(line: Line, waiting: Sequence[int], queue: Queue, desk: Desk) -> Iterator[Waiter]:
@@ -67,7 +95,7 @@ def victims_of(
 ) -> dict[tuple[str, str], list[Stoppable]]:
     """Return the jobs that this turn may stop, by pool; `beyond` says whose institution has too much."""
     found: dict[tuple[str, str], list[Stoppable]] = defaultdict(list)
-    due = {row.job.id for row in desk.snapshot.due}
+    due, booked = {row.job.id for row in desk.snapshot.due}, booked_now(desk.snapshot)
     for number, row in enumerate(desk.snapshot.may_give_way):  # in the order of their ids
         draft = looked_at.get(row.job.id)
         attempt = draft.job.live if draft else row.job.live
@@ -82,9 +110,12 @@ def victims_of(
         saves = any(earlier.checkpoint for earlier in row.job.attempts)
         lost = lost_ms(max(0, desk.now_ms - began_ms), row.spec.grace_s * 1000, saves=saves)
         over = beyond(row.project, attempt.accelerator)
-        cards, priority = attempt.cards, row.spec.priority
-        victim = Stoppable(number, row.project, priority, cards, cards * lost, over, row, attempt)
-        found[attempt.site, attempt.pool].append(victim)
+        cards, priority, place = attempt.cards, row.spec.priority, (attempt.site, attempt.pool)
+        is_booked = not booked[place].isdisjoint(holders_of(row.project, desk.snapshot.institutions))
+        victim = Stoppable(
+            number, row.project, priority, cards, cards * lost, over, is_booked, row, attempt
+        )  # fmt: skip
+        found[place].append(victim)
     return found
 
 

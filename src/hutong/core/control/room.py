@@ -33,7 +33,7 @@ class Victim:
     """A running job that may be stopped, and what would be lost: card-milliseconds.
 
     `number` decides between those of which as much is lost; `beyond` says that its institution has more than
-    its promise.
+    its promise, `booked` that who it is of has booked cards of its pool now: if it ends, those are kept.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Victim:
     cards: int
     lost_card_ms: int
     beyond: bool
+    booked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +72,22 @@ def make_room(
     waiters: Iterable[Waiter],
     by_pool: Mapping[int, MutableSequence[Stopped]],
     clearing: Mapping[int, int],
-) -> list[Stopped]:
-    """Return whom to stop, so that jobs can start, the first in line first; take them out of `by_pool`.
+) -> dict[int, list[Stopped]]:
+    """Return whom to stop for which job, the first in line first; take them out of `by_pool`.
+
+    A job that waits for what is being freed already is there with nobody.
 
     Pools are indexes; `clearing` are cards that are being freed. A job for which enough is free or being
     freed already waits for that. Nothing is stopped for a job without stopping enough.
     """
     room = _Room(line, clearing)
-    stopped: list[Stopped] = []
+    stopped: dict[int, list[Stopped]] = {}
     for waiter in waiters:
         pool, found = room.best(waiter, by_pool)
         for victim in found:
             by_pool[pool].remove(victim)
-        stopped += found
+        if pool >= 0:
+            stopped[waiter.job] = found
     return stopped
 
 
@@ -187,10 +191,14 @@ class _Room:
         self._line = line
         self._left = Counter(dict(enumerate(pools[:, c.FREE].tolist())))
         self._left.update(clearing)
+        self._clearing = clearing
         self._power = Spoken(line.arrays, clearing) if pools[:, c.AFTER_LIMIT].any() else None
 
     def best(self, waiter: Waiter, by_pool: Mapping[int, Sequence[Stopped]]) -> tuple[int, list[Stopped]]:
-        """Return whom to stop for a job, in the pool where that loses least; count its cards as taken."""
+        """Return whom to stop for a job, in the pool where that loses least; count its cards as taken.
+
+        The pool is -1 if it could start without, or not at all.
+        """
         job, best_lost, best_pool = waiter.job, c.NEVER, -1
         best: list[Stopped] = []
         for pool in self._line.pools_for(job):
@@ -198,7 +206,7 @@ class _Room:
             need = max(need, self._lack(job, pool))
             if need <= 0:
                 self._take(job, pool, 0)
-                return -1, []
+                return pool if need + self._clearing.get(pool, 0) > 0 else -1, []
             able = [each for each in by_pool.get(pool, ()) if self._yields(waiter, each)]
             chosen = least_loss(able, need, _cards)
             lost = sum(each.lost_card_ms for each in chosen)
@@ -224,6 +232,8 @@ class _Room:
             self._power.take(pool, cards, freed)
 
     def _yields(self, waiter: Waiter, victim: Victim) -> bool:
+        if victim.booked and waiter.project != victim.project:
+            return False
         if not waiter.preemptible:
             return True
         if waiter.project == victim.project:
