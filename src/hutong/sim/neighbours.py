@@ -47,7 +47,8 @@ def expected_lengths(submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], t
             work = (work + JOB * worked[near]) * keep // 1_000_000
             ends[at] += end
             works[at] += work
-    return np.maximum(works // ends, 1)
+    found: Ints = np.maximum(works // ends, 1)
+    return found
 
 
 @compiled
