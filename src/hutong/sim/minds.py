@@ -1,11 +1,12 @@
 """What the scheduler of a simulated run believes of lengths, written into its arrays."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.expected import PERCENT
+from hutong.sim.neighbours import Neighbours
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace
@@ -15,7 +16,7 @@ class Minds:
     """Guesses of a predictor, in place of what the arrays have for a length; beside it where it `predicts`.
 
     Then all goes as on the live platform: what counts as the same work is of one user and group and asks for
-    as many cards, and what waits is guessed again as its like end.
+    as many cards, and what waits is guessed again as its like end. Else shortest first goes by neighbours.
     """
 
     def __init__(
@@ -29,19 +30,24 @@ class Minds:
         self._kinds = list(zip(users, groups, trace.cards.tolist(), strict=True))
         self._works = list(zip(users, groups, shapes, strict=True))
         self._waiting: defaultdict[object, list[int]] = defaultdict(list)
-        self._shortest_first = queueing is Queueing.SJF
         self._predicts = predicts
+        self._near = None
+        if queueing is Queueing.SJF and not predicts:
+            self._near = Neighbours(board, trace.submit_s, trace.run_s, self._kinds, predictor.unknown_s)
 
     def _of(self, job: int) -> tuple[object, ...]:
         user, group, cards = self._kinds[job]
         return ((user, group, cards), (group, cards), cards, None)
 
-    def see(self, ended: Iterable[int], came: Iterable[int]) -> None:
+    def see(self, ended: Sequence[int], came: Sequence[int], now_s: int) -> None:
         """Jobs have ended, then others came."""
         for job in ended:
             self.learn(job)
         for job in came:
             self.guess(job)
+        if self._near:
+            for kind in dict.fromkeys(self._kinds[job] for job in (*ended, *came)):
+                self._near.expect(kind, now_s)
 
     def guess(self, job: int) -> None:
         """A job comes."""
@@ -49,10 +55,10 @@ class Minds:
             self._waiting[self._works[job]].append(job)
             self._expect(self._works[job])
             return
-        likely_s, most_s = self._predictor.guess_s(self._of(job), 50, PERCENT)
+        (most_s,) = self._predictor.guess_s(self._of(job), PERCENT)
         self._jobs[job, c.EXPECTED] = most_s * 1000
-        if self._shortest_first:
-            self._jobs[job, c.KEY] = likely_s * len(self._run_s) + job
+        if self._near:
+            self._near.came(self._kinds[job])
 
     def learn(self, job: int) -> None:
         """A job has ended."""
@@ -61,6 +67,8 @@ class Minds:
             self._expect(self._works[job])
         else:
             self._predictor.learn(self._of(job), self._run_s[job])
+            if self._near:
+                self._near.ended(self._kinds[job], job)
 
     def _expect(self, work: object) -> None:
         """Say what waiting jobs of one work are expected to take, as the live platform does in every turn."""

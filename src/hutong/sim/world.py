@@ -260,12 +260,12 @@ def run(
 ) -> Run:
     """Run the world to its end: for every moment, the facts of that moment, then one pass.
 
-    With a predictor, nobody knows a length before its end: what a job is expected to run, and with it its
-    place among the shortest, is guessed when it is submitted; where the world `predicts`, again until it
-    starts, as its like end. What an outage kills goes back to its place in the queue, with the work since
-    its last checkpoint to do again (all of it if `checkpoint_s` is 0); what makes room for others, to its
-    end (`yielding`). A job for which nodes never come back does not end. Raises Refused for an outage that
-    does not fit the pools.
+    With a predictor, nobody knows a length before its end: what a job is expected to run is guessed when it
+    is submitted; its place among the shortest (`neighbours`), or its length where the world `predicts`, again
+    until it starts, as its like end. What an outage kills goes back to its place in the queue, with the work
+    since its last checkpoint to do again (all of it if `checkpoint_s` is 0); what makes room for others, to
+    its end (`yielding`). A job for which nodes never come back does not end. Raises Refused for an outage
+    that does not fit the pools.
     """
     trace, board = world.trace, world.board
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
@@ -294,7 +294,7 @@ def run(
             going += len(over) - many
             came = [*came, *back] if world.predicts else came
         if minds:
-            minds.see(over, came)
+            minds.see(over, came, now_s)
         # The last that ended is left to the pass, unless something else must see its cards first.
         ended = over.pop() if over and fault_s > now_s and not world.settled else -1
         for job in over:

@@ -62,6 +62,18 @@ def remove(jobs: Ints, heads: Ints, row: int, first: int, key: int, job: int) ->
             _lead(jobs, heads, row, first, at, level, int(jobs[job, c.NEXT + level]))
 
 
+@bare
+def make_chain(jobs: Ints, heads: Ints, row: int, first: int, order: Ints) -> None:
+    """Let a chain be of some jobs in that order, which is that of its key."""
+    for level in range(_LEVELS):
+        last = -1
+        for job in order:
+            if height(job) >= level:
+                _lead(jobs, heads, row, first, last, level, job)
+                last = job
+        _lead(jobs, heads, row, first, last, level, -1)
+
+
 @inlined
 def link(a: Arrays, job: int, pool: int) -> None:
     """Put a job among those that run in a pool; by their ends, where those are kept in order."""

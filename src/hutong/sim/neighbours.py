@@ -1,0 +1,115 @@
+"""Jobs that come one after the other are mostly alike: guesses by those that came nearest.
+
+Users submit batches, and no trace says of a job that it is one of a batch. So the expected length of a job
+is that of its neighbours in order of submission, among jobs of one kind: what they worked so far, over how
+many of them have ended. That is the estimate of an exponential length where not all have ended, so a batch
+whose first jobs go on and on is soon known to be long. A neighbour weighs the less, the more jobs and the
+more time lie between. A job whose neighbours have not run counts as shorter than is typical: a try tells
+about them all.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hutong.core.placement import columns as c
+from hutong.core.placement.arrays import Ints
+from hutong.core.placement.chains import make_chain
+from hutong.core.placement.columns import Arrays
+from hutong.core.placement.compiled import compiled
+
+# Weights are in thousandths of a job. A neighbour's falls by a twentieth with each step from job to job, and
+# by half with each ten minutes between two.
+JOB, NEXT_PPM, GAP_S = 1000, 950_000, 600
+# Beside the neighbours counts half a job of half the typical length.
+PRIOR, SHORTER = JOB // 2, 2
+REACH = 100
+"""So many jobs before the first that waits still say something."""
+
+
+@compiled
+def expected_lengths(submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], typical: int) -> Ints:
+    """Return how many s jobs of one kind are expected to take, at least 1, in order of submission.
+
+    `worked` is how long each ran so far, 0 for those that wait, `typical` the length of one about which
+    nothing is known.
+    """
+    count = len(submit)
+    ends, works = np.full(count, PRIOR, np.int64), np.full(count, PRIOR * typical // SHORTER, np.int64)
+    for step in (1, -1):
+        first = 0 if step > 0 else count - 1
+        end, work = 0, 0
+        for each in range(1, count):
+            at = first + step * each
+            near = at - step
+            keep = NEXT_PPM >> min(abs(submit[at] - submit[near]) // GAP_S, 20)
+            end = (end + JOB * ended[near]) * keep // 1_000_000
+            work = (work + JOB * worked[near]) * keep // 1_000_000
+            ends[at] += end
+            works[at] += work
+    found: Ints = np.maximum(works // ends, 1)
+    return found
+
+
+@compiled
+def relink(jobs: Ints, lanes: Ints, lane: int) -> None:
+    """Put the jobs of a lane in the order of their keys."""
+    count, at = 0, lanes[lane, c.HEAD]
+    while at >= 0:
+        count, at = count + 1, jobs[at, c.NEXT]
+    if count == 0:
+        return
+    waiting, at = np.empty(count, np.int64), lanes[lane, c.HEAD]
+    for place in range(count):
+        waiting[place], at = at, jobs[at, c.NEXT]
+    waiting = waiting[np.argsort(jobs[waiting, c.KEY], kind="mergesort")]
+    make_chain(jobs, lanes, lane, c.HEAD, waiting)
+    lanes[lane, c.TAIL] = waiting[count - 1]
+
+
+class Neighbours:
+    """The jobs of a run by kind, and what those that wait are expected to take, written into their keys."""
+
+    def __init__(
+        self, board: Arrays, submit_s: Ints, run_s: Ints, kinds: Sequence[Hashable], unknown_s: int
+    ) -> None:
+        self._board, self._submit_s, self._run_s = board, submit_s, run_s
+        places: dict[Hashable, list[int]] = {}
+        for job, kind in enumerate(kinds):
+            places.setdefault(kind, []).append(job)
+        self._of = {kind: np.array(jobs, np.int64) for kind, jobs in places.items()}
+        self._first = dict.fromkeys(places, 0)
+        self._came = dict.fromkeys(places, 0)
+        # As if one of each kind had ended before.
+        self._ends, self._sum_s = dict.fromkeys(places, 1), dict.fromkeys(places, unknown_s)
+        self._ended = np.zeros(len(kinds), np.bool_)
+
+    def came(self, kind: Hashable) -> None:
+        """The next job of a kind has come."""
+        self._came[kind] += 1
+
+    def ended(self, kind: Hashable, job: int) -> None:
+        """A job has ended."""
+        self._ended[job] = True
+        self._ends[kind] += 1
+        self._sum_s[kind] += int(self._run_s[job])
+
+    def expect(self, kind: Hashable, now_s: int) -> None:
+        """Guess the jobs of a kind that wait, and put them in order."""
+        first = self._first[kind]
+        some = self._of[kind][first : self._came[kind]]
+        jobs, ended = self._board.jobs, self._ended[some]
+        runs = (jobs[some, c.POOL] >= 0) & ~ended
+        waits = ~runs & ~ended
+        oldest = int(np.argmax(waits)) if waits.any() else len(some)
+        self._first[kind] = max(first, first + oldest - REACH)
+        if oldest == len(some):
+            return
+        began_s = (jobs[some, c.UNTIL] - jobs[some, c.EXPECTED]) // 1000
+        worked = np.where(ended, self._run_s[some], np.where(runs, now_s - began_s, 0))
+        typical_s = self._sum_s[kind] // self._ends[kind]
+        likely = expected_lengths(self._submit_s[some], worked, ended, typical_s)
+        jobs[some[waits], c.KEY] = likely[waits] * len(self._run_s) + some[waits]
+        for lane in np.unique(jobs[some[waits], c.LANE]):
+            relink(jobs, self._board.lanes, lane)
