@@ -1,6 +1,6 @@
 """Links between centres, their regions and the platform's own store: over what width bytes come to a site.
 
-It is declared, and learnt from what came there (ADR 67).
+It is declared, and learnt from what came there (ADR 66).
 
 Ends are `platform` (the store through which all content goes), `site/ID` and `region/NAME`. A link goes both
 ways; that of a region to itself is what joins the centres within it.
