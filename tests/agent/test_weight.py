@@ -14,7 +14,9 @@ assert "hutong.agent.run" in sys.modules
 print(*sys.modules)
 """
 FOREIGN = {"sqlalchemy", "psycopg", "cryptography", "fastapi", "jinja2", "numpy", "highspy", "obstore"}
-SHAPES = {f"hutong.wire.{name}" for name in ("agent", "base", "meters", "sealed", "spread", "usage")}
+SHAPES = {
+    f"hutong.wire.{name}" for name in ("agent", "base", "meters", "sealed", "spread", "transfers", "usage")
+}
 
 
 def test_an_agent_loads_nothing_of_the_platform_and_no_other_command() -> None:

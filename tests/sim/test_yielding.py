@@ -99,7 +99,7 @@ def test_the_job_with_which_the_least_is_lost_makes_room_and_goes_to_the_end_of_
     assert ends(found, 3) == [(300, 400)], "it came as the other was stopped"
     assert ends(found, 1) == [(50, 100), (400, 1400)]
     assert found.cut[:, [JOB, LOST, STOPPED]].tolist() == [[1, 50, 1]]
-    figures = measure(trace, found, 8)
+    figures = measure(trace, found, cluster_of({"all": 1}, 8))
     assert (figures.stops, figures.restarts, figures.stop_lost_card_s) == (1, 1, 4 * 50)
 
 

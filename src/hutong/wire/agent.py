@@ -334,10 +334,9 @@ class SightingDoc(Shape):
     """One full observation of the engine; `at_ms` is not later, on the platform's clock, than it was made.
 
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
-    failed, empty once one went well; everybody who sees the site may read it. `moves` go on
-    now; who may see a job may see its own. `offers` are stores and shared folders that jobs may name there.
-    `stock` are the digests of large inputs that it has and used last; nobody is shown them. `transfers` are
-    the last large ones of what came there from the platform's store.
+    failed, empty once one went well; everybody who sees the site may read it. `moves` go on now; who may
+    see a job may see its own. `offers` are stores and shared folders that jobs may name. `stock` are the
+    digests of large inputs used last, shown to nobody, `transfers` the last large ones from our store.
     """
 
     at_ms: Number

@@ -26,7 +26,6 @@ class Bench(Watch):
     def __init__(self, platform: Any, folder: Path) -> None:
         super().__init__(platform, folder)
         services = platform.services
-        platform.clock.ahead_ms = SETTLED_MS  # yesterday has ended for long enough, whatever the time is
         begin = self.day * DAY_MS + HOUR_MS
         for name in ("r1", "r2"):
             told = Received("haidian", name, 1, "ht-x", "card_ms", 8 * HOUR_MS, begin, begin + HOUR_MS)
@@ -34,6 +33,11 @@ class Bench(Watch):
         self.desk = FindingsDesk(services.store, limits_of(services.settings), platform.clock)
         while self.desk.step():
             pass
+
+    @property
+    def day(self) -> int:
+        """The last day that has ended for long enough to be looked at."""
+        return int((self.platform.clock() - SETTLED_MS) // DAY_MS - 1)
 
     def post(self, path: str, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
         answer = self.platform.http.post(path, json=body, headers=headers or self.platform.operator)

@@ -9,7 +9,6 @@ from hutong.core.kernel.errors import Broken
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays, Backfill, Order
-from hutong.core.placement.levels import shelve_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +235,9 @@ def _shelve(shelves: Shelves) -> tuple[Ints, Ints, Ints, Ints]:
     firsts = np.stack([np.cumsum(nodes) - nodes, np.cumsum(words) - words, a_level], axis=1)
     pools[np.ix_(np.flatnonzero(known), np.array([c.FIRST_NODE, c.FIRST_WORD, c.WORDS]))] = firsts[known]
     levels, bits = np.zeros((count, most + 1), np.int64), np.zeros(int(words.sum()), np.int64)
+    # Here, since the API judges by accounts and quotas of this module and must not load a compiler.
+    from hutong.core.placement.levels import shelve_nodes
+
     shelve_nodes(pools, levels, bits, shelves.nodes, nodes)
     return levels, bits, shelves.nodes.copy(), pools
 
