@@ -109,7 +109,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
             cards,
         ),
     )
-    _log.info("agent began", site=config.site, isolation=engine.abilities.isolation)
+    _log.info("agent began", site=config.site, isolation=engine.abilities.isolation, can=engine.abilities.can)
     inbox: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     bell = threading.Event()
     tunnels = Tunnels(engine, config.url, config.token)

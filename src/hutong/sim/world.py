@@ -167,7 +167,10 @@ def prepare(
     board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
     board.state[c.PATIENCE] = patience_s * 1000
-    board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0)
+    stops = settled is not None and bool(
+        settled.preemptible.any()
+    )  # who is stopped ends sooner than it was to
+    board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0 and not stops)
     if queueing is Queueing.SJF:
         board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))

@@ -127,6 +127,8 @@ class Yielding:
         victims = self._victims(now_s)  # live, too, the next turn knows of those that started in this one
         self._running.update(job for job in started if self._may[job])
         before, self._awaited = self._awaited, set()
+        if self._stopping:  # as live: who waited for what is being freed goes on to
+            self._awaited.update(job for job in before if self._board.jobs[job, c.POOL] < 0)
         stopped = self._stop(now_s, victims) if victims or self._stopping else {}
         self._again_s = now_s if started or self._awaited != before else c.NEVER
         return stopped

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,16 +18,23 @@ from hutong.core.work.states import AttemptState, Category
 class Abilities:
     """What an engine can do; policies read these, never its name.
 
-    `submits_at_once` is from how many threads attempts may be submitted, each its own.
+    `reservations`: cards may be asked for in a reservation that the centre's operator made, as a pool of its
+    own. `submits_at_once` is from how many threads attempts may be submitted, each its own.
     """
 
     gangs: bool
     services: bool
     preemption: bool = False
+    reservations: bool = False
     accounting: bool = False
     energy: bool = False
     isolation: str = "none"
     submits_at_once: int = 1
+
+    @property
+    def can(self) -> tuple[str, ...]:
+        """The names of what it can do."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is True)
 
 
 @dataclass(frozen=True, slots=True)

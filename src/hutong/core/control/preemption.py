@@ -62,7 +62,10 @@ def make_way(waiting: Sequence[int], queue: Queue, desk: Desk, looked_at: Mappin
         if not draft.row.spec.preemptible and draft.job.waiting_code != AWAITS:
             draft.add(Waiting(AWAITS, "cards are being freed for it"))
     victims = (victim for yielding in made.values() for victim in yielding)
-    return Way(frozenset(made), tuple(stop(victim, desk, looked_at, REASON) for victim in victims))
+    # While cards are being freed, who waited for them goes on to: turns might say and unsay it for ever.
+    still = [job for job in waiting if queue.drafts[job].job.waiting_code == AWAITS]
+    awaits = frozenset(made).union(still if any(clearing.values()) else ())
+    return Way(awaits, tuple(stop(victim, desk, looked_at, REASON) for victim in victims))
 
 
 def held_back(drafts: Sequence[Draft]) -> list[Draft]:

@@ -73,6 +73,7 @@ class SlurmEngine(FolderEngine):
             gangs=True,
             services=True,
             preemption=True,
+            reservations=True,
             isolation="bwrap" if self._boxed else "none",
             submits_at_once=1 if config.rest else _SBATCH_AT_ONCE,
         )
