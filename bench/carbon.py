@@ -7,7 +7,7 @@ least and the most over the seeds. Any card counts as any other, so frugal cards
 import argparse
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,30 +59,42 @@ def span(values: Sequence[float]) -> list[float]:
     return [round(min(values), 2), round(max(values), 2)]
 
 
-def main() -> None:
-    """Print a row for each load, policy and weight."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def weigh(
+    part: str,
+    tried: Mapping[str, Sequence[int]],
+    weighed: Callable[[Policy, int], Policy],
+    figures: Callable[[list[tuple[Footprint, Footprint]]], dict[str, list[float]]],
+    about: str | None,
+) -> None:
+    """Print a row for each load, policy and weight of a part, beside the same weeks without that part."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--quick", action="store_true")
     seeds = range(1, 2 if parser.parse_args().quick else 6)
     policies = load_policies(ROOT / "policies" / "placement")
     ground = ground_of_sites([read_site(each) for each in read_scenario(ROOT / "scenarios" / "beijing")])
     for load in (0.3, 0.8):
         traces = [week(seed, ground.cluster.cards, load) for seed in seeds]
-        for name, weights in WEIGHTS.items():
-            without = [run(trace, ground, replace(policies[name], carbon=0)) for trace in traces]
-            for carbon in weights:
-                runs = [run(trace, ground, replace(policies[name], carbon=carbon)) for trace in traces]
+        for name, weights in tried.items():
+            without = [run(trace, ground, weighed(policies[name], 0)) for trace in traces]
+            for weight in weights:
+                runs = [run(trace, ground, weighed(policies[name], weight)) for trace in traces]
                 pairs = [(a, b) for (a, _), (b, _) in zip(without, runs, strict=True)]
                 row = {
                     "load": load,
                     "policy": name,
-                    "carbon": carbon,
+                    part: weight,
+                    **figures(pairs),
                     "co2_percent": span([100 * (b.carbon_kg / a.carbon_kg - 1) for a, b in pairs]),
                     "green_points": span([100 * (b.green_share - a.green_share) for a, b in pairs]),
                     "cost_percent": span([100 * (b.cost_yuan / a.cost_yuan - 1) for a, b in pairs]),
                     "wait_s": span([b - a for (_, a), (_, b) in zip(without, runs, strict=True)]),
                 }
                 print(json.dumps(row), flush=True)
+
+
+def main() -> None:
+    """Print every row."""
+    weigh("carbon", WEIGHTS, lambda of, weight: replace(of, carbon=weight), lambda _: {}, __doc__)
 
 
 if __name__ == "__main__":
