@@ -8,6 +8,7 @@ from tests.core.control.test_queue import MIN, NOW, placed, scene, site, waiting
 
 from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.snapshot import Holding, JobRow, Outcome, PersonHolding, PoolUse
+from hutong.core.control.preemption import AWAITS
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import JobId, ProjectId
@@ -188,3 +189,16 @@ def test_nobody_is_beyond_a_promise_where_none_is_made() -> None:
     own = waiting(0, 8, 60, "a", preemptible=True)
     held = (Holding(ProjectId("b"), "one", "p0", 64),)  # known, for somebody has booked cards
     assert stopped(outcome([own], [running(90, 8, 30)], holdings=held)) == []
+
+
+def test_who_waits_for_freed_cards_goes_on_to_while_any_are_being_freed() -> None:
+    # Turns that said and unsaid it would do so for ever: each is news to the next.
+    row = waiting(0, 8, 60, num_nodes=4)
+    row = replace(row, job=replace(row.job, waiting_code=AWAITS))
+
+    def said(**changes: object) -> list[str]:
+        facts = [fact.event for each in outcome([row], [], **changes).jobs for fact in each.facts]
+        return [event.code for event in facts if isinstance(event, f.Waiting)]
+
+    assert said(clearing=(PoolUse("one", "p0", 8),)) == []
+    assert said() == ["busy"]
