@@ -24,7 +24,7 @@ from hutong.sim.trace import Trace, make_trace
 ROOT = Path(__file__).parents[1]
 WEEK_S = 7 * 86_400
 JOBS = 3_000
-WEIGHTS = {"balanced": (1, 2, 3), "greenest": (2, 5, 10, 20)}
+WEIGHTS = {"balanced": (2, 4, 6), "greenest": (2, 5, 10, 20)}
 
 
 def week(seed: int, cards: int, load: float) -> Trace:

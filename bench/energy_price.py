@@ -10,7 +10,7 @@ from bench.carbon import span, weigh
 
 from hutong.sim.city import Footprint
 
-WEIGHTS = {"balanced": (1, 2, 3), "cheapest": (1, 2, 4, 8)}
+WEIGHTS = {"balanced": (2, 4, 6), "cheapest": (1, 2, 4, 8)}
 
 
 def paid(of: Footprint) -> float:
