@@ -16,7 +16,7 @@ from hutong.core.work.states import AttemptState, Category
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an engine can do; policies read these, never its name.
+    """What an engine can do; an agent goes by these, never by its name. Placement does not know them.
 
     `reservations`: cards may be asked for in a reservation that the centre's operator made, as a pool of its
     own. `submits_at_once` is from how many threads attempts may be submitted, each its own.
