@@ -38,7 +38,7 @@ _FENCE_LAGS = 10
 _HOPELESS_LAGS = 5
 _CAPACITY_MS = 30_000
 _WORDS_BYTES = 500
-_SBATCH_AT_ONCE = 4
+_SUBMITS_AT_ONCE = 4
 
 
 class SlurmEngine(FolderEngine):
@@ -75,7 +75,7 @@ class SlurmEngine(FolderEngine):
             preemption=True,
             reservations=True,
             isolation="bwrap" if self._boxed else "none",
-            submits_at_once=1 if config.rest else _SBATCH_AT_ONCE,
+            submits_at_once=_SUBMITS_AT_ONCE,
         )
 
     def submit(self, order: Order) -> Receipt:
