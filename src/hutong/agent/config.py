@@ -240,6 +240,7 @@ class _Kubernetes(_Folder):
     user: int | None = Field(None, ge=0)
     group: int | None = Field(None, ge=0)
     network_policies: bool = True
+    finalizers: bool = True
     ask_s: float = Field(30.0, gt=0, le=600)
     lag_s: float = Field(60.0, ge=5)
     beat_dead_s: float = Field(60.0, ge=10)

@@ -10,7 +10,7 @@ from typing import Any
 from hutong.adapters.engines.attempt import launch
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.kubernetes.config import SHAPES, KubernetesConfig, KubernetesPool
-from hutong.adapters.engines.kubernetes.parse import FENCE, JOB, KEY, ORIGIN, POOL, PROJECT, RANK
+from hutong.adapters.engines.kubernetes.parse import FENCE, FINALIZER, JOB, KEY, ORIGIN, POOL, PROJECT, RANK
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.kernel.errors import Problem, Refused
 
@@ -50,6 +50,11 @@ def namespace(config: KubernetesConfig, project: str) -> str:
     return config.namespace.replace("{project}", project.lower())
 
 
+def held_kind(config: KubernetesConfig) -> tuple[str, str]:
+    """Return the group and the resource of the objects that bear our finalizer."""
+    return (JOBSET_API.partition("/")[0], "jobsets") if config.shape == "jobset" else ("batch", "jobs")
+
+
 def launcher(
     order: Order, config: KubernetesConfig, pool: str, programs: Path, folder: Path
 ) -> dict[str, Any]:
@@ -84,9 +89,19 @@ def image(order: Order, pool: KubernetesPool, config: KubernetesConfig) -> str:
 
 
 def objects(
-    order: Order, config: KubernetesConfig, origin: str, fence: str, programs: Path, shape: str
+    order: Order,
+    config: KubernetesConfig,
+    origin: str,
+    fence: str,
+    programs: Path,
+    shape: str,
+    *,
+    held: bool = False,
 ) -> list[tuple[str, Json]]:
-    """Return what to create, as (path of the collection, body), in order; the first rank's job comes last."""
+    """Return what to create, as (path of the collection, body), in order; the first rank's job comes last.
+
+    Jobs that are `held` stay, whoever deletes them, until we let go of them.
+    """
     pool, spec = config.pools[order.attempt.pool], order.spec
     place, nodes = namespace(config, order.project), order.spec.num_nodes
     labels = {
@@ -99,8 +114,11 @@ def objects(
     queue = {QUEUE: pool.queue} if pool.queue else {}
     template = _template(order, config, programs, labels, fence, indexed=shape != "jobs")
 
-    def named(name: str, more: Mapping[str, str] = {}) -> Json:
-        return {"name": name, "namespace": place, "labels": {**labels, **more}, "annotations": {FENCE: fence}}
+    holds: Json = {"finalizers": [FINALIZER]} if held else {}
+
+    def named(name: str, more: Mapping[str, str] = {}, **also: object) -> Json:
+        meta = {"name": name, "namespace": place, "labels": {**labels, **more}, "annotations": {FENCE: fence}}
+        return meta | also
 
     def job_spec(body: Json, **more: object) -> Json:
         fixed = {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_S, "template": body}
@@ -116,7 +134,8 @@ def objects(
     if shape == "jobs":
         for rank in reversed(range(nodes)):
             name, ranked = job_name(order.key, rank), _ranked(template, rank)
-            work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(name, {RANK: str(rank)})}
+            meta = named(name, {RANK: str(rank)}, **holds)
+            work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta}
             found.append((jobs, work | {"spec": job_spec(ranked, completions=1, parallelism=1)}))
         return found
     template["spec"]["subdomain"] = order.key
@@ -125,7 +144,7 @@ def objects(
             "metadata": {"labels": labels, "annotations": {FENCE: fence}},
             "spec": job_spec(template, **many),
         }
-        body = {"apiVersion": JOBSET_API, "kind": "JobSet", "metadata": named(order.key, queue)}
+        body = {"apiVersion": JOBSET_API, "kind": "JobSet", "metadata": named(order.key, queue, **holds)}
         body["spec"] = {
             "suspend": bool(pool.queue),
             "failurePolicy": {"maxRestarts": 0},
@@ -138,7 +157,7 @@ def objects(
         service = {"apiVersion": "v1", "kind": "Service", "metadata": named(order.key)}
         headless = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": {KEY: order.key}}
         found.append((f"{PODS}/namespaces/{place}/services", service | {"spec": headless}))
-    work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(order.key, queue)}
+    work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(order.key, queue, **holds)}
     found.append((jobs, work | {"spec": job_spec(template, **many)}))
     return found
 
