@@ -43,14 +43,14 @@ def order(project: str = "p", **more: object) -> Order:
 def objects(
     shape: str, config: KubernetesConfig = CONFIG, **more: object
 ) -> list[tuple[str, dict[str, Any]]]:
-    place = ROOT / "programs/x"
-    return build.objects(order(**more), config, "origin", "fence", place, shape, held=True)  # type: ignore[arg-type]
+    made = build.objects(order(**more), config, "origin", "fence", ROOT / "programs/x", shape)  # type: ignore[arg-type]
+    return build.hold(made)
 
 
 @pytest.mark.parametrize("shape", ["jobs", "indexed", "jobset"])
 def test_only_jobs_are_held_and_not_their_pods(shape: str) -> None:
     config = dataclasses.replace(CONFIG, pools={"p": dataclasses.replace(POOL, queue="")})
-    made = build.objects(order(), config, "origin", "fence", ROOT / "programs/x", shape, held=True)
+    made = objects(shape, config)
     for _, body in made:
         bears = body["metadata"].pop("finalizers", [])
         assert bears == (["hutong/settle"] if body["kind"] in {"Job", "JobSet"} else [])

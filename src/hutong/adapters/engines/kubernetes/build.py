@@ -55,6 +55,15 @@ def held_kind(config: KubernetesConfig) -> tuple[str, str]:
     return (JOBSET_API.partition("/")[0], "jobsets") if config.shape == "jobset" else ("batch", "jobs")
 
 
+def hold(made: list[tuple[str, Json]]) -> list[tuple[str, Json]]:
+    """Return objects with our finalizer on the jobs: they stay, whoever deletes them, until we let go."""
+
+    def held(body: Json) -> Json:
+        return body | {"metadata": body["metadata"] | {"finalizers": [FINALIZER]}}
+
+    return [(path, held(body) if body["kind"] in {"Job", "JobSet"} else body) for path, body in made]
+
+
 def launcher(
     order: Order, config: KubernetesConfig, pool: str, programs: Path, folder: Path
 ) -> dict[str, Any]:
@@ -89,19 +98,9 @@ def image(order: Order, pool: KubernetesPool, config: KubernetesConfig) -> str:
 
 
 def objects(
-    order: Order,
-    config: KubernetesConfig,
-    origin: str,
-    fence: str,
-    programs: Path,
-    shape: str,
-    *,
-    held: bool = False,
+    order: Order, config: KubernetesConfig, origin: str, fence: str, programs: Path, shape: str
 ) -> list[tuple[str, Json]]:
-    """Return what to create, as (path of the collection, body), in order; the first rank's job comes last.
-
-    Jobs that are `held` stay, whoever deletes them, until we let go of them.
-    """
+    """Return what to create, as (path of the collection, body), in order; the first rank's job comes last."""
     pool, spec = config.pools[order.attempt.pool], order.spec
     place, nodes = namespace(config, order.project), order.spec.num_nodes
     labels = {
@@ -114,11 +113,8 @@ def objects(
     queue = {QUEUE: pool.queue} if pool.queue else {}
     template = _template(order, config, programs, labels, fence, indexed=shape != "jobs")
 
-    holds: Json = {"finalizers": [FINALIZER]} if held else {}
-
-    def named(name: str, more: Mapping[str, str] = {}, **also: object) -> Json:
-        meta = {"name": name, "namespace": place, "labels": {**labels, **more}, "annotations": {FENCE: fence}}
-        return meta | also
+    def named(name: str, more: Mapping[str, str] = {}) -> Json:
+        return {"name": name, "namespace": place, "labels": {**labels, **more}, "annotations": {FENCE: fence}}
 
     def job_spec(body: Json, **more: object) -> Json:
         fixed = {"backoffLimit": 0, "ttlSecondsAfterFinished": _TTL_S, "template": body}
@@ -134,8 +130,7 @@ def objects(
     if shape == "jobs":
         for rank in reversed(range(nodes)):
             name, ranked = job_name(order.key, rank), _ranked(template, rank)
-            meta = named(name, {RANK: str(rank)}, **holds)
-            work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta}
+            work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(name, {RANK: str(rank)})}
             found.append((jobs, work | {"spec": job_spec(ranked, completions=1, parallelism=1)}))
         return found
     template["spec"]["subdomain"] = order.key
@@ -144,7 +139,7 @@ def objects(
             "metadata": {"labels": labels, "annotations": {FENCE: fence}},
             "spec": job_spec(template, **many),
         }
-        body = {"apiVersion": JOBSET_API, "kind": "JobSet", "metadata": named(order.key, queue, **holds)}
+        body = {"apiVersion": JOBSET_API, "kind": "JobSet", "metadata": named(order.key, queue)}
         body["spec"] = {
             "suspend": bool(pool.queue),
             "failurePolicy": {"maxRestarts": 0},
@@ -157,7 +152,7 @@ def objects(
         service = {"apiVersion": "v1", "kind": "Service", "metadata": named(order.key)}
         headless = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": {KEY: order.key}}
         found.append((f"{PODS}/namespaces/{place}/services", service | {"spec": headless}))
-    work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(order.key, queue, **holds)}
+    work = {"apiVersion": "batch/v1", "kind": "Job", "metadata": named(order.key, queue)}
     found.append((jobs, work | {"spec": job_spec(template, **many)}))
     return found
 

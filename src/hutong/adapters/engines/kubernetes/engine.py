@@ -81,10 +81,8 @@ class KubernetesEngine(FolderEngine):
             return Receipt(external, adopted=True)
         shape = self._cluster.shape(pool)
         self._write_job(folder, order)
-        held = self._cluster.holds(place)
-        wanted = build.objects(
-            order, self._kubernetes, self._origin, _fence(folder), self._programs, shape, held=held
-        )
+        wanted = build.objects(order, self._kubernetes, self._origin, _fence(folder), self._programs, shape)
+        wanted = build.hold(wanted) if self._cluster.holds(place) else wanted
         created: list[bool] = []
         try:
             for collection, body in wanted:
