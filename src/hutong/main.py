@@ -304,6 +304,7 @@ add_late(
         "anything is bad.",
         "key": "Print the public key with which this agent seals its reports, to be registered with the "
         "platform.",
+        "release": "Let go of all that a retired agent holds in its cluster, so that it can be deleted.",
     },
     _add_agent,
 )

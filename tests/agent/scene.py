@@ -217,6 +217,7 @@ class World:
         link: Link | None = None,
         engine: Engine | None = None,
         accounts: Accounts | None = None,
+        without: tuple[str, ...] = (),
         **habits: object,
     ) -> Agent:
         line = link or self.link
@@ -231,6 +232,7 @@ class World:
             name="test",
             habits=Habits(**habits),  # type: ignore[arg-type]
             offers=("shared/sets",),
+            without=without,
             accounts=accounts,
             ticks=lambda: self.now,
         )
@@ -409,6 +411,7 @@ class Door:
             doc.at_ms, frozenset(doc.known), frozenset(doc.live), doc.agent, doc.isolation, doc.trouble,
             moves=tuple(Move(**each.model_dump()) for each in doc.moves), offers=doc.offers,
             stock=doc.stock, transfers=tuple(Transfer(**each.model_dump()) for each in doc.transfers),
+            can=doc.can,
         )  # fmt: skip
         done = self.link.report([each.report() for each in ask.reports], seen)
         return wire.ReportOut(news=done.news, repeats=done.repeats, orphans=done.orphans)

@@ -10,7 +10,8 @@ from tests.agent.scene import World
 from hutong.adapters.engines.base import Order, Receipt
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.core.kernel.errors import Later
-from hutong.core.work.states import JobState
+from hutong.core.work.spec import Wish
+from hutong.core.work.states import Category, JobState
 
 
 class Pairs(MemoryEngine):
@@ -57,3 +58,21 @@ def test_after_some_starts_what_happened_is_told_first(world: World) -> None:
         assert agent.hurries == (started < 45)
         running = [job for job in jobs if world.job(job).state is JobState.RUNNING]
         assert len(running) == started
+
+
+def test_a_job_that_insists_on_isolation_does_not_start_without(world: World) -> None:
+    job = world.submit("sleep 500", wish=Wish(isolation=True))
+    world.turn()  # the site has not said yet that it has none
+    agent = world.agent(start_within_s=120)
+    world.go(agent, steps=3)
+    assert (world.job(job).state, world.engine.starts) == (JobState.DISPATCHED, 0)
+    world.now += 121_000
+    world.go(agent, steps=3)
+    first = world.job(job).attempts[0]
+    assert (first.category, world.engine.starts) == (Category.INFRA, 0)
+
+
+def test_what_the_centre_does_not_want_is_not_told(world: World) -> None:
+    world.agent(without=("services",)).step()
+    assert world.store.statuses()["east"].can == ("gangs",)
+    assert world.store.statuses()["east"].lacks == ("services", "isolation")

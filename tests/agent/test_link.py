@@ -71,6 +71,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
         offers=("store/lab",),
         stock=(digest,),
         transfers=(Transfer(5, 1 << 40, 9),),
+        can=("gangs",),
     )
     reply = link.report([Report(key, event) for event in events], sighting)
     assert (reply.news, reply.repeats) == (5, 0)
@@ -79,6 +80,7 @@ def test_every_report_arrives_as_it_was(world: World, link: HttpLink) -> None:
     status = world.store.statuses()["east"]
     assert (status.isolation, status.trouble, status.offers) == ("bwrap", "no space", ("store/lab",))
     assert (status.stock, status.transfers) == ((digest,), (Transfer(5, 1 << 40, 9),))
+    assert (status.can, status.lacks) == (("gangs",), ("services",))
     assert status.move(key) == Move(key, "inputs", 3, 9)
     world.turn()
     assert world.job(job).state is JobState.FAILED

@@ -189,13 +189,17 @@ def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store
     assert store.statuses()[EAST].stock == ()
     transfers = (Transfer(10, 42 * 10**12, 3), Transfer(20, 7, 1))
     assert store.statuses()[EAST].transfers == ()
+    assert (store.statuses()[EAST].can, store.statuses()[EAST].lacks) == (None, ())
     said = replace(sighting(3000), pools=pools, moves=moves, offers=offers, stock=stock, transfers=transfers)
+    said = replace(said, can=("services", "energy"))
     store.report(EAST, [], said, 3100)
     assert store.snapshot(3200, Limits()).statuses[EAST].stock == stock
     assert store.statuses()[EAST].offers == offers
     assert store.statuses()[EAST].moves == moves
     assert store.statuses()[EAST].transfers == transfers
     assert store.snapshot(3200, Limits()).statuses[EAST].transfers == transfers
+    assert store.statuses()[EAST].can == ("services", "energy")
+    assert store.snapshot(3200, Limits()).statuses[EAST].lacks == ("gangs",)
     assert store.statuses()[EAST].pools == pools
     assert store.snapshot(3200, Limits()).statuses[EAST].pool("h100") == pools[0]
     store.report(EAST, [], replace(sighting(2000), pools=()), 3300)
@@ -204,7 +208,7 @@ def test_what_a_centre_says_of_its_pools_is_kept_until_it_says_more(store: Store
     status = store.statuses()[EAST]
     assert (status.pools, status.offers, status.stock, status.transfers) == ((), (), (), ())
     store.report(EAST, [], sighting(5000), 5100)
-    assert store.statuses()[EAST].offers is None
+    assert (store.statuses()[EAST].offers, store.statuses()[EAST].can) == (None, None)
 
 
 def test_an_empty_take_writes_at_most_once_a_second(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The operator's commands at a centre: `hutong agent init` and `hutong agent doctor`."""
+"""The operator's commands at a centre: `hutong agent init`, `doctor`, `key` and `release`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,6 +162,33 @@ def key(
         say(f"register it: hutong sealed key {told.site} {mine.public}")
 
 
+def release(
+    config: Annotated[Path, typer.Option("--config", help="The agent's file.")],
+    only_list: Annotated[bool, typer.Option("--list", help="Change nothing: say what is held.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let go of all that a retired agent holds in its cluster, so that it can be deleted.
+
+    Example: hutong agent release --config agent.toml
+    """
+    from dataclasses import asdict
+
+    from hutong.agent.config import read_agent
+    from hutong.agent.release import release as let_go
+
+    done = []
+    for each in let_go(read_agent(config), only_list=only_list):
+        done.append(each)
+        if not as_json:
+            how = ", deleted" if each.deleted else ""
+            how += "" if each.noted else ", its end is not noted"
+            say(f"{'held' if only_list else 'let go'}  {each.namespace}/{each.name}{how}")
+    if as_json:
+        show_json({"released": not only_list, "jobs": [asdict(each) for each in done]})
+    else:
+        say(f"{len(done)} {'held' if only_list else 'let go'}")
+
+
 def _show(check: "Check") -> None:
     screen, style = console(), _STYLES[check.level.value]
     screen.print(
@@ -176,3 +203,4 @@ def add_to(app: typer.Typer) -> None:
     app.command("init")(init)
     app.command("doctor")(doctor)
     app.command("key")(key)
+    app.command("release")(release)

@@ -32,7 +32,8 @@ PAYLOADS = Path(__file__).resolve().parents[1] / "payloads"
 class AgentConfig:
     """One agent: its site, the platform's URL, the site's token, its own folder and its engine.
 
-    `proxy` is the URL of the centre's way out, `authorities` a file of certificates to trust.
+    `proxy` is the URL of the centre's way out, `authorities` a file of certificates to trust. `without` names
+    what the engine could do and the centre does not want.
     """
 
     site: str
@@ -47,6 +48,7 @@ class AgentConfig:
     offers: Offers = field(default_factory=Offers)
     counters: tuple[CardCounter, ...] = ()
     meters: tuple[MeterSource, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -240,6 +242,7 @@ class _Kubernetes(_Folder):
     user: int | None = Field(None, ge=0)
     group: int | None = Field(None, ge=0)
     network_policies: bool = True
+    finalizers: bool = True
     ask_s: float = Field(30.0, gt=0, le=600)
     lag_s: float = Field(60.0, ge=5)
     beat_dead_s: float = Field(60.0, ge=10)
@@ -307,6 +310,7 @@ class _File(_Table):
     inputs: _Inputs = _Inputs()
     counters: dict[Slug, _Counter] = Field(default_factory=dict, max_length=200)
     meters: MeterTables = ()
+    without: tuple[Literal["gangs", "services"], ...] = ()
 
 
 def read_agent(path: Path) -> AgentConfig:
@@ -339,6 +343,7 @@ def read_agent(path: Path) -> AgentConfig:
             for pool, each in sorted(told.counters.items())
         ),
         meters=tuple(each.source() for each in told.meters),
+        without=told.without,
     )
     _refuse_inside_out(path, config)
     return config

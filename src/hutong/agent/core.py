@@ -54,6 +54,7 @@ class Agent:
         name: str = "",
         habits: Habits | None = None,
         offers: tuple[str, ...] | None = None,
+        without: tuple[str, ...] = (),
         accounts: Accounts | None = None,
         hours: Hours | None = None,
         ticks: Callable[[], int] = steady_ms,
@@ -68,6 +69,7 @@ class Agent:
         self._name = name
         self._habits = habits or Habits()
         self._offers = offers
+        self._without = without
         self._accounts = accounts
         self._accounting: Future[int] | None = None
         self._accounts_due_ms: float = -math.inf
@@ -276,7 +278,9 @@ class Agent:
         isolation = self._engine.abilities.isolation
         moves = moves_of(self._hands.moves, self._collector.progress)
         here = (self._offers, self._stager.stock(), self._stager.transfers())
-        return Sighting(at_ms, known, live, self._name, isolation, trouble, self._capacity(), moves, *here)
+        can = tuple(each for each in self._engine.abilities.can if each not in self._without)
+        told = (self._name, isolation, trouble, self._capacity(), moves)
+        return Sighting(at_ms, known, live, *told, *here, can=can)
 
     def _capacity(self) -> tuple[PoolState, ...]:
         """Return what the engine says of its pools, or what it said last, but not of nodes."""

@@ -26,6 +26,7 @@ from hutong.core.work.states import Category
 _log = structlog.get_logger("hutong.agent")
 _AGAIN_S = 10
 _TROUBLE_CHARS = 200
+_NO_BOX_S = 60
 _STARTS_AT_ONCE = 20  # then what has happened meanwhile is told, before more are started
 
 
@@ -160,6 +161,8 @@ class Hands:
             return list(pool.map(self._try, orders))
 
     def _try(self, order: Order) -> _Fate:
+        if order.spec.wish.isolation and self._engine.abilities.isolation == "none":
+            return Later("the job insists on isolation, and there is none here now", _NO_BOX_S)
         try:
             return self._engine.submit(order).adopted
         except (Refused, Later, OSError) as error:

@@ -202,6 +202,7 @@ class HttpLink:
             offers=sighting.offers,
             stock=sighting.stock,
             transfers=tuple(TransferDoc(**asdict(each)) for each in sighting.transfers),
+            can=sighting.can,
         )
         small = tuple(
             wire.SmallLogDoc(key=each.key, rank=each.rank, data=base64.b64encode(each.data)) for each in logs

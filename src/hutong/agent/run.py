@@ -96,6 +96,7 @@ def _work(config: AgentConfig, clock: Callable[[], int], ended: threading.Event)
         name=f"{socket.gethostname()}:{os.getpid()}",
         habits=config.habits,
         offers=config.offers.names,
+        without=config.without,
         accounts=Accounts(config.root / "accounts.json", link, engine, clock)
         if isinstance(engine, Accounted)
         else None,

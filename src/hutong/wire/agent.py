@@ -29,6 +29,7 @@ from hutong.core.work.fold import Attempt
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import AttemptState, Category
 from hutong.wire.spread import SpreadDoc
+from hutong.wire.told import Abilities, Offers
 from hutong.wire.transfers import TRANSFERS_AT_ONCE, TransferDoc
 
 LOG_CHUNK_BYTES = 256 * 1024
@@ -318,9 +319,6 @@ class PoolStateDoc(Shape):
         return PoolState(self.pool, self.cards_up, self.cards_elsewhere, self.wait_s, spread)
 
 
-Offer = Annotated[str, Field(pattern=r"^(store|shared)/[a-z0-9][a-z0-9-]{0,62}$")]
-
-
 class MoveDoc(Shape):
     """How far the bytes of an attempt are on their way: `inputs` to the site, or `results` from there."""
 
@@ -336,7 +334,8 @@ class SightingDoc(Shape):
     Attempts whose data the agent is still fetching count as known and live. `trouble` is why its last start
     failed, empty once one went well; everybody who sees the site may read it. `moves` go on now; who may
     see a job may see its own. `offers` are stores and shared folders that jobs may name. `stock` are the
-    digests of large inputs used last, shown to nobody, `transfers` the last large ones from our store.
+    digests of large inputs used last, shown to nobody, `transfers` the last large ones from our store. `can`
+    names what its engine can do (`gangs`, `services`; others are kept and not read).
     """
 
     at_ms: Number
@@ -347,9 +346,10 @@ class SightingDoc(Shape):
     trouble: Annotated[str, Field(max_length=200)] = ""
     pools: Annotated[tuple[PoolStateDoc, ...], Field(max_length=1_000)] = ()
     moves: Annotated[tuple[MoveDoc, ...], Field(max_length=MOVES_AT_ONCE)] = ()
-    offers: Annotated[tuple[Offer, ...], Field(max_length=1_000)] | None = None
+    offers: Offers | None = None
     stock: Annotated[tuple[Digest, ...], Field(max_length=STOCK_AT_ONCE)] = ()
     transfers: Annotated[tuple[TransferDoc, ...], Field(max_length=TRANSFERS_AT_ONCE)] = ()
+    can: Abilities | None = None
 
 
 class SmallLogDoc(Shape):

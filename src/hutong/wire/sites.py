@@ -172,6 +172,8 @@ class Site(Shape):
 
     `trouble`: why its last start failed, empty once one went well. `offers`: the stores and shared folders
     that job files may name there, `store/NAME` and `shared/NAME`; null where its agent has not said.
+    `can`: what its engine can do, null where its agent has not said; `lacks`: what jobs may need and it
+    cannot do: `gangs` (several nodes), `services` (ports that are reached), `isolation`.
     `power_kw`: what its jobs are taken to draw now. `price_per_kwh_now`: what it pays for electricity, null
     where it does not say.
     `node_hours_to_break`: in how many it is expected to break one run; null while it has broken none lately.
@@ -191,6 +193,8 @@ class Site(Shape):
     isolation: str
     trouble: str = ""
     offers: tuple[str, ...] | None = None
+    can: tuple[str, ...] | None = None
+    lacks: tuple[str, ...] = ()
     node_hours_to_break: int | None = None
     learnt: Learnt | None = None
     green_percent_now: str

@@ -38,6 +38,7 @@ def a_pool(dice: random.Random) -> PoolView:
             for _ in range(dice.choice([0, 0, 1, 3]))
         ),
         offers=dice.choice([None, None, (), ("shared/zh",), ("shared/zh", "store/lab")]),
+        lacks=dice.choice([(), (), (), ("gangs",), ("services",), ("gangs", "services", "isolation")]),
         booked=tuple(
             Beside(dice.choice([0, dice.randint(1, 10**7)]), 1, 2, dice.randint(0, 8))
             for _ in range(dice.choice([0, 0, 1, 2]))
@@ -59,12 +60,13 @@ def a_request(dice: random.Random) -> Request:
         max_hourly_cost_micro=dice.choice([None, 10**6, 10**8]),
         barred=dice.choice([(), (), tuple(CHIPS[:1])]),
         data=dice.choice([(), (), ("store/lab",), ("shared/zh", "store/lab")]),
+        needs=dice.choice([(), (), ("services",), ("isolation",), ("services", "isolation")]),
     )  # fmt: skip
 
 
 def smaller(change: Change, request: Request, pool: PoolView) -> list[Change]:
     """Return the next smaller changes of the same kind: one less card given up, one byte more, ..."""
-    if isinstance(change.value, str):
+    if isinstance(change.value, str) or change.field == "isolation":
         return []
     step = 1 if change.field in LARGER else -1
     return [Change(change.field, change.value + step)]
@@ -92,7 +94,8 @@ def test_for_a_thousand_refused_jobs_the_smallest_change_helps_and_no_smaller_on
                 assert refused(*apply(some, request, pool)), (request, pool, changes, less)
     assert kinds == {
         "accelerators", "allow", "deny", "cards_per_node", "num_nodes", "memory", "cpus", "max_hourly_cost",
-        "max_duration", "wait:open", "wait:reach", "wait:cards", "wait:maintenance",
+        "max_duration", "isolation", "wait:services",
+        "wait:open", "wait:reach", "wait:cards", "wait:maintenance",
         "wait:quota", "wait:data",
     }  # fmt: skip
 
@@ -101,7 +104,7 @@ def test_what_is_placed_needs_no_change() -> None:
     dice = random.Random(1)
     pool = replace(a_pool(dice), accelerator="H100", closing=None, kept=(), booked=(), capped=())
     pool = replace(pool, admission=Admission.ACTIVE, cards_free=8, cpus_per_node=0, memory_bytes_per_node=0)
-    pool = replace(pool, reachable=True, offers=None, levels=())
+    pool = replace(pool, reachable=True, offers=None, levels=(), lacks=())
     request = Request(1, (Ask("H100", 1),), False, 0, 0, 1, "batch", (), (), None)
     assert needed(request, pool) == ()
 

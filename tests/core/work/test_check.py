@@ -49,6 +49,14 @@ def test_pauses_are_read_and_written_again() -> None:
     assert check_spec(unparse(spec), KNOWN) == spec
 
 
+def test_who_insists_on_isolation_is_read_and_written_again() -> None:
+    spec = check(placement={"isolation": True})
+    assert spec.wish.isolation
+    assert check_spec(unparse(spec), KNOWN) == spec
+    assert not check(placement={"isolation": False}).wish.isolation
+    assert problem(placement={"isolation": "bwrap"}).path == "/placement/isolation"
+
+
 def test_inputs_by_url_and_shared_are_read_and_written_again() -> None:
     spec = check(
         inputs=[

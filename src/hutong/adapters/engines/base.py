@@ -16,7 +16,8 @@ from hutong.core.work.states import AttemptState, Category
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an engine can do; an agent goes by these, never by its name. Placement does not know them.
+    """What an engine can do; an agent goes by these, never by its name. Placement reads `gangs`, `services`
+    and whether there is isolation.
 
     `reservations`: cards may be asked for in a reservation that the centre's operator made, as a pool of its
     own. `submits_at_once` is from how many threads attempts may be submitted, each its own.

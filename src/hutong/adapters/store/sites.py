@@ -196,6 +196,7 @@ class Sites:
                 offers=None if sighting.offers is None else list(sighting.offers),
                 stock=list(sighting.stock),
                 transfers=[asdict(each) for each in sighting.transfers],
+                can=None if sighting.can is None else list(sighting.can),
                 **told,
             )
         )

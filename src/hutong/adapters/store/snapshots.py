@@ -213,6 +213,7 @@ def statuses_of(rows: Rows) -> dict[str, SiteStatus]:
             None if row["offers"] is None else tuple(row["offers"]),
             tuple(row["stock"]),
             tuple(Transfer(**each) for each in row["transfers"]),
+            None if row["can"] is None else tuple(row["can"]),
         )
         for row in rows
     }

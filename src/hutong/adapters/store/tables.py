@@ -172,6 +172,7 @@ statuses = sa.Table(
     sa.Column("offers", sa.JSON(none_as_null=True)),
     sa.Column("stock", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("transfers", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("can", sa.JSON(none_as_null=True)),
 )
 
 absences = sa.Table(

@@ -56,6 +56,7 @@ def _rows(site: Site) -> list[tuple[str | Text, ...]]:
     notes += ["declared"] if site.declared_only else []
     notes += [f"maintenance {local(each.start)} to {local(each.end)}" for each in site.maintenance[:1]]
     notes += [f"offers {', '.join(each.replace('/', ' ') for each in site.offers)}"] if site.offers else []
+    notes += [f"no {', no '.join(site.lacks)}"] if site.lacks else []
     notes += [_limit_note(each) for each in site.power_limits[:2]]
     hours = site.node_hours_to_break
     notes += [f"breaks a run in {hours:,} node-hours"] if hours is not None else []

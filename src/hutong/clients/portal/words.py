@@ -24,8 +24,9 @@ CATEGORIES = (
     "user", "oom", "cancelled", "infra", "preempted", "lost", "no_capacity", "funds",
 )  # fmt: skip
 WHY_NOT = (
-    "other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear", "draining",
-    "no_data", "unreachable", "maintenance", "quota", "busy", "scattered", "kept", "booked", "power",
+    "other_chip", "unable", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear",
+    "draining", "no_data", "unreachable", "maintenance", "quota", "busy", "scattered", "kept", "booked",
+    "power",
 )  # fmt: skip
 WAITING = (*WHY_NOT, "no_site", "no_funds", "budget", "debt", "retry", "greener", "room", "never")
 
@@ -42,6 +43,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "why.": WHY_NOT,
     "waiting.": WAITING,
     "part.": PARTS,
+    "lacks.": ("gangs", "services", "isolation"),
     "lot.": ("award", "voucher", "topup", "overrun", "waived", "refunded"),
     "unit.": ("card-hour", "unused card-hour", "GB-day", "request", "1000 tokens in", "1000 tokens out"),
     "admission.": ("active", "drain", "inactive"),

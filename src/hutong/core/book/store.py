@@ -86,7 +86,8 @@ class Sighting:
     (SUBMITTING or later, not over) and that is not in `known` counts as absent once more. `trouble` is why
     the site's last start failed, `moves` how far long moves of bytes are, `offers` what jobs may
     read there by name (`store/NAME`, `shared/NAME`), None from an agent that does not say. `stock` are
-    digests of large inputs that are at the site, `transfers` the last large ones of what came there.
+    digests of large inputs that are at the site, `transfers` the last large ones of what came there. `can`
+    names what the engine can do, None from an agent that does not say.
     """
 
     at_ms: int
@@ -100,6 +101,7 @@ class Sighting:
     offers: tuple[str, ...] | None = None
     stock: tuple[str, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    can: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

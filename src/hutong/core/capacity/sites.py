@@ -7,6 +7,9 @@ from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.documents import LATE
 from hutong.core.kernel.ids import AttemptKey, PoolId, SiteId
 
+GANGS, SERVICES, ISOLATION = "gangs", "services", "isolation"
+"""What a job may need of an engine: several nodes at once, ports that are reached, a sandbox."""
+
 
 class Admission(StrEnum):
     """Whether a site takes new work."""
@@ -212,7 +215,8 @@ class SiteStatus:
     speaks; a running attempt that is not absent is known to have run until then. `trouble` is why its last
     start failed, empty once one went well. `offers` are the stores and shared folders that jobs may read
     there, `store/NAME` and `shared/NAME`; None where its agent has not said. `stock` are digests of large
-    inputs that it has, `transfers` the last large ones of what came there.
+    inputs that it has, `transfers` the last large ones of what came there. `can` names what its engine can
+    do, None where its agent has not said.
     """
 
     site: SiteId
@@ -226,6 +230,13 @@ class SiteStatus:
     offers: tuple[str, ...] | None = None
     stock: tuple[str, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    can: tuple[str, ...] | None = None
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What a job may need and its engine cannot do; where its agent has not said, it can."""
+        told = () if self.can is None else tuple(each for each in (GANGS, SERVICES) if each not in self.can)
+        return (*told, ISOLATION) if self.isolation == "none" else told
 
     def move(self, key: AttemptKey) -> Move | None:
         """Return how far the bytes of an attempt are, or None where none are on their way."""

@@ -141,6 +141,7 @@ class Desk:
         known = [statuses.get(site.id) for site in sites]
         came = [status.transfers if status else () for status in known]
         bits_per_s, learnt = ways(widths(self.snapshot.links, sites), came, self.now_ms)
+        lacks = tuple(status.lacks if status else () for status in known)
         return Page(
             at_ms=self.now_ms,
             grounds="",
@@ -155,6 +156,7 @@ class Desk:
             learnt=learnt if any(learnt) else (),
             mtbf_s=tuple(mtbf_s(self.snapshot.stays.get(site.id, Stays())) for site in sites),
             levels=tuple(levels) if any(levels) else (),
+            lacks=lacks if any(lacks) else (),
         )
 
     def _levels(self, site: str, pool: Pool, state: PoolState | None) -> Levels:

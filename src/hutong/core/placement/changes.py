@@ -6,7 +6,7 @@ memory or cores, allow a higher cost, ask for less time; and, where the request 
 
 from dataclasses import dataclass, replace
 
-from hutong.core.capacity.sites import Admission
+from hutong.core.capacity.sites import GANGS, ISOLATION, SERVICES, Admission
 from hutong.core.placement.judge import matches
 from hutong.core.placement.request import Beside, Cap, Kept, PoolView, Request, is_scattered, length_ms
 from hutong.core.work.spec import Ask
@@ -17,7 +17,8 @@ class Change:
     """One change of a request. `field` is a field of the job file, or `wait`; `value` is what it becomes.
 
     Units: cards, nodes and cores as counts, `memory` bytes, `max_hourly_cost` micro-yuan, `max_duration` ms;
-    `wait` names what for: `data`, `open`, `reach`, `maintenance`, `quota`, `cards`.
+    `isolation` no more insists on it (0). `wait` names what for: `services`, `data`, `open`, `reach`,
+    `maintenance`, `quota`, `cards`.
     """
 
     field: str
@@ -34,6 +35,11 @@ def needed(request: Request, pool: PoolView) -> tuple[Change, ...]:
     if nodes != request.nodes:
         found.append(Change("num_nodes", nodes))
     found += _rest(request, pool, cards * nodes)
+    lacking = set(request.needs) & set(pool.lacks)
+    if ISOLATION in lacking:
+        found.append(Change("isolation", 0))
+    if SERVICES in lacking:
+        found.append(Change("wait", "services"))
     if pool.offers is not None and not set(request.data) <= set(pool.offers):
         found.append(Change("wait", "data"))
     if pool.admission is not Admission.ACTIVE:
@@ -68,7 +74,8 @@ def _shape(request: Request, pool: PoolView, asked: int) -> tuple[int, int, bool
 
     Fewer cards a node before fewer nodes: a gang keeps its shape as long as it can.
     """
-    cards, nodes = min(asked, pool.cards_per_node), min(request.nodes, pool.nodes)
+    most_nodes = 1 if GANGS in pool.lacks else pool.nodes
+    cards, nodes = min(asked, pool.cards_per_node), min(request.nodes, most_nodes)
     free = min([pool.cards_free, *(each.spare for each in _held(pool) if each.in_ms <= 0)])
     able = min(nodes, free, sum(pool.levels[1:])) if pool.levels else min(nodes, free)
     for wide in (nodes, able):
@@ -129,23 +136,36 @@ def apply(changes: tuple[Change, ...], request: Request, pool: PoolView) -> tupl
                     for a in request.asks
                 )
                 request = replace(request, asks=tuple(asks))
-            case Change("num_nodes", int(nodes)):
-                request = replace(request, nodes=nodes)
-            case Change("memory", int(size)):
-                request = replace(request, memory_bytes=size)
-            case Change("cpus", int(cores)):
-                request = replace(request, cpus=cores)
-            case Change("max_hourly_cost", int(cost)):
-                request = replace(request, max_hourly_cost_micro=cost)
-            case Change("max_duration", int(run_ms)):
-                request = replace(request, run_ms=run_ms)
             case Change("wait", what):
                 request, pool = _waited(str(what), request, pool)
+            case _:
+                request = _eased(change, request)
     return request, pool
+
+
+def _eased(change: Change, request: Request) -> Request:
+    """Return the request asking for less, or allowing more."""
+    match change:
+        case Change("num_nodes", int(nodes)):
+            return replace(request, nodes=nodes)
+        case Change("memory", int(size)):
+            return replace(request, memory_bytes=size)
+        case Change("cpus", int(cores)):
+            return replace(request, cpus=cores)
+        case Change("max_hourly_cost", int(cost)):
+            return replace(request, max_hourly_cost_micro=cost)
+        case Change("max_duration", int(run_ms)):
+            return replace(request, run_ms=run_ms)
+        case Change("isolation"):
+            return replace(request, needs=tuple(each for each in request.needs if each != ISOLATION))
+        case _:
+            return request
 
 
 def _waited(what: str, request: Request, pool: PoolView) -> tuple[Request, PoolView]:
     match what:
+        case "services":
+            return request, replace(pool, lacks=tuple(each for each in pool.lacks if each != SERVICES))
         case "data":
             return request, replace(pool, offers=None)
         case "open":

@@ -26,7 +26,7 @@ from hutong.core.work.spec import Ask
 _FIRST_PARTS = PARTS.index("speed")  # how many there were at first
 # What no amount of waiting will change while pools and request stay as they are.
 NEVER = frozenset(
-    {"other_chip", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear"}
+    {"other_chip", "unable", "node_too_small", "too_few_nodes", "memory", "cpus", "not_allowed", "too_dear"}
 )
 
 

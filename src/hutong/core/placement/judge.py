@@ -69,21 +69,22 @@ class Refusal(IntEnum):
     OTHER_CHIP = 1
     DENIED = 2
     NOT_LISTED = 3
-    NODE_TOO_SMALL = 4
-    TOO_FEW_NODES = 5
-    MEMORY = 6
-    CPUS = 7
-    TOO_DEAR = 8
-    NO_DATA = 9
-    DRAINING = 10
-    UNREACHABLE = 11
-    MAINTENANCE = 12
-    QUOTA = 13
-    BUSY = 14
-    KEPT = 15
-    BOOKED = 16
-    POWER = 17
-    SCATTERED = 18
+    UNABLE = 4
+    NODE_TOO_SMALL = 5
+    TOO_FEW_NODES = 6
+    MEMORY = 7
+    CPUS = 8
+    TOO_DEAR = 9
+    NO_DATA = 10
+    DRAINING = 11
+    UNREACHABLE = 12
+    MAINTENANCE = 13
+    QUOTA = 14
+    BUSY = 15
+    KEPT = 16
+    BOOKED = 17
+    POWER = 18
+    SCATTERED = 19
 
 
 LASTING = Refusal.NO_DATA
@@ -96,7 +97,8 @@ class Table:
 
     `card_mw` is the power of a card at the meter, TDP x PUE, in milliwatts; 0 where nobody knows it. `offers`
     are those of each view, or nothing where none has said; `stock` too. `bits_per_s` is the width of the way.
-    `domains` are the failure domains of each view; `pools` are their names within their sites.
+    `domains` are the failure domains of each view; `pools` are their names within their sites. `lacks` is
+    what the engine of each cannot do, or nothing where each can do all.
     """
 
     sites: tuple[str, ...]
@@ -120,6 +122,7 @@ class Table:
     stock: tuple[tuple[str, ...], ...] = ()
     domains: tuple[tuple[str, ...], ...] = ()
     pools: tuple[str, ...] = ()
+    lacks: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ def table_of(views: tuple[PoolView, ...]) -> Table:
     )
     if any(view.stock for view in views):
         table = replace(table, stock=tuple(view.stock for view in views))
+    if any(view.lacks for view in views):
+        table = replace(table, lacks=tuple(view.lacks for view in views))
     return replace(table, offers=offers) if any(each is not None for each in offers) else table
 
 
@@ -320,6 +325,8 @@ def _refusals(request: Request, table: Table, asked: Ints, known: Mask) -> Ints:
     refusal[(table.memory_bytes > 0) & (table.memory_bytes < request.memory_bytes)] = Refusal.MEMORY
     refusal[table.nodes < request.nodes] = Refusal.TOO_FEW_NODES
     refusal[table.cards_per_node < asked] = Refusal.NODE_TOO_SMALL
+    if table.lacks and request.abilities:
+        refusal[_within(request.abilities, table.lacks)] = Refusal.UNABLE
     if request.allow:
         refusal[~_named(request.allow, table)] = Refusal.NOT_LISTED
     if request.deny:
@@ -371,8 +378,8 @@ def _speed(power: Ints, is_open: Mask) -> Ints:
 
 
 @lru_cache(maxsize=1024)
-def _within(domains: tuple[str, ...], of_pools: tuple[tuple[str, ...], ...]) -> Mask:
-    return np.array([not set(domains).isdisjoint(each) for each in of_pools], np.bool_)
+def _within(names: tuple[str, ...], of_pools: tuple[tuple[str, ...], ...]) -> Mask:
+    return np.array([not set(names).isdisjoint(each) for each in of_pools], np.bool_)
 
 
 def _named(patterns: tuple[str, ...], table: Table) -> Mask:

@@ -65,6 +65,7 @@ class Page:
     has cargo; `learnt` also where no width is.
     `strict` are the pools, by index, in which no guess of a length counted. `levels` are the nodes of each
     pool by their free cards, empty where nobody says; left out where no centre says anything of its nodes.
+    `lacks`, by site, is what its engine cannot do; left out where each can do what is asked for.
     """
 
     at_ms: int
@@ -84,6 +85,7 @@ class Page:
     strict: tuple[int, ...] = field(default=(), metadata=LATE)
     levels: tuple[Levels, ...] = field(default=(), metadata=LATE)
     learnt: tuple[int, ...] = field(default=(), metadata=LATE)
+    lacks: tuple[tuple[str, ...], ...] = field(default=(), metadata=LATE)
 
 
 class Views(Sequence[PoolView]):
@@ -143,6 +145,7 @@ class Views(Sequence[PoolView]):
             strict=at in self._strict,
             levels=self._levels[at] if self._levels else (),
             price_micro_per_kwh=price_micro_per_kwh,
+            lacks=page.lacks[place] if page.lacks else (),
         )
 
     def _of_site(self, place: int) -> tuple[int, int, int, Closing | None]:
@@ -165,8 +168,9 @@ def views_of(grounds: Grounds, page: Page, step: int, run_ms: int) -> tuple[Pool
 
 
 def asked_for(page: Page, questions: tuple[Question, ...]) -> Page:
-    """Return a page with its questions, and of offers, stock and widths only what one of them asks about."""
+    """Return a page with its questions, and of what is told of sites only what one of them asks about."""
     digests = {cargo.digest for each in questions for cargo in each.request.cargo}
+    needs = {name for each in questions for name in each.request.abilities}
     return replace(
         page,
         questions=questions,
@@ -174,6 +178,7 @@ def asked_for(page: Page, questions: tuple[Question, ...]) -> Page:
         stock=tuple(tuple(one for one in each if one in digests) for each in page.stock) if digests else (),
         bits_per_s=page.bits_per_s if digests else (),
         learnt=page.learnt if digests else (),
+        lacks=page.lacks if any(not needs.isdisjoint(each) for each in page.lacks) else (),
     )
 
 

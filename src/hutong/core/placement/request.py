@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from hutong.core.book.runs import Runs
 from hutong.core.book.stays import PRIOR_MTBF_S
 from hutong.core.capacity.accelerators import tdp_w_of
-from hutong.core.capacity.sites import Admission, Pool, PoolState, Site
+from hutong.core.capacity.sites import GANGS, ISOLATION, SERVICES, Admission, Pool, PoolState, Site
 from hutong.core.capacity.spread import Levels, has_room
 from hutong.core.kernel.changes import made
 from hutong.core.kernel.documents import LATE
@@ -55,7 +55,7 @@ class Request:
     `avoid_domains` are failure domains in which an attempt was broken: pools in them are a last resort, too.
     `likely_ms` is how long it is expected to run by what the same work took before, 0 where that is not
     known: it counts only beside what is kept for others. `paid` are the prices of its tenant, of pools where
-    they are not the pool's own.
+    they are not the pool's own. `needs` names what it needs of an engine beside several nodes at once.
     """
 
     nodes: int
@@ -76,6 +76,12 @@ class Request:
     avoid_domains: tuple[str, ...] = field(default=(), metadata=LATE)
     likely_ms: int = field(default=0, metadata=LATE)
     paid: tuple[Paid, ...] = field(default=(), metadata=LATE)
+    needs: tuple[str, ...] = field(default=(), metadata=LATE)
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """All that it needs of an engine."""
+        return (GANGS, *self.needs) if self.nodes > 1 else self.needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,8 @@ class PoolView:
     `stock` are digests of large inputs that the centre has, `bits_per_s` the width of the way there from the
     platform's store, 0 where nobody knows, and `learnt` from how many transfers that is, 0 where it was
     declared. `strict`: a job that waited long waits for it, so that no guess of a length counts there.
-    `levels` are its nodes by their free cards (at k, how many have k), empty where nobody says.
+    `levels` are its nodes by their free cards (at k, how many have k), empty where nobody says. `lacks` names
+    what a job may need and the centre's engine cannot do.
     """
 
     site: str
@@ -175,6 +182,7 @@ class PoolView:
     levels: Levels = field(default=(), metadata=LATE)
     price_micro_per_kwh: int = field(default=-1, metadata=LATE)
     learnt: int = field(default=0, metadata=LATE)
+    lacks: tuple[str, ...] = field(default=(), metadata=LATE)
 
 
 def length_ms(request: Request, *, strict: bool) -> int:
@@ -242,7 +250,14 @@ def request_of(
         avoid_domains=avoid_domains,
         likely_ms=likely_ms,
         paid=paid,
+        needs=_needs_of(spec),
     )
+
+
+def _needs_of(spec: JobSpec) -> tuple[str, ...]:
+    """Return what a spec needs of an engine, several nodes at once left aside."""
+    serves = (SERVICES,) if spec.type.listens or spec.ports else ()
+    return (*serves, ISOLATION) if spec.wish.isolation else serves
 
 
 def paid_for(request: Request, views: Sequence[PoolView]) -> tuple[PoolView, ...]:
@@ -313,6 +328,7 @@ def view_pool(
     levels: Levels = (),
     price_micro_per_kwh: int = -1,
     learnt: int = 0,
+    lacks: tuple[str, ...] = (),
 ) -> PoolView:
     """Return a pool as it stands now; the power of its cards is that of the catalogue if it is not given."""
     return made(
@@ -346,4 +362,5 @@ def view_pool(
         levels=levels,
         price_micro_per_kwh=price_micro_per_kwh,
         learnt=learnt,
+        lacks=lacks,
     )

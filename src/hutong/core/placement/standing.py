@@ -92,6 +92,8 @@ def table_at(grounds: Grounds, page: Page) -> Table:
     here = site_of.tolist()
     stock = tuple(page.stock[site] for site in here) if page.stock else ()
     offers = tuple(page.offers[site] for site in here) if page.offers else ()
+    if page.lacks:
+        table = replace(table, lacks=tuple(page.lacks[site] for site in here))
     if any(stock):
         table = replace(table, stock=stock)
     if any(each is not None for each in offers):

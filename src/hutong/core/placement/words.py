@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from hutong.core.capacity.sites import Admission
+from hutong.core.capacity.sites import GANGS, ISOLATION, SERVICES, Admission
 from hutong.core.capacity.spread import has_room
 from hutong.core.kernel.money import format_micro
 from hutong.core.placement.changes import Change, needed
@@ -50,6 +50,8 @@ def _told(change: Change, pool: PoolView) -> str:
             return f"resources.max_hourly_cost: {format_micro(cost, 2)}"
         case Change("max_duration", int(run_ms)):
             return f"max_duration: {run_ms // 1000}s"
+        case Change("isolation"):
+            return "leave placement.isolation out"
         case Change("wait", what):
             return _WAITS[str(what)]
         case _:
@@ -57,6 +59,7 @@ def _told(change: Change, pool: PoolView) -> str:
 
 
 _WAITS = {
+    "services": "wait until its centre can lead connections to jobs",
     "data": "wait until its centre offers the data",
     "open": "wait until it is opened again",
     "reach": "wait until it is back",
@@ -78,6 +81,8 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
         case Refusal.NOT_LISTED:
             change = f"add {pool.site} to placement.sites.allow, or leave the list out"
             return WhyNot("not_allowed", "is not in placement.sites.allow", change)
+        case Refusal.UNABLE:
+            return _unable(request, pool)
         case Refusal.NO_DATA | Refusal.DRAINING | Refusal.UNREACHABLE | Refusal.MAINTENANCE:
             return _centre(request, pool, refusal)
         case Refusal.QUOTA:
@@ -94,6 +99,20 @@ def _first_reason(request: Request, pool: PoolView, asked: int, refusal: Refusal
             return _busy(pool, asked * request.nodes)
         case _:
             return _too_much(request, pool, asked, refusal)
+
+
+_UNABLE = {
+    GANGS: ("runs no job on more than one node", "num_nodes: 1"),
+    SERVICES: ("leads no connections to jobs", "allow another site: services, notebooks and ports need them"),
+    ISOLATION: ("does not isolate jobs", "leave placement.isolation out, or allow another site"),
+}
+
+
+def _unable(request: Request, pool: PoolView) -> WhyNot:
+    """Return the words where the centre's engine cannot do what the request needs."""
+    lacking = [each for each in _UNABLE if each in request.abilities and each in pool.lacks]
+    text = " and ".join(_UNABLE[each][0] for each in lacking)
+    return WhyNot("unable", f"its engine {text}", _UNABLE[lacking[0]][1])
 
 
 def _centre(request: Request, pool: PoolView, refusal: Refusal) -> WhyNot:

@@ -253,5 +253,6 @@ def _read_wish(top: Table, max_hourly_cost_micro: int | None, kind: JobType) -> 
         start_before_s=start_before_s or None,
         defer_s=table.seconds("defer", 0, MOST_DURATION_S, 0),
         pauses=table.whole("pauses", 0, _MOST_PAUSES, 0),
+        isolation=table.flag("isolation"),
         max_hourly_cost_micro=max_hourly_cost_micro,
     )

@@ -21,7 +21,8 @@ _RESOURCES = (
     "max_hourly_cost", "job_recovery",
 )  # fmt: skip
 _PLACEMENT = (
-    "objective", "latency_class", "sites", "centres", "start_before", "defer", "pauses", "on_centre_loss",
+    "objective", "latency_class", "sites", "centres", "start_before", "defer", "pauses", "isolation",
+    "on_centre_loss",
 )  # fmt: skip
 _RECOVERY = ("max_restarts_on_errors", "recover_on_exit_codes", "avoid_domains")
 

@@ -54,7 +54,8 @@ class Wish:
     """Where the user would like the job to run; it narrows the choice and never widens it.
 
     A job may start up to `defer_s` after its submission where later hours suit its objective better, and be
-    paused `pauses` times, each time until then at the latest.
+    paused `pauses` times, each time until then at the latest. With `isolation` it runs in a sandbox or not at
+    all.
     """
 
     objective: str = "balanced"
@@ -65,6 +66,7 @@ class Wish:
     max_hourly_cost_micro: int | None = None
     defer_s: int = field(default=0, metadata=LATE)
     pauses: int = field(default=0, metadata=LATE)
+    isolation: bool = field(default=False, metadata=LATE)
 
 
 @dataclass(frozen=True, slots=True)

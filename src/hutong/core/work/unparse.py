@@ -95,4 +95,6 @@ def _placement(spec: JobSpec) -> dict[str, object]:
         document["defer"] = show_seconds(wish.defer_s)
     if wish.pauses:
         document["pauses"] = wish.pauses
+    if wish.isolation:
+        document["isolation"] = True
     return document

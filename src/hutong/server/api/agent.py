@@ -152,7 +152,7 @@ def report(here: Here, site: Mine, body: w.ReportIn) -> w.ReportOut:
         at_ms = min(seen.at_ms, here.clock())
         transfers = tuple(Transfer(**each.model_dump()) for each in seen.transfers)
         words = (seen.agent, seen.isolation, seen.trouble, pools, moves, seen.offers, seen.stock, transfers)
-        sighting = Sighting(at_ms, known, live, *words)
+        sighting = Sighting(at_ms, known, live, *words, can=seen.can)
     unkept = _keep_logs(here, site, body.logs)
     told = [each for each in body.reports if each.event.kind != "collected" or each.key not in unkept]
     found = here.store.report(site, [each.report() for each in told], sighting, here.clock())

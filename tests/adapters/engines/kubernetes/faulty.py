@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, httpx2.HTTPError):  # either end has gone
             self.close_connection = True
 
-    do_POST = do_DELETE = do_GET  # noqa: N815 - the names are the protocol's
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are the protocol's
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""

@@ -43,7 +43,18 @@ def order(project: str = "p", **more: object) -> Order:
 def objects(
     shape: str, config: KubernetesConfig = CONFIG, **more: object
 ) -> list[tuple[str, dict[str, Any]]]:
-    return build.objects(order(**more), config, "origin", "fence", ROOT / "programs/x", shape)  # type: ignore[arg-type]
+    made = build.objects(order(**more), config, "origin", "fence", ROOT / "programs/x", shape)  # type: ignore[arg-type]
+    return build.hold(made)
+
+
+@pytest.mark.parametrize("shape", ["jobs", "indexed", "jobset"])
+def test_only_jobs_are_held_and_not_their_pods(shape: str) -> None:
+    config = dataclasses.replace(CONFIG, pools={"p": dataclasses.replace(POOL, queue="")})
+    made = objects(shape, config)
+    for _, body in made:
+        bears = body["metadata"].pop("finalizers", [])
+        assert bears == (["hutong/settle"] if body["kind"] in {"Job", "JobSet"} else [])
+    assert made == build.objects(order(), config, "origin", "fence", ROOT / "programs/x", shape)
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.31", "1.37"])

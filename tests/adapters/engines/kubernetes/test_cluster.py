@@ -12,7 +12,7 @@ from tests.conformance.benches import Bench, kubernetes_bench, kubernetes_config
 from hutong.adapters.engines.inspection import Level
 from hutong.adapters.engines.kubernetes.config import KubernetesPool
 from hutong.adapters.engines.kubernetes.engine import KubernetesEngine
-from hutong.adapters.engines.kubernetes.inspect import NEEDED, WIDE, KubernetesInspector
+from hutong.adapters.engines.kubernetes.inspect import HOLD, NEEDED, WIDE, KubernetesInspector
 from hutong.agent.core import steady_ms
 from hutong.core.kernel.errors import Refused
 from hutong.core.work.states import AttemptState, Category
@@ -31,7 +31,8 @@ def rules(needed: tuple[tuple[str, str, tuple[str, ...]], ...]) -> list[dict[str
 @pytest.fixture(scope="module")
 def least(kubernetes_cluster: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig of an account that may do what the page says and nothing else."""
-    token = kubernetes_cluster.service_account("hutong", rules(NEEDED), cluster_rules=rules(WIDE))
+    needed = (*NEEDED, ("batch", "jobs", HOLD))
+    token = kubernetes_cluster.service_account("hutong", rules(needed), cluster_rules=rules(WIDE))
     return kubernetes_cluster.write_kubeconfig(tmp_path_factory.mktemp("least") / "kubeconfig", token)
 
 
@@ -105,6 +106,8 @@ def test_the_doctor_says_what_is_missing(kubernetes_cluster: KubernetesCluster, 
     assert checks["rights"].level is Level.BAD
     assert "create jobs" in checks["rights"].seen
     assert checks["rights on the cluster"].level is Level.WARN
+    assert checks["rights on deleted jobs"].level is Level.WARN
+    assert "patch jobs" in checks["rights on deleted jobs"].seen
     assert checks["pool p"].level is Level.BAD
     assert "kueue.x-k8s.io" in checks["pool p"].seen
 
@@ -163,6 +166,7 @@ def test_a_job_set_is_created_adopted_and_deleted(
         assert not engine.submit(order).adopted
         made = kubernetes_cluster.get(path)
         assert made["spec"]["suspend"] is True
+        assert made["metadata"]["finalizers"] == ["hutong/settle"]
         assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
         (tmp_path / "site/attempts" / order.key / "submitted.json").unlink()
         assert engine.submit(order).adopted

@@ -214,10 +214,17 @@ def test_a_pod_that_an_administrator_deletes(bench: Bench, kubernetes_cluster: K
     assert "saved\n" in bench.log(order.key)
 
 
-def test_a_job_that_is_deleted_behind_our_back(bench: Bench, kubernetes_cluster: KubernetesCluster) -> None:
-    order = bench.order("sleep 600")
+@pytest.fixture
+def unheld(kubernetes_cluster: KubernetesCluster, tmp_path: Path) -> Iterator[Bench]:
+    with kubernetes_bench(tmp_path, kubernetes_cluster, finalizers=False) as opened:
+        yield opened
+
+
+def test_a_job_that_is_deleted_behind_our_back(unheld: Bench, kubernetes_cluster: KubernetesCluster) -> None:
+    bench, order = unheld, unheld.order("sleep 600")
     bench.engine.submit(order)
     running(bench, order.key)
+    assert "finalizers" not in kubernetes_cluster.get(f"{JOBS}/{order.key}")["metadata"]
     options = {"propagationPolicy": "Background"}
     kubernetes_cluster.request("DELETE", f"{JOBS}/{order.key}", options).raise_for_status()
     end = ended(bench, order.key)
@@ -226,9 +233,9 @@ def test_a_job_that_is_deleted_behind_our_back(bench: Bench, kubernetes_cluster:
 
 
 def test_a_job_that_was_purged_before_anybody_looked(
-    bench: Bench, kubernetes_cluster: KubernetesCluster
+    unheld: Bench, kubernetes_cluster: KubernetesCluster
 ) -> None:
-    order = bench.order("echo out; exit 7")
+    bench, order = unheld, unheld.order("echo out; exit 7")
     bench.engine.submit(order)
     until(
         lambda: [each["status"]["phase"] for each in pods(kubernetes_cluster, order.key)] == ["Failed"],

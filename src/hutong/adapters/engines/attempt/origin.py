@@ -16,10 +16,15 @@ def own_origin(root: Path) -> str:
     except OSError as error:
         text = f"{root} cannot be used: it must be writable and know hard links ({error})"
         raise Refused("bad_config", text, (Problem("/root", text),)) from error
-    return str((files.read_json(root / _FILE) or {})["origin"])
+    return read_origin(root)
+
+
+def read_origin(root: Path) -> str:
+    """Return the folder's name; nothing if it has none yet."""
+    return str((files.read_json(root / _FILE) or {}).get("origin", ""))
 
 
 def check_origin(root: Path, origin: str) -> None:
     """Raise Later if the folder is not the one of this name: what is missing in it says nothing then."""
-    if (files.read_json(root / _FILE) or {}).get("origin") != origin:
+    if read_origin(root) != origin:
         raise Later(f"{root} is not the folder it was: is its file system mounted?", 30)

@@ -10,7 +10,7 @@ from typing import Any
 from hutong.adapters.engines.attempt import launch
 from hutong.adapters.engines.base import Order
 from hutong.adapters.engines.kubernetes.config import SHAPES, KubernetesConfig, KubernetesPool
-from hutong.adapters.engines.kubernetes.parse import FENCE, JOB, KEY, ORIGIN, POOL, PROJECT, RANK
+from hutong.adapters.engines.kubernetes.parse import FENCE, FINALIZER, JOB, KEY, ORIGIN, POOL, PROJECT, RANK
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.kernel.errors import Problem, Refused
 
@@ -48,6 +48,20 @@ def label(text: str) -> str:
 def namespace(config: KubernetesConfig, project: str) -> str:
     """Return where a project's objects live."""
     return config.namespace.replace("{project}", project.lower())
+
+
+def held_kind(config: KubernetesConfig) -> tuple[str, str]:
+    """Return the group and the resource of the objects that bear our finalizer."""
+    return (JOBSET_API.partition("/")[0], "jobsets") if config.shape == "jobset" else ("batch", "jobs")
+
+
+def hold(made: list[tuple[str, Json]]) -> list[tuple[str, Json]]:
+    """Return objects with our finalizer on the jobs: they stay, whoever deletes them, until we let go."""
+
+    def held(body: Json) -> Json:
+        return body | {"metadata": body["metadata"] | {"finalizers": [FINALIZER]}}
+
+    return [(path, held(body) if body["kind"] in {"Job", "JobSet"} else body) for path, body in made]
 
 
 def launcher(

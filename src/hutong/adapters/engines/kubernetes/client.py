@@ -19,6 +19,7 @@ _KEPT = 4
 _LISTS = 3
 _WATCH_S = 30
 _SLACK_S = 15.0
+_MERGE = "application/merge-patch+json"
 # A quota of the namespace is free again one day: it comes as a 403.
 _WAITABLE = ("exceeded quota", "try again", "being terminated", "timed out")
 
@@ -86,6 +87,15 @@ class Client:
         if answer.status_code not in {404, 409}:
             self._check(answer)
 
+    def patch(self, path: str, change: Json) -> bool:
+        """Merge a change into an object; False if it names a version that is past. No object is no error."""
+        answer = self._send("PATCH", path, body=change)
+        if answer.status_code == 409:
+            return False
+        if answer.status_code not in {404, 410}:
+            self._check(answer)
+        return True
+
     def pages(self, collection: str, query: Mapping[str, str] | None = None) -> Iterator[Json]:
         """Yield a list page by page, each with `items` and `metadata`. Raises GoneError if it is too old."""
         asked = {"limit": str(_PAGE), **(query or {})}
@@ -151,8 +161,9 @@ class Client:
     def _send(
         self, method: str, path: str, *, body: Json | None = None, query: dict[str, str] | None = None
     ) -> httpx2.Response:
+        headers = self._headers() | ({"Content-Type": _MERGE} if method == "PATCH" else {})
         try:
-            return self._http.request(method, path, json=body, params=query, headers=self._headers())
+            return self._http.request(method, path, json=body, params=query, headers=headers)
         except (httpx2.HTTPError, OSError) as error:
             raise Later(f"Kubernetes: {error or type(error).__name__}", 5) from error
 

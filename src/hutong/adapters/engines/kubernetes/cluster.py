@@ -21,6 +21,7 @@ _log = structlog.get_logger("hutong.engines.kubernetes")
 _INDEXED_SINCE = (1, 24)
 _KUEUE, _JOBSET = "kueue.x-k8s.io", "jobset.x-k8s.io"
 _MOST_EVENTS = 8
+_TRIES = 4
 
 
 class Cluster:
@@ -35,10 +36,11 @@ class Cluster:
         place = "" if "{project}" in config.namespace else f"/namespaces/{config.namespace}"
         self._pods = Mirror(self._client, f"{build.PODS}{place}/pods", ours, parse.pod)
         kinds = [(build.JOBS, "jobs"), *([(build.JOBSETS, "jobsets")] if config.shape == "jobset" else [])]
-        self._works = [
-            Mirror(self._client, f"{api}{place}/{plural}", ours, partial(parse.work, api=api, plural=plural))
-            for api, plural in kinds
+        self._kinds = [
+            (f"{api}{place}/{plural}", partial(parse.work, api=api, plural=plural)) for api, plural in kinds
         ]
+        self._works = [Mirror(self._client, path, ours, read) for path, read in self._kinds]
+        self._holding: set[str] = set()
 
     def close(self) -> None:
         """Follow nothing any more."""
@@ -105,6 +107,46 @@ class Cluster:
             text = f"the cluster has an object {meta['name']} that is not this attempt's"
             raise Refused("taken_key", text, (Problem("/key", text),))
         return False
+
+    def holds(self, namespace: str) -> bool:
+        """Return whether jobs are to bear our finalizer there: only if we may take it off. Raises Later."""
+        if not self._config.finalizers or namespace in self._holding:
+            return self._config.finalizers
+        group, plural = build.held_kind(self._config)
+        try:
+            may = self.may(namespace, group, plural, "patch")
+        except Refused:
+            may = False
+        if may:
+            self._holding.add(namespace)
+        else:
+            _log.warning("jobs get no finalizer: the agent may not patch", what=plural, namespace=namespace)
+        return may
+
+    def held(self, origin: str) -> list[Work]:
+        """Return the jobs of a site that bear our finalizer, asked now. Raises Later, Refused."""
+        query = {"labelSelector": f"{parse.ORIGIN}={origin}"}
+        works = (read(row) for path, read in self._kinds for row in self._client.list(path, query)[0])
+        return [work for work in works if work is not None and work.held]
+
+    def release(self, work: Work) -> None:
+        """Take our finalizer off, and no other's; one that is gone, or is another by now, is no error.
+
+        Raises Later, Refused.
+        """
+        for _ in range(_TRIES):
+            if not work.held:
+                return
+            rest = [name for name in work.finalizers if name != parse.FINALIZER]
+            meta = {"resourceVersion": work.version, "finalizers": rest}
+            if self._client.patch(work.path, {"metadata": meta}):
+                return
+            now = self._client.get(work.path)
+            fresh = parse.work(now, "", "") if now else None
+            if fresh is None or fresh.uid != work.uid:
+                return
+            work = replace(work, version=fresh.version, finalizers=fresh.finalizers)
+        raise Later(f"{work.path} changes faster than it can be let go of", 2)
 
     def delete(self, namespace: str, key: str, works: Sequence[Work]) -> None:
         """Delete all objects of an attempt. Raises Later, Refused."""

@@ -62,7 +62,7 @@ class KubernetesConfig:
     its service account. `namespace` may hold `{project}`. `shape` is `jobs` (a Job for each node), `indexed`
     (one Indexed Job), `jobset`, or `auto`: indexed where the server is 1.24 or newer. Pods run as `user` and
     `group`, by default the agent's own. `images_from` are the first letters of images that jobs may bring;
-    with none, jobs run in the pool's.
+    with none, jobs run in the pool's. With `finalizers` what somebody deletes stays until its end is noted.
 
     Times are seconds: `ask_s` for an answer, `lag_s` how long an attempt may have neither job nor pod before
     it counts as deleted, `beat_dead_s` how long a supervisor may be silent, `meet_s` for all pods of a gang
@@ -84,6 +84,7 @@ class KubernetesConfig:
     user: int | None = None
     group: int | None = None
     network_policies: bool = True
+    finalizers: bool = True
     ask_s: float = 30.0
     lag_s: float = 60.0
     beat_dead_s: float = 60.0

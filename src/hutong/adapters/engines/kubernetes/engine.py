@@ -23,8 +23,8 @@ from hutong.adapters.engines.kubernetes.config import KubernetesConfig, Kubernet
 from hutong.adapters.engines.kubernetes.parse import Pod, Work
 from hutong.core.capacity.sites import PoolState
 from hutong.core.kernel.errors import Later, Problem, Refused
-from hutong.core.kernel.ids import AttemptKey
-from hutong.core.work.states import AttemptState
+from hutong.core.kernel.ids import AttemptKey, split_key
+from hutong.core.work.states import AttemptState, Category
 
 _log = structlog.get_logger("hutong.engines.kubernetes")
 _SUBMITTED = "submitted.json"
@@ -75,12 +75,14 @@ class KubernetesEngine(FolderEngine):
         """Create the attempt's objects unless they are there already."""
         pool = self._pool(order)
         folder = self._claim(order.key)
-        external = f"{build.namespace(self._kubernetes, order.project)}/{order.key}"
+        place = build.namespace(self._kubernetes, order.project)
+        external = f"{place}/{order.key}"
         if folder is None or claimed(folder) or (folder / _SUBMITTED).exists():
             return Receipt(external, adopted=True)
         shape = self._cluster.shape(pool)
         self._write_job(folder, order)
         wanted = build.objects(order, self._kubernetes, self._origin, _fence(folder), self._programs, shape)
+        wanted = build.hold(wanted) if self._cluster.holds(place) else wanted
         created: list[bool] = []
         try:
             for collection, body in wanted:
@@ -100,6 +102,7 @@ class KubernetesEngine(FolderEngine):
         except Later:
             self._signs.none("missing")  # only what we are in touch with proves that something is missing
             raise
+        self._heed_deletions()
         seen = super().observe()
         try:
             self._clear_away()
@@ -245,15 +248,38 @@ class KubernetesEngine(FolderEngine):
         files.create_json(folder / files.BEGAN, {"fenced": True, "identity": ""})
         return "fenced" in (files.read_json(folder / files.BEGAN) or {})
 
+    def _heed_deletions(self) -> None:
+        """Stop what somebody at the site has deleted while it waited or ran; it stays until that is noted."""
+        for name, works in self._works.items():
+            if not any(each.leaving and each.held and not each.over for each in works):
+                continue
+            key, folder = AttemptKey(name), self._attempts / name
+            known = [folder / name for name in (files.STOP, files.END)]
+            named = split_key(key)
+            if named is None or not folder.exists() or any(path.exists() for path in known):
+                continue
+            try:
+                self.stop(key, named[1], Category.INFRA, parse.DELETED)
+            except OSError as error:
+                _log.warning("a deletion was not noted yet", key=key, why=str(error))
+            else:
+                _log.info("stopped, for somebody deleted its job", key=key)
+
     def _clear_away(self) -> None:
-        """Delete the objects of what should have ended, or ended long ago; some at a time."""
+        """Let go of what is noted, delete what should have ended or ended long ago; some at a time."""
         left = _AT_ONCE
         for name, works in self._works.items():
-            key = AttemptKey(name)
-            if self._should_go(key) and self._signs.due(key, "deleted", _AGAIN_S):
+            key, goes = AttemptKey(name), self._should_go(AttemptKey(name))
+            held = [each for each in works if each.held]
+            noted = held and (goes or files.read_json(self._file(key, files.END)) is not None)
+            if noted and self._signs.due(key, "released", _AGAIN_S):
+                for work in held:
+                    self._cluster.release(work)
+                left -= 1
+            if goes and self._signs.due(key, "deleted", _AGAIN_S):
                 self._cluster.delete(works[0].namespace, key, works)
                 left -= 1
-            if not left:
+            if left <= 0:
                 return
 
     def _should_go(self, key: AttemptKey) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hutong.adapters.engines.attempt.checks import check_paths
+from hutong.adapters.engines.attempt.origin import read_origin
 from hutong.adapters.engines.inspection import (
     Check,
     Count,
@@ -21,6 +22,7 @@ from hutong.adapters.engines.kubernetes import nodes as nodes_of
 from hutong.adapters.engines.kubernetes.cluster import Cluster
 from hutong.adapters.engines.kubernetes.config import KubernetesConfig
 from hutong.adapters.engines.kubernetes.nodes import Node
+from hutong.adapters.engines.kubernetes.parse import Work
 from hutong.core.capacity.accelerators import find_accelerator
 from hutong.core.kernel.errors import Later, Refused
 
@@ -47,8 +49,11 @@ NEEDED = (
     ("", "services", ("create", "get", "delete")),
     ("", "events", ("list",)),
 )
+# Without it jobs get no finalizer.
+HOLD = ("patch",)
 WIDE = (("", "nodes", ("list",)), ("", "pods", ("list",)))
 _OLDEST = (1, 20)
+_NAMED = 5
 
 
 class KubernetesInspector:
@@ -104,6 +109,7 @@ class KubernetesInspector:
             else warn("api server", told, "1.20 is the oldest tried")
         )
         yield from self._check_rights()
+        yield self._check_deleted()
         for name in self._config.pools:
             yield self._check_pool(name, quick=quick)
 
@@ -129,7 +135,12 @@ class KubernetesInspector:
 
     def _check_rights(self) -> Iterator[Check]:
         namespace = build.namespace(self._config, "")
-        for title, place, rights in (("rights", namespace, NEEDED), ("rights on the cluster", "", WIDE)):
+        hold = ((*build.held_kind(self._config), HOLD),) if self._config.finalizers else ()
+        for title, place, rights, else_ in (
+            ("rights", namespace, NEEDED, ""),
+            ("rights on deleted jobs", namespace, hold, "jobs get no finalizer"),
+            ("rights on the cluster", "", WIDE, "pools are taken as declared"),
+        ):
             try:
                 lacking = [
                     f"{verb} {resource}"
@@ -143,10 +154,32 @@ class KubernetesInspector:
             mend = "give the agent's account these: docs/operator/kubernetes.md has the rules"
             if not lacking:
                 yield ok(title, "all that the agent needs")
-            elif place:
-                yield bad(title, f"may not {', '.join(lacking)}", mend)
+            elif else_:
+                yield warn(title, f"may not {', '.join(lacking)}: {else_}", mend)
             else:
-                yield warn(title, f"may not {', '.join(lacking)}: pools are taken as declared", mend)
+                yield bad(title, f"may not {', '.join(lacking)}", mend)
+
+    def held(self) -> list[Work]:
+        """Return the jobs of this site that stay until the agent lets go of them. Raises Later, Refused."""
+        origin = read_origin(self._config.folder.root)
+        return self._cluster().held(origin) if origin else []
+
+    def release(self, work: Work) -> None:
+        """Let go of a job. Raises Later, Refused."""
+        self._cluster().release(work)
+
+    def _check_deleted(self) -> Check:
+        title = "deleted jobs"
+        try:
+            waiting = [work for work in self.held() if work.leaving]
+        except (Later, Refused) as error:
+            return warn(title, str(error), "try again")
+        if waiting:
+            names = ", ".join(f"{work.namespace}/{work.path.rpartition('/')[2]}" for work in waiting[:_NAMED])
+            more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
+            mend = "the agent notes their ends and lets go of them; if it is retired: `hutong agent release`"
+            return warn(title, f"waiting for the agent: {names}{more}", mend)
+        return ok(title, "none waits for the agent")
 
     def _check_pool(self, name: str, *, quick: bool) -> Check:
         title, pool = f"pool {name}", self._config.pools[name]

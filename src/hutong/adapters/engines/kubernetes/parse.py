@@ -12,6 +12,7 @@ Json = Mapping[str, Any]
 
 ORIGIN, KEY, JOB, PROJECT, RANK = (f"hutong/{name}" for name in ("origin", "key", "job", "project", "rank"))
 FENCE, POOL = "hutong/fence", "hutong/pool"
+FINALIZER = "hutong/settle"
 # Reasons for which a container does not start and that only a person can mend.
 STUCK = frozenset(
     {
@@ -37,7 +38,7 @@ _ENDS = (
     (_EVICTED, "FAILED", "infra", "its node evicted it"),
     (_NODE_LOST, "FAILED", "infra", "a node of it was lost"),
 )
-_DELETED = "its job was deleted at the site, not by the platform"
+DELETED = "its job was deleted at the site, not by the platform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One Job or JobSet of ours; `why` is how it ended, by its own conditions."""
+    """One Job or JobSet of ours; `why` is how it ended, by its own conditions.
+
+    `version` is its resource version; `finalizers` are ours and those of others.
+    """
 
     uid: str
     path: str
@@ -88,6 +92,13 @@ class Work:
     ended_s: int = 0
     why: tuple[str, str] = ("", "")
     leaving: bool = False
+    version: str = ""
+    finalizers: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """True if it stays until we let go of it, whoever deletes it."""
+        return FINALIZER in self.finalizers
 
 
 def pod(body: Json) -> Pod | None:
@@ -154,6 +165,8 @@ def work(body: Json, api: str, plural: str) -> Work | None:
         ended_s=seconds(_text(end, "lastTransitionTime")),
         why=(_text(end, "reason"), _text(end, "message")),
         leaving=bool(meta.get("deletionTimestamp")),
+        version=_text(meta, "resourceVersion"),
+        finalizers=_finalizers(meta),
     )
 
 
@@ -182,7 +195,7 @@ def verdict(
     seen = [fault] if fault else []
     failed = [_failure(each) for each in pods if each.code]
     failed += [_sentence("its job ended", *each.why) for each in works if each.over and each.why[0]]
-    rest = "its pods are gone, and it left no end" if works or pods else _DELETED
+    rest = "its pods are gone, and it left no end" if works or pods else DELETED
     return Verdict("FAILED", "infra", [*silent, *deleted, *seen, *failed, rest][0])
 
 
@@ -218,6 +231,11 @@ def seconds(stamp: str) -> int:
         found = datetime.fromisoformat(stamp)
         return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp())
     return 0
+
+
+def _finalizers(meta: Json) -> tuple[str, ...]:
+    found = meta.get("finalizers")
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _sentence(words: str, reason: str, text: str) -> str:

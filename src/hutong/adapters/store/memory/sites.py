@@ -107,6 +107,7 @@ class MemorySites(Shelf):
             offers=sighting.offers,
             stock=sighting.stock,
             transfers=sighting.transfers,
+            can=sighting.can,
         )
         live = [(job, job.live) for job in self._live(site)]
         missing = {

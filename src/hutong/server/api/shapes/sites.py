@@ -150,6 +150,8 @@ def site_shape(
         isolation=status.isolation if status else "",
         trouble=status.trouble if status else "",
         offers=status.offers if status else None,
+        can=status.can if status else None,
+        lacks=status.lacks if status else (),
         node_hours_to_break=mtbf_s(stays) // 3600 if stays.breaks_ppm else None,
         learnt=_learnt_shape(status, now_ms),
         green_percent_now=percent(site.supply.green_ppm[hour]),
