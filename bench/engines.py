@@ -226,12 +226,14 @@ def array_rows(centres: Centres, *, quick: bool) -> None:
         for name, jobs in (("slurm_arrays", count), ("slurm_arrays_12", 12)):
             turns: list[tuple[tuple[float, float], tuple[float, float], float]] = []
             for _ in range(rounds):
-                plain, array = (_turn(centres, client, site, jobs) for site in (PLAIN_SITE, ARRAY_SITE))
+                plain = _turn(centres, client, PLAIN_SITE, jobs)
+                array = _turn(centres, client, ARRAY_SITE, jobs)
                 turns.append((array, plain, bare_slurm_rate(cluster, jobs)))
             show_middle(name, [(array[0], plain[0]) for array, plain, _ in turns], "one by one")
             show_middle(f"{name}_sbatch", [(array[0], bare) for array, _, bare in turns], "sbatch")
             show_middle(f"{name}_off_sbatch", [(plain[0], bare) for _, plain, bare in turns], "sbatch")
-            ours, theirs = (statistics.median(turn[which][1] for turn in turns) for which in (0, 1))
+            ours = statistics.median(array[1] for array, _, _ in turns)
+            theirs = statistics.median(plain[1] for _, plain, _ in turns)
             show(f"{name}_agent_cpu", ours, "ms", "one by one", theirs, theirs / ours)
         leave(centres, client, PLAIN_SITE)
         leave(centres, client, ARRAY_SITE)
