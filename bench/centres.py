@@ -105,10 +105,12 @@ class Centres:
         poll_s: float = 0.3,
         licenses: str = "",
         rest_url: str = "",
+        arrays: bool = False,
     ) -> None:
         """Add a site on a Slurm cluster, by slurmrestd if there is one, where each job asks for these licences too."""
         engine: dict[str, Any] = {
-            "kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10
+            "kind": "slurm", "conf": str(conf), "python": sys.executable, "poll_s": poll_s, "lag_s": 10,
+            "arrays": arrays,
         }  # fmt: skip
         if rest_url:
             token = ["env", f"SLURM_CONF={conf}", "scontrol", "token", "lifespan=3600"]

@@ -1,10 +1,11 @@
 """What the platform adds to a bare engine: jobs a second into a real Slurm and Ray, time to the first line, the agent's own cost.
 
-`python -m bench.engines [--quick] [--slurm] [--agent] [--ray]` prints JSON lines, all rows or those asked for; each figure stands beside
+`python -m bench.engines [--quick] [--slurm] [--arrays] [--agent] [--ray]` prints JSON lines, all rows or those asked for; each figure stands beside
 the bare engine on the same cluster in the same run. However it is ended, it leaves no process and no file.
 `slurm_submit`, `slurm_rest_submit` (by slurmrestd) and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
 machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
-`slurm_first_line_added`: seconds from the submission to the
+`slurm_arrays`, `_12`: the same with job arrays beside without, two agents in turn, `_sbatch` beside sbatch, and `slurm_arrays_agent_cpu`: CPU that the
+agent and the programs it starts spend on a job, ms; `slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
 agent whose jobs all wait, the programs that it asks included, and `agent_children_cpu`, what these take of it. `ratio` is such that more
 is better.
@@ -37,6 +38,7 @@ from hutong.adapters.engines.slurm.commands import user_name
 from hutong.core.work.states import FINAL, JobState
 
 SITE, REST_SITE, LIVE_SITE, RAY_SITE = "slurm", "rest", "live", "ray"
+PLAIN_SITE, ARRAY_SITE = "plain", "arrays"
 TRIVIAL: dict[str, object] = {
     "name": "trivial",
     "resources": {"accelerators": "H100:1"},
@@ -210,6 +212,43 @@ def slurm_rows(centres: Centres, *, quick: bool) -> None:
         leave(centres, client, REST_SITE)
 
 
+def array_rows(centres: Centres, *, quick: bool) -> None:
+    """Measure job arrays: two agents at one cluster, of which one submits like attempts as arrays, in turn."""
+    count, rounds = (30, 2) if quick else (200, 5)
+    nodes = [Nodes(count=3, cpus=4, gres="gpu:h100:400")]
+    with SlurmCluster("arrays", nodes=nodes) as cluster, centres.client() as client:
+        for site, arrays in ((PLAIN_SITE, False), (ARRAY_SITE, True)):
+            where = (site, "H100", "9", cluster.conf, "gpu:h100")
+            centres.add_slurm(*where, cards_per_node=400, poll_s=2.0, arrays=arrays)
+            client.sites.set_admission(site, "inactive")
+        _turn(centres, client, PLAIN_SITE, 4)
+        _turn(centres, client, ARRAY_SITE, 4)
+        for name, jobs in (("slurm_arrays", count), ("slurm_arrays_12", 12)):
+            turns: list[tuple[tuple[float, float], tuple[float, float], float]] = []
+            for _ in range(rounds):
+                plain = _turn(centres, client, PLAIN_SITE, jobs)
+                array = _turn(centres, client, ARRAY_SITE, jobs)
+                turns.append((array, plain, bare_slurm_rate(cluster, jobs)))
+            show_middle(name, [(array[0], plain[0]) for array, plain, _ in turns], "one by one")
+            show_middle(f"{name}_sbatch", [(array[0], bare) for array, _, bare in turns], "sbatch")
+            show_middle(f"{name}_off_sbatch", [(plain[0], bare) for _, plain, bare in turns], "sbatch")
+            ours = statistics.median(array[1] for array, _, _ in turns)
+            theirs = statistics.median(plain[1] for _, plain, _ in turns)
+            show(f"{name}_agent_cpu", ours, "ms", "one by one", theirs, theirs / ours)
+        leave(centres, client, PLAIN_SITE)
+        leave(centres, client, ARRAY_SITE)
+
+
+def _turn(centres: Centres, client: Client, site: str, jobs: int) -> tuple[float, float]:
+    """Return a site's rate, and the CPU milliseconds of its agent and of what that started, for each job."""
+    client.sites.set_admission(site, "active")
+    before = sum(_cpu_s(centres.agent_pid(site)))
+    rate = finish_rate(client, TRIVIAL, jobs)
+    spent_s = sum(_cpu_s(centres.agent_pid(site))) - before
+    client.sites.set_admission(site, "inactive")
+    return rate, 1000 * spent_s / jobs
+
+
 def leave(centres: Centres, client: Client, site: str) -> None:
     """End a site's agent, and have the platform send nothing more there, before its engine ends."""
     client.sites.set_admission(site, "inactive")
@@ -262,15 +301,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few jobs, and no Ray unless it is asked for")
     parser.add_argument("--slurm", action="store_true", help="what Slurm takes in, first line, supervisor")
+    parser.add_argument("--arrays", action="store_true", help="Slurm with job arrays beside without")
     parser.add_argument("--agent", action="store_true", help="what an agent with many live jobs costs")
     parser.add_argument("--ray", action="store_true", help="what Ray takes in")
     chosen = parser.parse_args()
-    every = not (chosen.slurm or chosen.agent or chosen.ray)
+    every = not (chosen.slurm or chosen.arrays or chosen.agent or chosen.ray)
     with closing(Household("hutong-bench")) as house:
         os.environ[Household.MARK] = str(house.folder)  # by which its reaper knows the platform's processes
         with Centres(house.folder) as centres:
             if chosen.slurm or every:
                 slurm_rows(centres, quick=chosen.quick)
+            if chosen.arrays or every:
+                array_rows(centres, quick=chosen.quick)
             if chosen.agent or every:
                 agent_rows(centres, quick=chosen.quick)
             if chosen.ray or (every and not chosen.quick):

@@ -139,6 +139,7 @@ class _Slurm(_Folder):
     ask_s: float = Field(60.0, gt=0, le=600)
     lag_s: float = Field(60.0, ge=5)
     beat_dead_s: float = Field(60.0, ge=10)
+    arrays: bool | None = None
     rest_url: str = Field("", pattern=r"^(https?://[^/]+)?$")
     rest_user: str = ""
     rest_token_file: Path | None = None
@@ -155,7 +156,7 @@ class _Slurm(_Folder):
         pools = {name: SlurmPool(**pool.model_dump()) for name, pool in self.pools.items()}
         return SlurmConfig(
             self.folder(root), pools, self.python, self.bin, self.conf, self.poll_s, self.ask_s,
-            self.lag_s, self.beat_dead_s, self._rest(),
+            self.lag_s, self.beat_dead_s, self._rest(), self.arrays,
         )  # fmt: skip
 
     def _rest(self) -> RestConfig | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from hutong.adapters.engines.base import Engine, Order
+from hutong.adapters.engines.base import Engine, Fate, Order, Together
 from hutong.agent.habits import Habits
 from hutong.agent.link import Command
 from hutong.agent.moves import Progress
@@ -48,10 +48,6 @@ class _Start:
     came_ms: int
     failing_ms: int | None = None
     came_bytes: int = 0
-
-
-_Fate = bool | Refused | Later | OSError
-"""Whether an attempt was there already when it was submitted, or why it was not submitted."""
 
 
 class Hands:
@@ -152,21 +148,33 @@ class Hands:
             acted = self._started(start, fate) or acted
         return acted
 
-    def _submit(self, orders: Sequence[Order]) -> list[_Fate]:
+    def _submit(self, orders: Sequence[Order]) -> list[Fate]:
         """Hand attempts to the engine, some at once where it can: mostly it is somebody else who is slow."""
-        threads = min(self._engine.abilities.submits_at_once, len(orders))
+        engine = self._engine
+        fates: dict[AttemptKey, Fate] = {}
+        if engine.abilities.isolation == "none":
+            none = Later("the job insists on isolation, and there is none here now", _NO_BOX_S)
+            fates = {order.key: none for order in orders if order.spec.wish.isolation}
+        able = [order for order in orders if order.key not in fates]
+        parts = engine.alike(able) if isinstance(engine, Together) else [(order,) for order in able]
+        threads = min(engine.abilities.submits_at_once, len(parts))
         if threads <= 1:
-            return [self._try(order) for order in orders]
-        with ThreadPoolExecutor(threads, "submitting") as pool:
-            return list(pool.map(self._try, orders))
+            told = [self._try(part) for part in parts]
+        else:
+            with ThreadPoolExecutor(threads, "submitting") as pool:
+                told = list(pool.map(self._try, parts))
+        for part, some in zip(parts, told, strict=True):
+            fates |= {order.key: fate for order, fate in zip(part, some, strict=True)}
+        return [fates[order.key] for order in orders]
 
-    def _try(self, order: Order) -> _Fate:
-        if order.spec.wish.isolation and self._engine.abilities.isolation == "none":
-            return Later("the job insists on isolation, and there is none here now", _NO_BOX_S)
+    def _try(self, orders: Sequence[Order]) -> Sequence[Fate]:
+        engine = self._engine
+        if len(orders) > 1 and isinstance(engine, Together):
+            return engine.submit_together(orders)
         try:
-            return self._engine.submit(order).adopted
+            return [engine.submit(orders[0])]
         except (Refused, Later, OSError) as error:
-            return error
+            return [error]
 
     def _may_try(self, key: AttemptKey) -> bool:
         now = self._ticks()
@@ -196,8 +204,8 @@ class Hands:
             return False
         return order
 
-    def _started(self, start: _Start, fate: _Fate) -> bool:
-        """Note what became of a submission: whether it was there already, or why it failed."""
+    def _started(self, start: _Start, fate: Fate) -> bool:
+        """Note what became of a submission."""
         key, number = start.command.key, start.command.attempt.number
         if isinstance(fate, Refused):
             # The mark makes the end durable at the engine and keeps the key from ever starting.
@@ -213,10 +221,10 @@ class Hands:
             _log.error("start given up", site=self._site, key=key, why=self.trouble)
             self.end(key, Stop(number, Category.INFRA, f"the site could not start it: {self.trouble}"))
             return self._stop(key)
-        self._adopted[key] = fate
+        self._adopted[key] = fate.adopted
         self._let_go(key)
         self.trouble = ""
-        _log.info("start", site=self._site, key=key, adopted=fate)
+        _log.info("start", site=self._site, key=key, adopted=fate.adopted)
         return True
 
     def _grew(self, start: _Start) -> bool:

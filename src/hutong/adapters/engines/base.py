@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hutong.core.capacity.sites import PoolState
+from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
 from hutong.core.work.facts import Ended
 from hutong.core.work.fold import Attempt
@@ -64,6 +65,10 @@ class Receipt:
     adopted: bool
 
 
+Fate = Receipt | Refused | Later | OSError
+"""What became of a submission among others, or why it was not taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One attempt in a bulk observation. `ended` is there once, and as long as, the engine knows the end."""
@@ -103,6 +108,19 @@ class Accounted(Protocol):
 
         Raises Later if accounting does not answer.
         """
+        ...
+
+
+@runtime_checkable
+class Together(Protocol):
+    """An engine for which several attempts that ask for the same are one submission."""
+
+    def alike(self, orders: Sequence[Order]) -> Sequence[Sequence[Order]]:
+        """Return the orders, those together that may be submitted together; no order is left out."""
+        ...
+
+    def submit_together(self, orders: Sequence[Order]) -> Sequence[Fate]:
+        """Do for each what `Engine.submit` does, and return what became of it, in their order."""
         ...
 
 

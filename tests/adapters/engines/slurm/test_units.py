@@ -14,6 +14,7 @@ from hutong.adapters.engines.attempt.clock import AwakeClock
 from hutong.adapters.engines.attempt.config import FolderConfig
 from hutong.adapters.engines.attempt.devices import devices_of
 from hutong.adapters.engines.slurm import build
+from hutong.adapters.engines.slurm.arrays import Arrays
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import RestConfig, SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.engine import SlurmEngine
@@ -227,7 +228,7 @@ def test_an_answer_that_is_the_last_one_is_not_read_again(tmp_path: Path) -> Non
     program.chmod(0o700)
     commands = Commands(SlurmConfig(FolderConfig(tmp_path, tmp_path), bin=program.parent))
     key = attempt_key(JobId("01JQZ5V0000000000000000000"), 1)
-    queue = Queue(commands, 0, lambda: 0, "here")
+    queue = Queue(commands, 0, lambda: 0, "here", Arrays(tmp_path / "arrays"))
 
     def look(*states: str) -> list[str]:
         lines = (

@@ -14,6 +14,7 @@ from hutong.core.kernel.ids import AttemptKey, split_key
 
 FIELDS = (
     "JobIDRaw", "JobName", "Submit", "Start", "End", "ElapsedRaw", "AllocTRES", "Comment", "Cluster",
+    "JobID",
 )  # fmt: skip
 STEP_FIELDS = ("NNodes", "NodeList", "ConsumedEnergyRaw")
 _GRES = "gres/"
@@ -25,8 +26,8 @@ class Row:
     """One start of a job in accounting. Times are UTC seconds, 0 where there is none yet.
 
     `elapsed_s` leaves out what it was suspended for. `tres` are the totals over all of its nodes, by name
-    (`gres/gpu`, `gres/gpu:h800`), as far as the cluster counts them. `steps` and `nodes` are there if asked
-    for.
+    (`gres/gpu`, `gres/gpu:h800`), as far as the cluster counts them. `shown` is its number as programs show
+    it: of an element of an array ARRAY_INDEX. `steps` and `nodes` are there if asked for.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Row:
     tres: Mapping[str, int]
     origin: str = ""
     cluster: str = ""
+    shown: str = ""
     nodes: int = 0
     steps: tuple[Step, ...] = ()
 
@@ -72,7 +74,8 @@ def read_text(text: str) -> list[Row]:
             submitted, started, ended, elapsed = (number(each) for each in told[2:6])
             times = (submitted, started, ended, elapsed)
             tres = _tres(told[6])
-            found.append(Row(told[0], told[1], *times, tres, origin(told[7]), told[8], number(nodes)))
+            whose = (origin(told[7]), told[8], told[9])
+            found.append(Row(told[0], told[1], *times, tres, *whose, number(nodes)))
     return found
 
 
@@ -95,6 +98,7 @@ def _row(job: Mapping[str, Any]) -> Row:
         tres=_allocated(_table(job.get("tres")).get("allocated")),
         origin=origin(str(comment.get("job") or "")),
         cluster=str(job.get("cluster") or ""),
+        shown=parse_json.past_id(job),
     )
 
 

@@ -2,9 +2,10 @@
 
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from hutong.core.kernel.errors import Problem, Refused
 
 SEPARATOR = "\x1f"
 SCRIPT_LOG = "slurm.log"
+# Of an element of an array, the number is ARRAY_INDEX from its submission on: its own comes with its start.
 SQUEUE_FIELDS = ("%i", "%j", "%T", "%r", "%V", "%S", "%e", "%D", "%P", "%k")
 SACCT_FIELDS = (
-    "JobIDRaw", "JobName", "State", "Reason", "Submit", "Start", "End", "NNodes", "Partition", "Comment",
+    "JobID", "JobName", "State", "Reason", "Submit", "Start", "End", "NNodes", "Partition", "Comment",
     "ExitCode", "ConsumedEnergyRaw",
 )  # fmt: skip
 _PREPARE_S = 1_800
 _MARGIN_S = 60
+# What a job is called here. SLURM_JOB_ID will not do: with one element's, Slurm means all of its array.
+_JOB = "HUTONG_SLURM_JOB"
 _LAUNCHER_ENV = ("PATH", "SLURM_", "MUNGE_", "PMI", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 # Options that would undo how jobs are found again, how often they run, or where their ranks are.
 _TAKEN = (
@@ -29,6 +33,7 @@ _TAKEN = (
     "ntasks-per-node", "open-mode", "parsable", "requeue", "test-only", "uid", "usage", "version", "wait",
     "wrap",
 )  # fmt: skip
+_OF_ARRAYS = ("JOB_ID", "TASK_ID", "TASK_COUNT", "TASK_MAX", "TASK_MIN", "TASK_STEP")
 _TAKEN_LETTERS = "aDhJMnNVW"
 
 
@@ -37,7 +42,7 @@ class Submission:
     """One batch job as we want it, however it is brought to Slurm. An empty or zero field is left to Slurm.
 
     `gres` has its count, `memory_mb` is per node, `minutes` the time limit, `script` the text of the batch
-    script and `path` where it lies. One task a node.
+    script and `path` where it lies. One task a node. An array has `elements`, which are alike.
     """
 
     name: str
@@ -57,6 +62,42 @@ class Submission:
     reservation: str = ""
     licenses: str = ""
     options: tuple[str, ...] = ()
+    elements: int = 0
+
+    @property
+    def log(self) -> str:
+        """Where the script's output goes; each element of an array sees to its own."""
+        return os.devnull if self.elements else str(self.folder / SCRIPT_LOG)
+
+    @property
+    def indices(self) -> str:
+        """The indices of an array's elements, as Slurm reads them."""
+        return f"0-{self.elements - 1}" if self.elements else ""
+
+
+def alike(job: Submission) -> Submission:
+    """Return what is asked for, whoever asks: those for whom it is the same may be one array."""
+    return replace(job, name="", folder=Path(), path=Path(), script="")
+
+
+def array(job: Submission, name: str, attempts: Path, keys: Sequence[str], supervisor: str) -> Submission:
+    """Return an array of jobs that are all like one; `supervisor` is the command that takes their place.
+
+    Which element is whose is in the script, which Slurm keeps. That they are an array at all is our doing
+    alone: jobs see nothing of it.
+    """
+    lines = [
+        "#!/bin/sh",
+        f"set -- {shlex.join(keys)}",
+        'shift "$SLURM_ARRAY_TASK_ID"',
+        f'cd {shlex.quote(str(attempts))}/"${{1:?}}" || exit',
+        f"exec >>{SCRIPT_LOG} 2>&1",
+        f'export {_JOB}="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"',
+        f"unset {' '.join(f'SLURM_ARRAY_{each}' for each in _OF_ARRAYS)}",
+        f'exec {supervisor} "$PWD"',
+    ]
+    script = "".join(f"{line}\n" for line in lines)
+    return replace(job, name=name, folder=attempts, path=Path(), script=script, elements=len(keys))
 
 
 def submission(order: Order, pool: SlurmPool, folder: Path, script: str, comment: str) -> Submission:
@@ -84,13 +125,14 @@ def submission(order: Order, pool: SlurmPool, folder: Path, script: str, comment
 
 
 def sbatch(job: Submission) -> list[str]:
-    """Return sbatch's arguments."""
+    """Return sbatch's arguments; it reads the script of an array from its input."""
     options = {
         "job-name": job.name,
         "comment": job.comment,
         "chdir": str(job.folder),
-        "output": str(job.folder / SCRIPT_LOG),
+        "output": job.log,
         "open-mode": "append",
+        "array": job.indices,
         "nodes": str(job.nodes),
         "ntasks-per-node": "1",
         "partition": job.partition,
@@ -105,7 +147,8 @@ def sbatch(job: Submission) -> list[str]:
         "time": str(job.minutes or ""),
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
-    return ["--parsable", "--no-requeue", *given, *job.options, str(job.path)]
+    file = [] if job.elements else [str(job.path)]
+    return ["--parsable", "--no-requeue", *given, *job.options, *file]
 
 
 def _minutes(order: Order) -> int:
@@ -117,9 +160,14 @@ def _minutes(order: Order) -> int:
     return math.ceil((spec.max_duration_s + prepare_s + spec.grace_s + _MARGIN_S) / 60)
 
 
-def script(python: str, program: Path, folder: Path) -> str:
+def supervisor(python: str, program: Path) -> str:
+    """Return the command of a supervisor, but for its folder."""
+    return shlex.join([python, "-I", "-S", str(program)])
+
+
+def script(supervisor: str, folder: Path) -> str:
     """Return the batch script: the supervisor takes its place."""
-    return f"#!/bin/sh\nexec {shlex.join([python, '-I', '-S', str(program), str(folder)])}\n"
+    return f'#!/bin/sh\nexport {_JOB}="$SLURM_JOB_ID"\nexec {supervisor} {shlex.quote(str(folder))}\n'
 
 
 def launcher(
@@ -137,15 +185,15 @@ def launcher(
         "asker": [control, "--oneliner", "show", "node", "{SLURM_JOB_NODELIST}"],
         "pattern": r"NodeAddr=(\S+)",
         "inherited": _LAUNCHER_ENV,
-        "identity": ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_RESTART_COUNT"),
-        "judge": [control, "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
+        "identity": ("SLURM_CLUSTER_NAME", _JOB, "SLURM_RESTART_COUNT"),
+        "judge": [control, "--oneliner", "show", "job", f"{{{_JOB}}}"],
         "preempted": r"\bPreemptTime=\d|\bJobState=PREEMPTED\b",
         "ending": r"\bJobState=(?:COMPLETING|CANCELLED|TIMEOUT|DEADLINE|NODE_FAIL|OUT_OF_MEMORY|FAILED)\b",
         "away": r"(?i)unable to contact|connect|timed out|communicat",
         "oom": r"(?i)\boom[_ -]?kill|out of memory",
         "visible": pool.visible if pool.gres else "",
         "device": pool.gres.partition(":")[0],
-        "owner": [control, "--details", "--oneliner", "show", "job", "{SLURM_JOB_ID}"],
+        "owner": [control, "--details", "--oneliner", "show", "job", f"{{{_JOB}}}"],
         "namer": [control, "show", "hostnames", "{list}"],
         "nodelist": "{SLURM_JOB_NODELIST}",
     }
@@ -167,7 +215,7 @@ def _steps(programs: Mapping[str, str], cpus: int, entry: Sequence[str]) -> dict
     return {
         "prefix": [*one, "--input=none", "--kill-on-bad-exit=1", bound],
         "entry": list(entry),
-        "teller": [programs["scancel"], "--signal={signal}", "{SLURM_JOB_ID}"],
+        "teller": [programs["scancel"], "--signal={signal}", f"{{{_JOB}}}"],
         "beside": [*one, "--overlap", "--mem=0", "--unbuffered"],
     }
 
@@ -187,7 +235,13 @@ def pool_options(pool: SlurmPool) -> list[str]:
 
 def squeue(user: str) -> list[str]:
     """Return squeue's arguments for every job of ours that the controller still knows, in one answer."""
-    return ["--noheader", "--states=all", f"--user={user}", f"--format={SEPARATOR.join(SQUEUE_FIELDS)}"]
+    return [
+        "--noheader",
+        "--array",
+        "--states=all",
+        f"--user={user}",
+        f"--format={SEPARATOR.join(SQUEUE_FIELDS)}",
+    ]
 
 
 def sacct(user: str, names: Iterable[str], since_days: int) -> list[str]:

@@ -61,7 +61,7 @@ class Commands:
 
     def submit(self, job: Submission) -> str:
         """Submit and return the job's number. Raises Refused if Slurm never will, Later if it cannot now."""
-        done = self._run("sbatch", build.sbatch(job))
+        done = self._run("sbatch", build.sbatch(job), job.script if job.elements else "")
         if done.returncode != 0:
             raise sort_refusal(done.stderr)
         number = done.stdout.strip().rpartition("\n")[2].partition(";")[0]
@@ -122,6 +122,7 @@ class Commands:
             cluster=told.get("ClusterName", ""),
             accounting=told.get("AccountingStorageType", "").endswith("slurmdbd"),
             energy=_plugins(told.get("AcctGatherEnergyType", "")),
+            array_most=parse.number(told.get("MaxArraySize", "")),
         )
 
     def partitions(self) -> str:
@@ -156,12 +157,15 @@ class Commands:
             raise Later(f"{program}: {_last_words(done.stderr)}", 5)
         return done.stdout
 
-    def _run(self, program: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    def _run(
+        self, program: str, arguments: Sequence[str], text: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
         argv = [self.programs[program], *arguments]
         try:
             return subprocess.run(
                 argv, capture_output=True, text=True, errors="replace", timeout=self._config.ask_s,
-                check=False, env=self._env, stdin=subprocess.DEVNULL, cwd=Path("/"),
+                check=False, env=self._env, cwd=Path("/"), input=text or None,
+                stdin=None if text else subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise Later(f"{program} gave no answer within {self._config.ask_s:g} s", 5) from error

@@ -54,7 +54,8 @@ class SlurmConfig:
     `rest` the agent itself uses none of them, but the nodes need srun, scancel and scontrol all the same.
     Times are seconds: `poll_s` between two questions to the controller, `ask_s` for the answer to one,
     `lag_s` how long a job may be missing from all answers before it counts as missing, `beat_dead_s` how
-    long a supervisor must be silent before Slurm's word about its job is believed.
+    long a supervisor must be silent before Slurm's word about its job is believed. Like attempts go as job
+    `arrays`; None where jobs cannot reach Slurm from their boxes, for by its own number one may end them all.
     """
 
     folder: FolderConfig
@@ -67,3 +68,4 @@ class SlurmConfig:
     lag_s: float = 60.0
     beat_dead_s: float = 60.0
     rest: RestConfig | None = None
+    arrays: bool | None = None

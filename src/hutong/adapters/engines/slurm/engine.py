@@ -2,46 +2,36 @@
 
 import dataclasses
 import os
-import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from hutong.adapters.engines.attempt import files, supervise
-from hutong.adapters.engines.attempt.engine import DAMAGE, FolderEngine, claimed
+from hutong.adapters.engines.attempt.engine import DAMAGE
 from hutong.adapters.engines.attempt.glance import Glances
-from hutong.adapters.engines.attempt.origin import check_origin, own_origin
-from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
-from hutong.adapters.engines.base import Abilities, Order, Receipt, Seen, Use
+from hutong.adapters.engines.attempt.origin import check_origin
+from hutong.adapters.engines.base import Seen, Use
 from hutong.adapters.engines.slurm import accounting, build, parse, verdicts
-from hutong.adapters.engines.slurm.commands import Commands
-from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
+from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.nodes import pool_states
 from hutong.adapters.engines.slurm.parse import Record
-from hutong.adapters.engines.slurm.queue import Queue
-from hutong.adapters.engines.slurm.rest import Rest
-from hutong.adapters.engines.slurm.transport import NotTaken, Transport
+from hutong.adapters.engines.slurm.submitter import SUBMITTED, SUBMITTING, Submitter
 from hutong.adapters.engines.slurm.watch import Watch
 from hutong.core.capacity.sites import PoolState
-from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.states import AttemptState
 
 _log = structlog.get_logger("hutong.engines.slurm")
-_SUBMITTING = "submitting.json"
-_SUBMITTED = "submitted.json"
 _SETTLE_MS = 5_000
 _OVERDUE_MS = 30_000
 _FENCE_LAGS = 10
 _HOPELESS_LAGS = 5
 _CAPACITY_MS = 30_000
 _WORDS_BYTES = 500
-_SUBMITS_AT_ONCE = 4
 
 
-class SlurmEngine(FolderEngine):
+class SlurmEngine(Submitter):
     """Submits to one cluster and follows what it submitted: by name, never by number alone.
 
     The folder of an attempt says how it ended; Slurm is asked in one question for all, at most every
@@ -49,64 +39,13 @@ class SlurmEngine(FolderEngine):
     """
 
     def __init__(self, config: SlurmConfig, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
-        root = config.folder.root.resolve()
-        _check_root(root)
-        for name, pool in config.pools.items():
-            build.check_pool(name, pool, rest=config.rest is not None)
-        payloads = install_payloads(config.folder.payloads, root / "programs")
-        super().__init__(dataclasses.replace(config.folder, payloads=payloads), clock)
-        self._slurm = config
-        self._ticks = ticks
-        self._root = root
-        self._origin = own_origin(root)
-        self._transport: Transport = Rest(config, clock) if config.rest else Commands(config)
-        self._queue = Queue(self._transport, config.poll_s, ticks, self._origin)
-        self._program = install_programs(root / "programs") / "batch.py"
-        collect_programs(root / "programs", (self._program, payloads), self._attempts)
-        self._asking = threading.Lock()
+        super().__init__(config, clock, ticks)
         self._watches: dict[AttemptKey, Watch] = {}
         self._glances = Glances(ticks)
         self._strays: dict[str, int] = {}
+        self._settle_ms = _SETTLE_MS + config.poll_s * 1000
         self._capacity: tuple[PoolState, ...] = ()
         self._capacity_ms = ticks() - _CAPACITY_MS
-        self.abilities = Abilities(
-            gangs=True,
-            services=True,
-            preemption=True,
-            reservations=True,
-            isolation="bwrap" if self._boxed else "none",
-            submits_at_once=_SUBMITS_AT_ONCE,
-        )
-
-    def submit(self, order: Order) -> Receipt:
-        """Submit the attempt unless it began, or Slurm has a job of its name.
-
-        That we are about to submit is written down first. Who finds that mark and no answer asks Slurm by
-        name; a submission still on its way then makes a second job, which does not get past the first one's
-        mark that the attempt has begun.
-        """
-        pool = self._pool(order)
-        folder = self._claim(order.key)
-        if folder is None:
-            return Receipt(order.key, adopted=True)
-        known = files.read_json(folder / _SUBMITTED)
-        if known is not None:
-            return Receipt(known["external"], adopted=True)
-        if claimed(folder):
-            return Receipt(order.key, adopted=True)
-        in_doubt = (folder / _SUBMITTING).exists()
-        with self._asking:  # others are submitted by other threads, and the list is one
-            self._learn()
-            if in_doubt:
-                self._queue.poll(fresh=True)
-            # A submission that was refused stays in Slurm's list as a job that failed.
-            record = parse.choose(each for each in self._queue.named(order.key) if each.state != "FAILED")
-        job = self._job(folder, order, pool)
-        job_id = record.id if record else self._submit(folder, job, in_doubt=in_doubt)
-        external = self._external(job_id)
-        # If a power cut takes it, Slurm is asked for the job by name.
-        files.write_json(folder / _SUBMITTED, {"external": external}, durable=False)
-        return Receipt(external, adopted=record is not None)
 
     def observe(self) -> tuple[Seen, ...]:
         """Ask Slurm if it is time, then read the folders. Raises Later if Slurm does not answer."""
@@ -145,7 +84,10 @@ class SlurmEngine(FolderEngine):
         """Return what accounting says of every start that ended in `[from, upto)`. Raises Later."""
         span_s = (-(-from_ms // 1000), -(-upto_ms // 1000))
         plugin = self._queue.settings.energy
-        rows = self._transport.ended(*span_s, steps=bool(plugin))
+        told = self._transport.ended(*span_s, steps=bool(plugin))
+        rows = [
+            dataclasses.replace(row, name=self._arrays.key(row.name, row.shown) or row.name) for row in told
+        ]
         devices = [pool.gres for pool in self._slurm.pools.values()]
         counters = None
         if plugin and rows:
@@ -153,7 +95,7 @@ class SlurmEngine(FolderEngine):
         return accounting.uses_of(rows, span_s, self._origin, devices, self._asked_cards, counters)
 
     def _asked_cards(self, key: AttemptKey) -> int:
-        told = files.read_json(self._attempts / key / _SUBMITTING) or {}
+        told = files.read_json(self._attempts / key / SUBMITTING) or {}
         return int(told.get("cards", 0))
 
     def _running(self) -> dict[str, list[tuple[int, int]]]:
@@ -168,7 +110,7 @@ class SlurmEngine(FolderEngine):
     def _asked(self, key: AttemptKey) -> dict[str, Any]:
         """Return what was asked for when the attempt was submitted; nothing if it was not."""
         watch = self._watch(key)
-        watch.asked = watch.asked or files.read_json(self._attempts / key / _SUBMITTING) or {}
+        watch.asked = watch.asked or files.read_json(self._attempts / key / SUBMITTING) or {}
         return watch.asked
 
     def _watch(self, key: AttemptKey) -> Watch:
@@ -183,54 +125,6 @@ class SlurmEngine(FolderEngine):
         super().forget(key)
         self._watches.pop(key, None)
 
-    # Submission
-
-    def _pool(self, order: Order) -> SlurmPool:
-        pool = self._slurm.pools.get(order.attempt.pool)
-        if pool is None:
-            text = f"pool {order.attempt.pool!r} is not in the agent's configuration"
-            raise Refused(
-                "unknown_pool", text, (Problem("/pools", text, f"add [engine.pools.{order.attempt.pool}]"),)
-            )
-        return pool
-
-    def _job(self, folder: Path, order: Order, pool: SlurmPool) -> build.Submission:
-        """Return what to submit, and write it into the folder before it can have been submitted."""
-        script = build.script(self._slurm.python, self._program, folder)
-        comment = build.comment(self._origin, order.project)
-        job = build.submission(order, pool, folder, script, comment)
-        if not (folder / _SUBMITTING).exists():
-            entry = [self._slurm.python, "-I", "-S", str(self._program.with_name("enter.py"))]
-            how = build.launcher(self._transport.programs, pool, job.nodes, job.cpus, entry)
-            self._write_order(folder, order, how)
-            self._write_secrets(folder, order)
-            job.path.write_text(script)
-            cards = order.attempt.cards
-            asked = {"limit_s": job.minutes * 60, "pool": order.attempt.pool, "cards": cards}
-            files.write_json(folder / _SUBMITTING, asked)
-        return job
-
-    def _submit(self, folder: Path, job: build.Submission, *, in_doubt: bool) -> str:
-        try:
-            job_id = self._transport.submit(job)
-        except (Refused, NotTaken):
-            if not in_doubt:  # nothing of it is on its way
-                (folder / _SUBMITTING).unlink()
-            raise
-        self._queue.expire()
-        return job_id
-
-    def _learn(self) -> None:
-        """Learn once what the cluster is and whether it keeps accounts."""
-        if self._queue.learn():
-            told = self._queue.settings
-            self.abilities = dataclasses.replace(
-                self.abilities, accounting=told.accounting, energy=told.accounting and bool(told.energy)
-            )
-
-    def _external(self, job_id: str) -> str:
-        return f"{self._queue.settings.cluster}:{job_id}"
-
     # Observation
 
     def _glance(self, key: AttemptKey) -> Seen | None:
@@ -239,7 +133,7 @@ class SlurmEngine(FolderEngine):
     def _look(self, key: AttemptKey) -> Seen | None:
         watch = self._watch(key)
         if not watch.submitted:
-            watch.submitted = (files.read_json(self._file(key, _SUBMITTED)) or {}).get("external", "")
+            watch.submitted = (files.read_json(self._file(key, SUBMITTED)) or {}).get("external", "")
         submitted_id = watch.submitted.rpartition(":")[2]
         seen = self._seen_end(key, watch.submitted)
         if seen is not None:
@@ -252,7 +146,7 @@ class SlurmEngine(FolderEngine):
         record = self._queue.find(key, watch.began_id, submitted_id) or seen_over
         watch.over = record if record and record.over else None
         external = watch.submitted or (self._external(record.id) if record else "")
-        asked = bool(watch.submitted) or files.there(self._file(key, _SUBMITTING))
+        asked = bool(watch.submitted) or files.there(self._file(key, SUBMITTING))
         if began is None and not asked and (record is None or record.over):
             return self._claimed_only(key)
         if record is None:
@@ -271,9 +165,8 @@ class SlurmEngine(FolderEngine):
     ) -> supervise.Verdict | None:
         """Return the end that Slurm's word stands for, once nothing contradicts it any more."""
         over = record.over or (record.waiting and began)
-        settle_ms = _SETTLE_MS + self._slurm.poll_s * 1000
         hopeless_ms = watch.for_ms("hopeless", holds=record.hopeless and not began)
-        if watch.for_ms("over", holds=over) > settle_ms and not self._lives(key, watch):
+        if watch.for_ms("over", holds=over) > self._settle_ms and not self._lives(key, watch):
             limit_s, words = self._asked(key).get("limit_s", 0), self._last_words(key)
             return verdicts.of_ended(record, limit_s, words) if record.over else verdicts.of_requeued(record)
         if hopeless_ms > _HOPELESS_LAGS * self._slurm.lag_s * 1000:
@@ -323,14 +216,18 @@ class SlurmEngine(FolderEngine):
         if began and self._lives(key, watch):
             watch.for_ms("missing", holds=False)
             return before
-        self._queue.wonder(key)
+        array, job_id = self._asked(key).get("array", ""), external.rpartition(":")[2]
+        self._queue.wonder(key, array)
         missing_ms = watch.for_ms("missing", holds=not self._queue.in_doubt)
         lag_ms = self._slurm.lag_s * 1000
+        # Of an element that is cancelled while it waits Slurm keeps nothing, though it tells of the others.
+        if watch.submitted and not began and self._queue.lists(array) and missing_ms > self._settle_ms:
+            return self._settle(key, verdicts.of_taken_out(job_id), external, 0, began=began)
         if missing_ms < lag_ms:
             return before
         # What never began and is gone is absent; in the end a mark keeps it from ever starting after all.
         if began or stop or missing_ms > _FENCE_LAGS * lag_ms:
-            verdict = verdicts.of_forgotten(external.rpartition(":")[2])
+            verdict = verdicts.of_forgotten(job_id)
             return self._settle(key, verdict, external, 0, began=began)
         return None
 
@@ -378,13 +275,3 @@ def _job_id(began: dict[str, Any] | None) -> str:
     """Return the number of the job in which an attempt began: `cluster/number/restarts`."""
     parts = str((began or {}).get("identity", "")).split("/")
     return parts[1] if len(parts) > 1 else ""
-
-
-def _check_root(root: Path) -> None:
-    """Raise Refused for a folder that cannot be a site's. It is not made here: it may just not be mounted."""
-    if not root.is_dir():
-        text = f"{root} is missing: make it once, on the file system that all nodes mount"
-        raise Refused("bad_config", text, (Problem("/root", text),))
-    if any(sign in str(root) for sign in "%\\\n"):
-        text = f"{str(root)!r} has a sign that Slurm reads as a pattern"
-        raise Refused("bad_config", text, (Problem("/root", text, "use letters, digits, - and _"),))

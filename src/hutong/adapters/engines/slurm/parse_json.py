@@ -90,9 +90,30 @@ def whole(value: object) -> int:
     return number(str(value))
 
 
+def job_id(own: object, array: object, index: object, waiting: object) -> str:
+    """Return a job's number as Slurm's programs show it, of an element of an array ARRAY_INDEX.
+
+    Elements that wait may be told as one: ARRAY_[INDICES].
+    """
+    number = whole(array)
+    if number and _text(waiting):
+        return f"{number}_[{waiting}]"
+    if number and (index.get("set") if isinstance(index, Mapping) else index is not None):
+        return f"{number}_{whole(index)}"
+    return str(whole(own))
+
+
+def past_id(job: Mapping[str, Any]) -> str:
+    """Return the number of a job as accounting tells of it."""
+    array = job.get("array")
+    return job_id(job.get("job_id"), _at(array, "job_id"), _at(array, "task_id"), _at(array, "task"))
+
+
 def _live(job: Mapping[str, Any]) -> Record:
     return Record(
-        id=str(whole(job.get("job_id"))),
+        id=job_id(
+            job.get("job_id"), job.get("array_job_id"), job.get("array_task_id"), job.get("array_task_string")
+        ),
         name=_text(job.get("name")),
         state=state(job.get("job_state")),
         reason=_text(job.get("state_reason")),
@@ -109,7 +130,7 @@ def _live(job: Mapping[str, Any]) -> Record:
 def _past(job: Mapping[str, Any]) -> Record:
     told, time = job.get("state"), job.get("time")
     return Record(
-        id=str(whole(job.get("job_id"))),
+        id=past_id(job),
         name=_text(job.get("name")),
         state=state(_at(told, "current")),
         reason=_text(_at(told, "reason")),

@@ -62,7 +62,7 @@ class Probe:
     def _submit(self, folder: Path, program: Path, pool: str) -> str:
         number = self._files[pool]
         script = folder / f"job-{number}.sh"
-        words = build.script(self._config.python, program, folder)
+        words = build.script(build.supervisor(self._config.python, program), folder)
         script.write_text(words.rstrip("\n") + f" {number}\n", encoding="utf-8")
         return self._commands.probe(
             [

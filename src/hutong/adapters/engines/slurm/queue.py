@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Set
 import structlog
 
 from hutong.adapters.engines.slurm import parse
+from hutong.adapters.engines.slurm.arrays import Arrays, is_array
 from hutong.adapters.engines.slurm.parse import Record
 from hutong.adapters.engines.slurm.transport import Settings, Transport
 from hutong.core.kernel.errors import Later
@@ -24,7 +25,9 @@ class Queue:
     `in_doubt` while accounting, which may know what the controller forgot, does not answer.
     """
 
-    def __init__(self, transport: Transport, poll_s: float, ticks: Callable[[], int], origin: str) -> None:
+    def __init__(
+        self, transport: Transport, poll_s: float, ticks: Callable[[], int], origin: str, arrays: Arrays
+    ) -> None:
         self.settings = Settings("", accounting=False, energy="")
         self.records: list[Record] = []
         self.in_doubt = False
@@ -32,14 +35,16 @@ class Queue:
         self._poll_ms = int(poll_s * 1000)
         self._ticks = ticks
         self._origin = origin
+        self._arrays = arrays
         self._learned = False
         self._told: list[Record] = []
+        self._listed: set[str] = set()
         self._by_name: dict[str, list[Record]] = {}
         self._words: dict[str, tuple[Word, ...] | None] = {}
         self._next_ms = ticks()
         self._failures = 0
         self._failure = ""
-        self._wondered: set[str] = set()
+        self._wondered: dict[str, str] = {}
         self._asked_ms: dict[str, int] = {}
         self._past: dict[str, list[Record]] = {}
         self._cancelled_ms: dict[str, int] = {}
@@ -85,16 +90,20 @@ class Queue:
         told = parse.choose(self.named(key), began_id, submitted_id)
         return told or parse.choose(self._past.get(key, ()), began_id, submitted_id)
 
-    def wonder(self, key: str) -> None:
-        """Note that the controller says nothing of a job that it should know."""
-        self._wondered.add(key)
+    def lists(self, array: str) -> bool:
+        """Return whether the controller knows any element of an array."""
+        return array in self._listed
+
+    def wonder(self, key: str, array: str) -> None:
+        """Note that the controller says nothing of a job that it should know; `array` is its array's name."""
+        self._wondered[key] = array
 
     def recall(self) -> None:
         """Ask accounting, where there is any, for what was wondered about since the last call.
 
         Only an end counts: that accounting still has a forgotten job for alive says that nobody told it more.
         """
-        wondered, self._wondered = self._wondered, set()
+        wondered, self._wondered = self._wondered, {}
         self._past = {key: self._past[key] for key in wondered if key in self._past}
         self._asked_ms = {key: self._asked_ms[key] for key in wondered if key in self._asked_ms}
         now = self._ticks()
@@ -103,7 +112,8 @@ class Queue:
             return
         self._asked_ms.update(dict.fromkeys(due, now))
         try:
-            told = self._transport.history(due, _SINCE_DAYS)
+            names = sorted({*due, *filter(None, (wondered[key] for key in due))})
+            told = self._arrays.told(self._transport.history(names, _SINCE_DAYS))
         except Later as error:
             self.in_doubt = True
             _log.warning("accounting does not answer", why=str(error))
@@ -141,7 +151,8 @@ class Queue:
         if told is self._told:
             return
         self._told, self._words = told, {}
-        mine = [each for each in told if split_key(each.name)]
+        self._listed = {each.name for each in told if is_array(each.name)}
+        mine = [each for each in self._arrays.told(told) if split_key(each.name)]
         # Where a site's plugins take the comment away, the name has to do.
         self.records = [each for each in mine if each.origin in {self._origin, ""}]
         self._by_name = {}

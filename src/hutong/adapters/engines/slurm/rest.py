@@ -10,7 +10,7 @@ import httpx2
 
 from hutong.adapters.engines.slurm import accounting, parse_json
 from hutong.adapters.engines.slurm.accounting import Row
-from hutong.adapters.engines.slurm.build import SCRIPT_LOG, Submission
+from hutong.adapters.engines.slurm.build import Submission
 from hutong.adapters.engines.slurm.commands import find_programs, job_environment, user_name
 from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.adapters.engines.slurm.nodes import Node, median_waits
@@ -22,6 +22,7 @@ from hutong.core.kernel.errors import Later, Problem, Refused
 _NAMES_AT_ONCE = 50
 _UNSPECIFIED = (-1, 0)
 _NOTHING_FOUND = 9003
+_ARRAY_MOST = 1_001  # what Slurm's MaxArraySize is unless it is set, for it is not told here
 _DAY_MS = 86_400_000
 _DATA_PARSER = 39  # from v0.0.39 on, what is sent has another shape
 
@@ -124,7 +125,7 @@ class Rest:
         slurm = meta.get("slurm") or meta.get("Slurm") or {}
         hosts = [each.get("hostname", "") for each in ping.get("pings") or [] if isinstance(each, dict)]
         name = slurm.get("cluster") or cluster or next(iter(hosts), "") or "slurm"
-        return Settings(str(name), accounting=accounting, energy="")
+        return Settings(str(name), accounting=accounting, energy="", array_most=_ARRAY_MOST)
 
     def _accounts(self) -> tuple[bool, str]:
         """Return whether slurmrestd has accounting, and the cluster's name if it is the only one there."""
@@ -180,7 +181,8 @@ def submission_body(job: Submission, environment: Mapping[str, str], version: in
         "name": job.name,
         "comment": job.comment,
         "current_working_directory": str(job.folder),
-        "standard_output": str(job.folder / SCRIPT_LOG),
+        "standard_output": job.log,
+        "array": job.indices,
         "tasks_per_node": 1,
         "partition": job.partition,
         "account": job.account,

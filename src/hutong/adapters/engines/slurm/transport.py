@@ -38,12 +38,13 @@ _NEVER = re.compile(
 class Settings:
     """What a cluster is: its name, whether it keeps accounts, and what measures energy, if anything does.
 
-    `energy` names the plugins: `ipmi`.
+    `energy` names the plugins: `ipmi`. `array_most` is how many elements an array may have.
     """
 
     cluster: str
     accounting: bool
     energy: str
+    array_most: int = 0
 
 
 class Transport(Protocol):
@@ -55,7 +56,7 @@ class Transport(Protocol):
     programs: Mapping[str, str]
 
     def submit(self, job: Submission) -> str:
-        """Submit and return the job's number.
+        """Submit and return the job's number, or the array's.
 
         Raises Refused if Slurm never will, NotTaken if it has not now, Later if nobody knows.
         """

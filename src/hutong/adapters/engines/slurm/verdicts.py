@@ -48,6 +48,12 @@ def of_hopeless(record: Record) -> Verdict:
     )
 
 
+def of_taken_out(job_id: str) -> Verdict:
+    """Return the end of an attempt that its array no longer has, though it never began."""
+    text = f"it was cancelled at the site before it started: Slurm's array has it no more: job {job_id}"
+    return Verdict("FAILED", "infra", text)
+
+
 def of_forgotten(job_id: str) -> Verdict:
     """Return the end of an attempt of which Slurm has no record and whose supervisor is silent."""
     return Verdict("FAILED", "infra", f"Slurm knows nothing of it any more: job {job_id or 'without number'}")
