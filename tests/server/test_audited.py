@@ -21,13 +21,14 @@ READS = frozenset(
         "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
         "sealed_head", "pool_hours", "site_energy",
         "rollup", "waiting", "first_uses",
-        "pool_notes", "turn",
+        "pool_notes", "turn", "array_states",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
 EXCUSED = {
     "submit": "the job's first fact says who",
     "ask": "a fact of the job says who",
+    "ask_all": "a fact of each job says who",
     "lead": "the loop's own lease",
     "apply": "the loop's own decisions, in the facts of jobs",
     "take": "an agent's work, in the facts of jobs",

@@ -124,7 +124,10 @@ class Forecast(Shape):
 
 
 class Job(Shape):
-    """A job as its facts tell it; `max_duration_s` of 0 has no end."""
+    """A job as its facts tell it; `max_duration_s` of 0 has no end.
+
+    `array` is the id of the array that it is in, with `array_index`; empty where it stands alone.
+    """
 
     id: Ulid
     name: str
@@ -144,6 +147,8 @@ class Job(Shape):
     conditions: Conditions
     attempts: tuple[JobAttempt, ...]
     charge: Money
+    array: str = ""
+    array_index: int | None = None
 
 
 class JobDetail(Job):

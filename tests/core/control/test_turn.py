@@ -26,6 +26,7 @@ from tests.core.control.scene import (
 from hutong.core.book.money import REVENUE, HoldPart
 from hutong.core.book.snapshot import Command, PoolUse
 from hutong.core.capacity.sites import PoolState
+from hutong.core.control.forecast import plan
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import LotId, ProjectId, attempt_key
 from hutong.core.placement.judge import PARTS
@@ -395,3 +396,13 @@ def test_a_queue_at_the_centre_counts_against_it() -> None:
         for each in (shot, waits)
     )
     assert after.parts[PARTS.index("wait")] < before.parts[PARTS.index("wait")] == 1_000_000
+
+
+def test_while_there_is_no_site_a_job_waits_and_is_told_so() -> None:
+    bare = replace(snapshot(history()), sites=(), statuses={})
+    outcome = only(bare)
+    assert (outcome.after.state, outcome.after.waiting_code) == (JobState.QUEUED, "no_site")
+    queued = replace(bare, due=(), queue=tuple(replace(row, job=outcome.after) for row in bare.due))
+    assert turn(queued, RULES).jobs == ()
+    (waits,) = plan(queued, RULES)
+    assert (waits.place, waits.wait_ms) == (1, None)

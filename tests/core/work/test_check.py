@@ -1,13 +1,14 @@
 """The check of a job: what a user's document becomes, and what it is refused for."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.core.capacity.accelerators import ACCELERATORS, find_accelerator
+from hutong.core.kernel.documents import encode
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.work import check_words
 from hutong.core.work.check import MOST_DURATION_S, Catalogue, check_spec
@@ -41,6 +42,17 @@ def problem(**document: object) -> Problem:
     found = problems({"run": "true", **document})
     assert len(found) == 1, found
     return found[0]
+
+
+def test_an_array_is_kept_with_the_spec_and_one_alone_has_none() -> None:
+    assert check().array is None
+    assert encode(check()) == encode(replace(check(array=7), array=None)), "digests of before stay"
+    for said, written in (("0-9%3", "0-9%3"), (7, "7"), ("9,1-3", "1-3,9")):
+        spec = check(array=said)
+        assert str(spec.array) == written
+        assert unparse(spec)["array"] == written
+        assert check_spec(unparse(spec), KNOWN) == spec
+    assert check(envs={"SLURM_ARRAY_TASK_ID": "1"}).envs == (("SLURM_ARRAY_TASK_ID", "1"),)
 
 
 def test_pauses_are_read_and_written_again() -> None:
@@ -390,6 +402,13 @@ def test_no_message_repeats_what_may_be_a_secret(document: dict[str, object]) ->
             "between 0 and 3",
         ),
         ({"placement": {"pauses": 1}, "preemptible": True}, "/placement/pauses", "placement.defer: 12h"),
+        ({"array": "5-1"}, "/array", "0-99%10"),
+        ({"array": [1, 2]}, "/array", "array: 0-99"),
+        ({"array": True}, "/array", "array: 0-99"),
+        ({"array": "0-1000"}, "/array", "1000-1999"),
+        ({"array": "0-9", "type": "service"}, "/array", "type: task"),
+        ({"array": "0-9", "envs": {"SLURM_ARRAY_TASK_ID": "1"}}, "/array", "take it out"),
+        ({"array": "0-9", "secrets": ["SLURM_ARRAY_JOB_ID"]}, "/array", "take it out"),
         ({"placement": {"pauses": 1, "defer": "9h"}}, "/placement/pauses", "preemptible: true"),
     ],
 )

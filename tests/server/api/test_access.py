@@ -13,7 +13,8 @@ from hutong.server.api.app import ROUTERS, _open, routes_of
 
 NOBODYS = "01JD0000000000000000000000"
 VALUES = {
-    "job": NOBODYS, "project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian",
+    "job": NOBODYS, "array": NOBODYS, "project": "physics", "person": "li",
+    "institution": "tsinghua", "site": "haidian",
     "token": NOBODYS, "name": "NAME", "booking": "b1", "power_limit": "l1", "kind": "project", "version": "1",
     "report": "use",
     "other": "cau", "call": "c1", "application": "ap-1", "allocation": "ap-1", "n": "1",

@@ -28,6 +28,7 @@ SECOND = {"code": "000000"}
 # Bodies that are right, so that a route's own checks are reached: a wrong body would be refused before.
 BODIES: dict[str, Any] = {
     "POST /v1/jobs": {"project": "physics", "spec": SPEC},
+    "POST /v1/arrays": {"project": "physics", "spec": {**SPEC, "array": "0-2"}},
     "POST /v1/jobs/batch": {"project": "physics", "specs": [SPEC]},
     "POST /v1/jobs/check": {"project": "physics", "spec": SPEC},
     "POST /v1/jobs/{job}/disputes": {"ground": "other", "text": "why"},
@@ -75,7 +76,8 @@ HARMLESS = {
 }  # fmt: skip
 # Names in paths of which each is something of a project, or somebody's.
 OWNED = {
-    "project", "job", "application", "allocation", "voucher", "claim", "dispute", "contract", "proposal",
+    "project", "job", "array", "application", "allocation", "voucher", "claim", "dispute", "contract",
+    "proposal",
     "grant", "token", "lot", "account",
 }  # fmt: skip
 
@@ -117,7 +119,9 @@ def things(platform: Any, li: dict[str, str], submit: Any) -> dict[str, str]:
     account = put("/v1/projects/physics/service-accounts/ci", json={"title": "x"}, headers=li)
     assert account.status_code == 200
     token = platform.post("/v1/tokens", {"name": "laptop"}, headers=li)["id"]
+    array = platform.post("/v1/arrays", BODIES["POST /v1/arrays"], headers=li)["id"]
     return {
+        "array": array,
         "job": job, "lot": lot, "application": application, "allocation": application, "dispute": dispute,
         "voucher": "v-1", "contract": "c1", "grant": given, "token": token, "call": "spring",
     }  # fmt: skip

@@ -17,6 +17,7 @@ from hutong.agent.link import HttpLink
 from hutong.core.book.store import Sighting
 from hutong.core.capacity.sites import PoolState
 from hutong.core.capacity.spread import Spread
+from hutong.core.kernel.arrays import job_at
 from hutong.core.kernel.errors import Later, Refused
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.facts import Accepted, Report
@@ -561,3 +562,29 @@ def test_a_receipt_says_what_would_have_been_at_another_hour_and_by_another_poli
     assert found["then"]["energy"]["green_percent"] == "40"
     for wrong in ("at=noon", "at=2026-11-29T04:00:00", "policy=kindest", "attempt=7"):
         assert platform.http.get(f"{url}?{wrong}", headers=li).status_code in {404, 422}, wrong
+
+
+def test_jobs_of_an_array_start_with_their_index_and_no_more_at_once_than_it_says(
+    platform: Any, li: dict[str, str], centre: Centre
+) -> None:
+    spec = {"resources": {"accelerators": "A100:1"}, "run": "x", "envs": {"LR": "1"}, "array": "4-8:2%2"}
+    array = platform.post("/v1/arrays", {"project": "physics", "spec": spec}, headers=li)["id"]
+    centre.settle()
+    first, second = centre.call("take", {})["commands"]
+    assert first["spec"]["array"] is None
+    told = dict(first["spec"]["envs"])
+    number = told.pop("SLURM_ARRAY_JOB_ID")
+    assert number.isdigit()
+    assert told == {
+        "LR": "1", "HUTONG_ARRAY_INDEX": "4", "HUTONG_ARRAY_ID": array, "SLURM_ARRAY_TASK_ID": "4",
+        "SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_MAX": "8", "SLURM_ARRAY_TASK_COUNT": "3",
+    }  # fmt: skip
+    assert dict(second["spec"]["envs"])["HUTONG_ARRAY_INDEX"] == "6"
+    assert dict(second["spec"]["envs"])["SLURM_ARRAY_JOB_ID"] == number
+    centre.tell(first["key"], "started", started_ms=platform.clock())
+    end(centre, first["key"])
+    centre.tell(first["key"], "collected")
+    centre.settle()
+    started = {each["job"] for each in centre.call("take", {})["commands"]}
+    assert started == {second["job"], job_at(array, 3)}
+    assert get(platform, li, f"/v1/arrays/{array}")["states"] == {"DISPATCHED": 2, "SUCCEEDED": 1}

@@ -33,6 +33,8 @@ PASSWORD = "a long password"
 NOT_TOLD = {
     "POST /v1/jobs": "facts of the job say who submitted it",
     "POST /v1/jobs/batch": "facts of each job say who submitted it",
+    "POST /v1/arrays": "facts of each job say who submitted it",
+    "POST /v1/arrays/{array}/cancel": "a fact of each job says who",
     "POST /v1/jobs/check": "it changes nothing",
     "POST /v1/jobs/quote": "it changes nothing",
     "POST /v1/capacity/mix": "it changes nothing",

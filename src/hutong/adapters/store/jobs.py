@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from hutong.adapters.store import rules
+from hutong.adapters.store import array_rules, rules
 from hutong.adapters.store.bulk import change_of, change_rows, streaming
 from hutong.adapters.store.codec import decode_event, decode_job, decode_spec, encode
 from hutong.adapters.store.db import Database, Row, many, rows_in
@@ -124,7 +124,7 @@ def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
         "submitted_ms": job.submitted_ms,
         "queued_ms": 0,
         "finished_ms": 0,
-        "due_ms": job.submitted_ms,
+        "due_ms": array_rules.first_due(wish, job.submitted_ms),
         "person": job.by,
         "idempotency_key": wish.idempotency_key,
         "request_digest": wish.request_digest,
@@ -161,13 +161,21 @@ class Jobs:
             if row is None:
                 raise rules.unknown_job(job)
             before = decode_job(row["job"])
+            array_rules.check_ask(before, row["due_ms"], event)
             if not rules.wants_fact(before, event):
                 return before
-            after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
-            connection.execute(facts.insert(), fact_row(fact))
-            connection.execute(SAVE, saved(after, rules.sooner(row["due_ms"], now_ms)))
-            count_work(connection, [(after, [fact], *asked(row))])
+            (after,) = _append(connection, [(row, before)], event, now_ms)
             return after
+
+        return self._db.write(work)
+
+    def ask_all(self, jobs: Sequence[JobId], event: UserEvent, now_ms: int) -> int:
+        """Ask the same of several jobs; return of how many that was news and not too late."""
+
+        def work(connection: sa.Connection) -> int:
+            rows = [(row, decode_job(row["job"])) for row in lock_jobs(connection, jobs).values()]
+            some = [(row, job) for row, job in rows if array_rules.may_ask(job, row["due_ms"], event)]
+            return len(_append(connection, some, event, now_ms))
 
         return self._db.write(work)
 
@@ -207,6 +215,22 @@ class Jobs:
         return None if body is None else bytes(body)
 
 
+def _append(
+    connection: sa.Connection, rows: Sequence[tuple[Row, Job]], event: UserEvent, now_ms: int
+) -> list[Job]:
+    """Append what a user wants to locked jobs; return them."""
+    moved = []
+    changes = []
+    for row, before in rows:
+        after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
+        moved.append((after, [fact], *asked(row)))
+        changes.append(saved(after, rules.sooner(row["due_ms"], now_ms)))
+    many(connection, facts.insert(), [fact_row(fact) for _, (fact,), *_ in moved])
+    save_all(connection, changes)
+    count_work(connection, moved)
+    return [after for after, *_ in moved]
+
+
 def _known(connection: sa.Connection, wishes: Sequence[NewJob]) -> dict[tuple[str, str], tuple[JobId, str]]:
     known: dict[tuple[str, str], tuple[JobId, str]] = {}
     keys: dict[str, list[str]] = {}
@@ -227,6 +251,8 @@ def _page_ids(connection: sa.Connection, query: JobQuery) -> list[str]:
     newest = sa.select(jobs.c.id).order_by(jobs.c.id.desc()).limit(rules.page(query.limit))
     if query.before:
         newest = newest.where(jobs.c.id < query.before)
+    if query.least:
+        newest = newest.where(jobs.c.id >= query.least)
     projects: list[str | None] = [None] if query.projects is None else [*sorted(query.projects)]
     states: list[str | None] = [None] if not query.states else [*sorted(query.states)]
     if len(projects) * len(states) > MERGED_MAX:  # rare: let the database sort

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from hutong.adapters.store import rules
+from hutong.adapters.store.arrays import Following
 from hutong.adapters.store.asking import Asking, Rows, asking
 from hutong.adapters.store.bulk import merge_rows, run, streaming
 from hutong.adapters.store.db import Database, many, run_among
@@ -143,6 +144,7 @@ class _Writing:
         self._speeds = ask.among(SPEEDS, speeds.c.workload, workloads)
         self._stays = ask.among(STAYS, stays.c.site, sorted(rules.stays_by_site(some)))
         self._lengths = ask.among(LENGTHS, lengths.c.work, sorted(lengths_by_work(some)))
+        self._following = Following(ask, some)
         self._tenants = Tenants(ask, (each.project for each in some))
         postings = [each.posting for each in some if each.posting != Posting()]
         self._booking = Booking(ask, postings) if postings else None
@@ -173,6 +175,7 @@ class _Writing:
         fresh = self._fresh
         many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
         save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
+        self._following.write(connection, fresh, now_ms)
         self._command(connection)
         forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
         bodies = [{"key": key, "body": body} for each in fresh for key, body in each.receipts]

@@ -1,5 +1,6 @@
 """The SQL store, put together: one implementation for SQLite and PostgreSQL."""
 
+from hutong.adapters.store.arrays import Arrays
 from hutong.adapters.store.audit import Audit
 from hutong.adapters.store.budgets import Budgets
 from hutong.adapters.store.chain import Chain
@@ -23,6 +24,7 @@ from hutong.adapters.store.uses import Uses
 
 class SqlStore(
     Jobs,
+    Arrays,
     Loop,
     Sites,
     Ledger,

@@ -17,6 +17,7 @@ from hutong.clients.sdk.call import (
 )
 from hutong.clients.sdk.verbs import AsyncGroup, Group, ListVerb, Verb
 from hutong.wire import jobs as j
+from hutong.wire.arrays import JobArray
 from hutong.wire.base import Page
 from hutong.wire.money import Bill
 from hutong.wire.receipts import Receipt, Replay, WhatIf
@@ -34,6 +35,21 @@ def submit_batch(project: str, specs: Sequence[Mapping[str, Any]]) -> Call[j.Job
     """Submit up to 1,000 jobs, stored together or not at all; the answer has their ids in order."""
     jobs = tuple(j.NewJob(project=project, spec=dict(spec)) for spec in specs)
     return post(path_of("jobs", "batch"), shape(j.JobIds), j.NewJobs(jobs=jobs))
+
+
+def submit_array(project: str, spec: Mapping[str, Any], *, key: str = "") -> Call[JobArray]:
+    """Submit the jobs of a job file with `array`, stored together or not at all; see `submit`."""
+    return post(path_of("arrays"), shape(JobArray), j.NewJob(project=project, spec=dict(spec)), key=key)
+
+
+def get_array(array: str) -> Call[JobArray]:
+    """Return an array of jobs, with how many of them are in which state."""
+    return Call("GET", path_of("arrays", array), shape(JobArray))
+
+
+def cancel_array(array: str, reason: str = "") -> Call[JobArray]:
+    """Ask for all jobs of an array that are not over to be stopped."""
+    return post(path_of("arrays", array, "cancel"), shape(JobArray), j.CancelReason(reason=reason))
 
 
 def check(project: str, spec: Mapping[str, Any]) -> Call[j.Check]:
@@ -56,19 +72,30 @@ def get(job: str) -> Call[j.JobDetail]:
 
 
 def list_jobs(
-    *, project: str | None = None, state: str | Sequence[str] | None = None, limit: int | None = None
+    *,
+    project: str | None = None,
+    state: str | Sequence[str] | None = None,
+    array: str | None = None,
+    index: int | None = None,
+    limit: int | None = None,
 ) -> Listing[j.Job]:
-    """List jobs, the newest first; `state` may be several."""
+    """List jobs, the newest first; `state` may be several, `index` is one of an `array`."""
     states = [state] if isinstance(state, str) else list(state or ())
-    query = (*query_of(project=project), *(("state", each) for each in states if each))
+    query = query_of(project=project, array=array, index=index)
+    query = (*query, *(("state", each) for each in states if each))
     return Listing(path_of("jobs"), shape(Page[j.Job]), query, limit)
 
 
 def page_of_jobs(
-    *, project: str | None = None, state: str | Sequence[str] | None = None, cursor: str = "", limit: int = 50
+    *,
+    project: str | None = None,
+    state: str | Sequence[str] | None = None,
+    array: str | None = None,
+    cursor: str = "",
+    limit: int = 50,
 ) -> Call[Page[j.Job]]:
     """Return one page of jobs; its `next` is the cursor of the page after it."""
-    return list_jobs(project=project, state=state, limit=limit).page(cursor)
+    return list_jobs(project=project, state=state, array=array, limit=limit).page(cursor)
 
 
 def facts(job: str, *, after: int | None = None, limit: int | None = None) -> Listing[j.Fact]:
@@ -157,6 +184,9 @@ class JobVerbs:
 
     submit = Verb(submit)
     submit_batch = Verb(submit_batch)
+    submit_array = Verb(submit_array)
+    array = Verb(get_array)
+    cancel_array = Verb(cancel_array)
     check = Verb(check)
     quote = Verb(quote)
     get = Verb(get)

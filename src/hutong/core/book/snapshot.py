@@ -200,6 +200,7 @@ class JobOutcome:
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
     there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what
     it was charged is to be given back, `length` when it was the first and tells how long the work takes.
+    `at_once` is how many of its array run at once, where the job is over and lets another of them begin.
     """
 
     job: JobId
@@ -216,6 +217,7 @@ class JobOutcome:
     stay: Stay | None = None
     waiver: Waiver | None = None
     length: Length | None = None
+    at_once: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Every method is one transaction: it happens whole or not at all, and is durable 
 Times are UTC milliseconds given by the caller. Lists are bounded and keyset-paged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,12 +57,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs to list, newest first: ids below `before` (a cursor), at most `limit` of them."""
+    """Which jobs to list, newest first: ids from `least` to below `before` (a cursor), at most `limit`."""
 
     projects: frozenset[str] | None = None  # None: every project
     states: frozenset[str] = frozenset()
     before: str = ""
     limit: int = 50
+    least: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,14 @@ class Store(Upkeep, Metering, Energy, Sealing, Rolled, Protocol):
 
     def ask(self, job: JobId, event: UserEvent, now_ms: int) -> Job:
         """Append what a user wants; a repeat changes nothing. Raises NotFound, or Conflict if too late."""
+        ...
+
+    def ask_all(self, jobs: Sequence[JobId], event: UserEvent, now_ms: int) -> int:
+        """Ask the same of several jobs; return of how many that was news and not too late."""
+        ...
+
+    def array_states(self, array: str) -> Mapping[str, int]:
+        """Return how many jobs of an array are in which state."""
         ...
 
     def job(self, job: JobId) -> JobRow | None:

@@ -110,6 +110,7 @@ class Draft:
             stay=self._stay(settled),
             waiver=self._waiver(settled),
             length=self.length() if settled else None,
+            at_once=self.row.spec.array.at_once if self.row.spec.array and self.job.final else 0,
         )
 
     def length(self) -> Length | None:

@@ -105,7 +105,8 @@ class Queue:
         self._ahead = np.flatnonzero(arrays.pools[:, c.AHEAD]).tolist()
         likely_ms = [self.questions[at].request.likely_ms for at in self.question_of]
         guess_lengths(arrays, self.drafts, likely_ms, desk)
-        kernel.enqueue_all(arrays, waiting)
+        if self.views:  # the pass reads a first pool of each job
+            kernel.enqueue_all(arrays, waiting)
         kernel.occupy(arrays, waiting, held)
         return arrays
 

@@ -12,8 +12,8 @@ ProjectId = NewType("ProjectId", str)
 LotId = NewType("LotId", str)
 AttemptKey = NewType("AttemptKey", str)
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
 _SHIFTS = range(120, -1, -10)
 _KEY = re.compile(r"^ht-([0-9a-hjkmnp-tv-z]{26})-a([1-9][0-9]{0,5})\Z")
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")

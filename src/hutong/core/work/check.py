@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from hutong.core.kernel.arrays import NAMES, Array, read_array
+from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.pointers import extend
 from hutong.core.work import check_words as w
 from hutong.core.work.check_fields import Faults, Table, name_kind, open_table, read_text, show
@@ -56,6 +58,7 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
     secrets = _read_secrets(top)
     _refuse_shared(top, envs, secrets)
     _refuse_doubles(top)
+    array = _read_array(top, kind, (*dict(envs), *secrets))
     spec = JobSpec(
         name=_read_name(top),
         type=kind,
@@ -77,10 +80,30 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
         retry=needs.retry,
         preemptible=top.flag("preemptible") or needs.preemptible,
         wish=_read_wish(top, needs.max_hourly_cost_micro, kind),
+        array=array,
     )
     _refuse_pauses(top, spec)
     faults.settle()
     return spec
+
+
+def _read_array(top: Table, kind: JobType, names: tuple[str, ...]) -> Array | None:
+    value, path, faults = top.get("array"), top.at("array"), top.faults
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        faults.add(path, f"must be text, not {show(value)}", "array: 0-99")
+        return None
+    try:
+        array = read_array(str(value))
+    except Refused as error:
+        faults.add(path, error.message, error.problems[0].hint)
+        return None
+    if kind is not JobType.TASK:
+        faults.add(path, f"a {kind.value} cannot be an array", "leave it out, or write type: task")
+    for name in sorted(set(names) & set(NAMES)):
+        faults.add(path, f"{name} is set by the platform for each job of an array", "take it out of the file")
+    return array
 
 
 def _refuse_pauses(top: Table, spec: JobSpec) -> None:

@@ -14,7 +14,7 @@ _INNER = "leave it out: SkyPilot writes it for itself"
 _TOP = (
     "name", "type", "num_nodes", "nodes", "resources", "envs", "secrets", "workdir", "inputs", "outputs",
     "ports", "setup", "run", "max_duration", "grace", "network", "priority", "preemptible",
-    "placement",
+    "placement", "array",
 )  # fmt: skip
 _RESOURCES = (
     "accelerators", "cpus", "memory", "any_of", "ordered", "use_spot", "ports", "priority",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hutong.core.kernel.arrays import Array
 from hutong.core.kernel.documents import LATE
 
 
@@ -101,7 +102,8 @@ class JobSpec:
 
     `outputs` is a folder under the job's work folder whose files are kept, by content, when an attempt ends.
     `network` says whether the job may reach anything beyond itself; services always may. A `preemptible` job
-    may be stopped to make room for another, and goes back to the queue.
+    may be stopped to make room for another, and goes back to the queue. The jobs of an `array` have one spec;
+    which index is whose stands in their ids.
     """
 
     name: str
@@ -124,3 +126,4 @@ class JobSpec:
     images: tuple[tuple[str, str], ...] = ()
     deployment: str = ""
     preemptible: bool = field(default=False, metadata=LATE)
+    array: Array | None = field(default=None, metadata=LATE)

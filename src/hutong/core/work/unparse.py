@@ -33,6 +33,7 @@ def unparse(spec: JobSpec) -> dict[str, object]:
         "priority": spec.priority,
         "preemptible": spec.preemptible or "",
         "placement": _placement(spec),
+        "array": "" if spec.array is None else str(spec.array),
     }
     return {key: value for key, value in document.items() if value not in ("", [], {})}
 

@@ -2,7 +2,8 @@
 
 `Public(reason)`, `Allowed(permission)` on the whole platform, `Somewhere(permission)` where the route itself
 narrows what it shows or does, `InProject(permission)` for routes with `{project}` in their path,
-`OfJob(permission)` for routes with `{job}`, `OfSite()` for agents. What a principal may not even know of
+`OfJob(permission)` for routes with `{job}`, `OfArray(permission)` for those with `{array}`, `OfSite()` for
+agents. What a principal may not even know of
 answers 404, what it may know of but not do answers 403.
 """
 
@@ -18,6 +19,7 @@ from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
 from hutong.core.accounts.roles import KNOWN, Principal
 from hutong.core.book.audit import Author
 from hutong.core.book.snapshot import JobRow
+from hutong.core.kernel.arrays import job_at, place_of
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
 from hutong.server.audited import AuthorOf, audited
@@ -64,6 +66,7 @@ def _author_of(request: Request, services: Services) -> AuthorOf:
 
 Here = Annotated[Services, Depends(here_of)]
 JobName = Annotated[Ulid, Path(alias="job")]
+ArrayName = Annotated[Ulid, Path(alias="array")]
 
 
 async def principal_of(request: Request) -> Principal:
@@ -202,6 +205,26 @@ class OfJob(AccessRule):
             raise NotFound("not_found", f"there is no job {job!r}")
         require(principal, self.permission, row.project, f"job {job!r}")
         return row
+
+
+@dataclass(frozen=True)
+class OfArray(AccessRule):
+    """The caller holds the permission in the project of the array that the path names."""
+
+    async def __call__(self, request: Request, array: ArrayName) -> JobRow:
+        """Return the first job of the array."""
+        principal = await principal_of(request)
+        services = await services_of(request)
+        return await run_in_threadpool(first_of_array, services, principal, self.permission, array)
+
+
+def first_of_array(services: Services, principal: Principal, permission: str, array: str) -> JobRow:
+    """Return the first job of an array; raises as `require` does, NotFound also for what is no array."""
+    row = services.store.job(job_at(array, 1)) if not place_of(array) else None
+    if row is None or row.spec.array is None:
+        raise NotFound("not_found", f"there is no array {array!r}")
+    require(principal, permission, row.project, f"array {array!r}")
+    return row
 
 
 @dataclass(frozen=True)

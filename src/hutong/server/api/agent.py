@@ -4,6 +4,7 @@ Any agent may read any object by its digest: the digest, 256 bits long, is in th
 who need it, and what a site is to run is decided by the platform.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated
 
@@ -17,8 +18,10 @@ from hutong.adapters.objects.paths import content_path
 from hutong.core.book.received import Fate, Tally
 from hutong.core.book.store import Sighting, Taken
 from hutong.core.capacity.sites import Move, Site, Transfer
+from hutong.core.kernel.arrays import names_of
 from hutong.core.kernel.errors import Broken, Later, NotFound, Problem, Refused
 from hutong.core.kernel.ids import AttemptKey, SiteId, split_key
+from hutong.core.work.spec import JobSpec
 from hutong.server.api.access import Here, OfSite
 from hutong.server.api.objects import StoredObject, receive_content, send_content
 from hutong.server.api.secrets import open_secrets
@@ -130,11 +133,19 @@ def _command(here: Services, taken: Taken) -> w.CommandDoc | None:
             "project": taken.project,
             "job": taken.job.id,
             "attempt": taken.attempt,
-            "spec": taken.spec,
+            "spec": _told_its_index(taken),
             "secrets": secrets,
             "checkpoint": taken.job.checkpoint_for(taken.attempt) or None if taken.spec else None,
         }
     )
+
+
+def _told_its_index(taken: Taken) -> JobSpec | None:
+    """Return the spec of a start; the environment of a job in an array says which of its jobs it is."""
+    spec = taken.spec
+    if spec is None or spec.array is None:
+        return spec
+    return replace(spec, array=None, envs=(*spec.envs, *names_of(spec.array, taken.job.id).items()))
 
 
 @router.post("/report")

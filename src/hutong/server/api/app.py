@@ -17,6 +17,7 @@ from hutong.server.api import (
     allocations,
     applications,
     approvals,
+    arrays,
     audit,
     budgets,
     calls,
@@ -71,6 +72,7 @@ from hutong.server.services import Services
 ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,  # what is called most stands first: routes are tried in order
     agent.router,
+    arrays.router,
     streams.router,
     receipts.router,
     sessions.router,

@@ -7,27 +7,28 @@ from fastapi import APIRouter, Depends, Query
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
-from hutong.core.book.store import JobQuery, Record, UserEvent
+from hutong.core.book.store import JobQuery, UserEvent
 from hutong.core.capacity.sites import Site
-from hutong.core.kernel.errors import Conflict
+from hutong.core.kernel.arrays import MOST_INDEX, MOST_JOBS, job_at
+from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
 from hutong.core.work.states import AttemptState, JobState
 from hutong.core.work.unparse import unparse
-from hutong.server.api.access import Here, OfJob, Somewhere, principal_of, require, sees_all
+from hutong.server.api.access import Here, OfJob, Somewhere, first_of_array, principal_of, require, sees_all
 from hutong.server.api.commitments import in_force
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.shapes.quotes import quote_shape
-from hutong.server.api.wishes import Batch, References, read_spec, submit_one
+from hutong.server.api.wishes import Batch, References, read_spec, reserve, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
 from hutong.server.registry import read
 from hutong.server.services import Services
 from hutong.wire import jobs as w
-from hutong.wire.base import Page, Slug, rfc3339
+from hutong.wire.base import Page, Slug, Ulid, rfc3339
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -56,25 +57,13 @@ def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: Idempote
         for index, new in enumerate(body.jobs)
     ]
     if key:
-        _reserve(here, digest_of(principal.id, "batch", key), digest)
+        reserve(here, digest_of(principal.id, "batch", key), digest)
     answers = here.store.submit(wishes, here.clock())
     if any(answer.conflict for answer in answers):
         raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
     here.meters.submitted(sum(not answer.repeated for answer in answers))
     here.bell.ring()
     return w.JobIds(ids=tuple(answer.job for answer in answers))
-
-
-def _reserve(here: Services, memo_id: str, digest: str) -> None:
-    """Bind an idempotency key to one batch before any of it is written."""
-    try:
-        here.store.put(Record("request", memo_id, {"digest": digest}), expect=0)
-    except Conflict:
-        memo = here.store.get("request", memo_id)
-        if memo is None or memo.doc["digest"] != digest:
-            raise Conflict(
-                "idempotency_conflict", "this Idempotency-Key was used for another request"
-            ) from None
 
 
 @router.post("/check")
@@ -104,8 +93,11 @@ def list_jobs(
     pages: Pages,
     project: Annotated[Slug | None, Query()] = None,
     state: Annotated[list[w.State] | None, Query()] = None,
+    array: Annotated[Ulid | None, Query(description="only jobs of this array")] = None,
+    index: Annotated[int | None, Query(ge=0, le=MOST_INDEX, description="only that of this index")] = None,
 ) -> Page[w.Job]:
     """List the jobs one may see, the newest first; `state` may be given several times."""
+    least, before = _span(here, principal, array, index)
     if project is not None:
         require(principal, "job.read", project, f"project {project!r}")
         projects: frozenset[str] | None = frozenset({project})
@@ -113,12 +105,27 @@ def list_jobs(
         projects = None
     else:
         projects = principal.projects_with("job.read")
-    query = JobQuery(projects, frozenset(state or ()), pages.after, pages.limit + 1)
+    below = min((each for each in (pages.after, before) if each), default="")
+    query = JobQuery(projects, frozenset(state or ()), below, pages.limit + 1, least)
     rows = here.store.jobs(query)
     statuses, now_ms = here.store.statuses(), here.clock()
     return pages.page(
         rows, lambda row: row.job.id, lambda row: job_shape(row, statuses, now_ms, here.rules.reach_ms)
     )
+
+
+def _span(here: Services, principal: Principal, array: str | None, index: int | None) -> tuple[str, str]:
+    """Return the least id of an array's jobs, or of the one with that index, and the one behind them."""
+    if array is None:
+        if index is not None:
+            text = "an index is that of a job in an array"
+            raise Refused("bad_query", text, (Problem("/index", text, "array=ID&index=7"),))
+        return "", ""
+    found = first_of_array(here, principal, "job.read", array).spec.array
+    place = found.place(index) if found and index is not None else None
+    if index is not None and place is None:
+        raise NotFound("not_found", f"array {array!r} has no index {index}")
+    return job_at(array, place or 1), job_at(array, (place or MOST_JOBS) + 1)
 
 
 @router.get("/{job}")

@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from hutong.adapters.objects.paths import content_path
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
-from hutong.core.book.store import NewJob
+from hutong.core.book.store import NewJob, Record
 from hutong.core.capacity.accelerators import ACCELERATORS, model_of
+from hutong.core.kernel.arrays import array_of, job_at
 from hutong.core.kernel.documents import encode
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import JobId, ProjectId
@@ -117,18 +118,16 @@ def make_wish(
     here: Services, by: str, project: str, spec: JobSpec, *, key: str = "", request: object = None
 ) -> NewJob:
     """Return the wish to be written down; `request` is what the idempotency key stands for."""
-    return _wish(here, by, project, spec, _digest_of_spec(spec), key, request)
+    return _wish(JobId(here.new_id()), by, project, spec, _digest_of_spec(spec), key, request)
 
 
 def _digest_of_spec(spec: JobSpec) -> str:
     return f"sha256:{sha256(encode(spec)).hexdigest()}"
 
 
-def _wish(
-    here: Services, by: str, project: str, spec: JobSpec, digest: str, key: str, request: object
-) -> NewJob:
+def _wish(job: JobId, by: str, project: str, spec: JobSpec, digest: str, key: str, request: object) -> NewJob:
     return NewJob(
-        id=JobId(here.new_id()),
+        id=job,
         project=ProjectId(project),
         spec=spec,
         by=by,
@@ -154,8 +153,23 @@ class Batch:
         known = self._checked.get(name)
         if known is None:
             spec = self._check(project, document, root)
+            _refuse_array(spec, root)
             known = self._checked[name] = spec, _digest_of_spec(spec)
-        return _wish(self._here, self._principal.id, project, *known, key, request)
+        return _wish(JobId(self._here.new_id()), self._principal.id, project, *known, key, request)
+
+    def array(self, project: str, document: dict[str, Any], key: str, request: object) -> list[NewJob]:
+        """Return the wishes of an array's jobs, checked once; raises what `wish` raises, or for no array."""
+        spec = self._check(project, document, "/spec")
+        if spec.array is None:
+            text = "does not say which jobs there are"
+            raise Refused("bad_spec", f"/array: {text}", (Problem("/spec/array", text, "array: 0-99"),))
+        name, digest, by = array_of(self._here.new_id()), _digest_of_spec(spec), self._principal.id
+        return [
+            _wish(
+                job_at(name, at), by, project, spec, digest, f"{key}/array/{at}" if key else "", [request, at]
+            )
+            for at in range(1, spec.array.count + 1)
+        ]
 
     def _check(self, project: str, document: dict[str, Any], root: str) -> JobSpec:
         require(self._principal, "job.submit", project, f"project {project!r}")
@@ -166,12 +180,32 @@ class Batch:
         return self._references.check(project, spec, root) if spec.secrets or spec.inputs else spec
 
 
+def _refuse_array(spec: JobSpec, root: str = "/spec") -> None:
+    if spec.array is not None:
+        text = "this makes one job, and an array is several"
+        hint = "POST /v1/arrays, or leave it out"
+        raise Refused("bad_spec", f"/array: {text}", (Problem(f"{root}/array", text, hint),))
+
+
+def reserve(here: Services, memo_id: str, digest: str) -> None:
+    """Bind an idempotency key to one request for several jobs before any of them is written."""
+    try:
+        here.store.put(Record("request", memo_id, {"digest": digest}), expect=0)
+    except Conflict:
+        memo = here.store.get("request", memo_id)
+        if memo is None or memo.doc["digest"] != digest:
+            raise Conflict(
+                "idempotency_conflict", "this Idempotency-Key was used for another request"
+            ) from None
+
+
 async def submit_one(
     here: Services, principal: Principal, project: str, document: dict[str, Any], key: str
 ) -> JobRow:
     """Check a wish, write it down with others that come at the same time, and return the job."""
     require(principal, "job.submit", project, f"project {project!r}")
     spec = read_spec(document)
+    _refuse_array(spec)
     now_ms = here.clock()
     pools = here.pools.recall(now_ms)
     if pools is None:

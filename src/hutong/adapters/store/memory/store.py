@@ -178,10 +178,13 @@ class MemoryStore(MemoryJobs, MemorySites, MemoryEnergy, MemoryRollups):
             self._receipts.update(bodies)
             if bodies:
                 self._pages.update(outcome.pages)
+            following = self._following(fresh)
             for each in fresh:
                 self._settle(each)
                 if each.waiver:
                     self._waivers.setdefault(each.waiver.key, each.waiver)
+            for job in following:
+                self._look(job, now_ms)
             return Applied(len(fresh), tuple(each.job for each in stale))
 
     def _heads(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from hutong.core.book.snapshot import JobRow
 from hutong.core.capacity.sites import Site, SiteStatus
+from hutong.core.kernel.arrays import array_of, place_of
 from hutong.core.kernel.documents import to_document
 from hutong.core.placement.expected import expected_end
 from hutong.core.work import facts as f
@@ -77,9 +78,11 @@ def _job_fields(
         "submitted": rfc3339(job.submitted_ms),
         "changed": rfc3339(job.changed_ms),
         "finished": time_or_none(job.finished_ms),
-        "conditions": _conditions(job, statuses, now_ms, reach_ms),
+        "conditions": _conditions(row, statuses, now_ms, reach_ms),
         "attempts": tuple(_attempt_shape(job, each, site, outputs, now_ms) for each in job.attempts),
         "charge": Money.of(sum(each.charge_micro for each in job.attempts)),
+        "array": array_of(job.id) if spec.array else "",
+        "array_index": spec.array.index(place_of(job.id)) if spec.array else None,
     }
 
 
@@ -88,14 +91,23 @@ def asks(spec: JobSpec) -> tuple[str, ...]:
     return tuple(f"{each.accelerator}:{each.cards_per_node}" for each in spec.resources.asks)
 
 
-def _conditions(job: Job, statuses: Mapping[str, SiteStatus], now_ms: int, reach_ms: int) -> w.Conditions:
+def _waits_for_array(row: JobRow) -> tuple[str, str]:
+    """Return why a job that is not even in the queue waits: others of its array are to end first."""
+    at_once = row.spec.array.at_once if row.spec.array and not row.job.cancel_by else 0
+    if row.job.state is not JobState.ACCEPTED or not at_once or place_of(row.job.id) <= at_once:
+        return row.job.waiting_code, row.job.waiting_text
+    return "array", f"at most {at_once} jobs of its array are at work at once"
+
+
+def _conditions(row: JobRow, statuses: Mapping[str, SiteStatus], now_ms: int, reach_ms: int) -> w.Conditions:
+    job, (code, text) = row.job, _waits_for_array(row)
     live = job.live
     status = statuses.get(live.site) if live else None
     return w.Conditions(
         reachable=is_reachable(status, now_ms, reach_ms) if live else None,
         last_seen=time_or_none(status.seen_ms) if status else None,
-        waiting_code=job.waiting_code,
-        waiting_text=job.waiting_text,
+        waiting_code=code,
+        waiting_text=text,
         retry_at=time_or_none(job.retry_ms)
         if job.state is JobState.QUEUED and now_ms < job.retry_ms
         else None,
