@@ -4,8 +4,8 @@
 the bare engine on the same cluster in the same run. However it is ended, it leaves no process and no file.
 `slurm_submit`, `slurm_rest_submit` (by slurmrestd) and `ray_submit`: trivial jobs taken in and finished, 1/s, `_12` as many at once as have room, and more than the
 machine's cores can carry; `supervisor_cpu`: CPU of one job's supervisor beside a bare interpreter of the same Python, ms;
-`slurm_arrays`, `_12`: the same with job arrays beside without, two agents in turn, `_sbatch` beside sbatch, and `slurm_arrays_agent_cpu`: CPU that the
-agent and the programs it starts spend on a job, ms; `slurm_first_line_added`: seconds from the submission to the
+`slurm_arrays`, `slurm_rest_arrays`: the same with job arrays beside without, two agents and bare Slurm in turn, `_bare` and `_off_bare` beside bare Slurm, `_agent_cpu`: CPU that
+the agent and the programs it starts spend on a job, ms; `slurm_first_line_added`: seconds from the submission to the
 first line of the log, less what sbatch needs to the first line of its file; `agent_rss` in MB and `agent_idle_cpu` in % of a core, of an
 agent whose jobs all wait, the programs that it asks included, and `agent_children_cpu`, what these take of it. `ratio` is such that more
 is better.
@@ -38,7 +38,6 @@ from hutong.adapters.engines.slurm.commands import user_name
 from hutong.core.work.states import FINAL, JobState
 
 SITE, REST_SITE, LIVE_SITE, RAY_SITE = "slurm", "rest", "live", "ray"
-PLAIN_SITE, ARRAY_SITE = "plain", "arrays"
 TRIVIAL: dict[str, object] = {
     "name": "trivial",
     "resources": {"accelerators": "H100:1"},
@@ -213,30 +212,40 @@ def slurm_rows(centres: Centres, *, quick: bool) -> None:
 
 
 def array_rows(centres: Centres, *, quick: bool) -> None:
-    """Measure job arrays: two agents at one cluster, of which one submits like attempts as arrays, in turn."""
-    count, rounds = (30, 2) if quick else (200, 5)
+    """Measure job arrays, by Slurm's programs and by slurmrestd."""
     nodes = [Nodes(count=3, cpus=4, gres="gpu:h100:400")]
     with SlurmCluster("arrays", nodes=nodes) as cluster, centres.client() as client:
-        for site, arrays in ((PLAIN_SITE, False), (ARRAY_SITE, True)):
-            where = (site, "H100", "9", cluster.conf, "gpu:h100")
-            centres.add_slurm(*where, cards_per_node=400, poll_s=2.0, arrays=arrays)
-            client.sites.set_admission(site, "inactive")
-        _turn(centres, client, PLAIN_SITE, 4)
-        _turn(centres, client, ARRAY_SITE, 4)
-        for name, jobs in (("slurm_arrays", count), ("slurm_arrays_12", 12)):
-            turns: list[tuple[tuple[float, float], tuple[float, float], float]] = []
-            for _ in range(rounds):
-                plain = _turn(centres, client, PLAIN_SITE, jobs)
-                array = _turn(centres, client, ARRAY_SITE, jobs)
-                turns.append((array, plain, bare_slurm_rate(cluster, jobs)))
-            show_middle(name, [(array[0], plain[0]) for array, plain, _ in turns], "one by one")
-            show_middle(f"{name}_sbatch", [(array[0], bare) for array, _, bare in turns], "sbatch")
-            show_middle(f"{name}_off_sbatch", [(plain[0], bare) for _, plain, bare in turns], "sbatch")
-            ours = statistics.median(array[1] for array, _, _ in turns)
-            theirs = statistics.median(plain[1] for _, plain, _ in turns)
-            show(f"{name}_agent_cpu", ours, "ms", "one by one", theirs, theirs / ours)
-        leave(centres, client, PLAIN_SITE)
-        leave(centres, client, ARRAY_SITE)
+        url = cluster.start_rest()
+        _array_rows(centres, client, cluster, "slurm", "", quick=quick)
+        _array_rows(centres, client, cluster, "slurm_rest", url, quick=quick)
+
+
+def _array_rows(
+    centres: Centres, client: Client, cluster: SlurmCluster, way: str, url: str, *, quick: bool
+) -> None:
+    """Have two agents at one cluster, of which one submits like attempts as arrays, and bare Slurm, in turn."""
+    count, rounds = (30, 1) if quick else (100, 5)
+    plain_site, array_site = (f"{way.replace('_', '-')}-{which}" for which in ("plain", "arrays"))
+    for site, arrays in ((plain_site, False), (array_site, True)):
+        where = (site, "H100", "9", cluster.conf, "gpu:h100")
+        centres.add_slurm(*where, cards_per_node=400, poll_s=2.0, arrays=arrays, rest_url=url)
+        client.sites.set_admission(site, "inactive")
+        _turn(centres, client, site, 4)
+    for name, jobs in ((f"{way}_arrays", count), (f"{way}_arrays_12", 12)):
+        turns: list[tuple[tuple[float, float], tuple[float, float], float]] = []
+        for _ in range(rounds):
+            plain = _turn(centres, client, plain_site, jobs)
+            array = _turn(centres, client, array_site, jobs)
+            bare = bare_rest_rate(cluster, url, jobs) if url else bare_slurm_rate(cluster, jobs)
+            turns.append((array, plain, bare))
+        show_middle(name, [(array[0], plain[0]) for array, plain, _ in turns], "one by one")
+        show_middle(f"{name}_bare", [(array[0], bare) for array, _, bare in turns], "bare Slurm")
+        show_middle(f"{name}_off_bare", [(plain[0], bare) for _, plain, bare in turns], "bare Slurm")
+        ours = statistics.median(array[1] for array, _, _ in turns)
+        theirs = statistics.median(plain[1] for _, plain, _ in turns)
+        show(f"{name}_agent_cpu", ours, "ms", "one by one", theirs, theirs / ours)
+    leave(centres, client, plain_site)
+    leave(centres, client, array_site)
 
 
 def _turn(centres: Centres, client: Client, site: str, jobs: int) -> tuple[float, float]:

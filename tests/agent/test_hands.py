@@ -1,13 +1,13 @@
 """Many starts at once: some side by side where the engine can, and reports in between."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 from tests.agent.scene import World
 
-from hutong.adapters.engines.base import Order, Receipt
+from hutong.adapters.engines.base import Fate, Order, Receipt, Together
 from hutong.adapters.engines.memory import MemoryEngine
 from hutong.core.kernel.errors import Later
 from hutong.core.work.spec import Wish
@@ -46,6 +46,42 @@ def test_starts_go_side_by_side_and_a_failure_is_that_of_one(world: World, engin
     assert states.pop(1) is JobState.DISPATCHED
     assert set(states) == {JobState.RUNNING}
     assert not engine.door.broken
+
+
+class Groups(MemoryEngine):
+    """Takes attempts of one length together, the last ones first."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(clock)
+        self.taken: list[list[str]] = []
+        self.refused = ""
+
+    def alike(self, orders: Sequence[Order]) -> list[list[Order]]:
+        groups: dict[int, list[Order]] = {}
+        for order in orders:
+            groups.setdefault(order.spec.max_duration_s, []).append(order)
+        return list(reversed(groups.values()))
+
+    def submit_together(self, orders: Sequence[Order]) -> list[Fate]:
+        self.taken.append([order.key for order in orders])
+        return [Later("not now", 60) if each.key == self.refused else self.submit(each) for each in orders]
+
+
+def test_like_attempts_are_handed_over_together_and_each_has_a_fate_of_its_own(world: World) -> None:
+    engine = Groups(lambda: world.now)
+    lengths = (100, 200, 100, 300, 200, 100)
+    jobs = [world.submit("sleep 500", max_duration_s=length) for length in lengths]
+    world.turn()
+    keys = [world.key(job) for job in jobs]
+    engine.refused = keys[2]
+    world.go(world.agent(engine=engine), steps=2)
+    assert isinstance(engine, Together)
+    assert sorted(map(sorted, engine.taken)) == sorted(
+        [sorted([keys[0], keys[2], keys[5]]), sorted([keys[1], keys[4]])]
+    )
+    states = [world.job(job).state for job in jobs]
+    assert states.pop(2) is JobState.DISPATCHED
+    assert set(states) == {JobState.RUNNING}
 
 
 def test_after_some_starts_what_happened_is_told_first(world: World) -> None:

@@ -133,6 +133,7 @@ def slurm_config(root: Path, cluster: "SlurmCluster", isolation: str) -> SlurmCo
         conf=cluster.conf,
         poll_s=0.2,
         lag_s=5.0,
+        arrays=True,
     )
 
 

@@ -14,6 +14,7 @@ from tests.conformance.benches import (
     slurm_bench,
 )
 
+from hutong.adapters.engines.base import Receipt, Together
 from hutong.core.kernel.errors import Later
 from hutong.core.kernel.ids import AttemptKey
 from hutong.core.work.spec import JobType
@@ -178,6 +179,25 @@ def test_submitting_twice_starts_once(bench: Bench) -> None:
     bench.finish(order.key)
     assert bench.engine.submit(order).adopted
     assert bench.log(order.key) == "one\n"
+
+
+@pytest.mark.parametrize("bench", ["memory", *SLURMS], indirect=True)
+def test_attempts_that_are_handed_over_together_run_each_for_itself(bench: Bench) -> None:
+    orders = [bench.order("echo hello") for _ in range(3)]
+    engine = bench.engine
+    if isinstance(engine, Together):
+        (part,) = engine.alike(orders)
+        fates = engine.submit_together(part)
+        assert [isinstance(each, Receipt) and not each.adopted for each in fates] == [True] * 3
+    for again in orders:
+        assert engine.submit(again).adopted == isinstance(engine, Together)
+    engine.stop(orders[1].key, 1, Category.CANCELLED, "not wanted", 0)
+    bench.finish(orders[1].key)
+    for order in (orders[0], orders[2]):
+        assert bench.finish(order.key).state is AttemptState.SUCCEEDED
+        assert "hello" in bench.log(order.key)
+        engine.forget(order.key)
+    assert {each.key for each in engine.observe()} == {orders[1].key}
 
 
 def test_another_process_sees_the_same(bench: Bench) -> None:

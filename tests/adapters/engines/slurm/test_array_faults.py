@@ -160,6 +160,18 @@ def test_elements_that_wait_are_held_released_and_cancelled_by_a_person(grouping
     fails(grouping, orders[0], Category.INFRA, "cancelled at the site")
 
 
+def test_each_element_is_told_its_own_devices(grouping: Site) -> None:
+    run = "echo up; while [ ! -e go ]; do sleep 0.05; done; echo devices=$ASCEND_RT_VISIBLE_DEVICES"
+    orders = together(grouping, run, 3, pool="npu")
+    run_up(grouping, orders)
+    told = []
+    for order in orders:
+        (grouping.work(order.key) / "go").touch()
+        assert grouping.ended(order.key).state is AttemptState.SUCCEEDED
+        told += grouping.log(order.key).partition("devices=")[2].split()[0].split(",")
+    assert sorted(told) == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_a_requeued_element_does_not_run_twice_and_the_others_go_on(grouping: Site) -> None:
     orders = together(grouping, COUNTED, 2)
     run_up(grouping, orders)

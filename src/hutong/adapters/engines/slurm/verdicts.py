@@ -50,7 +50,7 @@ def of_hopeless(record: Record) -> Verdict:
 
 def of_taken_out(job_id: str) -> Verdict:
     """Return the end of an attempt that its array no longer has, though it never began."""
-    text = f"it was cancelled at the site before it started: Slurm's array has it no more: job {job_id}"
+    text = f"it never began and its array has it no more, so it was cancelled at the site: job {job_id}"
     return Verdict("FAILED", "infra", text)
 
 
