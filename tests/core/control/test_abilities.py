@@ -1,6 +1,7 @@
 """What an engine cannot do: a job that needs it goes elsewhere, and is told why and what would help."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.core.control.test_queue import placed, receipts, scene, site, waiting, why
@@ -11,17 +12,18 @@ from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.work.spec import JobType, Wish
 
-GANG: dict[str, object] = {"num_nodes": 2}
-BOXED: dict[str, object] = {"wish": Wish(isolation=True)}
-SERVICE: dict[str, object] = {"type": JobType.SERVICE}
-NOTEBOOK: dict[str, object] = {"type": JobType.NOTEBOOK}
-PORTS: dict[str, object] = {"ports": (8080,)}
+Told = dict[str, Any]
+GANG: Told = {"num_nodes": 2}
+BOXED: Told = {"wish": Wish(isolation=True)}
+SERVICE: Told = {"type": JobType.SERVICE}
+NOTEBOOK: Told = {"type": JobType.NOTEBOOK}
+PORTS: Told = {"ports": (8080,)}
 
 
-def moment(queue: list[JobRow], **sites: dict[str, object]) -> Snapshot:
+def moment(queue: list[JobRow], **sites: Told) -> Snapshot:
     """Return a snapshot of sites of which this is known."""
     shot = scene(tuple(site(name, 64) for name in sorted(sites)), queue)
-    statuses = {name: replace(shot.statuses[name], **told) for name, told in sites.items()}  # type: ignore[arg-type]
+    statuses = {name: replace(shot.statuses[name], **told) for name, told in sites.items()}
     return replace(shot, statuses=statuses)
 
 
@@ -35,10 +37,8 @@ def moment(queue: list[JobRow], **sites: dict[str, object]) -> Snapshot:
         (BOXED, {"isolation": "none"}, "its engine does not isolate jobs"),
     ],
 )
-def test_a_job_goes_where_the_engine_can_run_it(
-    needs: dict[str, object], without: dict[str, object], text: str
-) -> None:
-    able: dict[str, object] = {"can": ("gangs", "services"), "isolation": "bwrap"}
+def test_a_job_goes_where_the_engine_can_run_it(needs: Told, without: Told, text: str) -> None:
+    able: Told = {"can": ("gangs", "services"), "isolation": "bwrap"}
     queue = [waiting(1, 8, 60, **needs), waiting(2, 8, 60)]
     outcome = turn(moment(queue, bj=without, tj=able), Rules())
     assert placed(outcome)[1] == "tj/p0"
@@ -53,7 +53,7 @@ def test_a_job_goes_where_the_engine_can_run_it(
 
 
 @pytest.mark.parametrize("needs", [GANG, SERVICE, PORTS, BOXED])
-def test_an_agent_that_says_nothing_can_do_all(needs: dict[str, object]) -> None:
+def test_an_agent_that_says_nothing_can_do_all(needs: Told) -> None:
     assert placed(turn(moment([waiting(1, 8, 60, **needs)], bj={}), Rules())) == {1: "bj/p0"}
 
 
@@ -68,16 +68,15 @@ def test_where_no_engine_can_the_job_waits_and_a_look_ahead_says_so() -> None:
         "wait until its centre can lead connections to jobs"
     )
     told = preview(shot, queue[0].spec, queue[0].project, Rules())
-    assert (told.code, told.never) == ("unable", True)
+    assert (told.code, told.never) == ("never", True)
 
 
 def test_a_page_keeps_what_is_lacking_only_where_somebody_needs_it() -> None:
-    lacking: dict[str, object] = {"can": ("gangs",), "isolation": "none"}
+    lacking: Told = {"can": ("gangs",), "isolation": "none"}
     plain, gang = (waiting(1, 8, 60), waiting(1, 8, 60, **GANG))
     for job in (plain, gang):
         bare = dict(turn(moment([job], bj={}), Rules()).pages)
         assert set(dict(turn(moment([job], bj=lacking), Rules()).pages)) == set(bare)
     served = [waiting(1, 8, 60, **SERVICE)]
-    needed, bare = (turn(moment(served, bj=told, tj={}), Rules()).pages for told in (lacking, {}))
-    assert len(needed) == len(bare) == 1
-    assert needed != bare
+    needed, none = (turn(moment(served, bj=told, tj={}), Rules()).pages for told in (lacking, {}))
+    assert dict(needed).keys() != dict(none).keys()
