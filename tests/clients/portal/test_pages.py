@@ -323,3 +323,26 @@ def test_files_of_a_job_are_downloads_never_pages(world: Any, told: ModuleType, 
     assert answer.content == told.MODEL["config.json"]
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_job_of_an_array_says_so_and_leads_to_the_others(world: Any, told: ModuleType) -> None:
+    fan = world.person("fan", "范")
+    world.project("sweeps", "参数扫描", "fan", award="0.01", voucher="0.01")
+    text = "name: sweep\nresources: {accelerators: 'Ascend910B:1'}\nrun: x\narray: 3-5%2\n"
+    browser = world.signed_in("fan")
+    form = re.search(r'name="form_token" value="([^"]+)"', browser.get("/jobs/new").text)
+    assert form is not None
+    answer = browser.post(
+        "/jobs/new",
+        data={"form_token": form[1], "project": "sweeps", "text": text, "action": "submit"},
+        follow_redirects=False,
+    )
+    assert answer.status_code == 303, answer.text
+    listed = browser.get(answer.headers["location"], headers={"Accept-Language": "en"}).text
+    assert [int(index) for index in re.findall(r"· index (\d)", listed)] == [5, 4, 3]
+    assert "others of its array come first" in listed
+    job = re.findall(r'href="/jobs/([0-9A-Z]{26})"', listed)[0]
+    page = browser.get(f"/jobs/{job}", headers={"Accept-Language": "en"}).text
+    assert f'<a href="{answer.headers["location"]}">index 5 of an array</a>' in page
+    assert browser.get("/jobs?array=nonsense").status_code == 422
+    assert fan

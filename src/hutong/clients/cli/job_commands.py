@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from hutong.clients.cli import show_jobs as views
+from hutong.clients.cli.arrays import find_array, follow_array, show_array, succeeded, summary
 from hutong.clients.cli.receipts import moment_of, show_receipt, show_replay, show_what_if
 from hutong.clients.cli.session import JobArgument, Json, JsonLines, Limit, connect, find_job
 from hutong.clients.cli.terminal import console, say, show_json
-from hutong.core.kernel.errors import Problem, Refused
+from hutong.clients.sdk.client import Client
+from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.wire.jobs import Job
 
 Attempt = Annotated[int | None, typer.Option("--attempt", min=1, help="Which attempt; else the newest.")]
@@ -21,27 +23,59 @@ def jobs(
     state: Annotated[
         str, typer.Option("--state", "-s", help="Only jobs in this state, such as RUNNING.")
     ] = "",
+    array: Annotated[
+        str, typer.Option("--array", "-a", help="Only jobs of this array: its id, or the beginning of it.")
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait until all jobs of the array are over.")
+    ] = False,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """List jobs, the newest first.
 
+    With --array --follow: exit code 1 if not all of its jobs have succeeded.
+
     Example: hutong jobs --state RUNNING
+
+    Example: hutong jobs --array 01K2ABCDEF --follow
     """
+    if follow and not array:
+        raise Refused("bad_option", "--follow is for an array", (Problem("", "name one with --array"),))
     with connect() as client:
-        found = list(client.jobs.list(project=project or None, state=state.upper() or None, limit=limit))
+        name = _array_of(client, array) if array else None
+        last = follow_array(client, name, as_json=as_json) if name and follow else None
+        listed = client.jobs.list(
+            project=project or None, state=state.upper() or None, array=name, limit=limit
+        )
+        found = list(listed) if last is None else []
+    if last is not None:
+        raise typer.Exit(0 if succeeded(last) else 1)
     if as_json:
         show_json(found)
     else:
         views.show_jobs(found)
 
 
+def _array_of(client: Client, text: str) -> str:
+    found = find_array(client, text)
+    if not found:
+        hint = "its id as `hutong run` said it, the beginning of it, or `last` for that of the latest job"
+        raise NotFound("no_array", f"no array is {text}: {hint}")
+    return found
+
+
 def job(job: JobArgument, as_json: Json = False) -> None:
-    """Show one job: its state, its attempts, what it cost.
+    """Show one job: its state, its attempts, what it cost. Of an array: how many are in which state.
 
     Example: hutong job last
     """
     with connect() as client:
+        array = _named_array(client, job)
+        if array:
+            whole = client.jobs.array(array)
+            show_json(whole) if as_json else show_array(whole)
+            return
         detail = client.jobs.get(find_job(client, job))
     if as_json:
         show_json(detail)
@@ -105,12 +139,22 @@ def cancel(
     reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Ask for a job to be stopped.
+    """Ask for a job to be stopped, or all of an array.
 
     Example: hutong cancel last --reason "wrong data"
     """
     with connect() as client:
+        array = _named_array(client, job)
+        if array:
+            whole = client.jobs.cancel_array(array, reason)
+            show_json(whole) if as_json else say(f"{summary(whole)}; the others are asked to stop")
+            return
         _say_state(client.jobs.cancel(find_job(client, job), reason), as_json)
+
+
+def _named_array(client: Client, text: str) -> str:
+    """Return the array that a name means where a job's could stand; `last` is a job."""
+    return "" if "_" in text or text.strip().lower() == "last" else find_array(client, text)
 
 
 def hold(job: JobArgument, as_json: Json = False) -> None:

@@ -24,10 +24,11 @@ PARTS = (
     }),
     Part("Jobs", "job_commands", {
         "jobs": "List jobs, the newest first.",
-        "job": "Show one job: its state, its attempts, what it cost.",
+        "job": "Show one job: its state, its attempts, what it cost. Of an array: how "
+            "many are in which state.",
         "logs": 'Write the log of one rank. JSON: lines {"rank", "text", "next_offset"}.',
         "facts": "Show all that happened to a job, in order. JSON: one line a fact.",
-        "cancel": "Ask for a job to be stopped.",
+        "cancel": "Ask for a job to be stopped, or all of an array.",
         "hold": "Keep a waiting job in the queue until it is released.",
         "release": "Let a held job go on.",
         "receipt": "Show why a job went where it went, and why not elsewhere; or where it "

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from hutong.clients.cli import given
+from hutong.clients.cli.arrays import count_of, follow_array, succeeded
 from hutong.clients.cli.progress import View
 from hutong.clients.cli.receipts import show_check
 from hutong.clients.cli.session import Json, JsonLines, ProjectOption, connect, project_of
@@ -20,6 +21,7 @@ from hutong.clients.sdk.client import Client
 from hutong.clients.sdk.jobfile import LoadedJob, load_job, locate, override
 from hutong.clients.sdk.yaml_tree import JobFileError
 from hutong.core.kernel.errors import NotFound, Problem, Refused
+from hutong.wire.arrays import JobArray
 from hutong.wire.jobs import Fact, Job
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A job file (YAML).", show_default=False)]
@@ -35,19 +37,30 @@ def run(
     file: FileArgument,
     env: EnvOption = None,
     secret: SecretOption = None,
+    array: Annotated[
+        str,
+        typer.Option("--array", "-a", help="Submit an array, a job for each index: like 0-99 or 0-99%10."),
+    ] = "",
     project: ProjectOption = "",
     detach: Annotated[bool, typer.Option("--detach/--follow", "-d", help="Submit and return.")] = False,
     as_json: JsonLines = False,
 ) -> None:
     """Submit a job file and follow the job; Ctrl-C leaves the job running.
 
-    JSON: one document with --detach; else lines, each an object with one key: job, fact or log.
+    JSON: one document with --detach; else lines, each an object with one key: job, fact or log, or array.
 
     Example: hutong run examples/train-tiny-llm.yaml --env STEPS=200
+
+    Example: hutong run sweep.yaml --array 0-99
     """
-    loaded, document = read_job(file, env or (), secret or ())
+    loaded, document = read_job(file, env or (), secret or (), array)
     with connect() as client:
         payer = project_of(client, project)
+        if document.get("array") is not None:
+            with located(file, loaded):
+                made = client.jobs.submit_array(payer, packed(client, file, document))
+            _after(client, made, detach=detach, as_json=as_json)
+            return
         with located(file, loaded):
             job = client.jobs.submit(payer, packed(client, file, document))
         if detach:
@@ -59,6 +72,23 @@ def run(
             warn(f"\nthe job goes on; `hutong logs {job.id} -f` shows it, `hutong cancel {job.id}` stops it")
             raise typer.Exit(130) from None
     if final.state != "SUCCEEDED":
+        raise typer.Exit(1)
+
+
+def _after(client: Client, made: JobArray, *, detach: bool, as_json: bool) -> None:
+    """Say which array was made, and follow it unless that is not wanted."""
+    if detach:
+        show_json(made) if as_json else say(made.id)
+        return
+    if not as_json:
+        say(f"submitted array {made.id}: {made.jobs} jobs ({made.name}) in project {made.project}")
+    try:
+        final = follow_array(client, made.id, as_json=as_json)
+    except KeyboardInterrupt:
+        warn(f"\nthe jobs go on; `hutong jobs --array {made.id} --follow` waits for them")
+        warn(f"`hutong cancel {made.id}` stops them")
+        raise typer.Exit(130) from None
+    if not succeeded(final):
         raise typer.Exit(1)
 
 
@@ -84,9 +114,18 @@ def check(
         show_json(found)
     else:
         show_check(found, console())
+        note_array(document)
 
 
-def read_job(file: Path, envs: Sequence[str], secrets: Sequence[str]) -> tuple[LoadedJob, dict[str, Any]]:
+def note_array(document: dict[str, Any]) -> None:
+    """Say that what was said of one job is so of each of an array."""
+    if (jobs := count_of(document)) > 1:
+        say(f"that is of one job; the array has {jobs}")
+
+
+def read_job(
+    file: Path, envs: Sequence[str], secrets: Sequence[str], array: str = ""
+) -> tuple[LoadedJob, dict[str, Any]]:
     """Return a job file as read, and its document with what the command line adds."""
     try:
         loaded = load_job(file)
@@ -94,6 +133,8 @@ def read_job(file: Path, envs: Sequence[str], secrets: Sequence[str]) -> tuple[L
         raise JobFileError(str(file), error.file_problems) from error
     document: dict[str, Any] = override(loaded.document, envs=envs, environ=os.environ)
     document.setdefault("name", loaded.name)
+    if array:
+        document["array"] = array
     if secrets:
         there = document.get("secrets") or []
         if not isinstance(there, list | dict):

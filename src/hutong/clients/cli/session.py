@@ -16,13 +16,19 @@ ProjectOption = Annotated[
     str, typer.Option("--project", "-p", help="The project; else the profile's, or your only one.")
 ]
 JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="Its id, the beginning of its id, or `last`.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="JOB",
+        help="Its id, the beginning of its id, or `last`; of an array ARRAY_INDEX, like 01K2ABCDEF_7.",
+        show_default=False,
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
 
 _WHOLE = re.compile(r"^[0-9A-HJKMNP-TV-Z]{26}$")
 _LEAST = 6
 _LOOK_BACK = 200
+_MOST_DIGITS = 10
 
 
 def now_ms() -> int:
@@ -47,11 +53,41 @@ def project_of(client: Client, asked: str = "") -> str:
     raise Refused("no_project", "which project?", (problem,))
 
 
+def is_whole(text: str) -> bool:
+    """True for what is a whole id."""
+    return bool(_WHOLE.match(text))
+
+
+def arrays_named(client: Client, text: str) -> list[str]:
+    """Return the arrays among one's latest jobs whose id begins so; with `LAST`, that of the latest job."""
+    if text == "LAST":
+        latest = next(client.jobs.list(limit=1), None)
+        return [latest.array] if latest and latest.array else []
+    if len(text) < _LEAST:
+        return []
+    found = (job.array for job in client.jobs.list(limit=_LOOK_BACK) if job.array.startswith(text))
+    return list(dict.fromkeys(found))
+
+
+def _find_in_array(client: Client, text: str, index: int) -> str:
+    arrays = [text] if is_whole(text) else arrays_named(client, text)
+    if len(arrays) != 1:
+        what = "no array" if not arrays else f"{len(arrays)} arrays"
+        raise NotFound("no_job", f"{what} among your latest {_LOOK_BACK} jobs begins with {text}")
+    found = next(client.jobs.list(array=arrays[0], index=index, limit=1), None)
+    if found is None:
+        raise NotFound("no_job", f"array {arrays[0]} has no index {index}")
+    return found.id
+
+
 def find_job(client: Client, text: str) -> str:
     """Return the id of the job that is meant; raises NotFound or Refused if none or several are."""
     wanted = text.strip().upper()
-    if _WHOLE.match(wanted):
+    if is_whole(wanted):
         return wanted
+    array, _, index = wanted.rpartition("_")
+    if array and index.isdecimal() and index.isascii():
+        return _find_in_array(client, array, int(index[:_MOST_DIGITS]))
     if wanted == "LAST":
         latest = next(client.jobs.list(limit=1), None)
         if latest is None:
@@ -64,6 +100,9 @@ def find_job(client: Client, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        problem = Problem("", f"{len(found)} jobs begin with {text}", "give more of the id")
+        hint = (
+            f"{text}_7 names one of them by its index" if arrays_named(client, wanted) else "give more of it"
+        )
+        problem = Problem("", f"{len(found)} jobs begin with {text}", hint)
         raise Refused("bad_job", f"{text} is not unique", (problem,))
     raise NotFound("no_job", f"no job among your latest {_LOOK_BACK} begins with {text}")

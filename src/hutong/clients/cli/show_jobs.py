@@ -14,7 +14,7 @@ def show_jobs(jobs: Iterable[Job]) -> None:
     made = table("job", "name", "state", "where", "submitted", ">charge")
     rows = (
         (
-            short(job.id),
+            label_of(job),
             job.name[:16],
             state(job.state),
             where_of(job)[:16],
@@ -24,6 +24,11 @@ def show_jobs(jobs: Iterable[Job]) -> None:
         for job in jobs
     )
     rows_of(made, rows, "no jobs")
+
+
+def label_of(job: Job) -> str:
+    """Return by which name a table shows a job; it names the job as well as its id does."""
+    return f"{short(job.array)}_{job.array_index}" if job.array else short(job.id)
 
 
 def where_of(job: Job) -> str:
@@ -51,6 +56,8 @@ def show_job(job: Job, screen: Console) -> None:
     asked = f"{job.num_nodes} node(s), {cards} on each"
     may_stop = ", preemptible" if job.preemptible else ""
     screen.print(f"project {job.project}, by {job.by}; {asked}; priority {job.priority}{may_stop}")
+    if job.array:
+        screen.print(f"index {job.array_index} of array {job.array}")
     finished = f", finished {local(job.finished)}" if job.finished else ""
     screen.print(f"submitted {local(job.submitted)}{finished}; charge {money(job.charge)}")
     conditions = job.conditions

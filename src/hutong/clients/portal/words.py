@@ -28,7 +28,7 @@ WHY_NOT = (
     "draining", "no_data", "unreachable", "maintenance", "quota", "busy", "scattered", "kept", "booked",
     "power",
 )  # fmt: skip
-WAITING = (*WHY_NOT, "no_site", "no_funds", "budget", "debt", "retry", "greener", "room", "never")
+WAITING = (*WHY_NOT, "no_site", "no_funds", "budget", "debt", "retry", "greener", "room", "array", "never")
 
 # Keys that templates build from a value: the prefix, and every value that has a text of its own.
 FAMILIES: Mapping[str, tuple[str, ...]] = {

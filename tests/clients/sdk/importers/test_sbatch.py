@@ -80,25 +80,22 @@ def test_a_training_script_for_four_nodes() -> None:
     assert [each.line for each in found.notes] == sorted(each.line for each in found.notes)
 
 
-def test_an_array_is_one_job_whose_index_is_given_at_submission() -> None:
+def test_an_array_stays_one_and_its_jobs_are_told_their_index_by_the_platform() -> None:
     found = read("sweep-array.sh")
     spec = checked(found)
     assert spec.name == "sweep"
-    assert dict(spec.envs) == {
-        "SLURM_ARRAY_TASK_ID": "1",
-        "SLURM_ARRAY_TASK_MIN": "1",
-        "SLURM_ARRAY_TASK_MAX": "24",
-        "SLURM_ARRAY_TASK_COUNT": "24",
-    }
+    assert (str(spec.array), spec.envs) == ("1-24%6", ())
     assert spec.resources.asks == (Ask("H100", 1), Ask("A100", 1), Ask("H20", 1))
     assert spec.resources.memory_bytes == 4 * 4000 * 2**20
     assert spec.max_duration_s == 90 * 60
     assert spec.network
     told = notes(found)
-    assert "--env SLURM_ARRAY_TASK_ID=$i" in told["-a 1-24%6"][1]
+    assert told["-a 1-24%6"] == ("same", "array: 1-24%6: 24 jobs, 6 at work at once")
     assert told["--gpus=1"][0] == "changed"
     assert told["--requeue"][0] == "same"
-    assert "$SLURM_ARRAY_TASK_ID" not in told, "it is set by envs"
+    assert told["$SLURM_ARRAY_TASK_ID"][0] == "same"
+    assert told["$SLURM_ARRAY_JOB_ID"][0] == "changed"
+    assert "SLURM_ARRAY_JOB_ID=" not in spec.run
 
 
 def test_mpi_over_nodes_ends_the_job_instead_of_starting_as_often_as_there_are_nodes() -> None:

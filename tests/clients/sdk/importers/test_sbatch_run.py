@@ -9,6 +9,8 @@ import pytest
 from tests.clients.sdk.importers.catalogue import CARDS, checked
 
 from hutong.clients.sdk.importers.sbatch import import_sbatch
+from hutong.core.kernel.arrays import names_of
+from hutong.core.kernel.ids import JobId
 
 TORCHRUN = '#!/bin/bash\necho "torchrun $* procid=$SLURM_PROCID ntasks=$SLURM_NTASKS"\n'
 
@@ -31,6 +33,7 @@ def run(folder: Path, script: str, *, rank: int = 0, attempt: int = 1) -> tuple[
         "HUTONG_NUM_GPUS_PER_NODE": str(spec.resources.asks[0].cards_per_node),
         "HUTONG_NODE_IPS": "\n".join(f"10.0.0.{node + 1}" for node in range(spec.num_nodes)),
         **dict(spec.envs),
+        **(names_of(spec.array, JobId("01JABCDEFGHJKMNPQRSTVWXY02")) if spec.array else {}),
     }
     done = subprocess.run(
         ["/bin/bash", "-c", spec.run],
@@ -142,4 +145,4 @@ def test_python_gets_the_script_whole(tmp_path: Path) -> None:
 
 def test_an_array_runs_the_index_it_is_given(tmp_path: Path) -> None:
     script = "#!/bin/bash\n#SBATCH -a 3-9:3\necho $SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT\n"
-    assert run(tmp_path, script) == (0, ["3 of 3"])
+    assert run(tmp_path, script) == (0, ["6 of 3"])

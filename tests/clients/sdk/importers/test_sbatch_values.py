@@ -7,7 +7,6 @@ from hutong.clients.sdk.importers.sbatch_values import (
     BadValue,
     Cards,
     Nodes,
-    read_array,
     read_cards,
     read_gres,
     read_megabytes,
@@ -183,24 +182,3 @@ def test_signals(text: str, expected: tuple[str, int]) -> None:
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(BadValue):
         read_signal(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0-9", (0, 9, 10)),
-        ("1,3,5", (1, 5, 3)),
-        ("0-15%4", (0, 15, 16)),
-        ("0-15:4", (0, 12, 4)),
-        ("7", (7, 7, 1)),
-        ("10-12,1-2", (1, 12, 5)),
-    ],
-)
-def test_arrays(text: str, expected: tuple[int, int, int]) -> None:
-    assert read_array(text) == expected
-
-
-@pytest.mark.parametrize("text", ["x", "5-1", "", "1-", "0-5:0", "0-99999999"])
-def test_what_is_no_array(text: str) -> None:
-    with pytest.raises(BadValue):
-        read_array(text)

@@ -35,13 +35,18 @@ async def mine(visit: Visit) -> Response:
     """Show a page of jobs; filters and the place in the list are in the URL."""
     me = await visit.signed_in()
     project, state = visit.query("project"), visit.query("state")
-    state = state if state in STATES else ""
+    state, array = state if state in STATES else "", visit.query("array")
     page, purses = await asyncio.gather(
         visit.api.jobs.page(
-            project=project or None, state=state or None, cursor=visit.query("cursor"), limit=_PAGE
+            project=project or None,
+            state=state or None,
+            array=array or None,
+            cursor=visit.query("cursor"),
+            limit=_PAGE,
         ),
         _purses(visit, [each for each in me.projects if project in {"", each.id}]),
     )
+    kept = {"project": project, "state": state, "array": array}
     return visit.render(
         "jobs.html",
         {
@@ -49,8 +54,9 @@ async def mine(visit: Visit) -> Response:
             "project": project,
             "state": state,
             "states": STATES,
-            "older": visit.link("/jobs", project=project, state=state, cursor=page.next) if page.next else "",
-            "newest": visit.link("/jobs", project=project, state=state) if visit.query("cursor") else "",
+            "array": array,
+            "older": visit.link("/jobs", **kept, cursor=page.next) if page.next else "",
+            "newest": visit.link("/jobs", **kept) if visit.query("cursor") else "",
             "here": visit.here,
             "moving": any(not is_final(job) for job in page.items),
             "purses": purses,

@@ -34,6 +34,9 @@ async def answer(visit: Visit) -> Response:
     try:
         loaded = parse_job(text.encode())
         spec = {"name": loaded.name, **loaded.document}
+        if form.get("action") == "submit" and spec.get("array") is not None:
+            array = await visit.api.jobs.submit_array(project, spec)
+            return visit.go(f"/jobs?array={array.id}")
         if form.get("action") == "submit":
             job = await visit.api.jobs.submit(project, spec)
             return visit.go(f"/jobs/{job.id}")

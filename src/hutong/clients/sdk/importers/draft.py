@@ -10,7 +10,7 @@ from hutong.core.kernel.pointers import extend
 
 _ORDER = (
     "name", "type", "num_nodes", "resources", "workdir", "envs", "secrets", "ports", "network", "setup",
-    "run", "max_duration", "grace", "priority",
+    "run", "max_duration", "grace", "priority", "array",
 )  # fmt: skip
 _MOST_FAULTS = 100
 _LONGEST_SOURCE = 80

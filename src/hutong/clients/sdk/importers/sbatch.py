@@ -20,7 +20,6 @@ from hutong.clients.sdk.importers.sbatch_script import Script, Shebang, read_scr
 from hutong.clients.sdk.importers.sbatch_values import (
     UNLIMITED,
     BadValue,
-    read_array,
     read_minutes,
     read_signal,
     write_minutes,
@@ -28,6 +27,8 @@ from hutong.clients.sdk.importers.sbatch_values import (
 from hutong.clients.sdk.importers.slurm_launch import read_launch
 from hutong.clients.sdk.importers.slurm_names import NOT_SET, SLURM_NAME, slurm_values
 from hutong.clients.sdk.importers.variables import set_names
+from hutong.core.kernel.arrays import read_array
+from hutong.core.kernel.errors import Refused
 
 _MOST_MINUTES = 30 * 1440
 _MOST_GRACE_S = 3600
@@ -113,22 +114,14 @@ def _put_array(option: Option | None, draft: Draft) -> None:
     if option is None:
         return
     try:
-        least, greatest, number = read_array(option.value or "")
-    except BadValue as error:
-        draft.refuse(option.line, f"{option.source[:60]}: {error.message}", error.hint)
+        array = read_array(option.value or "")
+    except Refused as error:
+        message = f"{option.source[:60]}: {error.message}"
+        draft.refuse(option.line, message, error.problems[0].hint, "/array")
         return
-    for name, value in (
-        ("SLURM_ARRAY_TASK_ID", least),
-        ("SLURM_ARRAY_TASK_MIN", least),
-        ("SLURM_ARRAY_TASK_MAX", greatest),
-        ("SLURM_ARRAY_TASK_COUNT", number),
-    ):
-        draft.put(f"envs/{name}", str(value), option.line)
-    message = (
-        f"one job, of index {least}; submit each of the {number}:"
-        " for i in ..; do hutong run -d FILE --env SLURM_ARRAY_TASK_ID=$i; done"
-    )
-    draft.changed(option.line, option.source, message)
+    draft.put("array", str(array), option.line)
+    limit = f", {array.at_once} at work at once" if array.at_once else ""
+    draft.same(option.line, option.source, f"array: {array}: {array.count} jobs{limit}")
 
 
 def _read_export(option: Option, draft: Draft) -> None:

@@ -1,4 +1,4 @@
-"""Reads the values of sbatch's options: times, sizes, numbers of nodes, cards, signals, arrays."""
+"""Reads the values of sbatch's options: times, sizes, numbers of nodes, cards, signals."""
 
 import re
 from dataclasses import dataclass
@@ -9,12 +9,10 @@ _SIZE = re.compile(r"(?a)(\d{1,12})\s*(?:([KMGT])B?)?", re.IGNORECASE)
 _COUNT = re.compile(r"(?a)(\d{1,9})([kmg])?", re.IGNORECASE)
 _WHOLE = re.compile(r"(?a)\d{1,9}")
 _SIGNAL = re.compile(r"(?a)(?:[RB]{1,2}:)?(?P<name>[A-Za-z0-9]+)(?:@(?P<seconds>\d{1,5}))?")
-_RANGE = re.compile(r"(?a)(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
 _SHARES = frozenset({"shard", "mps"})
 _SLICE = re.compile(r"\d+g\.\d+gb", re.IGNORECASE)
 _THOUSANDS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _MEGABYTES = {"K": 0, "M": 1, "G": 1024, "T": 1024**2}
-_MOST_TASKS = 1_000_000
 
 # What cards are called as generic resources, and who makes them.
 CARD_VENDORS = {
@@ -172,21 +170,3 @@ def read_signal(text: str) -> tuple[str, int]:
     if match is None or int(match["seconds"] or 0) > 65_535:
         raise BadValue(f"{text[:40]!r} is no signal", "[B:]NAME[@SECONDS], like B:USR1@120")
     return match["name"].upper().removeprefix("SIG"), int(match["seconds"] or 60)
-
-
-def read_array(text: str) -> tuple[int, int, int]:
-    """Return the least index, the greatest, and how many there are, of `0-9`, `1,3,5`, `0-15:4`, `0-99%8`."""
-    least, greatest, number = None, 0, 0
-    for part in text.partition("%")[0].split(","):
-        match = _RANGE.fullmatch(part.strip("[] "))
-        first = int(match[1]) if match else 0
-        last = int(match[2] or first) if match else -1
-        step = int(match[3] or 1) if match else 1
-        if last < first or not step:
-            raise BadValue(f"{text[:40]!r} is no list of indices", "like 0-9, 1,3,5 or 0-99%8")
-        last -= (last - first) % step
-        number += (last - first) // step + 1
-        least, greatest = min(first, first if least is None else least), max(last, greatest)
-    if number > _MOST_TASKS:
-        raise BadValue(f"{number} jobs are too many", f"at most {_MOST_TASKS}")
-    return least or 0, greatest, number

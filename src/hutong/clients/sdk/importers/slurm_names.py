@@ -53,12 +53,20 @@ def slurm_values(layout: Layout, options: Mapping[str, Option], name: str) -> di
     else:
         values.update(_of_tasks())
     values.update(_of_options(layout, options))
+    if "array" in options:
+        values.update(_of_array())
     return values
 
 
 def _of_tasks() -> dict[str, Value]:
     message = "0, as in a batch script: what starts the tasks must number them"
     return dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID"), Value("0", message, Kept.CHANGED))
+
+
+def _of_array() -> dict[str, Value]:
+    there = Value("", "set by the platform for each job of the array")
+    number = Value("", "a number made from $HUTONG_ARRAY_ID", Kept.CHANGED)
+    return {**{f"SLURM_ARRAY_{each}": there for each in _ARRAY}, "SLURM_ARRAY_JOB_ID": number}
 
 
 def _of_options(layout: Layout, options: Mapping[str, Option]) -> dict[str, Value]:

@@ -13,7 +13,7 @@ from hutong.clients.sdk.importers.sbatch_script import Line
 class Value:
     """What a variable is set to, as bash text; `kind` and `message` say how near that is to the original.
 
-    `condition` is a command of bash: the variable is set only if it succeeds.
+    `condition` is a command of bash: the variable is set only if it succeeds. Without text it is set anyway.
     """
 
     text: str
@@ -49,5 +49,6 @@ def set_names(
             continue
         draft.note(numbers[0], value.kind, f"${name}", value.message + also(numbers))
         setting = f"export {name}={value.text}"
-        made.append(f"if {value.condition}; then {setting}; fi" if value.condition else setting)
+        if value.text:
+            made.append(f"if {value.condition}; then {setting}; fi" if value.condition else setting)
     return made
