@@ -49,10 +49,13 @@ class Api:
         self.http = TestClient(make_app(services))
         self.headers = {"Authorization": f"Bearer {bootstrap(services)[1]}"}
         self.post(
-            "/v1/institutions", {"id": "uni", "kind": "university", "name_zh": "大学", "name_en": "University"}
+            "/v1/institutions",
+            {"id": "uni", "kind": "university", "name_zh": "大学", "name_en": "University"},
         )
         self.post("/v1/sites", SITE)
-        self.post("/v1/people", {"id": "li", "name": "Li", "institution": "uni", "password": "a long password"})
+        self.post(
+            "/v1/people", {"id": "li", "name": "Li", "institution": "uni", "password": "a long password"}
+        )
         self.post("/v1/projects", {"id": PROJECT, "institution": "uni", "title": "P", "owner": "li"})
         signed = self.post("/v1/login", {"person": "li", "password": "a long password"})
         self.headers = {"Authorization": f"Bearer {signed['secret']}"}
@@ -132,7 +135,9 @@ def main() -> None:
         plain = min(life(api, services, "") for _ in range(RUNS))
         limited = min(life(api, services, f"%{AT_ONCE}") for _ in range(RUNS))
         told("end 1,000: no limit", 1000 * plain, "ms of CPU")
-        told(f"end 1,000: {AT_ONCE} at once", 1000 * limited, "ms of CPU", "no limit", 1000 * plain, less=True)
+        told(
+            f"end 1,000: {AT_ONCE} at once", 1000 * limited, "ms of CPU", "no limit", 1000 * plain, less=True
+        )
         services.close()
 
 

@@ -19,6 +19,12 @@ from hutong.main import cli
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 HUTONG = (sys.executable, "-m", "hutong.main")
 STEADY = "name: steady\nresources: {accelerators: 'MLU370:1'}\nrun: |\n  echo begun; sleep 600\ngrace: 2s\n"
+SWEEP = """name: sweep
+resources: {accelerators: 'MLU370:1'}
+run: |
+  echo task $SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT
+  test $HUTONG_ARRAY_INDEX != 5
+"""
 HELLO = """name: hello
 resources: {accelerators: {H100: 1, MLU370: 1}}
 num_nodes: 2
@@ -187,6 +193,13 @@ def test_a_day_with_the_embedded_platform(machine: Machine) -> None:
     assert (again["jobs"], again["runs"][0]["measures"]["wait_mean_s"]) == (2, 0.0), (
         "they found the same room"
     )
+
+    lines = machine.run("run", machine.job_file(SWEEP), "--array", "3-5%2", "--json", code=1).splitlines()
+    array = json.loads(lines[-1])["array"]
+    assert array["states"] == {"FAILED": 1, "SUCCEEDED": 2}
+    assert all(json.loads(line)["array"]["states"].get("RUNNING", 0) <= 2 for line in lines)
+    assert machine.run("logs", f"{array['id']}_4") == "task 4 of 3\n"
+    machine.run("jobs", "--array", "last", "--follow", code=1)
 
     before = machine.children()
     os.kill(before["api"], signal.SIGKILL)

@@ -50,6 +50,8 @@ def test_every_route_answers_as_described(
     real = {"project": "physics", "person": "li", "institution": "tsinghua", "site": "haidian"}
     if named:
         real |= {"job": job, "call": "spring", "n": "1", "other": "operator"}
+        spec = {"run": "true", "resources": {"accelerators": "A100:1"}, "array": "0-2%1"}
+        real["array"] = platform.post("/v1/arrays", {"project": "physics", "spec": spec}, headers=li)["id"]
         real["application"] = real["allocation"] = allocation(platform, li)
     api = schemathesis.openapi.from_asgi("/openapi.json", make_app(platform.services))
     for found in api.get_all_operations():

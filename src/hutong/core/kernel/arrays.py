@@ -24,7 +24,7 @@ NAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class IndexRange:
     """Indices from `first` to `last`, both among them, by steps."""
 
     first: int
@@ -47,7 +47,7 @@ class Span:
 class Array:
     """The indices of an array, each once and in order; at most `at_once` of its jobs run (0: no limit)."""
 
-    spans: tuple[Span, ...]
+    spans: tuple[IndexRange, ...]
     at_once: int = 0
 
     @property
@@ -110,7 +110,7 @@ def read_array(text: str) -> Array:
     return Array(_spans(sorted(indices)), at_once if at_once < len(indices) else 0)
 
 
-def _read_span(part: str, text: str) -> Span:
+def _read_span(part: str, text: str) -> IndexRange:
     match = _SPAN.fullmatch(part)
     first = int(match[1]) if match else 0
     last = int(match[2] or first) if match else -1
@@ -119,7 +119,7 @@ def _read_span(part: str, text: str) -> Span:
         raise _refused(f"{text[:40]!r} is no list of indices", _EXAMPLES)
     if last > MOST_INDEX:
         raise _refused(f"{last} is too great an index", f"at most {MOST_INDEX}")
-    return Span(first, last, step)
+    return IndexRange(first, last, step)
 
 
 def _too_many() -> Refused:
@@ -130,9 +130,9 @@ def _refused(message: str, hint: str) -> Refused:
     return Refused("bad_array", message, (Problem("", message, hint),))
 
 
-def _spans(indices: list[int]) -> tuple[Span, ...]:
+def _spans(indices: list[int]) -> tuple[IndexRange, ...]:
     """Return sorted indices as few spans: three or more by equal steps, or two neighbors, are one."""
-    found: list[Span] = []
+    found: list[IndexRange] = []
     at = 0
     while at < len(indices):
         end, step = at, indices[at + 1] - indices[at] if at + 1 < len(indices) else 1
@@ -141,7 +141,7 @@ def _spans(indices: list[int]) -> tuple[Span, ...]:
         if end == at + 1 and step > 1:
             end = at
         last = indices[end]
-        found.append(Span(indices[at], last, step if end > at else 1))
+        found.append(IndexRange(indices[at], last, step if end > at else 1))
         at = end + 1
     return tuple(found)
 
