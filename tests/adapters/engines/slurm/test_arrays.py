@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -397,6 +398,7 @@ def dies_at(line: int, work: Callable[[], object]) -> bool:
             return trace
 
         sys.settrace(trace)
+        threading.settrace(trace)
         try:
             work()
         finally:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hutong.adapters.engines.attempt import files
@@ -24,6 +25,7 @@ from hutong.core.kernel.ids import AttemptKey
 SUBMITTING = "submitting.json"
 SUBMITTED = "submitted.json"
 _SUBMITS_AT_ONCE = 4
+_WRITTEN_AT_ONCE = 10
 
 
 class Submitter(FolderEngine):
@@ -122,6 +124,11 @@ class Submitter(FolderEngine):
         fates |= self._submit_each(rest)
         return [fates[order.key] for order in orders]
 
+    def _prepared(self, order: Order, pool: SlurmPool, array: str) -> build.Submission | None:
+        """Write down what an element of an array is to be; None for an attempt that is over."""
+        folder = self._claim(order.key)
+        return self._job(folder, order, pool, array) if folder else None
+
     def _submit_each(self, orders: Sequence[Order]) -> dict[AttemptKey, Fate]:
         """Submit attempts one by one. Those that may be on their way are asked for in one question."""
         fates: dict[AttemptKey, Fate] = {}
@@ -146,15 +153,13 @@ class Submitter(FolderEngine):
         with self._asking:
             self._learn()
         name = self._arrays.write(keys)
-        folders = []
-        for order in orders:
-            folder = self._claim(order.key)
-            if folder is None:
-                return {}
-            job = self._job(folder, order, pool, name)
-            folders.append(folder)
+        with ThreadPoolExecutor(_WRITTEN_AT_ONCE, "writing") as writers:  # a disk syncs many as soon as one
+            jobs = list(writers.map(lambda order: self._prepared(order, pool, name), orders))
+        folders = [job.folder for job in jobs if job]
+        if jobs[0] is None or len(folders) < len(orders):  # one is over after all
+            return {}
         try:
-            array = build.array(job, name, self._attempts, keys, self._supervisor)
+            array = build.array(jobs[0], name, self._attempts, keys, self._supervisor)
             number = self._submit(folders, array, in_doubt=False)
         except (Refused, NotTaken):
             return {}
