@@ -15,7 +15,8 @@ print(*sys.modules)
 """
 FOREIGN = {"sqlalchemy", "psycopg", "cryptography", "fastapi", "jinja2", "numpy", "highspy", "obstore"}
 SHAPES = {
-    f"hutong.wire.{name}" for name in ("agent", "base", "meters", "sealed", "spread", "transfers", "usage")
+    f"hutong.wire.{name}"
+    for name in ("agent", "base", "meters", "sealed", "spread", "told", "transfers", "usage")
 }
 
 
