@@ -97,28 +97,32 @@ def test_a_job_that_is_deleted_before_it_began(bench: Bench, kubernetes_cluster:
 
 
 def test_what_is_deleted_while_the_agent_is_away_says_how_it_ended(
-    bench: Bench, kubernetes_cluster: KubernetesCluster
+    kubernetes_cluster: KubernetesCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = bench.order("sleep 600")
-    bench.engine.submit(order)
-    bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
-    query = f"{PODS}?labelSelector=hutong/key={order.key}"
-    (pod,) = kubernetes_cluster.get(query)["items"]
-    kubernetes_cluster.evict(pod["metadata"]["name"], "The node was low on resource: memory.")
-    until(lambda: kubernetes_cluster.get(query)["items"][0]["status"]["phase"] == "Failed", "it is evicted")
-    until(
-        lambda: any(
-            each["type"] == "Failed"
-            for each in kubernetes_cluster.get(f"{JOBS}/{order.key}")["status"].get("conditions", [])
-        ),
-        "its job is over",
-    )
-    delete(kubernetes_cluster, order.key)
-    bench.engine = bench.again()
-    end = bench.finish(order.key).ended
-    assert end is not None
-    assert end.reason == "its node evicted it (Evicted): The node was low on resource: memory."
-    gone(bench, kubernetes_cluster, order.key)
+    monkeypatch.setattr("hutong.adapters.engines.kubernetes.engine._SETTLE_S", 0.5)
+    with kubernetes_bench(tmp_path, kubernetes_cluster, lag_s=1.0, beat_dead_s=1.0) as bench:
+        order = bench.order("sleep 600")
+        bench.engine.submit(order)
+        bench.wait(order.key, lambda seen: seen.state is AttemptState.RUNNING)
+        query = f"{PODS}?labelSelector=hutong/key={order.key}"
+        (pod,) = kubernetes_cluster.get(query)["items"]
+        kubernetes_cluster.evict(pod["metadata"]["name"], "The node was low on resource: memory.")
+        until(
+            lambda: kubernetes_cluster.get(query)["items"][0]["status"]["phase"] == "Failed", "it is evicted"
+        )
+        until(
+            lambda: any(
+                each["type"] == "Failed"
+                for each in kubernetes_cluster.get(f"{JOBS}/{order.key}")["status"].get("conditions", [])
+            ),
+            "its job is over",
+        )
+        delete(kubernetes_cluster, order.key)
+        bench.engine = bench.again()
+        end = bench.finish(order.key).ended
+        assert end is not None
+        assert end.reason == "its node evicted it (Evicted): The node was low on resource: memory."
+        gone(bench, kubernetes_cluster, order.key)
 
 
 def test_an_end_that_is_noted_holds_nothing_and_forgetting_deletes(
