@@ -11,6 +11,7 @@ from hutong.core.placement.limits import count_ahead
 from hutong.core.placement.profile import hold, moments
 from hutong.core.placement.roll import roll
 from hutong.sim import fused, world
+from hutong.sim.measures import measure
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import make_trace
 
@@ -23,7 +24,9 @@ def main() -> None:
     def scene(backfill: Backfill = Backfill.EASY) -> world.World:
         return world.prepare(trace, cluster, Queueing.FIFO, backfill, isolated=False)
 
-    if world.run(scene()).digest != fused.run(scene()).digest:
+    found = fused.run(scene())
+    measure(trace, found, cluster)
+    if world.run(scene()).digest != found.digest:
         raise RuntimeError("the two loops of the simulator differ: the compiled code is not to be trusted")
     live(scene(Backfill.CONSERVATIVE).board)
 

@@ -7,15 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
-from hutong.core.placement.arrays import Ints
-from hutong.sim.cuts import END, JOB
+from hutong.sim.idle import idle_but_wanted
 from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster
 
 SHORT_S = 10
 _DRAWS = 2000
-_NOBODY = np.iinfo(np.int64).max
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,10 +26,10 @@ class Measures:
     start. `slowdown_mean` is bounded: completion / max(run, 10 s), at least 1 (Feitelson and Rudolph, 1998).
     `used` is the share of all card-seconds, from the first submission to the last end, that jobs held,
     `fragmented` the share that stood idle although a job waited that asks for no more cards than were free in
-    a pool that it may use: they were spread over nodes or kept for others. `lost_card_s` are the card-seconds
-    held for work that an outage or a stop undid, over all jobs; `stops` are restarts of what made room for
-    others, `stop_lost_card_s` what was lost so. `jain` is Jain's index over the groups' mean slowdowns
-    (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
+    a pool that it may use and whose nodes could hold it: they were spread over nodes or kept for others.
+    `lost_card_s` are the card-seconds held for work that an outage or a stop undid, over all jobs; `stops`
+    are restarts of what was stopped, `stop_lost_card_s` what was lost so. `jain` is Jain's index over groups'
+    mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
     """
 
     jobs: int
@@ -87,7 +85,7 @@ def measure(
         wait_p999_s=p999,
         slowdown_mean=float(slowdown.mean()),
         used=held_card_s / max(1, makespan * cluster.cards),
-        fragmented=_idle_but_wanted(trace, run, cluster, isolated) / max(1, makespan * cluster.cards),
+        fragmented=idle_but_wanted(trace, run, cluster, isolated=isolated) / max(1, makespan * cluster.cards),
         makespan_s=makespan,
         jain=jain(by_group(trace.group[counted], slowdown)),
         restarts=int(run.restarts[counted].sum()),
@@ -95,55 +93,6 @@ def measure(
         stops=int(run.stops[counted].sum()),
         stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
     )
-
-
-def _idle_but_wanted(trace: Trace, run: Run, cluster: Cluster, isolated: bool) -> int:
-    """Return the card-seconds that were free in a pool while a job waited for no more cards than those."""
-    held, cut, cards = run.attempts, run.cut, trace.cards
-    # A job begins to wait when it is submitted and when it was cut short, and waits until each start.
-    job = np.concatenate([np.arange(len(cards)), cut[:, JOB], held.job])
-    at = np.concatenate([trace.submit_s, cut[:, END], held.start_s])
-    more = np.repeat([1, -1], [len(cards) + len(cut), len(held.job)])
-    asked = cards[job]
-    total = 0
-    least = None if isolated else _least_waiting(at, more, asked)
-    for pool, nodes in enumerate(cluster.nodes):
-        here = held.pool == pool
-        taken = cards[held.job[here]]
-        moves = np.concatenate([held.start_s[here], held.end_s[here]])
-        times, used = _levels(moves, np.concatenate([taken, -taken]))
-        mine = run.pool[job] == pool
-        when, fewest = least or _least_waiting(at[mine], more[mine], asked[mine])
-        every = np.union1d(times, when)
-        free = nodes * cluster.cards_per_node[pool] - _at(times, used, every, 0)
-        wanted = _at(when, fewest, every, _NOBODY) <= free
-        total += int((free[:-1] * wanted[:-1] * np.diff(every)).sum())
-    return total
-
-
-def _least_waiting(at: Ints, more: Ints, asked: Ints) -> tuple[Ints, Ints]:
-    """Return moments, and from each on the fewest cards that any job that waits asks for."""
-    every = np.unique(at)
-    least = np.full(len(every), _NOBODY)
-    for size in np.unique(asked)[::-1]:
-        of = asked == size
-        times, waiting = _levels(at[of], more[of])
-        least[_at(times, waiting, every, 0) > 0] = size
-    return every, least
-
-
-def _levels(at: Ints, change: Ints) -> tuple[Ints, Ints]:
-    """Return the moments of changes, and the level from each on."""
-    times, where = np.unique(at, return_inverse=True)
-    steps = np.zeros(len(times), np.int64)
-    np.add.at(steps, where, change)
-    return times, np.cumsum(steps)
-
-
-def _at(times: Ints, level: Ints, every: Ints, before: int) -> Ints:
-    """Return the level at each of some moments; `before` the first change."""
-    found: Ints = np.concatenate([[before], level])[np.searchsorted(times, every, side="right")]
-    return found
 
 
 def by_group(group: npt.NDArray[np.int64], values: Floats) -> Floats:

@@ -23,6 +23,7 @@ from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
 from hutong.sim.minds import Minds
 from hutong.sim.predict import Predictor
+from hutong.sim.rows import distinct
 from hutong.sim.rules import Queueing
 from hutong.sim.runs import Run
 from hutong.sim.settled import Settled
@@ -133,18 +134,16 @@ def prepare(
     before none counts against it any more.
     Raises Refused if a job fits in no pool that it may use.
     """
-    gang, per_node = _shape(trace, cluster)
-    home = _homes(trace, cluster) if isolated else np.full(len(trace), -1, np.int64)
+    kinds, class_of = kinds_of(trace, cluster, isolated=isolated)
     accounts, rows = _accounts(trace, queueing, settled)
-    kinds, class_of = np.unique(np.stack([home, gang, per_node], axis=1), axis=0, return_inverse=True)
-    lanes, lane_of = np.unique(np.stack([class_of.ravel(), accounts], axis=1), axis=0, return_inverse=True)
+    lanes, lane_of = distinct(class_of, accounts)
     if settled and settled.preemptible.any():
-        lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of.ravel() + settled.preemptible
+        lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of + settled.preemptible
     scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
-    hourly = _hourly(scores, class_of.ravel(), np.minimum(expected, _DAY_S), classes)
+    hourly = _hourly(scores, class_of, np.minimum(expected, _DAY_S), classes)
     overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
     whole = bool(settled) or not isolated or order is Order.SHARE or overdue or patience_s > 0
     board = make_board(
@@ -155,14 +154,14 @@ def prepare(
         rows,
         jobs=len(trace),
         running=min(len(trace), cluster.cards) + 1,
-        gang=int(gang.max(initial=1)),
+        gang=int(kinds[:, 1].max(initial=1)),
         flavours=settled.flavours if settled else None,
         booked=settled.booked if settled else None,
         caps=settled.caps if settled else None,
     )
     board.state[c.BRIEF] = int(backfill is Backfill.CONSERVATIVE)  # nobody asks why a job waits
-    board.jobs[:, c.CLASS] = class_of.ravel()
-    board.jobs[:, c.LANE] = lane_of.ravel()
+    board.jobs[:, c.CLASS] = class_of
+    board.jobs[:, c.LANE] = lane_of
     board.jobs[:, c.EXPECTED] = expected * 1000
     board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
@@ -241,14 +240,21 @@ def _homes(trace: Trace, cluster: Cluster) -> Ints:
     return np.array([at[name] for name in trace.groups], np.int64)[trace.group]
 
 
+def kinds_of(trace: Trace, cluster: Cluster, *, isolated: bool) -> tuple[Ints, Ints]:
+    """Return kinds of jobs, a row each (pool, -1 for any; nodes; cards a node), and which each job is."""
+    home = _homes(trace, cluster) if isolated else np.full(len(trace), -1, np.int64)
+    return distinct(home, *_shape(trace, cluster))
+
+
+def per_node_of(cluster: Cluster, home: int, gang: int, per_node: int) -> Ints:
+    """Return how many cards a node a kind of jobs takes in each pool, 0 where it can never run."""
+    sizes = enumerate(zip(cluster.nodes, cluster.cards_per_node, strict=True))
+    able = [cards >= per_node and nodes >= gang and home in {-1, index} for index, (nodes, cards) in sizes]
+    return np.where(np.array(able, np.bool_), per_node, 0)
+
+
 def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int) -> Class:
-    able = np.array(
-        [
-            per_node if cards >= per_node and nodes >= gang and home in {-1, index} else 0
-            for index, (nodes, cards) in enumerate(zip(cluster.nodes, cluster.cards_per_node, strict=True))
-        ],
-        np.int64,
-    )
+    able = per_node_of(cluster, home, gang, per_node)
     if not able.any():
         raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
     base = scores.base(gang, per_node)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hutong.core.kernel.errors import Refused
 from hutong.sim.importers import KINDS, guess, read, read_imported
-from hutong.sim.importers.table import rounded
+from hutong.sim.importers.table import rounded, split_table
 
 HEADER = "job_id,user,vc,gpu_num,state,submit_time,duration\n"
 GOOD = HEADER + "0,u1,b,1,COMPLETED,45,30\n1,u2,a,8,FAILED,115,61.5\n"
@@ -40,6 +42,27 @@ def test_a_compressed_file_reads_as_a_plain_one_whatever_its_name(tmp_path: Path
 def test_spreadsheets_and_windows_leave_no_mark(tmp_path: Path) -> None:
     text = "\ufeff" + GOOD.replace("\n", "\r\n") + "\r\n\r\n"
     assert len(read(_write(tmp_path, text))) == 2
+
+
+@given(
+    rows=st.lists(st.lists(st.sampled_from(["", "7", " a", "x;y", "\t", "é"]), min_size=2, max_size=2)),
+    end=st.sampled_from(["", "\n", "\n\n"]),
+    line=st.sampled_from(["\n", "\r\n", "\n\n", "\r"]),
+    names=st.sampled_from([(), ("p", "q")]),
+)
+def test_what_has_no_quotes_reads_as_if_it_had(
+    rows: list[list[str]], end: str, line: str, names: tuple[str, ...]
+) -> None:
+    heads = [] if names else [["p ", "q"]]
+    plain, quoted = (
+        line.join(",".join(map(form, row)) for row in heads + rows) + end
+        for form in ("{}".format, '"{}"'.format)
+    )
+    found, expected = (split_table(Path("t"), text, names=names) for text in (plain, quoted))
+    assert {name: list(column) for name, column in found.columns.items()} == {
+        name: list(column) for name, column in expected.columns.items()
+    }
+    assert list(found.lines) == list(expected.lines)
 
 
 @pytest.mark.parametrize(

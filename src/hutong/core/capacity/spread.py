@@ -119,8 +119,9 @@ def _filled(levels: Levels, attempts: int, cards: int) -> Levels:
 
 
 def _declared(levels: Levels, nodes: int, cards_per_node: int) -> Levels:
-    if len(levels) <= cards_per_node + 1 and sum(levels) <= nodes:  # as they mostly are
-        return (*levels, *(0,) * (cards_per_node + 1 - len(levels)))
+    short = cards_per_node + 1 - len(levels)
+    if short >= 0 and sum(levels) <= nodes:  # as they mostly are
+        return levels + (0,) * short if short else levels
     found = [0] * (cards_per_node + 1)
     for free, count in reversed(tuple(enumerate(levels))):
         counted = min(nodes, count)

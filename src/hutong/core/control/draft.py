@@ -107,8 +107,8 @@ class Draft:
             receipts=tuple(self._receipts),
             posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
             run=self._whole_run(),
-            stay=self._stay(settled),
-            waiver=self._waiver(settled),
+            stay=self._stay(settled) if settled else None,
+            waiver=self._waiver(settled) if settled else None,
             length=self.length() if settled else None,
             at_once=self.row.spec.array.at_once if self.row.spec.array and self.job.final else 0,
         )

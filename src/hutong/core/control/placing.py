@@ -12,11 +12,10 @@ from hutong.core.control.queue import Queue
 from hutong.core.control.terms import in_debt, placed, short_of_money
 from hutong.core.kernel.changes import made
 from hutong.core.kernel.errors import Broken
-from hutong.core.kernel.ids import JobId, attempt_key
+from hutong.core.kernel.ids import AttemptKey, JobId, attempt_key
 from hutong.core.placement.page import Grounds, asked_for, seal_grounds, seal_page
 from hutong.core.placement.receipt import VERSION, Ticket, encode_ticket
 from hutong.core.work.facts import Placed, Waiting
-from hutong.core.work.fold import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,15 @@ def place_all(
     if not able:
         return Placing()
     queue = Queue(able, desk.grounds, desk.page(), desk)
-    answers: list[tuple[Draft, Ticket]] = []
+    answers: list[tuple[Draft, AttemptKey, Ticket]] = []
     started: set[int] = set()
     for job, pool, cards in queue.starts():
         draft = able[job]
         started.add(job)
         try:
             view, likely_ms = queue.view(job, pool), desk.likely_ms(draft.row)
-            attempt = _place(draft, placed(draft.job.attempts, view, cards, draft.row.spec, likely_ms))
-            if attempt is None:
+            key = _place(draft, placed(draft.job.attempts, view, cards, draft.row.spec, likely_ms))
+            if key is None:
                 queue.take_back(job)
                 continue
         except Broken as error:
@@ -57,26 +56,11 @@ def place_all(
             continue
         step, question = len(queue.takes) - 1, queue.question_of[job]
         score_ppm = queue.score_ppm(job, pool, cards)
-        answers.append(
-            (
-                draft,
-                made(
-                    Ticket,
-                    VERSION,
-                    draft.job.id,
-                    attempt.number,
-                    "",
-                    question,
-                    step,
-                    pool,
-                    cards,
-                    score_ppm,
-                    queue.barred,
-                    queue.booked,
-                    queue.capped,
-                ),
-            )
-        )
+        ticket = made(
+            Ticket, VERSION, draft.job.id, len(draft.job.attempts), "", question, step, pool, cards,
+            score_ppm, queue.barred, queue.booked, queue.capped,
+        )  # fmt: skip
+        answers.append((draft, key, ticket))
     left = [job for job in range(len(able)) if job not in started]
     awaited = [job for job in left if able[job].job.waiting_code == AWAITS]
     for job in left:
@@ -100,8 +84,11 @@ def _barred(draft: Draft) -> bool:
     return True
 
 
-def _place(draft: Draft, event: Placed) -> Attempt | None:
-    """Place a job and hold its money; None, and the job told why, if a budget or its money bars that."""
+def _place(draft: Draft, event: Placed) -> AttemptKey | None:
+    """Place a job, hold its money and return the attempt's key.
+
+    None, and the job told why, if a budget or its money bars that.
+    """
     desk, project, before = draft.desk, draft.row.project, draft.job
     draft.add(event)
     attempt = draft.job.attempts[-1]
@@ -117,11 +104,11 @@ def _place(draft: Draft, event: Placed) -> Attempt | None:
     desk.spendings.take(project, before.by, attempt)
     desk.take_cards(attempt.site, attempt.pool, attempt.nodes, attempt.cards)
     draft.due_ms = desk.now_ms + desk.rules.take_within_ms
-    return attempt
+    return key
 
 
 def _keep(
-    queue: Queue, grounds: Grounds, answers: Sequence[tuple[Draft, Ticket]]
+    queue: Queue, grounds: Grounds, answers: Sequence[tuple[Draft, AttemptKey, Ticket]]
 ) -> tuple[tuple[str, bytes], ...]:
     """Give every placed job its receipt; return the page and the grounds on which they rest."""
     if not answers:
@@ -131,8 +118,7 @@ def _keep(
     sealed = seal_page(
         replace(page, grounds=ground[0], takes=tuple(queue.takes), kept=queue.kept, strict=queue.strict)
     )
-    for draft, ticket in answers:
-        key = attempt_key(draft.job.id, ticket.attempt)
+    for draft, key, ticket in answers:
         draft.keep_receipt(key, encode_ticket(ticket, sealed[0]))
     return (ground, sealed)
 

@@ -137,7 +137,7 @@ class Queue:
             np.where(closes_in_ms == c.NEVER, c.NEVER, at_ms + closes_in_ms),
             nodes,
             counts,
-            max((len(each) - 1 for each in self.page.levels), default=0),
+            max(map(len, self.page.levels), default=1) - 1,
             self._table.cards_per_node,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -57,9 +58,13 @@ def nodes_of(levels: Sequence[Sequence[int]]) -> tuple[Ints | None, Ints | None]
     """Return `nodes` and `counts` of pools of which so many nodes have so many cards free (none: unknown)."""
     if not levels:
         return None, None
-    free = np.array([free for each in levels for free in range(len(each))], np.int64)
-    counts = np.array([sum(each) if each else -1 for each in levels], np.int64)
-    return np.repeat(free, [count for each in levels for count in each]), counts
+    lengths = np.fromiter(map(len, levels), np.int64, len(levels))
+    free = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    flat = np.fromiter(chain.from_iterable(levels), np.int64, len(free))
+    known = lengths > 0
+    counts = np.full(len(levels), -1, np.int64)
+    counts[known] = np.add.reduceat(flat, (np.cumsum(lengths) - lengths)[known]) if len(flat) else 0
+    return np.repeat(free, flat), counts
 
 
 @dataclass(frozen=True, slots=True)

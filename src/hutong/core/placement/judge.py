@@ -373,8 +373,10 @@ def _card_ppm(request: Request, table: Table) -> Ints:
 
 def _speed(power: Ints, is_open: Mask) -> Ints:
     """Return each pool's speed by the highest in a pool that is open to it, at most 10^6."""
-    best = power[is_open].max() if is_open.any() else 0
-    return np.where(power < best, PPM * power // max(1, int(best)), PPM)
+    best = int(power[is_open].max()) if is_open.any() else 0
+    if power.min(initial=best) == best:  # as where every card counts alike
+        return np.full(len(power), PPM)
+    return np.where(power < best, PPM * power // max(1, best), PPM)
 
 
 @lru_cache(maxsize=1024)

@@ -108,7 +108,7 @@ class Table:
         """Return a column of numbers; NaN where the file says nothing (empty, None, nan)."""
         texts = self.texts(name)
         try:
-            values = np.array(texts, dtype=np.float64)
+            values = np.fromiter(map(float, texts), np.float64, len(texts))
         except ValueError:
             values = np.array([self._number(row, name, each) for row, each in enumerate(texts)], np.float64)
         beyond = np.abs(values) > _LARGEST
@@ -187,6 +187,13 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
 
 def split_table(path: Path, text: str, delimiter: str = ",", names: Sequence[str] = ()) -> Table:
     """Return the rows of a text as columns; `names` stands in for a header line."""
+    plain = _plain(text.replace("\r\n", "\n"), delimiter, len(names))
+    if plain is not None:
+        fields, wide = plain
+        header = list(names) or [each.strip() for each in fields[:wide]]
+        first = 0 if names else 1
+        found: list[Sequence[str]] = [fields[first * wide + at :: wide] for at in range(wide)]
+        return _tabled(path, header, found, range(1 + first, len(fields) // wide + 1))
     lined = io.StringIO(text, newline="")
     if delimiter == "\t":
         # Between tabs stand shell commands, whose quotes are their own.
@@ -209,10 +216,26 @@ def split_table(path: Path, text: str, delimiter: str = ",", names: Sequence[str
             lines.append(reader.line_num)
     except csv.Error as error:
         raise refuse(path, reader.line_num, "comma-separated fields", str(error)) from None
+    return _tabled(path, header, list(zip(*rows, strict=True)), lines)
+
+
+def _tabled(path: Path, header: list[str], found: Sequence[Sequence[str]], lines: Sequence[int]) -> Table:
     if len(set(header)) != len(header):
         twice = next(each for each in header if header.count(each) > 1)
         raise refuse(path, 1, "each column once", f"{twice} twice")
-    columns: dict[str, Sequence[str]] = (
-        dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
-    )
+    columns = dict(zip(header, found if len(lines) else [()] * len(header), strict=True))
     return Table(path, columns, lines)
+
+
+def _plain(text: str, delimiter: str, wide: int) -> tuple[list[str], int] | None:
+    """Return all fields of a text one after the other, and how many a line has (`wide`, if it is not 0).
+
+    None where a reader of quotes must look: at those, at blank lines, at lines of unlike length.
+    """
+    if '"' in text or "\r" in text:
+        return None
+    lines = text.removesuffix("\n").split("\n")
+    wide = wide or 1 + lines[0].count(delimiter)
+    if "" in lines or any(line.count(delimiter) != wide - 1 for line in lines):
+        return None
+    return delimiter.join(lines).split(delimiter), wide
