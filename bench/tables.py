@@ -1,6 +1,6 @@
 """Queues on the shared traces of accelerators: every rule of ours and of peers, with intervals, and the whole front.
 
-`python -m bench.tables [--data DIR] [--quick] [--seeds N]` prints JSON lines, and on stderr a table for each trace:
+`python -m bench.tables [--data DIR] [--quick] [--seeds N] [--trace NAME]` prints JSON lines, and on stderr a table for each trace:
 mean and p99 of completion, mean wait, share of the cards used, share that stood idle although a waiting job asked
 for no more (`fragmented`), and Jain's index over the virtual clusters' slowdowns. Figures are of the trace as it is; their 95 %
 intervals are of runs with days drawn from it with replacement, and `less fifo` is the gain seed by seed over the first
@@ -34,6 +34,8 @@ from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster, pooled
 
 SRTF = Published("Lucid simulator, SRTF (preemptive, lengths known)", 21_741.1, 14_661.8, 229_745, 14)
+# Parts of Philly.
+TRACES = ("week1", "oct2017")
 # By trace: research ran Lucid's own simulator on week 1 only (2026-11).
 PEERS = {"week1": (*LUCID.values(), TIRESIAS, SRTF)}
 
@@ -151,9 +153,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the data (default: HUTONG_DATA)")
     parser.add_argument("--quick", action="store_true", help="week 1 with three seeds: ends within 50 s")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trace", choices=TRACES, help="only this one")
     chosen = parser.parse_args()
     folder = find_traces(chosen.data)
-    for name in ("week1",) if chosen.quick else ("week1", "oct2017"):
+    for name in [chosen.trace] if chosen.trace else TRACES[:1] if chosen.quick else TRACES:
         trace, cluster = philly(folder, name)
         tell(name, list(outcomes(trace, cluster, 3 if chosen.quick else chosen.seeds)))
 
