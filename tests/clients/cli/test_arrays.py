@@ -39,7 +39,8 @@ def test_the_file_or_the_command_line_says_which_indices(house: Any, file: str) 
     assert [job["array_index"] for job in jobs(house, "--array", array["id"].lower())] == [4, 2, 0]
     (one,) = jobs(house, "--array", other["id"], "--limit", "1")
     assert one["array_index"] == 9
-    assert "that is of one job; the array has 3" in house.run("check", file).out
+    for command in ("check", "quote"):
+        assert "that is of one job; the array has 3" in house.run(command, file).out
 
 
 def test_one_job_is_named_by_its_index_and_the_array_by_its_id(house: Any, file: str) -> None:

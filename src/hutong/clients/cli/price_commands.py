@@ -12,6 +12,7 @@ from hutong.clients.cli.run_commands import (
     EnvOption,
     FileArgument,
     SecretOption,
+    note_array,
     read_job,
 )
 from hutong.clients.cli.session import Json, ProjectOption, connect, project_of
@@ -188,7 +189,11 @@ def quote(
         if find_workdir(document, file) is not None:
             del document["workdir"]  # its content does not change the answer, and nothing is stored
         found = client.jobs.quote(payer, document)
-    show_json(found) if as_json else _show_quote(found)
+    if as_json:
+        show_json(found)
+    else:
+        _show_quote(found)
+        note_array(document)
 
 
 def _show_quote(found: Quote) -> None:
