@@ -53,6 +53,11 @@ options = ["--exclusive"]
     assert config.engine.folder.envs == (("NCCL_SOCKET_IFNAME", "ib0"),)
     assert config.engine.pools["ascend"].gres == "npu:910c"
     assert config.engine.rest is None
+    assert config.engine.arrays is None, "where jobs run in boxes"
+    for word, arrays in (("true", True), ("false", False)):
+        told = read_agent(write(tmp_path, text.replace('kind = "slurm"', f'kind = "slurm"\narrays = {word}')))
+        assert isinstance(told.engine, SlurmConfig)
+        assert told.engine.arrays is arrays
 
 
 def test_the_file_in_the_operators_manual_is_one(tmp_path: Path) -> None:

@@ -70,8 +70,7 @@ def state(site: Site, order: Order) -> AttemptState:
 def together(site: Site, run: str, count: int, **more: object) -> list[Order]:
     """Return orders that were submitted as one array."""
     orders = [site.order(run, **more) for _ in range(count)]
-    (part,) = slurm(site).alike(orders)
-    fates = slurm(site).submit_together(part)
+    fates = slurm(site).submit_together(orders)
     numbers = [each.external_id.rpartition(":")[2] for each in fates if isinstance(each, Receipt)]
     array = numbers[0].partition("_")[0]
     assert numbers == [f"{array}_{index}" for index in range(count)]
@@ -261,7 +260,7 @@ def test_an_agent_killed_anywhere_in_an_arrays_submission_gives_neither_two_nor_
     def pair() -> list[Order]:
         return [grouping.order(run) for _ in range(2)]
 
-    slurm(grouping).alike(pair())
+    submit(pair())
     takes_s = seconds(submit, pair(), pair())
     for number in range(count):
         orders = pair()

@@ -138,11 +138,11 @@ def ids(fates: Sequence[Fate]) -> list[str]:
 
 
 def test_what_asks_for_the_same_is_put_together_in_its_order(desk: Desk) -> None:
-    like = orders(3)
+    like = orders(4)
     longer = orders(1, max_duration_s=3600)
     gang = orders(2, num_nodes=2)
     fewer = [
-        dataclasses.replace(each, attempt=dataclasses.replace(each.attempt, cards=1)) for each in orders(2)
+        dataclasses.replace(each, attempt=dataclasses.replace(each.attempt, cards=1)) for each in orders(4)
     ]
     theirs = [dataclasses.replace(each, project=ProjectId("other")) for each in orders(1)]
     other = [
@@ -151,7 +151,7 @@ def test_what_asks_for_the_same_is_put_together_in_its_order(desk: Desk) -> None
     lost = [
         dataclasses.replace(each, attempt=dataclasses.replace(each.attempt, pool="r")) for each in orders(2)
     ]
-    mixed = [like[0], *longer, gang[0], like[1], *fewer, *theirs, *other, *lost, gang[1], like[2]]
+    mixed = [like[0], *longer, gang[0], like[1], *fewer, *theirs, *other, *lost, gang[1], *like[2:]]
     assert [list(part) for part in desk.engine.alike(mixed)] == [
         like, longer, [gang[0]], fewer, theirs, other, [lost[0]], [lost[1]], [gang[1]],
     ]  # fmt: skip
@@ -160,23 +160,26 @@ def test_what_asks_for_the_same_is_put_together_in_its_order(desk: Desk) -> None
 def test_an_array_is_no_longer_than_slurm_takes_and_than_its_list_can_be_read(desk: Desk) -> None:
     many = orders(45)
     assert [len(part) for part in desk.engine.alike(many)] == [20, 20, 5]
-    (desk.folder / "most").write_text("2")
-    assert [len(part) for part in desk.again().engine.alike(many[:5])] == [2, 2, 1]
-    (desk.folder / "most").write_text("0")
-    assert [len(part) for part in desk.again().engine.alike(many[:3])] == [1, 1, 1]
+    assert [len(part) for part in desk.engine.alike(many[:23])] == [20, 1, 1, 1], "few are not worth it"
+    (desk.folder / "most").write_text("5")
+    assert [len(part) for part in desk.again().engine.alike(many[:9])] == [5, 4]
+    for most in ("0", "1", "3"):
+        (desk.folder / "most").write_text(most)
+        assert [len(part) for part in desk.again().engine.alike(many[:5])] == [1] * 5
     listed = ",".join(str(index) for index in range(0, 20, 2))
     assert len(listed) < 64, "slurmrestd cuts a longer list"
 
 
 def test_where_jobs_reach_slurm_there_are_no_arrays_unless_the_operator_wants_them(desk: Desk) -> None:
-    many = orders(3)
-    assert [len(part) for part in desk.again(arrays=None).engine.alike(many)] == [1, 1, 1]
-    assert [len(part) for part in desk.again(arrays=False).engine.alike(many)] == [1, 1, 1]
+    many = orders(5)
+    assert [len(part) for part in desk.again(arrays=None).engine.alike(many)] == [1] * 5
+    assert [len(part) for part in desk.again(arrays=False).engine.alike(many)] == [1] * 5
+    assert [len(part) for part in desk.again(arrays=True).engine.alike(many)] == [5]
 
 
 def test_while_slurm_does_not_answer_nothing_is_put_together(desk: Desk) -> None:
     (desk.folder / "bin" / "scontrol").unlink()
-    assert [len(part) for part in desk.again().engine.alike(orders(3))] == [1, 1, 1]
+    assert [len(part) for part in desk.again().engine.alike(orders(4))] == [1] * 4
 
 
 # What Slurm is told

@@ -16,6 +16,9 @@ from hutong.core.kernel.ids import AttemptKey
 
 # More would let slurmrestd cut the list of those that wait short: it has 64 letters for it.
 MOST = 20
+# A job alone is tried as soon as it is submitted, an array at the controller's next turn, which may be some
+# seconds later (`batch_sched_delay`, 3 s unless it is set): fewer lose more by that than they spare.
+LEAST = 4
 _REMEMBERED = 10_000
 _PREFIX = "ht-array-"
 _NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")

@@ -13,7 +13,7 @@ from hutong.adapters.engines.attempt.origin import own_origin
 from hutong.adapters.engines.attempt.programs import collect_programs, install_payloads, install_programs
 from hutong.adapters.engines.base import Abilities, Fate, Order, Receipt
 from hutong.adapters.engines.slurm import build, parse
-from hutong.adapters.engines.slurm.arrays import MOST, Arrays
+from hutong.adapters.engines.slurm.arrays import LEAST, MOST, Arrays
 from hutong.adapters.engines.slurm.commands import Commands
 from hutong.adapters.engines.slurm.config import SlurmConfig, SlurmPool
 from hutong.adapters.engines.slurm.queue import Queue
@@ -92,7 +92,7 @@ class Submitter(FolderEngine):
         return self._noted(folder, job_id, adopted=record is not None)
 
     def alike(self, orders: Sequence[Order]) -> list[Sequence[Order]]:
-        """Return the orders, those together that ask Slurm for the same and so may be one array."""
+        """Return the orders, those together that ask Slurm for the same and are worth an array."""
         groups: dict[Hashable, list[Order]] = {}
         with contextlib.suppress(Later):
             self._learn()
@@ -100,12 +100,16 @@ class Submitter(FolderEngine):
         for order in orders:
             pool = self._slurm.pools.get(order.attempt.pool)
             whose: Hashable = order.key
-            if pool is not None and order.spec.num_nodes == 1 and most > 1:
+            if pool is not None and order.spec.num_nodes == 1 and most >= LEAST:
                 asked = build.submission(order, pool, Path(), "", build.comment(self._origin, order.project))
                 whose = (order.attempt.pool, build.alike(asked))
             groups.setdefault(whose, []).append(order)
-        size = max(1, most)
-        return [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
+        parts: list[Sequence[Order]] = []
+        for group in groups.values():
+            for at in range(0, len(group), max(1, most)):
+                part = group[at : at + max(1, most)]
+                parts += [part] if len(part) >= LEAST else [[order] for order in part]
+        return parts
 
     def submit_together(self, orders: Sequence[Order]) -> list[Fate]:
         """Submit attempts that are alike as one array, but for those of which anything is known.
