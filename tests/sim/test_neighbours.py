@@ -1,15 +1,13 @@
-"""Guesses by those that came nearest: batches are told apart, and a lane keeps its jobs in order."""
+"""Guesses by those that came nearest: batches are told apart."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hutong.core.placement import columns as c
-from hutong.core.placement.chains import height
 from hutong.core.placement.columns import Backfill
 from hutong.sim import world
 from hutong.sim.faults import Outage
-from hutong.sim.neighbours import expected_lengths, relink
+from hutong.sim.neighbours import expected_lengths
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
@@ -63,30 +61,6 @@ def test_a_guess_is_positive_knows_nothing_of_its_own_job_and_rises_with_its_nei
         assert _guesses(changed)[at] == found[at]
     longer = _guesses([(gap, 2 * worked, ended) for gap, worked, ended in rows])
     assert all(after >= before for before, after in zip(found, longer, strict=True))
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 20), max_size=12))
-def test_a_lane_is_put_in_order_with_all_its_jobs(keys: list[int]) -> None:
-    jobs = np.full((len(keys) + 1, c.JOB_COLUMNS), -1, np.int64)
-    lanes = np.full((1, c.LANE_COLUMNS), -1, np.int64)
-    jobs[: len(keys), c.KEY] = keys
-    if keys:
-        jobs[: len(keys) - 1, c.NEXT] = np.arange(1, len(keys))
-        lanes[0, [c.HEAD, c.TAIL]] = 0, len(keys) - 1
-    relink(jobs, lanes, 0)
-    seen, at = [], int(lanes[0, c.HEAD])
-    while at >= 0:
-        seen.append(at)
-        at = int(jobs[at, c.NEXT])
-    assert seen == sorted(range(len(keys)), key=lambda job: keys[job])
-    assert lanes[0, c.TAIL] == (seen[-1] if seen else -1)
-    for level, column in enumerate((c.HEAD, c.HEAD_FAR, c.HEAD_FARTHER)):
-        far, at = [], int(lanes[0, column])
-        while at >= 0:
-            far.append(at)
-            at = int(jobs[at, c.NEXT + level])
-        assert far == [job for job in seen if height(job) >= level], "places are found by these"
 
 
 def _batches() -> Trace:

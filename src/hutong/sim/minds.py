@@ -33,11 +33,16 @@ class Minds:
         self._predicts = predicts
         self._near = None
         if queueing is Queueing.SJF and not predicts:
-            self._near = Neighbours(board, trace.submit_s, trace.run_s, self._kinds, predictor.unknown_s)
+            self._near = Neighbours(board, trace, self._kinds, predictor.unknown_s)
 
     def _of(self, job: int) -> tuple[object, ...]:
         user, group, cards = self._kinds[job]
         return ((user, group, cards), (group, cards), cards, None)
+
+    @property
+    def lines_up(self) -> bool:
+        """True if jobs that come are put into their lanes here, and not by the pass."""
+        return self._near is not None
 
     def see(self, ended: Sequence[int], came: Sequence[int], now_s: int) -> None:
         """Jobs have ended, then others came."""
@@ -46,8 +51,7 @@ class Minds:
         for job in came:
             self.guess(job)
         if self._near:
-            for kind in dict.fromkeys(self._kinds[job] for job in (*ended, *came)):
-                self._near.expect(kind, now_s)
+            self._near.see(ended, came, now_s)
 
     def guess(self, job: int) -> None:
         """A job comes."""
@@ -57,8 +61,6 @@ class Minds:
             return
         (most_s,) = self._predictor.guess_s(self._of(job), PERCENT)
         self._jobs[job, c.EXPECTED] = most_s * 1000
-        if self._near:
-            self._near.came(self._kinds[job])
 
     def learn(self, job: int) -> None:
         """A job has ended."""
@@ -67,8 +69,6 @@ class Minds:
             self._expect(self._works[job])
         else:
             self._predictor.learn(self._of(job), self._run_s[job])
-            if self._near:
-                self._near.ended(self._kinds[job], job)
 
     def _expect(self, work: object) -> None:
         """Say what waiting jobs of one work are expected to take, as the live platform does in every turn."""

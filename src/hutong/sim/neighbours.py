@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.chains import make_chain
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.kernel import enqueue
+from hutong.sim.large import Room
+from hutong.sim.trace import Trace
 
 # Weights are in thousandths of a job. A neighbour's falls by a twentieth with each step from job to job, and
 # by half with each ten minutes between two.
@@ -52,29 +54,12 @@ def expected_lengths(submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], t
     return found
 
 
-@compiled
-def relink(jobs: Ints, lanes: Ints, lane: int) -> None:
-    """Put the jobs of a lane in the order of their keys."""
-    count, at = 0, lanes[lane, c.HEAD]
-    while at >= 0:
-        count, at = count + 1, jobs[at, c.NEXT]
-    if count == 0:
-        return
-    waiting, at = np.empty(count, np.int64), lanes[lane, c.HEAD]
-    for place in range(count):
-        waiting[place], at = at, jobs[at, c.NEXT]
-    waiting = waiting[np.argsort(jobs[waiting, c.KEY], kind="mergesort")]
-    make_chain(jobs, lanes, lane, c.HEAD, waiting)
-    lanes[lane, c.TAIL] = waiting[count - 1]
-
-
 class Neighbours:
     """The jobs of a run by kind, and what those that wait are expected to take, written into their keys."""
 
-    def __init__(
-        self, board: Arrays, submit_s: Ints, run_s: Ints, kinds: Sequence[Hashable], unknown_s: int
-    ) -> None:
-        self._board, self._submit_s, self._run_s = board, submit_s, run_s
+    def __init__(self, board: Arrays, trace: Trace, kinds: Sequence[Hashable], unknown_s: int) -> None:
+        self._board, self._submit_s, self._run_s, self._kinds = board, trace.submit_s, trace.run_s, kinds
+        self._room = Room(board, trace.cards, trace.run_s, unknown_s)
         places: dict[Hashable, list[int]] = {}
         for job, kind in enumerate(kinds):
             places.setdefault(kind, []).append(job)
@@ -85,18 +70,22 @@ class Neighbours:
         self._ends, self._sum_s = dict.fromkeys(places, 1), dict.fromkeys(places, unknown_s)
         self._ended = np.zeros(len(kinds), np.bool_)
 
-    def came(self, kind: Hashable) -> None:
-        """The next job of a kind has come."""
-        self._came[kind] += 1
+    def see(self, ended: Sequence[int], came: Sequence[int], now_s: int) -> None:
+        """Jobs have ended, then others came: put these into their lanes, and all that wait there in order."""
+        for job in ended:
+            self._ended[job] = True
+            self._ends[self._kinds[job]] += 1
+            self._sum_s[self._kinds[job]] += int(self._run_s[job])
+        for job in came:
+            self._came[self._kinds[job]] += 1
+        for kind in dict.fromkeys(self._kinds[job] for job in (*ended, *came)):
+            self._expect(kind, now_s)
+        for job in came:
+            enqueue(self._board, job)
+        self._room.see(ended, came, self._ended)
 
-    def ended(self, kind: Hashable, job: int) -> None:
-        """A job has ended."""
-        self._ended[job] = True
-        self._ends[kind] += 1
-        self._sum_s[kind] += int(self._run_s[job])
-
-    def expect(self, kind: Hashable, now_s: int) -> None:
-        """Guess the jobs of a kind that wait, and put them in order."""
+    def _expect(self, kind: Hashable, now_s: int) -> None:
+        """Guess the jobs of a kind that wait."""
         first = self._first[kind]
         some = self._of[kind][first : self._came[kind]]
         jobs, ended = self._board.jobs, self._ended[some]
@@ -111,5 +100,3 @@ class Neighbours:
         typical_s = self._sum_s[kind] // self._ends[kind]
         likely = expected_lengths(self._submit_s[some], worked, ended, typical_s)
         jobs[some[waits], c.KEY] = likely[waits] * len(self._run_s) + some[waits]
-        for lane in np.unique(jobs[some[waits], c.LANE]):
-            relink(jobs, self._board.lanes, lane)

@@ -286,8 +286,7 @@ def run(
     cuts = Cuts(board, run_s, start_s, pool, checkpoint_s)
     absences, ways = Absences(board, cuts, outages), _ways(world, cuts)
     fault_s = absences.next_s
-    hour_s = 0 if len(world.hourly) else c.NEVER
-    moments_s = [*world.moments_s, c.NEVER]
+    hour_s, moments_s = 0 if len(world.hourly) else c.NEVER, [*world.moments_s, c.NEVER]
     moment_s, back_s = moments_s[0], c.NEVER
     while ends or arrived < count or (going < count and min(fault_s, moment_s, back_s) < c.NEVER):
         coming_s = min(submit_s[arrived], fault_s, moment_s, back_s)
@@ -318,7 +317,8 @@ def run(
         if now_s >= hour_s:
             board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
             hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
-        starts = [*_passes(world, ways, now_s * 1000, ended, range(before, arrived), started)]
+        new = arrived if minds and minds.lines_up else before
+        starts = [*_passes(world, ways, now_s * 1000, ended, range(new, arrived), started)]
         for job, where in starts:
             going += 1
             start_s[job], pool[job] = now_s, where
