@@ -6,8 +6,11 @@ from hutong.core.placement import columns as c
 from hutong.core.placement import kernel, quotas
 from hutong.core.placement.bookings import withheld
 from hutong.core.placement.columns import Arrays, Backfill
+from hutong.core.placement.defragmentation import Effort
 from hutong.core.placement.guesses import expected_end, length
 from hutong.core.placement.limits import count_ahead
+from hutong.core.placement.node_scores import NodePolicy
+from hutong.core.placement.nodes import NodePlacer, Nodes, PodTypes
 from hutong.core.placement.profile import hold, moments
 from hutong.core.placement.roll import roll
 from hutong.sim import fused, world
@@ -29,6 +32,7 @@ def main() -> None:
     if world.run(scene()).digest != found.digest:
         raise RuntimeError("the two loops of the simulator differ: the compiled code is not to be trusted")
     live(scene(Backfill.CONSERVATIVE).board)
+    on_nodes()
 
 
 def live(board: Arrays) -> None:
@@ -49,6 +53,16 @@ def live(board: Arrays) -> None:
     moments(board, 0, -1, np.empty((c.MOST_KEPT, 2), np.int64))
     kernel.undo(board, job)
     roll(board, 0, np.arange(2, 2), 2, np.empty(2, np.int64))
+
+
+def on_nodes() -> None:
+    """Place a pod on a node, and look for room for another."""
+    one = np.ones(1, np.int64)
+    placer = NodePlacer(
+        Nodes(one, one, one, one), PodTypes(one, one, one, 1000 * one, one, one), NodePolicy.FGD
+    )
+    placer.place(np.zeros(1, np.int64))
+    placer.room_for(0, np.array([[0, 0, 1, 1]], np.int64), Effort())
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hutong.core.kernel.errors import Refused
+from hutong.core.placement.defragmentation import Effort
 from hutong.core.placement.node_scores import NodePolicy
-from hutong.sim.openb import Outcome, experiment, inflate, read_workload
+from hutong.sim.openb import Outcome, defragmented, experiment, inflate, read_workload
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(
     f"n{i},32000,131072,{cards},{model}\n"
@@ -101,3 +102,26 @@ def test_a_bad_file_is_refused_with_the_place(
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot be read"):
         read_workload(tmp_path / "none.csv", tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("may_wait", [False, True])
+def test_room_is_made_and_nobody_is_lost_unless_tasks_may_wait(tmp_path: Path, *, may_wait: bool) -> None:
+    workload = read_workload(*write(tmp_path))
+    asked = workload.types.cards * workload.types.milli
+    for seed in (42, 43, 44):
+        plain = experiment(workload, NodePolicy.HUTONG, seed)
+        run = defragmented(workload, NodePolicy.HUTONG, seed, Effort(2, 8, may_wait))
+        stream, placed = inflate(workload, 130, seed), run.outcome.placed
+        ran = placed[:, 0] >= 0
+        assert run.outcome.allocated_milli[-1] == asked[stream[ran]].sum() <= workload.capacity_milli
+        assert run.found <= run.searches
+        # Until the first pod that fits nowhere nothing differs; whoever ran then still does.
+        first = int(np.argmax(plain.placed[:, 0] < 0))
+        assert np.array_equal(plain.allocated_milli[:first], run.outcome.allocated_milli[:first])
+        if not may_wait:
+            assert run.stopped == 0
+            assert ran[:first].all()
+            assert np.all(np.diff(run.outcome.allocated_milli) >= 0)
+        nobody = defragmented(workload, NodePolicy.HUTONG, seed, Effort(0, 1))
+        assert np.array_equal(nobody.outcome.placed, plain.placed)
+        assert nobody.found == nobody.moves == 0 < nobody.searches

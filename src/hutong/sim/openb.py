@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.placement.arrays import Ints
+from hutong.core.placement.defragmentation import Effort
+from hutong.core.placement.ejections import M_NODE, M_TASK, WAITS
 from hutong.core.placement.node_scores import NodePolicy
-from hutong.core.placement.nodes import NodePlacer, Nodes, PodTypes
+from hutong.core.placement.nodes import NOWHERE, NodePlacer, Nodes, PodTypes
 
 _MILLI = 1000
 
@@ -122,6 +124,99 @@ def experiment(
     asked = (workload.types.cards * workload.types.milli)[stream]
     allocated = np.cumsum(np.where(placed[:, 0] >= 0, asked, 0))
     return Outcome(np.cumsum(asked), allocated, placed, workload.capacity_milli, spent_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A run in which room is made for pods that fit nowhere: how many searches, and which found a way.
+
+    `moves` are pods that got another place, `stopped` those that got none. The time is that of the searches.
+    """
+
+    outcome: Outcome
+    searches: int
+    found: int
+    moves: int
+    stopped: int
+
+
+def defragmented(
+    workload: Workload,
+    policy: NodePolicy,
+    seed: int,
+    effort: Effort,
+    percent: int = 130,
+    clock_ns: Callable[[], int] = int,
+) -> Moved:
+    """Run one seed of `experiment`, where a pod with cards that fits nowhere has other pods moved for it.
+
+    Any pod may be moved. A search that found nothing is not repeated before something has changed.
+    """
+    stream = inflate(workload, percent, seed)
+    order = np.random.default_rng((seed, 1)).permutation(len(workload.nodes)).astype(np.int64)
+    asked = workload.types.cards * workload.types.milli
+    placer = NodePlacer(workload.nodes, workload.types, policy, order)
+    running = _Running(placer, stream, asked, effort, clock_ns)
+    allocated = np.empty(len(stream), np.int64)
+    for pod in range(len(stream)):
+        if not running.place(pod) and asked[stream[pod]]:
+            running.make_room(pod)
+        allocated[pod] = running.milli
+    outcome = Outcome(
+        np.cumsum(asked[stream]), allocated, running.placed, workload.capacity_milli, running.spent_ns
+    )
+    return Moved(outcome, running.searches, running.found, running.moves, running.stopped)
+
+
+class _Running:
+    """The pods that run: `placed` (P, 2) is node and cards of each, NOWHERE for those that do not."""
+
+    def __init__(
+        self, placer: NodePlacer, stream: Ints, asked: Ints, effort: Effort, clock_ns: Callable[[], int]
+    ) -> None:
+        self.placed = np.full((len(stream), 2), NOWHERE, np.int64)
+        self.milli = self.searches = self.found = self.moves = self.stopped = self.spent_ns = 0
+        self._placer, self._stream, self._asked = placer, stream, asked
+        self._effort, self._clock_ns = effort, clock_ns
+        self._in_vain: set[int] = set()
+
+    def place(self, pod: int) -> bool:
+        """Place a pod where it fits; False if it fits nowhere."""
+        self.placed[pod] = self._placer.place(self._stream[pod : pod + 1])[0]
+        if self.placed[pod, 0] == NOWHERE:
+            return False
+        self.milli += int(self._asked[self._stream[pod]])
+        self._in_vain.clear()
+        return True
+
+    def make_room(self, pod: int) -> None:
+        """Move others for a pod, and place it, if a way is found."""
+        kind = int(self._stream[pod])
+        if kind in self._in_vain:
+            return
+        run = np.flatnonzero(self.placed[:pod, 0] >= 0)
+        tasks = np.column_stack((self._stream[run], self.placed[run], np.ones(len(run), np.int64)))
+        start_ns = self._clock_ns()
+        moves = self._placer.room_for(kind, tasks, self._effort)
+        self.spent_ns += self._clock_ns() - start_ns
+        self.searches += 1
+        if not len(moves):
+            self._in_vain.add(kind)
+            return
+        self._in_vain.clear()
+        self.found += 1
+        who = np.where(moves[:, M_TASK] >= 0, run[moves[:, M_TASK]], pod)
+        for each in who[who != pod].tolist():
+            self._placer.release(int(self._stream[each]), *self.placed[each].tolist())
+            self.milli -= int(self._asked[self._stream[each]])
+        self.placed[who] = moves[:, M_NODE:]
+        for each in who.tolist():
+            if self.placed[each, 0] == WAITS:
+                self.stopped += 1
+                continue
+            self._placer.put(int(self._stream[each]), *self.placed[each].tolist())
+            self.milli += int(self._asked[self._stream[each]])
+            self.moves += each != pod
 
 
 def _mask(text: str | None, bits: dict[str, int]) -> int:

@@ -10,7 +10,7 @@ over, `random` draws. `fgd` and `hutong` take the node that loses least, by the 
 from enum import IntEnum
 
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.compiled import compiled
+from hutong.core.placement.compiled import bare, compiled
 from hutong.core.placement.fragmentation import (
     CARD,
     CARD_MILLI,
@@ -52,7 +52,7 @@ class NodePolicy(IntEnum):
 _RANDOM, _DOT, _CLUSTERING, _PACKING, _BEST_FIT, _FGD, _HUTONG = (int(policy) for policy in NodePolicy)
 
 
-@compiled
+@bare
 def fits(free: Ints, fixed: Ints, spec: Ints) -> bool:
     """True if a node's free (10) and fixed (2) rows can take a pod's spec (6)."""
     if free[CPU] < spec[S_CPU] or free[MEMORY] < spec[S_MEMORY]:

@@ -11,6 +11,8 @@ import numpy as np
 from hutong.core.kernel.errors import Broken, Refused
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.defragmentation import Effort, make_room, sizes_of
+from hutong.core.placement.ejections import M_NODE, T_NODE
 from hutong.core.placement.fragmentation import (
     CARD,
     CARD_MILLI,
@@ -239,6 +241,8 @@ class NodePlacer:
         )
         self._tags = np.zeros((count, MAX_CARDS + 1), np.int64)
         self._specs = types.table()
+        self._place = np.argsort(self._order)
+        self._sizes = sizes_of(self._specs, CARD_MILLI * int(nodes.cards.sum()), int(nodes.cpu_milli.sum()))
         self._know(nodes, models)
         self._scores = np.zeros((len(types), count), np.int64)
         self._seen = np.full(len(types), -1, np.int64)
@@ -297,8 +301,7 @@ class NodePlacer:
 
     def release(self, kind: int, node: int, mask: int) -> None:
         """Give back what a pod of that type had on those cards of the node; Broken if it had not."""
-        at = int(np.flatnonzero(self._order == node)[0])
-        spec = self._specs[kind]
+        at, spec = int(self._place[node]), self._specs[kind]
         held = [card for card in range(MAX_CARDS) if mask >> card & 1]
         if len(held) != spec[S_CARDS] or any(
             self._free[at, CARD + card] + spec[S_MILLI] > CARD_MILLI for card in held
@@ -309,10 +312,51 @@ class NodePlacer:
         for card in held:
             self._free[at, CARD + card] += spec[S_MILLI]
         if spec[S_CARDS]:
-            self._tags[at, spec[S_CARDS] if spec[S_MILLI] == CARD_MILLI else 0] -= 1
+            self._tags[at, tag_of(spec)] -= 1
+        self._note(at)
+
+    def put(self, kind: int, node: int, mask: int) -> None:
+        """Put a pod of that type on those cards of the node; Broken if they are not free, or not as many."""
+        at, spec = int(self._place[node]), self._specs[kind]
+        cards = [card for card in range(MAX_CARDS) if mask >> card & 1]
+        if len(cards) != spec[S_CARDS] or not _has(self._free[at], spec, cards):
+            raise Broken(f"node {node} has no room on cards {cards} for a pod of type {kind}")
+        self._free[at, CPU] -= spec[S_CPU]
+        self._free[at, MEMORY] -= spec[S_MEMORY]
+        for card in cards:
+            self._free[at, CARD + card] -= spec[S_MILLI]
+        if cards:
+            self._tags[at, tag_of(spec)] += 1
+        self._note(at)
+
+    def room_for(self, kind: int, tasks: Ints, effort: Effort) -> Ints:
+        """Return moves (M, 3) that make room for a pod of that type, as `make_room`; none if no way is found.
+
+        `tasks` (T, 4) are what runs: type, node, mask of cards, and 1 if it may be moved. Nothing is changed.
+        """
+        tasks = np.array(tasks, dtype=np.int64).reshape(-1, 4)
+        nodes = tasks[:, T_NODE]
+        if len(tasks) and not 0 <= int(nodes.min()) <= int(nodes.max()) < len(self._place):
+            raise Refused("bad_node", f"nodes are 0 to {len(self._place) - 1}")
+        tasks[:, T_NODE] = self._place[nodes]
+        moves = make_room(kind, self._free, self._fixed, self._specs, self._sizes, tasks, effort)
+        some = moves[:, M_NODE] >= 0
+        moves[some, M_NODE] = self._order[moves[some, M_NODE]]
+        return moves
+
+    def _note(self, at: int) -> None:
+        """Have a node scored again."""
         self._ring[self._head % len(self._ring)] = at
         self._changed[at] = self._head
         self._head += 1
+
+
+def _has(free: Ints, spec: Ints, cards: list[int]) -> bool:
+    return bool(
+        free[CPU] >= spec[S_CPU]
+        and free[MEMORY] >= spec[S_MEMORY]
+        and all(free[CARD + card] >= spec[S_MILLI] for card in cards)
+    )
 
 
 def _check(nodes: Nodes, types: PodTypes) -> None:
