@@ -22,7 +22,8 @@ of its rangespec.yaml at ff69552e79; a later one has 6.7 s for large, and the sa
 
 With `--tenants cohort` all queues of a cohort are one project: then priority counts across them, as in Kueue.
 Generator, loop and sites are threads of one process, so one core bears them all; with PostgreSQL the sites are a
-process of their own, as agents and API are.
+process of their own, as agents and API are. Each site has two threads, as an agent has: one listens for commands, one
+starts, looks and reports. The time ends when no job is left that is not over and settled.
 
 `python -m bench.kueue_baseline [--quick] [--store memory|sqlite|postgres] [--tenants queue|cohort] [--profile FILE]`
 """
@@ -39,11 +40,12 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from tests.postgres import Postgres
@@ -56,23 +58,27 @@ from hutong.adapters.telemetry.logs import configure_logs
 from hutong.config import now_ms
 from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
 from hutong.core.book.snapshot import Limits
-from hutong.core.book.store import NewJob, Record, Sighting, Store
+from hutong.core.book.store import JobQuery, NewJob, Record, Sighting, Store, Taken
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.control.rules import Rules
 from hutong.core.kernel.ids import AttemptKey, JobId, LotId, PoolId, ProjectId, SiteId, ulid
 from hutong.core.placement.columns import Backfill
 from hutong.core.work import facts as f
 from hutong.core.work.spec import Ask, JobSpec, JobType, Resources, Wish
-from hutong.core.work.states import JobState
+from hutong.core.work.states import FINAL, JobState
 from hutong.server.bell import Bell
 from hutong.server.heap import settle
 from hutong.server.loop import Clock, Loop
+from hutong.server.summons import SummonsSoFar
 
 COHORTS, QUEUES, QUOTA = 5, 6, 20
 MICRO = 1_000_000
 SIGHTING_EVERY_MS = 5000
+BELL_S = 0.005
+LISTEN_S = 1.0
 PAUSE_S = 0.01  # after a wake, as an agent's long poll has it: what is written about then is one answer
 GIVE_UP_S = 300.0
+SWITCH_S = 0.0005  # threads stand for processes here: none waits long for another's Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,52 +244,55 @@ def generate(store: Store, log: Log, setting: "Setting", stop: threading.Event) 
 
 
 class Centre:
-    """A site at work: takes commands, runs them on the memory engine, tells what it sees; no HTTP, no files."""
+    """A site at work: takes commands, runs them on the memory engine, tells what it sees; no HTTP, no files.
+
+    As an agent it has two threads: one listens for commands, the other starts them, looks and reports.
+    """
 
     def __init__(self, site: SiteId, store: Store, log: Log) -> None:
         self.site = site
         self._store = store
         self._log = log
         self._engine = MemoryEngine(now_ms)
-        self._after = 0
+        self._inbox: SimpleQueue[Taken] = SimpleQueue()
+        self._called = threading.Event()
         self._cards: dict[AttemptKey, int] = {}
         self._jobs: dict[AttemptKey, tuple[JobId, int]] = {}
         self._ends: list[tuple[int, AttemptKey]] = []
         self._sighted_ms = 0
 
-    def next_ms(self) -> int:
+    def listen(self, bell: Bell, stop: "Stop") -> None:
+        """Take what is commanded until told to stop."""
+        after = 0
+        while not stop.is_set():
+            seen, began_s = bell.mark(self.site), time.monotonic()
+            taken = self._store.take(self.site, after, 1000, now_ms())
+            for each in taken:
+                after = max(after, each.id)
+                self._log.admitted_s[each.job.id] = self._log.now_s()
+                self._inbox.put(each)
+            if taken:
+                self._called.set()
+                continue
+            bell.wait(seen, LISTEN_S, self.site)
+            stop.wait(max(0.0, began_s + PAUSE_S - time.monotonic()))
+
+    def work(self, stop: "Stop") -> None:
+        """Start, look and report until told to stop."""
+        while not stop.is_set():
+            self._called.clear()
+            self._step()
+            left_s = (self._next_ms() - now_ms()) / 1000
+            self._called.wait(min(max(PAUSE_S, left_s), LISTEN_S))
+
+    def _next_ms(self) -> int:
         """Return when something is to be looked at: the next end or the next sighting."""
         return min([self._sighted_ms + SIGHTING_EVERY_MS, *(at_ms for at_ms, _ in self._ends[:1])])
 
-    def take(self) -> None:
-        """Take and start what is commanded, and tell that it runs."""
-        reports: list[f.Report] = []
-        taken = self._store.take(self.site, self._after, 1000, now_ms())
-        for each in taken:
-            self._after = max(self._after, each.id)
-            if each.spec is None:
-                raise RuntimeError(f"nothing is stopped in this scenario, yet {each.key} is")
-            self._log.admitted_s[each.job.id] = self._log.now_s()
-            receipt = self._engine.submit(Order(each.key, each.job.id, each.project, each.attempt, each.spec))
-            began_ms = now_ms()
-            self._cards[each.key] = each.attempt.cards
-            self._jobs[each.key] = (each.job.id, each.attempt.number)
-            heapq.heappush(self._ends, (began_ms + RUN_MS[each.spec.name], each.key))
-            number = each.attempt.number
-            reports.append(f.Report(each.key, f.Accepted(number, receipt.external_id, receipt.adopted)))
-            reports.append(f.Report(each.key, f.Started(number, began_ms)))
-        held = sum(self._cards.values())
-        self._log.peak[self.site] = max(self._log.peak[self.site], held)
-        if reports:
-            self._store.report(self.site, reports, None, now_ms())
-
-    def look(self) -> None:
-        """Tell the platform what has ended; now and then, all that is seen."""
-        at_ms = now_ms()
-        if at_ms < self.next_ms():
-            return
-        seen = self._engine.observe()
-        reports = []
+    def _step(self) -> None:
+        """Start what came, and tell the platform what began and ended; now and then, all that is seen."""
+        reports = self._start()
+        seen, at_ms = self._engine.observe(), now_ms()
         for each in seen:
             if each.ended is None:
                 continue
@@ -295,13 +304,31 @@ class Centre:
             self._sighted_ms = at_ms
             keys = frozenset(each.key for each in seen)
             sighting = Sighting(at_ms, keys, frozenset(each.key for each in seen if each.ended is None))
-        self._store.report(self.site, reports, sighting, now_ms())
+        if reports or sighting:
+            self._store.report(self.site, reports, sighting, now_ms())
         for each in seen:
             if each.ended is not None:
                 self._engine.forget(each.key)
                 del self._cards[each.key]
         while self._ends and self._ends[0][1] not in self._cards:
             heapq.heappop(self._ends)
+
+    def _start(self) -> list[f.Report]:
+        """Start what was taken; return what is to be told of it."""
+        reports: list[f.Report] = []
+        while not self._inbox.empty():
+            each = self._inbox.get()
+            if each.spec is None:
+                raise RuntimeError(f"nothing is stopped in this scenario, yet {each.key} is")
+            receipt = self._engine.submit(Order(each.key, each.job.id, each.project, each.attempt, each.spec))
+            began_ms, number = now_ms(), each.attempt.number
+            self._cards[each.key] = each.attempt.cards
+            self._jobs[each.key] = (each.job.id, number)
+            heapq.heappush(self._ends, (began_ms + RUN_MS[each.spec.name], each.key))
+            reports.append(f.Report(each.key, f.Accepted(number, receipt.external_id, receipt.adopted)))
+            reports.append(f.Report(each.key, f.Started(number, began_ms)))
+        self._log.peak[self.site] = max(self._log.peak[self.site], sum(self._cards.values()))
+        return reports
 
 
 class Stop(Protocol):
@@ -316,19 +343,45 @@ class Stop(Protocol):
         ...
 
 
-def serve(centres: Sequence[Centre], bell: Bell, stop: Stop) -> None:
-    """Let some centres work until told to stop."""
-    took = -1
-    while not stop.is_set():
-        pulse = bell.now()
-        for centre in centres:
-            centre.look()
-            if pulse != took:
-                centre.take()
-        took = pulse
-        left_ms = min(centre.next_ms() for centre in centres) - now_ms()
-        bell.wait(pulse, max(0, left_ms) / 1000)
-        stop.wait(PAUSE_S)
+def at_work(centres: Sequence[Centre], bell: Bell, stop: Stop) -> dict[str, Callable[[], None]]:
+    """Return what the threads of these centres do, by their names."""
+    listen: dict[str, Callable[[], None]] = {
+        f"{each.site} listens": partial(each.listen, bell, stop) for each in centres
+    }
+    return listen | {f"{each.site} works": partial(each.work, stop) for each in centres}
+
+
+class Crew:
+    """Threads that work until told to stop; where one fails all are told to, and `join` raises what it was."""
+
+    def __init__(self, stop: Any, works: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401 - either
+        self.cpu_s: dict[str, float] = defaultdict(float)
+        self._stop = stop
+        self._failed: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=partial(self._run, name, work), name=name) for name, work in works.items()
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for each in self._threads:
+            each.start()
+
+    def join(self) -> None:
+        """Wait for them all; those of sites count as one."""
+        for each in self._threads:
+            each.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._failed.append(error)
+            self._stop.set()
+            raise
+        self.cpu_s[name.partition(" ")[0]] += time.thread_time()
 
 
 class Apart:
@@ -363,23 +416,17 @@ class Apart:
 def serve_apart(url: str, ended: Any, stop: Any, pipe: Any) -> None:  # noqa: ANN401 - of multiprocessing
     """Be the sites until told to stop; times are those of the machine's one monotonic clock."""
     configure_logs("WARNING")
+    sys.setswitchinterval(SWITCH_S)
     store, log = open_store(url), Log()
-    bell = Bell(store.pulse, 0.005)
-    centres = [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
+    bell = Bell(store.pulse, BELL_S, SummonsSoFar(store))
+    crew = Crew(stop, at_work([Centre(site_of(cohort), store, log) for cohort in range(COHORTS)], bell, stop))
     pipe.send("ready")
-    done = threading.Event()
-
-    def count() -> None:
-        while not done.wait(0.005):
-            ended.value = len(log.ended)
-
-    counting = threading.Thread(target=count)
-    counting.start()
+    crew.start()
     try:
-        serve(centres, bell, stop)
+        while not stop.wait(0.005):
+            ended.value = len(log.ended)
     finally:
-        done.set()
-        counting.join()
+        crew.join()
         bell.close()
         store.close()
     pipe.send((log.admitted_s, log.ended, dict(log.peak), time.process_time()))
@@ -428,49 +475,30 @@ def run(store: Store, setting: Setting, url: str) -> Measured:
     apart = Apart(url) if url else None
     log = Log()
     stop = threading.Event()
-    failed: list[BaseException] = []
-    cpu_s: dict[str, float] = defaultdict(float)
     loop = Timed(store, Rules(backfill=setting.backfill), now_ms, "bench", Limits(queue=setting.queue))
-    bell = Bell(store.pulse, setting.bell_s)
-    centres = [] if apart else [Centre(site_of(cohort), store, log) for cohort in range(COHORTS)]
-
-    def thread(name: str, work: Callable[[], None]) -> threading.Thread:
-        def body() -> None:
-            try:
-                work()
-            except BaseException as error:
-                failed.append(error)
-                stop.set()
-                raise
-            cpu_s[name] += round(time.thread_time(), 1)
-
-        return threading.Thread(target=body, name=name)
-
-    threads = [
-        thread("loop", lambda: lead(loop, stop, setting.profile)),
-        thread("generator", lambda: generate(store, log, setting, stop)),
-    ]
-    if centres:
-        threads.append(thread("sites", partial(serve, centres, bell, stop)))
+    bell = Bell(store.pulse, setting.bell_s, SummonsSoFar(store))
+    works: dict[str, Callable[[], None]] = {
+        "loop": lambda: lead(loop, stop, setting.profile),
+        "generator": lambda: generate(store, log, setting, stop),
+    }
+    if not apart:
+        works |= at_work([Centre(site_of(cohort), store, log) for cohort in range(COHORTS)], bell, stop)
+    crew = Crew(stop, works)
     settle()
     log.begin_s = time.perf_counter()
-    for each in threads:
-        each.start()
+    crew.start()
     try:
         ended = apart.ended if apart else lambda: len(log.ended)
         total_s = wait(store, log, setting.share, stop, ended)
     finally:
         stop.set()
         if apart:
-            cpu_s["sites"] = round(apart.close(log), 1)
-        for each in threads:
-            each.join()
+            crew.cpu_s["sites"] = apart.close(log)
+        crew.join()
         bell.close()
-    if failed:
-        raise failed[0]
     check(store, log)
     note("generator", latest_s=round(log.late_s, 3))
-    note("turns", **loop.told(total_s), cpu_s=dict(cpu_s))
+    note("turns", **loop.told(total_s), cpu_s={name: round(cpu_s, 1) for name, cpu_s in crew.cpu_s.items()})
     return log.measured(total_s)
 
 
@@ -506,13 +534,9 @@ def wait(store: Store, log: Log, share: int, stop: threading.Event, ended: Calla
     while ended() < count and not stop.wait(0.005):
         if log.now_s() > GIVE_UP_S:
             raise TimeoutError(f"{ended()} of {count} ended in {GIVE_UP_S} s")
-    left = list(log.workload)
-    while left and not stop.is_set():
-        row = store.job(left[-1])
-        if row is not None and row.job.final:
-            left.pop()
-        else:
-            stop.wait(0.002)
+    open_ = JobQuery(states=frozenset(JobState) - FINAL, limit=1)
+    while store.jobs(open_) and not stop.wait(0.01):
+        pass
     return log.now_s()
 
 
@@ -623,14 +647,14 @@ def main() -> None:
     parser.add_argument("--backfill", choices=["greedy", "easy"], default="greedy")
     told = parser.parse_args()
     configure_logs("WARNING")
-    sys.setswitchinterval(0.0005)  # threads stand for processes here: none waits long for another's Python
+    sys.setswitchinterval(SWITCH_S)
     memory = told.store == "memory"
     setting = Setting(
         share=10 if told.quick else 1,
         tenants=told.tenants,
         backfill=Backfill[told.backfill.upper()],
         queue=told.queue,
-        bell_s=0.001 if memory else 0.005,
+        bell_s=0.001 if memory else BELL_S,
         profile=told.profile,
     )
     note("load", average=os.getloadavg(), cores=os.cpu_count())

@@ -20,7 +20,7 @@ from book_samples import (
 )
 
 from hutong.core.book.snapshot import Command, Limits
-from hutong.core.book.store import Dial, Sighting, Store
+from hutong.core.book.store import Dial, Sighting, Store, Summons
 from hutong.core.capacity.sites import Move, PoolState, Transfer
 from hutong.core.capacity.spread import Spread
 from hutong.core.kernel.errors import NotFound
@@ -220,6 +220,42 @@ def test_an_empty_take_writes_at_most_once_a_second(store: Store) -> None:
     store.take(EAST, 0, 10, 2000)
     assert store.pulse() != before
     assert store.statuses()[EAST].seen_ms == 2000
+
+
+def test_reports_note_a_call_at_most_once_a_second_and_with_every_observation(store: Store) -> None:
+    place(store, 1, 1000)
+    for now, noted in ((1000, 1000), (1500, 1000), (1999, 1000), (2000, 2000)):
+        store.report(EAST, [f.Report(key_of(1), f.Accepted(1, f"x-{now}", False))], None, now)
+        assert store.statuses()[EAST].seen_ms == noted
+    store.report(EAST, [], sighting(2050), 2100)
+    assert (store.statuses()[EAST].seen_ms, store.statuses()[EAST].observed_ms) == (2100, 2050)
+    store.report(EAST, [], None, 1500 - 10 * 86_400_000)
+    assert store.statuses()[EAST].seen_ms == 1500 - 10 * 86_400_000, "a clock that was set back is believed"
+
+
+def test_an_agent_is_summoned_by_what_is_for_it_and_by_nothing_else(store: Store) -> None:
+    assert store.summons() == {}
+    for site in (EAST, WEST):
+        store.take(site, 0, 10, 100)
+    assert store.summons() == {EAST: Summons(), WEST: Summons()}
+    queue(store, 1, 100)
+    place(store, 2, 100)
+    (first,) = store.take(EAST, 0, 10, 100)
+    before = store.summons()
+    assert before == {EAST: Summons(first.id), WEST: Summons()}
+    store.report(EAST, [f.Report(key_of(2), f.Accepted(1, "x", False))], None, 100)
+    turn(store, 200, placing(store, 1, 200))
+    (second,) = store.take(EAST, first.id, 10, 250)
+    assert store.summons()[EAST].command == second.id > first.id
+    store.watch(key_of(1), 5000)
+    for n, site in ((1, WEST), (2, EAST), (3, EAST)):
+        store.dial(Dial(f"call-{n}", site, key_of(n), n, 8000, "https://gate.example", 900), 250)
+    assert store.summons() == {
+        EAST: Summons(second.id, frozenset({"call-2", "call-3"}), 5000),
+        WEST: Summons(0, frozenset({"call-1"})),
+    }
+    store.report(EAST, [f.Report(key_of(n), f.Started(1, 260)) for n in (1, 2)], None, 260)
+    assert store.summons()[EAST].command == 0, "commands that had their effect are gone"
 
 
 def test_absence_is_counted_only_by_observations_that_are_newer(store: Store) -> None:

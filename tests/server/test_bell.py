@@ -89,6 +89,41 @@ def test_it_outlives_a_store_that_is_away(bell: Bell, pulse: Pulse) -> None:
     assert bell.wait(0, 10) is True
 
 
+@pytest.fixture
+def marked(pulse: Pulse) -> Iterator[tuple[Bell, dict[str, object]]]:
+    marks: dict[str, object] = {"east": 1, "west": 1}
+    found = Bell(pulse, every_s=0.001, marks=lambda: dict(marks))
+    found.wait(found.mark("east"), 10, "east")  # the first look
+    yield found, marks
+    found.close()
+
+
+def test_who_waits_for_a_topic_sleeps_through_all_other_changes(
+    marked: tuple[Bell, dict[str, object]], pulse: Pulse
+) -> None:
+    bell, marks = marked
+    east, west = bell.mark("east"), bell.mark("west")
+    pulse.value, marks["west"] = 1, 2
+    assert bell.wait(west, 10, "west") is True
+    assert bell.wait(east, 0.05, "east") is False
+    assert bell.wait(None, 0.05, "nowhere") is False
+    pulse.value, marks["east"] = 2, 2
+    assert bell.wait(east, 10, "east") is True
+    assert asyncio.run(bell.changed(east, 10, "east")) is True
+
+
+def test_a_mark_from_before_the_wait_is_not_missed_though_nobody_waited(
+    marked: tuple[Bell, dict[str, object]], pulse: Pulse
+) -> None:
+    bell, marks = marked
+    old = bell.mark("east")
+    pulse.value, marks["east"] = 1, 2
+    assert bell.wait(0, 10) is True, "who waits for anything does not have the marks asked"
+    assert bell.mark("east") == old
+    assert bell.wait(old, 10, "east") is True
+    assert bell.mark("east") == 2
+
+
 def test_closing_wakes_everybody(bell: Bell) -> None:
     threading.Timer(0.05, bell.close).start()
     begun = time.monotonic()

@@ -23,6 +23,7 @@ from hutong.server.logs import LogBook
 from hutong.server.pools import Pools
 from hutong.server.submissions import Submissions
 from hutong.server.subsidies.programmes import Rules as SubsidyRules
+from hutong.server.summons import SummonsSoFar
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def make_services(
         store=store,
         objects=objects,
         vault=Vault.open(settings.vault_key),
-        bell=Bell(store.pulse),
+        bell=Bell(store.pulse, marks=SummonsSoFar(store)),
         submissions=Submissions(store, clock, settings.submissions_waiting_max, meters.group),
         pools=Pools(store),
         logs=LogBook(objects, settings.log_bytes_max),

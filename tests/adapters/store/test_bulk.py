@@ -16,7 +16,7 @@ from hutong.adapters.store.rollup_tables import first_uses
 from hutong.adapters.store.sql import SqlStore
 from hutong.adapters.store.tables import commands, facts, jobs, receipts, shares
 from hutong.core.book.store import JobQuery
-from hutong.core.kernel.errors import Conflict, Refused
+from hutong.core.kernel.errors import Broken, Conflict, Refused
 from hutong.core.work.facts import Event, Fact, Queued, Submitted
 from hutong.core.work.fold import fold
 
@@ -138,12 +138,13 @@ def test_columns_are_added_to_and_rows_found_among_many(server: Postgres) -> Non
     assert times == [7, 7, None]
 
 
-def test_a_fault_in_a_stream_undoes_all_and_the_connection_goes_on(server: Postgres) -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_a_fault_in_a_stream_undoes_all_and_the_connection_goes_on(server: Postgres, last: bool) -> None:
     store = _opened(server)
     row = {"scope": "person", "name": "ada", "at_ms": 1}
 
     def work(connection: sa.Connection) -> None:
-        with streaming(connection):
+        with streaming(connection, last=last):
             connection.execute(shares.insert(), {"name": "a", "card_ms": 1, "at_ms": 1})
             connection.execute(first_uses.insert(), row)
             connection.execute(first_uses.insert(), row)
@@ -164,6 +165,32 @@ def _stream(connection: sa.Connection, row: dict[str, object]) -> None:
     with streaming(connection):
         merge_rows(connection, first_uses, [row, {**row, "scope": "project"}], ("scope", "name"))
         connection.execute(first_uses.delete().where(first_uses.c.scope == "project"))
+
+
+def test_the_last_stream_has_committed_when_it_is_over(server: Postgres) -> None:
+    store = _opened(server)
+    read = sa.select(shares.c.name)
+    seen = []
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(shares.insert(), {"name": "before", "card_ms": 1, "at_ms": 1})
+        with streaming(connection, last=True):
+            merge_rows(connection, shares, [{"name": "in it", "card_ms": 1, "at_ms": 1}], ("name",))
+        with store._db.read() as other:
+            seen.append(sorted(other.execute(read).scalars()))
+
+    def fail(connection: sa.Connection) -> None:
+        with streaming(connection, last=True):
+            connection.execute(shares.delete())
+            raise Broken("by mistake")
+
+    store._db.write(work)
+    assert seen == [["before", "in it"]]
+    with pytest.raises(Broken, match="by mistake"):
+        store._db.write(fail)
+    with store._db.read() as connection:
+        assert sorted(connection.execute(read).scalars()) == ["before", "in it"], "nothing was committed"
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["\x00", "\ud800"])

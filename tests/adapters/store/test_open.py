@@ -17,6 +17,7 @@ from tests.postgres import Postgres
 from hutong.adapters.store import budgets, heads, holdings, periods, snapshots, statements
 from hutong.adapters.store.open import migrate, open_store
 from hutong.adapters.store.schema import metadata
+from hutong.adapters.store.sql import SqlStore
 from hutong.adapters.store.tables import IN_QUEUE, jobs
 from hutong.core.book.money import Posting
 from hutong.core.book.store import JobQuery
@@ -111,6 +112,26 @@ def test_a_turn_reads_what_runs_without_what_ever_ran(
     assert "ix_jobs_project" not in text
 
 
+def test_what_is_dead_in_an_index_is_read_once_though_nobody_vacuums(server: Postgres) -> None:
+    store = open_store(server.new_store())
+    assert isinstance(store, SqlStore)
+    run(store, 1, 100)
+    with store._db.writer.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE jobs SET (autovacuum_enabled = off)"))
+        for at in range(500):
+            connection.execute(jobs.update().values(until_ms=1000 + at))
+
+    def pages_read() -> int:
+        with store._db.writer.begin() as connection:
+            text = str(holdings.GANGS.compile(connection))
+            plan = connection.execute(sa.text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}")).scalar_one()
+        return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])
+
+    first = pages_read()
+    assert pages_read() < first / 5
+    store.close()
+
+
 def test_a_statement_reads_the_free_use_of_its_month_only(engine: sa.Engine) -> None:
     text = plan_of(engine, statements.free_use("p1", (100, "r1"), 200))
     assert "ix_usage_free" in text
@@ -130,7 +151,8 @@ def plan_of(engine: sa.Engine, query: sa.Select[Any]) -> str:
     with engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
         if not sqlite:
-            connection.execute(sa.text("SET enable_seqscan = off"))
+            for scan in ("seqscan", "bitmapscan"):
+                connection.execute(sa.text(f"SET enable_{scan} = off"))
         verb = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
         text = query.compile(connection, compile_kwargs={"literal_binds": True})
         plan = connection.execute(sa.text(f"{verb} {text}")).all()

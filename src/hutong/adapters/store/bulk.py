@@ -29,10 +29,11 @@ Rows = Sequence[Mapping[str, object]]
 
 
 @contextmanager
-def streaming(connection: sa.Connection) -> Iterator[None]:
+def streaming(connection: sa.Connection, *, last: bool = False) -> Iterator[None]:
     """Send what is run in here without waiting for answers, where the database can; errors come at the end.
 
-    Nothing in here may look at a result.
+    Nothing in here may look at a result. The `last` stream of a transaction takes its commit along, so that
+    rows are not kept from others while this process wakes up to say so: nothing may come after it.
     """
     if connection.dialect.name != "postgresql" or _streams(driver_of(connection)):
         yield
@@ -40,6 +41,8 @@ def streaming(connection: sa.Connection) -> Iterator[None]:
     try:
         with driver_of(connection).pipeline():
             yield
+            if last:  # SQLAlchemy's own commit finds nothing to do then
+                driver_of(connection).execute(b"COMMIT", prepare=False)
     except psycopg.Error as error:
         raise sa.exc.DBAPIError.instance(
             None, None, error, psycopg.Error, dialect=connection.dialect

@@ -107,6 +107,10 @@ class Database(ABC):
         """Return a number that changes when anybody has committed a write."""
 
     @abstractmethod
+    def glance(self, query: "sa.Select[*tuple[object, ...]]") -> list[Row]:
+        """Return the rows of one question as they are now, outside of a transaction; as cheap as a pulse."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of connections."""
 

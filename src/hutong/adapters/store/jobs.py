@@ -146,7 +146,7 @@ class Jobs:
 
         def work(connection: sa.Connection) -> tuple[Submission, ...]:
             answers, fresh = rules.sort_wishes(wishes, _known(connection, wishes))
-            with streaming(connection):
+            with streaming(connection, last=True):
                 many(connection, jobs.insert(), [rows[wish.id] for wish in fresh])
                 many(connection, facts.insert(), [fact_row(first[wish.id]) for wish in fresh])
             return answers

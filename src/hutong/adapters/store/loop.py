@@ -123,7 +123,7 @@ class Loop:
             if not leads or leads[0]["epoch"] != epoch:
                 raise rules.stale_epoch(epoch)
             writing.plan(self._db, connection)
-            with streaming(connection):
+            with streaming(connection, last=True):
                 writing.write(connection, now_ms)
             return writing.applied()
 

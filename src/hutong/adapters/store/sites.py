@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,7 +17,7 @@ from hutong.adapters.store.loop import close_starts, forget, read_statuses
 from hutong.adapters.store.rollups import add_work, moving, tellers
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
 from hutong.adapters.store.tenants import tenants_of
-from hutong.core.book.store import Dial, Reported, Sighting, Taken
+from hutong.core.book.store import Dial, Reported, Sighting, Summons, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId, SiteId, attempt_key
@@ -42,6 +43,22 @@ _SEEN_MS = sa.select(statuses.c.seen_ms).where(statuses.c.site == _SITE)
 _ABSENT = sa.select(absences.c.key).where(absences.c.site == _SITE)
 _AT_SITE = sa.select(jobs.c.id, jobs.c.attempt).where(jobs.c.site == _SITE)
 _SHOWN = _AT_SITE.where(jobs.c.dispatched_ms > 0, jobs.c.dispatched_ms < sa.bindparam("at_ms"))
+_BLANK: Any = sa.literal_column("' '")
+_SUMMONS = sa.select(
+    statuses.c.site,
+    sa.select(sa.func.max(commands.c.id))
+    .where(commands.c.site == statuses.c.site)
+    .scalar_subquery()
+    .label("command"),
+    sa.select(sa.func.max(watches.c.until_ms))
+    .where(watches.c.site == statuses.c.site)
+    .scalar_subquery()
+    .label("until_ms"),
+    sa.select(sa.func.aggregate_strings(dials.c.id, _BLANK))  # a text would be made anew each time
+    .where(dials.c.site == statuses.c.site)
+    .scalar_subquery()
+    .label("dials"),
+)
 _WORDS = sa.select(jobs.c.id, jobs.c.job)
 
 
@@ -73,7 +90,7 @@ class Sites:
             with asking(connection) as ask:
                 rows, seen = ask(_OPEN, which), ask(_SEEN_MS, {"site": site})
             names = _jobs_of(rows)
-            recent = rules.recent(seen[0]["seen_ms"] if seen else None, now_ms)
+            recent = _recent(seen, now_ms)
             if recent and all(row["taken_ms"] is not None for row in rows):
                 with asking(connection) as ask:
                     texts = ask.among(JOBS, jobs.c.id, names)
@@ -85,10 +102,11 @@ class Sites:
                 locked, now_open = ask.among(LOCKED, jobs.c.id, names), ask(_OPEN, which)
             found = _by_id(locked)
             open_rows = [row for row in now_open if rules.job_of(row["key"]) in found]
-            with streaming(connection):
-                self._note_seen(connection, site, now_ms)
+            with streaming(connection, last=True):
+                if not recent:
+                    self._note_seen(connection, site, now_ms)
                 moved = _dispatch(connection, site, open_rows, found, now_ms)
-            return _deliver(open_rows, found, moved)
+                return _deliver(open_rows, found, moved)
 
         return self._db.write(work)
 
@@ -100,14 +118,14 @@ class Sites:
         def work(connection: sa.Connection) -> Reported:
             names = sorted({name for report in reports if (name := rules.job_of(report.key))})
             with asking(connection) as ask:
-                locked = ask.among(LOCKED, jobs.c.id, names)
+                locked, seen = ask.among(LOCKED, jobs.c.id, names), ask(_SEEN_MS, {"site": site})
             found = _by_id(locked)
             before = {name: decode_job(row["job"]) for name, row in found.items()}
             news = rules.sieve(site, reports, before, now_ms)
             each_moved = rollup_rules.by_job(news.jobs, news.facts)
             moved = moving((job, some, *asked(found[job.id])) for job, some in each_moved)
             tenants = tenants_of(connection, tellers(moved))
-            with streaming(connection):
+            with streaming(connection, last=sighting is None):
                 many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
                 changed = [
                     saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
@@ -115,7 +133,9 @@ class Sites:
                 save_all(connection, changed)
                 close_starts(connection, news.started)
                 forget(connection, news.ended)
-                self._note_seen(connection, site, now_ms)
+                # A site's row is held until this is durable, and its agent takes at the same time.
+                if sighting is not None or not _recent(seen, now_ms):
+                    self._note_seen(connection, site, now_ms)
                 add_work(connection, moved, tenants)
             if sighting is not None:
                 self._note_sighting(connection, site, sighting, now_ms)
@@ -160,6 +180,15 @@ class Sites:
         with self._db.read() as connection:
             keys = connection.execute(query.order_by(watches.c.key).limit(rules.WATCHED_MAX)).scalars().all()
         return tuple(AttemptKey(key) for key in keys)
+
+    def summons(self) -> dict[SiteId, Summons]:
+        """Return what is there for the agent of each site that ever called; a look at an index for each."""
+        return {
+            SiteId(row["site"]): Summons(
+                row["command"] or 0, frozenset((row["dials"] or "").split()), row["until_ms"] or 0
+            )
+            for row in self._db.glance(_SUMMONS)
+        }
 
     def dial(self, dial: Dial, now_ms: int) -> None:
         """Call a site's agent for a tunnel; calls that have expired are thrown away."""
@@ -213,6 +242,10 @@ class Sites:
 
 def _jobs_of(rows: Iterable[Row]) -> list[JobId]:
     return sorted({name for row in rows if (name := rules.job_of(row["key"]))})
+
+
+def _recent(seen: Sequence[Row], now_ms: int) -> bool:
+    return rules.recent(seen[0]["seen_ms"] if seen else None, now_ms)
 
 
 def _by_id(rows: Iterable[Row]) -> dict[JobId, Row]:

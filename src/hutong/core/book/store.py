@@ -157,6 +157,18 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class Summons:
+    """What an agent may come for: the newest open command (0: none), calls for tunnels, the last watch's end.
+
+    Something new for it always changes this; so does what is over.
+    """
+
+    command: int = 0
+    dials: frozenset[str] = frozenset()
+    watched_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerCheck:
     """What a full check of the ledger found; `faults` is empty when all invariants hold."""
 
@@ -258,6 +270,10 @@ class Store(Upkeep, Metering, Energy, Sealing, Rolled, Protocol):
 
     def dials(self, site: SiteId, now_ms: int) -> tuple[Dial, ...]:
         """Return the calls to a site that have not expired, in order of id (at most 500)."""
+        ...
+
+    def summons(self) -> Mapping[SiteId, Summons]:
+        """Return what is there for the agent of each site that ever called."""
         ...
 
     # Ledger

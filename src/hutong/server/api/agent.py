@@ -84,15 +84,16 @@ async def take_commands(here: Here, site: Mine, body: w.TakeIn) -> w.TakeOut:
     deadline = anyio.current_time() + min(body.wait_s, WAIT_AT_MOST_S)
     told = body.watched
     while True:
-        seen = await run_in_threadpool(here.bell.now)
+        again_at = anyio.current_time() + _PAUSE_S  # what is written about then is one answer
+        seen = here.bell.mark(site)
         out = await run_in_threadpool(_take, here, site, body)
         left_s = deadline - anyio.current_time()
         news = told is not None and out.watched != told
         if out.commands or out.dials or news or left_s <= 0:
             return out
         told = out.watched
-        await here.bell.changed(seen, left_s)
-        await anyio.sleep(_PAUSE_S)
+        await here.bell.changed(seen, left_s, site)
+        await anyio.sleep(max(0.0, again_at - anyio.current_time()))
 
 
 def _take(here: Services, site: SiteId, body: w.TakeIn) -> w.TakeOut:

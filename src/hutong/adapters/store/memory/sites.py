@@ -6,7 +6,7 @@ from dataclasses import replace
 from hutong.adapters.store import rules
 from hutong.adapters.store.memory.shelf import Order, Shelf
 from hutong.core.book.snapshot import Absence
-from hutong.core.book.store import Dial, Reported, Sighting, Taken
+from hutong.core.book.store import Dial, Reported, Sighting, Summons, Taken
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.errors import Broken
 from hutong.core.kernel.ids import AttemptKey, SiteId
@@ -29,11 +29,11 @@ class MemorySites(Shelf):
         with self._lock:
             orders = [each for each in self._orders.values() if each.site == site and each.id > after]
             orders = sorted(orders, key=lambda each: each.id)[: rules.page(limit)]
-            seen = self._statuses.get(site)
-            recent = rules.recent(seen.seen_ms if seen else None, now_ms)
+            recent = self._recent(site, now_ms)
             if not recent or any(order.taken_ms is None for order in orders):
                 with self._writing():
-                    self._note_seen(site, now_ms)
+                    if not recent:
+                        self._note_seen(site, now_ms)
                     for order in orders:
                         self._hand_out(order, now_ms)
             return tuple(self._deliver(order) for order in orders)
@@ -77,7 +77,8 @@ class MemorySites(Shelf):
                 self._close(key, "start")
             for key in news.ended:
                 self._forget(key)
-            self._note_seen(site, now_ms)
+            if sighting is not None or not self._recent(site, now_ms):
+                self._note_seen(site, now_ms)
             orphans: tuple[AttemptKey, ...] = ()
             if sighting is not None:
                 self._note_sighting(site, sighting, now_ms)
@@ -86,6 +87,10 @@ class MemorySites(Shelf):
                     sighting.live, {name: self._jobs[name].row.job for name in named if name}
                 )
             return Reported(len(news.facts), news.repeats, orphans)
+
+    def _recent(self, site: SiteId, now_ms: int) -> bool:
+        seen = self._statuses.get(site)
+        return rules.recent(seen.seen_ms if seen else None, now_ms)
 
     def _note_seen(self, site: SiteId, now_ms: int) -> None:
         status = self._statuses.get(site) or SiteStatus(site, now_ms, 0)
@@ -147,6 +152,18 @@ class MemorySites(Shelf):
         with self._lock:
             found = [key for key, (where, until) in self._watches.items() if where == site and until > now_ms]
         return tuple(sorted(found)[: rules.WATCHED_MAX])
+
+    def summons(self) -> dict[SiteId, Summons]:
+        """Return what is there for the agent of each site that ever called."""
+        with self._lock:
+            return {
+                SiteId(site): Summons(
+                    max((each.id for each in self._orders.values() if each.site == site), default=0),
+                    frozenset(each.id for each in self._dials.values() if each.site == site),
+                    max((until for where, until in self._watches.values() if where == site), default=0),
+                )
+                for site in self._statuses
+            }
 
     def dial(self, dial: Dial, now_ms: int) -> None:
         """Call a site's agent for a tunnel; calls that have expired are thrown away."""
