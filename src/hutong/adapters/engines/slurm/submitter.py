@@ -20,7 +20,7 @@ from hutong.adapters.engines.slurm.queue import Queue
 from hutong.adapters.engines.slurm.rest import Rest
 from hutong.adapters.engines.slurm.transport import NotTaken, Transport
 from hutong.core.kernel.errors import Later, Problem, Refused
-from hutong.core.kernel.ids import AttemptKey
+from hutong.core.kernel.ids import AttemptKey, split_key
 
 SUBMITTING = "submitting.json"
 SUBMITTED = "submitted.json"
@@ -100,7 +100,7 @@ class Submitter(FolderEngine):
         for order in orders:
             pool = self._slurm.pools.get(order.attempt.pool)
             whose: Hashable = order.key
-            if pool is not None and order.spec.num_nodes == 1 and most >= LEAST:
+            if pool is not None and order.spec.num_nodes == 1 and split_key(order.key) and most >= LEAST:
                 asked = build.submission(order, pool, Path(), "", build.comment(self._origin, order.project))
                 whose = (order.attempt.pool, build.alike(asked))
             groups.setdefault(whose, []).append(order)
