@@ -238,38 +238,24 @@ class Live:
         return name
 
 
-def book(place: str, folder: Path) -> str:
-    """Return the address of a store."""
-    return "memory:" if place == "memory" else f"sqlite:///{folder}/book.db"
-
-
-IN_MEMORY = [("memory", each) for each in Backfill]
-PLACES = [*IN_MEMORY, ("sqlite", Backfill.EASY)]
-
-
-@pytest.mark.parametrize(("place", "backfill"), PLACES)
-def test_a_day_live_is_the_day_simulated_receipt_by_receipt(
-    place: str, backfill: Backfill, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("backfill", Backfill)  # on SQLite with all at once, below
+def test_a_day_live_is_the_day_simulated_receipt_by_receipt(backfill: Backfill) -> None:
     city, trace = make_city(), make_day(7, 120)
     simulated = simulate(city, trace, backfill, None)
     waited = int((simulated.start_s > trace.submit_s).sum())
     assert waited > len(trace) // 10, "a day without a queue proves nothing"
-    live = Live(book(place, tmp_path), city, rules_of(backfill))
-    chosen = compare(live, trace, simulated)
+    chosen = compare(Live("memory:", city, rules_of(backfill)), trace, simulated)
     assert len(set(chosen)) == len(city.pools), "every centre had its part"
 
 
-@pytest.mark.parametrize(("place", "backfill"), IN_MEMORY)  # on SQLite with all at once, below
-def test_so_it_is_with_quotas_bookings_and_limits_of_power(
-    place: str, backfill: Backfill, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("backfill", Backfill)
+def test_so_it_is_with_quotas_bookings_and_limits_of_power(backfill: Backfill) -> None:
     city, trace = make_city(), make_day(7, 120)
     simulated = simulate(city, trace, backfill, AGREED)
     for part in ("quotas", "bookings", "power_limits"):
         without = simulate(city, trace, backfill, lacking(part))
         assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
-    compare(Live(book(place, tmp_path), city, rules_of(backfill), AGREED), trace, simulated)
+    compare(Live("memory:", city, rules_of(backfill), AGREED), trace, simulated)
 
 
 MAY_BE_STOPPED = Preemptible(("vision",), 100_000)
@@ -289,30 +275,34 @@ def test_so_it_is_where_jobs_make_room_for_others(backfill: Backfill, agreed: Ag
     compare(Live("memory:", city, rules_of(backfill), agreed), trace, simulated)
 
 
-GUESSES_IN_MEMORY = [("memory", Backfill.EASY), ("memory", Backfill.CONSERVATIVE)]
-GUESSED = [*GUESSES_IN_MEMORY, ("sqlite", Backfill.EASY)]
 PATIENCE_S = 4 * 3600
+BY_GUESSES = (Backfill.EASY, Backfill.CONSERVATIVE)
 
 
-@pytest.mark.parametrize(("place", "backfill"), GUESSES_IN_MEMORY)
-def test_so_is_a_day_that_goes_by_what_the_same_work_took_before(
-    place: str, backfill: Backfill, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("backfill", BY_GUESSES)
+def test_so_is_a_day_that_goes_by_what_the_same_work_took_before(backfill: Backfill) -> None:
     city, trace = make_city(), make_day(11, 160, works=8)
     simulated = guess(city, trace, backfill, None)
-    compare(Live(book(place, tmp_path), city, rules_of(backfill, PATIENCE_S)), trace, simulated)
+    compare(Live("memory:", city, rules_of(backfill, PATIENCE_S)), trace, simulated)
 
 
-@pytest.mark.parametrize(("place", "backfill"), GUESSED)
-def test_and_with_quotas_bookings_limits_of_power_and_guesses_at_once(
-    place: str, backfill: Backfill, tmp_path: Path
-) -> None:
-    city, trace = make_city(), make_day(11, 160, works=8)
+@pytest.mark.parametrize("backfill", BY_GUESSES)
+def test_and_with_quotas_bookings_limits_of_power_and_guesses_at_once(backfill: Backfill) -> None:
+    all_at_once("memory:", make_day(11, 160, works=8), backfill)
+
+
+def test_so_it_is_all_at_once_on_a_store_of_files(tmp_path: Path) -> None:
+    # A shorter day, for what rules make of one is seen in memory.
+    all_at_once(f"sqlite:///{tmp_path}/book.db", make_day(13, 80, works=8), Backfill.EASY)
+
+
+def all_at_once(place: str, trace: Trace, backfill: Backfill) -> None:
+    city = make_city()
     simulated = guess(city, trace, backfill, AGREED)
     for part in ("quotas", "bookings", "power_limits"):
-        without = guess(city, trace, backfill, lacking(part))
+        without = simulate_guesses(city, trace, backfill, lacking(part))
         assert without.digest != simulated.digest, f"{part} that change nothing prove nothing"
-    compare(Live(book(place, tmp_path), city, rules_of(backfill, PATIENCE_S), AGREED), trace, simulated)
+    compare(Live(place, city, rules_of(backfill, PATIENCE_S), AGREED), trace, simulated)
 
 
 def rules_of(backfill: Backfill, patience_s: int = 0) -> Rules:
@@ -325,17 +315,21 @@ def rules_of(backfill: Backfill, patience_s: int = 0) -> Rules:
 
 def guess(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> Run:
     """Return a day by guesses, on which they change something, and so does the patience with them."""
-
-    def run(patience_s: int) -> Run:
-        found = world.run(make_scene(city, trace, backfill, agreed, patience_s), Predictor())
-        assert (found.start_s >= 0).all()
-        return found
-
-    simulated = run(PATIENCE_S)
+    simulated = simulate_guesses(city, trace, backfill, agreed)
     by_walltime = simulate(city, trace, backfill, agreed)
     assert simulated.digest != by_walltime.digest, "a day on which guesses change nothing proves nothing"
-    assert simulated.digest != run(DAY_S * 9).digest, "nor one on which nobody waits for so long"
+    for_ever = simulate_guesses(city, trace, backfill, agreed, DAY_S * 9)
+    assert simulated.digest != for_ever.digest, "nor one on which nobody waits for so long"
     return simulated
+
+
+def simulate_guesses(
+    city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None, patience_s: int = PATIENCE_S
+) -> Run:
+    """Return a day by guesses as the simulator has it."""
+    found = world.run(make_scene(city, trace, backfill, agreed, patience_s), Predictor())
+    assert (found.start_s >= 0).all()
+    return found
 
 
 def simulate(city: City, trace: Trace, backfill: Backfill, agreed: Agreed | None) -> Run:

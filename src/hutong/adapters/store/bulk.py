@@ -24,6 +24,7 @@ _ROWS = sa.cast(sa.bindparam("rows", type_=sa.Text()), postgresql.JSON())
 _PLAIN = (sa.String, sa.Integer, sa.Boolean, sa.LargeBinary)
 _ARRAY, _NULL = postgresql.ARRAY, sa.types.NullType
 _PSYCOPG = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_SQLITE = sqlite.dialect()
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -104,8 +105,11 @@ def change_of(table: sa.Table, names: Sequence[str], more: Sequence[str] = ()) -
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
-    """Insert rows that have the same columns; False, and nothing done, where that must go one by one."""
-    if not _may(connection, rows):
+    """Insert rows that have the same columns; False, and nothing done, where that must go one by one.
+
+    Into SQLite they go row by row, but past SQLAlchemy, which costs half as much again.
+    """
+    if not rows:
         return False
     names = tuple(str(name) for name in rows[0])
     if any(row.keys() != rows[0].keys() for row in rows):
@@ -114,7 +118,11 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
         rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
     if not all(isinstance(table.c[name].type, _PLAIN) for name in names):
         return False
-    run(connection, _insert(table, names), _document(table, rows))
+    if connection.dialect.name == "postgresql":
+        run(connection, _insert(table, names), _document(table, rows))
+    else:
+        told = [tuple(map(row.__getitem__, names)) for row in rows]
+        connection.exec_driver_sql(_one_by_one(table, names), told)
     return True
 
 
@@ -183,6 +191,13 @@ def _rows_of(table: sa.Table, names: Sequence[str]) -> sa.Select[*tuple[Any, ...
 @lru_cache(maxsize=64)
 def _insert(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
     return table.insert().from_select(list(names), _rows_of(table, names))
+
+
+@lru_cache(maxsize=64)
+def _one_by_one(table: sa.Table, names: tuple[str, ...]) -> str:
+    quote = _SQLITE.identifier_preparer.quote
+    columns, marks = ", ".join(map(quote, names)), ", ".join("?" * len(names))
+    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - names of our own
 
 
 @lru_cache(maxsize=8)

@@ -114,7 +114,7 @@ def lock_jobs(connection: sa.Connection, ids: Iterable[str]) -> dict[JobId, sa.R
     return {JobId(row["id"]): row for row in rows_in(connection, LOCKED, jobs.c.id, sorted(set(ids)))}
 
 
-def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
+def _wish_row(wish: NewJob, job: Job, spec: str) -> dict[str, object]:
     return {
         "id": wish.id,
         "project": wish.project,
@@ -130,7 +130,7 @@ def _wish_row(wish: NewJob, job: Job) -> dict[str, object]:
         "request_digest": wish.request_digest,
         "spec_digest": wish.spec_digest,
         "job": encode(job),
-        "spec": encode(wish.spec),
+        "spec": spec,
     }
 
 
@@ -142,7 +142,9 @@ class Jobs:
     def submit(self, wishes: Sequence[NewJob], now_ms: int) -> tuple[Submission, ...]:
         """Write each wish with its first fact, unless its idempotency key is known."""
         first = {wish.id: rules.first_fact(wish, now_ms) for wish in wishes}
-        rows = {wish.id: _wish_row(wish, begin(first[wish.id])) for wish in wishes}
+        specs = {id(wish.spec): wish.spec for wish in wishes}  # the wishes of a batch share few
+        texts = {name: encode(spec) for name, spec in specs.items()}
+        rows = {wish.id: _wish_row(wish, begin(first[wish.id]), texts[id(wish.spec)]) for wish in wishes}
 
         def work(connection: sa.Connection) -> tuple[Submission, ...]:
             answers, fresh = rules.sort_wishes(wishes, _known(connection, wishes))

@@ -1,7 +1,6 @@
 """Jobs asked for: the document checked in full, so that what is written down can run."""
 
 import asyncio
-import json
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -149,7 +148,7 @@ class Batch:
 
     def wish(self, project: str, document: dict[str, Any], root: str, key: str, request: object) -> NewJob:
         """Return the wish to be written down; raises what `submit_one` raises, with pointers below `root`."""
-        name = (project, json.dumps(document))
+        name = (project, repr(document))  # which tells 1 from true, at half the time of JSON
         known = self._checked.get(name)
         if known is None:
             spec = self._check(project, document, root)
