@@ -55,8 +55,8 @@ def _lined_up(rows: list[tuple[int, int, str]], free: int) -> Found:
         return np.array([job for job, row in enumerate(rows) if row[2] == state], np.int64)
 
     kept, large = line_up(
-        jobs, lanes, 0, LANES, of("beside"), of("runs large"), np.zeros(count, np.bool_), cards, OVER, WIDE, MOST,
-        free,
+        jobs, lanes, 0, LANES, of("beside"), of("runs large"), np.zeros(count, np.bool_), cards, OVER, WIDE,
+        MOST, free,
     )  # fmt: skip
     found = [_chain(jobs, int(lanes[lane, c.HEAD])) for lane in range(LANES)]
     for lane, mine in enumerate(found):

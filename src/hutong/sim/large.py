@@ -29,7 +29,8 @@ def line_up(
     A key is the expected length in s times the number of jobs, and the job. `kept` are the jobs that wait
     beside the lanes, `large` those that were let into one before; both are returned as they are from now on.
     A job of at least `wide` cards that is expected to work for more than `over` card-seconds stays beside if
-    such jobs would hold more than `most` cards, unless none runs. `free` cards may be had now: who asks for more takes no part of it.
+    such jobs would hold more than `most` cards, unless none runs. `free` cards may be had now: who asks
+    for more takes no part of it.
     """
     count = len(kept)
     for lane in range(first, after):
@@ -101,5 +102,6 @@ class Room:
             self._kept[group], self._large[group] = line_up(
                 self._board.jobs, self._board.lanes, row[c.FIRST_LANE], row[c.AFTER_LANE], self._kept[group],
                 self._large[group], ended, self._cards, LARGE * self._work[group] // self._ends[group],
-                -(-self._all[group] // WIDE), self._all[group] // PART, int(self._pools(group)[:, c.FREE].sum()) + back.get(group, 0),
+                -(-self._all[group] // WIDE), self._all[group] // PART,
+                int(self._pools(group)[:, c.FREE].sum()) + back.get(group, 0),
             )  # fmt: skip
