@@ -18,7 +18,7 @@ from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
 from hutong.sim.world import cluster_of, prepare
 
-LANES, OVER, MOST = 2, 100, 8
+LANES, OVER, WIDE, MOST = 2, 100, 2, 8
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def _lined_up(rows: list[tuple[int, int, str]], free: int) -> Found:
         return np.array([job for job, row in enumerate(rows) if row[2] == state], np.int64)
 
     kept, large = line_up(
-        jobs, lanes, 0, LANES, of("beside"), of("runs large"), np.zeros(count, np.bool_), cards, OVER, MOST,
-        free,
+        jobs, lanes, 0, LANES, of("beside"), of("runs large"), np.zeros(count, np.bool_), cards, OVER, WIDE,
+        MOST, free,
     )  # fmt: skip
     found = [_chain(jobs, int(lanes[lane, c.HEAD])) for lane in range(LANES)]
     for lane, mine in enumerate(found):
@@ -88,7 +88,7 @@ def test_lanes_keep_their_order_lose_nobody_and_let_in_no_more_than_is_for_the_l
     for lane, mine in enumerate(found.lanes):
         assert mine == sorted(mine, key=lambda job: (jobs[job][0], job))
         assert all(job % LANES == lane for job in mine)
-    large = {job for job in waiting if jobs[job][0] * jobs[job][1] > OVER}
+    large = {job for job in waiting if jobs[job][0] * jobs[job][1] > OVER and jobs[job][1] >= WIDE}
     assert set(found.kept) <= large, "what is not large is never held back"
     running = [job for job, row in enumerate(jobs) if row[2] == "runs large"]
     assert set(found.large) == {*running, *(large & set(shown))}

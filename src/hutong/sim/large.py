@@ -15,21 +15,22 @@ from hutong.core.placement.chains import make_chain
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
 
-LARGE, PART = 4, 2
-"""A large job is expected to work more than LARGE times the mean, in card-seconds; 1 / PART is for them."""
+LARGE, WIDE, PART = 4, 16, 2
+"""A large job has 1 / WIDE of all cards and is expected to work LARGE times the mean; 1 / PART is theirs."""
 
 
 @compiled
 def line_up(
     jobs: Ints, lanes: Ints, first: int, after: int, kept: Ints, large: Ints, ended: npt.NDArray[np.bool_],
-    cards: Ints, over: int, most: int, free: int,
+    cards: Ints, over: int, wide: int, most: int, free: int,
 ) -> tuple[Ints, Ints]:  # fmt: skip
     """Put what waits in lanes from `first` to before `after` in the order of its keys, but what is too large.
 
     A key is the expected length in s times the number of jobs, and the job. `kept` are the jobs that wait
     beside the lanes, `large` those that were let into one before; both are returned as they are from now on.
-    A job that is expected to work for more than `over` card-seconds stays beside if such jobs would hold more
-    than `most` cards, unless none runs. `free` cards may be had now: who asks for more takes no part of it.
+    A job of at least `wide` cards that is expected to work for more than `over` card-seconds stays beside if
+    such jobs would hold more than `most` cards, unless none runs. `free` cards may be had now: who asks
+    for more takes no part of it.
     """
     count = len(kept)
     for lane in range(first, after):
@@ -52,7 +53,7 @@ def line_up(
             many, held = many + 1, held + cards[job]
     for place in range(count):
         job = waiting[place]
-        if jobs[job, c.KEY] // len(cards) * cards[job] <= over:
+        if cards[job] < wide or jobs[job, c.KEY] // len(cards) * cards[job] <= over:
             continue
         shown[place] = held == 0 or held + cards[job] <= most
         if shown[place]:
@@ -101,5 +102,6 @@ class Room:
             self._kept[group], self._large[group] = line_up(
                 self._board.jobs, self._board.lanes, row[c.FIRST_LANE], row[c.AFTER_LANE], self._kept[group],
                 self._large[group], ended, self._cards, LARGE * self._work[group] // self._ends[group],
-                self._all[group] // PART, int(self._pools(group)[:, c.FREE].sum()) + back.get(group, 0),
+                -(-self._all[group] // WIDE), self._all[group] // PART,
+                int(self._pools(group)[:, c.FREE].sum()) + back.get(group, 0),
             )  # fmt: skip
