@@ -13,7 +13,7 @@ from hutong.server.audited import _Audited, audited, marked, untold
 METHODS = {name: each for name, each in inspect.getmembers(Store, inspect.isfunction) if name[0] != "_"}
 READS = frozenset(
     {
-        "job", "jobs", "facts", "receipt", "page", "snapshot", "statuses", "summons", "watched", "dials", "lots",
+        "job", "jobs", "facts", "receipt", "page", "snapshot", "statuses", "watched", "dials", "lots",
         "holds", "hold", "usage", "txns", "balances", "check_ledger", "get", "find", "records", "audit",
         "pulse", "txn", "reversals", "periods", "takings", "booked", "records_of", "unpriced", "moved",
         "received", "suspended", "day_counts", "due_lots", "waivers", "billed", "billed_keys", "newest",
@@ -21,7 +21,7 @@ READS = frozenset(
         "region_hours", "due_hours", "card_ms_in", "site_hours", "job_hours", "matches", "sealed",
         "sealed_head", "pool_hours", "site_energy",
         "rollup", "waiting", "first_uses",
-        "pool_notes", "turn", "array_states",
+        "pool_notes", "turn", "array_states", "summons",
     }
 )  # fmt: skip
 # Methods that write and of which the audit does not tell, and why.
