@@ -98,7 +98,7 @@ def test_a_slip_of_the_pen_is_answered_with_the_name_that_was_meant() -> None:
     [
         ("hutong rec", {"receipt", "reconcile"}),
         ("hutong energy met", {"meters"}),
-        ("hutong agent ", {"run", "init", "doctor", "key"}),
+        ("hutong agent ", {"run", "init", "doctor", "key", "release"}),
         ("hutong jobs --js", {"--json"}),
     ],
 )
