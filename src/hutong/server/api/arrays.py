@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.arrays import array_of, job_at
-from hutong.core.kernel.errors import Broken, Conflict
+from hutong.core.kernel.errors import Broken
 from hutong.core.work.facts import CancelAsked
 from hutong.core.work.states import FINAL
 from hutong.server.api.access import Here, OfArray, Somewhere, principal_of
 from hutong.server.api.once import IdempotencyKey, digest_of
-from hutong.server.api.wishes import Batch, reserve
+from hutong.server.api.wishes import Batch, store_all
 from hutong.server.services import Services
 from hutong.wire import arrays as w
 from hutong.wire.base import rfc3339
@@ -31,16 +31,11 @@ def submit_array(
     """Submit the jobs that the `array` of a job file asks for, up to 1,000, stored together or not at all."""
     digest = digest_of(body) if key else ""
     wishes = Batch(here, principal).array(body.project, body.spec, key, digest)
-    if key:
-        reserve(here, digest_of(principal.id, "array", key), digest)
-    answers = here.store.submit(wishes, here.clock())
-    if any(answer.conflict for answer in answers):
-        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
-    here.meters.submitted(sum(not answer.repeated for answer in answers))
-    here.bell.ring()
-    row = here.store.job(answers[0].job)
+    memo = digest_of(principal.id, "array", key) if key else ""
+    first, *_ = store_all(here, wishes, memo, digest)
+    row = here.store.job(first)
     if row is None:
-        raise Broken(f"job {answers[0].job} was written and is not there")
+        raise Broken(f"job {first} was written and is not there")
     return _shape(here, row)
 
 

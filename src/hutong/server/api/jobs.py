@@ -22,7 +22,7 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.shapes.quotes import quote_shape
-from hutong.server.api.wishes import Batch, References, read_spec, reserve, submit_one
+from hutong.server.api.wishes import Batch, References, read_spec, store_all, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
 from hutong.server.registry import read
@@ -56,14 +56,8 @@ def submit_jobs(here: Here, principal: Submitter, body: w.NewJobs, key: Idempote
         )
         for index, new in enumerate(body.jobs)
     ]
-    if key:
-        reserve(here, digest_of(principal.id, "batch", key), digest)
-    answers = here.store.submit(wishes, here.clock())
-    if any(answer.conflict for answer in answers):
-        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
-    here.meters.submitted(sum(not answer.repeated for answer in answers))
-    here.bell.ring()
-    return w.JobIds(ids=tuple(answer.job for answer in answers))
+    memo = digest_of(principal.id, "batch", key) if key else ""
+    return w.JobIds(ids=store_all(here, wishes, memo, digest))
 
 
 @router.post("/check")

@@ -1,6 +1,7 @@
 """Jobs asked for: the document checked in full, so that what is written down can run."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -186,7 +187,21 @@ def _refuse_array(spec: JobSpec, root: str = "/spec") -> None:
         raise Refused("bad_spec", f"/array: {text}", (Problem(f"{root}/array", text, hint),))
 
 
-def reserve(here: Services, memo_id: str, digest: str) -> None:
+def store_all(
+    here: Services, wishes: Sequence[NewJob], memo_id: str = "", digest: str = ""
+) -> tuple[JobId, ...]:
+    """Write several wishes down together and return their jobs; raises Conflict for a key of other ones."""
+    if memo_id:
+        _reserve(here, memo_id, digest)
+    answers = here.store.submit(wishes, here.clock())
+    if any(answer.conflict for answer in answers):
+        raise Conflict("idempotency_conflict", "this Idempotency-Key was used for another request")
+    here.meters.submitted(sum(not answer.repeated for answer in answers))
+    here.bell.ring()
+    return tuple(answer.job for answer in answers)
+
+
+def _reserve(here: Services, memo_id: str, digest: str) -> None:
     """Bind an idempotency key to one request for several jobs before any of them is written."""
     try:
         here.store.put(Record("request", memo_id, {"digest": digest}), expect=0)
