@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,6 +37,32 @@ def kill_midway(after_s: float, work: Callable[[T], object], on: T) -> None:
     os.waitpid(child, 0)
     for watcher in WATCHERS:
         watcher()
+
+
+class Kills:
+    """Moments of kills over the time that some work takes: sooner after one that came too late, else later.
+
+    So kills meet the work however much faster or slower the machine has become since that time was taken.
+    """
+
+    def __init__(self, count: int, takes_s: float, moments: random.Random) -> None:
+        self.count = count
+        self.midway = 0
+        self._latest_s = self._span_s = 2 * takes_s
+        self._moments = moments
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield how long after its begin each work is killed; `tell` is due between two of them."""
+        for _ in range(self.count):
+            yield self._moments.uniform(0, self._span_s)
+
+    def tell(self, *, midway: bool) -> None:
+        """Take in whether the last kill came before the work was done."""
+        self.midway += midway
+        self._span_s = min(2 * self._span_s, self._latest_s) if midway else self._span_s / 2
+
+    def __str__(self) -> str:
+        return f"{self.count} kills, {self.midway} of them midway"
 
 
 def seconds(work: Callable[[T], object], *on: T) -> float:

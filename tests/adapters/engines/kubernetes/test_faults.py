@@ -9,7 +9,7 @@ import pytest
 from testbeds.kubernetes import KubernetesCluster
 from tests.adapters.engines.kubernetes.faulty import faulty
 from tests.conformance.benches import Bench, kubernetes_bench
-from tests.faults import dice, kill_midway, seconds, trials
+from tests.faults import Kills, dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import tree
 from hutong.adapters.engines.base import Seen
@@ -119,18 +119,16 @@ def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    moments = dice(7)
-    orders = [bench.order("echo once >>ran", outputs=".") for _ in range(2)]
-    takes_s = seconds(lambda each: bench.again().submit(each), *orders)
-    kills, unknown = trials(24), 0
-    for number in range(kills):
-        if number % 3 == 0:
-            orders.append(bench.order("echo once >>ran", outputs="."))
+    orders = [bench.order("echo once >>ran", outputs=".") for _ in range(3)]
+    kills = Kills(trials(24), seconds(lambda each: bench.again().submit(each), *orders[:2]), dice(7))
+    for after_s in kills:
         order = orders[-1]
-        kill_midway(moments.uniform(0, 2 * takes_s), lambda each: bench.again().submit(each), order)
-        unknown += not (tmp_path / "site" / "attempts" / order.key / "submitted.json").exists()
-        if number % 3 == 2 or number == kills - 1:
-            bench.engine.submit(order)
+        kill_midway(after_s, lambda each: bench.again().submit(each), order)
+        through = (tmp_path / "site" / "attempts" / order.key / "submitted.json").exists()
+        kills.tell(midway=not through)
+        if through:
+            orders.append(bench.order("echo once >>ran", outputs="."))
+    bench.engine.submit(orders[-1])
     for order in orders:
         assert ended(bench, order.key).outcome is AttemptState.SUCCEEDED
         assert len(pods(kubernetes_cluster, order.key)) == 1
@@ -139,8 +137,8 @@ def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(
         work = bench.engine.outputs(order.key)
         assert work is not None
         assert (work / "ran").read_text() == "once\n"
-    assert unknown, "no kill came before the end of a submission: the test has lost its point"
-    record_property("counted", f"{kills} kills, {unknown} of them midway; {len(orders)} jobs ran once")
+    assert kills.midway, "no kill came before the end of a submission: the test has lost its point"
+    record_property("counted", f"{kills}; {len(orders)} jobs ran once")
 
 
 def test_an_api_server_that_is_away_loses_nothing(

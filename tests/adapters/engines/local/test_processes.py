@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.engines.local.conftest import Site
-from tests.faults import dice, kill_midway, seconds, trials
+from tests.faults import Kills, dice, kill_midway, seconds, trials
 from tests.full_disk import no_room
 
 from hutong.adapters.engines.attempt import files, supervise, tree
@@ -198,21 +198,20 @@ def test_many_submitters_at_once_start_one(plain: Site) -> None:
 def test_a_submitter_killed_anywhere_gives_neither_two_nor_none(
     plain: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    moments = dice(7)
     takes_s = seconds(plain.engine.submit, *(plain.order("true") for _ in range(3)))
-    orders, killed_early, count = [], 0, trials(14)
-    for _ in range(count):
+    orders, kills = [], Kills(trials(14), takes_s, dice(7))
+    for after_s in kills:
         order: Order = plain.order("echo ran >> count; sleep 0.1")
-        kill_midway(moments.uniform(0, 2 * takes_s), plain.engine.submit, order)
-        killed_early += plain.see(order.key) is None
+        kill_midway(after_s, plain.engine.submit, order)
+        kills.tell(midway=plain.see(order.key) is None)
         plain.engine.submit(order)
         orders.append(order)
         assert plain.finish(order.key).state is AttemptState.SUCCEEDED
     for order in orders:
         plain.until(lambda order=order: not tree.carrying(order.key))  # type: ignore[misc]
         assert (plain.work(order.key) / "count").read_text() == "ran\n"
-    record_property("counted", f"{count} kills, {killed_early} of them midway; {count} jobs ran once")
-    assert killed_early, "no kill came before the start: the test has lost its point"
+    record_property("counted", f"{kills}; {len(orders)} jobs ran once")
+    assert kills.midway, "no kill came before the start: the test has lost its point"
 
 
 def test_a_stop_that_meets_a_start_leaves_nothing_running(plain: Site) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from testbeds.ray import RayCluster
 from tests.conformance.benches import Bench, emptied, now_ms, ray_bench, ray_config
-from tests.faults import dice, kill_midway, seconds, trials
+from tests.faults import Kills, dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import tree
 from hutong.adapters.engines.base import Order
@@ -98,25 +98,23 @@ def test_a_submission_whose_answer_was_lost_is_adopted(site: Site) -> None:
 def test_a_submitter_that_is_killed_at_any_moment_has_it_run_once(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    moments = dice(5)
-    orders = [site.bench.order("echo ran >> count") for _ in range(2)]
-    takes_s = seconds(lambda each: site.bench.again().submit(each), *orders)
-    kills, unknown = trials(6), 0
-    for number in range(kills):
-        if number % 3 == 0:
-            orders.append(site.bench.order("echo ran >> count"))
+    orders = [site.bench.order("echo ran >> count") for _ in range(3)]
+    kills = Kills(trials(6), seconds(lambda each: site.bench.again().submit(each), *orders[:2]), dice(5))
+    for after_s in kills:
         order = orders[-1]
-        kill_midway(moments.uniform(0, 2 * takes_s), lambda each: site.bench.again().submit(each), order)
-        unknown += not (site.folder(order.key) / "submitted.json").exists()
-        if number % 3 == 2 or number == kills - 1:
-            site.engine.submit(order)
+        kill_midway(after_s, lambda each: site.bench.again().submit(each), order)
+        through = (site.folder(order.key) / "submitted.json").exists()
+        kills.tell(midway=not through)
+        if through:
             site.finish(orders[-min(len(orders), AT_ONCE)].key)
+            orders.append(site.bench.order("echo ran >> count"))
+    site.engine.submit(orders[-1])
     for order in orders:
         assert site.finish(order.key).outcome is AttemptState.SUCCEEDED
         site.gone(order.key)
         assert (site.folder(order.key) / "work" / "count").read_text() == "ran\n"
-    assert unknown, "no kill came before the end of a submission: the test has lost its point"
-    record_property("counted", f"{kills} kills, {unknown} of them midway; {len(orders)} jobs ran once")
+    assert kills.midway, "no kill came before the end of a submission: the test has lost its point"
+    record_property("counted", f"{kills}; {len(orders)} jobs ran once")
 
 
 def test_a_gang_that_fits_nowhere_waits_and_is_stopped_at_once(site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 from testbeds.slurm import Nodes, SlurmCluster
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site, open_site
 from tests.conformance.benches import now_ms
-from tests.faults import dice, kill_midway, seconds, trials
+from tests.faults import Kills, dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.adapters.engines.base import Accounted, Order, Receipt, Use
@@ -251,8 +251,7 @@ def test_an_array_that_arrives_late_makes_copies_that_do_not_run(grouping: Site,
 def test_an_agent_killed_anywhere_in_an_arrays_submission_gives_neither_two_nor_none(
     grouping: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    moments, count, every, unknown = dice(12), trials(6), [], 0
-    run = "echo ran >> count"
+    every, run = [], "echo ran >> count"
 
     def submit(orders: list[Order]) -> object:
         return slurm(grouping).submit_together(orders)
@@ -261,11 +260,11 @@ def test_an_agent_killed_anywhere_in_an_arrays_submission_gives_neither_two_nor_
         return [grouping.order(run) for _ in range(2)]
 
     submit(pair())
-    takes_s = seconds(submit, pair(), pair())
-    for number in range(count):
+    kills = Kills(trials(6), seconds(submit, pair(), pair()), dice(12))
+    for after_s in kills:
         orders = pair()
-        kill_midway(1.5 * takes_s * (number + moments.random()) / count, submit, orders)
-        unknown += not (grouping.folder(orders[1].key) / "submitted.json").exists()
+        kill_midway(after_s, submit, orders)
+        kills.tell(midway=not (grouping.folder(orders[1].key) / "submitted.json").exists())
         fates = slurm(grouping.with_()).submit_together(orders)
         assert all(isinstance(each, Receipt) for each in fates)
         every += orders
@@ -273,8 +272,8 @@ def test_an_agent_killed_anywhere_in_an_arrays_submission_gives_neither_two_nor_
         assert grouping.ended(order.key).state is AttemptState.SUCCEEDED
     grouping.until(lambda: not grouping.cluster.run("squeue", "-h").strip())  # nor does a copy start later
     assert {(grouping.work(order.key) / "count").read_text() for order in every} == {"ran\n"}
-    record_property("counted", f"{count} kills, {unknown} of them midway; {len(every)} jobs ran once")
-    assert unknown, "no kill came before the number was written down: the test has lost its point"
+    record_property("counted", f"{kills}; {len(every)} jobs ran once")
+    assert kills.midway, "no kill came before the number was written down: the test has lost its point"
 
 
 def test_accounting_knows_elements_by_their_attempts(accounted: Site) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from testbeds.slurm import Nodes, SlurmCluster
 from tests.adapters.engines.slurm.conftest import BEAT_DEAD_S, LAG_S, Site, open_site
-from tests.faults import dice, kill_midway, seconds, trials
+from tests.faults import Kills, dice, kill_midway, seconds, trials
 
 from hutong.adapters.engines.attempt import files, tree
 from hutong.adapters.engines.base import Order
@@ -23,14 +23,12 @@ pytestmark = pytest.mark.slow
 def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    moments = dice(11)
     takes_s = seconds(site.engine.submit, *(site.order("true") for _ in range(3)))
-    orders, unknown, count = [], 0, trials(25)
-    for number in range(count):
+    orders, kills = [], Kills(trials(25), takes_s, dice(11))
+    for after_s in kills:
         order = site.order("echo ran >> count; sleep 0.1")
-        # A moment in each part of the time: also a few kills meet the beginning.
-        kill_midway(2 * takes_s * (number + moments.random()) / count, site.engine.submit, order)
-        unknown += not (site.folder(order.key) / "submitted.json").exists()
+        kill_midway(after_s, site.engine.submit, order)
+        kills.tell(midway=not (site.folder(order.key) / "submitted.json").exists())
         site.again().submit(order)
         orders.append(order)
     for order in orders:
@@ -39,8 +37,8 @@ def test_an_agent_killed_anywhere_in_a_submission_gives_neither_two_nor_none(
     for order in orders:
         site.until(lambda order=order: not tree.carrying(order.key))  # type: ignore[misc]
         assert (site.work(order.key) / "count").read_text() == "ran\n"
-    record_property("counted", f"{count} kills, {unknown} of them midway; {count} jobs ran once")
-    assert unknown, "no kill came before the number was written down: the test has lost its point"
+    record_property("counted", f"{kills}; {len(orders)} jobs ran once")
+    assert kills.midway, "no kill came before the number was written down: the test has lost its point"
 
 
 def _programs(folder: Path, sbatch: str) -> Path:
