@@ -4,7 +4,6 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.faults import Kills
 
 
