@@ -30,7 +30,8 @@ from hutong.server.registry import amend, load, read
 KIND = "allocation"
 _PAGE = 100
 _TRIES = 10
-_FORGET_MS = 90 * DAY_MS
+_REFUNDS_MS = 90 * DAY_MS
+"""How long after its close a lot may still get money back, such as from a dispute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def advance(store: Store, allocation: str, now_ms: int, policy: ReclaimPolicy | 
     if there.closed_ms:
         _empty(store, there, now_ms)
     _give_back(store, there)
-    return load_allocation(store, allocation)
+    return _settle(store, there, now_ms)
 
 
 def _age(allocation: al.Allocation, now_ms: int) -> al.Allocation:
@@ -149,6 +150,15 @@ def _empty(store: Store, allocation: al.Allocation, now_ms: int) -> None:
         name = f"close:{allocation.id}:"
         before = sum(txn.id.startswith(name) for txn in lot_txns(store, lot.project, lot.id))
         reclaim(store, lot, lot.available_micro, f"{name}{before}", now_ms)
+
+
+def _settle(store: Store, allocation: al.Allocation, now_ms: int) -> al.Allocation:
+    """Note that nothing is left to do. Time alone does not tell: a process may die right after the close."""
+    if not allocation.closed_ms or now_ms < allocation.closed_ms + _REFUNDS_MS:
+        return load_allocation(store, allocation.id)
+    lot = _lot(store, allocation)
+    done = not (lot.available_micro or lot.held_micro)
+    return change_allocation(store, allocation.id, lambda newest: replace(newest, settled=done))
 
 
 def _carry_out(store: Store, allocation: al.Allocation, change: al.Change, now_ms: int) -> None:
@@ -192,6 +202,7 @@ def _transfer(store: Store, allocation: al.Allocation, lot: Lot, change: al.Chan
         lot=target.id,
         suspended=False,
         closed_ms=0,
+        settled=False,
         changes=(),
         cuts=(),
         notices=(),
@@ -260,7 +271,7 @@ def review_page(
     changed, faults = 0, []
     for row in rows:
         before = read(al.Allocation, row)
-        if before.closed_ms and now_ms >= before.closes_ms + _FORGET_MS:
+        if before.settled:
             continue
         try:
             changed += advance(store, row.id, now_ms, policy) != before

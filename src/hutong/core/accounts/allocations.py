@@ -125,6 +125,7 @@ class Allocation:
     """The right to use an amount for a time, carried by the lot of the same project.
 
     `part` names the money in its call. `assessed` counts the parts of its time whose use was judged.
+    `settled`: closed for long, and its lot found empty since; nothing is looked for any more.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Allocation:
     changes: tuple[Change, ...] = ()
     cuts: tuple[Cut, ...] = ()
     notices: tuple[Notice, ...] = ()
+    settled: bool = False
 
     @property
     def span(self) -> tuple[int, int]:
