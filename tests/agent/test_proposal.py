@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from hutong.adapters.engines.inspection import Found, FoundPool, Setting
 from hutong.adapters.engines.ray.config import RayConfig
@@ -12,7 +13,8 @@ from hutong.adapters.engines.slurm.config import SlurmConfig
 from hutong.agent.config import read_agent
 from hutong.agent.proposal import agent_text, reviews, site_text
 from hutong.clients.cli.site_commands import read_sites
-from hutong.core.kernel.errors import Refused
+from hutong.core.kernel.errors import Later, Refused
+from hutong.main import cli
 from hutong.wire.sites import NewSite
 
 POOL = FoundPool(
@@ -96,3 +98,20 @@ def test_a_price_that_nobody_set_is_no_price(tmp_path: Path) -> None:
 def test_filled_in_it_is_a_registration() -> None:
     site = NewSite.model_validate(filled(pue="1.2", price_per_card_hour={"amount": "8.5"}))
     assert (site.engine, site.pools[0].nodes, site.pools[0].cards_per_node) == ("slurm", 4, 8)
+
+
+def test_a_cluster_that_does_not_answer_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def inspect(self) -> Found:
+            raise Later("scontrol: fatal: Could not establish a configuration source", 5)
+
+    monkeypatch.setattr("hutong.agent.inspectors.new_inspector", lambda *_: Silent())
+    monkeypatch.chdir(tmp_path)
+    words = ["agent", "init", "--site", "east", "--url", "https://hutong.example", "--engine", "slurm"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2
+    assert "slurm does not answer: scontrol: fatal" in done.stderr
+    assert "--engine local" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from hutong.clients.cli.terminal import console, say, show_json
-from hutong.core.kernel.errors import Problem, Refused
+from hutong.core.kernel.errors import Later, Problem, Refused
 
 if TYPE_CHECKING:
     from hutong.adapters.engines.inspection import Check, Found
@@ -57,7 +57,15 @@ def init(
         problems = tuple(Problem("", f"{path} is there", "--force, or another name") for path in there)
         raise Refused("file_exists", "nothing was written", problems)
     kind = engine or guess_engine()
-    found = new_inspector(kind, (shared or home / "engine").absolute()).inspect()
+    try:
+        found = new_inspector(kind, (shared or home / "engine").absolute()).inspect()
+    except Later as error:
+        hint = (
+            "`--engine local` is for this machine alone; for a cluster, first make its own commands work here"
+        )
+        raise Refused(
+            "no_answer", f"{kind} does not answer: {error}", (Problem("--engine", hint),)
+        ) from error
     write_private(out, agent_text(found, site, url, home, token, out.absolute()))
     write_private(site_file, site_text(found, site))
     listed = reviews(found)

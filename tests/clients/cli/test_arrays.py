@@ -58,6 +58,14 @@ def test_one_job_is_named_by_its_index_and_the_array_by_its_id(house: Any, file:
     assert json.loads(house.run("job", "last_0", "--json").out)["array"] == array
 
 
+def test_an_array_where_a_job_is_meant_is_said_to_be_one(house: Any, file: str) -> None:
+    array = made(house, file, "--array", "3,8")["id"]
+    for command in ("logs", "receipt", "facts", "hold"):
+        done = house.run(command, array)
+        assert (done.code, done.out) == (2, "")
+        assert f"{array}_3 names one of its 2 jobs" in done.err
+
+
 def test_cancelling_the_array_cancels_all_of_it_and_one_job_only_that(house: Any, file: str) -> None:
     array = made(house, file)["id"]
     assert house.run("cancel", f"{array}_2", "--json").code == 0
@@ -100,6 +108,10 @@ def test_a_wrong_array_is_told_with_its_line_and_nothing_is_submitted(house: Any
     done = house.run("run", file, "--detach")
     assert done.code == 2
     assert ":4" in done.err
-    assert "0-99%10" in done.err
-    assert house.run("run", file, "--detach", "--array", "0-1000").code == 2
+    assert "the lesser index first" in done.err
+    for wrong in ("0-1000", "5-1", ""):  # what the command line says stands in no line of the file
+        done = house.run("run", file, "--detach", "--array", wrong)
+        assert (done.code, done.out) == (2, "")
+        assert "--array: " in done.err
+        assert ":4" not in done.err
     assert jobs(house, "--limit", "1") == before

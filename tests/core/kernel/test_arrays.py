@@ -1,5 +1,7 @@
 """The grammar of arrays, and ids that say whose job one is."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +48,26 @@ def test_indices_are_read_as_slurm_reads_them(text: str, indices: list[int], wri
     assert listed(array) == indices
     assert str(array) == written
     assert (array.least, array.greatest, array.count) == (indices[0], indices[-1], len(indices))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("3,5-1", "'5-1' ends before it begins"),
+        ("1-10:0", "'1-10:0' has a step of 0"),
+        ("9" * 14, f"{'9' * 14} is too great an index"),
+        ("0-", "'0-' is no list of indices"),
+    ],
+)
+def test_what_is_wrong_with_an_array_is_said(text: str, told: str) -> None:
+    with pytest.raises(Refused, match=re.escape(told)):
+        read_array(text)
+
+
+@pytest.mark.parametrize(("text", "step"), [("0-8:2", "2"), ("0-3", "1"), ("7", "1"), ("0-4:2,9", "1")])
+def test_slurm_s_step_is_told_where_there_is_one(text: str, step: str) -> None:
+    job = job_at(array_of(ulid(0, bytes(10))), 1)
+    assert names_of(read_array(text), job)["SLURM_ARRAY_TASK_STEP"] == step
 
 
 @pytest.mark.parametrize(

@@ -578,6 +578,7 @@ def test_jobs_of_an_array_start_with_their_index_and_no_more_at_once_than_it_say
     assert told == {
         "LR": "1", "HUTONG_ARRAY_INDEX": "4", "HUTONG_ARRAY_ID": array, "SLURM_ARRAY_TASK_ID": "4",
         "SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_MAX": "8", "SLURM_ARRAY_TASK_COUNT": "3",
+        "SLURM_ARRAY_TASK_STEP": "2",
     }  # fmt: skip
     assert dict(second["spec"]["envs"])["HUTONG_ARRAY_INDEX"] == "6"
     assert dict(second["spec"]["envs"])["SLURM_ARRAY_JOB_ID"] == number

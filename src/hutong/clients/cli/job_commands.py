@@ -1,6 +1,5 @@
 """Commands about jobs: list, look, read logs, stop, explain."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -120,8 +119,7 @@ def logs(
         name = find_job(client, job)
         for chunk in client.jobs.logs(name, rank=number, attempt=attempt, follow=follow):
             if as_json:
-                piece = {"rank": chunk.rank, "text": chunk.text, "next_offset": chunk.next_offset}
-                typer.echo(json.dumps(piece, ensure_ascii=False))
+                show_json({"rank": chunk.rank, "text": chunk.text, "next_offset": chunk.next_offset})
             else:
                 typer.echo(chunk.text, nl=False)
 

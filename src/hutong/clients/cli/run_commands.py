@@ -20,6 +20,7 @@ from hutong.clients.sdk.bundle import find_workdir, pack, with_bundle
 from hutong.clients.sdk.client import Client
 from hutong.clients.sdk.jobfile import LoadedJob, load_job, locate, override
 from hutong.clients.sdk.yaml_tree import JobFileError
+from hutong.core.kernel.arrays import read_array
 from hutong.core.kernel.errors import NotFound, Problem, Refused
 from hutong.wire.arrays import JobArray
 from hutong.wire.jobs import Fact, Job
@@ -38,9 +39,9 @@ def run(
     env: EnvOption = None,
     secret: SecretOption = None,
     array: Annotated[
-        str,
+        str | None,
         typer.Option("--array", "-a", help="Submit an array, a job for each index: like 0-99 or 0-99%10."),
-    ] = "",
+    ] = None,
     project: ProjectOption = "",
     detach: Annotated[bool, typer.Option("--detach/--follow", "-d", help="Submit and return.")] = False,
     as_json: JsonLines = False,
@@ -124,7 +125,7 @@ def note_array(document: dict[str, Any]) -> None:
 
 
 def read_job(
-    file: Path, envs: Sequence[str], secrets: Sequence[str], array: str = ""
+    file: Path, envs: Sequence[str], secrets: Sequence[str], array: str | None = None
 ) -> tuple[LoadedJob, dict[str, Any]]:
     """Return a job file as read, and its document with what the command line adds."""
     try:
@@ -133,8 +134,8 @@ def read_job(
         raise JobFileError(str(file), error.file_problems) from error
     document: dict[str, Any] = override(loaded.document, envs=envs, environ=os.environ)
     document.setdefault("name", loaded.name)
-    if array:
-        document["array"] = array
+    if array is not None:  # empty is a mistake, such as a variable of the shell that is not set
+        document["array"] = _asked_array(array)
     if secrets:
         there = document.get("secrets") or []
         if not isinstance(there, list | dict):
@@ -149,6 +150,16 @@ def read_job(
     with located(file, loaded):
         given.check_job({key: value for key, value in document.items() if key not in away})
     return loaded, document
+
+
+def _asked_array(text: str) -> str:
+    """Return what `--array` says; what is wrong with it stands in no line of the file."""
+    try:
+        read_array(text)
+    except Refused as error:
+        (problem,) = error.problems
+        raise Refused("bad_option", f"--array: {problem.message}", (Problem("", problem.hint),)) from error
+    return text
 
 
 def packed(client: Client, file: Path, document: dict[str, Any]) -> dict[str, Any]:

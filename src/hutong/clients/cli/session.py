@@ -8,6 +8,7 @@ import typer
 
 from hutong.clients.sdk.client import Client
 from hutong.clients.sdk.profile import load_profile
+from hutong.core.kernel.arrays import place_of
 from hutong.core.kernel.errors import NotFound, Problem, Refused
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
@@ -80,10 +81,24 @@ def _find_in_array(client: Client, text: str, index: int) -> str:
     return found.id
 
 
+def _refuse_array(client: Client, name: str) -> None:
+    """Raise Refused where an array is named and one of its jobs is meant."""
+    if place_of(name):
+        return
+    try:
+        array = client.jobs.array(name)
+    except NotFound:  # a job's id may end like an array's
+        return
+    index = array.indices.partition("-")[0].partition(",")[0].partition("%")[0]
+    problem = Problem("", f"{name}_{index} names one of its {array.jobs} jobs by its index")
+    raise Refused("bad_job", f"{name} is an array, and this is for one job", (problem,))
+
+
 def find_job(client: Client, text: str) -> str:
     """Return the id of the job that is meant; raises NotFound or Refused if none or several are."""
     wanted = text.strip().upper()
     if is_whole(wanted):
+        _refuse_array(client, wanted)
         return wanted
     array, _, index = wanted.rpartition("_")
     if array and index.isdecimal() and index.isascii():

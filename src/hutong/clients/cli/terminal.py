@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from time import localtime
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from pydantic import BaseModel
@@ -37,7 +37,12 @@ def console(*, stderr: bool = False) -> Console:
 
 def show_json(value: BaseModel | Iterable[BaseModel] | dict[str, Any]) -> None:
     """Write one JSON document on one line."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":")))
+    typer.echo(json.dumps(_plain(value), ensure_ascii=not _unicode(sys.stdout), separators=(",", ":")))
+
+
+def _unicode(stream: TextIO) -> bool:
+    """True where every character can be written; elsewhere JSON has its own way of writing them."""
+    return (stream.encoding or "").lower().startswith("utf")
 
 
 def _plain(value: BaseModel | Iterable[BaseModel] | dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any of them
@@ -125,7 +130,7 @@ def size(count: int) -> str:
 def show_error(error: HutongError, *, as_json: bool = False) -> None:
     """Write on stderr what is wrong and what would be right."""
     if as_json:
-        typer.echo(json.dumps(_error_document(error), ensure_ascii=False), err=True)
+        typer.echo(json.dumps(_error_document(error), ensure_ascii=not _unicode(sys.stderr)), err=True)
         return
     screen = console(stderr=True)
     if isinstance(error, JobFileError):

@@ -13,13 +13,13 @@ from hutong.core.kernel.ids import CROCKFORD, JobId
 MOST_JOBS = 1000
 MOST_INDEX = 4_000_000  # as in Slurm, whose MaxArraySize is at most 4,000,001 (slurm.conf)
 _MOST_TEXT = 10_000
-_SPAN = re.compile(r"(?a)(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
+_SPAN = re.compile(r"(?a)(\d{1,99})(?:-(\d{1,99})(?::(\d{1,99}))?)?")
 _AT_ONCE = re.compile(r"(?a)\d{1,9}")
 _EXAMPLES = "like 0-99, 1,3,5, 0-60:15 or 0-99%10"
 _WIDTH = len(CROCKFORD)
 NAMES = (
     "HUTONG_ARRAY_INDEX", "HUTONG_ARRAY_ID", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT",
+    "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_STEP",
 )  # fmt: skip
 
 
@@ -59,6 +59,11 @@ class Array:
     def least(self) -> int:
         """Its least index."""
         return self.spans[0].first
+
+    @property
+    def step(self) -> int:
+        """What lies between two neighbors where that is always the same; else 1."""
+        return self.spans[0].step if len(self.spans) == 1 else 1
 
     @property
     def greatest(self) -> int:
@@ -112,13 +117,16 @@ def read_array(text: str) -> Array:
 
 def _read_span(part: str, text: str) -> IndexRange:
     match = _SPAN.fullmatch(part)
-    first = int(match[1]) if match else 0
-    last = int(match[2] or first) if match else -1
-    step = int(match[3] or 1) if match else 1
-    if last < first or not step:
+    if match is None:
         raise _refused(f"{text[:40]!r} is no list of indices", _EXAMPLES)
+    first = int(match[1])
+    last, step = int(match[2] or first), int(match[3] or 1)
+    if not step:
+        raise _refused(f"{part[:40]!r} has a step of 0", "a step from 1, like 0-60:15")
+    if last < first:
+        raise _refused(f"{part[:40]!r} ends before it begins", "the lesser index first, like 0-99")
     if last > MOST_INDEX:
-        raise _refused(f"{last} is too great an index", f"at most {MOST_INDEX}")
+        raise _refused(f"{str(last)[:20]} is too great an index", f"at most {MOST_INDEX}")
     return IndexRange(first, last, step)
 
 
@@ -168,7 +176,7 @@ def names_of(array: Array, job: JobId) -> dict[str, str]:
     """
     index, name = str(array.index(place_of(job))), array_of(job)
     values = (index, name, index, str(_number(name)), array.least, array.greatest, array.count)
-    return dict(zip(NAMES, map(str, values), strict=True))
+    return dict(zip(NAMES, map(str, (*values, array.step)), strict=True))
 
 
 def _number(name: str) -> int:

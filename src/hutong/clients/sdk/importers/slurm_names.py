@@ -12,7 +12,7 @@ from hutong.clients.sdk.importers.variables import Value
 SLURM_NAME = re.compile(r"(?<![A-Za-z0-9_])(SLURM_[A-Z0-9_]+|SLURMD_NODENAME)(?![A-Za-z0-9_])(?!=(?!=))")
 _NUMBER = '"$(printf %s "$HUTONG_JOB_ID" | cksum | cut -d " " -f 1)"'
 _ADDRESSES = '"$(printf %s "$HUTONG_NODE_IPS" | paste -s -d ,)"'
-_ARRAY = ("TASK_ID", "TASK_COUNT", "TASK_MIN", "TASK_MAX")
+_ARRAY = ("TASK_ID", "TASK_COUNT", "TASK_MIN", "TASK_MAX", "TASK_STEP")
 # What Slurm too sets only if the script asks for it.
 _ASKED = {
     "SLURM_NTASKS": "--ntasks", "SLURM_NPROCS": "--ntasks", "SLURM_NTASKS_PER_NODE": "--ntasks-per-node",
