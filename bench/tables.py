@@ -144,7 +144,9 @@ def tell(name: str, found: Sequence[Outcome]) -> None:
     for peer in peers:
         table.add_row(peer.peer, f"{peer.completion_s:,.0f}", "", "", "", f"{peer.wait_s:,.0f}")
     table.title = f"Philly, {name}, seconds"
-    Console(stderr=True).print(table)
+    console = Console(stderr=True)
+    console.width = max(console.width, 140)  # ten columns need them, in a pipe too
+    console.print(table)
 
 
 def main() -> None:
