@@ -83,7 +83,7 @@ up: setup  ## run the embedded platform on this machine; data is kept in ./data
 check:  ## what CI runs: format, lint, types, import rules, tests, docs
 	@$(MAKE) --no-print-directory -j 4 --output-sync=target setup payload ray system lint types jupyter focus
 	@$(MAKE) --no-print-directory kubernetes
-	$(BIN)/pytest -n 4 --dist loadgroup -m "not bed" $(ARGS)
+	$(BIN)/pytest -n 5 --dist loadgroup -m "not bed" $(ARGS)
 
 lint: setup  ## format, lint and import rules
 	$(BIN)/ruff format --check .
