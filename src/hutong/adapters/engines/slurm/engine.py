@@ -43,7 +43,6 @@ class SlurmEngine(Submitter):
         self._watches: dict[AttemptKey, Watch] = {}
         self._glances = Glances(ticks)
         self._strays: dict[str, int] = {}
-        self._settle_ms = _SETTLE_MS + config.poll_s * 1000
         self._capacity: tuple[PoolState, ...] = ()
         self._capacity_ms = ticks() - _CAPACITY_MS
 
@@ -71,9 +70,9 @@ class SlurmEngine(Submitter):
         """Return what the nodes and the queue say of each pool; asked anew every 30 s."""
         now = self._ticks()
         if now - self._capacity_ms >= _CAPACITY_MS:
-            waits = self._transport.waits(self._clock() // 1000)
             self._queue.poll(fresh=True)  # or what started since the last poll would count as others'
             nodes = self._transport.nodes()
+            waits = self._transport.waits(self._clock() // 1000)
             named = all(pool.partition for pool in self._slurm.pools.values() if pool.gres)
             default = "" if named else self._transport.default_partition()
             self._capacity = pool_states(self._slurm.pools, nodes, waits, self._running(), default)
@@ -166,12 +165,16 @@ class SlurmEngine(Submitter):
         """Return the end that Slurm's word stands for, once nothing contradicts it any more."""
         over = record.over or (record.waiting and began)
         hopeless_ms = watch.for_ms("hopeless", holds=record.hopeless and not began)
-        if watch.for_ms("over", holds=over) > self._settle_ms and not self._lives(key, watch):
+        if watch.for_ms("over", holds=over) > self._settle_ms() and not self._lives(key, watch):
             limit_s, words = self._asked(key).get("limit_s", 0), self._last_words(key)
             return verdicts.of_ended(record, limit_s, words) if record.over else verdicts.of_requeued(record)
         if hopeless_ms > _HOPELESS_LAGS * self._slurm.lag_s * 1000:
             return verdicts.of_hopeless(record)
         return None
+
+    def _settle_ms(self) -> int:
+        """Return for how long Slurm's word must hold: until it was asked again, and a while."""
+        return _SETTLE_MS + self._queue.period_ms
 
     def _last_words(self, key: AttemptKey) -> str:
         """Return the last line that the batch script has written: why its python did not start, say.
@@ -213,7 +216,7 @@ class SlurmEngine(Submitter):
         folder = self._attempts / key
         stop = files.read_json(folder / files.STOP)
         before = self._seen(key, AttemptState.STARTING if began else AttemptState.PENDING, external)
-        if began and self._lives(key, watch):
+        if self._queue.awaits(key) or (began and self._lives(key, watch)):
             watch.for_ms("missing", holds=False)
             return before
         array, job_id = self._asked(key).get("array", ""), external.rpartition(":")[2]
@@ -221,7 +224,7 @@ class SlurmEngine(Submitter):
         missing_ms = watch.for_ms("missing", holds=not self._queue.in_doubt)
         lag_ms = self._slurm.lag_s * 1000
         # Of an element that is cancelled while it waits Slurm keeps nothing, though it tells of the others.
-        if watch.submitted and not began and self._queue.lists(array) and missing_ms > self._settle_ms:
+        if watch.submitted and not began and self._queue.lists(array) and missing_ms > self._settle_ms():
             return self._settle(key, verdicts.of_taken_out(job_id), external, 0, began=began)
         if missing_ms < lag_ms:
             return before

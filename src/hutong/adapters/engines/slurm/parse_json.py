@@ -26,6 +26,12 @@ def jobs(document: object) -> list[Record]:
     return [_live(each) for each in _listed(document)]
 
 
+def waiting(jobs: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
+    """Return partition, time of submission (s) and reason of the jobs of a queue that wait."""
+    told = (_live(each) for each in jobs if state(each.get("job_state")) == "PENDING")
+    return [(each.partition, each.submitted_s, each.reason) for each in told]
+
+
 def past_jobs(document: object) -> list[Record]:
     """Return the jobs of `sacct --json` or of `GET /slurmdb/{version}/jobs`."""
     return [_past(each) for each in _listed(document)]

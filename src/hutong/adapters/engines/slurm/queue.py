@@ -15,6 +15,9 @@ _log = structlog.get_logger("hutong.engines.slurm")
 _AGAIN_MS = 10_000
 _LONGEST_MS = 60_000
 _SINCE_DAYS = 30
+# slurmrestd tells hundreds of fields of every job of the cluster: such a look may take a second.
+_RESTS = 10
+_RESTS_MOST_MS = 20_000
 Word = tuple[str, str, str, int]
 """Of a job what must be looked into when it changes: number, state, reason, time of submission."""
 
@@ -22,7 +25,9 @@ Word = tuple[str, str, str, int]
 class Queue:
     """The jobs of our origin as the controller last told of them, and what accounting told of others.
 
-    `in_doubt` while accounting, which may know what the controller forgot, does not answer.
+    `in_doubt` while accounting, which may know what the controller forgot, does not answer. After a look of
+    `t` ms there is none for ten times that, but 20 s at most, unless it is demanded; `period_ms` is by when
+    there will have been another.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class Queue:
         self.settings = Settings("", accounting=False, energy="")
         self.records: list[Record] = []
         self.in_doubt = False
+        self.period_ms = int(poll_s * 1000)
         self._transport = transport
         self._poll_ms = int(poll_s * 1000)
         self._ticks = ticks
@@ -41,7 +47,8 @@ class Queue:
         self._listed: set[str] = set()
         self._by_name: dict[str, list[Record]] = {}
         self._words: dict[str, tuple[Word, ...] | None] = {}
-        self._next_ms = ticks()
+        self._next_ms = self._rested_ms = ticks()
+        self._new: set[str] = set()
         self._failures = 0
         self._failure = ""
         self._wondered: dict[str, str] = {}
@@ -64,9 +71,18 @@ class Queue:
             self._guarded(self._ask_queue)
 
     def expire(self) -> None:
-        """Have the next poll ask: something of ours has changed."""
+        """Have the next poll ask, once Slurm has rested from the last look: something of ours has changed."""
         if not self._failures:
-            self._next_ms = self._ticks()
+            self._next_ms = max(self._ticks(), self._rested_ms)
+
+    def note(self, keys: Iterable[str]) -> None:
+        """Note what has been submitted: until the next look nobody can say that it is missing."""
+        self._new.update(keys)
+        self.expire()
+
+    def awaits(self, key: str) -> bool:
+        """Return whether something was submitted since the last look."""
+        return key in self._new
 
     def names(self) -> Set[str]:
         """Return the names of our jobs."""
@@ -147,7 +163,13 @@ class Queue:
         self.settings = self._transport.settings()
 
     def _ask_queue(self) -> None:
+        new, began_ms = tuple(self._new), self._ticks()
         told = self._transport.queue()
+        ended_ms = self._ticks()
+        pause_ms = min(_RESTS * (ended_ms - began_ms), _RESTS_MOST_MS)
+        self._rested_ms = ended_ms + pause_ms
+        self.period_ms = max(self._poll_ms, pause_ms)
+        self._new.difference_update(new)
         if told is self._told:
             return
         self._told, self._words = told, {}
@@ -172,4 +194,4 @@ class Queue:
             self._next_ms, self._failure = self._ticks() + pause_ms, error.message
             raise
         self._failures = 0
-        self._next_ms = now + self._poll_ms
+        self._next_ms = max(now + self._poll_ms, self._rested_ms)

@@ -45,6 +45,7 @@ class Rest:
         self._user = config.rest.user or user_name()
         self._token = Token(config.rest, clock)
         self._clock = clock
+        self._waiting: list[tuple[str, int, str]] | None = None
         self._environment = job_environment(config)
         self._version = int(config.rest.api_version.rpartition(".")[2])
         self.programs: Mapping[str, str] = find_programs(config)
@@ -67,9 +68,9 @@ class Rest:
     def queue(self) -> list[Record]:
         """Return every job that the controller knows of our user."""
         answer = self._answer("GET", self._slurm("jobs"))
-        everybody = answer.get("jobs") or []
-        mine = [each for each in everybody if isinstance(each, dict) and each.get("user_name") == self._user]
-        return parse_json.jobs({"jobs": mine})
+        everybody = [each for each in answer.get("jobs") or [] if isinstance(each, dict)]
+        self._waiting = parse_json.waiting(everybody)
+        return parse_json.jobs({"jobs": [each for each in everybody if each.get("user_name") == self._user]})
 
     def history(self, names: Sequence[str], since_days: int) -> list[Record]:
         """Return what accounting knows of jobs by name."""
@@ -106,11 +107,13 @@ class Rest:
         return {}
 
     def waits(self, now_s: int) -> dict[str, int]:
-        """Return the median wait of everybody's jobs in each partition's queue, in seconds."""
-        told = parse_json.jobs(self._answer("GET", self._slurm("jobs")))
-        waiting = [
-            (each.partition, each.submitted_s, each.reason) for each in told if each.state == "PENDING"
-        ]
+        """Return the median wait of everybody's jobs in each partition's queue, in seconds.
+
+        The answer to a `queue` is used once: jobs are told with all their fields, so asking twice is dear.
+        """
+        if self._waiting is None:
+            self.queue()
+        waiting, self._waiting = self._waiting or [], None
         return median_waits(waiting, now_s)
 
     def default_partition(self) -> str:

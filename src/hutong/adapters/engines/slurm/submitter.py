@@ -212,7 +212,7 @@ class Submitter(FolderEngine):
                 for folder in folders:
                     (folder / SUBMITTING).unlink()
             raise
-        self._queue.expire()
+        self._queue.note(folder.name for folder in folders)
         return job_id
 
     def _noted(self, folder: Path, job_id: str, *, adopted: bool) -> Receipt:
