@@ -123,11 +123,11 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
         for price in (PRICES[0], PRICE, 1_000_000):
             yield from run(f"bound_known_lengths_{price // 1000}g", work, known, base, price=price)
         longer = green.deferrable(jobs, long_wait_s=LONGER_S)
-        for name, found in (
+        for name, told in (
             ("place_time", green.learn(longer, HOUR_S)),
             ("bound_known_lengths", green.knowing(longer, HOUR_S)),
         ):
-            yield from run(f"{name}_72h_{LONGER_PRICE // 1000}g", longer, found, base, price=LONGER_PRICE)
+            yield from run(f"{name}_72h_{LONGER_PRICE // 1000}g", longer, told, base, price=LONGER_PRICE)
         for wait_h in (6, 24):
             carbon = least_carbon(jobs, sites, wait_h).carbon_kg / base
             yield Row(f"bth_bound_fluid_{wait_h}h_carbon", carbon, "of latency order", "goal", TARGET)
