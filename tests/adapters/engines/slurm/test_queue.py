@@ -22,6 +22,8 @@ POLL_MS = 2_000
 class Slow:
     """A controller whose answers take time, or do not come."""
 
+    rests = 10
+
     def __init__(self, took_ms: int) -> None:
         self.now_ms = 0
         self.took_ms = took_ms

@@ -49,6 +49,8 @@ def job_environment(config: SlurmConfig) -> dict[str, str]:
 class Commands:
     """The programs of one cluster, run with an environment of their own."""
 
+    rests = 0
+
     def __init__(self, config: SlurmConfig) -> None:
         self._config = config
         self._user = user_name()

@@ -15,8 +15,6 @@ _log = structlog.get_logger("hutong.engines.slurm")
 _AGAIN_MS = 10_000
 _LONGEST_MS = 60_000
 _SINCE_DAYS = 30
-# slurmrestd tells hundreds of fields of every job of the cluster: such a look may take a second.
-_RESTS = 10
 _RESTS_MOST_MS = 20_000
 Word = tuple[str, str, str, int]
 """Of a job what must be looked into when it changes: number, state, reason, time of submission."""
@@ -26,8 +24,8 @@ class Queue:
     """The jobs of our origin as the controller last told of them, and what accounting told of others.
 
     `in_doubt` while accounting, which may know what the controller forgot, does not answer. After a look of
-    `t` ms there is none for ten times that, but 20 s at most, unless it is demanded; `period_ms` is by when
-    there will have been another.
+    `t` ms there is none for the transport's `rests` times that, 20 s at most, unless it is demanded;
+    `period_ms` is by when there will have been another.
     """
 
     def __init__(
@@ -166,7 +164,7 @@ class Queue:
         new, began_ms = tuple(self._new), self._ticks()
         told = self._transport.queue()
         ended_ms = self._ticks()
-        pause_ms = min(_RESTS * (ended_ms - began_ms), _RESTS_MOST_MS)
+        pause_ms = min(self._transport.rests * (ended_ms - began_ms), _RESTS_MOST_MS)
         self._rested_ms = ended_ms + pause_ms
         self.period_ms = max(self._poll_ms, pause_ms)
         self._new.difference_update(new)

@@ -34,6 +34,8 @@ class NoSuchPath(Later):
 class Rest:
     """One cluster's slurmrestd. Each question is one connection, bounded in time."""
 
+    rests = 10  # it tells hundreds of fields of every job of the cluster: a look may take a second
+
     def __init__(self, config: SlurmConfig, clock: Callable[[], int]) -> None:
         if config.rest is None or not (config.rest.token_file or config.rest.token_command):
             problem = Problem("/rest_token_file", "is missing", "rest_token_file or rest_token_command")

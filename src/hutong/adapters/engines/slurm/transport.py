@@ -50,10 +50,12 @@ class Settings:
 class Transport(Protocol):
     """A way to one cluster. Each call is bounded in time and raises Later where Slurm does not answer.
 
-    `programs` are the paths of the programs that run on the nodes: srun, scancel and scontrol.
+    `programs` are the paths of the programs that run on the nodes: srun, scancel and scontrol. After
+    a look at the queue Slurm is left alone for `rests` times as long as that took.
     """
 
     programs: Mapping[str, str]
+    rests: int
 
     def submit(self, job: Submission) -> str:
         """Submit and return the job's number, or the array's.
