@@ -71,6 +71,17 @@ def test_what_is_submitted_after_a_long_look_is_awaited_until_the_next() -> None
     assert (len(slow.looks), queue.awaits("one")) == (2, False)
 
 
+def test_programs_are_asked_again_as_soon_as_something_is_submitted() -> None:
+    slow = Slow(600)
+    slow.rests = 0
+    queue = _queue(slow)
+    queue.poll()
+    queue.note(["one"])
+    queue.poll()
+    assert slow.looks == [(0, 600), (600, 1_200)]
+    assert queue.period_ms == POLL_MS
+
+
 def test_a_look_without_an_answer_says_nothing_of_what_was_submitted() -> None:
     slow = Slow(1)
     queue = _queue(slow)
