@@ -98,6 +98,7 @@ def main() -> None:
         if found != (peer.completion_s, peer.wait_s, peer.p999_s):
             wrong.append(f"{name}: {found}, published {(peer.completion_s, peer.wait_s, peer.p999_s)}")
     guessing(trace, cluster, "week1")
+    preempting(trace, cluster, "week1")
     failing(trace, cluster)
     sweeping(trace, cluster)
     pooling(trace, cluster, "week1")
@@ -106,6 +107,7 @@ def main() -> None:
     if not chosen.quick:
         month, clusters = philly(folder, "oct2017")
         guessing(month, clusters, "oct2017")
+        preempting(month, clusters, "oct2017")
         pooling(month, clusters, "oct2017")
         keeping(month, pooled(clusters), "oct2017")
         for plan in (True, False):
@@ -253,6 +255,20 @@ def guessing(trace: Trace, cluster: Cluster, part: str) -> None:
         figures = measure(trace, world.run(ready, Predictor()), cluster, isolated=True)
         peer = (TIRESIAS.peer, TIRESIAS.completion_s) if part == "week1" else ()
         told(f"philly_{part}_{name}_completion", figures.completion_mean_s, "s", *peer)
+
+
+def preempting(trace: Trace, cluster: Cluster, part: str) -> None:
+    """Print how well least expected rest first does, which stops jobs, no length known, and its pace."""
+    ready = prepare(trace, cluster, Queueing.LEAST, Backfill.GREEDY, isolated=True)
+    began = time.process_time()
+    found = world.run(ready, Predictor())
+    spent_s = time.process_time() - began
+    figures = measure(trace, found, cluster, isolated=True)
+    peer = (TIRESIAS.peer, TIRESIAS.completion_s) if part == "week1" else ()
+    told(f"philly_{part}_preemptive_completion", figures.completion_mean_s, "s", *peer)
+    told(f"philly_{part}_preemptive_stops", figures.stops, "stops")
+    told(f"philly_{part}_preemptive_lost", figures.stop_lost_card_s / 3600, "card-hours")
+    told(f"philly_{part}_preemptive_jobs_per_s", len(trace) / spent_s, "1/s")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hutong.core.placement.columns import Backfill
 from hutong.sim import world
 from hutong.sim.faults import Outage
-from hutong.sim.neighbours import expected_lengths
+from hutong.sim.neighbours import GAP_S, JOB, expected_lengths
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.trace import Trace, make_trace
@@ -20,10 +20,11 @@ neighbours = st.lists(
 )
 
 
-def _guesses(rows: list[tuple[int, int, bool]]) -> list[int]:
+def _guesses(rows: list[tuple[int, int, bool]], own: int = 0) -> list[int]:
     """Return guesses for rows of a gap before, the work so far, and whether that is all."""
     gaps, worked, ended = zip(*rows, strict=True)
-    found = expected_lengths(np.cumsum(np.array(gaps)), np.array(worked), np.array(ended), TYPICAL_S)
+    submit = np.cumsum(np.array(gaps))
+    found = expected_lengths(submit, np.array(worked), np.array(ended), TYPICAL_S, GAP_S, own)
     return [int(each) for each in found]
 
 
@@ -47,6 +48,11 @@ def test_what_goes_on_and_on_says_that_its_neighbours_are_long() -> None:
 
 def test_a_job_alone_counts_as_shorter_than_is_typical() -> None:
     assert _guesses([(0, 0, False)]) == [TYPICAL_S // 2]
+
+
+def test_where_its_own_age_counts_a_job_is_expected_to_be_the_longer_the_longer_it_ran() -> None:
+    assert _guesses([(0, 8000, False)]) == [TYPICAL_S // 2]
+    assert _guesses([(0, 8000, False)], JOB // 2) == [TYPICAL_S // 2 + 8000]
 
 
 @settings(max_examples=50, deadline=None)

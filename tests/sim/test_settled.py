@@ -84,7 +84,9 @@ agreements = st.builds(
     lambda some, held, power: Agreed((("uni", ("a", "b")),), tuple(some), tuple(held), tuple(power)),
     st.one_of(st.just(()), quotas), bookings, limits,
 )  # fmt: skip
-rules = st.tuples(st.sampled_from(Queueing), st.sampled_from(Backfill), st.booleans())
+# LEAST goes with GREEDY alone, and stops jobs: see `test_rest`.
+orders = st.sampled_from([Queueing.FIFO, Queueing.SJF, Queueing.FAIR])
+rules = st.tuples(orders, st.sampled_from(Backfill), st.booleans())
 
 
 def traced(

@@ -34,7 +34,9 @@ jobs = st.lists(
     min_size=1,
     max_size=25,
 )
-rules = st.tuples(st.sampled_from(Queueing), st.sampled_from(Backfill), st.booleans())
+# LEAST goes with GREEDY alone, and stops jobs: see `test_rest`.
+orders = st.sampled_from([Queueing.FIFO, Queueing.SJF, Queueing.FAIR])
+rules = st.tuples(orders, st.sampled_from(Backfill), st.booleans())
 
 
 def traced(rows: list[tuple[int, int, int, int, str]]) -> tuple[Trace, np.ndarray]:

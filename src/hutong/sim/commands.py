@@ -9,7 +9,7 @@ import typer
 
 from hutong.core.kernel.errors import Refused
 from hutong.core.kernel.quantities import parse_seconds
-from hutong.sim.rules import BackfillName, Lengths, Queueing, Rules
+from hutong.sim.rules import BackfillName, Lengths, Queueing, Rules, check_least
 
 # numba and numpy are loaded by the command that needs them, and not by `hutong jobs`.
 if TYPE_CHECKING:
@@ -187,6 +187,10 @@ def _check_rules(plan: "Plan") -> None:
     """Refuse rules that do not fit, field by field, before anything runs."""
     from hutong.sim.settled import settle
 
+    rules, settled = plan.rules, plan.agreed is not None
+    if Queueing.LEAST in rules.orders:
+        greedy, guessed = rules.backfill is BackfillName.GREEDY, rules.lengths is Lengths.GUESSED
+        check_least(greedy=greedy, guessed=guessed, settled=settled)
     if plan.agreed is not None:
         settle(plan.agreed, plan.trace, plan.ground.views, plan.ground.cluster.names)
 

@@ -19,7 +19,7 @@ from hutong.sim.conditions import Conditions
 from hutong.sim.importers import read_vc_config
 from hutong.sim.measures import Measures, measure
 from hutong.sim.predict import Predictor
-from hutong.sim.rules import Lengths, Queueing
+from hutong.sim.rules import Lengths, Queueing, check_least
 from hutong.sim.runs import Run
 from hutong.sim.settled import Agreed, settle
 from hutong.sim.trace import Trace
@@ -98,6 +98,9 @@ def simulate(
     `agreed` are quotas, bookings and limits of power. Raises Refused where the trace lacks what the rules
     need, and where a job never ended.
     """
+    if queueing is Queueing.LEAST:
+        guessed = lengths is Lengths.GUESSED
+        check_least(greedy=backfill is Backfill.GREEDY, guessed=guessed, settled=agreed is not None)
     limited = lengths in {Lengths.LIMIT, Lengths.PREDICTED}
     if limited and not trace.limit_s.all():
         raise Refused("simulation", f"{trace.name} does not say what time its jobs asked for")

@@ -23,6 +23,7 @@ class Cuts:
     def __init__(self, board: Arrays, run_s: list[int], start_s: Ints, pool: Ints, checkpoint_s: int) -> None:
         self._board = board
         self._run_s = run_s
+        self._done_s = np.zeros(len(run_s), np.int64)
         self._start_s = start_s
         self._pool = pool
         self._checkpoint_s = checkpoint_s
@@ -68,6 +69,16 @@ class Cuts:
             self._saved.add(job)
         self._cut(job, now_s, saved_s, stopped=True)
 
+    def worked_s(self, jobs: Ints, now_s: int) -> Ints:
+        """Return how much of each job's work is done and saved, what its attempt does now included."""
+        began_s = self._start_s[jobs]
+        found: Ints = self._done_s[jobs] + np.where(began_s < 0, 0, now_s - began_s)
+        return np.maximum(found, 0)
+
+    def pause(self, job: int, now_s: int, cost_s: int) -> None:
+        """Stop a job that saves what it did at once; saving and starting again cost it that much work."""
+        self._cut(job, now_s, now_s - int(self._start_s[job]) - cost_s, stopped=True)
+
     def _by_checkpoint_s(self, job: int, now_s: int) -> int:
         ran_s = now_s - int(self._start_s[job])
         return ran_s // self._checkpoint_s * self._checkpoint_s if self._checkpoint_s else 0
@@ -80,6 +91,7 @@ class Cuts:
         if saved_s:
             self._saved.add(job)
         self._run_s[job] -= saved_s
+        self._done_s[job] += saved_s
         self._start_s[job] = self._pool[job] = -1
         _take_off(self._board, job, ran_s, saved_s)
 

@@ -20,6 +20,18 @@ LARGE, WIDE, PART = 4, 16, 2
 
 
 @compiled
+def put_in_lanes(jobs: Ints, lanes: Ints, first: int, after: int, waiting: Ints) -> None:
+    """Let lanes from `first` to before `after` hold what waits, and nothing else, in the order given.
+
+    That is the order of the keys.
+    """
+    for lane in range(first, after):
+        mine = waiting[jobs[waiting, c.LANE] == lane]
+        make_chain(jobs, lanes, lane, c.HEAD, mine)
+        lanes[lane, c.TAIL] = mine[len(mine) - 1] if len(mine) else -1
+
+
+@compiled
 def line_up(
     jobs: Ints, lanes: Ints, first: int, after: int, kept: Ints, large: Ints, ended: npt.NDArray[np.bool_],
     cards: Ints, over: int, wide: int, most: int, free: int,
@@ -60,10 +72,7 @@ def line_up(
             let[many] = job
             many += 1
             held += cards[job] if cards[job] <= free else 0
-    for lane in range(first, after):
-        mine = waiting[shown & (jobs[waiting, c.LANE] == lane)]
-        make_chain(jobs, lanes, lane, c.HEAD, mine)
-        lanes[lane, c.TAIL] = mine[len(mine) - 1] if len(mine) else -1
+    put_in_lanes(jobs, lanes, first, after, waiting[shown])
     return waiting[~shown], let[:many]
 
 

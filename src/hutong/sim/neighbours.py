@@ -31,11 +31,14 @@ REACH = 100
 
 
 @compiled
-def expected_lengths(submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], typical: int) -> Ints:
+def expected_lengths(
+    submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], typical: int, gap_s: int, own: int
+) -> Ints:
     """Return how many s jobs of one kind are expected to take, at least 1, in order of submission.
 
     `worked` is how long each ran so far, 0 for those that wait, `typical` the length of one about which
-    nothing is known.
+    nothing is known. By half falls a weight with each `gap_s` between two; `own` is that of what a job itself
+    worked.
     """
     count = len(submit)
     ends, works = np.full(count, PRIOR, np.int64), np.full(count, PRIOR * typical // SHORTER, np.int64)
@@ -45,21 +48,20 @@ def expected_lengths(submit: Ints, worked: Ints, ended: npt.NDArray[np.bool_], t
         for each in range(1, count):
             at = first + step * each
             near = at - step
-            keep = NEXT_PPM >> min(abs(submit[at] - submit[near]) // GAP_S, 20)
+            keep = NEXT_PPM >> min(abs(submit[at] - submit[near]) // gap_s, 20)
             end = (end + JOB * ended[near]) * keep // 1_000_000
             work = (work + JOB * worked[near]) * keep // 1_000_000
             ends[at] += end
             works[at] += work
-    found: Ints = np.maximum(works // ends, 1)
+    found: Ints = np.maximum((works + own * worked) // ends, 1)
     return found
 
 
-class Neighbours:
-    """The jobs of a run by kind, and what those that wait are expected to take, written into their keys."""
+class Kinds:
+    """The jobs of a run by kind: those that came, those that have `ended`, and what others say of each."""
 
-    def __init__(self, board: Arrays, trace: Trace, kinds: Sequence[Hashable], unknown_s: int) -> None:
-        self._board, self._submit_s, self._run_s, self._kinds = board, trace.submit_s, trace.run_s, kinds
-        self._room = Room(board, trace.cards, trace.run_s, unknown_s)
+    def __init__(self, submit_s: Ints, run_s: Ints, kinds: Sequence[Hashable], unknown_s: int) -> None:
+        self._submit_s, self._run_s, self._kinds = submit_s, run_s, kinds
         places: dict[Hashable, list[int]] = {}
         for job, kind in enumerate(kinds):
             places.setdefault(kind, []).append(job)
@@ -68,35 +70,60 @@ class Neighbours:
         self._came = dict.fromkeys(places, 0)
         # As if one of each kind had ended before.
         self._ends, self._sum_s = dict.fromkeys(places, 1), dict.fromkeys(places, unknown_s)
-        self._ended = np.zeros(len(kinds), np.bool_)
+        self.ended = np.zeros(len(kinds), np.bool_)
 
-    def see(self, ended: Sequence[int], came: Sequence[int], now_s: int) -> None:
-        """Jobs have ended, then others came: put these into their lanes, and all that wait there in order."""
+    def see(self, ended: Sequence[int], came: Sequence[int]) -> list[Hashable]:
+        """Jobs have ended, others came; return the kinds that they are of."""
         for job in ended:
-            self._ended[job] = True
+            self.ended[job] = True
             self._ends[self._kinds[job]] += 1
             self._sum_s[self._kinds[job]] += int(self._run_s[job])
         for job in came:
             self._came[self._kinds[job]] += 1
-        for kind in dict.fromkeys(self._kinds[job] for job in (*ended, *came)):
+        return list(dict.fromkeys(self._kinds[job] for job in (*ended, *came)))
+
+    def of(self, kind: Hashable) -> Ints:
+        """Return the jobs of a kind that came, without those that nobody needs any more."""
+        found: Ints = self._of[kind][self._first[kind] : self._came[kind]]
+        return found
+
+    def keep(self, kind: Hashable, asked: npt.NDArray[np.bool_]) -> None:
+        """Say which jobs of `of` are asked about: those that came long before them are needed no more."""
+        oldest = int(np.argmax(asked)) if asked.any() else len(asked)
+        self._first[kind] += max(0, oldest - REACH)
+
+    def lengths(self, kind: Hashable, some: Ints, worked_s: Ints, gap_s: int, own: int) -> Ints:
+        """Return what those that `of` gave are expected to take, see `expected_lengths`."""
+        typical_s = self._sum_s[kind] // self._ends[kind]
+        return expected_lengths(self._submit_s[some], worked_s, self.ended[some], typical_s, gap_s, own)
+
+
+class Neighbours:
+    """The jobs of a run, and what those that wait are expected to take, written into their keys."""
+
+    def __init__(self, board: Arrays, trace: Trace, kinds: Sequence[Hashable], unknown_s: int) -> None:
+        self._board, self._run_s = board, trace.run_s
+        self._kinds = Kinds(trace.submit_s, trace.run_s, kinds, unknown_s)
+        self._room = Room(board, trace.cards, trace.run_s, unknown_s)
+
+    def see(self, ended: Sequence[int], came: Sequence[int], now_s: int) -> None:
+        """Jobs have ended, then others came: put these into their lanes, and all that wait there in order."""
+        for kind in self._kinds.see(ended, came):
             self._expect(kind, now_s)
         for job in came:
             enqueue(self._board, job)
-        self._room.see(ended, came, self._ended)
+        self._room.see(ended, came, self._kinds.ended)
 
     def _expect(self, kind: Hashable, now_s: int) -> None:
         """Guess the jobs of a kind that wait."""
-        first = self._first[kind]
-        some = self._of[kind][first : self._came[kind]]
-        jobs, ended = self._board.jobs, self._ended[some]
+        some = self._kinds.of(kind)
+        jobs, ended = self._board.jobs, self._kinds.ended[some]
         runs = (jobs[some, c.POOL] >= 0) & ~ended
         waits = ~runs & ~ended
-        oldest = int(np.argmax(waits)) if waits.any() else len(some)
-        self._first[kind] = max(first, first + oldest - REACH)
-        if oldest == len(some):
+        self._kinds.keep(kind, waits)
+        if not waits.any():
             return
         began_s = (jobs[some, c.UNTIL] - jobs[some, c.EXPECTED]) // 1000
-        worked = np.where(ended, self._run_s[some], np.where(runs, now_s - began_s, 0))
-        typical_s = self._sum_s[kind] // self._ends[kind]
-        likely = expected_lengths(self._submit_s[some], worked, ended, typical_s)
+        worked_s = np.where(ended, self._run_s[some], np.where(runs, now_s - began_s, 0))
+        likely = self._kinds.lengths(kind, some, worked_s, GAP_S, 0)
         jobs[some[waits], c.KEY] = likely[waits] * len(self._run_s) + some[waits]

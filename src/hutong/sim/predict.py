@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from hutong.core.book.lengths import MOST_LENGTHS
 from hutong.core.placement.expected import ENOUGH, quantile_s
 
+UNKNOWN_S = 3600
+"""The length of a job of which nobody has seen the like."""
+
 
 class Predictor:
     """Guesses by kind, from the particular to the general: the first that has seen enough answers.
@@ -13,7 +16,7 @@ class Predictor:
     A guess is a quantile of the latest ends of that kind; of one that nobody has seen, `unknown_s`.
     """
 
-    def __init__(self, enough: int = ENOUGH, unknown_s: int = 3600) -> None:
+    def __init__(self, enough: int = ENOUGH, unknown_s: int = UNKNOWN_S) -> None:
         self.enough = enough
         self.unknown_s = unknown_s
         self._ends: defaultdict[object, deque[int]] = defaultdict(lambda: deque(maxlen=MOST_LENGTHS))

@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hutong.core.kernel.errors import Refused
+
 
 class Queueing(StrEnum):
-    """Which waiting job is first: the oldest, the shortest (as expected), or the least served group's."""
+    """Which waiting job is first: the oldest, the shortest (as expected), or the least served group's.
+
+    LEAST: whose rest is expected to take the fewest card-seconds; it stops others for that, see `sim.rest`.
+    """
 
     FIFO = "fifo"
     SJF = "sjf"
     FAIR = "fair"
+    LEAST = "least"
 
 
 class BackfillName(StrEnum):
@@ -40,3 +46,14 @@ class Rules:
     orders: tuple[Queueing, ...]
     backfill: BackfillName
     lengths: Lengths
+
+
+def check_least(*, greedy: bool, guessed: bool, settled: bool) -> None:
+    """Raise Refused for what does not go with LEAST, which gives freed cards away in its own order."""
+    for goes, text in (
+        (greedy, "keeps no cards for who waits: give --backfill greedy"),
+        (guessed, "guesses what a job still needs: give --lengths guessed"),
+        (not settled, "knows no quotas, bookings or limits when it stops jobs: leave --rules out"),
+    ):
+        if not goes:
+            raise Refused("simulation", f"--order least {text}")

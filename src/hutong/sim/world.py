@@ -23,8 +23,9 @@ from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
 from hutong.sim.minds import Minds
 from hutong.sim.predict import Predictor
+from hutong.sim.rest import Rests
 from hutong.sim.rows import distinct
-from hutong.sim.rules import Queueing
+from hutong.sim.rules import Queueing, check_least
 from hutong.sim.runs import Run
 from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
@@ -70,7 +71,8 @@ class World:
     @property
     def preempts(self) -> bool:
         """True if some of its jobs may be stopped to make room for others."""
-        return self.settled is not None and bool(self.settled.preemptible.any())
+        some = self.settled is not None and bool(self.settled.preemptible.any())
+        return some or self.queueing is Queueing.LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,10 @@ def prepare(
     With `settled` groups are projects, with accounts, quotas, bookings and limits as live.
     With `patience_s` a predictor's guesses stand beside `expected_s`, as live; so long a job may have waited
     before none counts against it any more.
-    Raises Refused if a job fits in no pool that it may use.
+    Raises Refused if a job fits in no pool that it may use, and for rules that do not go together.
     """
+    if queueing is Queueing.LEAST:
+        check_least(greedy=backfill is Backfill.GREEDY, guessed=patience_s == 0, settled=bool(settled))
     kinds, class_of = kinds_of(trace, cluster, isolated=isolated)
     accounts, rows = _accounts(trace, queueing, settled)
     lanes, lane_of = distinct(class_of, accounts)
@@ -170,7 +174,7 @@ def prepare(
         settled.preemptible.any()
     )  # who is stopped ends sooner than it was to
     board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0 and not stops)
-    if queueing is Queueing.SJF:
+    if queueing in {Queueing.SJF, Queueing.LEAST}:
         board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing, hourly, settled, patience_s > 0)
@@ -304,7 +308,7 @@ def run(
         if minds:
             minds.see(over, came, now_s)
         # The last that ended is left to the pass, unless something else must see its cards first.
-        ended = over.pop() if over and fault_s > now_s and not world.settled else -1
+        ended = over.pop() if over and fault_s > now_s and not (world.settled or ways) else -1
         for job in over:
             kernel.release(board, job)
         if fault_s == now_s:
@@ -331,8 +335,10 @@ def run(
     return Run(start_s, pool, finish_s, cuts.rows)
 
 
-def _ways(world: World, cuts: Cuts) -> Yielding | None:
+def _ways(world: World, cuts: Cuts) -> Yielding | Rests | None:
     """Return who makes room in a world, None where nobody does."""
+    if world.queueing is Queueing.LEAST:
+        return Rests(world.trace, world.board, cuts)
     if not world.preempts or world.settled is None:
         return None
     keeps_place = world.queueing is Queueing.SJF
@@ -340,7 +346,7 @@ def _ways(world: World, cuts: Cuts) -> Yielding | None:
 
 
 def _passes(
-    world: World, ways: Yielding | None, now_ms: int, ended: int, came: range, started: Ints
+    world: World, ways: Yielding | Rests | None, now_ms: int, ended: int, came: range, started: Ints
 ) -> Iterator[tuple[int, int]]:
     """Yield (job, pool) of what starts at a moment.
 
