@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,19 +14,19 @@ from typer.testing import CliRunner
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.main import cli
-from hutong.sim import fused, world
+from hutong.sim import fused, rest, world
 from hutong.sim.compare import Ground, simulate
 from hutong.sim.cuts import END, JOB, LOST, START, STOPPED
 from hutong.sim.faults import Outage
 from hutong.sim.predict import Predictor
-from hutong.sim.rest import RESTART_S
+from hutong.sim.rest import RESTART_S, TIMES
 from hutong.sim.rules import Lengths, Queueing
 from hutong.sim.runs import Run
-from hutong.sim.settled import Agreed
+from hutong.sim.settled import Agreed, PowerLimit, Preemptible, settle
 from hutong.sim.trace import Trace, make_trace
 from hutong.sim.world import Cluster, prepare
 
-SIZES = {"a": 3, "b": 1}
+SIZES = {"a": 2, "b": 1}
 CARDS = 4
 
 
@@ -38,36 +39,54 @@ def traced(rows: list[tuple[int, int, int, int, str]]) -> Trace:
     )  # fmt: skip
 
 
-def run(trace: Trace, cluster: Cluster, outages: tuple[Outage, ...] = (), *, isolated: bool = True) -> Run:
-    ready = prepare(trace, cluster, Queueing.LEAST, Backfill.GREEDY, isolated=isolated)
+def run(
+    trace: Trace,
+    cluster: Cluster,
+    outages: tuple[Outage, ...] = (),
+    *,
+    isolated: bool = True,
+    may: Preemptible | None = None,
+) -> Run:
+    agreed = None if may is None else Agreed(preemptible=may)
+    settled = settle(agreed, trace, Ground(cluster).views, cluster.names) if agreed else None
+    ready = prepare(trace, cluster, Queueing.LEAST, Backfill.GREEDY, isolated=isolated, settled=settled)
     return world.run(ready, Predictor(), outages)
 
 
 # Lengths and gaps spread over decades, as in real traces, or nobody would be worth a stop.
-decades = st.sampled_from([0, 1, 30, 600, 10_000, 200_000])
+gaps, lengths = st.sampled_from([0, 1, 600, 10_000]), st.sampled_from([0, 1, 600, 10_000, 200_000])
 jobs = st.lists(
-    st.tuples(decades, decades, st.just(1), st.integers(1, 4), st.sampled_from("aab"))
-    | st.tuples(decades, decades, st.integers(2, 3), st.integers(1, 4), st.just("a")),
-    min_size=1,
+    st.tuples(gaps, lengths, st.just(1), st.integers(1, 4), st.sampled_from("aab"))
+    | st.tuples(gaps, lengths, st.just(2), st.integers(1, 4), st.just("a")),
+    min_size=12,
     max_size=25,
 )
 outages = st.lists(
     st.builds(
         lambda from_s, lasts_s, nodes, first: Outage(0, from_s, from_s + lasts_s, nodes, first),
-        st.integers(0, 30_000), st.integers(1, 30_000), st.integers(1, 3), st.integers(0, 2),
+        st.integers(0, 30_000), st.integers(1, 30_000), st.integers(1, 2), st.integers(0, 1),
     ),
     max_size=2,
 )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
-@given(jobs, outages, st.booleans())
-def test_every_run_ends_and_all_work_is_done_once(
-    rows: list[tuple[int, int, int, int, str]], away: list[Outage], isolated: bool
+@settings(max_examples=80, deadline=None)
+@given(
+    jobs, outages, st.booleans(), st.none() | st.builds(Preemptible, share_ppm=st.just(500_000)),
+    st.sampled_from([0, 1, TIMES]),
+)  # fmt: skip
+def test_every_run_ends_and_all_work_is_done_once_however_small_the_factor(
+    rows: list[tuple[int, int, int, int, str]],
+    away: list[Outage],
+    isolated: bool,
+    may: Preemptible | None,
+    times: int,
 ) -> None:
     trace = traced(rows)
     cluster = Cluster(tuple(SIZES), tuple(SIZES.values()), (CARDS, CARDS))
-    found = run(trace, cluster, tuple(away), isolated=isolated)
+    with patch.object(rest, "TIMES", times):
+        found, again = (run(trace, cluster, tuple(away), isolated=isolated, may=may) for _ in range(2))
+    assert again.digest == found.digest
     assert (found.start_s >= trace.submit_s).all()
     held, cut = found.attempts, found.cut
     for job in range(len(trace)):
@@ -77,6 +96,7 @@ def test_every_run_ends_and_all_work_is_done_once(
     stopped = cut[cut[:, STOPPED] == 1]
     assert (stopped[:, LOST] == RESTART_S).all()
     assert (stopped[:, END] > stopped[:, START]).all(), "what starts at a moment is not stopped at it"
+    assert may is None or may.of(trace)[stopped[:, JOB]].all()
     moments = list(zip(stopped[:, JOB].tolist(), stopped[:, END].tolist(), strict=True))
     assert len(set(moments)) == len(moments), "nobody is stopped twice at a moment"
     for at_s in set(held.start_s.tolist()):
@@ -84,7 +104,6 @@ def test_every_run_ends_and_all_work_is_done_once(
         for pool, nodes in enumerate(cluster.nodes):
             here = runs & (held.pool == pool)
             assert trace.cards[held.job[here]].sum() <= nodes * CARDS
-    assert run(trace, cluster, tuple(away), isolated=isolated).digest == found.digest
 
 
 ONE = Cluster(("a",), (1,), (CARDS,))
@@ -129,6 +148,14 @@ def test_a_gang_is_stopped_whole_and_a_gang_stops_what_is_on_each_of_its_nodes()
     assert both.finish_s.tolist() == [100_060 + RESTART_S, 100_060 + RESTART_S, 90_060]
 
 
+def test_only_who_may_be_is_stopped() -> None:
+    trace = traced([(0, 100_000, 1, 4, "a"), (0, 90_000, 1, 4, "b"), (80_000, 60, 1, 1, "a")])
+    two = Cluster(("all",), (2,), (CARDS,))
+    for project, stops in (("a", [1, 0, 0]), ("b", [0, 1, 0])):
+        assert run(trace, two, isolated=False, may=Preemptible((project,))).stops.tolist() == stops
+    assert run(trace, two, isolated=False, may=Preemptible()).stops.sum() == 0
+
+
 def test_what_an_outage_took_is_not_forgotten() -> None:
     found = run(traced([LONG, (50_000, 60, 1, 1, "a")]), ONE, (Outage(0, 50_010, 50_500, 1),))
     assert found.restarts.tolist() == [1, 1]
@@ -144,8 +171,9 @@ def test_the_fused_loop_and_rules_that_do_not_go_with_it_are_refused() -> None:
         prepare(trace, ONE, Queueing.LEAST, Backfill.EASY, isolated=True)
     with pytest.raises(Refused, match="give --lengths guessed"):
         simulate(trace, Ground(ONE), Queueing.LEAST, Backfill.GREEDY, Lengths.KNOWN)
-    with pytest.raises(Refused, match="leave --rules out"):
-        simulate(trace, Ground(ONE), Queueing.LEAST, Backfill.GREEDY, Lengths.GUESSED, agreed=Agreed())
+    limit = Agreed(power_limits=(PowerLimit("a", 1, 0),))
+    with pytest.raises(Refused, match="leave all but preemptible out of --rules"):
+        simulate(trace, Ground(ONE), Queueing.LEAST, Backfill.GREEDY, Lengths.GUESSED, agreed=limit)
 
 
 def test_the_command_line_refuses_before_anything_runs_and_then_does_it(tmp_path: Path) -> None:

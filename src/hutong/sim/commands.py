@@ -187,10 +187,10 @@ def _check_rules(plan: "Plan") -> None:
     """Refuse rules that do not fit, field by field, before anything runs."""
     from hutong.sim.settled import settle
 
-    rules, settled = plan.rules, plan.agreed is not None
+    rules, free = plan.rules, plan.agreed is None or plan.agreed.is_free
     if Queueing.LEAST in rules.orders:
         greedy, guessed = rules.backfill is BackfillName.GREEDY, rules.lengths is Lengths.GUESSED
-        check_least(greedy=greedy, guessed=guessed, settled=settled)
+        check_least(greedy=greedy, guessed=guessed, free=free)
     if plan.agreed is not None:
         settle(plan.agreed, plan.trace, plan.ground.views, plan.ground.cluster.names)
 

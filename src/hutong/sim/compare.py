@@ -100,7 +100,9 @@ def simulate(
     """
     if queueing is Queueing.LEAST:
         guessed = lengths is Lengths.GUESSED
-        check_least(greedy=backfill is Backfill.GREEDY, guessed=guessed, settled=agreed is not None)
+        check_least(
+            greedy=backfill is Backfill.GREEDY, guessed=guessed, free=agreed is None or agreed.is_free
+        )
     limited = lengths in {Lengths.LIMIT, Lengths.PREDICTED}
     if limited and not trace.limit_s.all():
         raise Refused("simulation", f"{trace.name} does not say what time its jobs asked for")

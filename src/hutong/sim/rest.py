@@ -4,7 +4,7 @@ What a job still needs is guessed by its neighbours (`sim.neighbours`) and by it
 spread so much that what went on for long goes on for longer, that is the inverse of Gittins' index (Gittins,
 1979). Guesses are often wrong by ten times, so only who is expected to need TIMES as many card-seconds is
 stopped. A stop costs RESTART_S of work, the mean that Tiresias' authors measured for a checkpoint and a start
-(NSDI 2019, section 5.2.4). Every job may be stopped, and goes on from where it was.
+(NSDI 2019, section 5.2.4). Who is stopped goes on from where it was; every job may be, or some.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -15,6 +15,7 @@ from hutong.core.placement import columns as c
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
+from hutong.core.placement.judge import Mask
 from hutong.core.placement.kernel import enqueue, turn
 from hutong.sim.cuts import Cuts
 from hutong.sim.large import put_in_lanes
@@ -46,11 +47,11 @@ def _on_nodes(a: Arrays, pools: Ints) -> Ints:
 
 
 @compiled
-def _next_victim(on: Ints, score: Ints, over: int, below: int, last: int) -> int:
+def _next_victim(on: Ints, score: Ints, may: Mask, over: int, below: int, last: int) -> int:
     """Return the job of a node with the most score, more than `over`, behind (below, last); -1: none."""
     best = -1
     for job in on:
-        if job < 0 or score[job] <= over or (score[job], -job) >= (below, -last):
+        if job < 0 or not may[job] or score[job] <= over or (score[job], -job) >= (below, -last):
             continue
         if best < 0 or (score[job], -job) > (score[best], -best):
             best = job
@@ -59,14 +60,14 @@ def _next_victim(on: Ints, score: Ints, over: int, below: int, last: int) -> int
 
 @compiled
 def _worth(
-    a: Arrays, pool: int, nodes: Ints, on: Ints, free: Ints, need: int, score: Ints, over: int
+    a: Arrays, pool: int, nodes: Ints, on: Ints, free: Ints, need: int, score: Ints, may: Mask, over: int
 ) -> Ints:
     """Return the least score of what must be stopped on each node for `need` cards; 0: not to be had."""
     found = np.zeros(len(nodes), np.int64)
     for place in range(len(nodes)):
         node, room, worst, last = nodes[place], free[nodes[place]], c.NEVER, -1
         while room < need:
-            last = _next_victim(on[node], score, over, worst, last)
+            last = _next_victim(on[node], score, may, over, worst, last)
             if last < 0:
                 break
             worst = score[last]
@@ -77,16 +78,16 @@ def _worth(
 
 @compiled
 def whom_to_stop(
-    a: Arrays, pools: Ints, nodes: Ints, waiting: Ints, score: Ints, cards: Ints, times: int
+    a: Arrays, pools: Ints, nodes: Ints, waiting: Ints, score: Ints, may: Mask, cards: Ints, times: int
 ) -> Ints:
     """Return the jobs to stop in some pools for those that wait, who stand in the order of their scores.
 
-    `nodes` are (pool, node) of all nodes there; `score` and `cards` are of each job, a score of 0 is of one
-    that runs and must not be stopped. Of the nodes that would do, those are taken on which the most score
-    is stopped.
+    `nodes` are (pool, node) of all nodes there; `score` and `cards` are of each job; `may` of each that
+    runs says whether it may be stopped, which none may twice. Of the nodes that would do, those are taken on
+    which the most score is stopped.
     """
     on, free = _on_nodes(a, pools), a.node_free.copy()
-    score, stopped, many = score.copy(), np.empty(len(score), np.int64), 0
+    stopped, many = np.empty(len(a.ends), np.int64), 0
     failed = np.zeros(len(a.classes), np.bool_)
     for job in waiting:
         kind = a.jobs[job, c.CLASS]
@@ -99,15 +100,15 @@ def whom_to_stop(
             mine = nodes[nodes[:, 0] == pool, 1]
             if need == 0 or len(mine) < gang:
                 continue
-            worth = _worth(a, pool, mine, on, free, need, score, over)
+            worth = _worth(a, pool, mine, on, free, need, score, may, over)
             order = np.argsort(-worth, kind="mergesort")
             if worth[order[gang - 1]] == 0:
                 continue
             for node in mine[order[:gang]]:
                 while free[node] < need:
-                    victim = _next_victim(on[node], score, over, c.NEVER, -1)
+                    victim = _next_victim(on[node], score, may, over, c.NEVER, -1)
                     stopped[many] = victim
-                    many, score[victim] = many + 1, 0
+                    many, may[victim] = many + 1, False
                     hold = a.jobs[victim, c.HELD]
                     while hold >= 0:
                         free[a.holds[hold, c.HOLD_NODE]] += a.per_node[a.jobs[victim, c.CLASS], pool]
@@ -122,12 +123,13 @@ class Rests:
     """Who waits and runs in a running world, by group of pools, and what each is expected to need still.
 
     It takes the place of `yielding.Yielding`. Who was stopped is put back at once, and another turn follows
-    in the same moment; who started in a moment is not stopped in it, so that there is an end of turns.
+    in the same moment; who started in a moment is not stopped in it, so that there is an end of turns. Of
+    each job `preemptible` says whether it may be stopped; all may if it is not given.
     """
 
     next_s = c.NEVER
 
-    def __init__(self, trace: Trace, board: Arrays, cuts: Cuts) -> None:
+    def __init__(self, trace: Trace, board: Arrays, cuts: Cuts, preemptible: Mask | None = None) -> None:
         self._board, self._cuts, self._cards, self._run_s = board, cuts, trace.cards, trace.run_s
         self._group = board.pools[board.candidates[board.jobs[:, c.CLASS], 0], c.GROUP].tolist()
         kinds = zip(self._group, trace.user.tolist(), trace.group.tolist(), trace.cards.tolist(), strict=True)
@@ -138,7 +140,9 @@ class Rests:
             self._in.setdefault(kind[0], []).append(kind)
         self._score = np.zeros(len(trace), np.int64)
         self._stopping: list[int] = []
-        self._now_s, self._fresh = -1, set[int]()
+        self._preemptible = np.ones(len(trace), np.bool_) if preemptible is None else preemptible
+        self._may = np.zeros(len(trace), np.bool_)
+        self._now_s, self._fresh = -1, list[int]()
         self._touched: set[int] = set()
         self._places = {group: _places(board, group) for group in self._in}
 
@@ -173,14 +177,17 @@ class Rests:
 
     def make_room(self, now_s: int, started: Sequence[int]) -> dict[int, int]:
         """A turn ends, in which these started. Stop whom it pays to stop; return when each ends: now."""
-        score = self._score.copy()
-        self._fresh = {*(self._fresh if now_s == self._now_s else ()), *started}
-        self._now_s = now_s
-        score[sorted(self._fresh)] = 0
+        if now_s != self._now_s:
+            self._may[self._fresh] = self._preemptible[self._fresh]
+            self._now_s, self._fresh = now_s, []
+        self._may[started] = False
+        self._fresh.extend(started)
         for group in sorted(self._touched):
             waiting = self._waiting(group)
             if len(waiting):
-                found = whom_to_stop(self._board, *self._places[group], waiting, score, self._cards, TIMES)
+                found = whom_to_stop(
+                    self._board, *self._places[group], waiting, self._score, self._may, self._cards, TIMES
+                )
                 self._stopping.extend(found.tolist())
         self._touched.clear()
         return dict.fromkeys(self._stopping, now_s)

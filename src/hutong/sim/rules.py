@@ -48,12 +48,15 @@ class Rules:
     lengths: Lengths
 
 
-def check_least(*, greedy: bool, guessed: bool, settled: bool) -> None:
+def check_least(*, greedy: bool, guessed: bool, free: bool) -> None:
     """Raise Refused for what does not go with LEAST, which gives freed cards away in its own order."""
     for goes, text in (
         (greedy, "keeps no cards for who waits: give --backfill greedy"),
         (guessed, "guesses what a job still needs: give --lengths guessed"),
-        (not settled, "knows no quotas, bookings or limits when it stops jobs: leave --rules out"),
+        (
+            free,
+            "knows no quotas, bookings or limits as it stops jobs: leave all but preemptible out of --rules",
+        ),
     ):
         if not goes:
             raise Refused("simulation", f"--order least {text}")

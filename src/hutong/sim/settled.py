@@ -83,6 +83,11 @@ class Agreed:
     preemptible: Preemptible = NOBODY
 
     @property
+    def is_free(self) -> bool:
+        """True if there is no quota, booking or limit."""
+        return not (self.quotas or self.bookings or self.power_limits)
+
+    @property
     def moments_s(self) -> tuple[int, ...]:
         """When bookings and limits begin and end, the begin of the trace left out."""
         begins = {each.from_s for each in self.bookings} | {each.from_s for each in self.power_limits}
@@ -112,6 +117,11 @@ class Settled:
     moments_s: tuple[int, ...]
     preemptible: Mask
     grace_s: int
+
+    @property
+    def is_free(self) -> bool:
+        """True if there is no quota, booking or limit."""
+        return self.flavours is None and not len(self.told) and not len(self.limits)
 
     @property
     def booked(self) -> Booked | None:

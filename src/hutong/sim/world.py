@@ -137,7 +137,11 @@ def prepare(
     Raises Refused if a job fits in no pool that it may use, and for rules that do not go together.
     """
     if queueing is Queueing.LEAST:
-        check_least(greedy=backfill is Backfill.GREEDY, guessed=patience_s == 0, settled=bool(settled))
+        check_least(
+            greedy=backfill is Backfill.GREEDY,
+            guessed=patience_s == 0,
+            free=settled is None or settled.is_free,
+        )
     kinds, class_of = kinds_of(trace, cluster, isolated=isolated)
     accounts, rows = _accounts(trace, queueing, settled)
     lanes, lane_of = distinct(class_of, accounts)
@@ -338,7 +342,8 @@ def run(
 def _ways(world: World, cuts: Cuts) -> Yielding | Rests | None:
     """Return who makes room in a world, None where nobody does."""
     if world.queueing is Queueing.LEAST:
-        return Rests(world.trace, world.board, cuts)
+        may = world.settled.preemptible if world.settled else None
+        return Rests(world.trace, world.board, cuts, may)
     if not world.preempts or world.settled is None:
         return None
     keeps_place = world.queueing is Queueing.SJF
