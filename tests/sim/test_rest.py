@@ -70,7 +70,7 @@ outages = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     jobs, outages, st.booleans(), st.none() | st.builds(Preemptible, share_ppm=st.just(500_000)),
     st.sampled_from([0, 1, TIMES]),
