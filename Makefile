@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 COUNT ?= 200
 SEED ?= 1
 ARGS ?=
+# Modules are compiled once and kept, whatever the machine forbids elsewhere: tests start hundreds of Pythons.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +33,10 @@ $(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
 $(VENV)/.compiled: $(VENV)/.ready scripts/compile_placement.py
 	@$(BIN)/python scripts/compile_placement.py
 	@touch $@
+
+# What is wrong with a test module is told early; and workers that begin at once would each rewrite every one.
+collect: $(VENV)/.compiled
+	@$(BIN)/pytest --collect-only -q >$(VENV)/collected || { tail -n 100 $(VENV)/collected; exit 1; }
 
 $(PAYLOAD)/.ready: requirements/payload.txt
 	@echo "installing what the demo's jobs need, PyTorch and transformers, in $(PAYLOAD) (a minute or more) ..."
@@ -85,7 +91,7 @@ up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
 check:  ## what CI runs: format, lint, types, import rules, tests, docs
-	@$(MAKE) --no-print-directory -j 5 --output-sync=target setup types payload ray system lint jupyter focus
+	@$(MAKE) --no-print-directory -j 5 --output-sync=target collect types payload ray system lint jupyter focus
 	@$(MAKE) --no-print-directory kubernetes
 	$(BIN)/pytest -n 5 --dist loadgroup -m "not bed" $(ARGS)
 
@@ -146,4 +152,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) $(ACCASIM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus accasim kubernetes system demo up check lint types test beds kill faults frauds bench parity tables year reports wheel lock clean
+.PHONY: help setup collect payload ray jupyter focus accasim kubernetes system demo up check lint types test beds kill faults frauds bench parity tables year reports wheel lock clean

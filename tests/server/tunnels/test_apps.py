@@ -277,7 +277,11 @@ def test_an_agent_that_dies_ends_the_streams_and_the_next_one_serves(world: Any)
 
 def test_while_no_agent_answers_the_visitor_is_told_and_the_call_is_forgotten(world: Any) -> None:
     world.stop_agents()
-    told = lambda: answer if (answer := world.visitor.get("/")).status_code == 502 else None
+
+    def told() -> httpx2.Response | None:
+        answer = world.visitor.get("/")  # each takes as long as the gateway waits for an agent
+        return answer if answer.status_code == 502 else None
+
     assert "haidian" in wait_for(told, 90).text
     world.start_agent()
     wait_for(lambda: world.visitor.get("/").status_code == 200, 60)
