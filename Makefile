@@ -13,20 +13,30 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 COUNT ?= 200
 SEED ?= 1
 ARGS ?=
+# Modules are compiled once and kept, whatever the machine forbids elsewhere: tests start hundreds of Pythons.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # A stamp is newer than what it was made from, or the step runs again.
-$(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py scripts/compile_placement.py
+$(VENV)/.ready: requirements/platform.txt pyproject.toml scripts/fetch_assets.py
 	@echo "installing the platform and its tools in $(VENV) (half a minute or more) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --no-deps --require-hashes -r requirements/platform.txt  # whole: it names every dependency
 	@$(PIP) check
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(BIN)/python scripts/fetch_assets.py
+	@touch $@
+
+# Apart from the rest: a minute of one core, beside which lint and types can run.
+$(VENV)/.compiled: $(VENV)/.ready scripts/compile_placement.py
 	@$(BIN)/python scripts/compile_placement.py
 	@touch $@
+
+# What is wrong with a test module is told early; and workers that begin at once would each rewrite every one.
+collect: $(VENV)/.compiled
+	@$(BIN)/pytest --collect-only -q >$(VENV)/collected || { tail -n 100 $(VENV)/collected; exit 1; }
 
 $(PAYLOAD)/.ready: requirements/payload.txt
 	@echo "installing what the demo's jobs need, PyTorch and transformers, in $(PAYLOAD) (a minute or more) ..."
@@ -60,7 +70,7 @@ $(ACCASIM)/.ready: requirements/accasim.txt
 	@$(ACCASIM)/bin/python -m pip -qq --disable-pip-version-check install --no-deps -r requirements/accasim.txt
 	@touch $@
 
-setup: $(VENV)/.ready  ## install the platform and its tools in .venv
+setup: $(VENV)/.compiled  ## install the platform and its tools in .venv
 payload: $(PAYLOAD)/.ready  ## install what the demo's jobs need (PyTorch, transformers) in .venv-payload
 ray: $(RAY)/.ready  ## install Ray, for the tests' own cluster, in .venv-ray
 focus: $(FOCUS)/.ready  ## install the FinOps Foundation's validator of FOCUS exports in .venv-focus
@@ -81,16 +91,16 @@ up: setup  ## run the embedded platform on this machine; data is kept in ./data
 	$(BIN)/hutong up --data data --scenario demo $(ARGS)
 
 check:  ## what CI runs: format, lint, types, import rules, tests, docs
-	@$(MAKE) --no-print-directory -j 4 --output-sync=target setup payload ray system lint types jupyter focus
+	@$(MAKE) --no-print-directory -j 5 --output-sync=target collect types payload ray system lint jupyter focus
 	@$(MAKE) --no-print-directory kubernetes
 	$(BIN)/pytest -n 5 --dist loadgroup -m "not bed" $(ARGS)
 
-lint: setup  ## format, lint and import rules
+lint: $(VENV)/.ready  ## format, lint and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
-types: setup  ## mypy --strict
+types: $(VENV)/.ready  ## mypy --strict
 	$(BIN)/mypy
 
 test: setup  ## the tests only; ARGS='tests/core -x' picks some
@@ -142,4 +152,4 @@ lock: setup  ## resolve requirements/platform.txt anew from pyproject.toml (need
 clean:  ## remove what was built and installed here; data stays
 	rm -rf $(VENV) $(PAYLOAD) $(RAY) $(JUPYTER) $(FOCUS) $(ACCASIM) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup payload ray jupyter focus accasim kubernetes system demo up check lint types test beds kill faults frauds bench parity tables year reports wheel lock clean
+.PHONY: help setup collect payload ray jupyter focus accasim kubernetes system demo up check lint types test beds kill faults frauds bench parity tables year reports wheel lock clean

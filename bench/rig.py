@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx2
+from testbeds.ports import Ports
 
 from hutong.config import Settings
 from hutong.server.services import bootstrap, open_services
@@ -25,22 +25,16 @@ SITE = {
 }  # fmt: skip
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(slots=True)
 class Rig:
     """Starts and stops the platform's processes; each is stopped by its own id."""
 
     data: Path
     database: str
-    port: int = field(default_factory=free_port)
+    port: int = 0
     token: str = ""
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _ports: Ports = field(default_factory=Ports)
 
     @property
     def url(self) -> str:
@@ -48,6 +42,7 @@ class Rig:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "Rig":
+        self.port = self._ports.take()
         settings = Settings.load(self.data, database=self.database)
         services = open_services(settings)
         try:
@@ -62,6 +57,7 @@ class Rig:
     ) -> None:
         for name in list(self._children):
             self.stop(name)
+        self._ports.release()
 
     def start(self, name: str) -> None:
         """Start one part of the platform and wait until it answers."""

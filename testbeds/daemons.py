@@ -1,9 +1,7 @@
-"""What beds stand on: ports of their own, children that die with their parent, waiting with a deadline."""
+"""What beds stand on: children that die with their parent, waiting with a deadline."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,43 +16,9 @@ _AS_ROOT = () if os.getuid() == 0 else ("--map-root-user",)
 NAMESPACE = ("unshare", *_AS_ROOT, "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 _MARK = "HUTONG_TESTBED"
-# Below the range from which the kernel gives ports to outgoing connections, and above Ray's workers' ports.
-_PORTS = range(20_000, 30_000)
 _TURN_S = 0.05
 _GONE_S = 10
 _TAIL = 2_000
-
-
-class Ports:
-    """TCP ports of 127.0.0.1 that no other bed of this machine is given while this one holds them.
-
-    A daemon binds its port seconds after it was chosen, and again after it was killed, so a port that is
-    merely free now is not enough. The claim is an abstract Unix socket: it leaves no file, and goes with
-    the process.
-    """
-
-    def __init__(self) -> None:
-        self._claims: list[socket.socket] = []
-
-    def take(self) -> int:
-        """Claim one more port."""
-        for port in random.sample(_PORTS, len(_PORTS)):
-            claim = socket.socket(socket.AF_UNIX)
-            try:
-                claim.bind(f"\0hutong-testbed-{port}")
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                claim.close()
-            else:
-                self._claims.append(claim)
-                return port
-        raise RuntimeError(f"no port of {_PORTS.start}-{_PORTS.stop - 1} is free on 127.0.0.1")
-
-    def release(self) -> None:
-        """Give all of them back."""
-        while self._claims:
-            self._claims.pop().close()
 
 
 class Daemon:

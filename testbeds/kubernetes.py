@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 import httpx2
 
 from testbeds.certificates import write_certificate
-from testbeds.daemons import Daemon, Ports, wait_for
+from testbeds.daemons import Daemon, wait_for
 from testbeds.kubelet.node import Settings
+from testbeds.ports import Ports
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Processes of a testbed: its folder and ports, daemons in the foreground, waiting with a deadline."""
+"""Processes of a testbed: its folder, daemons in the foreground, waiting with a deadline."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbeds import reaper
+from testbeds.ports import Ports
 
 SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 NOBODY = 65534
@@ -50,32 +51,6 @@ def _installed(name: str) -> bool:
 def become_user(user_id: int) -> list[str]:
     """Return the words that, before a command, run it as that user and as nobody's group; root only."""
     return ["setpriv", f"--reuid={user_id}", f"--regid={NOBODY}", "--clear-groups"]
-
-
-class Ports:
-    """TCP ports kept for one testbed until `release`.
-
-    A port that was merely free can be taken before the daemon binds it, above all by another test worker.
-    So each is held by a socket that is bound and does not listen; a daemon that sets SO_REUSEADDR, as servers
-    do, can still listen there, and can do so again after a crash.
-    """
-
-    def __init__(self) -> None:
-        self._held: list[socket.socket] = []
-
-    def take(self) -> int:
-        """Return a port that is this testbed's own."""
-        held = socket.socket()
-        held.bind(("", 0))  # without SO_REUSEADDR, so that no two testbeds get the same
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.append(held)
-        return int(held.getsockname()[1])
-
-    def release(self) -> None:
-        """Let the ports go."""
-        for held in self._held:
-            held.close()
-        self._held.clear()
 
 
 def listens(address: str, port: int) -> bool:

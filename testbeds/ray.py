@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from testbeds.daemons import NAMESPACE, Daemon, Ports, wait_for
+from testbeds.daemons import NAMESPACE, Daemon, wait_for
+from testbeds.ports import Ports
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -266,7 +266,7 @@ class SlurmCluster:
             daemons=self._house.daemons,
         )
 
-    def wait_saved(self, job_id: str, seconds: float = 30) -> None:
+    def wait_saved(self, job_id: str, seconds: float = 60) -> None:
         """Wait until slurmctld has saved the job as it is now (it does so about every five seconds)."""
         mark = secrets.token_hex(16)
         self.run("scontrol", "update", f"JobId={job_id}", f"AdminComment={mark}")

@@ -87,7 +87,7 @@ class Scenario:
                 return False
             return True
 
-        wait_until(known, seconds=30, what="slurmctld learns of the accounts")
+        wait_until(known, seconds=60, what="slurmctld learns of the accounts")
 
     def over(self) -> None:
         """Jobs that end by themselves or are ended."""
@@ -184,7 +184,7 @@ class Scenario:
             return self.cluster.job(job)["Reason"].startswith(reason)
 
         try:
-            wait_until(there, seconds=40, what=name)
+            wait_until(there, seconds=60, what=name)
         except RuntimeError as error:
             raise RuntimeError(
                 f"{name} waits for {self.cluster.job(job)['Reason']}, not for {reason}"

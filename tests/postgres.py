@@ -7,12 +7,13 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+
+from testbeds.ports import Ports
 
 from hutong.adapters.store.open import migrate
 
@@ -47,6 +48,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         self._migrated = ""
+        self._ports = Ports()
         self.port = 0
 
     def url(self, database: str = "postgres") -> str:
@@ -95,11 +97,9 @@ class Postgres:
             raise RuntimeError(done.stderr.decode())
 
     def start(self) -> None:
-        """Start the server on a free port (the same one after a stop) and wait until it answers."""
+        """Start the server on a port of its own (the same one after a stop) and wait until it answers."""
         if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+            self.port = self._ports.take()
         program = [*self._as, "setpriv", "--pdeathsig", "INT", str(self._bin / "postgres")]
         places = ["-D", str(self._root / "data"), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1"]
         places += ["-c", f"unix_socket_directories={self._root}"]
@@ -129,3 +129,4 @@ class Postgres:
 
     def _remove(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)
+        self._ports.release()

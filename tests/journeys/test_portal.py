@@ -9,8 +9,7 @@ import re
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from tests.server.serving import wait_for
 
 _ARGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -55,7 +55,7 @@ class Journey:
         """Return a fresh browser profile whose every request and complaint is noted."""
         viewport: Any = {"width": size[0], "height": size[1]}
         context = self.browser.new_context(viewport=viewport, base_url=self.url, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         context.on("console", self._note)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
@@ -89,6 +89,7 @@ class Journey:
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     chromium = shutil.which("chromium")
     assert chromium, "Chromium is missing: apt-get install -y chromium fonts-noto-cjk"
+    expect.set_options(timeout=60_000)  # the machine may be busy
     module = _load_world()
     shots = Path(os.environ.get("HUTONG_SHOTS") or tmp_path_factory.mktemp("shots"))
     shots.mkdir(parents=True, exist_ok=True)
@@ -113,22 +114,14 @@ class _serve:  # noqa: N801 - reads as a verb
 
     def __enter__(self) -> str:
         self._thread.start()
-        until(lambda: self._server.started)
+        wait_for(lambda: self._server.started)
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
-        self._thread.join(timeout=10)
-
-
-def until(true: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        self._thread.join(timeout=60)
 
 
 @pytest.mark.slow
@@ -208,9 +201,9 @@ def test_a_running_job_is_live_and_an_unreachable_centre_stands_beside_its_state
         page = context.new_page()
         journey.sign_in(page)
         page.goto(f"/jobs/{job}")
-        until(lambda: open_streams(world) == 2)
+        wait_for(lambda: open_streams(world) == 2)
         page.goto("/sites")
-        until(lambda: open_streams(world) == 0)
+        wait_for(lambda: open_streams(world) == 0)
         page.goto(f"/jobs/{job}")
         state = page.locator("#job-head .chip").first
         expect(state).to_have_text("running")
@@ -230,7 +223,7 @@ def test_a_running_job_is_live_and_an_unreachable_centre_stands_beside_its_state
         expect(page.locator("#cancel")).to_have_count(0)
         expect(page.locator(".log")).to_contain_text("a line while away")
         assert page.evaluate("performance.timeOrigin") == before, "the page was loaded anew"
-        until(lambda: open_streams(world) == 0)
+        wait_for(lambda: open_streams(world) == 0)
         journey.shoot(page, "live-en-02-finished")
     assert journey.errors == []
 

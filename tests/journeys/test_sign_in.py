@@ -3,21 +3,22 @@
 import base64
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from testbeds.ports import Ports
+from tests.oidc import mock_provider
+from tests.server.serving import wait_for
 
 from hutong.clients.portal.app import make_portal
 from hutong.clients.portal.inprocess import InProcess
@@ -30,43 +31,7 @@ from hutong.wire.accounts import Institution, NewPerson, NewProject
 from hutong.wire.identity import NewIssuer
 
 PASSWORD = "a quiet alley in the north"
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def provider(port: int) -> Iterator[str]:
-    """Run oidc-provider-mock as a process of its own."""
-    url = f"http://127.0.0.1:{port}"
-    claims = '{"sub": "li@example.edu", "name": "李娜", "preferred_username": "li.na"}'
-    program = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
-    with subprocess.Popen(
-        [*program, "--user-claims", claims], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            until(lambda: _answers(f"{url}/jwks"))
-            yield url
-        finally:
-            process.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx2.get(url, trust_env=False).status_code == 200
-    except httpx2.TransportError:
-        return False
+LI = '{"sub": "li@example.edu", "name": "李娜", "preferred_username": "li.na"}'
 
 
 @contextmanager
@@ -83,11 +48,11 @@ def platform(data: Path, port: int) -> Iterator[tuple[str, str]]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        until(lambda: server.started)
+        wait_for(lambda: server.started)
         yield url, token
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         services.close()
 
 
@@ -105,7 +70,7 @@ class Journey:
     def visitor(self) -> BrowserContext:
         """Return a fresh browser profile whose complaints are noted."""
         context = self.browser.new_context(base_url=self.url, locale="en-GB")
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         # The provider's pages ask for a style sheet from elsewhere.
         context.route(lambda url: "//127.0.0.1:" not in url, lambda route: route.abort())
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
@@ -139,12 +104,14 @@ class Journey:
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     chromium = shutil.which("chromium")
     assert chromium, "Chromium is missing: apt-get install -y chromium fonts-noto-cjk"
+    expect.set_options(timeout=60_000)  # the machine may be busy
     shots = Path(os.environ.get("HUTONG_SHOTS") or tmp_path_factory.mktemp("shots"))
     data = tmp_path_factory.mktemp("platform")
     with (
-        provider(free_port()) as north,
-        provider(free_port()) as south,
-        platform(data, free_port()) as (url, token),
+        Ports() as ports,
+        mock_provider(ports.take(), "--user-claims", LI) as north,
+        mock_provider(ports.take(), "--user-claims", LI) as south,
+        platform(data, ports.take()) as (url, token),
     ):
         with Client(url, token) as client:
             client.institutions.create(
@@ -253,7 +220,7 @@ def test_the_command_line_signs_in_by_a_browsers_consent_and_a_second_factor_is_
         journey.shoot(page, "device")
         page.get_by_role("button", name="Consent").click()
         expect(page.get_by_role("status")).to_contain_text("signed in")
-        assert cli.wait(timeout=30) == 0
+        assert cli.wait(timeout=60) == 0
         assert "as wang" in cli.stdout.read()
         page.goto("/account")
         page.get_by_role("button", name="Set up an authenticator").click()

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from testbeds.ports import Ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOADS = ROOT / "src" / "hutong" / "payloads"
@@ -22,12 +22,11 @@ class Center:
     def __init__(self, python: Path) -> None:
         self.python = python
         self._started: list[subprocess.Popen[str]] = []
+        self._ports = Ports()
 
     def port(self) -> int:
-        """Return a port that is free now."""
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            return int(server.getsockname()[1])
+        """Return a port that is nobody else's until the test ends."""
+        return self._ports.take()
 
     def env(self, folder: Path, *, rank: int = 0, nodes: int = 1, port: int = 0) -> dict[str, str]:
         """Return the environment of a rank as a center gives it: nothing is inherited."""
@@ -100,7 +99,8 @@ class Center:
         """Kill what is left."""
         for process in self._started:
             self.kill(process.pid)
-            process.wait(30)
+            process.wait(60)
+        self._ports.release()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ YUAN = 1_000_000
 DAY_MS = 86_400_000
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Return what the condition gives as soon as it is true; fail after a deadline."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -49,7 +49,7 @@ def serve(app: Any) -> Iterator[int]:
         yield sock.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -38,22 +38,22 @@ def test_a_thread_is_woken_by_a_change_and_times_out_without_one(bell: Bell, pul
     seen = bell.now()
     assert bell.wait(seen, 0.05) is False
     threading.Timer(0.05, lambda: setattr(pulse, "value", 1)).start()
-    assert bell.wait(seen, 10) is True
+    assert bell.wait(seen, 60) is True
 
 
 def test_a_change_between_the_look_and_the_wait_is_not_missed(bell: Bell, pulse: Pulse) -> None:
     seen = bell.now()
     pulse.value = 1
-    assert bell.wait(seen, 10) is True
+    assert bell.wait(seen, 60) is True
 
 
 def test_hundreds_wait_and_the_store_is_asked_by_one(bell: Bell, pulse: Pulse) -> None:
     async def work() -> list[bool]:
-        seen = bell.now()
-        waiting = [asyncio.create_task(bell.changed(seen, 10)) for _ in range(300)]
+        seen, begun = bell.now(), time.monotonic()
+        waiting = [asyncio.create_task(bell.changed(seen, 60)) for _ in range(300)]
         await asyncio.sleep(0.1)
-        asked = pulse.asked
-        assert asked <= 60
+        asked, waited_s = pulse.asked, time.monotonic() - begun
+        assert asked <= 40 + waited_s / 0.005, "as often as for one, however long this took"
         pulse.value = 1
         return await asyncio.gather(*waiting)
 
@@ -62,7 +62,7 @@ def test_hundreds_wait_and_the_store_is_asked_by_one(bell: Bell, pulse: Pulse) -
 
 def test_it_asks_nothing_while_nobody_waits(bell: Bell, pulse: Pulse) -> None:
     bell.wait(bell.now(), 0.02)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         before = pulse.asked
         time.sleep(0.05)
@@ -74,10 +74,12 @@ def test_it_asks_nothing_while_nobody_waits(bell: Bell, pulse: Pulse) -> None:
 def test_a_calm_store_is_asked_seldom_and_its_change_is_noticed(pulse: Pulse) -> None:
     bell = Bell(pulse, every_s=0.001)
     try:
+        begun = time.monotonic()
         assert bell.wait(bell.now(), 0.6) is False
-        assert pulse.asked <= 100 + 600 / 5 + 50
+        asked, waited_s = pulse.asked, time.monotonic() - begun
+        assert asked <= 100 + waited_s / 0.005 + 50
         pulse.value = 1
-        assert bell.wait(0, 10) is True
+        assert bell.wait(0, 60) is True
     finally:
         bell.close()
 
@@ -86,7 +88,7 @@ def test_it_outlives_a_store_that_is_away(bell: Bell, pulse: Pulse) -> None:
     pulse.value = -1
     assert bell.wait(0, 0.05) is False
     pulse.value = 5
-    assert bell.wait(0, 10) is True
+    assert bell.wait(0, 60) is True
 
 
 @pytest.fixture
@@ -104,12 +106,12 @@ def test_who_waits_for_a_topic_sleeps_through_all_other_changes(
     bell, marks = marked
     east, west = bell.mark("east"), bell.mark("west")
     pulse.value, marks["west"] = 1, 2
-    assert bell.wait(west, 10, "west") is True
+    assert bell.wait(west, 60, "west") is True
     assert bell.wait(east, 0.05, "east") is False
     assert bell.wait(None, 0.05, "nowhere") is False
     pulse.value, marks["east"] = 2, 2
-    assert bell.wait(east, 10, "east") is True
-    assert asyncio.run(bell.changed(east, 10, "east")) is True
+    assert bell.wait(east, 60, "east") is True
+    assert asyncio.run(bell.changed(east, 60, "east")) is True
 
 
 def test_a_mark_from_before_the_wait_is_not_missed_though_nobody_waited(
@@ -118,14 +120,12 @@ def test_a_mark_from_before_the_wait_is_not_missed_though_nobody_waited(
     bell, marks = marked
     old = bell.mark("east")
     pulse.value, marks["east"] = 1, 2
-    assert bell.wait(0, 10) is True, "who waits for anything does not have the marks asked"
+    assert bell.wait(0, 60) is True, "who waits for anything does not have the marks asked"
     assert bell.mark("east") == old
-    assert bell.wait(old, 10, "east") is True
+    assert bell.wait(old, 60, "east") is True
     assert bell.mark("east") == 2
 
 
 def test_closing_wakes_everybody(bell: Bell) -> None:
     threading.Timer(0.05, bell.close).start()
-    begun = time.monotonic()
-    assert bell.wait(bell.now(), 20) is True
-    assert time.monotonic() - begun < 10
+    assert bell.wait(bell.now(), 60) is True

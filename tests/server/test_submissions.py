@@ -1,11 +1,11 @@
 """Group commit: many single wishes share a commit, each hears of its own fate, and waiting is bounded."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.server.serving import wait_for
 
 from hutong.core.book.store import NewJob, Submission
 from hutong.core.kernel.errors import Later, Refused
@@ -22,7 +22,7 @@ class Book:
         self.away = False
 
     def submit(self, wishes: tuple[NewJob, ...], now_ms: int) -> tuple[Submission, ...]:
-        self.open.wait(10)
+        self.open.wait(60)
         if self.away:
             raise Later("the database is away")
         if any(wish.by == "bad" for wish in wishes):
@@ -34,13 +34,6 @@ class Book:
 def wish(name: str, by: str = "li") -> NewJob:
     spec: Any = None
     return NewJob(JobId(name), ProjectId("p"), spec, by, "digest")
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture

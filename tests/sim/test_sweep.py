@@ -101,7 +101,7 @@ def test_a_bar_is_shown_on_stderr_when_it_takes_long_and_never_if_quiet(
     monkeypatch.setattr(sweep, "SHOW_AFTER_S", 0.0)
 
     def after_the_timer(plan: Plan, places: Sequence[int]) -> Iterator[tuple[int, Answer]]:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while any(isinstance(each, threading.Timer) for each in threading.enumerate()):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What beds stand on: ports are not given twice, and nothing outlives the bed, however it ends."""
+"""What beds stand on: nothing outlives the bed, however it ends."""
 
 import os
 import signal
@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from testbeds import daemons
-from testbeds.daemons import NAMESPACE, Daemon, Ports, wait_for
+from testbeds.daemons import NAMESPACE, Daemon, wait_for
 
 FLEEING = "setsid sleep 600 & echo $! > {pids}; sleep 600"  # one that leaves its session
 RUN = """
@@ -19,18 +18,6 @@ folder = Path(sys.argv[1])
 Daemon("fleeing", [*NAMESPACE, "sh", "-c", sys.argv[2]], log=folder / "log").start()
 time.sleep(600)
 """
-
-
-def test_a_port_is_given_once_until_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = Ports()
-    port = probe.take()
-    monkeypatch.setattr(daemons, "_PORTS", range(port, port + 1))
-    other = Ports()
-    with pytest.raises(RuntimeError, match="no port of"):
-        other.take()
-    probe.release()
-    assert other.take() == port
-    other.release()
 
 
 def test_killing_a_daemon_ends_what_it_started(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from testbeds.processes import Missing, Ports, require, wait_until
+from testbeds.processes import Missing, require, wait_until
 from testbeds.slurm import CommandFailed, Nodes, SlurmCluster, SlurmDatabase, start_together
 
 
@@ -119,7 +119,7 @@ def test_a_running_job_outlives_crashes_of_the_controller_and_of_its_slurmd() ->
 def test_a_node_without_power_takes_its_jobs_along() -> None:
     with SlurmCluster("delta", slurmd_timeout_s=5, settings={"MessageTimeout": "5"}) as cluster:
         job = submit(cluster, "--no-requeue", "--nodelist=delta-n2", "--wrap", "touch started; sleep 987")
-        wait_until((cluster.folder / "work" / "started").exists, seconds=30, what="the job runs")
+        wait_until((cluster.folder / "work" / "started").exists, seconds=60, what="the job runs")
         before = cluster.processes()
         cluster.kill_node("delta-n2")
         assert len(cluster.processes()) <= len(before) - 3  # slurmd, slurmstepd, the job
@@ -154,7 +154,7 @@ from testbeds.processes import wait_until
 from testbeds.slurm import SlurmCluster
 with SlurmCluster("eta") as cluster:
     cluster.run("sbatch", "--wrap", "setsid sleep 988 & touch started; sleep 987")
-    wait_until((cluster.folder / "work" / "started").exists, seconds=30, what="the job runs")
+    wait_until((cluster.folder / "work" / "started").exists, seconds=60, what="the job runs")
     print(cluster.folder, *cluster.processes(), flush=True)
     sys.stdin.readline()
 """
@@ -177,17 +177,9 @@ def test_nothing_is_left_after_the_block_nor_when_its_owner_is_killed(last: str)
             owner.stdin.write("\n")
     wait_until(
         lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids) and not Path(folder).exists(),
-        seconds=30,
+        seconds=60,
         what="all is gone",
     )
-
-
-def test_a_port_is_nobody_elses_and_a_server_can_use_it_twice() -> None:
-    mine, other = Ports(), Ports()
-    taken = [ports.take() for ports in (mine, other) for _ in range(50)]
-    assert len(set(taken)) == 100
-    mine.release()
-    other.release()
 
 
 def test_a_missing_program_is_named_with_the_line_that_installs_it() -> None:

@@ -75,13 +75,14 @@ class CountingEngine(MemoryEngine):
         key = seen.key
         if seen.started_ms:
             began_ms = self._began_ms.setdefault(key, seen.started_ms + self.skew_ms)
-            seen = replace(seen, started_ms=began_ms)
+            if began_ms != seen.started_ms:
+                seen = replace(seen, started_ms=began_ms)
         if seen.ended is not None:
-            began_ms = self._began_ms.get(key, 0)
-            ended_ms = seen.ended.ended_ms + self.skew_ms
-            told = self._ended_by_its_clock.setdefault(
-                key, replace(seen.ended, started_ms=began_ms, ended_ms=ended_ms)
-            )
+            told = self._ended_by_its_clock.get(key)
+            if told is None:
+                began_ms, ended_ms = self._began_ms.get(key, 0), seen.ended.ended_ms + self.skew_ms
+                told = replace(seen.ended, started_ms=began_ms, ended_ms=ended_ms)
+                self._ended_by_its_clock[key] = told
             seen = replace(seen, ended=told)
         return seen
 

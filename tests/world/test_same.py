@@ -180,12 +180,16 @@ class Live:
         self.store.put(Record(kind, name, document))
 
     def settle(self) -> None:
-        """Let everybody act until this moment has nothing more to it."""
-        idle = 0
+        """Let everybody act until this moment has nothing more to it.
+
+        As `Loop.run` does, take a turn first of all, and then on a change only: else it would be the same.
+        """
+        idle, pulse = 0, -1
         while idle < 2:  # what an agent was told just before is reported at its next step
             for centre in self.centres:
                 centre.step()
-            idle = 0 if self.loop.step() else idle + 1
+            before, pulse = pulse, self.store.pulse()
+            idle = 0 if pulse != before and self.loop.step() else idle + 1
 
     def day(self, trace: Trace) -> list[JobId]:
         """Submit the jobs of a day and see them all end."""

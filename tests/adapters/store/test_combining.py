@@ -27,7 +27,7 @@ class Book:
         names = [each.holds[0].key for each in postings]
         if not self.begun.is_set():
             self.begun.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(60)
         if "7" in names and len(names) > 1:
             raise PostAlone
         if "9" in names:
@@ -48,14 +48,14 @@ def run(book: Book, count: int) -> dict[int, object]:
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(count)]
     threads[0].start()
-    assert book.begun.wait(30)
+    assert book.begun.wait(60)
     for thread in threads[1:]:
         thread.start()
     while len(combiner._waiting) < count - 1:
         threading.Event().wait(0.001)
     book.go_on.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     return answers
 
@@ -85,7 +85,7 @@ def test_a_batch_is_bounded() -> None:
             self.batches.append([each.holds[0].key for each in postings])
             if not self.begun.is_set():
                 self.begun.set()
-                assert self.go_on.wait(30)
+                assert self.go_on.wait(60)
             return [True] * len(postings)
 
     book = Calm()

@@ -81,7 +81,7 @@ def test_a_deadlock_means_later_for_one_and_success_for_the_other(server: Postgr
     def lock(first: int, second: int) -> None:
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(first)))
-            gate.wait(30)
+            gate.wait(60)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(second)))
 
         try:
@@ -94,7 +94,7 @@ def test_a_deadlock_means_later_for_one_and_success_for_the_other(server: Postgr
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(answers) == ["done", "later"]
     store.close()
 

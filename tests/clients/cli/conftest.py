@@ -4,7 +4,6 @@ All tests of a worker share it: what a test makes has a name of its own.
 """
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from testbeds.ports import Ports
 from typer.testing import CliRunner
 
 from hutong import Client
@@ -70,29 +70,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     services = open_services(Settings(data=folder / "data"))
     _, admin = bootstrap(services)
     services.close()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [
-        sys.executable,
-        "-m",
-        "hutong.main",
-        "serve",
-        "api",
-        "--data",
-        str(folder / "data"),
-        "--port",
-        port,
-    ]
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "api.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _wait(url, admin, server)
-        yield House(url, admin, _people(url, admin), folder)
-    finally:
-        server.terminate()
-        assert server.wait(15) in {0, -signal.SIGTERM}, "the API ends in order"
+    program = [sys.executable, "-m", "hutong.main", "serve", "api", "--data", str(folder / "data")]
+    with Ports() as ports, (folder / "api.log").open("w") as log:
+        port = ports.take()
+        url = f"http://127.0.0.1:{port}"
+        server = subprocess.Popen([*program, "--port", str(port)], stdout=log, stderr=log)
+        try:
+            _wait(url, admin, server)
+            yield House(url, admin, _people(url, admin), folder)
+        finally:
+            server.terminate()
+            assert server.wait(60) in {0, -signal.SIGTERM}, "the API ends in order"
 
 
 def _people(url: str, admin: str) -> str:

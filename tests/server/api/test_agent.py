@@ -454,7 +454,7 @@ def test_a_waiting_agent_hears_of_a_command_within_a_moment(
     thread.start()
     submit()
     centre.settle()
-    thread.join(20)
+    thread.join(60)
     assert took
     seconds, commands = took[0]
     assert commands == 1

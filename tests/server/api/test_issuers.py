@@ -1,22 +1,27 @@
 """Sign-in through identity providers: two at once, whatever goes wrong on the way, and who ends sessions."""
 
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
+from testbeds.ports import Ports
+from tests.oidc import mock_provider
 from tests.server.provider import Bent, bent_provider, new_key
 
 
 @pytest.fixture
 def bent() -> Iterator[Bent]:
     with bent_provider() as found:
+        yield found
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    with Ports() as found:
         yield found
 
 
@@ -56,34 +61,6 @@ def me(platform: Any, headers: dict[str, str]) -> Any:
     return platform.http.get("/v1/me", headers=headers)
 
 
-@contextmanager
-def mock_provider(*options: str, port: int = 0) -> Iterator[str]:
-    """Run oidc-provider-mock, somebody else's provider, as a process of its own."""
-    if not port:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    program = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), *options]
-    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while not _answers(url):
-                assert process.poll() is None, "the provider ended"
-                assert time.monotonic() < deadline, "the provider did not answer"
-                time.sleep(0.05)
-            yield url
-        finally:
-            process.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx2.get(f"{url}/jwks", trust_env=False).status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
 def at_mock(address: str, subject: str) -> dict[str, str]:
     """Fill in the mock's form as a browser would; return what its redirect brings."""
     answer = httpx2.post(address, data={"sub": subject}, trust_env=False)
@@ -92,12 +69,12 @@ def at_mock(address: str, subject: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_two_providers_at_once_know_different_people_by_the_same_subject(platform: Any) -> None:
+def test_two_providers_at_once_know_different_people_by_the_same_subject(platform: Any, ports: Ports) -> None:
     with ExitStack() as stack:
         names = ("north", "south")
         people = {}
         for name in names:
-            enter(platform, name, stack.enter_context(mock_provider()), secret="s3cret")
+            enter(platform, name, stack.enter_context(mock_provider(ports.take())), secret="s3cret")
         listed = platform.http.get("/v1/issuers").json()["items"]
         assert [issuer["id"] for issuer in listed] == ["north", "south"]
         for name in names:
@@ -117,14 +94,14 @@ def test_two_providers_at_once_know_different_people_by_the_same_subject(platfor
 
 
 @pytest.mark.slow
-def test_keys_that_changed_are_fetched_again_and_a_short_token_expires(platform: Any) -> None:
-    with mock_provider() as url:
-        port = int(url.rpartition(":")[2])
+def test_keys_that_changed_are_fetched_again_and_a_short_token_expires(platform: Any, ports: Ports) -> None:
+    port = ports.take()
+    with mock_provider(port) as url:
         enter(platform, "north", url, secret="s3cret")
         begun = begin(platform, "north")
         done = finish(platform, "north", begun["flow"], at_mock(begun["address"], "li"))
         assert done.status_code == 201
-    with mock_provider("--token-max-age", "1", port=port):  # another process, so another key
+    with mock_provider(port, "--token-max-age", "1"):  # another process, so another key
         platform.clock.ahead_ms += 31_000
         begun = begin(platform, "north")
         answer = finish(platform, "north", begun["flow"], at_mock(begun["address"], "li"))

@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from scim2_client.engines.httpx2 import SyncSCIMClient
-from scim2_tester import Status, check_server
 from tests.server.provider import bent_provider
 
 from hutong.server import guests
@@ -39,6 +37,10 @@ def patch(*operations: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_somebody_elses_tester_finds_nothing_wrong(platform: Any, directory: dict[str, str]) -> None:
+    # Here, for every worker of the tests would take seconds to import them.
+    from scim2_client.engines.httpx2 import SyncSCIMClient
+    from scim2_tester import Status, check_server
+
     platform.http.headers.update(directory)
     platform.http.base_url = "http://testserver/v1/scim/v2"
     client = SyncSCIMClient(platform.http)

@@ -90,7 +90,7 @@ def test_a_killed_gateway_leaves_a_hold_that_is_let_go_later(served: World) -> N
             list(stream)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         process.communicate()
     (lot,) = served.store.lots("physics")
     purse = Purse(services.store, services.clock, services.new_id)

@@ -244,7 +244,7 @@ def at_once(count: int, work: Callable[[int], Any]) -> None:
     gate, broken = threading.Barrier(count), []
 
     def one(n: int) -> None:
-        gate.wait(30)
+        gate.wait(60)
         try:
             work(n)
         except Refused:

@@ -1,6 +1,5 @@
 """A whole platform in one process: API, gateway, loop, and an agent of a real local engine, on loopback."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from testbeds.ports import Ports
 from tests.server.conftest import SITE, Clock, Platform
 from tests.server.serving import YUAN, wait_for
 
@@ -46,12 +46,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["HUTONG_PORT"])), H
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving(app: Any, port: int, ws: str = "none") -> Iterator[None]:
     config = uvicorn.Config(
@@ -66,7 +60,7 @@ def serving(app: Any, port: int, ws: str = "none") -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(15)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -91,7 +85,7 @@ class Reachable:
     def stop_agents(self) -> None:
         for thread, ended in self.agents:
             ended.set()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
         self.agents.clear()
 
@@ -147,7 +141,7 @@ class Visitor:
         self.host = world.host(job)
         self.cookie = ""
         self.client = httpx2.Client(
-            base_url=f"http://127.0.0.1:{world.gateway_port}", timeout=30, trust_env=False
+            base_url=f"http://127.0.0.1:{world.gateway_port}", timeout=60, trust_env=False
         )
 
     def ask(
@@ -166,7 +160,7 @@ class Visitor:
 
     def until_up(self, path: str = "/") -> httpx2.Response:
         """Ask until the job's server listens."""
-        return wait_for(lambda: a if (a := self.get(path)).status_code == 200 else None, 30)  # type: ignore[no-any-return]
+        return wait_for(lambda: a if (a := self.get(path)).status_code == 200 else None, 60)  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -190,14 +184,15 @@ def opened_world(
     root: Path, isolation: str = "none", engine: Callable[[FolderConfig], Any] | None = None, **site: Any
 ) -> Iterator[Reachable]:
     """Open a platform; `engine` makes the configuration of another engine from the folders."""
-    api_port, gateway_port = free_port(), free_port()
     clock = Clock()
-    settings = Settings(data=root / "data", gateway_port=gateway_port, api_port=api_port)
-    services = replace(open_services(settings), clock=clock)
-    _, token = bootstrap(services)
     with ExitStack() as stack:
+        ports = stack.enter_context(Ports())
+        api_port, gateway_port = ports.take(), ports.take()
+        settings = Settings(data=root / "data", gateway_port=gateway_port, api_port=api_port)
+        services = replace(open_services(settings), clock=clock)
         stack.callback(services.close)
-        http = httpx2.Client(base_url=f"http://127.0.0.1:{api_port}", timeout=30, trust_env=False)
+        _, token = bootstrap(services)
+        http = httpx2.Client(base_url=f"http://127.0.0.1:{api_port}", timeout=60, trust_env=False)
         stack.callback(http.close)
         stack.enter_context(serving(make_app(services), api_port))
         stack.enter_context(serving(make_gateway(services), gateway_port, "websockets-sansio"))
@@ -211,7 +206,7 @@ def opened_world(
         ended = threading.Event()
         looping = threading.Thread(target=loop.run, args=(ended,), daemon=True)
         looping.start()
-        stack.callback(lambda: (ended.set(), looping.join(20)))
+        stack.callback(lambda: (ended.set(), looping.join(60)))
         payloads = root / "payloads"
         payloads.mkdir()
         (root / "site").mkdir()

@@ -112,10 +112,10 @@ def test_a_terminal_is_one_and_has_the_size_of_ours(boxed: Any) -> None:
             os.write(ours, b"stty size; tty; echo done-$((1+1))\n")
             return b"33 101" in screen.expect(rb"done-2")
 
-        wait_for(resized, 30)
+        wait_for(resized, 60)
         assert b"not a tty" not in screen.seen
         os.write(ours, b"exit 5\n")
-        code = child.wait(30)
+        code = child.wait(60)
         assert code == 5, screen.rest()
     finally:
         child.kill()
@@ -196,12 +196,12 @@ def test_a_port_of_the_job_becomes_one_of_this_machine(
     try:
         assert child.stdout is not None
         here = int(re.search(rb"127.0.0.1:(\d+)", child.stdout.readline())[1])  # type: ignore[index]
-        with socket.create_connection(("127.0.0.1", here), timeout=30) as line:
+        with socket.create_connection(("127.0.0.1", here), timeout=60) as line:
             line.sendall(b"GET /forwarded HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             line.shutdown(socket.SHUT_WR)
             said = b"".join(iter(lambda: line.recv(65536), b""))
         assert b"GET /forwarded" in said
     finally:
         child.terminate()
-        child.wait(20)
+        child.wait(60)
         child.stdout.close()  # type: ignore[union-attr]

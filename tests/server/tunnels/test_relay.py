@@ -54,7 +54,7 @@ def reach_soon(bench: Bench, key: AttemptKey, port: int) -> socket.socket:
         except Refused:
             return None
 
-    found: socket.socket = wait_for(there, 30)
+    found: socket.socket = wait_for(there, 60)
     return found
 
 

@@ -314,17 +314,24 @@ class Queue:
         return code, f"nearest is {view.site}/{view.pool}: {why.text}; {why.change}"
 
     def _words(self, job: int, question: int, at: int, barred: tuple[str, ...]) -> WhyNot:
-        judged, request = self.judged[question], replace(self.questions[question].request, barred=barred)
+        judged, request = self.judged[question], self.questions[question].request
+        if barred:
+            request = replace(request, barred=barred)
         refusal = Refusal(judged.refusal[at]) or Refusal.BUSY
         free, kept = int(self._arrays.pools[at, c.FREE]), self._keeping.of(job, at)
         caps = self._limited and caps_left(self._limited, self._arrays.limits, at, self.page.at_ms)
-        strict = bool(self._arrays.pools[at, c.STRICT])
-        view = replace(self.view(job, at), cards_free=free, kept=kept, strict=strict)
-        view = replace(view, booked=self._beside(job, at), capped=caps or ())
+        view = self.view(job, at)
+        view = replace(
+            view,
+            cards_free=free,
+            kept=kept,
+            strict=bool(self._arrays.pools[at, c.STRICT]),
+            booked=self._beside(job, at),
+            capped=caps or (),
+            levels=tuple(self._arrays.levels[at, : len(view.levels)].tolist()),
+        )
         asked = int(judged.asked[at])
         need = asked * request.nodes
-        if view.levels:
-            view = replace(view, levels=tuple(self._arrays.levels[at, : len(view.levels)].tolist()))
         if refusal is Refusal.BUSY and view.accelerator in barred:
             refusal = Refusal.QUOTA
         elif refusal is Refusal.BUSY and need <= free and is_scattered(view, request.nodes, asked):

@@ -71,7 +71,7 @@ class Attempted:
         """Wait until every rank has said something."""
         self.until(lambda: all(self.log(rank) for rank in range(self.order.spec.num_nodes)))
 
-    def until(self, good: Callable[[], object], within_s: float = 40) -> None:
+    def until(self, good: Callable[[], object], within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
         while not good():
             assert time.monotonic() < deadline, f"it never came to pass; {self.see()}"
@@ -128,7 +128,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     for made in opened.made:
         made.engine.stop(made.order.key, 1, Category.CANCELLED, "the test is over", 0)
         for child in made.started:
-            child.wait(30)
+            child.wait(60)
         assert tree.carrying(made.order.key) == []
 
 
@@ -199,7 +199,7 @@ def test_nothing_outlives_a_killed_supervisor(desk: Desk) -> None:
     made.up()
     made.started[-1].kill()
     for child in followers:
-        child.wait(30)
+        child.wait(60)
     assert tree.carrying(made.order.key) == []
 
 

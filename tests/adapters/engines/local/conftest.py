@@ -48,7 +48,7 @@ class Site:
     def see(self, key: AttemptKey) -> Seen | None:
         return {each.key: each for each in self.engine.observe()}.get(key)
 
-    def until(self, good: Callable[[], object], within_s: float = 30.0) -> None:
+    def until(self, good: Callable[[], object], within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
         while not good():
             assert time.monotonic() < deadline, "it never came to pass"

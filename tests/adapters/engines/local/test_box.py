@@ -28,7 +28,7 @@ if os.environ["NODE_RANK"] == "0":
     peer, _ = server.accept()
     print("heard", peer.recv(10).decode())
 else:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             peer = socket.create_connection((os.environ["MASTER_ADDR"], port))

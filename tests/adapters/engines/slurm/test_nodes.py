@@ -97,7 +97,7 @@ def test_a_real_cluster_tells_what_is_down_held_by_others_and_waited_for(tmp_pat
         cluster.drain(idle, "a test")
         assert states() == (PoolState("p", 4, 3, 0, Spread((0, 1))),)
         cluster.run("sbatch", "--gres=gpu:h800:4", "--wrap=true")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not states()[0].wait_s:
             assert time.monotonic() < deadline, "the queue's wait was never seen"
             time.sleep(0.2)

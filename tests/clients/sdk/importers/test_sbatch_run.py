@@ -42,7 +42,7 @@ def run(folder: Path, script: str, *, rank: int = 0, attempt: int = 1) -> tuple[
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     return done.returncode, done.stdout.splitlines()
 
