@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match, get_route_path
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from hutong.core.kernel.errors import Broken
@@ -32,7 +32,8 @@ class Routes(BaseRoute):
         partial: tuple[Match, Scope] = (Match.NONE, {})
         if scope["type"] != "http":
             return partial
-        for route in self._begun.get(_begin(get_route_path(scope)), ()):
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        for route in self._begun.get(_begin(path), ()):
             found = route.matches(scope)
             if found[0] is Match.FULL:
                 return found
