@@ -22,6 +22,7 @@ from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.shapes.quotes import quote_shape
+from hutong.server.api.threads import in_thread
 from hutong.server.api.wishes import Batch, References, read_spec, store_all, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
@@ -123,9 +124,9 @@ def _span(here: Services, principal: Principal, array: str | None, index: int | 
 
 
 @router.get("/{job}")
-def get_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:
+async def get_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:
     """Return one job with its spec; secrets by name only."""
-    return _detail(here, row)
+    return await in_thread(_detail, here, row)
 
 
 def _detail(here: Services, row: JobRow) -> w.JobDetail:

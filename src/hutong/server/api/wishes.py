@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.accounts.roles import Principal
@@ -27,6 +26,7 @@ from hutong.core.work.fold import begin
 from hutong.core.work.spec import Input, JobSpec
 from hutong.server.api.access import require
 from hutong.server.api.once import digest_of
+from hutong.server.api.threads import in_thread
 from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.services import Services
 from hutong.server.submissions import Written
@@ -289,16 +289,16 @@ async def submit_one(
     now_ms = here.clock()
     pools = here.pools.recall(now_ms)
     if pools is None:
-        pools = await run_in_threadpool(here.pools.load, now_ms)
+        pools = await in_thread(here.pools.load, now_ms)
     dear = asks_prices(spec, pools)
-    paid = await run_in_threadpool(paid_by, here.store, pools, project, now_ms) if dear else ()
+    paid = await in_thread(paid_by, here.store, pools, project, now_ms) if dear else ()
     refuse_impossible(spec, pools, paid=paid)
     if spec.secrets or spec.inputs:
-        spec, digest = await run_in_threadpool(References(here).check, project, spec), ""
+        spec, digest = await in_thread(References(here).check, project, spec), ""
     wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document], digest=digest)
     written = await _written(here, wish)
     if written.submission.repeated:
-        return await run_in_threadpool(_first_of, here, written)
+        return await in_thread(_first_of, here, written)
     return _fresh(here, wish, written)
 
 
