@@ -1,5 +1,8 @@
 """Settings come from the data folder and the environment, and a wrong one is named with where to set it."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,24 @@ def test_ids_are_fresh_and_in_the_order_of_their_time() -> None:
 
 def test_shipped_data_is_found() -> None:
     assert data_folder("policies").is_dir()
+
+
+def test_ids_are_not_repeated_by_threads_nor_after_a_fork() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = [
+            each for some in pool.map(lambda _: [new_ulid() for _ in range(500)], range(8)) for each in some
+        ]
+    assert len({each[10:] for each in made}) == len(made) == 4000
+    code = (
+        "import os, sys\n"
+        "from hutong.config import new_ulid\n"
+        "new_ulid()\n"
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.write(write, new_ulid().encode())\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "print(new_ulid()[10:], os.read(read, 26).decode()[10:])\n"
+    )
+    here, there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert here != there

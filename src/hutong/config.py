@@ -3,7 +3,7 @@
 import os
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -26,9 +26,33 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _Entropy:
+    """Entropy for ids in pieces of ten bytes. A call of the system for each let another thread go first."""
+
+    def __init__(self) -> None:
+        self.forget()
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Let go of what is left: a forked process must not have the same."""
+        self._left: Iterator[bytes] = iter(())
+
+    def take(self) -> bytes:
+        """Return ten bytes that nobody else gets."""
+        piece = next(self._left, None)
+        if piece is None:
+            some = os.urandom(1280)
+            fresh = iter([some[at : at + 10] for at in range(0, len(some), 10)])
+            piece, self._left = next(fresh), fresh
+        return piece
+
+
+_entropy = _Entropy()
+
+
 def new_ulid() -> str:
     """Return a fresh ULID of now."""
-    return ulid(now_ms(), os.urandom(10))
+    return ulid(now_ms(), _entropy.take())
 
 
 def data_folder(name: str) -> Path:

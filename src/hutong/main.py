@@ -143,13 +143,15 @@ def _make_site(services: "Services") -> "ASGIApp":
 def _listen(app: "ASGIApp", host: str, port: int, ws: Literal["none", "websockets-sansio"] = "none") -> None:
     import uvicorn
 
+    from hutong.server.heads import BoundedHeads
+
     # What is loaded by now lives to the end. Walking it in each full collection held requests up by 100 ms.
     gc.collect()
     gc.freeze()
     uvicorn.run(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2, ws=ws, ws_per_message_deflate=False, ws_max_size=32 << 20,
-        ws_ping_timeout=300.0,
+        app, host=host, port=port, loop="uvloop", http=BoundedHeads, log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=2, ws=ws, ws_per_message_deflate=False,
+        ws_max_size=32 << 20, ws_ping_timeout=300.0,
     )  # fmt: skip
 
 

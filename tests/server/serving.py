@@ -19,6 +19,7 @@ from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
 from hutong.core.kernel.ids import JobId, LotId, ProjectId, SiteId, attempt_key
 from hutong.core.work import facts as f
 from hutong.core.work.states import AttemptState, Category
+from hutong.server.heads import BoundedHeads
 from hutong.server.loop import Loop
 from hutong.server.people import grant_token
 
@@ -40,7 +41,9 @@ def serve(app: Any) -> Iterator[int]:
     """Serve an ASGI app on a free loopback port, in a thread."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_level="critical", http=BoundedHeads, ws="none", timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()

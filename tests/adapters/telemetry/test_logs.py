@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from hutong.adapters.telemetry.logs import configure_logs, redact
+from hutong.adapters.identity.tokens import KINDS
+from hutong.adapters.telemetry.logs import Lines, configure_logs, redact
 from hutong.adapters.telemetry.meters import Meters
 
 SECRET = "ht_person_01JD0000000000000000000000_" + "a" * 43
@@ -77,3 +78,21 @@ def test_meters_are_those_of_one_process_and_count_what_happened() -> None:
     assert 'hutong_agent_reports_total{outcome="repeat",site="haidian"} 5.0' in text
     assert "hutong_jobs_submitted_total 7.0" in text
     assert "hutong_jobs_submitted_total 0.0" in other.render().decode()
+
+
+def test_a_line_a_request_is_as_other_lines_and_has_no_token(stream: io.StringIO) -> None:
+    structlog.get_logger("hutong.test").info("request", path="/v1/jobs", status=200, request="r1")
+    Lines("hutong.test").write("request", path="/v1/jobs", status=200, request="r1")
+    Lines("hutong.test").write("request", path=f"/v1/{SECRET}", status=404)
+    usual, same, hidden = lines(stream)
+    assert {**usual, "timestamp": ""} == {**same, "timestamp": ""}
+    assert str(same["timestamp"]).endswith("Z")
+    assert hidden["path"] == "/v1/ht_person_[redacted]"
+    logging.getLogger().setLevel("WARNING")
+    Lines("hutong.test").write("request", status=200)
+    assert len(lines(stream)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_of_every_kind_are_hidden(kind: str) -> None:
+    assert redact(f"with {SECRET.replace('person', kind)}") == f"with ht_{kind}_[redacted]"

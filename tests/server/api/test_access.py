@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 
 from hutong.core.kernel.errors import Broken
 from hutong.server.api.access import AccessRule, Allowed, Public, Signed, rules_of
-from hutong.server.api.app import ROUTERS, _open, routes_of
+from hutong.server.api.app import ROUTERS, _open
+from hutong.server.api.routes import routes_of
 
 NOBODYS = "01JD0000000000000000000000"
 VALUES = {

@@ -15,7 +15,8 @@ from tests.server.conftest import SITE
 from tests.server.serving import World
 from tests.server.walking import Walk
 
-from hutong.server.api.app import ROUTERS, _open, routes_of
+from hutong.server.api.app import ROUTERS, _open
+from hutong.server.api.routes import routes_of
 from hutong.wire.base import rfc3339
 
 DAY = {"start": "2031-01-01T00:00:00Z", "end": "2031-01-02T00:00:00Z"}

@@ -22,6 +22,7 @@ from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.server.api.app import make_app
 from hutong.server.gateway.app import make_gateway
+from hutong.server.heads import BoundedHeads
 from hutong.server.loop import Loop
 from hutong.server.services import bootstrap, open_services
 
@@ -49,8 +50,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["HUTONG_PORT"])), H
 @contextmanager
 def serving(app: Any, port: int, ws: str = "none") -> Iterator[None]:
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="critical", ws=ws, timeout_graceful_shutdown=2,
-        ws_per_message_deflate=False,
+        app, host="127.0.0.1", port=port, log_level="critical", http=BoundedHeads, ws=ws,
+        timeout_graceful_shutdown=2, ws_per_message_deflate=False,
     )  # type: ignore[arg-type] # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

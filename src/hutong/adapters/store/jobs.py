@@ -20,6 +20,7 @@ from hutong.core.work.spec import JobSpec
 
 COLUMNS = (jobs.c.id, jobs.c.project, jobs.c.due_ms, jobs.c.job, jobs.c.spec)
 JOBS = sa.select(*COLUMNS)
+_ONE = JOBS.where(jobs.c.id == sa.bindparam("job"))  # made once: making it took as long as running it
 LOCKED = JOBS.order_by(jobs.c.id).with_for_update()
 MERGED_MAX = 200
 _GUARDED = (
@@ -184,7 +185,7 @@ class Jobs:
     def job(self, job: JobId) -> JobRow | None:
         """Return one job."""
         with self._db.read() as connection:
-            row = connection.execute(JOBS.where(jobs.c.id == job)).mappings().first()
+            row = connection.execute(_ONE, {"job": job}).mappings().first()
         return job_row(row) if row else None
 
     def jobs(self, query: JobQuery) -> tuple[JobRow, ...]:

@@ -120,13 +120,11 @@ class Registry:
 
     def get(self, kind: str, id: str) -> Record | None:
         """Return a document."""
-        return self._first(sa.select(registry).where(registry.c.kind == kind, registry.c.id == id))
+        return self._first(_BY_ID, kind, id)
 
     def find(self, kind: str, lookup: str) -> Record | None:
         """Return the document of that kind with that lookup value."""
-        return self._first(
-            sa.select(registry).where(registry.c.kind == kind, registry.c.lookup == lookup, _SOUGHT)
-        )
+        return self._first(_BY_LOOKUP, kind, lookup)
 
     def records(self, kind: str, parent: str, after: str, limit: int) -> tuple[Record, ...]:
         """Return documents by id above `after`; of every parent where `parent` is empty."""
@@ -153,13 +151,16 @@ class Registry:
 
         return self._db.write(work)
 
-    def _first(self, query: sa.Select[*tuple[object, ...]]) -> Record | None:
+    def _first(self, query: sa.Select[*tuple[object, ...]], kind: str, name: str) -> Record | None:
         with self._db.read() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(query, {"of_kind": kind, "named": name}).mappings().first()
         return _record(row) if row else None
 
 
 _SOUGHT = registry.c.lookup != sa.literal_column("''")
+_OF_KIND = sa.select(registry).where(registry.c.kind == sa.bindparam("of_kind"))
+_BY_ID = _OF_KIND.where(registry.c.id == sa.bindparam("named"))
+_BY_LOOKUP = _OF_KIND.where(registry.c.lookup == sa.bindparam("named"), _SOUGHT)
 _CHANGE = (
     registry.update()
     .where(registry.c.kind == sa.bindparam("new_kind"), registry.c.id == sa.bindparam("new_id"))

@@ -4,15 +4,19 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_TOKEN = re.compile(r"ht_(person|session|site|key)_[0-9A-Za-z_]+")
+from hutong.adapters.identity.tokens import KINDS
+
+_TOKEN = re.compile(rf"ht_({'|'.join(KINDS)})_[0-9A-Za-z_]+")
 _NAMES = re.compile(r"(?i)^(authorization|password|secret|secrets|token|api_key|cookie)$")
 _REDACTED = "[redacted]"
+_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def redact(value: object) -> object:
@@ -38,13 +42,38 @@ def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+class Lines:
+    """Writes what is said again and again, such as a line a request, at a sixth of a log call's CPU.
+
+    The lines are as others of INFO are, but only texts that stand directly in an event are redacted.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def write(self, event: str, **told: str | float) -> None:
+        """Write a line, if lines of INFO are written at all."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        for key, value in told.items():
+            if isinstance(value, str) and "ht_" in value:
+                told[key] = str(redact(value))
+        whole: EventDict = {**told, "level": "info", "logger": self._logger.name, "event": event}
+        line = _to_json(self._logger, "info", _stamp(self._logger, "info", whole)) + "\n"
+        for handler in self._logger.root.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                with handler.lock or nullcontext():
+                    handler.stream.write(line)
+                    handler.flush()
+
+
 def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send our logs, and those of the libraries, to `stream` (stderr) as JSON lines from `level` on."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
     ]
     render: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,

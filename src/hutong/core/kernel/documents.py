@@ -1,7 +1,7 @@
 """Dataclasses to JSON documents and back, canonically: the same value always gives the same bytes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from enum import Enum
 from functools import cache
@@ -55,6 +55,22 @@ def encode(value: object) -> bytes:
 def encode_document(document: object) -> bytes:
     """Return the canonical JSON of what `to_document` made."""
     return _ENCODER.encode(document).encode()
+
+
+def encode_around(value: object, names: Iterable[str]) -> tuple[bytes, ...]:
+    """Return the canonical JSON of a dataclass in pieces: what stands around the values of some fields."""
+    document = to_document(value)
+    if not isinstance(document, dict):
+        raise Broken(f"{type(value).__name__} has no fields")
+    pieces, apart = [b"{"], {*names}
+    for at, (name, each) in enumerate(sorted(document.items())):
+        pieces[-1] += b'%s"%s":' % (b"," if at else b"", name.encode())
+        if name in apart:
+            pieces.append(b"")
+        else:
+            pieces[-1] += encode_document(each)
+    pieces[-1] += b"}"
+    return tuple(pieces)
 
 
 def decode(kind: type[Shape], data: bytes) -> Shape:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hutong.core.kernel.arrays import NAMES, Array, read_array
 from hutong.core.kernel.errors import Refused
@@ -12,8 +13,10 @@ from hutong.core.work.check_inputs import WORK_FOLDER, read_inputs, read_path
 from hutong.core.work.check_resources import Catalogue, read_needs, read_ports
 from hutong.core.work.spec import JobSpec, JobType, Wish
 
-__all__ = ["MOST_DURATION_S", "WORK_FOLDER", "Catalogue", "check_spec"]
+__all__ = ["MOST_DURATION_S", "OWN", "WORK_FOLDER", "Catalogue", "Own", "check_own", "check_spec"]
 
+OWN = ("envs", "name", "run")
+"""The keys, in order, that a job may have other values for than those it is alike."""
 MOST_DURATION_S = 30 * 86_400
 _TASK_S = 86_400
 _NOTEBOOK_S = 8 * 3600
@@ -85,6 +88,29 @@ def check_spec(document: object, known: Catalogue) -> JobSpec:
     _refuse_pauses(top, spec)
     faults.settle()
     return spec
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a job has for itself among those that are alike."""
+
+    envs: tuple[tuple[str, str], ...]
+    name: str
+    run: str
+
+
+def check_own(document: Mapping[str, object], like: JobSpec) -> Own | None:
+    """Return the `OWN` part of a document whose other keys are those of `like`, a checked job.
+
+    None where something is wrong: `check_spec` of the whole document says what.
+    """
+    faults = Faults()
+    top = Table(document, "", faults)
+    own = Own(_read_envs(top), _read_name(top), _read_run(top))
+    _refuse_shared(top, own.envs, like.secrets)
+    if faults or (like.array is not None and not dict(own.envs).keys().isdisjoint(NAMES)):
+        return None
+    return own
 
 
 def _read_array(top: Table, kind: JobType, names: tuple[str, ...]) -> Array | None:

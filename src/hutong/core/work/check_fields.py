@@ -30,6 +30,9 @@ class Faults:
         else:
             self._more += 1
 
+    def __bool__(self) -> bool:
+        return bool(self._problems)
+
     def settle(self) -> None:
         """Raise Refused with every problem noted; return if there is none."""
         if not self._problems:

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
-from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.identity.tokens import digest_secret, looks_like_secret
 from hutong.core.accounts.roles import KNOWN, Principal
@@ -22,6 +21,7 @@ from hutong.core.book.snapshot import JobRow
 from hutong.core.kernel.arrays import job_at, place_of
 from hutong.core.kernel.errors import Broken, Denied, NotFound
 from hutong.core.kernel.ids import JobId, SiteId
+from hutong.server.api.threads import in_thread
 from hutong.server.audited import AuthorOf, audited
 from hutong.server.services import Services
 from hutong.wire.base import Ulid
@@ -79,7 +79,7 @@ async def principal_of(request: Request) -> Principal:
     digest, now_ms = digest_secret(secret), services.clock()
     principal = services.principals.recall(digest, now_ms)
     if principal is None:
-        principal = await run_in_threadpool(services.principals.find, digest, now_ms)
+        principal = await in_thread(services.principals.find, digest, now_ms)
     if principal is None:
         raise Denied("unauthenticated", "this token is not known, or has expired")
     request.state.principal = principal
@@ -200,7 +200,7 @@ class OfJob(AccessRule):
         """Return the job."""
         principal = await principal_of(request)
         services = await services_of(request)
-        row = await run_in_threadpool(services.store.job, JobId(job))
+        row = await in_thread(services.store.job, JobId(job))
         if row is None:
             raise NotFound("not_found", f"there is no job {job!r}")
         require(principal, self.permission, row.project, f"job {job!r}")
@@ -215,7 +215,7 @@ class OfArray(AccessRule):
         """Return the first job of the array."""
         principal = await principal_of(request)
         services = await services_of(request)
-        return await run_in_threadpool(first_of_array, services, principal, self.permission, array)
+        return await in_thread(first_of_array, services, principal, self.permission, array)
 
 
 def first_of_array(services: Services, principal: Principal, permission: str, array: str) -> JobRow:

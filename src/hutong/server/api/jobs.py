@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from hutong.core.accounts.roles import Principal
 from hutong.core.book.snapshot import JobRow
@@ -15,13 +15,23 @@ from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
 from hutong.core.work.states import AttemptState, JobState
 from hutong.core.work.unparse import unparse
-from hutong.server.api.access import Here, OfJob, Somewhere, first_of_array, principal_of, require, sees_all
+from hutong.server.api.access import (
+    Here,
+    OfJob,
+    Somewhere,
+    first_of_array,
+    principal_of,
+    require,
+    sees_all,
+    services_of,
+)
 from hutong.server.api.commitments import in_force
 from hutong.server.api.once import IdempotencyKey, digest_of
 from hutong.server.api.paging import Paging, paging
 from hutong.server.api.shapes.jobs import fact_shape, job_detail, job_shape
 from hutong.server.api.shapes.previews import check_shape
 from hutong.server.api.shapes.quotes import quote_shape
+from hutong.server.api.threads import in_thread
 from hutong.server.api.wishes import Batch, References, read_spec, store_all, submit_one
 from hutong.server.forecasts import forecast_of
 from hutong.server.guests import ENTER, OPEN, TICKET_MS, issue_ticket
@@ -39,8 +49,11 @@ Pages = Annotated[Paging, Depends(paging)]
 
 
 @router.post("", status_code=201)
-async def submit_job(here: Here, principal: Submitter, body: w.NewJob, key: IdempotencyKey = "") -> w.Job:
+async def submit_job(
+    request: Request, principal: Submitter, body: w.NewJob, key: IdempotencyKey = ""
+) -> w.Job:
     """Submit a job. It is written down for good when the answer comes."""
+    here = await services_of(request)  # not `Here`: nothing but the job is written, which says who asked
     row = await submit_one(here, principal, body.project, body.spec, key)
     return job_shape(row, {}, here.clock(), here.rules.reach_ms)
 
@@ -123,9 +136,9 @@ def _span(here: Services, principal: Principal, array: str | None, index: int | 
 
 
 @router.get("/{job}")
-def get_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:
+async def get_job(request: Request, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.JobDetail:
     """Return one job with its spec; secrets by name only."""
-    return _detail(here, row)
+    return await in_thread(_detail, await services_of(request), row)
 
 
 def _detail(here: Services, row: JobRow) -> w.JobDetail:

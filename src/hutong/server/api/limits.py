@@ -32,10 +32,10 @@ class BodyLimit:
         if limit is None:
             await self.app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > limit:
-            await problem_response(report_of(413, "too_large", _text(limit)))(scope, receive, send)
-            return
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > limit:
+                await problem_response(report_of(413, "too_large", _text(limit)))(scope, receive, send)
+                return
         taken = 0
 
         async def take() -> Message:

@@ -34,7 +34,7 @@ def _describe(app: FastAPI, routes: Sequence[APIRoute]) -> dict[str, Any]:
         title=app.title,
         version=app.version,
         description=app.description,
-        routes=app.routes,
+        routes=routes,
         separate_input_output_schemas=False,
     )
     components = document.setdefault("components", {})

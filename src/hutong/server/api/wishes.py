@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from hutong.adapters.objects.paths import content_path
 from hutong.core.accounts.roles import Principal
@@ -18,12 +19,14 @@ from hutong.core.kernel.arrays import array_of, job_at
 from hutong.core.kernel.documents import encode
 from hutong.core.kernel.errors import Broken, Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import JobId, ProjectId
+from hutong.core.work.alike import Kind, check_alike, kind_of, shared_of
 from hutong.core.work.check import Catalogue, check_spec
 from hutong.core.work.facts import Fact, Submitted
 from hutong.core.work.fold import begin
 from hutong.core.work.spec import Input, JobSpec
 from hutong.server.api.access import require
 from hutong.server.api.once import digest_of
+from hutong.server.api.threads import in_thread
 from hutong.server.pools import asks_prices, paid_by, refuse_impossible
 from hutong.server.services import Services
 from hutong.server.submissions import Written
@@ -32,6 +35,8 @@ from hutong.wire.agent import Manifest
 CATALOGUE = Catalogue(model_of, tuple(ACCELERATORS))
 _MANIFEST_MOST_BYTES = 16 << 20  # what a larger one holds is not looked up: nobody waits for that
 _SIZE_MOST_BYTES = (1 << 53) - 1
+_KINDS_MOST = 256
+_SHARED_MOST_TEXT = 8192  # of what is longer nothing is remembered, so that nobody fills our memory
 
 
 @dataclass(slots=True)
@@ -107,22 +112,76 @@ def read_spec(document: dict[str, Any], root: str = "/spec") -> JobSpec:
 
     The pointers of the problems begin with `root`, the document's place in the body.
     """
+    return _read(document, root).spec
+
+
+class _Read(NamedTuple):
+    """A checked spec, its digest, and its kind where it was checked by that."""
+
+    spec: JobSpec
+    digest: str
+    kind: Kind | None = None
+
+
+def _read(document: dict[str, Any], root: str = "/spec") -> _Read:
+    """Return what `read_spec` does with its digest; what jobs share is checked and written once."""
+    kind = _kind_of(shared_of(document))
+    alike = check_alike(document, kind) if kind is not None else None
+    if alike is not None:
+        return _Read(alike[0], _digest_of(alike[1]), kind)
     try:
-        return check_spec(document, CATALOGUE)
+        spec = check_spec(document, CATALOGUE)
     except Refused as refused:
         problems = tuple(Problem(f"{root}{each.path}", each.message, each.hint) for each in refused.problems)
         raise Refused(refused.code, refused.message, problems) from refused
+    return _Read(spec, _digest_of(encode(spec)))
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What is known of jobs that share something: how often they came, and their kind from the second on."""
+
+    came: int = 0
+    kind: Kind | None = None
+
+
+@lru_cache(maxsize=_KINDS_MOST)
+def _slot_of(_shared: str) -> _Slot:
+    return _Slot()
+
+
+def _kind_of(shared: dict[str, object]) -> Kind | None:
+    text = repr(shared)  # which tells 1 from true, at half the time of JSON
+    if len(text) > _SHARED_MOST_TEXT:
+        return None
+    slot = _slot_of(text)
+    before = slot.came
+    slot.came = before + 1  # of two threads at once both may be the second: that does no harm
+    if before == 1:
+        with suppress(Refused):  # the check of the whole says why
+            slot.kind = kind_of(shared, CATALOGUE)
+    return slot.kind
 
 
 def make_wish(
-    here: Services, by: str, project: str, spec: JobSpec, *, key: str = "", request: object = None
+    here: Services,
+    by: str,
+    project: str,
+    spec: JobSpec,
+    *,
+    key: str = "",
+    request: object = None,
+    digest: str = "",
 ) -> NewJob:
-    """Return the wish to be written down; `request` is what the idempotency key stands for."""
-    return _wish(JobId(here.new_id()), by, project, spec, _digest_of_spec(spec), key, request)
+    """Return the wish to be written down; `request` is what the idempotency key stands for.
+
+    `digest` is that of the spec, where it is known.
+    """
+    return _wish(JobId(here.new_id()), by, project, spec, digest or _digest_of(encode(spec)), key, request)
 
 
-def _digest_of_spec(spec: JobSpec) -> str:
-    return f"sha256:{sha256(encode(spec)).hexdigest()}"
+def _digest_of(document: bytes) -> str:
+    return f"sha256:{sha256(document).hexdigest()}"
 
 
 def _wish(job: JobId, by: str, project: str, spec: JobSpec, digest: str, key: str, request: object) -> NewJob:
@@ -146,24 +205,25 @@ class Batch:
         self._pools = here.pools.load(here.clock())
         self._references = References(here)
         self._checked: dict[tuple[str, str], tuple[JobSpec, str]] = {}
+        self._possible: set[tuple[str, Kind]] = set()  # by project: what it asks of pools is a kind's
 
     def wish(self, project: str, document: dict[str, Any], root: str, key: str, request: object) -> NewJob:
         """Return the wish to be written down; raises what `submit_one` raises, with pointers below `root`."""
         name = (project, repr(document))  # which tells 1 from true, at half the time of JSON
         known = self._checked.get(name)
         if known is None:
-            spec = self._check(project, document, root)
-            _refuse_array(spec, root)
-            known = self._checked[name] = spec, _digest_of_spec(spec)
+            known = self._check(project, document, root)
+            _refuse_array(known[0], root)
+            self._checked[name] = known
         return _wish(JobId(self._here.new_id()), self._principal.id, project, *known, key, request)
 
     def array(self, project: str, document: dict[str, Any], key: str, request: object) -> list[NewJob]:
         """Return the wishes of an array's jobs, checked once; raises what `wish` raises, or for no array."""
-        spec = self._check(project, document, "/spec")
+        spec, digest = self._check(project, document, "/spec")
         if spec.array is None:
             text = "does not say which jobs there are"
             raise Refused("bad_spec", f"/array: {text}", (Problem("/spec/array", text, "array: 0-99"),))
-        name, digest, by = array_of(self._here.new_id()), _digest_of_spec(spec), self._principal.id
+        name, by = array_of(self._here.new_id()), self._principal.id
         return [
             _wish(
                 job_at(name, at), by, project, spec, digest, f"{key}/array/{at}" if key else "", [request, at]
@@ -171,13 +231,19 @@ class Batch:
             for at in range(1, spec.array.count + 1)
         ]
 
-    def _check(self, project: str, document: dict[str, Any], root: str) -> JobSpec:
+    def _check(self, project: str, document: dict[str, Any], root: str) -> tuple[JobSpec, str]:
         require(self._principal, "job.submit", project, f"project {project!r}")
-        spec = read_spec(document, root)
-        dear = asks_prices(spec, self._pools)
-        paid = paid_by(self._here.store, self._pools, project, self._here.clock()) if dear else ()
-        refuse_impossible(spec, self._pools, root, paid)
-        return self._references.check(project, spec, root) if spec.secrets or spec.inputs else spec
+        spec, digest, kind = _read(document, root)
+        if kind is None or (project, kind) not in self._possible:
+            dear = asks_prices(spec, self._pools)
+            paid = paid_by(self._here.store, self._pools, project, self._here.clock()) if dear else ()
+            refuse_impossible(spec, self._pools, root, paid)
+        if kind is not None:
+            self._possible.add((project, kind))
+        if not (spec.secrets or spec.inputs):
+            return spec, digest
+        spec = self._references.check(project, spec, root)
+        return spec, _digest_of(encode(spec))
 
 
 def _refuse_array(spec: JobSpec, root: str = "/spec") -> None:
@@ -218,21 +284,21 @@ async def submit_one(
 ) -> JobRow:
     """Check a wish, write it down with others that come at the same time, and return the job."""
     require(principal, "job.submit", project, f"project {project!r}")
-    spec = read_spec(document)
+    spec, digest, _ = _read(document)
     _refuse_array(spec)
     now_ms = here.clock()
     pools = here.pools.recall(now_ms)
     if pools is None:
-        pools = await run_in_threadpool(here.pools.load, now_ms)
+        pools = await in_thread(here.pools.load, now_ms)
     dear = asks_prices(spec, pools)
-    paid = await run_in_threadpool(paid_by, here.store, pools, project, now_ms) if dear else ()
+    paid = await in_thread(paid_by, here.store, pools, project, now_ms) if dear else ()
     refuse_impossible(spec, pools, paid=paid)
     if spec.secrets or spec.inputs:
-        spec = await run_in_threadpool(References(here).check, project, spec)
-    wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document])
+        spec, digest = await in_thread(References(here).check, project, spec), ""
+    wish = make_wish(here, principal.id, project, spec, key=key, request=[project, document], digest=digest)
     written = await _written(here, wish)
     if written.submission.repeated:
-        return await run_in_threadpool(_first_of, here, written)
+        return await in_thread(_first_of, here, written)
     return _fresh(here, wish, written)
 
 
