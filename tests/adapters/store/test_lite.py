@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hutong.adapters.store.bulk import change_rows, fetch, insert_rows, merge_rows
+from hutong.adapters.store.codec import decode_job, encode
 from hutong.adapters.store.db import AMONG, among
 from hutong.adapters.store.dialect import SqliteDatabase
 from hutong.adapters.store.jobs import SAVE, fact_rows, saved, saved_all
@@ -121,6 +122,7 @@ def test_rows_of_jobs_that_are_alike_are_those_of_each(
         (_history(name, (Submitted(by, "d"), *moves), at_ms), due) for name, moves, by, at_ms, due in some
     ]
     assert saved_all(pairs) == [saved(job, due) for job, due in pairs]
+    assert [decode_job(encode(job)) for job, _ in pairs] == [job for job, _ in pairs]
     told = [Fact(job.id, 1, 5, "s", event) for job, _ in pairs for event in (Queued(), PLACED)]
     assert fact_rows(told) == [row for fact in told for row in fact_rows([fact])]
 

@@ -65,7 +65,7 @@ def fetch(
 ) -> Sequence[Mapping[Any, Any]]:
     """Return the rows of a query of SQLite, past SQLAlchemy where no column needs more than a look."""
     text, marks, fixed = _text_of(query, ())
-    kinds = {str(column.key): column.type for column in query.selected_columns}
+    kinds = _kinds_of(query)
     if not all(isinstance(kind, (*_PLAIN, _NULL)) for kind in kinds.values()):
         return connection.execute(query, told).mappings().all()
     values: list[object] = []
@@ -236,6 +236,11 @@ def _text_of(
     made = statement.compile(dialect=_SQLITE, column_keys=names or None)  # type: ignore[attr-defined]
     fixed = {name: bind.value for bind, name in made.bind_names.items() if not bind.required}
     return str(made), tuple(made.positiontup), fixed
+
+
+@lru_cache(maxsize=512)
+def _kinds_of(query: sa.Select[*tuple[Any, ...]]) -> Mapping[str, sa.types.TypeEngine[Any]]:
+    return {str(column.key): column.type for column in query.selected_columns}
 
 
 @lru_cache(maxsize=64)
