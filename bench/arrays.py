@@ -103,7 +103,9 @@ def end_some(services: Services, loop: Loop, at_once: int) -> int:
     for row in rows:
         fact = Fact(row.job.id, row.job.seq + 1, 1, "bench", Finished(JobState.EXPIRED, "bench"))
         after = fold.apply(row.job, fact)
-        some.append(JobOutcome(row.job.id, row.project, row.job.seq, (fact,), after, None, at_once=at_once))
+        some.append(
+            JobOutcome(row.job.id, row.project, row.job.seq, (fact,), after, None, row.spec, at_once=at_once)
+        )
     if loop.epoch is None:
         raise RuntimeError("the loop does not lead")
     services.store.apply(Outcome(tuple(some)), loop.epoch, services.clock())

@@ -67,7 +67,7 @@ def decide(store: Store, n: int, now_ms: int, *events: f.Event, **more: object) 
         job = fold.apply(job, fact)
         told.append(fact)
     return replace(
-        JobOutcome(job.id, row.project, row.job.seq, tuple(told), job, None),
+        JobOutcome(job.id, row.project, row.job.seq, tuple(told), job, None, row.spec),
         **more,  # type: ignore[arg-type]
     )
 

@@ -61,7 +61,7 @@ def end(store: Store, jobs: Sequence[JobId], now_ms: int) -> None:
         assert row.spec.array is not None
         fact = f.Fact(job, row.job.seq + 1, now_ms, "loop", f.Finished(JobState.EXPIRED, "late"))
         after, limit = fold.apply(row.job, fact), row.spec.array.at_once
-        some.append(JobOutcome(job, P, row.job.seq, (fact,), after, None, at_once=limit))
+        some.append(JobOutcome(job, P, row.job.seq, (fact,), after, None, row.spec, at_once=limit))
     store.apply(Outcome(tuple(some)), epoch_of(store), now_ms)
 
 

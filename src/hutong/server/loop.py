@@ -1,5 +1,6 @@
 """The shell round `core.control.turn`: load, decide, apply; one leader at a time, no I/O in between."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -91,7 +92,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - told, and narrowed down to the job that caused it
             return self._apply_halves(outcome, now_ms, error)
         bound = log.bind()  # once, not for every fact
-        for row in outcome.jobs:
+        for row in outcome.jobs if logging.getLogger(__name__).isEnabledFor(logging.DEBUG) else ():
             for fact in row.facts:
                 bound.debug("fact", job=row.job, seq=fact.seq, kind=fact.event.kind)
         log.info("turn", jobs=applied.written, facts=sum(len(row.facts) for row in outcome.jobs))

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from psycopg.rows import dict_row
 
-from hutong.adapters.store.bulk import driver_of, sent, streaming
+from hutong.adapters.store.bulk import driver_of, fetch, sent, streaming
 from hutong.adapters.store.db import AMONG, Row, among, chunks
 
 Rows = list[Row]
@@ -40,7 +40,7 @@ class Asking:
             return
         if self.connection.dialect.name != "postgresql":
             for query, told, rows in self._asked:
-                rows.extend(self.connection.execute(query, told).mappings())
+                rows.extend(fetch(self.connection, query, told))
             return
         driver = driver_of(self.connection)
         with streaming(self.connection):

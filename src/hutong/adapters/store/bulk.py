@@ -1,11 +1,13 @@
 """Many rows in one statement of PostgreSQL: they go there as one JSON document, typed by the table's columns.
 
 A statement that is run once for each row costs its client a binding of every value, which was most of a turn.
+Into SQLite they go row by row, which is in the process, but past SQLAlchemy, which costs as much again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -24,7 +26,7 @@ _ROWS = sa.cast(sa.bindparam("rows", type_=sa.Text()), postgresql.JSON())
 _PLAIN = (sa.String, sa.Integer, sa.Boolean, sa.LargeBinary)
 _ARRAY, _NULL = postgresql.ARRAY, sa.types.NullType
 _PSYCOPG = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-_SQLITE = sqlite.dialect()
+_SQLITE = sqlite.dialect(paramstyle="qmark")
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -56,6 +58,30 @@ def run(connection: sa.Connection, statement: sa.Executable, told: Mapping[str, 
         driver.execute(*sent(statement, told))
     else:
         connection.execute(statement, told)
+
+
+def fetch(
+    connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], told: Mapping[str, object]
+) -> Sequence[Mapping[Any, Any]]:
+    """Return the rows of a query of SQLite, past SQLAlchemy where no column needs more than a look."""
+    text, marks, fixed = _text_of(query, ())
+    kinds = _kinds_of(query)
+    if not all(isinstance(kind, (*_PLAIN, _NULL)) for kind in kinds.values()):
+        return connection.execute(query, told).mappings().all()
+    values: list[object] = []
+    for name in marks:
+        value = told[name] if name in told else fixed[name]
+        if isinstance(value, list):
+            text = text.replace(f"__[POSTCOMPILE_{name}]", ",".join("?" * len(value)))
+            values += value
+        else:
+            values.append(value)
+    found = connection.exec_driver_sql(text, tuple(values)).fetchall()
+    rows = [dict(zip(kinds, row, strict=True)) for row in found]
+    for name in [name for name, kind in kinds.items() if isinstance(kind, sa.Boolean)]:
+        for row in rows:
+            row[name] = None if row[name] is None else bool(row[name])
+    return rows
 
 
 def driver_of(connection: sa.Connection) -> psycopg.Connection:
@@ -105,32 +131,34 @@ def change_of(table: sa.Table, names: Sequence[str], more: Sequence[str] = ()) -
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
-    """Insert rows that have the same columns; False, and nothing done, where that must go one by one.
-
-    Into SQLite they go row by row, but past SQLAlchemy, which costs half as much again.
-    """
+    """Insert rows that have the same columns; False, and nothing done, where that must go one by one."""
     if not rows:
         return False
     names = tuple(str(name) for name in rows[0])
     if any(row.keys() != rows[0].keys() for row in rows):
         return False
-    if type(next(iter(rows[0]))) is not str:  # rows that were read have names of their own kind of text
-        rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
     if not all(isinstance(table.c[name].type, _PLAIN) for name in names):
         return False
-    if connection.dialect.name == "postgresql":
-        run(connection, _insert(table, names), _document(table, rows))
-    else:
-        told = [tuple(map(row.__getitem__, names)) for row in rows]
-        connection.exec_driver_sql(_one_by_one(table, names), told)
+    if connection.dialect.name != "postgresql":
+        _run_each(connection, _into(table), names, rows)
+        return True
+    if type(next(iter(rows[0]))) is not str:  # rows that were read have names of their own kind of text
+        rows = [dict(zip(names, row.values(), strict=True)) for row in rows]
+    run(connection, _insert(table, names), _document(table, rows))
     return True
 
 
 def change_rows(connection: sa.Connection, table: sa.Table, rows: Rows) -> bool:
     """Do what `change_of` does for rows; False, and nothing done, where that must go one by one."""
-    if not _may(connection, rows) or len({row[NAME] for row in rows}) < len(rows):
+    if not rows:
         return False
-    run(connection, _change(table, tuple(rows[0])), {"rows": encode(rows)})
+    names = tuple(rows[0])
+    if connection.dialect.name != "postgresql":
+        _run_each(connection, _change_each(table, names), (), rows)
+        return True
+    if len({row[NAME] for row in rows}) < len(rows):
+        return False
+    run(connection, _change(table, names), {"rows": encode(rows)})
     return True
 
 
@@ -151,11 +179,14 @@ def merge_rows(
     """
     if not rows:
         return
+    names, lite = tuple(rows[0]), connection.dialect.name != "postgresql"
     # One statement refuses to change a row twice.
-    whole = _may(connection, rows) and len({tuple(row[name] for name in key) for row in rows}) == len(rows)
-    merge = _merge(connection.dialect.name, table, tuple(rows[0]), key, put, add, sooner, whole)
+    whole = not lite and len({tuple(row[name] for name in key) for row in rows}) == len(rows)
+    merge = _merge(connection.dialect.name, table, names, key, put, add, sooner, whole)
     if whole:
         run(connection, merge, _document(table, rows))
+    elif lite and all(isinstance(table.c[name].type, _PLAIN) for name in names):
+        _run_each(connection, merge, names, rows)
     else:
         connection.execute(merge, rows)
 
@@ -165,8 +196,12 @@ def upsert_into(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Ins
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def _may(connection: sa.Connection, rows: Rows) -> bool:
-    return bool(rows) and connection.dialect.name == "postgresql"
+def _run_each(connection: sa.Connection, statement: sa.Executable, names: Sequence[str], rows: Rows) -> None:
+    """Run a statement in SQLite for each row; an insert fills the columns of these names."""
+    text, (first, *more), _ = _text_of(statement, tuple(names))
+    # Of one name an `itemgetter` gives the value and not a tuple.
+    read = itemgetter(first, *more) if more else lambda row: (row[first],)
+    connection.exec_driver_sql(text, list(map(read, rows)))
 
 
 def _document(table: sa.Table, rows: Rows) -> dict[str, str]:
@@ -193,11 +228,30 @@ def _insert(table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
     return table.insert().from_select(list(names), _rows_of(table, names))
 
 
+@lru_cache(maxsize=512)
+def _text_of(
+    statement: sa.Executable, names: tuple[str, ...]
+) -> tuple[str, tuple[str, ...], Mapping[str, object]]:
+    """Return the text of a statement of SQLite, the names of its parameters in order, and what some are."""
+    made = statement.compile(dialect=_SQLITE, column_keys=names or None)  # type: ignore[attr-defined]
+    fixed = {name: bind.value for bind, name in made.bind_names.items() if not bind.required}
+    return str(made), tuple(made.positiontup), fixed
+
+
+@lru_cache(maxsize=512)
+def _kinds_of(query: sa.Select[*tuple[Any, ...]]) -> Mapping[str, sa.types.TypeEngine[Any]]:
+    return {str(column.key): column.type for column in query.selected_columns}
+
+
 @lru_cache(maxsize=64)
-def _one_by_one(table: sa.Table, names: tuple[str, ...]) -> str:
-    quote = _SQLITE.identifier_preparer.quote
-    columns, marks = ", ".join(map(quote, names)), ", ".join("?" * len(names))
-    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - names of our own
+def _into(table: sa.Table) -> sa.Insert:
+    return table.insert()
+
+
+@lru_cache(maxsize=8)
+def _change_each(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
+    put = [name.removeprefix(_NEW) for name in names if name.startswith(_NEW)]
+    return change_of(table, put, [name.removeprefix(_MORE) for name in names if name.startswith(_MORE)])
 
 
 @lru_cache(maxsize=8)

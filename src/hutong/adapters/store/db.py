@@ -19,7 +19,7 @@ HeadOf = Callable[..., "sa.Select[*tuple[object, ...]]"]
 Asked = tuple["sa.Select[*tuple[object, ...]]", Mapping[str, object]]
 Narrowed = TypeVar("Narrowed", sa.Select[*tuple[object, ...]], sa.Update, sa.Delete)
 TRIES = 3
-CHUNK = 500
+CHUNK = 1000
 AMONG, MOST = "among", "most"
 Row = Mapping[Any, Any]  # by the names of columns, as psycopg or SQLAlchemy has them
 

@@ -37,6 +37,7 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "temp_store=MEMORY",
     "cache_size=-16384",
+    "wal_autocheckpoint=4000",  # one turn of a thousand jobs writes more than the usual thousand pages
     "journal_size_limit=67108864",
 )
 

@@ -1,6 +1,8 @@
 """Jobs in SQL: wishes, what users ask later, lists, facts and receipts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
 
 import sqlalchemy as sa
 
@@ -14,7 +16,7 @@ from hutong.core.book.ahead import ahead_of
 from hutong.core.book.snapshot import JobRow
 from hutong.core.book.store import JobQuery, NewJob, Submission, UserEvent
 from hutong.core.kernel.ids import AttemptKey, JobId, ProjectId
-from hutong.core.work.facts import Fact
+from hutong.core.work.facts import Event, Fact
 from hutong.core.work.fold import Job, begin
 from hutong.core.work.spec import JobSpec
 
@@ -88,16 +90,43 @@ def saved(job: Job, due_ms: int | None) -> dict[str, object]:
     }
 
 
-def fact_row(fact: Fact) -> dict[str, object]:
-    """Return a fact as a row."""
-    return {
-        "job": fact.job,
-        "seq": fact.seq,
-        "at_ms": fact.at_ms,
-        "source": fact.source,
-        "kind": fact.event.kind,
-        "event": encode(fact.event),
-    }
+def saved_all(some: Sequence[tuple[Job, int | None]]) -> list[dict[str, object]]:
+    """Return `saved` of jobs: a turn moves many alike, of which all but the name is made once."""
+    known: dict[tuple[object, ...], tuple[dict[str, object], str]] = {}
+    rows = []
+    for job, due_ms in some:
+        alike = (due_ms, *map(id, job.attempts), *_BUT_NAME(job))
+        if alike not in known:
+            row = saved(job, due_ms)
+            known[alike] = row, str(row["new_job"]).removeprefix(_HEAD + encode(job.id))
+        row, rest = known[alike]
+        rows.append({**row, "name": job.id, "new_job": _HEAD + encode(job.id) + rest})
+    return rows
+
+
+_HEAD = '{"id":'
+_BUT_NAME = attrgetter(*(each.name for each in fields(Job) if each.name not in {"id", "attempts"}))
+
+
+def fact_rows(some: Iterable[Fact]) -> list[dict[str, object]]:
+    """Return facts as rows; an event that several share is written once."""
+    texts: dict[int, tuple[Event, str]] = {}
+    rows: list[dict[str, object]] = []
+    for fact in some:
+        event = fact.event
+        if id(event) not in texts:
+            texts[id(event)] = event, encode(event)
+        rows.append(
+            {
+                "job": fact.job,
+                "seq": fact.seq,
+                "at_ms": fact.at_ms,
+                "source": fact.source,
+                "kind": event.kind,
+                "event": texts[id(event)][1],
+            }
+        )
+    return rows
 
 
 def asked(row: Row) -> tuple[JobSpec, ProjectId]:
@@ -151,7 +180,7 @@ class Jobs:
             answers, fresh = rules.sort_wishes(wishes, _known(connection, wishes))
             with streaming(connection, last=True):
                 many(connection, jobs.insert(), [rows[wish.id] for wish in fresh])
-                many(connection, facts.insert(), [fact_row(first[wish.id]) for wish in fresh])
+                many(connection, facts.insert(), fact_rows(first[wish.id] for wish in fresh))
             return answers
 
         return self._db.write(work)
@@ -227,9 +256,9 @@ def _append(
     for row, before in rows:
         after, fact = rules.append(before, now_ms, f"user:{event.by}", event)
         moved.append((after, [fact], *asked(row)))
-        changes.append(saved(after, rules.sooner(row["due_ms"], now_ms)))
-    many(connection, facts.insert(), [fact_row(fact) for _, (fact,), *_ in moved])
-    save_all(connection, changes)
+        changes.append((after, rules.sooner(row["due_ms"], now_ms)))
+    many(connection, facts.insert(), fact_rows(fact for _, (fact,), *_ in moved))
+    save_all(connection, saved_all(changes))
     count_work(connection, moved)
     return [after for after, *_ in moved]
 

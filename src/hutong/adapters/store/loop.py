@@ -10,7 +10,7 @@ from hutong.adapters.store.arrays import Following
 from hutong.adapters.store.asking import Asking, Rows, asking
 from hutong.adapters.store.bulk import merge_rows, run, streaming
 from hutong.adapters.store.db import Database, many, run_among
-from hutong.adapters.store.jobs import asked, fact_row, save_all, saved
+from hutong.adapters.store.jobs import fact_rows, save_all, saved_all
 from hutong.adapters.store.ledger_tables import waivers
 from hutong.adapters.store.lengths import LENGTHS, note_lengths
 from hutong.adapters.store.posting import Booking
@@ -45,7 +45,6 @@ from hutong.core.book.money import Posting
 from hutong.core.book.runs import KEPT_MS, Run, merged
 from hutong.core.book.snapshot import JobOutcome, Limits, Outcome, Snapshot
 from hutong.core.book.store import Applied
-from hutong.core.book.waits import may_move
 from hutong.core.capacity.sites import SiteStatus
 from hutong.core.kernel.ids import AttemptKey
 
@@ -137,8 +136,6 @@ class _Writing:
         some = outcome.jobs
         self._outcome = outcome
         self._seqs = ask.among(_SEQS, jobs.c.id, sorted(each.job for each in some))
-        moved = sorted(each.job for each in some if may_move(each.facts))
-        self._asked = ask.among(_ASKED, jobs.c.id, moved)
         self._pages = ask.among(_DIGESTS, pages.c.digest, [digest for digest, _ in outcome.pages])
         workloads = sorted({workload for workload, _ in rules.whole_runs(some)})
         self._speeds = ask.among(SPEEDS, speeds.c.workload, workloads)
@@ -173,8 +170,8 @@ class _Writing:
     def write(self, connection: sa.Connection, now_ms: int) -> None:
         """Write it."""
         fresh = self._fresh
-        many(connection, facts.insert(), [fact_row(fact) for each in fresh for fact in each.facts])
-        save_all(connection, [saved(each.after, each.due_ms) for each in fresh])
+        many(connection, facts.insert(), fact_rows(fact for each in fresh for fact in each.facts))
+        save_all(connection, saved_all([(each.after, each.due_ms) for each in fresh]))
         self._following.write(connection, fresh, now_ms)
         self._command(connection)
         forget(connection, [key for each in fresh for key in rules.ended_keys(each)])
@@ -203,9 +200,7 @@ class _Writing:
         merge_rows(connection, commands, rows, ("key", "kind"))
 
     def _moved(self) -> list[Moved]:
-        fresh = {each.job: each for each in self._fresh}
-        some = ((fresh[row["id"]], row) for row in self._asked if row["id"] in fresh)
-        return moving([(each.after, each.facts, *asked(row)) for each, row in some])
+        return moving((each.after, each.facts, each.spec, each.project) for each in self._fresh)
 
     def _serve(self, connection: sa.Connection, now_ms: int) -> None:
         """Count use to projects and their institutions; only the loop's leader writes it."""
@@ -246,5 +241,4 @@ _LEASE_LOCKED = _LEASE.with_for_update()
 _EPOCH = sa.select(lease.c.epoch).where(lease.c.name == _LOOP).with_for_update()
 _DIGESTS = sa.select(pages.c.digest)
 _FORGET_RUNS = speeds.delete().where(speeds.c.at_ms < sa.bindparam("before_ms"))
-_ASKED = sa.select(jobs.c.id, jobs.c.project, jobs.c.spec)
 _SEQS = sa.select(jobs.c.id, jobs.c.seq).order_by(jobs.c.id).with_for_update()

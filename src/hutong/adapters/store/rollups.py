@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from hutong.core.accounts.registry import Institution
 from hutong.core.book import rollups as r
 from hutong.core.book.money import LotKind, Txn, UsageRecord
 from hutong.core.book.sealed import PoolHour
-from hutong.core.book.waits import Wait, WaitGroup, may_move, told, waiting
+from hutong.core.book.waits import Shape, Wait, WaitGroup, may_move, shape_of, told, waiting
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.work.facts import Fact
@@ -92,13 +93,18 @@ def tellers(moved: Iterable[Moved]) -> list[str]:
 
 def add_work(connection: sa.Connection, moved: Sequence[Moved], tenants: Mapping[str, Institution]) -> None:
     """Do what `count_work` does for `moving` jobs, of whose projects the institutions are known."""
-    there = {job.id: waiting(job, spec, project) for job, _, spec, project in moved}
-    parts = [told(job, facts, spec, tenants.get(project)) for job, facts, spec, project in moved]
-    left = sorted(name for name, wait in there.items() if wait is None)
+    shapes: dict[int, Shape] = {}  # few specs among many jobs
+    left, rows, parts = [], [], []
+    for job, facts, spec, project in sorted(moved, key=_job_id):
+        if id(spec) not in shapes:
+            shapes[id(spec)] = shape_of(spec)
+        wait = waiting(job, shapes[id(spec)], project)
+        if wait is None:
+            left.append(job.id)
+        else:
+            rows.append(dict(zip(_WAIT, _read(wait), strict=True)))
+        parts.append(told(job, facts, spec, tenants.get(project)))
     run_among(connection, _LEFT, waits.c.job, left)
-    rows = [
-        {name: getattr(wait, name) for name in _WAIT} for _, wait in sorted(there.items()) if wait is not None
-    ]
     merge_rows(connection, waits, rows, ("job",), put=("code",))
     add_rows(connection, r.WORK, r.merged(parts))
 
@@ -119,6 +125,13 @@ def count_hours(connection: sa.Connection, hours: Sequence[PoolHour]) -> None:
 
 
 _LEFT, _WAIT = waits.delete(), tuple(each.name for each in fields(Wait))
+_read = attrgetter(*_WAIT)
+
+
+def _job_id(each: Moved) -> str:
+    return each[0].id
+
+
 _KINDS = sa.select(lots.c.account, lots.c.kind)
 _FIRST = sa.select(first_uses).where(sa.or_(first_uses.c.scope == "person", first_uses.c.scope == "project"))
 

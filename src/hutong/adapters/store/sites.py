@@ -12,7 +12,7 @@ from hutong.adapters.store.asking import asking
 from hutong.adapters.store.bulk import merge_rows, run, streaming, upsert_into
 from hutong.adapters.store.codec import decode_job, decode_spec
 from hutong.adapters.store.db import Database, Row, many, rows_in, run_among
-from hutong.adapters.store.jobs import JOBS, LOCKED, asked, fact_row, save_all, saved
+from hutong.adapters.store.jobs import JOBS, LOCKED, asked, fact_rows, save_all, saved_all
 from hutong.adapters.store.loop import close_starts, forget, read_statuses
 from hutong.adapters.store.rollups import add_work, moving, tellers
 from hutong.adapters.store.tables import absences, commands, dials, facts, jobs, statuses, watches
@@ -126,11 +126,11 @@ class Sites:
             moved = moving((job, some, *asked(found[job.id])) for job, some in each_moved)
             tenants = tenants_of(connection, tellers(moved))
             with streaming(connection, last=sighting is None):
-                many(connection, facts.insert(), [fact_row(fact) for fact in news.facts])
+                many(connection, facts.insert(), fact_rows(news.facts))
                 changed = [
-                    saved(job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
+                    (job, rules.sooner(found[name]["due_ms"], now_ms)) for name, job in news.jobs.items()
                 ]
-                save_all(connection, changed)
+                save_all(connection, saved_all(changed))
                 close_starts(connection, news.started)
                 forget(connection, news.ended)
                 # A site's row is held until this is durable, and its agent takes at the same time.
@@ -270,8 +270,8 @@ def _dispatch(
         if step:
             moved[name] = step[0]
             told.append(step[1])
-    many(connection, facts.insert(), [fact_row(fact) for fact in told])
-    save_all(connection, [saved(job, found[name]["due_ms"]) for name, job in moved.items()])
+    many(connection, facts.insert(), fact_rows(told))
+    save_all(connection, saved_all([(job, found[name]["due_ms"]) for name, job in moved.items()]))
     fresh = [row["id"] for row in rows if row["taken_ms"] is None]
     run_among(connection, _MARK_TAKEN, commands.c.id, fresh, at_ms=now_ms)
     return moved

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from itertools import chain
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -41,21 +43,16 @@ _TIMELINES = (
     sa.select(registry.c.doc).where(registry.c.kind == PRICE).order_by(registry.c.id).limit(TIMELINES_MAX)
 )
 _RUNNING = tuple(each.name for each in fields(Running))
-_ENDS = (
-    sa.select(*(jobs.c[name] for name in _RUNNING))
-    .add_columns(
-        sa.func.row_number()
-        .over(partition_by=(jobs.c.site, jobs.c.pool), order_by=(jobs.c.until_ms, jobs.c.id))
-        .label("place")
-    )
-    .where(jobs.c.site.is_not(None), jobs.c.until_ms.is_not(None))
-    .subquery()
-)
-_FIRST_ENDS = (
-    sa.select(_ENDS)
-    .where(_ENDS.c.place <= sa.bindparam(MOST, type_=sa.Integer()))
-    .order_by(_ENDS.c.site, _ENDS.c.pool, _ENDS.c.place)
-)
+_LIVE = sa.select(jobs.c.id, *(jobs.c[name] for name in _RUNNING)).where(jobs.c.until_ms.is_not(None))
+_IN_ORDER = itemgetter("site", "pool", "until_ms", "id")
+
+
+def ends_of(site: sa.ColumnElement[str], pool: sa.ColumnElement[str]) -> sa.Select[*tuple[object, ...]]:
+    """Select the live jobs of a pool that end first, so many at most."""
+    live = _LIVE.where(jobs.c.site == site, jobs.c.pool == pool)
+    return live.order_by(jobs.c.until_ms, jobs.c.id).limit(sa.bindparam(MOST, type_=sa.Integer()))
+
+
 # Literals, and the condition of the index as it stands there: else no database uses a partial one.
 WAY = (
     sa.select(jobs.c.id)
@@ -95,7 +92,7 @@ class _Reading:
     """A snapshot in the making; each step asks together for all that the one before makes known."""
 
     def __init__(self, db: Database, connection: sa.Connection, now_ms: int, limits: Limits) -> None:
-        self._connection, self._now_ms, self._limits = connection, now_ms, limits
+        self._db, self._connection, self._now_ms, self._limits = db, connection, now_ms, limits
         with asking(connection) as ask:
             quotas, sites, gangs = ask(holdings.QUOTAS), ask(_SITES), ask(holdings.GANGS)
             due, waiting = ask(DUE, {"now_ms": now_ms, MOST: limits.due}), ask(WAITING)
@@ -142,7 +139,8 @@ class _Reading:
         priced = sorted(set(self._owners.values())) if self._timelines else []
         parents = budget_rules.budget_parents(owners, self._projects)
         with asking(self._connection) as ask:
-            self._running = ask(_FIRST_ENDS, {MOST: self._limits.running}) if waits else []
+            pools = list(dict.fromkeys((each.site, each.pool) for each in self._gangs)) if waits else []
+            self._ends = [ask(*each) for each in self._db.heads(ends_of, pools, self._limits.running)]
             way = ask(_MAY_GIVE_WAY, {MOST: self._limits.may_give_way}) if stops else []
             self._clearing = ask(CLEARING) if stops else []
             self._shares = ask.among(SHARES, shares.c.name, names(owners))
@@ -165,7 +163,7 @@ class _Reading:
             statuses=statuses_of(self._statuses),
             use=use_of(self._gangs),
             gangs=self._gangs,
-            running=tuple(Running(*(row[name] for name in _RUNNING)) for row in self._running),
+            running=self._running(),
             may_give_way=tuple(sorted(map(job_row, self._way), key=lambda row: row.job.id)),
             clearing=tuple(PoolUse(row["site"], row["pool"], int(row["cards"])) for row in self._clearing),
             served=served_of(self._shares, now_ms),
@@ -190,6 +188,11 @@ class _Reading:
                 for row in self._absences
             },
         )
+
+    def _running(self) -> tuple[Running, ...]:
+        """Return the live jobs of each pool that end first, in the order of pools and ends."""
+        rows = sorted(chain.from_iterable(self._ends), key=_IN_ORDER)
+        return tuple(Running(*(row[name] for name in _RUNNING)) for row in rows)
 
     def _prices(self) -> PriceList:
         """Return the prices of cards, with the kinds of institutions where there are any."""

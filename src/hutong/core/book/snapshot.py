@@ -196,7 +196,8 @@ class Command:
 class JobOutcome:
     """What a turn decided about one job; applied whole, and only if the job's last fact is still `seq`.
 
-    `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never.
+    `after` is the fold including the new facts; `due_ms` is when the loop must look again, None for never;
+    `spec` is what the job asked for.
     `withdraw` names attempts whose untaken start command is deleted. `receipt` is canonical JSON. `run` is
     there when a whole run has succeeded, `stay` when an attempt that ran is settled, `waiver` when what
     it was charged is to be given back, `length` when it was the first and tells how long the work takes.
@@ -209,6 +210,7 @@ class JobOutcome:
     facts: tuple[Fact, ...]
     after: Job
     due_ms: int | None
+    spec: JobSpec
     commands: tuple[Command, ...] = ()
     withdraw: tuple[AttemptKey, ...] = ()
     receipts: tuple[tuple[AttemptKey, bytes], ...] = ()

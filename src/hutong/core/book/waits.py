@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from hutong.core.accounts.institutions import kind_at
 from hutong.core.accounts.registry import Institution
 from hutong.core.book.rollups import Rows, add, hour_of
+from hutong.core.kernel.changes import made
 from hutong.core.kernel.ids import JobId, ProjectId
 from hutong.core.work.facts import Ended, Fact, Finished, Started
 from hutong.core.work.fold import Attempt, Job
 from hutong.core.work.spec import JobSpec
 from hutong.core.work.states import JobState
 
+Shape = tuple[str, int, int]
+"""For what a job asks, the class of its size, and its card-milliseconds."""
 SEVERAL = "several"
 STARTED, DEFERRED, GONE, ENDED = "started", "deferred", "gone", "ended"
 SIZES = (0, 1, 2, 9, 65, 513)
@@ -86,23 +89,26 @@ def asked_of(spec: JobSpec) -> str:
     return SEVERAL if len(models) > 1 else next(iter(models), "")
 
 
-def _card_ms(spec: JobSpec) -> int:
-    return cards_of(spec) * (spec.max_duration_s * 1000 or OPEN_ENDED_MS)
+def shape_of(spec: JobSpec) -> Shape:
+    """Return by what a job is counted that asked for this: see `Wait`."""
+    cards = cards_of(spec)
+    return asked_of(spec), size_of(cards), cards * (spec.max_duration_s * 1000 or OPEN_ENDED_MS)
 
 
 def first_start(job: Job) -> Attempt | None:
     """Return the first attempt that ran."""
-    return next((each for each in job.attempts if each.started_ms or each.started_seen_ms), None)
+    for each in job.attempts:
+        if each.started_ms or each.started_seen_ms:
+            return each
+    return None
 
 
-def waiting(job: Job, spec: JobSpec, project: ProjectId) -> Wait | None:
+def waiting(job: Job, shape: Shape, project: ProjectId) -> Wait | None:
     """Return how a job waits, None if it does not: it started, is over, or is held by its owner."""
     if job.final or job.state in {JobState.ACCEPTED, JobState.HELD} or first_start(job) is not None:
         return None
     code = job.waiting_code if job.state is JobState.QUEUED else "placed"
-    return Wait(
-        job.id, project, job.submitted_ms, asked_of(spec), size_of(cards_of(spec)), _card_ms(spec), code
-    )
+    return made(Wait, job.id, project, job.submitted_ms, *shape, code)
 
 
 def may_move(facts: Iterable[Fact]) -> bool:
@@ -119,8 +125,10 @@ def told(job: Job, facts: Iterable[Fact] | None, spec: JobSpec, institution: Ins
     first = first_start(job)
     left, over = _news(first, facts) if facts is not None else (first is not None or job.final, job.final)
     rows: Rows = {}
+    if not (left or over):
+        return rows
     kind = kind_at(institution, job.submitted_ms).value if institution else ""
-    asked, size, card_ms = asked_of(spec), size_of(cards_of(spec)), _card_ms(spec)
+    asked, size, card_ms = shape_of(spec)
     if left and first is not None:
         wait_ms = max(0, (first.started_seen_ms or first.ended_seen_ms) - job.submitted_ms)
         what = DEFERRED if spec.wish.defer_s else STARTED

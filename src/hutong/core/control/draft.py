@@ -48,7 +48,7 @@ class Draft:
 
     def add(self, event: Event) -> None:
         """Append a fact and fold it in."""
-        fact = Fact(self.job.id, self.job.seq + 1, self.desk.now_ms, SOURCE, event)
+        fact = made(Fact, self.job.id, self.job.seq + 1, self.desk.now_ms, SOURCE, event)
         self.job = apply(self.job, fact)
         self.facts.append(fact)
 
@@ -102,10 +102,11 @@ class Draft:
             facts=tuple(self.facts),
             after=self.job,
             due_ms=self.due_ms,
+            spec=self.row.spec,
             commands=tuple(self._commands),
             withdraw=tuple(self._withdraw),
             receipts=tuple(self._receipts),
-            posting=Posting(tuple(self._txns), tuple(self._holds), tuple(self._usage)),
+            posting=made(Posting, tuple(self._txns), tuple(self._holds), tuple(self._usage)),
             run=self._whole_run(),
             stay=self._stay(settled) if settled else None,
             waiver=self._waiver(settled) if settled else None,

@@ -41,12 +41,12 @@ def place_all(
     queue = Queue(able, desk.grounds, desk.page(), desk)
     answers: list[tuple[Draft, AttemptKey, Ticket]] = []
     started: set[int] = set()
+    alike: dict[tuple[object, ...], Placed] = {}
     for job, pool, cards in queue.starts():
         draft = able[job]
         started.add(job)
         try:
-            view, likely_ms = queue.view(job, pool), desk.likely_ms(draft.row)
-            key = _place(draft, placed(draft.job.attempts, view, cards, draft.row.spec, likely_ms))
+            key = _place(draft, _terms(draft, queue, job, pool, cards, alike))
             if key is None:
                 queue.take_back(job)
                 continue
@@ -82,6 +82,17 @@ def _barred(draft: Draft) -> bool:
     if left_micro > desk.rules.debt_limit_micro:
         _wait(draft, *in_debt(left_micro))
     return True
+
+
+def _terms(
+    draft: Draft, queue: Queue, job: int, pool: int, cards: int, alike: dict[tuple[object, ...], Placed]
+) -> Placed:
+    """Return the fact of a placement; those that are `alike` share it."""
+    spec, attempts, question = draft.row.spec, draft.job.attempts, queue.question_of[job]
+    name = (question, pool, len(attempts), spec.max_duration_s, spec.preemptible)
+    if name not in alike:
+        alike[name] = placed(attempts, queue.view(job, pool), cards, spec, draft.desk.likely_ms(draft.row))
+    return alike[name]
 
 
 def _place(draft: Draft, event: Placed) -> AttemptKey | None:

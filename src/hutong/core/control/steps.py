@@ -18,6 +18,7 @@ from hutong.core.work.fold import Attempt
 from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
 
 _BLIND_MS = 1000
+_AT_ONCE = Queued()
 
 
 def advance(draft: Draft) -> None:
@@ -33,7 +34,7 @@ def _accepted(draft: Draft) -> None:
     if _cancel_waiting(draft):
         return
     later = _later(draft)
-    draft.add(Queued(wait_ms=later.start_ms - draft.desk.now_ms if later else 0))
+    draft.add(Queued(wait_ms=later.start_ms - draft.desk.now_ms) if later else _AT_ONCE)
     if later:
         draft.add(Waiting("greener", later.text))
 

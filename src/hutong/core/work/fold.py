@@ -6,7 +6,7 @@ from outside (late, twice, out of order) is sieved by `advances` before it becom
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 
 from hutong.core.kernel.changes import changed, made
 from hutong.core.kernel.errors import Broken
@@ -215,8 +215,9 @@ def advances(job: Job, event: f.AgentEvent) -> bool:
     return not attempt.over and _ORDER[attempt.state] < _ORDER[ahead]
 
 
+@lru_cache(maxsize=64)
 def planned(event: f.Placed, at_ms: int) -> Attempt:
-    """Return the attempt that a placement plans."""
+    """Return the attempt that a placement plans: the very same for all that are placed alike in a turn."""
     return made(
         Attempt, event.attempt, event.site, event.pool, event.accelerator, event.nodes, event.cards,
         event.price_micro_per_card_hour, event.pue_milli, event.tdp_w, at_ms,

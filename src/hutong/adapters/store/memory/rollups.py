@@ -9,7 +9,7 @@ from hutong.adapters.store.memory.shelf import Shelf
 from hutong.core.accounts.registry import Institution
 from hutong.core.book import rollups as r
 from hutong.core.book.money import lot_account
-from hutong.core.book.waits import WaitGroup, told, waiting
+from hutong.core.book.waits import WaitGroup, shape_of, told, waiting
 
 
 class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry, MemorySealed):
@@ -50,7 +50,7 @@ class MemoryRollups(Shelf, MemoryLedger, MemoryRegistry, MemorySealed):
         rows: r.Rows = {}
         with self._lock:
             for row in (kept.row for kept in self._jobs.values()):
-                each = waiting(row.job, row.spec, row.project)
+                each = waiting(row.job, shape_of(row.spec), row.project)
                 if each and hours[0] <= (hour := r.hour_of(each.since_ms)) < hours[1]:
                     r.add(rows, (each.project, hour, each.asked, each.size, each.code), (1, each.card_ms))
         found = (
