@@ -30,6 +30,7 @@ def check_shape(here: Services, spec: JobSpec, project: ProjectId, person: str) 
         worst_case=None if found.worst_case_micro is None else Money.of(found.worst_case_micro),
         fundable=found.fundable,
         policy=found.policy.name,
+        never=found.never,
     )
 
 
