@@ -269,6 +269,12 @@ def _add_plan(app: typer.Typer) -> None:
     commands.add_to(app, _sites_of, _shipped_policies, _scenario)
 
 
+def _add_moves(app: typer.Typer) -> None:
+    from hutong.sim import moves_commands
+
+    moves_commands.add_to(app)
+
+
 def _add_agent(app: typer.Typer) -> None:
     from hutong.agent import commands
 
@@ -293,6 +299,12 @@ add_late(
         "simulator."
     },
     _add_plan,
+)
+add_late(
+    cli,
+    "Platform",
+    {"moves": "Say which running tasks to move so that those that wait have room; nothing is moved."},
+    _add_moves,
 )
 add_late(
     _agent,
