@@ -206,7 +206,7 @@ def test_every_back_fill_has_its_name_on_the_command_line(trace_file: Path) -> N
 
 
 def test_jobs_of_a_trace_run_on_cards_and_not_on_processors_unless_those_are_named(trace_file: Path) -> None:
-    words = ["demo", "--trace", trace_file, "--order", "fifo", "--json"]
+    words: list[str | Path] = ["demo", "--trace", trace_file, "--order", "fifo", "--json"]
     assert json.loads(run(*words)[1])["cards"] == 32 + 64 + 48
     named = json.loads(run(*words, "--accelerator", "H100", "--accelerator", "MLU370")[1])
     assert named["cards"] == 32 + 48
@@ -219,7 +219,7 @@ def test_run_times_that_a_trace_lacks_are_given_by_entries(tmp_path: Path) -> No
     path.write_text(f"{head}a,0,bert,1,8\nb,5,bert,4,8\nc,9,yolo,1,8\n")
     code, said = run("--nodes", "2", "--trace", path)
     assert (code, "--read 'seconds:bert=NUMBER'); it has bert, yolo" in said) == (2, True)
-    words = ["--nodes", "2", "--trace", path, "--order", "fifo", "--json"]
+    words: list[str | Path] = ["--nodes", "2", "--trace", path, "--order", "fifo", "--json"]
     words += ["--read", "seconds:bert=100", "--read", "seconds:bert@4=40", "--read", "seconds:yolo=70"]
     found = json.loads(run(*words)[1])
     assert found["runs"][0]["measures"]["completion_mean_s"] == (100 + 40 + 70) / 3

@@ -229,7 +229,10 @@ def _types(tasks: Table, bits: Mapping[str, int]) -> tuple[PodTypes, Ints]:
     distinct, kinds, counts = np.unique(
         np.stack(columns, axis=1), axis=0, return_inverse=True, return_counts=True
     )
-    return PodTypes(*distinct.T, counts.astype(np.int64)), kinds.reshape(-1).astype(np.int64)
+    cpu, memory, count, share, masks = distinct.T
+    return PodTypes(cpu, memory, count, share, masks, counts.astype(np.int64)), kinds.reshape(-1).astype(
+        np.int64
+    )
 
 
 def _where(tasks: Table, nodes: Sequence[str]) -> Ints:

@@ -63,7 +63,7 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def _rows(steps: "Sequence[Step]", most: int) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for step in steps:
         if step.place is None:
             rows.append((step.task, f"no way found within {most} moves", "", ""))
