@@ -44,7 +44,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         ] = None,
         checkpoint: Annotated[str, typer.Option("--checkpoint", help="Jobs save so often.")] = "1h",
         policy: Annotated[str, typer.Option("--policy", help="Who places in the simulator.")] = "balanced",
-        seeds: Annotated[int, typer.Option("--seeds", min=1, max=100)] = 5,
+        seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of each phase.")] = 5,
         days: Annotated[int, typer.Option("--days", min=1, max=60, help="Simulated, of each phase.")] = 3,
         rules_file: Annotated[
             Path | None, typer.Option("--rules", help="A file of limits of power for the proof.")
@@ -58,6 +58,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         Example: hutong plan beijing --outage 'Zhangjiakou@24h..48h'
         """
         from hutong.sim.plan.file import read_plan
+        from hutong.sim.plan.proof import check_outages
         from hutong.sim.rules_file import read_rules
         from hutong.sim.settled import Agreed
 
@@ -71,6 +72,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
             raise Refused("plan", "--checkpoint is a time as 30m or 1h")
         agreed = read_rules(rules_file) if rules_file else Agreed()
         seeds, days = (1, 1) if quick else (seeds, days)
+        check_outages(outage or (), found, days)
         study = _Study(asked, found, known[policy], seeds, days, agreed, as_json)
         document = study.run(tuple(outage or ()), checkpoint_s, front=front)
         if as_json:
@@ -144,30 +146,24 @@ class _Study:
             say(
                 f"waits are too long in {', '.join(done.late)}: a tenth waits more than {target} all the same"
             )
-        made = table(
-            "phase",
-            "peak, P",
-            "there, P",
-            "in use, MW",
-            "green",
-            "simulated",
-            "build",
-            "run",
-            "wait p50",
-            "p90",
-            "short, P",
-        )
-        rows = [
+        built = [
             (
                 stage.name, f"{stage.peak_p:,.0f}", f"{stage.capacity_p:,.0f}", f"{stage.used_mw:.2f}",
-                f"{stage.green_percent:.0f} %", f"{proof.green_percent.mean:.0f} %",
-                f"{stage.build_million:,.0f}",
-                f"{stage.running_million:,.0f}", f"{proof.wait_p50.mean:.0f} min", _span(proof.wait_p90),
+                f"{stage.build_million:,.0f}", f"{stage.running_million:,.0f}",
                 f"{stage.short_p:,.0f}" if stage.short_p >= 0.5 else "",
+            )
+            for stage in found.stages
+        ]  # fmt: skip
+        heads = ("phase", ">peak, P", ">there, P", ">in use, MW", ">build", ">run", ">short, P")
+        rows_of(table(*heads), built, "no phases")
+        went = [
+            (
+                stage.name, f"{stage.green_percent:.0f} %", f"{proof.green_percent.mean:.0f} %",
+                f"{proof.wait_p50.mean:.0f} min", _span(proof.wait_p90),
             )
             for stage, proof in zip(found.stages, proofs, strict=True)
         ]  # fmt: skip
-        rows_of(made, rows, "no phases")
+        rows_of(table("phase", ">green", ">simulated", ">wait p50", ">p90"), went, "no phases")
         added = [
             (stage.name, f"{count:,}", option.accelerator, option.site, option.region)
             for stage in found.stages
