@@ -45,7 +45,7 @@ def place_all(
         draft = able[job]
         started.add(job)
         try:
-            view, likely_ms = queue.view(job, pool), desk.likely_ms(draft.row)
+            view, likely_ms = queue.view(job, pool), desk.likely_ms(draft.row.project, draft.row.spec)
             key = _place(draft, placed(draft.job.attempts, view, cards, draft.row.spec, likely_ms))
             if key is None:
                 queue.take_back(job)

@@ -66,7 +66,7 @@ def check_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Check:
     require(principal, "job.submit", body.project, f"project {body.project!r}")
     spec = read_spec(body.spec)
     spec = References(here).check(body.project, spec)
-    return check_shape(here, spec, ProjectId(body.project), principal.id)
+    return check_shape(here, spec, ProjectId(body.project), principal.id, fresh=True)
 
 
 @router.post("/quote")
