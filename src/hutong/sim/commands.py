@@ -1,6 +1,6 @@
 """`hutong simulate`: a trace through the live placement, under one or more rules, side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hutong.sim.sweep import Plan, Spreader
 
 Sites = Callable[[str], "Sequence[Site]"]
-Policies = Callable[[], "Mapping[str, Policy]"]
+Policies = Callable[[Sequence[str]], "Sequence[Policy]"]
 
 
 class On(StrEnum):
@@ -94,7 +94,7 @@ _Work = Annotated[
 
 
 def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
-    """Add the command; `sites` reads a scenario's sites by its name, `policies` those that ship."""
+    """Add the command; `sites` reads a scenario's sites by its name, `policies` policies."""
 
     @cli.command(rich_help_panel="Platform")
     def simulate(
@@ -112,7 +112,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
             BackfillName, typer.Option("--backfill", help="What passes who waits.")
         ] = BackfillName.EASY,
         lengths: Annotated[Lengths, typer.Option("--lengths", help="What is known.")] = Lengths.GUESSED,
-        policy: Annotated[list[str] | None, typer.Option("--policy", help="Give several.")] = None,
+        policy: Annotated[list[str] | None, typer.Option("--policy", help="Or a file. Give several.")] = None,
         isolated: Annotated[bool, typer.Option("--isolated", help="Each group in its own pool.")] = False,
         rules_file: _RulesFile = None,
         warm_up: Annotated[str, typer.Option("--warm-up", help="Count only jobs after, as 1d.")] = "0s",
@@ -152,7 +152,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
             ground, outage or (), resample, forecast_error,
             node=(node_mtbf, node_mttr), site=(site_mtbf, site_mttr), checkpoint=checkpoint,
         )  # fmt: skip
-        chosen = () if by_file else _named(policy or ["balanced"], policies())
+        chosen = () if by_file else policies(policy or ["balanced"])
         rules = Rules(tuple(order or (Queueing.FIFO, Queueing.FAIR)), backfill, lengths)
         plan = Plan(
             read(trace, kind or None, **options_of(reading or ())), ground, rules,
@@ -272,10 +272,3 @@ def _make(plan: "Plan", spreader: "Spreader", seeds: int, out: Path | None, *, a
         first = resampled(plan.trace, 1) if plan.conditions.resample else plan.trace
         write_report(out, first, plan.ground.cluster, found[::seeds], summaries if seeds > 1 else ())
     show(plan, found, summaries, as_json=as_json)
-
-
-def _named(names: Sequence[str], known: "Mapping[str, Policy]") -> "list[Policy]":
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise Refused("simulation", f"no policy {missing[0]!r}; there are {', '.join(sorted(known))}")
-    return [known[name] for name in names]

@@ -1,6 +1,6 @@
 """`hutong plan`: the cheapest capacity for a growing demand, what breaks first, and what if."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hutong.sim.settled import Agreed
 
 Sites = Callable[[str], "Sequence[Site]"]
-Policies = Callable[[], "Mapping[str, Policy]"]
+Policies = Callable[["Sequence[str]"], "Sequence[Policy]"]
 Folder = Callable[[str], Path]
 
 _FRONT = range(20, 81, 10)
@@ -43,7 +43,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
             list[str] | None, typer.Option("--outage", help="What if: PLACE@FROM..TO, =SHARE of what stays.")
         ] = None,
         checkpoint: Annotated[str, typer.Option("--checkpoint", help="Jobs save so often.")] = "1h",
-        policy: Annotated[str, typer.Option("--policy", help="Who places in the simulator.")] = "balanced",
+        policy: Annotated[str, typer.Option("--policy", help="Who places then, or a file.")] = "balanced",
         seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of each phase.")] = 5,
         days: Annotated[int, typer.Option("--days", min=1, max=60, help="Simulated, of each phase.")] = 3,
         rules_file: Annotated[
@@ -64,16 +64,14 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
 
         found = [site for site in sites(scenario) if site.admission is Admission.ACTIVE]
         asked = read_plan(file or folder(scenario) / "plan.yaml", found)
-        known = policies()
-        if policy not in known:
-            raise Refused("plan", f"no policy {policy!r}; there are {', '.join(sorted(known))}")
+        (chosen,) = policies([policy])
         checkpoint_s = parse_seconds(checkpoint)
         if checkpoint_s is None:
             raise Refused("plan", "--checkpoint is a time as 30m or 1h")
         agreed = read_rules(rules_file) if rules_file else Agreed()
         seeds, days = (1, 1) if quick else (seeds, days)
         check_outages(outage or (), found, days)
-        study = _Study(asked, found, known[policy], seeds, days, agreed, as_json)
+        study = _Study(asked, found, chosen, seeds, days, agreed, as_json)
         document = study.run(tuple(outage or ()), checkpoint_s, front=front)
         if as_json:
             show_json(document)
