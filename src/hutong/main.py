@@ -19,7 +19,7 @@ from hutong.clients.cli.late import add_late
 
 # What a command does not need is imported by the command that does: `hutong jobs` must not load a server.
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from starlette.types import ASGIApp
 
@@ -244,11 +244,11 @@ def _scenario(name: str) -> Path:
     return data_folder("scenarios") / name
 
 
-def _shipped_policies() -> "Mapping[str, Policy]":
+def _policies_of(names: "Sequence[str]") -> "list[Policy]":
     from hutong.config import data_folder
-    from hutong.server.policies import load_policies
+    from hutong.server.policies import choose_policies
 
-    return load_policies(data_folder("policies") / "placement")
+    return choose_policies(names, data_folder("policies") / "placement")
 
 
 def _add_capacity(app: typer.Typer) -> None:
@@ -262,13 +262,19 @@ def _add_capacity(app: typer.Typer) -> None:
 def _add_simulate(app: typer.Typer) -> None:
     from hutong.sim import commands
 
-    commands.add_to(app, _sites_of, _shipped_policies)
+    commands.add_to(app, _sites_of, _policies_of)
 
 
 def _add_plan(app: typer.Typer) -> None:
     from hutong.sim.plan import commands
 
-    commands.add_to(app, _sites_of, _shipped_policies, _scenario)
+    commands.add_to(app, _sites_of, _policies_of, _scenario)
+
+
+def _add_moves(app: typer.Typer) -> None:
+    from hutong.sim import moves_commands
+
+    moves_commands.add_to(app)
 
 
 def _add_agent(app: typer.Typer) -> None:
@@ -295,6 +301,12 @@ add_late(
         "simulator."
     },
     _add_plan,
+)
+add_late(
+    cli,
+    "Platform",
+    {"moves": "Say which running tasks to move so that those that wait have room; nothing is moved."},
+    _add_moves,
 )
 add_late(
     _agent,

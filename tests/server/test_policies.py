@@ -8,7 +8,7 @@ from hutong.config import Settings, data_folder
 from hutong.core.control.rules import Rules, RunLengths
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
-from hutong.server.policies import load_policies, load_rules
+from hutong.server.policies import choose_policies, load_policies, load_rules
 
 
 def test_the_four_objectives_of_a_job_file_ship() -> None:
@@ -60,3 +60,22 @@ def test_a_bad_policy_is_refused_by_file_and_field(tmp_path: Path, text: str, na
 def test_a_folder_without_the_default_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="balanced"):
         load_policies(tmp_path)
+
+
+def test_policies_are_chosen_by_name_or_by_a_file_of_ones_own(tmp_path: Path) -> None:
+    shipped = data_folder("policies") / "placement"
+    own = tmp_path / "mine.yaml"
+    own.write_text(
+        "{name: mine, about: a try, weights: {fit: 1, price: 0, wait: 0, distance: 0, green: 7}}\n"
+    )
+    greenest, mine = choose_policies(["greenest", str(own)], shipped)
+    assert (greenest.name, mine.name, mine.green) == ("greenest", "mine", 7)
+    own.write_text("{name: mine, about: a try, weights: {fit: 1, gren: 7}}\n")
+    for names, says in (
+        (["cheepest"], "no policy 'cheepest'; there are balanced, cheapest, fastest, greenest, or a file"),
+        (["fastest", "fastest"], "two of these policies are called 'fastest'"),
+        ([str(own)], "mine.yaml: "),
+        ([str(tmp_path / "none.yaml")], "cannot be read: No such file"),
+    ):
+        with pytest.raises(Refused, match=says):
+            choose_policies(names, shipped)

@@ -1,6 +1,7 @@
 """Nodes that go and come back in a simulated run: against the plain rules, and what must hold of any run."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,9 @@ def test_a_gang_loses_all_of_its_run_with_one_node_and_a_checkpoint_saves_the_mo
     assert (all_lost.lost_card_s(trace.cards), some.lost_card_s(trace.cards)) == (35 * 8, 5 * 8)
     assert some.finish_s.tolist() == [40 + 70, 50]
     figures = measure(trace, all_lost, cluster)
+    later = replace(trace, submit_s=trace.submit_s + np.array([0, 1]))
+    after = measure(later, all_lost, cluster, warm_up_s=1)
+    assert (after.jobs, after.restarts, after.lost_card_s) == (1, 1, 280), "who lost it was of the warm-up"
     assert (figures.restarts, figures.lost_card_s, figures.makespan_s) == (1, 280, 140)
     assert figures.wait_mean_s == pytest.approx(5 / 2), "from the end of the first attempt to the second"
     assert figures.completion_mean_s == pytest.approx((140 + 50) / 2)

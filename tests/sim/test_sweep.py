@@ -205,6 +205,39 @@ def test_every_back_fill_has_its_name_on_the_command_line(trace_file: Path) -> N
     assert len({each["digest"] for each in found.values()}) == len(BackfillName)
 
 
+def test_jobs_of_a_trace_run_on_cards_and_not_on_processors_unless_those_are_named(trace_file: Path) -> None:
+    words: list[str | Path] = ["demo", "--trace", trace_file, "--order", "fifo", "--json"]
+    assert json.loads(run(*words)[1])["cards"] == 32 + 64 + 48
+    named = json.loads(run(*words, "--accelerator", "H100", "--accelerator", "MLU370")[1])
+    assert named["cards"] == 32 + 48
+    assert json.loads(run(*words, "--accelerator", "CPU")[1])["cards"] == 256
+
+
+def test_run_times_that_a_trace_lacks_are_given_by_entries(tmp_path: Path) -> None:
+    path = tmp_path / "workload.csv"
+    head = "name,time,application,num_replicas,batch_size\n"
+    path.write_text(f"{head}a,0,bert,1,8\nb,5,bert,4,8\nc,9,yolo,1,8\n")
+    code, said = run("--nodes", "2", "--trace", path)
+    assert (code, "--read 'seconds:bert=NUMBER'); it has bert, yolo" in said) == (2, True)
+    words: list[str | Path] = ["--nodes", "2", "--trace", path, "--order", "fifo", "--json"]
+    words += ["--read", "seconds:bert=100", "--read", "seconds:bert@4=40", "--read", "seconds:yolo=70"]
+    found = json.loads(run(*words)[1])
+    assert found["runs"][0]["measures"]["completion_mean_s"] == (100 + 40 + 70) / 3
+
+
+def test_the_table_says_what_was_left_out_and_what_all_rules_share(trace_file: Path) -> None:
+    trace_file.write_text(TRACE + "900,u,v,0,COMPLETED,5,10\n")
+    said = run("demo", "--trace", trace_file, "--policy", "cheapest", "--policy", "greenest")[1]
+    assert "left out: 1 without cards" in said
+    assert "all: easy, guessed lengths\n" in said
+    assert {line.split("  ")[0] for line in said.splitlines() if "%" in line} == {
+        f"{order}, {policy}" for order in ("fifo", "fair") for policy in ("cheapest", "greenest")
+    }
+    assert (
+        "easy, guessed lengths, pooled\n" in run("--nodes", "9", "--trace", trace_file, "--order", "fifo")[1]
+    )
+
+
 def test_outages_and_failures_on_the_command_line(trace_file: Path) -> None:
     calm = json.loads(run("demo", "--trace", trace_file, "--order", "fifo", "--json")[1])
     words = ["--outage", "Tianjin@1d..2d", "--outage", "shangzhuang@12h..13h=50%", "--node-mtbf", "2d"]
@@ -257,6 +290,14 @@ def test_seeds_give_means_and_intervals_as_a_table_a_document_and_a_report(
         (("demo", "--outage", "paris@1h..2h"), "no site, pool or region is called 'paris'"),
         (("demo", "--on", "slurm"), "--on slurm needs --work"),
         (("demo", "--on", "ray"), "--on ray needs the package ray"),
+        ((), "name a scenario or a file of virtual clusters, or give --nodes"),
+        (("demo", "--nodes", "9"), "--nodes is one pool, and 'demo' another place"),
+        (("demo", "--accelerator", "A100"), "no pool has 'A100'; there are Ascend910B, CPU, H100, MLU370"),
+        (("--nodes", "9", "--accelerator", "H100"), "--accelerator chooses among a scenario's pools"),
+        (("demo", "--out", "no/where.html"), "no/where.html cannot be written: name a file in a folder"),
+        (("demo", "--out", "."), "cannot be written"),
+        (("--nodes", "9", "--read", "unit"), "--read is NAME=VALUE or TABLE:KEY=NUMBER"),
+        (("--nodes", "9", "--read", "unit=milli"), "a trace of kind philly has no option unit"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_what_would_be_right(

@@ -13,6 +13,8 @@ from tests.sim.plain import Job, Plain
 from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
+from hutong.sim.city import Footprint
+from hutong.sim.compare import Result
 from hutong.sim.measures import interval, jain, measure
 from hutong.sim.predict import Predictor
 from hutong.sim.report import write_report
@@ -194,12 +196,15 @@ def test_a_report_is_one_page_that_escapes_names_and_says_what_cannot_be_written
     trace = replace(trace, name="<script>alert(1)</script>")
     scene = prepare(trace, CLUSTER, Queueing.FIFO, Backfill.EASY, isolated=True, expected_s=expected)
     found = fused.run(scene)
-    row = ("fifo & easy", measure(trace, found, CLUSTER), found)
+    costs = Footprint(12.0, 20_000.0, 900.0, 0.25)
+    row = Result("fifo & easy", measure(trace, found, CLUSTER), costs, found.digest, found)
     write_report(tmp_path / "report.html", trace, CLUSTER, [row])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "fifo &amp; easy" in page
     assert page.count("<polyline") == 3
+    for told in ("slowdown", "<td>20.0 MWh</td><td>900.0 kg</td><td>25.0%</td>"):
+        assert told in page
     with pytest.raises(Refused, match="cannot be written: No such file"):
         write_report(tmp_path / "nowhere" / "report.html", trace, CLUSTER, [row])
 

@@ -1,5 +1,6 @@
 """Policies of placement and of reclaim from their folder: data in YAML, checked when it is read."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -69,6 +70,25 @@ def load_policies(folder: Path) -> MappingProxyType[str, Policy]:
     if DEFAULT_POLICY not in policies:
         raise _refused(folder, "", f"no policy {DEFAULT_POLICY!r} in this folder")
     return MappingProxyType(policies)
+
+
+def choose_policies(names: Sequence[str], folder: Path) -> list[Policy]:
+    """Return policies of a folder by their names, or of one's own by their files. Raises Refused."""
+    known = load_policies(folder)
+    found = [known[name] if name in known else _own(name, known) for name in names]
+    for at, policy in enumerate(found):
+        if any(policy.name == each.name for each in found[:at]):
+            raise Refused("bad_policy", f"two of these policies are called {policy.name!r}")
+    return found
+
+
+def _own(name: str, known: Mapping[str, Policy]) -> Policy:
+    if Path(name).suffix not in {".yaml", ".yml"}:
+        names = ", ".join(sorted(known))
+        raise Refused(
+            "bad_policy", f"no policy {name!r}; there are {names}, or a file of your own, as my.yaml"
+        )
+    return _read(Path(name))
 
 
 def load_rules(policies: Path, backfill: str = "easy", run_lengths: str = "walltime") -> Rules:

@@ -1,6 +1,7 @@
 """`hutong simulate`: a trace through the live placement, under one or more rules, side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hutong.sim.sweep import Plan, Spreader
 
 Sites = Callable[[str], "Sequence[Site]"]
-Policies = Callable[[], "Mapping[str, Policy]"]
+Policies = Callable[[Sequence[str]], "Sequence[Policy]"]
 
 
 class On(StrEnum):
@@ -31,8 +32,20 @@ class On(StrEnum):
     SLURM = "slurm"
 
 
+_PROCESSOR = "CPU"
 _WORLD = "What goes wrong"
 _MANY = "Many runs"
+_Reading = Annotated[
+    list[str] | None,
+    typer.Option("--read", help="How to read it: unit=milli, seconds:bert=7200. Give several."),
+]
+_Accelerators = Annotated[
+    list[str] | None,
+    typer.Option("--accelerator", help="Only a scenario's pools of it; else all but CPU. Give several."),
+]
+_RulesFile = Annotated[
+    Path | None, typer.Option("--rules", help="A file of quotas, bookings and limits of power.")
+]
 _Outages = Annotated[
     list[str] | None,
     typer.Option("--outage", help="Nodes away; tianjin@36h..60h=0.9: 90 % stay.", rich_help_panel=_WORLD),
@@ -63,7 +76,10 @@ _Error = Annotated[
     ),
 ]
 _Seeds = Annotated[
-    int, typer.Option("--seeds", min=1, help="So many runs of each, with intervals.", rich_help_panel=_MANY)
+    int,
+    typer.Option(
+        "--seeds", min=1, max=10_000, help="So many runs of each, with intervals.", rich_help_panel=_MANY
+    ),
 ]
 _Resample = Annotated[
     bool, typer.Option("--resample", help="Each seed draws the trace's days anew.", rich_help_panel=_MANY)
@@ -78,7 +94,7 @@ _Work = Annotated[
 
 
 def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
-    """Add the command; `sites` reads a scenario's sites by its name, `policies` those that ship."""
+    """Add the command; `sites` reads a scenario's sites by its name, `policies` policies."""
 
     @cli.command(rich_help_panel="Platform")
     def simulate(
@@ -86,17 +102,19 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
             str, typer.Argument(help="Whose centres: a scenario, or a file of virtual clusters.")
         ] = "",
         trace: Annotated[Path | None, typer.Option("--trace", help="A file of jobs.")] = None,
-        kind: Annotated[str, typer.Option("--kind", help="The kind of trace, where it does not show.")] = "",
+        kind: Annotated[str, typer.Option("--kind", help="Its kind, where it does not show.")] = "",
+        reading: _Reading = None,
         nodes: Annotated[int, typer.Option("--nodes", min=0, help="One pool of so many nodes.")] = 0,
         cards: Annotated[int, typer.Option("--cards-per-node", min=1, help="Cards of each node.")] = 8,
+        accelerator: _Accelerators = None,
         order: Annotated[list[Queueing] | None, typer.Option("--order", help="Give several.")] = None,
-        backfill: Annotated[BackfillName, typer.Option("--backfill")] = BackfillName.EASY,
+        backfill: Annotated[
+            BackfillName, typer.Option("--backfill", help="What passes who waits.")
+        ] = BackfillName.EASY,
         lengths: Annotated[Lengths, typer.Option("--lengths", help="What is known.")] = Lengths.GUESSED,
-        policy: Annotated[list[str] | None, typer.Option("--policy", help="Give several.")] = None,
+        policy: Annotated[list[str] | None, typer.Option("--policy", help="Or a file. Give several.")] = None,
         isolated: Annotated[bool, typer.Option("--isolated", help="Each group in its own pool.")] = False,
-        rules_file: Annotated[
-            Path | None, typer.Option("--rules", help="A file of quotas, bookings and limits of power.")
-        ] = None,
+        rules_file: _RulesFile = None,
         warm_up: Annotated[str, typer.Option("--warm-up", help="Count only jobs after, as 1d.")] = "0s",
         outage: _Outages = None,
         node_mtbf: _NodeMtbf = "0s",
@@ -118,22 +136,27 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         Example: hutong simulate demo --trace philly.csv --policy cheapest --rules rules.yaml
         """
         from hutong.sim.importers import read
+        from hutong.sim.importers.registry import options_of
+        from hutong.sim.report import check_writable
         from hutong.sim.rules_file import read_rules
         from hutong.sim.sweep import Plan, cases_of
 
         if trace is None:
             raise Refused("simulation", "give a file of jobs by --trace")
-        ground, by_file = _ground(scenario, nodes, cards, isolated, sites)
+        if out is not None:
+            check_writable(out)
+        ground, by_file = _ground(scenario, nodes, cards, isolated, sites, accelerator or ())
         if by_file and (policy or forecast_error):
             raise Refused("simulation", "policies and forecasts are of a scenario's centres; give one")
         conditions = _conditions(
             ground, outage or (), resample, forecast_error,
             node=(node_mtbf, node_mttr), site=(site_mtbf, site_mttr), checkpoint=checkpoint,
         )  # fmt: skip
-        chosen = () if by_file else _named(policy or ["balanced"], policies())
+        chosen = () if by_file else policies(policy or ["balanced"])
         rules = Rules(tuple(order or (Queueing.FIFO, Queueing.FAIR)), backfill, lengths)
         plan = Plan(
-            read(trace, kind or None), ground, rules, cases_of(rules, chosen, seeds), isolated=isolated,
+            read(trace, kind or None, **options_of(reading or ())), ground, rules,
+            cases_of(rules, chosen, seeds), isolated=isolated,
             warm_up_s=_seconds("--warm-up", warm_up), conditions=conditions, keep_run=out is not None,
             agreed=read_rules(rules_file) if rules_file else None,
         )  # fmt: skip
@@ -142,13 +165,35 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         _make(plan, _spreader(on, processes, work), seeds, out, as_json=as_json)
 
 
-def _ground(scenario: str, nodes: int, cards: int, isolated: bool, sites: Sites) -> "tuple[Ground, bool]":
+def _ground(
+    scenario: str, nodes: int, cards: int, isolated: bool, sites: Sites, accelerators: Sequence[str]
+) -> "tuple[Ground, bool]":
     """Return where jobs run, and whether that is without the centres of a scenario."""
     from hutong.sim.compare import ground_of, ground_of_sites
 
+    if not nodes and not scenario:
+        raise Refused("simulation", "name a scenario or a file of virtual clusters, or give --nodes")
+    if nodes and scenario:
+        raise Refused("simulation", f"--nodes is one pool, and {scenario!r} another place: give one of them")
     if nodes or Path(scenario).is_file():
+        if accelerators:
+            raise Refused("simulation", "--accelerator chooses among a scenario's pools; give a scenario")
         return ground_of(scenario, nodes, cards, isolated=isolated), True
-    return ground_of_sites(sites(scenario)), False
+    return ground_of_sites(_having(sites(scenario), accelerators)), False
+
+
+def _having(sites: "Sequence[Site]", accelerators: Sequence[str]) -> "list[Site]":
+    """Return sites with their pools of these accelerators; of any but processors if none is named."""
+    known = sorted({pool.accelerator for site in sites for pool in site.pools})
+    missing = [each for each in accelerators if each not in known]
+    if missing:
+        raise Refused("simulation", f"no pool has {missing[0]!r}; there are {', '.join(known)}")
+    wanted = accelerators or [each for each in known if each != _PROCESSOR] or known
+    kept = [
+        replace(site, pools=tuple(pool for pool in site.pools if pool.accelerator in wanted))
+        for site in sites
+    ]
+    return [site for site in kept if site.pools]
 
 
 def _conditions(
@@ -228,14 +273,6 @@ def _make(plan: "Plan", spreader: "Spreader", seeds: int, out: Path | None, *, a
     found = sweep(plan, spreader, quiet=as_json)
     summaries = summarise(found, seeds)
     if out:
-        runs = [(each.rules, each.measures, each.run) for each in found[::seeds] if each.run]
         first = resampled(plan.trace, 1) if plan.conditions.resample else plan.trace
-        write_report(out, first, plan.ground.cluster, runs, summaries if seeds > 1 else ())
+        write_report(out, first, plan.ground.cluster, found[::seeds], summaries if seeds > 1 else ())
     show(plan, found, summaries, as_json=as_json)
-
-
-def _named(names: Sequence[str], known: "Mapping[str, Policy]") -> "list[Policy]":
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise Refused("simulation", f"no policy {missing[0]!r}; there are {', '.join(sorted(known))}")
-    return [known[name] for name in names]

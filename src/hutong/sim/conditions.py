@@ -66,6 +66,18 @@ def parse_outage(text: str, cluster: Cluster, regions: Mapping[str, Sequence[int
     The place is a pool, a site or a region (its pools are given); times count from the begin of the trace;
     SHARE is the part of the nodes that stays, as 0.9 or 90%, and none if it is left out. Raises Refused.
     """
+    where, begin, end, stays = read_outage(text)
+    found = []
+    for pool in pools_at(where, cluster, regions):
+        away = cluster.nodes[pool] - int(stays * cluster.nodes[pool] + Fraction(1, 2))
+        found += [Outage(pool, begin, end, away)] if away else []
+    if not found:
+        raise Refused("outage", f"{text!r} takes no node away: the share is too near to all")
+    return found
+
+
+def read_outage(text: str) -> tuple[str, int, int, Fraction]:
+    """Return place, begin, end (seconds) and the share that stays, of an outage as it is typed."""
     match = _OUTAGE.match(text.strip())
     if match is None:
         raise Refused("outage", f"{text!r} is not SITE[/POOL]@FROM..TO[=SHARE], as tianjin-ai@36h..60h=0.9")
@@ -75,16 +87,11 @@ def parse_outage(text: str, cluster: Cluster, regions: Mapping[str, Sequence[int
     stays = Fraction(match["share"] or "0") / (100 if match["percent"] else 1)
     if stays >= 1:
         raise Refused("outage", f"{text!r}: SHARE is the part of the nodes that stays, below 1 or 100%")
-    found = []
-    for pool in _pools_at(match["where"].strip(), cluster, regions):
-        away = cluster.nodes[pool] - int(stays * cluster.nodes[pool] + Fraction(1, 2))
-        found += [Outage(pool, begin, end, away)] if away else []
-    if not found:
-        raise Refused("outage", f"{text!r} takes no node away: the share is too near to all")
-    return found
+    return match["where"].strip(), begin, end, stays
 
 
-def _pools_at(where: str, cluster: Cluster, regions: Mapping[str, Sequence[int]]) -> list[int]:
+def pools_at(where: str, cluster: Cluster, regions: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the pools of a pool's, site's or region's name; raises Refused, which names what there is."""
     exact = [pool for pool, name in enumerate(cluster.names) if name == where]
     of_site = [pool for pool, name in enumerate(cluster.names) if name.split("/")[0] == where]
     of_region = [

@@ -27,9 +27,10 @@ class Measures:
     `used` is the share of all card-seconds, from the first submission to the last end, that jobs held,
     `fragmented` the share that stood idle although a job waited that asks for no more cards than were free in
     a pool that it may use and whose nodes could hold it: they were spread over nodes or kept for others.
-    `lost_card_s` are the card-seconds held for work that an outage or a stop undid, over all jobs; `stops`
-    are restarts of what was stopped, `stop_lost_card_s` what was lost so. `jain` is Jain's index over groups'
-    mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
+    `restarts` and `lost_card_s`, the card-seconds held for work that an outage or a stop undid, are of all
+    jobs, those of the warm-up too; `stops` are restarts of what was stopped, `stop_lost_card_s` what was lost
+    so. `jain` is Jain's index over groups' mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that
+    one bears everything.
     """
 
     jobs: int
@@ -88,9 +89,9 @@ def measure(
         fragmented=idle_but_wanted(trace, run, cluster, isolated=isolated) / max(1, makespan * cluster.cards),
         makespan_s=makespan,
         jain=jain(by_group(trace.group[counted], slowdown)),
-        restarts=int(run.restarts[counted].sum()),
+        restarts=int(run.restarts.sum()),
         lost_card_s=run.lost_card_s(trace.cards),
-        stops=int(run.stops[counted].sum()),
+        stops=int(run.stops.sum()),
         stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
     )
 

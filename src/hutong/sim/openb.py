@@ -8,7 +8,7 @@ experiment, not the same run.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def read_workload(nodes_file: Path, pods_file: Path) -> Workload:
     pods = _read(pods_file, ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli"))
     columns = [_column(pods_file, pods, name) for name in ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli")]
     columns[3] = np.where(columns[2] > 0, columns[3], 0)
-    columns.append(np.array([_mask(row.get("gpu_spec", ""), bits) for row in pods], dtype=np.int64))
+    columns.append(np.array([mask_of(row.get("gpu_spec", ""), bits) for row in pods], dtype=np.int64))
     table = np.stack(columns, axis=1)
     distinct, kinds, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     cpu, memory, cards, milli, masks = distinct.T
@@ -219,7 +219,8 @@ class _Running:
             self.moves += each != pod
 
 
-def _mask(text: str | None, bits: dict[str, int]) -> int:
+def mask_of(text: str | None, bits: Mapping[str, int]) -> int:
+    """Return models that are written as `A|B` as a mask, 0 for any; a model without a bit is none there."""
     names = [name for name in (text or "").split("|") if name]
     # A model that the cluster has none of keeps its own bit, so that "only that one" does not become "any".
     return sum(bits.get(name, 1 << 62) for name in set(names)) if names else 0

@@ -1,5 +1,6 @@
 """A report of simulated runs as one HTML file that needs nothing else: figures, queues, use and waits."""
 
+import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,44 +10,46 @@ import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
 from hutong.sim import cuts
-from hutong.sim.measures import Measures
+from hutong.sim.compare import Result
+from hutong.sim.figures import figures_of
 from hutong.sim.runs import Run
 from hutong.sim.seeds import Summary, figure_rows
 from hutong.sim.trace import Trace
 from hutong.sim.world import Cluster
 
 _WIDTH, _HEIGHT, _POINTS = 860, 200, 400
-_HEADS = ("rules", "completion s", "wait s", "p99 s", "used", "fragmented", "Jain", "restarts", "lost card-h")
 _COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6593", "#b08900", "#444444")
 
 Floats = npt.NDArray[np.float64]
-Row = tuple[str, Measures, Run]
 
 
 def write_report(
-    path: Path, trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()
+    path: Path, trace: Trace, cluster: Cluster, found: Sequence[Result], seeds: Sequence[Summary] = ()
 ) -> None:
     """Write the report; raises Refused if the file cannot be written."""
     try:
-        path.write_text(report(trace, cluster, runs, seeds), encoding="utf-8")
+        path.write_text(report(trace, cluster, found, seeds), encoding="utf-8")
     except OSError as error:
         raise Refused("simulation", f"{path} cannot be written: {error.strerror}") from error
 
 
-def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[Summary] = ()) -> str:
-    """Return the page; `seeds` sum up many runs of each rules, of which `runs` has the first."""
-    end_s = max(of.makespan_s for _, of, _ in runs)
+def check_writable(path: Path) -> None:
+    """Raise Refused if a report cannot be written there, before anything is run for it."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise Refused("simulation", f"{path} cannot be written: name a file in a folder that is there")
+
+
+def report(trace: Trace, cluster: Cluster, found: Sequence[Result], seeds: Sequence[Summary] = ()) -> str:
+    """Return the page; `found` are runs that were kept, `seeds` sum up many runs of the rules of each."""
+    figures = figures_of(found)
+    runs = [(each.rules, each.run) for each in found if each.run is not None]
+    end_s = max(each.measures.makespan_s for each in found)
     at = np.linspace(0, end_s, _POINTS)
-    used = [(name, in_use(trace, run, at) / cluster.cards) for name, _, run in runs]
-    waits = [(name, waiting(trace, run, at)) for name, _, run in runs]
-    spread = [(name, _quantiles(run.waited_s(trace.submit_s))) for name, _, run in runs]
-    head = "".join(f"<th>{each}</th>" for each in _HEADS)
-    body = "".join(
-        f"<tr><td>{escape(name)}</td><td>{of.completion_mean_s:,.0f}</td><td>{of.wait_mean_s:,.0f}</td>"
-        f"<td>{of.wait_p99_s:,.0f}</td><td>{of.used:.1%}</td><td>{of.fragmented:.1%}</td><td>{of.jain:.3f}</td>"
-        f"<td>{of.restarts:,}</td><td>{of.lost_card_s / 3600:,.0f}</td></tr>"
-        for name, of, _ in runs
-    )
+    used = [(name, in_use(trace, run, at) / cluster.cards) for name, run in runs]
+    waits = [(name, waiting(trace, run, at)) for name, run in runs]
+    spread = [(name, _quantiles(run.waited_s(trace.submit_s))) for name, run in runs]
+    tables = "".join(f"<p>{_table(heads, rows)}" for heads, rows in figures.tables)
     days = f"{end_s / 86_400:.1f} days"
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Simulation</title><style>"
@@ -55,7 +58,7 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[
         "td,th{border-bottom:1px solid #ddd}"
         "td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto}</style>"
         f"<h1>{escape(trace.name)}</h1><p>{len(trace):,} jobs, {cluster.cards:,} cards in "
-        f"{len(cluster.names)} pools. {escape(trace.source)}</p><table><tr>{head}</tr>{body}</table>"
+        f"{len(cluster.names)} pools. {escape(trace.source)}</p><p>{escape(figures.shared)}</p>{tables}"
         f"{_over_seeds(seeds)}"
         f"<h2>Cards in use</h2>{_plot(used, days, '100 %')}"
         f"<h2>Jobs waiting</h2>{_plot(waits, days, f'{max(line.max() for _, line in waits):,.0f}')}"
@@ -67,20 +70,18 @@ def report(trace: Trace, cluster: Cluster, runs: Sequence[Row], seeds: Sequence[
 def _over_seeds(seeds: Sequence[Summary]) -> str:
     if not seeds:
         return ""
+    names = ["", *(each.rules for each in seeds)]
     means = figure_rows([(each.rules, {**each.measures, **each.footprint}) for each in seeds])
-    count = len(seeds[0].digests)
-    page = (
-        f"<h2>Over {count} seeds: means [95 % interval]</h2>{_table([each.rules for each in seeds], means)}"
-    )
+    page = f"<h2>Over {len(seeds[0].digests)} seeds: means [95 % interval]</h2>{_table(names, means)}"
     if len(seeds) > 1:
         gains = figure_rows([(each.rules, each.against_first) for each in seeds[1:]])
         page += f"<h2>Less {escape(seeds[0].rules)}, seed by seed</h2>"
-        page += _table([each.rules for each in seeds[1:]], gains)
-    return f"{page}<p>The first table and the plots are of seed 1.</p>"
+        page += _table(names[:1] + names[2:], gains)
+    return f"{page}<p>The first tables and the plots are of seed 1.</p>"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in ("", *heads))
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
 

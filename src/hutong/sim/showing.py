@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from hutong.clients.cli.terminal import rows_of, say, show_json, table
-from hutong.sim.city import Footprint
 from hutong.sim.compare import Result
+from hutong.sim.figures import figures_of
 from hutong.sim.seeds import Estimate, Summary, figure_rows
 from hutong.sim.sweep import Plan
 
@@ -19,6 +19,7 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
     trace, cards = plan.trace, plan.ground.cluster.cards
     days = trace.span_s / 86_400
     say(f"{trace.name}: {len(trace):,} jobs over {days:.1f} days, {cards:,} cards")
+    say(trace.source)
     if seeds > 1:
         say(f"means over {seeds} seeds, and their 95 % intervals by the bootstrap")
         _show_rows([(each.rules, {**each.measures, **each.footprint}) for each in summaries])
@@ -26,13 +27,11 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
             say(f"less {summaries[0].rules}, seed by seed")
             _show_rows([(each.rules, each.against_first) for each in summaries[1:]])
         return
-    broken = ("restarts", "lost, card-h", "stops") if any(each.measures.restarts for each in found) else ()
-    made = table("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain", *broken)
-    rows_of(made, [_row(each)[: 9 + len(broken)] for each in found], "nothing ran")
-    if plan.ground.city is not None:
-        paid = ("electricity, yuan",) if any(_paid(each) for each in found) else ()
-        made = table("rules", "cost, yuan", "energy, MWh", "carbon, t", "green", *paid)
-        rows_of(made, [_costs(each)[: 5 + len(paid)] for each in found], "nothing ran")
+    figures = figures_of(found)
+    if figures.shared:
+        say(f"all: {figures.shared}" if len(found) > 1 else figures.shared)
+    for heads, rows in figures.tables:
+        rows_of(table(heads[0], *(f">{each}" for each in heads[1:])), rows, "nothing ran")
     _show_uses(found)
 
 
@@ -58,6 +57,7 @@ def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) 
     seeds = len(summaries[0].digests)
     head = {
         "trace": plan.trace.name,
+        "source": plan.trace.source,
         "jobs": len(plan.trace),
         "cards": plan.ground.cluster.cards,
         "seeds": seeds,
@@ -95,27 +95,3 @@ def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) 
 def _show_rows(columns: Sequence[tuple[str, Mapping[str, Estimate]]]) -> None:
     made = table("", *(rules for rules, _ in columns))
     rows_of(made, figure_rows(columns), "nothing ran")
-
-
-def _row(each: Result) -> tuple[str, ...]:
-    of = each.measures
-    times = (of.completion_mean_s, of.wait_mean_s, of.wait_p50_s, of.wait_p99_s)
-    return (
-        each.rules, *(f"{value:,.0f} s" for value in times),
-        f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.fragmented:.1%}", f"{of.jain:.2f}",
-        f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}", f"{of.stops:,}",
-    )  # fmt: skip
-
-
-def _costs(each: Result) -> tuple[str, ...]:
-    of = each.footprint or Footprint(0, 0, 0, 0)
-    return (
-        each.rules, f"{of.cost_yuan:,.0f}", f"{of.energy_kwh / 1000:,.1f}",
-        f"{of.carbon_kg / 1000:,.1f}", f"{of.green_share:.1%}", _paid(each),
-    )  # fmt: skip
-
-
-def _paid(each: Result) -> str:
-    """Return what the electricity of a run cost, nothing where that is not known."""
-    of = each.footprint
-    return "" if of is None or of.electricity_yuan is None else f"{of.electricity_yuan:,.0f}"

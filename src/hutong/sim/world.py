@@ -148,6 +148,7 @@ def prepare(
     if settled and settled.preemptible.any():
         lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of + settled.preemptible
     scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
+    _see_to_room(cluster, kinds, class_of)
     classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
@@ -261,10 +262,17 @@ def per_node_of(cluster: Cluster, home: int, gang: int, per_node: int) -> Ints:
     return np.where(np.array(able, np.bool_), per_node, 0)
 
 
+def _see_to_room(cluster: Cluster, kinds: Ints, class_of: Ints) -> None:
+    """Refuse jobs that fit into no pool that they may use; say which is the first, and how many."""
+    for kind, (home, gang, per_node) in enumerate(kinds.tolist()):
+        if not per_node_of(cluster, home, gang, per_node).any():
+            jobs = np.flatnonzero(class_of == kind)
+            text = f"no pool can ever hold {gang:,} nodes with {per_node} cards each: job {jobs[0] + 1}"
+            raise Refused("cluster", f"{text} ({len(jobs):,} jobs in all)" if len(jobs) > 1 else text)
+
+
 def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int) -> Class:
     able = per_node_of(cluster, home, gang, per_node)
-    if not able.any():
-        raise Refused("cluster", f"no pool can ever hold {gang} nodes with {per_node} cards each")
     base = scores.base(gang, per_node)
     return Class(gang, able, base, scores.fit_weight, scores.weights, scores.whole_weight)
 

@@ -196,8 +196,9 @@ class Check(Shape):
     """What would happen to a job: nothing is stored.
 
     `choice` is the best pool for it now (`site/pool`), empty if none. `reason` is why it would wait, for a
-    pool or for money; empty if it would be placed. `worst_case` is what would be held for a whole run of
-    `max_duration`; `fundable` is false where the project could not hold it, or owes money.
+    pool, for money or for the hour that suits it; empty if it would be placed. `worst_case` is what would be
+    held for a whole run of `max_duration`; `fundable` is false where the project could not hold it, or owes
+    money. `never` says that no registered pool could take it even when idle: such a job is refused.
     """
 
     choice: str
@@ -206,6 +207,7 @@ class Check(Shape):
     worst_case: Money | None
     fundable: bool
     policy: str
+    never: bool = False
 
 
 class QuotedPool(Shape):

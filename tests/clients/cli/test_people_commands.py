@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hutong.clients.cli.session import which_project
 from hutong.clients.sdk.client import Client
 
 WIDE = {"COLUMNS": "200"}
@@ -56,3 +57,17 @@ def test_who_asks_is_told_what_they_may_see(house: Any, hers: Callable[..., Any]
     assert {"uni", "clay"} <= {each["id"] for each in known}
     assert "黏土" in house.run("institution", "list", admin=True, env=WIDE).out
     assert [each["id"] for each in json.loads(hers("project", "list", "--json").out)] == ["pots"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "operator", "said"),
+    [
+        (["a", "b"], True, "yours are a, b"),
+        ([], False, "ask an operator for one"),
+        ([], True, "hutong project create"),
+    ],
+)
+def test_who_has_no_project_or_several_is_told_what_to_do(mine: list[str], operator: bool, said: str) -> None:
+    """An operator need not ask an operator."""
+    told = which_project(mine, operator=operator)
+    assert said in f"{told.message} {told.hint}"

@@ -2,6 +2,7 @@
 
 import io
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from rich.console import Console
 
 from hutong.clients.cli.bills import brief, plain
 from hutong.clients.cli.progress import Seen, View
-from hutong.clients.cli.receipts import moment_of, show_check, show_receipt
+from hutong.clients.cli.receipts import moment_of, show_check, show_receipt, show_why
 from hutong.clients.cli.show_jobs import show_job
-from hutong.clients.cli.terminal import local, size, yuan
+from hutong.clients.cli.terminal import local, short, size, yuan
 from hutong.clients.cli.watch import LogLine
 from hutong.core.book.snapshot import JobRow
 from hutong.core.capacity.sites import Move, SiteStatus
@@ -21,7 +22,8 @@ from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
 from hutong.core.work.spec import JobSpec, JobType, Resources
 from hutong.core.work.states import AttemptState, Category
-from hutong.server.api.shapes.jobs import job_shape
+from hutong.server.api.shapes.jobs import job_detail, job_shape
+from hutong.server.forecasts import Forecast
 from hutong.wire.base import rfc3339
 from hutong.wire.jobs import Check, Fact
 from hutong.wire.receipts import Alternative, Part, Receipt, WhyNot
@@ -174,6 +176,30 @@ def test_a_job_that_backs_off_says_why_and_until_when() -> None:
         shown(show_job, waits).split()
     )
     assert job_shape(row, {}, 21_000, 90_000).conditions.retry_at is None
+
+
+def test_why_tells_the_place_in_line_and_what_pools_say_now_not_what_was_told_once() -> None:
+    queued = (f.Submitted("ann", "sha256:0"), f.Queued(), f.Waiting("busy", "31 of 32 cards free"))
+    job = fold(f.Fact(JobId(ulid(0, bytes(10))), n, 1_000, "test", each) for n, each in enumerate(queued, 1))
+    row = JobRow(job, JobSpec("x", JobType.TASK, 1, Resources(()), "true"), ProjectId("lab"))
+    detail = job_detail(row, {}, None, 2_000, 90_000, {}, Forecast(2_000, 7, 0, 0, 0))
+    check = Check(
+        choice="", reason="0 of 32 cards free", alternatives=(REFUSED,), worst_case=None, fundable=True,
+        policy="balanced",
+    )  # fmt: skip
+    said = " ".join(shown(partial(show_why, detail), check).split())
+    assert "place 7 in line" in said
+    assert "if it came first now: would wait: 0 of 32 cards free" in said
+    assert "31 of 32" not in said
+    free = check.model_copy(update={"choice": "bj/h100", "reason": ""})
+    said = " ".join(shown(partial(show_why, detail), free).split())
+    assert "last told: 31 of 32 cards free if it came first now: would go to bj/h100 now" in said
+    never = check.model_copy(update={"never": True})
+    assert "would be refused, for no pool here could ever take it: 0 of 32" in " ".join(
+        shown(show_check, never).split()
+    )
+    told = " ".join(shown(show_job, detail).split())
+    assert f"told when that began; what each pool says now: hutong why {short(job.id)}" in told
 
 
 def test_a_check_that_finds_no_place_says_why() -> None:

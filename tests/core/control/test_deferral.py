@@ -12,10 +12,12 @@ from hutong.core.accounts.quotas import Allotment, Quota
 from hutong.core.book.snapshot import Holding, JobOutcome, JobRow, PoolUse, Running, Snapshot
 from hutong.core.book.stays import Stays
 from hutong.core.capacity.sites import Maintenance, PowerLimit, Site, Supply
+from hutong.core.control.preview import preview
 from hutong.core.control.rules import Rules
 from hutong.core.control.turn import turn
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.kernel.quantities import HOUR_MS
+from hutong.core.kernel.times import utc_seconds
 from hutong.core.placement.request import Policy, day_parts, mean_over
 from hutong.core.work import facts as f
 from hutong.core.work.fold import fold
@@ -67,6 +69,22 @@ def test_a_job_waits_for_the_green_hour_and_says_so() -> None:
     assert found.after.waiting_code == "greener"
     assert found.after.waiting_text == "waits for greener hours: 90 % green at one then, 10 % now"
     assert not found.commands
+
+
+@pytest.mark.parametrize(("hours", "green"), [(12, 5), (4, 5), (0, 5), (12, 0)])
+def test_a_check_beforehand_tells_of_the_same_hour_and_a_look_at_a_job_in_the_queue_of_none(
+    hours: float, green: int
+) -> None:
+    row, place = fresh(hours), green_at(green)
+    shot, rules = scene((place,), [row]), Rules(policies=POLICIES)
+    after = decided(row, place).after
+    told = preview(shot, row.spec, row.project, rules, "ada", fresh=True)
+    if after.retry_ms:
+        assert told.text == f"{after.waiting_text}; until {utc_seconds(after.retry_ms)}"
+        assert (told.code, told.fundable, told.decision.choice is not None) == ("greener", True, True)
+    else:
+        assert (told.code, told.text) == ("", "")
+    assert preview(shot, row.spec, row.project, rules, "ada").code == ""
 
 
 def test_when_its_hour_has_come_it_is_placed() -> None:

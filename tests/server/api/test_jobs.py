@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hutong.server.loop import Loop
+
 SPEC: dict[str, Any] = {"name": "train", "resources": {"accelerators": "A100:1"}, "run": "echo hello"}
 
 
@@ -196,7 +198,28 @@ def test_a_check_says_where_and_what_it_would_cost_and_stores_nothing(
     impossible = platform.http.post("/v1/jobs/check", json=wish(num_nodes=9), headers=li).json()
     assert impossible["worst_case"] is None
     assert impossible["alternatives"][0]["why_not"]["code"] == "too_few_nodes"
+    assert impossible["never"]
     assert platform.http.get("/v1/jobs", headers=li).json()["items"] == []
+
+
+def test_a_waiting_job_is_told_what_each_pool_says_now_and_a_placed_or_ended_one_is_not(
+    platform: Any, li: dict[str, str], submit: Callable[..., dict[str, Any]]
+) -> None:
+    body = wish(max_duration="3h")
+    job = submit(max_duration="3h")["id"]
+    why = platform.http.get(f"/v1/jobs/{job}/why", headers=li)
+    assert why.status_code == 200, why.text
+    assert why.json() == platform.http.post("/v1/jobs/check", json=body, headers=li).json()
+    assert why.json()["alternatives"][0]["why_not"]["code"] == "unreachable"
+    assert not why.json()["never"]
+    platform.post(f"/v1/jobs/{job}/cancel", {"reason": "typo"}, headers=li)
+    loop = Loop(platform.services.store, platform.services.rules, platform.services.clock, "test")
+    while loop.step():
+        pass
+    ended = platform.http.get(f"/v1/jobs/{job}/why", headers=li)
+    assert ended.status_code == 409
+    assert ended.json()["code"] == "not_waiting"
+    assert "CANCELLED" in ended.json()["detail"]
 
 
 def test_without_any_site_a_job_is_refused_in_plain_words(platform: Any) -> None:

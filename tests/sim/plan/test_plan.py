@@ -16,7 +16,7 @@ from hutong.core.placement.request import Policy
 from hutong.sim.plan.file import PlanFile, read_plan
 from hutong.sim.plan.headroom import headroom
 from hutong.sim.plan.model import Found, cheapest, options_of, with_green
-from hutong.sim.plan.proof import demand, prove, proved
+from hutong.sim.plan.proof import check_outages, demand, prove, proved
 from hutong.sim.settled import Agreed, PowerLimit
 
 NODE_P = 8 * 0.989
@@ -184,6 +184,14 @@ def test_proof_shows_what_an_outage_does() -> None:
     assert calm.scale == 1
     assert cut.wait_p90.mean > calm.wait_p90.mean
     assert cut.lost_card_h.mean > 0 == calm.lost_card_h.mean
+    check_outages(("far@24h..40h", "far/new@1h..2h=0.5"), sites, days=2)
+    for text, says in (
+        ("far@24h..40h", "begins after the 1 simulated days"),
+        ("nowhere@1h..2h", "no site, pool or region is called 'nowhere'"),
+        ("far/new@2h..1h", "TO is the later one"),
+    ):
+        with pytest.raises(Refused, match=says):
+            check_outages((text,), sites, days=1)
     with pytest.raises(Refused, match="begins after the 1 simulated days"):
         prove(*asked, seeds=1, days=1, outages=("far@24h..40h",))
     with pytest.raises(Refused, match="no site, pool or region"):

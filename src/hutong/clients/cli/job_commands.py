@@ -6,7 +6,7 @@ import typer
 
 from hutong.clients.cli import show_jobs as views
 from hutong.clients.cli.arrays import find_array, follow_array, show_array, succeeded, summary
-from hutong.clients.cli.receipts import moment_of, show_receipt, show_replay, show_what_if
+from hutong.clients.cli.receipts import moment_of, show_receipt, show_replay, show_what_if, show_why
 from hutong.clients.cli.session import JobArgument, Json, JsonLines, Limit, connect, find_job
 from hutong.clients.cli.terminal import console, say, show_json
 from hutong.clients.sdk.client import Client
@@ -182,6 +182,24 @@ def _say_state(now: Job, as_json: bool) -> None:
     say(f"{now.id} is {now.state}{note}")
 
 
+def why(job: JobArgument, as_json: Json = False) -> None:
+    """Show why a job waits: what each pool says to it now, and the smallest change that would help.
+
+    It is judged as if it came first; its place in line is told beside that. `hutong receipt` tells the same
+    of a job that was placed.
+
+    Example: hutong why last
+    """
+    with connect() as client:
+        name = find_job(client, job)
+        judged = client.jobs.why(name)
+        found = None if as_json else client.jobs.get(name)
+    if found is None:
+        show_json(judged)
+    else:
+        show_why(found, judged, console())
+
+
 def receipt(
     job: JobArgument,
     replay: Annotated[
@@ -220,5 +238,5 @@ def receipt(
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     panel = "Jobs"
-    for verb in (jobs, job, logs, facts, cancel, hold, release, receipt):
+    for verb in (jobs, job, logs, facts, cancel, hold, release, why, receipt):
         app.command(rich_help_panel=panel)(verb)

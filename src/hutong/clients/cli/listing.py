@@ -31,6 +31,8 @@ PARTS = (
         "cancel": "Ask for a job to be stopped, or all of an array.",
         "hold": "Keep a waiting job in the queue until it is released.",
         "release": "Let a held job go on.",
+        "why": "Show why a job waits: what each pool says to it now, and the smallest change "
+            "that would help.",
         "receipt": "Show why a job went where it went, and why not elsewhere; or where it "
             "would have gone otherwise.",
     }),

@@ -8,9 +8,10 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from hutong.clients.cli.terminal import local, money, say, table, yuan
+from hutong.clients.cli.show_jobs import expected
+from hutong.clients.cli.terminal import local, money, say, state, table, yuan
 from hutong.core.kernel.errors import Problem, Refused
-from hutong.wire.jobs import Check
+from hutong.wire.jobs import Check, JobDetail
 from hutong.wire.receipts import Alternative, Course, Receipt, Replay, WhatIf
 
 PPM = 1_000_000
@@ -85,7 +86,10 @@ def _paid(course: Course) -> str:
 
 def show_check(check: Check, screen: Console) -> None:
     """Print what would happen to a job."""
-    if check.reason:
+    if check.never:
+        text = f"would be refused, for no pool here could ever take it: {check.reason}"
+        screen.print(Text(text, style="bold red"), soft_wrap=True)
+    elif check.reason:
         screen.print(Text(f"would wait: {check.reason}", style="bold yellow"), soft_wrap=True)
     else:
         screen.print(Text(f"would go to {check.choice} now", style="bold green"))
@@ -95,6 +99,18 @@ def show_check(check: Check, screen: Console) -> None:
         screen.print(f"a whole run would cost at most {held}: {pays}")
     screen.print(f"policy {check.policy}\n")
     screen.print(alternatives(check.alternatives))
+
+
+def show_why(job: JobDetail, check: Check, screen: Console) -> None:
+    """Print why a job waits: its place in line, and what each pool says to it now."""
+    screen.print(Text.assemble((job.name or "(no name)", "bold"), "  ", state(job.state), f"  {job.id}"))
+    if job.forecast:
+        screen.print(expected(job.forecast), soft_wrap=True)
+    told = job.conditions.waiting_text
+    if not check.reason and told:
+        screen.print(Text(f"last told: {told}", style="yellow"), soft_wrap=True)
+    screen.print(Text("if it came first now:", style="bold"), end=" ")
+    show_check(check, screen)
 
 
 def alternatives(judged: Iterable[Alternative]) -> Group:

@@ -46,12 +46,22 @@ def project_of(client: Client, asked: str = "") -> str:
     """Return the project that was asked for, else the profile's, else the caller's only one."""
     if chosen := asked or load_profile().project:
         return chosen
-    mine = [each.id for each in client.me().projects if each.active]
+    me = client.me()
+    mine = [each.id for each in me.projects if each.active]
     if len(mine) == 1:
         return mine[0]
-    what = f"yours are {', '.join(mine)}" if mine else "you are in none yet: ask an operator for one"
-    problem = Problem("", what, "--project NAME, or HUTONG_PROJECT, or `project = ...` in the profile")
-    raise Refused("no_project", "which project?", (problem,))
+    raise Refused("no_project", "which project?", (which_project(mine, operator=me.operator),))
+
+
+def which_project(mine: list[str], *, operator: bool) -> Problem:
+    """Return what to do for somebody of whom it is not clear which project is meant."""
+    how = "--project NAME, or HUTONG_PROJECT, or `project = ...` in the profile"
+    if mine:
+        return Problem("", f"yours are {', '.join(mine)}", how)
+    if operator:
+        how = "hutong institution create, hutong project create and hutong award make one, with its money"
+        return Problem("", "you are in none yet", how)
+    return Problem("", "you are in none yet: ask an operator for one", how)
 
 
 def is_whole(text: str) -> bool:

@@ -64,6 +64,8 @@ def show_job(job: Job, screen: Console) -> None:
     if conditions.waiting_text:
         when = f" (at {local(conditions.retry_at)})" if conditions.retry_at else ""
         screen.print(Text(f"waiting: {conditions.waiting_text}{when}", "yellow"), soft_wrap=True)
+        if job.state == "QUEUED":
+            screen.print(f"told when that began; what each pool says now: hutong why {short(job.id)}")
     if isinstance(job, JobDetail) and job.forecast:
         screen.print(Text(expected(job.forecast), "yellow"), soft_wrap=True)
     if conditions.moving:

@@ -118,6 +118,11 @@ def release(job: str) -> Call[j.Job]:
     return post(path_of("jobs", job, "release"), shape(j.Job))
 
 
+def why(job: str) -> Call[j.Check]:
+    """Return why a waiting job waits: what each pool says to it now. Raises Conflict once it is placed."""
+    return Call("GET", path_of("jobs", job, "why"), shape(j.Check))
+
+
 def receipt(job: str, *, attempt: int | None = None) -> Call[Receipt]:
     """Return why the job went where it went; without `attempt`, the newest one's."""
     return Call("GET", path_of("jobs", job, "receipt"), shape(Receipt), query_of(attempt=attempt))
@@ -196,6 +201,7 @@ class JobVerbs:
     cancel = Verb(cancel)
     hold = Verb(hold)
     release = Verb(release)
+    why = Verb(why)
     receipt = Verb(receipt)
     what_if = Verb(what_if)
     replay = Verb(replay)

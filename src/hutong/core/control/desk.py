@@ -7,13 +7,13 @@ from functools import cached_property
 from hutong.core.book.lengths import Length, after, work_of
 from hutong.core.book.money import HoldChange, HoldPart, Lot, Txn, overrun_account
 from hutong.core.book.runs import Runs, workload_of
-from hutong.core.book.snapshot import JobRow, Snapshot
+from hutong.core.book.snapshot import Snapshot
 from hutong.core.book.stays import Stays, mtbf_s
 from hutong.core.capacity.accelerators import tdp_w_of
 from hutong.core.capacity.links import widths
 from hutong.core.capacity.sites import Pool, PoolState, Site
 from hutong.core.capacity.spread import Levels, Shape, levels_now
-from hutong.core.control.deferral import Outlook
+from hutong.core.control.deferral import Later, Mask, Outlook, latest_ms
 from hutong.core.control.prices import paid_in
 from hutong.core.control.prospects import Prospects
 from hutong.core.control.rules import Rules
@@ -22,10 +22,12 @@ from hutong.core.kernel.changes import changed
 from hutong.core.kernel.ids import JobId, LotId, ProjectId
 from hutong.core.ledger.funding import plan_hold, repay
 from hutong.core.ledger.prices import Tariff, Tenant, tariff_at
+from hutong.core.placement.arrays import Ints
 from hutong.core.placement.expected import PERCENT, quantile_s
 from hutong.core.placement.page import Grounds, Page
-from hutong.core.placement.request import Paid, Policy, cards_free, policy_at
-from hutong.core.placement.staging import ways
+from hutong.core.placement.request import Paid, Policy, cards_free, policy_at, request_of
+from hutong.core.placement.staging import cargo_of, ways
+from hutong.core.work.spec import JobSpec
 
 _AT_LIST: tuple[Paid, ...] = ()
 
@@ -71,27 +73,45 @@ class Desk:
         """Return a site of the registry."""
         return self._sites.get(site)
 
-    def runs_of(self, row: JobRow) -> tuple[Runs, ...]:
+    def runs_of(self, project: ProjectId, spec: JobSpec) -> tuple[Runs, ...]:
         """Return how runs of a job's workload came out on each accelerator, as far as that matters to it."""
-        return self.snapshot.runs.get(workload_of(row.project, row.spec), ())
+        return self.snapshot.runs.get(workload_of(project, spec), ())
 
     def learn(self, length: Length) -> None:
         """Count a run that this turn settles to what is known: what waits is placed by it."""
         self._lengths[length.work] = after(self._lengths.get(length.work, ()), (length.ran_s,))
         self._likely_s.pop(length.work, None)
 
-    def likely_ms(self, row: JobRow) -> int:
+    def likely_ms(self, project: ProjectId, spec: JobSpec) -> int:
         """Return how long a job is expected to run by what its work took before, at most its walltime.
 
         0 where too little is known, or where walltimes are to count.
         """
         if not self.rules.predicts:
             return 0
-        work = work_of(row.project, row.spec)
+        work = work_of(project, spec)
         if work not in self._likely_s:
             self._likely_s[work] = quantile_s(self._lengths.get(work, ()), PERCENT)
         found_s = self._likely_s[work]
-        return 0 if found_s is None else 1000 * min(max(1, found_s), row.spec.max_duration_s)
+        return 0 if found_s is None else 1000 * min(max(1, found_s), spec.max_duration_s)
+
+    def later(self, spec: JobSpec, project: ProjectId, person: str, submitted_ms: int) -> Later | None:
+        """Return when a job that may be deferred had better start; None for now."""
+        latest = latest_ms(spec, submitted_ms)
+        if latest <= self.now_ms or self.blind:
+            return None
+        request = request_of(
+            spec, runs=self.runs_of(project, spec), cargo=cargo_of(spec), paid=self.paid_by(project)
+        )
+        prospects, policy = self.prospects, self.policy(spec.wish.objective)
+
+        def allows(need: Ints, start_ms: int) -> Mask:
+            return prospects.able(project, person, request, need, start_ms)
+
+        expected_ms = self.likely_ms(project, spec) or spec.max_duration_s * 1000
+        return self.outlook.best_start(
+            request, policy, expected_ms, latest, allows if prospects.bind else None
+        )
 
     def policy(self, name: str) -> Policy:
         """Return the policy of that name as it counts at the sites that there are."""

@@ -91,7 +91,8 @@ def _terms(
     spec, attempts, question = draft.row.spec, draft.job.attempts, queue.question_of[job]
     name = (question, pool, len(attempts), spec.max_duration_s, spec.preemptible)
     if name not in alike:
-        alike[name] = placed(attempts, queue.view(job, pool), cards, spec, draft.desk.likely_ms(draft.row))
+        likely_ms = draft.desk.likely_ms(draft.row.project, spec)
+        alike[name] = placed(attempts, queue.view(job, pool), cards, spec, likely_ms)
     return alike[name]
 
 

@@ -12,6 +12,7 @@ from hutong.core.control.power import caps_left, limited_of
 from hutong.core.control.rules import Rules
 from hutong.core.control.terms import in_debt, plan_attempt, short_of_money, worst_case_micro
 from hutong.core.kernel.ids import ProjectId
+from hutong.core.kernel.times import utc_seconds
 from hutong.core.placement.decide import Decision, decide
 from hutong.core.placement.page import booked, capped, views_of
 from hutong.core.placement.request import Policy, PoolView, Request, paid_for, request_of
@@ -44,8 +45,14 @@ class Preview:
     likely: int | None = None
 
 
-def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules, person: str = "") -> Preview:
-    """Return what `turn` would decide about this spec of a person's if it were the first in the queue."""
+def preview(
+    snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules, person: str = "", *,
+    fresh: bool = False,
+) -> Preview:  # fmt: skip
+    """Return what `turn` would decide about this spec of a person's if it were the first in the queue.
+
+    `fresh`: as if it came just now, when one that may be deferred is given its hour.
+    """
     desk = Desk(snapshot, rules)
     desk.repay()
     owed_micro = desk.left_to_pay_micro(project)
@@ -73,6 +80,9 @@ def preview(snapshot: Snapshot, spec: JobSpec, project: ProjectId, rules: Rules,
         code, text = short_of_money(amount, desk.available_micro(project))
     if not code:
         code, text = desk.spendings.refuses(project, person, attempt) or ("", "")
+    later = desk.later(spec, project, person, desk.now_ms) if fresh else None
+    if later is not None:
+        code, text = "greener", f"{later.text}; until {utc_seconds(later.start_ms)}"
     worst = worst_case_micro(spec, attempt)
     return Preview(
         request, decision, pools, policy, code, text, worst, fundable=fundable, never=never, likely=likely

@@ -54,10 +54,10 @@ class Questions:
         """Return what makes a job's request, and by what it is known."""
         spec = draft.row.spec
         avoid = broken_by(draft.job)
-        runs = desk.runs_of(draft.row) if len(spec.resources.asks) > 1 else ()
+        runs = desk.runs_of(draft.row.project, spec) if len(spec.resources.asks) > 1 else ()
         shared = domains_that_broke(draft.job, spec.retry.avoid_domains, self._views)
         cargo = cargo_of(spec, draft.job)
-        likely_ms, paid = desk.likely_ms(draft.row), desk.paid_by(draft.row.project)
+        likely_ms, paid = desk.likely_ms(draft.row.project, spec), desk.paid_by(draft.row.project)
 
         def make() -> Request:
             return request_of(

@@ -4,15 +4,11 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from hutong.core.book.snapshot import Absence
-from hutong.core.control.deferral import Later, Mask, latest_ms
 from hutong.core.control.draft import Draft
 from hutong.core.control.metering import billable_ms, known_run_ms, meter, top_up
 from hutong.core.control.pausing import may_pause, pause_of, paused
 from hutong.core.control.retries import back_off_ms, judge
 from hutong.core.control.room import STOPS_MAX
-from hutong.core.placement.arrays import Ints
-from hutong.core.placement.request import request_of
-from hutong.core.placement.staging import cargo_of
 from hutong.core.work.facts import Ended, Finished, Queued, StopSent, Waiting
 from hutong.core.work.fold import Attempt
 from hutong.core.work.states import AT_SITE, FINAL, AttemptState, Category, JobState
@@ -33,29 +29,11 @@ def advance(draft: Draft) -> None:
 def _accepted(draft: Draft) -> None:
     if _cancel_waiting(draft):
         return
-    later = _later(draft)
+    row = draft.row
+    later = draft.desk.later(row.spec, row.project, draft.job.by, draft.job.submitted_ms)
     draft.add(Queued(wait_ms=later.start_ms - draft.desk.now_ms) if later else _AT_ONCE)
     if later:
         draft.add(Waiting("greener", later.text))
-
-
-def _later(draft: Draft) -> Later | None:
-    """Return when a job that may be deferred had better start; None for now."""
-    desk, spec = draft.desk, draft.row.spec
-    latest = latest_ms(spec, draft.job.submitted_ms)
-    if latest <= desk.now_ms or desk.blind:
-        return None
-    policy = desk.policy(spec.wish.objective)
-    request = request_of(
-        spec, runs=desk.runs_of(draft.row), cargo=cargo_of(spec), paid=desk.paid_by(draft.row.project)
-    )
-    prospects, project, person = desk.prospects, draft.row.project, draft.job.by
-
-    def allows(need: Ints, start_ms: int) -> Mask:
-        return prospects.able(project, person, request, need, start_ms)
-
-    expected_ms = desk.likely_ms(draft.row) or spec.max_duration_s * 1000
-    return desk.outlook.best_start(request, policy, expected_ms, latest, allows if prospects.bind else None)
 
 
 def _held(draft: Draft) -> None:

@@ -13,7 +13,7 @@ from hutong.core.kernel.arrays import MOST_INDEX, MOST_JOBS, job_at
 from hutong.core.kernel.errors import Conflict, NotFound, Problem, Refused
 from hutong.core.kernel.ids import ProjectId
 from hutong.core.work.facts import CancelAsked, HoldAsked, Released
-from hutong.core.work.states import AttemptState, JobState
+from hutong.core.work.states import WAITING, AttemptState, JobState
 from hutong.core.work.unparse import unparse
 from hutong.server.api.access import (
     Here,
@@ -79,7 +79,7 @@ def check_job(here: Here, principal: Submitter, body: w.NewJob) -> w.Check:
     require(principal, "job.submit", body.project, f"project {body.project!r}")
     spec = read_spec(body.spec)
     spec = References(here).check(body.project, spec)
-    return check_shape(here, spec, ProjectId(body.project), principal.id)
+    return check_shape(here, spec, ProjectId(body.project), principal.id, fresh=True)
 
 
 @router.post("/quote")
@@ -151,6 +151,14 @@ def _detail(here: Services, row: JobRow) -> w.JobDetail:
     return job_detail(
         row, here.store.statuses(), site, now_ms, here.rules.reach_ms, unparse(row.spec), forecast
     )
+
+
+@router.get("/{job}/why")
+def explain_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.Check:
+    """Say why a waiting job waits: what each pool would say now if it came first; 409 once it is placed."""
+    if row.job.state not in WAITING:
+        raise Conflict("not_waiting", f"job {row.job.id} is {row.job.state}: it waits for no pool")
+    return check_shape(here, row.spec, row.project, row.job.by)
 
 
 @router.get("/{job}/facts")

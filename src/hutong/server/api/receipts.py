@@ -80,7 +80,8 @@ def attempt_of(row: JobRow, number: int | None) -> Attempt:
     """Return the attempt of that number, or the newest one; raises NotFound."""
     attempts = row.job.attempts
     if not attempts:
-        raise NotFound("no_attempt", f"job {row.job.id} has not been placed yet")
+        text = f"job {row.job.id} has not been placed yet: /v1/jobs/{row.job.id}/why says what it waits for"
+        raise NotFound("no_attempt", text)
     if number is None:
         return attempts[-1]
     if number > len(attempts):

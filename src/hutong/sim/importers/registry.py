@@ -1,6 +1,6 @@
 """The kinds of trace that can be read, and how one is told from another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -69,6 +69,30 @@ def read_imported(path: Path | str, kind: str | None = None, **options: object) 
         known = ", ".join(chosen.options)
         raise Refused("trace", f"a trace of kind {chosen.name} has no option {unknown[0]}; it has {known}")
     return chosen.reader(path, **options)
+
+
+def options_of(words: Sequence[str]) -> dict[str, object]:
+    """Return options that were typed as NAME=VALUE, or TABLE:KEY=NUMBER for each entry of a table."""
+    found: dict[str, object] = {}
+    for word in words:
+        name, equals, value = word.rpartition("=")
+        table, colon, key = name.partition(":")
+        entries = found.setdefault(table, {}) if colon else None
+        if not (equals and table and value) or (colon and not (key and isinstance(entries, dict))):
+            right = "NAME=VALUE or TABLE:KEY=NUMBER, as unit=milli or seconds:bert=7200"
+            raise Refused("trace", f"--read is {right}, and not {word!r}")
+        if isinstance(entries, dict):
+            entries[key] = _number(word, value)
+        else:
+            found[name] = value
+    return found
+
+
+def _number(word: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise Refused("trace", f"--read {word}: expected a number, found {value!r}") from None
 
 
 def guess(path: Path | str) -> str:

@@ -39,7 +39,8 @@ def read_sia(path: Path, *, name: str = "", seconds: Mapping[str, float] | None 
     table = read_table(path, SIA)
     applications, cards = table.texts("application"), table.whole("num_replicas", 0)
     keys = [f"{each}@{count}" for each, count in zip(applications, cards.tolist(), strict=True)]
-    given = _table(path, "seconds", "how many seconds a job of each application runs", seconds)
+    meaning = "how many seconds a job of each application runs"
+    given = _table(path, "seconds", meaning, seconds, applications)
     run = [_look_up(path, given, "seconds", key, each) for key, each in zip(keys, applications, strict=True)]
     sieve = Sieve.of(len(table))
     sieve.drop(cards == 0, "without cards")
@@ -63,7 +64,9 @@ def read_gavel(path: Path, *, name: str = "", steps_per_s: Mapping[str, float] |
     table = _gavel_table(path)
     kinds, cards = table.texts("job_type"), table.whole("scale_factor", 1)
     keys = [f"{each}@{count}" for each, count in zip(kinds, cards.tolist(), strict=True)]
-    given = _table(path, "steps_per_s", "how many steps a job of each type does in a second", steps_per_s)
+    given = _table(
+        path, "steps_per_s", "how many steps a job of each type does in a second", steps_per_s, kinds
+    )
     if not all(each > 0 for each in given.values()):
         raise Refused("trace", "steps_per_s: expected numbers above 0")
     speed = [_look_up(path, given, "steps_per_s", key, each) for key, each in zip(keys, kinds, strict=True)]
@@ -93,10 +96,13 @@ def _gavel_table(path: Path) -> Table:
     return split_table(path, text, "\t", names)
 
 
-def _table(path: Path, option: str, meaning: str, given: Mapping[str, float] | None) -> Mapping[str, float]:
+def _table(
+    path: Path, option: str, meaning: str, given: Mapping[str, float] | None, names: Sequence[str]
+) -> Mapping[str, float]:
     if not isinstance(given, Mapping) or not given:
         text = f"{path}: this format has no run times; give the option {option}, a table of {meaning}"
-        raise Refused("trace", text)
+        entries = sorted(set(names))
+        raise Refused("trace", f"{text} (--read '{option}:{entries[0]}=NUMBER'); it has {', '.join(entries)}")
     for key, value in given.items():
         if not isinstance(value, int | float) or not 0 <= value <= 1e12:  # nor is it NaN
             raise Refused("trace", f"{option}: expected a number of at least 0 for {key!r}, found {value!r}")

@@ -1,6 +1,6 @@
 """`hutong plan`: the cheapest capacity for a growing demand, what breaks first, and what if."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hutong.sim.settled import Agreed
 
 Sites = Callable[[str], "Sequence[Site]"]
-Policies = Callable[[], "Mapping[str, Policy]"]
+Policies = Callable[["Sequence[str]"], "Sequence[Policy]"]
 Folder = Callable[[str], Path]
 
 _FRONT = range(20, 81, 10)
@@ -43,8 +43,8 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
             list[str] | None, typer.Option("--outage", help="What if: PLACE@FROM..TO, =SHARE of what stays.")
         ] = None,
         checkpoint: Annotated[str, typer.Option("--checkpoint", help="Jobs save so often.")] = "1h",
-        policy: Annotated[str, typer.Option("--policy", help="Who places in the simulator.")] = "balanced",
-        seeds: Annotated[int, typer.Option("--seeds", min=1, max=100)] = 5,
+        policy: Annotated[str, typer.Option("--policy", help="Who places then, or a file.")] = "balanced",
+        seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of each phase.")] = 5,
         days: Annotated[int, typer.Option("--days", min=1, max=60, help="Simulated, of each phase.")] = 3,
         rules_file: Annotated[
             Path | None, typer.Option("--rules", help="A file of limits of power for the proof.")
@@ -58,20 +58,20 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies, folder: Folder) -
         Example: hutong plan beijing --outage 'Zhangjiakou@24h..48h'
         """
         from hutong.sim.plan.file import read_plan
+        from hutong.sim.plan.proof import check_outages
         from hutong.sim.rules_file import read_rules
         from hutong.sim.settled import Agreed
 
         found = [site for site in sites(scenario) if site.admission is Admission.ACTIVE]
         asked = read_plan(file or folder(scenario) / "plan.yaml", found)
-        known = policies()
-        if policy not in known:
-            raise Refused("plan", f"no policy {policy!r}; there are {', '.join(sorted(known))}")
+        (chosen,) = policies([policy])
         checkpoint_s = parse_seconds(checkpoint)
         if checkpoint_s is None:
             raise Refused("plan", "--checkpoint is a time as 30m or 1h")
         agreed = read_rules(rules_file) if rules_file else Agreed()
         seeds, days = (1, 1) if quick else (seeds, days)
-        study = _Study(asked, found, known[policy], seeds, days, agreed, as_json)
+        check_outages(outage or (), found, days)
+        study = _Study(asked, found, chosen, seeds, days, agreed, as_json)
         document = study.run(tuple(outage or ()), checkpoint_s, front=front)
         if as_json:
             show_json(document)
@@ -144,30 +144,24 @@ class _Study:
             say(
                 f"waits are too long in {', '.join(done.late)}: a tenth waits more than {target} all the same"
             )
-        made = table(
-            "phase",
-            "peak, P",
-            "there, P",
-            "in use, MW",
-            "green",
-            "simulated",
-            "build",
-            "run",
-            "wait p50",
-            "p90",
-            "short, P",
-        )
-        rows = [
+        built = [
             (
                 stage.name, f"{stage.peak_p:,.0f}", f"{stage.capacity_p:,.0f}", f"{stage.used_mw:.2f}",
-                f"{stage.green_percent:.0f} %", f"{proof.green_percent.mean:.0f} %",
-                f"{stage.build_million:,.0f}",
-                f"{stage.running_million:,.0f}", f"{proof.wait_p50.mean:.0f} min", _span(proof.wait_p90),
+                f"{stage.build_million:,.0f}", f"{stage.running_million:,.0f}",
                 f"{stage.short_p:,.0f}" if stage.short_p >= 0.5 else "",
+            )
+            for stage in found.stages
+        ]  # fmt: skip
+        heads = ("phase", ">peak, P", ">there, P", ">in use, MW", ">build", ">run", ">short, P")
+        rows_of(table(*heads), built, "no phases")
+        went = [
+            (
+                stage.name, f"{stage.green_percent:.0f} %", f"{proof.green_percent.mean:.0f} %",
+                f"{proof.wait_p50.mean:.0f} min", _span(proof.wait_p90),
             )
             for stage, proof in zip(found.stages, proofs, strict=True)
         ]  # fmt: skip
-        rows_of(made, rows, "no phases")
+        rows_of(table("phase", ">green", ">simulated", ">wait p50", ">p90"), went, "no phases")
         added = [
             (stage.name, f"{count:,}", option.accelerator, option.site, option.region)
             for stage in found.stages

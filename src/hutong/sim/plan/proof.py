@@ -18,7 +18,7 @@ from hutong.core.kernel.ids import PoolId
 from hutong.core.placement.columns import Backfill
 from hutong.core.placement.request import Policy
 from hutong.sim.compare import Ground, Result, ground_of_sites, simulate
-from hutong.sim.conditions import Conditions, parse_outage
+from hutong.sim.conditions import Conditions, parse_outage, pools_at, read_outage
 from hutong.sim.measures import Floats, interval
 from hutong.sim.plan.file import PlanFile
 from hutong.sim.plan.model import Found, Option, Stage, cheapest
@@ -127,6 +127,22 @@ def prove(
     )
 
 
+def check_outages(outages: Sequence[str], sites: Sequence[Site], days: int) -> None:
+    """Refuse, before anything is planned, outages of no site or region, and those that begin too late."""
+    ground = ground_of_sites(sites)
+    for text in outages:
+        _see_to_days(text, days)
+        where = read_outage(text)[0]
+        if "/" not in where:  # a pool may be one that is planned
+            pools_at(where, ground.cluster, ground.regions)
+
+
+def _see_to_days(outage: str, days: int) -> None:
+    if read_outage(outage)[1] >= days * DAY_S:
+        text = f"{outage!r} begins after the {days} simulated days: give --days, and no --quick"
+        raise Refused("outage", text)
+
+
 def _run(
     trace: Trace,
     ground: Ground,
@@ -137,10 +153,9 @@ def _run(
     days: int,
     agreed: Agreed,
 ) -> Result:
+    for text in outages:
+        _see_to_days(text, days)
     cut = tuple(each for text in outages for each in parse_outage(text, ground.cluster, ground.regions))
-    if any(each.from_s >= days * DAY_S for each in cut):
-        text = f"an outage begins after the {days} simulated days: give --days, and no --quick"
-        raise Refused("outage", text)
     return simulate(
         trace, ground, Queueing.FIFO, Backfill.EASY, Lengths.LIMIT, policy=policy, warm_up_s=DAY_S // 4,
         conditions=Conditions(cut, checkpoint_s=checkpoint_s), seed=seed,

@@ -19,9 +19,14 @@ from hutong.wire.base import Money
 from hutong.wire.jobs import Check
 
 
-def check_shape(here: Services, spec: JobSpec, project: ProjectId, person: str) -> Check:
-    """Return what the loop would decide about this spec of a person's if it were the first in the queue."""
-    found, _ = look_ahead(here, spec, project, person)
+def check_shape(
+    here: Services, spec: JobSpec, project: ProjectId, person: str, *, fresh: bool = False
+) -> Check:
+    """Return what the loop would decide about this spec of a person's if it were the first in the queue.
+
+    `fresh`: as if it came just now, when one that may be deferred is given its hour.
+    """
+    found, _ = look_ahead(here, spec, project, person, fresh=fresh)
     choice = found.decision.choice
     return Check(
         choice=f"{choice.site}/{choice.pool}" if choice else "",
@@ -30,10 +35,13 @@ def check_shape(here: Services, spec: JobSpec, project: ProjectId, person: str) 
         worst_case=None if found.worst_case_micro is None else Money.of(found.worst_case_micro),
         fundable=found.fundable,
         policy=found.policy.name,
+        never=found.never,
     )
 
 
-def look_ahead(here: Services, spec: JobSpec, project: ProjectId, person: str) -> tuple[Preview, Snapshot]:
+def look_ahead(
+    here: Services, spec: JobSpec, project: ProjectId, person: str, *, fresh: bool = False
+) -> tuple[Preview, Snapshot]:
     """Return what would be decided about a spec that came first, and what that rests on."""
     now_ms = here.clock()
     limits = Limits(due=0, queue=0, workloads=(workload_of(project, spec),))
@@ -52,4 +60,4 @@ def look_ahead(here: Services, spec: JobSpec, project: ProjectId, person: str) -
             kinds[tenant.institution] = tenant.kind
         prices = replace(snapshot.prices, kinds=tuple(sorted(kinds.items())))
         snapshot = replace(snapshot, prices=prices)
-    return preview(snapshot, spec, project, here.rules, person), snapshot
+    return preview(snapshot, spec, project, here.rules, person, fresh=fresh), snapshot
