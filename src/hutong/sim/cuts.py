@@ -1,4 +1,4 @@
-"""Attempts of a simulated run that were cut short, by an outage or to make room, and what that cost."""
+"""Attempts of a simulated run that were cut short, by an outage or by a stop, and what that cost."""
 
 import numpy as np
 
@@ -9,8 +9,9 @@ from hutong.core.placement.compiled import bare
 from hutong.core.placement.kernel import charge, release
 
 # Columns of an attempt that was cut short: seconds; LOST is how much of its work has to be done again,
-# STOPPED is 1 if it made room for another.
+# STOPPED says what it was stopped for, 0 if it was not.
 JOB, POOL, START, END, LOST, STOPPED, CUT_COLUMNS = range(7)
+FOR_ROOM, FOR_MAINTENANCE, FOR_POWER = range(1, 4)
 
 
 class Cuts:
@@ -58,24 +59,24 @@ class Cuts:
 
     def kill(self, job: int, now_s: int) -> None:
         """An outage takes a running job; it goes on from its last checkpoint."""
-        self._cut(job, now_s, self._by_checkpoint_s(job, now_s), stopped=False)
+        self._cut(job, now_s, self._by_checkpoint_s(job, now_s), stopped=0)
 
-    def stop(self, job: int, now_s: int, grace_s: int) -> None:
+    def stop(self, job: int, now_s: int, grace_s: int, reason: int) -> None:
         """A job that was told to stop is over; one that saves has saved what it did before its grace."""
         saved_s = self._by_checkpoint_s(job, now_s)
         if self.saves and grace_s:
             saved_s = now_s - int(self._start_s[job]) - grace_s
             self._saved.add(job)
-        self._cut(job, now_s, saved_s, stopped=True)
+        self._cut(job, now_s, saved_s, stopped=reason)
 
     def _by_checkpoint_s(self, job: int, now_s: int) -> int:
         ran_s = now_s - int(self._start_s[job])
         return ran_s // self._checkpoint_s * self._checkpoint_s if self._checkpoint_s else 0
 
-    def _cut(self, job: int, now_s: int, saved_s: int, *, stopped: bool) -> None:
+    def _cut(self, job: int, now_s: int, saved_s: int, *, stopped: int) -> None:
         began = int(self._start_s[job])
         ran_s = now_s - began
-        self._rows.append((job, int(self._pool[job]), began, now_s, ran_s - saved_s, int(stopped)))
+        self._rows.append((job, int(self._pool[job]), began, now_s, ran_s - saved_s, stopped))
         self._ran_s.setdefault(job, []).append(ran_s)
         if saved_s:
             self._saved.add(job)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
+from hutong.sim.cuts import FOR_MAINTENANCE, FOR_POWER
 from hutong.sim.idle import idle_but_wanted
 from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
@@ -28,8 +29,9 @@ class Measures:
     `fragmented` the share that stood idle although a job waited that asks for no more cards than were free in
     a pool that it may use and whose nodes could hold it: they were spread over nodes or kept for others.
     `lost_card_s` are the card-seconds held for work that an outage or a stop undid, over all jobs; `stops`
-    are restarts of what was stopped, `stop_lost_card_s` what was lost so. `jain` is Jain's index over groups'
-    mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
+    are restarts of what was stopped, `stop_lost_card_s` what was lost so; of the stops, `maintenance_stops`
+    were for maintenance and `power_stops` for a limit of power, the others made room. `jain` is Jain's index
+    over groups' mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that one bears everything.
     """
 
     jobs: int
@@ -49,6 +51,8 @@ class Measures:
     lost_card_s: int
     stops: int
     stop_lost_card_s: int
+    maintenance_stops: int
+    power_stops: int
 
 
 def measure(
@@ -92,6 +96,8 @@ def measure(
         lost_card_s=run.lost_card_s(trace.cards),
         stops=int(run.stops[counted].sum()),
         stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
+        maintenance_stops=int(run.stops_for(FOR_MAINTENANCE)[counted].sum()),
+        power_stops=int(run.stops_for(FOR_POWER)[counted].sum()),
     )
 
 
