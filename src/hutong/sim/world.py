@@ -121,7 +121,7 @@ def prepare(
     kinds, class_of = kinds_of(trace, cluster, isolated=isolated)
     accounts, rows = _accounts(trace, queueing, settled)
     lanes, lane_of = distinct(class_of, accounts)
-    if settled and settled.preemptible.any():
+    if settled and settled.stops_jobs:
         lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of + settled.preemptible
     scores = scores or Scores(lambda _nodes, _cards, _shut: np.zeros(len(cluster.names), np.int64), 1, 1)
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
