@@ -95,7 +95,7 @@ def add_to(cli: typer.Typer, sites: Sites, policies: Policies) -> None:
         policy: Annotated[list[str] | None, typer.Option("--policy", help="Give several.")] = None,
         isolated: Annotated[bool, typer.Option("--isolated", help="Each group in its own pool.")] = False,
         rules_file: Annotated[
-            Path | None, typer.Option("--rules", help="A file of quotas, bookings and limits of power.")
+            Path | None, typer.Option("--rules", help="A file of quotas, bookings, limits and maintenance.")
         ] = None,
         warm_up: Annotated[str, typer.Option("--warm-up", help="Count only jobs after, as 1d.")] = "0s",
         outage: _Outages = None,

@@ -94,6 +94,6 @@ def _take_off(a: Arrays, job: int, ran_s: int, saved_s: int) -> None:
     expected_s = a.jobs[job, c.EXPECTED] // 1000
     charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.CARDS] * (ran_s - expected_s))
     release(a, job)
-    a.jobs[job, c.EXPECTED] = max(0, expected_s - saved_s) * 1000
+    a.jobs[job, c.EXPECTED] = max(min(1, expected_s), expected_s - saved_s) * 1000
     if a.jobs[job, c.LIKELY] > 0:
         a.jobs[job, c.LIKELY] = max(1000, a.jobs[job, c.LIKELY] - saved_s * 1000)

@@ -21,9 +21,10 @@ class Scores:
     `base` says it of jobs of so many nodes and cards a node: prices are compared among the pools that can
     hold them and are not shut to them, as live. `green_ppm` is each pool's green share hour by hour from the
     trace's begin, then from its first row again: what is due to it comes to `base` with that weight, as the
-    mean over the hours that a job is expected to run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where
-    `carbon_weight` is not 0; `card_mw` is the power of a card of each pool at the meter. So it is with
-    `price_micro_per_kwh`, -1 where it is unknown, and `energy_weight`. `whole_weight` is fragmentation's.
+    mean over the hours that a job is expected to run. Without rows nothing changes by the hour. So it is with
+    `co2_mg_per_kwh`, where `carbon_weight` is not 0; `card_mw` is the power of a card of each pool at the
+    meter. So it is with `price_micro_per_kwh`, -1 where it is unknown, and `energy_weight`. `whole_weight` is
+    fragmentation's.
     """
 
     base: Callable[[int, int, Mask], Ints]
