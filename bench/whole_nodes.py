@@ -15,7 +15,8 @@ from bench.simulator import philly
 from hutong.core.placement.columns import PPM, Backfill
 from hutong.sim import fused
 from hutong.sim.rules import Queueing
-from hutong.sim.world import Scores, prepare
+from hutong.sim.scores import Scores
+from hutong.sim.world import prepare
 
 PRICE, FIT, WHOLE = 6, 2, 1  # as in policies/placement/balanced.yaml
 
@@ -33,7 +34,7 @@ def main() -> None:
             base = PRICE * (PPM * price.min() // price)
             waits = {}
             for whole in (0, WHOLE):
-                scores = Scores(base, FIT, PRICE + FIT + whole, whole_weight=whole)
+                scores = Scores(lambda *_, base=base: base, FIT, PRICE + FIT + whole, whole_weight=whole)
                 ready = prepare(
                     trace, cluster, Queueing.FIFO, Backfill.EASY, isolated=False, scores=scores, by_node=True
                 )

@@ -18,8 +18,9 @@ from hutong.sim import fused, world
 from hutong.sim.chance import wrong_carbon, wrong_forecast
 from hutong.sim.city import City, city_of, co2_by_hour, footprint, green_by_hour, scores_of
 from hutong.sim.rules import Queueing
+from hutong.sim.scores import Scores, mean_ahead
 from hutong.sim.trace import Trace, make_trace
-from hutong.sim.world import Scores, World, mean_ahead, prepare
+from hutong.sim.world import World, prepare
 
 GREENEST = Policy("greenest", fit=1, price=1, wait=1, distance=1, green=20)
 HOUR_S = 3600

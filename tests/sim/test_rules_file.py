@@ -7,7 +7,7 @@ import pytest
 from tests.sim.test_sweep import TRACE, run
 
 from hutong.sim.rules_file import read_rules
-from hutong.sim.settled import Booking, PowerLimit, Preemptible
+from hutong.sim.settled import Booking, Maintenance, PowerLimit, Preemptible
 
 RULES = """
 institutions:
@@ -90,9 +90,55 @@ def test_jobs_make_room_in_a_run_and_it_says_what_that_cost(trace_file: Path, tm
     assert saving["digest"] != run_["digest"]
 
 
+CLOSED = """
+maintenance:
+  - {site: zhangjiakou, from: 2h, to: 3h, stop_jobs: true, announced: 2h}
+  - {site: tianjin, from: 1d, to: 26h}
+power_limits:
+  - {site: zhangjiakou, limit_kw: 0, from: 25h, stop_jobs: true, announced: 24h30m}
+preemptible: {share: 100%, grace: 1m}
+"""
+
+
+def test_maintenance_and_limits_of_power_stop_jobs_and_a_run_says_how_many(
+    trace_file: Path, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(CLOSED)
+    found = read_rules(rules)
+    assert found.maintenance == (
+        Maintenance("zhangjiakou", 7200, 10_800, stop_jobs=True, announced_s=7200),
+        Maintenance("tianjin", 86_400, 93_600),
+    )
+    assert found.power_limits == (
+        PowerLimit("zhangjiakou", 0, 90_000, 0, stop_jobs=True, announced_s=88_200),
+    )
+    assert found.moments_s == (7200, 10_800, 86_400, 88_200, 90_000, 93_600)
+    words = ["demo", "--trace", trace_file, "--order", "fifo", "--lengths", "known", "--json"]
+    (run_,) = json.loads(run(*words, "--rules", rules)[1])["runs"]
+    told = run_["measures"]
+    assert told["maintenance_stops"] > 0
+    assert told["power_stops"] > 0
+    assert told["maintenance_stops"] + told["power_stops"] <= told["stops"] == told["restarts"]
+    (saving,) = json.loads(run(*words, "--rules", rules, "--checkpoint", "10m")[1])["runs"]
+    assert saving["measures"]["stop_lost_card_s"] < told["stop_lost_card_s"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (
+            "maintenance: [{site: moon, from: 1h, to: 2h}]",
+            "/maintenance/0/site: no site 'moon'; there are all",
+        ),
+        ("maintenance: [{site: all, from: 1h}]", "/maintenance/0/to"),
+        ("maintenance: [{site: all, from: 2h, to: 1h}]", "after `from`"),
+        ("maintenance: [{site: all, from: 1h, to: 2h, stop_jobs: maybe}]", "/maintenance/0/stop_jobs"),
+        (
+            "maintenance: [{site: all, from: 1h, to: 2h, announced: 90m}]",
+            "/maintenance/0/announced: '90m' is after `from`",
+        ),
+        ("maintenance: [{site: all, from: 1h, to: 2h, announced: soon}]", "/maintenance/0/announced"),
         ("preemptible: {projects: [nobody]}", "/preemptible/projects/0: 'nobody' is no group of the trace"),
         ("preemptible: {share: 101%}", "/preemptible/share"),
         ("preemptible: {grace: soon}", "/preemptible/grace"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sim.test_settled import GROUND, NAMES, SIZES, agreements, jobs, rules, scene, traced
+from tests.sim.test_settled import GROUND, NAMES, SIZES, agreements, jobs, rules, scene, spans, traced
 
 from hutong.core.accounts.quotas import INSTITUTION, Allotment, Quota
 from hutong.core.control.room import STOPS_MAX
@@ -14,14 +14,15 @@ from hutong.core.kernel.errors import Refused
 from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
 from hutong.sim.compare import Ground
-from hutong.sim.cuts import END, JOB, LOST, START, STOPPED
+from hutong.sim.cuts import END, FOR_MAINTENANCE, JOB, LOST, POOL, START, STOPPED
 from hutong.sim.faults import Outage
 from hutong.sim.measures import measure
 from hutong.sim.rules import Queueing
 from hutong.sim.runs import Run
-from hutong.sim.settled import Agreed, Preemptible, settle
+from hutong.sim.settled import Agreed, Maintenance, Preemptible, settle
 from hutong.sim.trace import Trace, make_trace
 from hutong.sim.world import World, cluster_of, prepare
+from hutong.sim.yielding import RULES
 
 preemptible = st.builds(
     Preemptible,
@@ -63,6 +64,49 @@ def test_all_work_is_done_only_who_may_be_is_stopped_and_no_card_is_given_twice(
         scene(trace, expected, replace(agreed, preemptible=Preemptible()), chosen), None, outages
     )
     assert ((found.start_s >= 0) == (calm.start_s >= 0)).all(), "what makes room starts in the end"
+
+
+windows = st.builds(
+    lambda site, span, stops, before: Maintenance(site, *span, stops, max(0, span[0] - before)),
+    st.sampled_from(["bj", "tj"]), spans, st.booleans(), st.sampled_from([0, 5, 60]),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    jobs, agreements, rules, preemptible, st.lists(windows, min_size=1, max_size=3), st.sampled_from([0, 3])
+)
+def test_at_a_site_that_is_maintained_nothing_starts_and_what_is_to_be_stopped_runs_for_its_grace_at_most(
+    rows: list[tuple[int, int, int, int, str, str]],
+    agreed: Agreed,
+    chosen: tuple[Queueing, Backfill, bool],
+    may: Preemptible,
+    closed: list[Maintenance],
+    checkpoint_s: int,
+) -> None:
+    trace, expected = traced(rows)
+    agreed = replace(agreed, preemptible=may, maintenance=tuple(closed))
+    expected = np.maximum(expected, 1)  # as a walltime
+    found = world.run(scene(trace, expected, agreed, chosen), None, (), checkpoint_s)
+    site_of = np.array([name.partition("/")[0] for name in NAMES])
+    held, grace_s = found.attempts, may.grace_s if checkpoint_s else 0
+    for window in closed:
+        here = site_of[held.pool] == window.site
+        begun = here & (window.from_s <= held.start_s) & (held.start_s < window.until_s)
+        assert not begun.any()
+        runs = here & (held.start_s < window.from_s) & (held.end_s > window.from_s)
+        if window.stop_jobs:
+            assert (held.end_s[runs] <= window.from_s + grace_s).all()
+    cut = found.cut[found.cut[:, STOPPED] == FOR_MAINTENANCE]
+    for at_s, pool in zip(cut[:, END].tolist(), cut[:, POOL].tolist(), strict=True):
+        assert any(
+            each.stop_jobs and each.site == site_of[pool] and each.from_s <= at_s - grace_s < each.until_s
+            for each in closed
+        )
+    for job in np.flatnonzero(found.start_s >= 0).tolist():
+        mine = found.cut[found.cut[:, JOB] == job]
+        kept = (mine[:, END] - mine[:, START] - mine[:, LOST]).sum()
+        assert kept + found.finish_s[job] - found.start_s[job] == trace.run_s[job]
 
 
 def made(*rows: tuple[int, int, int, str]) -> Trace:
@@ -155,8 +199,47 @@ def test_a_node_that_goes_takes_a_job_that_is_stopping() -> None:
     assert ends(found, 1) == [(130, 180)]
 
 
+def closed_world(trace: Trace, *windows: Maintenance, grace_s: int = 10) -> World:
+    """Return two pools of eight cards that are sites of their own, of which windows close some."""
+    cluster = cluster_of({"one": 1, "two": 1}, 8)
+    agreed = Agreed(preemptible=Preemptible(grace_s=grace_s), maintenance=windows)
+    settled = settle(agreed, trace, Ground(cluster).views, cluster.names)
+    return prepare(trace, cluster, Queueing.FIFO, Backfill.EASY, isolated=False, settled=settled)
+
+
+def test_a_window_is_kept_clear_once_it_is_known_and_stops_what_runs_all_the_same() -> None:
+    trace = made((0, 100, 8, "lab"), (0, 300, 8, "lab"), (120, 60, 8, "lab"), (120, 200, 4, "lab"))
+    window = Maintenance("one", 200, 250)
+    assert ends(world.run(closed_world(trace, window)), 1) == [(0, 300)], "it took the other pool"
+    late = Maintenance("two", 200, 250, announced_s=50)
+    spans = [ends(world.run(closed_world(trace, late)), job) for job in range(4)]
+    assert spans == [[(0, 100)], [(0, 300)], [(120, 180)], [(180, 380)]], "what runs there runs on"
+    stopping = replace(late, stop_jobs=True)
+    stopped = world.run(closed_world(trace, stopping))
+    assert ends(stopped, 1) == [(0, 200), (250, 550)], "the whole run again, at the first place that opens"
+    assert stopped.stops_for(FOR_MAINTENANCE).tolist() == [0, 1, 0, 0]
+    saving = world.run(closed_world(trace, stopping), checkpoint_s=60)
+    assert ends(saving, 1) == [(0, 210), (250, 350)], "it saved as it was told, and held cards for its grace"
+    at_once = world.run(closed_world(trace, stopping, grace_s=0), checkpoint_s=60)
+    assert ends(at_once, 1) == [(0, 200), (250, 370)], "without one it goes on from its last checkpoint"
+
+
+def test_a_job_that_is_stopped_too_often_is_given_up_as_live() -> None:
+    trace = made((0, 1000, 8, "lab"))
+    again = [
+        Maintenance(site, at_s, at_s + 10, stop_jobs=True, announced_s=at_s)
+        for at_s in range(400, 6000, 400)
+        for site in ("one", "two")
+    ]
+    found = world.run(closed_world(trace, *again))
+    assert found.start_s[0] == -1
+    assert found.stops[0] == RULES.max_attempts
+
+
 def test_the_fused_loop_says_that_it_stops_nothing() -> None:
     trace = made((0, 500, 8, "spot"), (100, 50, 8, "lab"))
+    with pytest.raises(Refused, match="closes no site"):
+        fused.run(closed_world(trace, Maintenance("one", 200, 250)))
     with pytest.raises(Refused, match="the fused loop stops no job"):
         fused.run(world_of(trace, SPOT))
     fused.run(world_of(trace, Preemptible()))

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.world.actors import Centre, Clock
 from tests.world.test_world import T0, YUAN
 
@@ -20,6 +22,7 @@ from hutong.core.book.money import ISSUED, Entry, Lot, LotKind, Txn, lot_account
 from hutong.core.book.snapshot import Limits
 from hutong.core.book.store import NewJob, Record, Store
 from hutong.core.capacity.sites import Booking as SiteBooking
+from hutong.core.capacity.sites import Maintenance as SiteMaintenance
 from hutong.core.capacity.sites import Pool, Site, Supply
 from hutong.core.capacity.sites import PowerLimit as SiteLimit
 from hutong.core.control.rules import Rules, RunLengths
@@ -34,10 +37,11 @@ from hutong.server.loop import Loop
 from hutong.sim import fused, world
 from hutong.sim.city import City, city_of, scores_of
 from hutong.sim.compare import Ground
+from hutong.sim.cuts import FOR_MAINTENANCE, FOR_POWER
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Queueing
 from hutong.sim.runs import Run
-from hutong.sim.settled import Agreed, Booking, PowerLimit, Preemptible, settle
+from hutong.sim.settled import Agreed, Booking, Maintenance, PowerLimit, Preemptible, settle
 from hutong.sim.trace import Trace, make_trace
 
 DAY_S = 86_400
@@ -133,8 +137,8 @@ def lacking(part: str) -> Agreed:
     return replace(AGREED, **changes)
 
 
-def declared(site: Site, agreed: Agreed) -> Site:
-    """Return a site with its bookings and limits, by the clock of the live platform."""
+def declared(site: Site, agreed: Agreed, at_s: int = 0) -> Site:
+    """Return a site with what is known of it by then, by the clock of the live platform."""
     booked = tuple(
         SiteBooking(f"b{at}", PoolId("main"), each.cards, T0 + each.from_s * 1000, T0 + each.until_s * 1000,
                      each.holder, "a test")
@@ -143,11 +147,16 @@ def declared(site: Site, agreed: Agreed) -> Site:
     )  # fmt: skip
     limits = tuple(
         SiteLimit(f"l{at}", each.limit_kw, T0 + each.from_s * 1000,
-                   T0 + each.until_s * 1000 if each.until_s else 0, "a test")
+                   T0 + each.until_s * 1000 if each.until_s else 0, "a test", each.stop_jobs)
         for at, each in enumerate(agreed.power_limits)
-        if each.site == site.id
+        if each.site == site.id and each.announced_s <= at_s
     )  # fmt: skip
-    return replace(site, bookings=booked, power_limits=limits)
+    windows = tuple(
+        SiteMaintenance(T0 + each.from_s * 1000, T0 + each.until_s * 1000, "a test", each.stop_jobs)
+        for each in agreed.maintenance
+        if each.site == site.id and each.announced_s <= at_s
+    )
+    return replace(site, bookings=booked, power_limits=limits, maintenance=windows)
 
 
 class Live:
@@ -156,7 +165,8 @@ class Live:
     def __init__(self, place: str, city: City, rules: Rules, agreed: Agreed = NOTHING) -> None:
         self.clock = Clock(T0)
         self.store: Store = open_store(place)
-        for site, _ in city.pools:
+        self.sites = [site for site, _ in city.pools]
+        for site in self.sites:
             self.put("site", site.id, declared(site, agreed))
         for quota in agreed.quotas:
             self.put("quota", quota.id, quota)
@@ -204,6 +214,8 @@ class Live:
             self.clock.now_ms = T0 + at_s * 1000
             while moments[begun] <= at_s:
                 begun += 1
+                for site in self.sites:
+                    self.put("site", site.id, declared(site, self.agreed, at_s))
             while submit_s[len(names)] == at_s:
                 names.append(self.submit(trace, len(names)))
             self.settle()
@@ -279,7 +291,68 @@ def test_so_it_is_where_jobs_make_room_for_others(backfill: Backfill, agreed: Ag
     compare(Live("memory:", city, rules_of(backfill), agreed), trace, simulated)
 
 
-PATIENCE_S = 4 * 3600
+HOUR_S = 3600
+EVEN = tuple(Quota(PROJECT, each, SHARE) for each in PROJECTS)
+STOPPING = Agreed(
+    quotas=EVEN,
+    power_limits=(
+        PowerLimit("tj", 6, 13 * HOUR_S, 16 * HOUR_S, stop_jobs=True, announced_s=12 * HOUR_S + 1800),
+        PowerLimit("bj", 9, 2 * HOUR_S, 4 * HOUR_S, stop_jobs=True),
+    ),
+    preemptible=Preemptible(("vision",), 300_000),
+    maintenance=(
+        Maintenance("bj", 8 * HOUR_S, 10 * HOUR_S, stop_jobs=True, announced_s=8 * HOUR_S - 1200),
+        Maintenance("zjk", 9 * HOUR_S, 11 * HOUR_S),
+        Maintenance("zjk", 20 * HOUR_S, 21 * HOUR_S, stop_jobs=True, announced_s=19 * HOUR_S),
+    ),
+)
+
+
+def test_so_it_is_where_maintenance_and_limits_of_power_stop_jobs() -> None:
+    city, trace = make_city(), make_day(7, 120)
+    simulated = world.run(make_scene(city, trace, Backfill.EASY, STOPPING))
+    assert simulated.stops_for(FOR_MAINTENANCE).sum() > 2
+    assert simulated.stops_for(FOR_POWER).sum() > 0
+    nothing: tuple[dict[str, Any], ...] = ({"maintenance": ()}, {"power_limits": ()})
+    for each in nothing:
+        without = world.run(make_scene(city, trace, Backfill.EASY, replace(STOPPING, **each)))
+        assert without.digest != simulated.digest, f"{each} that change nothing prove nothing"
+    compare(Live("memory:", city, rules_of(Backfill.EASY), STOPPING), trace, simulated)
+
+
+spans = st.tuples(st.integers(1, 16), st.integers(1, 12), st.sampled_from([1, 16])).map(
+    lambda each: (each[0] * 1800, (each[0] + each[1]) * 1800, max(0, each[0] - each[2]) * 1800)
+)
+"""From when until when, and since when it is known: the half of all half an hour before, so that
+live every job that runs is looked at in between."""
+
+windows = st.builds(
+    lambda site, span, stops: Maintenance(site, span[0], span[1], stops, span[2]),
+    st.sampled_from(["bj", "tj", "zjk"]), spans, st.booleans(),
+)  # fmt: skip
+stopping_limits = st.builds(
+    lambda site, kw, span, stops: PowerLimit(site, kw, span[0], span[1], stops, span[2]),
+    st.sampled_from(["bj", "tj"]), st.integers(4, 9), spans, st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=5)
+@given(
+    st.integers(0, 1000), st.lists(windows, min_size=1, max_size=3), st.lists(stopping_limits, max_size=2),
+    st.sampled_from(Backfill), st.sampled_from([400_000, 0]),
+)  # fmt: skip
+def test_so_is_any_day_with_maintenance_and_limits_of_power(
+    seed: int, closed: list[Maintenance], limited: list[PowerLimit], backfill: Backfill, share_ppm: int
+) -> None:
+    may = Preemptible(share_ppm=share_ppm)
+    agreed = Agreed((), EVEN, (), tuple(limited), may, tuple(closed))
+    city, trace = make_city(), make_day(seed, 40)
+    trace = replace(trace, submit_s=trace.submit_s // 3)  # as busy as a day of 120
+    simulated = world.run(make_scene(city, trace, backfill, agreed))
+    compare(Live("memory:", city, rules_of(backfill), agreed), trace, simulated)
+
+
+PATIENCE_S = 4 * HOUR_S
 BY_GUESSES = (Backfill.EASY, Backfill.CONSERVATIVE)
 
 

@@ -14,12 +14,14 @@ from hutong.core.capacity.sites import Admission, Pool, Site
 from hutong.core.kernel.quantities import HOUR_MS
 from hutong.core.placement.ahead import ahead_of
 from hutong.core.placement.arrays import Ints
-from hutong.core.placement.judge import judge, table_of, weights_of
+from hutong.core.placement.columns import NEVER
+from hutong.core.placement.judge import Mask, judge, table_of, weights_of
 from hutong.core.placement.request import Policy, Request, policy_at, view_pool
 from hutong.core.work.spec import Ask
 from hutong.sim.runs import Run
+from hutong.sim.scores import Scores
 from hutong.sim.trace import Trace
-from hutong.sim.world import Cluster, Scores
+from hutong.sim.world import Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,12 @@ def scores_of(
     green = green_by_hour(city) if green_ppm is None else green_ppm
     co2 = co2_by_hour(city) if co2_mg_per_kwh is None else co2_mg_per_kwh
 
-    def base(nodes: int, cards: int) -> Ints:
+    def base(nodes: int, cards: int, shut: Mask) -> Ints:
         asks = tuple(Ask(model, cards) for model in models)
         request = Request(nodes, asks, False, 0, 0, HOUR_MS, latency_class, (), (), None)
-        return judge(request, steady, table, ahead_of(views)).base
+        return judge(
+            request, steady, replace(table, closes_in_ms=np.where(shut, 0, NEVER)), ahead_of(views)
+        ).base
 
     return Scores(
         base,

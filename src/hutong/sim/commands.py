@@ -44,7 +44,7 @@ _Accelerators = Annotated[
     typer.Option("--accelerator", help="Only a scenario's pools of it; else all but CPU. Give several."),
 ]
 _RulesFile = Annotated[
-    Path | None, typer.Option("--rules", help="A file of quotas, bookings and limits of power.")
+    Path | None, typer.Option("--rules", help="A file of quotas, bookings, limits and maintenance.")
 ]
 _Outages = Annotated[
     list[str] | None,

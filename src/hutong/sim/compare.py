@@ -21,10 +21,11 @@ from hutong.sim.measures import Measures, measure
 from hutong.sim.predict import Predictor
 from hutong.sim.rules import Lengths, Queueing, check_least
 from hutong.sim.runs import Run
+from hutong.sim.scores import Scores
 from hutong.sim.settled import Agreed, settle
 from hutong.sim.trace import Trace
 from hutong.sim.uses import Use, uses_of
-from hutong.sim.world import Cluster, Scores, cluster_of, pooled, prepare
+from hutong.sim.world import Cluster, cluster_of, pooled, prepare
 
 START_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: a trace has no date of its own here
 CALM = Conditions()
@@ -95,7 +96,7 @@ def simulate(
 ) -> Result:
     """Run a trace once; the seed decides what the conditions leave to chance.
 
-    `agreed` are quotas, bookings and limits of power. Raises Refused where the trace lacks what the rules
+    `agreed` is all that is settled before. Raises Refused where the trace lacks what the rules
     need, and where a job never ended.
     """
     if queueing is Queueing.LEAST:
@@ -121,7 +122,7 @@ def simulate(
     )
     outages = conditions.drawn(trace, ground.cluster, seed)
     predictor = Predictor() if lengths in {Lengths.GUESSED, Lengths.PREDICTED} else None
-    if outages or predictor or ready.preempts:
+    if outages or predictor or not ready.is_plain:
         found = world.run(ready, predictor, outages, conditions.checkpoint_s)
     else:
         found = fused.run(ready)
@@ -142,6 +143,9 @@ def simulate(
 def _see_to_all(trace: Trace, run: Run) -> None:
     """Refuse what leaves jobs without a start for ever; say so of the first of them."""
     left = np.flatnonzero(run.start_s < 0)
+    if len(left) and (often := int(run.stops[left].max())):
+        text = f"some jobs are given up after {often} stops, as live, first job {int(left[0]) + 1}:"
+        raise Refused("rules", f"{text} stop jobs less often, or let them save by --checkpoint")
     if len(left):
         first, cards = int(left[0]) + 1, int(trace.cards[left[0]])
         text = f"the rules leave {len(left)} jobs no start, first job {first}, which takes {cards} cards:"

@@ -1,4 +1,4 @@
-"""Attempts of a simulated run that were cut short, by an outage or to make room, and what that cost."""
+"""Attempts of a simulated run that were cut short, by an outage or by a stop, and what that cost."""
 
 import numpy as np
 
@@ -9,8 +9,9 @@ from hutong.core.placement.compiled import bare
 from hutong.core.placement.kernel import charge, release
 
 # Columns of an attempt that was cut short: seconds; LOST is how much of its work has to be done again,
-# STOPPED is 1 if it made room for another.
+# STOPPED says what it was stopped for, 0 if it was not.
 JOB, POOL, START, END, LOST, STOPPED, CUT_COLUMNS = range(7)
+FOR_ROOM, FOR_MAINTENANCE, FOR_POWER = range(1, 4)
 
 
 class Cuts:
@@ -59,15 +60,15 @@ class Cuts:
 
     def kill(self, job: int, now_s: int) -> None:
         """An outage takes a running job; it goes on from its last checkpoint."""
-        self._cut(job, now_s, self._by_checkpoint_s(job, now_s), stopped=False)
+        self._cut(job, now_s, self._by_checkpoint_s(job, now_s), stopped=0)
 
-    def stop(self, job: int, now_s: int, grace_s: int) -> None:
+    def stop(self, job: int, now_s: int, grace_s: int, reason: int) -> None:
         """A job that was told to stop is over; one that saves has saved what it did before its grace."""
         saved_s = self._by_checkpoint_s(job, now_s)
         if self.saves and grace_s:
             saved_s = now_s - int(self._start_s[job]) - grace_s
             self._saved.add(job)
-        self._cut(job, now_s, saved_s, stopped=True)
+        self._cut(job, now_s, saved_s, stopped=reason)
 
     def worked_s(self, jobs: Ints, now_s: int) -> Ints:
         """Return how much of each job's work is done and saved, what its attempt does now included."""
@@ -83,10 +84,10 @@ class Cuts:
         ran_s = now_s - int(self._start_s[job])
         return ran_s // self._checkpoint_s * self._checkpoint_s if self._checkpoint_s else 0
 
-    def _cut(self, job: int, now_s: int, saved_s: int, *, stopped: bool) -> None:
+    def _cut(self, job: int, now_s: int, saved_s: int, *, stopped: int) -> None:
         began = int(self._start_s[job])
         ran_s = now_s - began
-        self._rows.append((job, int(self._pool[job]), began, now_s, ran_s - saved_s, int(stopped)))
+        self._rows.append((job, int(self._pool[job]), began, now_s, ran_s - saved_s, stopped))
         self._ran_s.setdefault(job, []).append(ran_s)
         if saved_s:
             self._saved.add(job)
@@ -105,6 +106,6 @@ def _take_off(a: Arrays, job: int, ran_s: int, saved_s: int) -> None:
     expected_s = a.jobs[job, c.EXPECTED] // 1000
     charge(a, a.lanes[a.jobs[job, c.LANE], c.ACCOUNT], a.jobs[job, c.CARDS] * (ran_s - expected_s))
     release(a, job)
-    a.jobs[job, c.EXPECTED] = max(0, expected_s - saved_s) * 1000
+    a.jobs[job, c.EXPECTED] = max(min(1, expected_s), expected_s - saved_s) * 1000
     if a.jobs[job, c.LIKELY] > 0:
         a.jobs[job, c.LIKELY] = max(1000, a.jobs[job, c.LIKELY] - saved_s * 1000)

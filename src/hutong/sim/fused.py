@@ -28,10 +28,10 @@ _NOBODY = np.zeros(0, np.int64)
 def run(world: World) -> Run:
     """Run the world to its end, as `sim.world.run` does with known lengths and without outages.
 
-    Raises Refused for a world in which jobs make room for others.
+    Raises Refused for a world in which jobs may be stopped or sites are maintained.
     """
-    if world.preempts:
-        raise Refused("simulation", "the fused loop stops no job: run this in sim.world")
+    if not world.is_plain:
+        raise Refused("simulation", "the fused loop stops no job and closes no site: run this in sim.world")
     trace = world.trace
     start_s, pool = np.full(len(trace), -1, np.int64), np.full(len(trace), -1, np.int64)
     room = len(world.board.ends)

@@ -9,7 +9,7 @@ from hutong.core.placement import laying
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.columns import Arrays
 from hutong.core.placement.compiled import compiled
-from hutong.sim.settled import LIMIT_FROM, LIMIT_MW, LIMIT_SITE, LIMIT_UNTIL, Settled
+from hutong.sim.settled import LIMIT_FROM, LIMIT_MW, LIMIT_SITE, LIMIT_TOLD, LIMIT_UNTIL, Settled
 
 # Arrays stand for the sequences of rows that a turn has.
 _lay_bookings: Callable[..., int] = compiled(laying.lay_bookings)
@@ -82,7 +82,7 @@ def _limit(a: Arrays, holders: Ints, limits: Ints, site_of: Ints, runs: Ints, no
     while at < len(limits):
         site, first, open_, last = limits[at, LIMIT_SITE], 2 * at, 0, at
         while last < len(limits) and limits[last, LIMIT_SITE] == site:
-            if limits[last, LIMIT_UNTIL] > now:
+            if limits[last, LIMIT_UNTIL] > now and limits[last, LIMIT_TOLD] <= now:
                 row = first + open_
                 a.limits[row, c.LIMIT_FROM], a.limits[row, c.LIMIT_UNTIL] = (
                     limits[last, LIMIT_FROM],

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hutong.core.kernel.errors import Refused
+from hutong.sim.cuts import FOR_MAINTENANCE, FOR_POWER
 from hutong.sim.idle import idle_but_wanted
 from hutong.sim.runs import Run
 from hutong.sim.trace import Trace
@@ -29,8 +30,9 @@ class Measures:
     a pool that it may use and whose nodes could hold it: they were spread over nodes or kept for others.
     `restarts` and `lost_card_s`, the card-seconds held for work that an outage or a stop undid, are of all
     jobs, those of the warm-up too; `stops` are restarts of what was stopped, `stop_lost_card_s` what was lost
-    so. `jain` is Jain's index over groups' mean slowdowns (Jain, 1984): 1 means that all fare alike, 1/n that
-    one bears everything.
+    so; of the stops, `maintenance_stops` were for maintenance and `power_stops` for a limit of power, the
+    others made room. `jain` is Jain's index over groups' mean slowdowns (Jain, 1984): 1 means that all fare
+    alike, 1/n that one bears everything.
     """
 
     jobs: int
@@ -50,6 +52,8 @@ class Measures:
     lost_card_s: int
     stops: int
     stop_lost_card_s: int
+    maintenance_stops: int
+    power_stops: int
 
 
 def measure(
@@ -93,6 +97,8 @@ def measure(
         lost_card_s=run.lost_card_s(trace.cards),
         stops=int(run.stops.sum()),
         stop_lost_card_s=run.lost_card_s(trace.cards, stopped=True),
+        maintenance_stops=int(run.stops_for(FOR_MAINTENANCE).sum()),
+        power_stops=int(run.stops_for(FOR_POWER).sum()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The file of `--rules`: quotas, bookings and limits of power for a simulated run."""
+"""The file of `--rules`: quotas, bookings, limits of power and maintenance for a simulated run."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from hutong.core.accounts import quotas as q
 from hutong.core.kernel.errors import Problem, Refused
 from hutong.core.kernel.quantities import parse_seconds
-from hutong.sim.settled import Agreed, Booking, PowerLimit, Preemptible
+from hutong.sim.settled import Agreed, Booking, Maintenance, PowerLimit, Preemptible
 from hutong.wire.base import Shape
 from hutong.wire.quotas import NewQuota
 
@@ -41,10 +41,22 @@ class _PowerLimit(Shape):
     limit_kw: Annotated[int, Field(ge=0, le=10_000_000)]
     begins: Annotated[str, Field(alias="from")] = "0s"
     ends: Annotated[str | None, Field(alias="to")] = None
+    stop_jobs: bool = False
+    announced: str = "0s"
+
+
+class _Maintenance(Shape):
+    """A site is worked on; with `stop_jobs` what still runs when it begins is stopped."""
+
+    site: Name
+    begins: Annotated[str, Field(alias="from")]
+    ends: Annotated[str, Field(alias="to")]
+    stop_jobs: bool = False
+    announced: str = "0s"
 
 
 class _Preemptible(Shape):
-    """Which jobs may be stopped to make room: all of some groups, and a part of the others."""
+    """Which jobs may be stopped for others or for power: all of some groups, and a part of the others."""
 
     projects: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     share: Annotated[str, Field(pattern=r"^(100|\d{1,2})%$")] = "0%"
@@ -58,6 +70,7 @@ class RulesFile(Shape):
     quotas: Annotated[tuple[_Quota, ...], Field(max_length=1000)] = ()
     bookings: Annotated[tuple[_Booking, ...], Field(max_length=1000)] = ()
     power_limits: Annotated[tuple[_PowerLimit, ...], Field(max_length=1000)] = ()
+    maintenance: Annotated[tuple[_Maintenance, ...], Field(max_length=1000)] = ()
     preemptible: Annotated[_Preemptible, Field(default_factory=_Preemptible)]
 
 
@@ -90,8 +103,23 @@ def agreed_of(found: RulesFile) -> Agreed:
         from_s = seconds(f"{path}/from", begins, 0)
         return from_s, 0 if ends is None else seconds(f"{path}/to", ends, from_s + 1)
 
+    def announced(path: str, text: str, from_s: int) -> int:
+        at = seconds(f"{path}/announced", text, 0)
+        if at > from_s:
+            problems.append(Problem(f"{path}/announced", f"{text!r} is after `from`"))
+        return at
+
     booked = [span(f"/bookings/{at}", of.begins, of.ends) for at, of in enumerate(found.bookings)]
     limited = [span(f"/power_limits/{at}", of.begins, of.ends) for at, of in enumerate(found.power_limits)]
+    closed = [span(f"/maintenance/{at}", of.begins, of.ends) for at, of in enumerate(found.maintenance)]
+    limits_told = [
+        announced(f"/power_limits/{at}", of.announced, from_s)
+        for at, (of, (from_s, _)) in enumerate(zip(found.power_limits, limited, strict=True))
+    ]
+    windows_told = [
+        announced(f"/maintenance/{at}", of.announced, from_s)
+        for at, (of, (from_s, _)) in enumerate(zip(found.maintenance, closed, strict=True))
+    ]
     told = found.preemptible
     grace_s = seconds("/preemptible/grace", told.grace, 0)
     if problems:
@@ -110,8 +138,12 @@ def agreed_of(found: RulesFile) -> Agreed:
             for each, (from_s, until_s) in zip(found.bookings, booked, strict=True)
         ),
         tuple(
-            PowerLimit(each.site, each.limit_kw, from_s, until_s)
-            for each, (from_s, until_s) in zip(found.power_limits, limited, strict=True)
+            PowerLimit(each.site, each.limit_kw, from_s, until_s, each.stop_jobs, at_s)
+            for each, (from_s, until_s), at_s in zip(found.power_limits, limited, limits_told, strict=True)
         ),
         Preemptible(told.projects, 10_000 * int(told.share[:-1]), grace_s),
+        tuple(
+            Maintenance(each.site, from_s, until_s, each.stop_jobs, at_s)
+            for each, (from_s, until_s), at_s in zip(found.maintenance, closed, windows_told, strict=True)
+        ),
     )  # fmt: skip

@@ -7,7 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from hutong.core.placement.arrays import Ints
-from hutong.sim.cuts import CUT_COLUMNS, END, JOB, LOST, POOL, START, STOPPED
+from hutong.sim.cuts import (
+    CUT_COLUMNS,
+    END,
+    FOR_MAINTENANCE,
+    FOR_POWER,
+    FOR_ROOM,
+    JOB,
+    LOST,
+    POOL,
+    START,
+    STOPPED,
+)
 
 
 class Attempts(NamedTuple):
@@ -52,16 +63,20 @@ class Run:
 
     @property
     def stops(self) -> Ints:
-        """How often each job was stopped to make room for another."""
-        stopped = self.cut[self.cut[:, STOPPED] == 1, JOB]
+        """How often each job was stopped, whatever for."""
+        return self.stops_for(FOR_ROOM, FOR_MAINTENANCE, FOR_POWER)
+
+    def stops_for(self, *reasons: int) -> Ints:
+        """Return how often each job was stopped for any of these reasons, see `sim.cuts`."""
+        stopped = self.cut[np.isin(self.cut[:, STOPPED], reasons), JOB]
         return np.bincount(stopped, minlength=len(self.start_s)).astype(np.int64)
 
     def lost_card_s(self, cards: Ints, *, stopped: bool = False) -> int:
-        """Return the card-seconds of work that had to be done again, all or of those that made room.
+        """Return the card-seconds of work that had to be done again, all or of what was stopped.
 
         `cards` are those of each job.
         """
-        cut = self.cut[self.cut[:, STOPPED] == 1] if stopped else self.cut
+        cut = self.cut[self.cut[:, STOPPED] > 0] if stopped else self.cut
         return int((cut[:, LOST] * cards[cut[:, JOB]]).sum())
 
     def waited_s(self, submit_s: Ints) -> Ints:

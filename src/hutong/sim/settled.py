@@ -1,4 +1,4 @@
-"""What is settled before a run: quotas, bookings and limits of power, of people and pools by their names."""
+"""What is settled before a run: quotas, bookings, limits of power and maintenance, of people and pools."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 
 from hutong.core.accounts.quotas import ANY, INSTITUTION, PROJECT, Quota
 from hutong.core.book.snapshot import Snapshot
+from hutong.core.capacity import sites
 from hutong.core.control.accounts import Accounts
 from hutong.core.control.power import MILLIWATTS
 from hutong.core.energy.account import card_milliwatts
@@ -22,8 +23,8 @@ from hutong.core.placement.laying import TOLD_COLUMNS, spans
 from hutong.core.placement.request import PoolView
 from hutong.sim.trace import Trace
 
-# Columns of `Settled.limits`: the site, from when until when (NEVER: no end), milliwatts.
-LIMIT_SITE, LIMIT_FROM, LIMIT_UNTIL, LIMIT_MW, SETTLED_LIMIT_COLUMNS = range(5)
+# Columns of `Settled.limits`: the site, from when until when (NEVER: no end), milliwatts, known since when.
+LIMIT_SITE, LIMIT_FROM, LIMIT_UNTIL, LIMIT_MW, LIMIT_TOLD, SETTLED_LIMIT_COLUMNS = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,36 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class PowerLimit:
-    """The most that a site's jobs may draw in `[from_s, until_s)`; no end if that is 0."""
+    """The most that a site's jobs may draw in `[from_s, until_s)`; no end if that is 0.
+
+    With `stop_jobs`, preemptible jobs are stopped until it holds. Nobody knows of it before `announced_s`.
+    """
 
     site: str
     limit_kw: int
     from_s: int
     until_s: int = 0
+    stop_jobs: bool = False
+    announced_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A site is worked on in `[from_s, until_s)`: nothing is placed that may still run when it begins.
+
+    With `stop_jobs`, what runs all the same is stopped then. Nobody knows of it before `announced_s`.
+    """
+
+    site: str
+    from_s: int
+    until_s: int
+    stop_jobs: bool = False
+    announced_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Preemptible:
-    """Which jobs may be stopped to make room: those of some projects, and so many of a million of the others.
+    """Which jobs may be stopped for others or for power: those of some projects, and a share of the others.
 
     `grace_s` is how long a job that saves goes on to hold its cards once it is stopped.
     """
@@ -81,18 +101,22 @@ class Agreed:
     bookings: tuple[Booking, ...] = ()
     power_limits: tuple[PowerLimit, ...] = ()
     preemptible: Preemptible = NOBODY
+    maintenance: tuple[Maintenance, ...] = ()
 
     @property
     def is_free(self) -> bool:
-        """True if there is no quota, booking or limit."""
-        return not (self.quotas or self.bookings or self.power_limits)
+        """True if there is no quota, booking, limit or maintenance."""
+        return not (self.quotas or self.bookings or self.power_limits or self.maintenance)
 
     @property
     def moments_s(self) -> tuple[int, ...]:
-        """When bookings and limits begin and end, the begin of the trace left out."""
-        begins = {each.from_s for each in self.bookings} | {each.from_s for each in self.power_limits}
-        ends = {each.until_s for each in self.bookings} | {each.until_s for each in self.power_limits}
-        return tuple(sorted((begins | ends) - {0}))
+        """When any of it is announced, begins or ends, the begin of the trace left out."""
+        found = {at for each in self.bookings for at in (each.from_s, each.until_s)}
+        for power in self.power_limits:
+            found |= {power.announced_s, power.from_s, power.until_s}
+        for window in self.maintenance:
+            found |= {window.announced_s, window.from_s, window.until_s}
+        return tuple(sorted(found - {0}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +128,8 @@ class Settled:
     bookings by pool, as `laying` has them with the pool behind; `limits` are in the order of `site_of`, the
     number of each pool's site; `draw` is what a card of each pool draws, milliwatts. `moments_s` are when
     something begins or ends. `preemptible` says of each job whether it may be stopped, within `grace_s`.
+    `shed` are the limits for which jobs are stopped and `maintenance` what its name says, each as (site,
+    known since when, what a site of the live platform would have).
     """
 
     accounts: tuple[Account, ...]
@@ -117,11 +143,19 @@ class Settled:
     moments_s: tuple[int, ...]
     preemptible: Mask
     grace_s: int
+    shed: tuple[tuple[int, int, sites.PowerLimit], ...] = ()
+    maintenance: tuple[tuple[int, int, sites.Maintenance], ...] = ()
+
+    @property
+    def stops_jobs(self) -> bool:
+        """True if some of the jobs may be stopped before they have ended."""
+        return bool(self.preemptible.any()) or any(each.stop_jobs for _, _, each in self.maintenance)
 
     @property
     def is_free(self) -> bool:
-        """True if there is no quota, booking or limit."""
-        return self.flavours is None and not len(self.told) and not len(self.limits)
+        """True if there is no quota, booking, limit or maintenance."""
+        many = len(self.told) + len(self.limits) + len(self.maintenance)
+        return self.flavours is None and not many
 
     @property
     def booked(self) -> Booked | None:
@@ -158,20 +192,37 @@ def settle(agreed: Agreed, trace: Trace, views: Sequence[PoolView], names: Seque
     shot = Snapshot(0, (), (), (), {}, quotas=agreed.quotas, institutions=owners)
     accounts = Accounts(shot, jobs, views)
     known = {each: accounts.of(*each) for each in set(jobs)}
-    sites = sorted({view.site for view in views})
+    at_sites = sorted({view.site for view in views})
     return Settled(
         tuple(accounts.rows),
         np.array([known[each] for each in jobs], np.int64),
         accounts.flavours(views),
         _holders(accounts),
         _told(agreed.bookings, list(names), accounts.index_of),
-        _limits(agreed.power_limits, sites),
-        np.array([sites.index(view.site) for view in views], np.int64),
+        _limits(agreed.power_limits, at_sites),
+        np.array([at_sites.index(view.site) for view in views], np.int64),
         np.array([card_milliwatts(view.accelerator, view.pue_milli) for view in views], np.int64),
         agreed.moments_s,
         agreed.preemptible.of(trace),
         agreed.preemptible.grace_s,
+        tuple(
+            (at_sites.index(each.site), 1000 * each.announced_s, _live_limit(each))
+            for each in agreed.power_limits
+            if each.stop_jobs
+        ),
+        tuple(
+            (at_sites.index(each.site), 1000 * each.announced_s, _live_maintenance(each))
+            for each in agreed.maintenance
+        ),
     )
+
+
+def _live_limit(of: PowerLimit) -> sites.PowerLimit:
+    return sites.PowerLimit("", of.limit_kw, 1000 * of.from_s, 1000 * of.until_s, "", of.stop_jobs)
+
+
+def _live_maintenance(of: Maintenance) -> sites.Maintenance:
+    return sites.Maintenance(1000 * of.from_s, 1000 * of.until_s, "", of.stop_jobs)
 
 
 def _holders(accounts: Accounts) -> Ints:
@@ -196,13 +247,14 @@ def _told(bookings: Sequence[Booking], names: list[str], account_of: Callable[[s
     return np.array(rows, np.int64).reshape(len(rows), TOLD_COLUMNS + 1)
 
 
-def _limits(limits: Sequence[PowerLimit], sites: list[str]) -> Ints:
+def _limits(limits: Sequence[PowerLimit], at_sites: list[str]) -> Ints:
     rows = sorted(
         (
-            sites.index(each.site),
+            at_sites.index(each.site),
             1000 * each.from_s,
             1000 * each.until_s or c.NEVER,
             each.limit_kw * MILLIWATTS,
+            1000 * each.announced_s,
         )
         for each in limits
     )
@@ -284,6 +336,10 @@ def _in_places(agreed: Agreed, views: Sequence[PoolView], names: Sequence[str]) 
         elif limit.site not in metered:
             text = f"nobody knows what cards of {limit.site!r} draw; limits are of a scenario's centres"
             yield Problem(f"/power_limits/{at}/site", text)
+    for at, window in enumerate(agreed.maintenance):
+        if window.site not in known:
+            text = f"no site {window.site!r}; there are {', '.join(sorted(known))}"
+            yield Problem(f"/maintenance/{at}/site", text)
 
 
 def _are_kin(agreed: Agreed, one: Booking, other: Booking) -> bool:

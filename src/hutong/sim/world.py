@@ -6,8 +6,8 @@ machine code, for sweeps; both call the same pass, and give the same starts in t
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from hutong.core.placement import kernel
 from hutong.core.placement.arrays import Ints
 from hutong.core.placement.board import Account, Class, Rules, Shelves, make_board, shelves_of
 from hutong.core.placement.columns import Arrays, Backfill, Order
-from hutong.core.placement.electricity import by_kwh, least_of, least_ppm
+from hutong.core.placement.judge import Mask
+from hutong.sim.closings import Closing, Closings
 from hutong.sim.cuts import Cuts
 from hutong.sim.faults import Absences, Outage
 from hutong.sim.laid import lay_settled
@@ -27,11 +28,12 @@ from hutong.sim.rest import Rests
 from hutong.sim.rows import distinct
 from hutong.sim.rules import Queueing, check_least
 from hutong.sim.runs import Run
+from hutong.sim.scores import Hours, Scores, hourly_of
 from hutong.sim.settled import Settled
 from hutong.sim.trace import Trace
 from hutong.sim.yielding import Yielding, key_of
 
-_HOUR_S, _DAY_S = 3600, 86_400
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class World:
 
     `hourly` is what `base` of the board becomes from hour to hour, again from its first row after the last;
     without rows it stays as it is. Where it `predicts`, guesses stand beside the lengths of the board.
+    `closing` is there where sites are maintained.
     """
 
     trace: Trace
@@ -62,42 +65,23 @@ class World:
     hourly: Ints
     settled: Settled | None = None
     predicts: bool = False
+    closing: Closing | None = None
 
     @property
     def moments_s(self) -> tuple[int, ...]:
-        """When a booking or a limit begins or ends."""
+        """When something that is settled is announced, begins or ends."""
         return self.settled.moments_s if self.settled else ()
 
     @property
-    def preempts(self) -> bool:
-        """True if some of its jobs may be stopped to make room for others."""
-        some = self.settled is not None and bool(self.settled.preemptible.any())
+    def stops_jobs(self) -> bool:
+        """True if some of its jobs may be stopped before they have ended."""
+        some = self.settled is not None and self.settled.stops_jobs
         return some or self.queueing is Queueing.LEAST
 
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a policy says of each pool, see `placement.judge`; without one, only a tight fit counts.
-
-    `base` says it of jobs of so many nodes and cards a node: prices are compared among the pools that can
-    hold them, as live. `green_ppm` is each pool's green share hour by hour from the trace's begin, then from
-    its first row again: what is due to it comes to `base` with that weight, as the mean over the hours that a
-    job is expected to run. Without rows nothing changes by the hour. So it is with `co2_mg_per_kwh`, where
-    `carbon_weight` is not 0; `card_mw` is the power of a card of each pool at the meter. So it is with
-    `price_micro_per_kwh`, -1 where it is unknown, and `energy_weight`. `whole_weight` is fragmentation's.
-    """
-
-    base: Callable[[int, int], Ints]
-    fit_weight: int
-    weights: int
-    green_ppm: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    green_weight: int = 0
-    co2_mg_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    card_mw: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    carbon_weight: int = 0
-    price_micro_per_kwh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    energy_weight: int = 0
-    whole_weight: int = 0
+    @property
+    def is_plain(self) -> bool:
+        """True if `sim.fused` can run it."""
+        return not self.stops_jobs and self.closing is None
 
 
 def cluster_of(nodes: Mapping[str, int], cards_per_node: int) -> Cluster:
@@ -145,21 +129,27 @@ def prepare(
     kinds, class_of = kinds_of(trace, cluster, isolated=isolated)
     accounts, rows = _accounts(trace, queueing, settled)
     lanes, lane_of = distinct(class_of, accounts)
-    if settled and settled.preemptible.any():
+    if settled and settled.stops_jobs:
         lanes, lane_of = np.repeat(lanes, 2, axis=0), 2 * lane_of + settled.preemptible
-    scores = scores or Scores(lambda _nodes, _cards: np.zeros(len(cluster.names), np.int64), 1, 1)
+    scores = scores or Scores(lambda _nodes, _cards, _shut: np.zeros(len(cluster.names), np.int64), 1, 1)
     _see_to_room(cluster, kinds, class_of)
-    classes = [_class(cluster, scores, *map(int, kind)) for kind in kinds]
     order = Order.SHARE if queueing is Queueing.FAIR else Order.KEY
     expected = trace.run_s if expected_s is None else expected_s
-    hourly = _hourly(scores, class_of, np.minimum(expected, _DAY_S), classes)
+
+    def weigh(shut: Mask) -> tuple[list[Class], Ints]:
+        found = [_class(cluster, scores, shut, *map(int, kind)) for kind in kinds]
+        return found, hourly_of(scores, class_of, np.minimum(expected, _DAY_S), found, shut)
+
+    classes, hourly = weigh(np.zeros(len(cluster.names), np.bool_))
+    closing = Closing(settled, weigh, len(kinds), len(lanes)) if settled and settled.maintenance else None
+    levels = closing.levels if closing else 1
     overdue = backfill in {Backfill.EASY, Backfill.CONSERVATIVE} and bool((expected < trace.run_s).any())
     whole = bool(settled) or not isolated or order is Order.SHARE or overdue or patience_s > 0
     board = make_board(
         Rules(order, backfill, whole=whole),
         _shelves(cluster, by_node=by_node),
-        classes,
-        [(int(row[0]), int(row[1])) for row in lanes],
+        classes * levels,
+        [(int(row[0]) + len(kinds) * level, int(row[1])) for level in range(levels) for row in lanes],
         rows,
         jobs=len(trace),
         running=min(len(trace), cluster.cards) + 1,
@@ -175,14 +165,12 @@ def prepare(
     board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
     board.jobs[:, c.QUEUED] = trace.submit_s * 1000
     board.state[c.PATIENCE] = patience_s * 1000
-    stops = settled is not None and bool(
-        settled.preemptible.any()
-    )  # who is stopped ends sooner than it was to
+    stops = settled is not None and settled.stops_jobs  # who is stopped ends sooner than it was to
     board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0 and not stops)
     if queueing in {Queueing.SJF, Queueing.LEAST}:
         board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
-    return World(trace, board, queueing, hourly, settled, patience_s > 0)
+    return World(trace, board, queueing, hourly, settled, patience_s > 0, closing)
 
 
 def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:
@@ -191,40 +179,6 @@ def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tupl
         return settled.account_of, settled.accounts
     of = np.maximum(trace.group, 0) if queueing is Queueing.FAIR else np.zeros(len(trace), np.int64)
     return of, [Account()] * (int(of.max(initial=0)) + 1)
-
-
-def _hourly(scores: Scores, class_of: Ints, seconds: Ints, classes: Sequence[Class]) -> Ints:
-    """Return hours x classes x pools: the base of each class, by the hour.
-
-    Jobs of one class share a score, so it looks as far ahead as they run in the mean, at most a day.
-    """
-    table = np.empty((len(scores.green_ppm), len(classes), len(classes[0].base) if classes else 0), np.int64)
-    for row, each in enumerate(classes if len(table) else ()):
-        mean_s = int(seconds[class_of == row].mean())
-        table[:, row] = each.base + scores.green_weight * mean_ahead(scores.green_ppm, mean_s)
-        for weight, per_kwh in (
-            (scores.carbon_weight, scores.co2_mg_per_kwh),
-            (scores.energy_weight, scores.price_micro_per_kwh),
-        ):
-            if weight:
-                table[:, row] += weight * _least(per_kwh, scores.card_mw, each.per_node, mean_s)
-    return table
-
-
-def _least(per_kwh: Ints, card_mw: Ints, per_node: Ints, length_s: int) -> Ints:
-    """Return hours x pools: the part carbon or energy of a class's jobs, as `judge` has it."""
-    found = by_kwh(card_mw, mean_ahead(per_kwh, length_s), int(per_node.max()), None)
-    return np.stack([least_ppm(row, least_of(row, per_node > 0)) for row in found])
-
-
-def mean_ahead(by_hour: Ints, length_s: int) -> Ints:
-    """Return each hour's mean over so many seconds from its begin, by pool; after the last row the first."""
-    whole, rest = divmod(max(1, length_s), _HOUR_S)
-    ahead = np.concatenate([by_hour] * (1 + -(-(whole + 1) // len(by_hour))))
-    sums = np.concatenate([np.zeros((1, ahead.shape[1]), np.int64), np.cumsum(ahead, axis=0)])
-    hours = np.arange(len(by_hour))
-    found: Ints = _HOUR_S * (sums[hours + whole] - sums[hours]) + rest * ahead[hours + whole]
-    return found // max(1, length_s)
 
 
 def _shelves(cluster: Cluster, *, by_node: bool) -> Shelves:
@@ -271,9 +225,9 @@ def _see_to_room(cluster: Cluster, kinds: Ints, class_of: Ints) -> None:
             raise Refused("cluster", f"{text} ({len(jobs):,} jobs in all)" if len(jobs) > 1 else text)
 
 
-def _class(cluster: Cluster, scores: Scores, home: int, gang: int, per_node: int) -> Class:
+def _class(cluster: Cluster, scores: Scores, shut: Mask, home: int, gang: int, per_node: int) -> Class:
     able = per_node_of(cluster, home, gang, per_node)
-    base = scores.base(gang, per_node)
+    base = scores.base(gang, per_node, shut)
     return Class(gang, able, base, scores.fit_weight, scores.weights, scores.whole_weight)
 
 
@@ -288,8 +242,8 @@ def run(
     With a predictor, nobody knows a length before its end: what a job is expected to run is guessed when it
     is submitted; its place among the shortest (`neighbours`), or its length where the world `predicts`, again
     until it starts, as its like end. What an outage kills goes back to its place in the queue, with the work
-    since its last checkpoint to do again (all of it if `checkpoint_s` is 0); what makes room for others, to
-    its end (`yielding`). A job for which nodes never come back does not end. Raises Refused for an outage
+    since its last checkpoint to do again (all of it if `checkpoint_s` is 0); what is stopped, to its end
+    (`yielding`). A job for which nodes never come back does not end. Raises Refused for an outage
     that does not fit the pools.
     """
     trace, board = world.trace, world.board
@@ -301,8 +255,9 @@ def run(
     minds = Minds(trace, board, predictor, world.queueing, predicts=world.predicts) if predictor else None
     cuts = Cuts(board, run_s, start_s, pool, checkpoint_s)
     absences, ways = Absences(board, cuts, outages), _ways(world, cuts)
+    scored = Closings(board, world.closing) if world.closing else Hours(board, world.hourly)
     fault_s = absences.next_s
-    hour_s, moments_s = 0 if len(world.hourly) else c.NEVER, [*world.moments_s, c.NEVER]
+    moments_s = [*world.moments_s, c.NEVER]
     moment_s, back_s = moments_s[0], c.NEVER
     while ends or arrived < count or (going < count and min(fault_s, moment_s, back_s) < c.NEVER):
         coming_s = min(submit_s[arrived], fault_s, moment_s, back_s)
@@ -330,10 +285,8 @@ def run(
             if ways:
                 ways.forget(killed)
             fault_s = absences.next_s
-        if now_s >= hour_s:
-            board.base[:] = world.hourly[now_s // _HOUR_S % len(world.hourly)]
-            hour_s = now_s // _HOUR_S * _HOUR_S + _HOUR_S
         new = arrived if minds and minds.lines_up else before
+        scored.turn(now_s, new, arrived)
         starts = [*_passes(world, ways, now_s * 1000, ended, range(new, arrived), started)]
         for job, where in starts:
             going += 1
@@ -348,11 +301,11 @@ def run(
 
 
 def _ways(world: World, cuts: Cuts) -> Yielding | Rests | None:
-    """Return who makes room in a world, None where nobody does."""
+    """Return who is stopped in a world, None where nobody is."""
     if world.queueing is Queueing.LEAST:
         may = world.settled.preemptible if world.settled else None
         return Rests(world.trace, world.board, cuts, may)
-    if not world.preempts or world.settled is None:
+    if world.settled is None or not world.stops_jobs:
         return None
     keeps_place = world.queueing is Queueing.SJF
     return Yielding(world.trace, world.board, world.settled, cuts, keeps_place=keeps_place)

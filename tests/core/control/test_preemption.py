@@ -30,7 +30,7 @@ def _began(name: JobId, cards: int, since_min: int, stopped_before: int = 0) -> 
     attempt = 1
     for _ in range(stopped_before):
         events += [*_start(attempt, cards), f.StopSent(attempt, Category.PREEMPTED, "x")]
-        end = f.Ended(attempt, AttemptState.PREEMPTED, Category.PREEMPTED, "x", 1, 2, 1)
+        end = f.Ended(attempt, AttemptState.PREEMPTED, Category.PREEMPTED, "x", 1, 10 * MIN, 10 * MIN)
         events += [end, f.Metered(attempt, 2, 1, 0, final=True), f.Queued("x", Category.PREEMPTED)]
         attempt += 1
     events += _start(attempt, cards)
@@ -140,6 +140,16 @@ def test_a_job_that_was_stopped_often_is_left_alone() -> None:
         row = running(90, 8, 30)
         row = replace(row, job=fold(_began(row.job.id, 8, 30, stopped_before=times)))
         assert stopped(outcome([waiting(0, 8, 60)], [row])) == expected
+
+
+def test_from_its_last_stop_on_a_job_is_held_back_for_nobody() -> None:
+    awaits = waiting(0, 8, 60, num_nodes=8)
+    awaits = replace(awaits, job=replace(awaits.job, waiting_code=AWAITS))
+    for times, expected in ((3, {}), (4, {90: "one/p0"})):
+        row = waiting(90, 8, 600, preemptible=True)
+        told = _began(row.job.id, 8, 30, stopped_before=times)
+        ended = replace(row, job=fold(told[: -len(_start(1, 8)) - 1]))  # this turn puts it into the queue
+        assert placed(outcome([awaits], [], full=8, due=(ended,))) == expected
 
 
 def test_nothing_is_stopped_for_a_job_that_cannot_pay() -> None:

@@ -1,5 +1,6 @@
 """Sites and pools: what a centre declares, and what is known of it right now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -82,6 +83,16 @@ class Maintenance:
     reason: str
     stop_jobs: bool = False
 
+    def stops(self, now_ms: int) -> bool:
+        """True if it goes on and jobs are stopped for it."""
+        return self.stop_jobs and self.from_ms <= now_ms < self.until_ms
+
+
+def next_of(maintenance: Iterable[Maintenance], now_ms: int) -> Maintenance | None:
+    """Return the maintenance that goes on, or the next one."""
+    left = (each for each in maintenance if each.until_ms > now_ms)
+    return min(left, key=lambda each: (each.from_ms, each.until_ms), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:
@@ -150,8 +161,7 @@ class Site:
 
     def closing(self, now_ms: int) -> Maintenance | None:
         """Return the maintenance that goes on, or the next one."""
-        left = (each for each in self.maintenance if each.until_ms > now_ms)
-        return min(left, key=lambda each: (each.from_ms, each.until_ms), default=None)
+        return next_of(self.maintenance, now_ms)
 
     def stops_for_power(self, now_ms: int) -> bool:
         """True if a limit of its power holds for which jobs are stopped."""

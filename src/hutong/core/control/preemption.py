@@ -75,11 +75,11 @@ def held_back(drafts: Sequence[Draft]) -> list[Draft]:
     """
     if not any(draft.job.waiting_code == AWAITS for draft in drafts):
         return list(drafts)
-    return [draft for draft in drafts if not _is_stoppable(draft.row)]
+    return [draft for draft in drafts if not _is_stoppable(draft)]
 
 
-def _is_stoppable(row: JobRow) -> bool:
-    return row.spec.preemptible and row.job.restarts_of(Category.PREEMPTED) < STOPS_MAX
+def _is_stoppable(draft: Draft) -> bool:
+    return draft.row.spec.preemptible and draft.job.restarts_of(Category.PREEMPTED) < STOPS_MAX
 
 
 def _waiters(line: Line, waiting: Sequence[int], queue: Queue, desk: Desk) -> Iterator[Waiter]:

@@ -109,6 +109,11 @@ def least_loss(able: Sequence[Stopped], need: int, amount: Callable[[Stopped], i
     return chosen
 
 
+def least_for(able: Sequence[Stopped], over: int, amount: Callable[[Stopped], int]) -> list[Stopped]:
+    """Return whom to stop so that so much less is used; all of them where that is not enough."""
+    return least_loss(able, min(over, sum(amount(each) for each in able)), amount)
+
+
 class Line:
     """The jobs that a pass left waiting, and what each might have of the pools."""
 

@@ -13,7 +13,7 @@ from hutong.core.control.desk import Desk
 from hutong.core.control.draft import Draft
 from hutong.core.control.power import MILLIWATTS
 from hutong.core.control.preemption import Stoppable, stop, victims_of
-from hutong.core.control.room import least_loss
+from hutong.core.control.room import least_for
 from hutong.core.energy.account import card_milliwatts
 from hutong.core.kernel.ids import JobId
 
@@ -32,8 +32,7 @@ def shed(desk: Desk, looked_at: Mapping[JobId, Draft]) -> list[Draft]:
     stopped: list[Draft] = []
     for site, need in over.items():
         here = [each for each in able if each.attempt.site == site]
-        most = sum(_draws_mw(each) for each in here)
-        chosen = least_loss(here, min(need, most), _draws_mw)
+        chosen = least_for(here, need, _draws_mw)
         stopped += [stop(victim, desk, looked_at, f"the power of {site} is limited") for victim in chosen]
     return stopped
 

@@ -114,13 +114,12 @@ def _close(draft: Draft, attempt: Attempt) -> int | None:
     """Stop a job whose site is under maintenance that stops jobs; return when one begins that will."""
     site, now_ms = draft.desk.site(attempt.site), draft.desk.now_ms
     for each in site.maintenance if site else ():
-        if not each.stop_jobs or each.until_ms <= now_ms:
-            continue
-        if each.from_ms > now_ms:
+        if each.stop_jobs and each.from_ms > now_ms:
             return each.from_ms
-        if not _live(draft).stop_sent_ms:
-            _stop(draft, Category.PREEMPTED, f"maintenance of {attempt.site}: {each.reason}")
-        return None
+        if each.stops(now_ms):
+            if not _live(draft).stop_sent_ms:
+                _stop(draft, Category.PREEMPTED, f"maintenance of {attempt.site}: {each.reason}")
+            return None
     return None
 
 

@@ -167,6 +167,7 @@ def _only_power(agreed: Agreed, sites: Sequence[Site]) -> None:
     told = {
         "institutions": bool(agreed.institutions), "quotas": bool(agreed.quotas),
         "bookings": bool(agreed.bookings), "preemptible": agreed.preemptible != NOBODY,
+        "maintenance": bool(agreed.maintenance),
     }  # fmt: skip
     problems = [
         Problem(f"/{name}", "the jobs of a plan are of nobody: give limits of power alone")
