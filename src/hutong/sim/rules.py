@@ -55,7 +55,8 @@ def check_least(*, greedy: bool, guessed: bool, free: bool) -> None:
         (guessed, "guesses what a job still needs: give --lengths guessed"),
         (
             free,
-            "knows no quotas, bookings, limits or maintenance as it stops jobs: leave all but preemptible out of --rules",
+            "knows no quotas, bookings, limits or maintenance as it stops jobs: "
+            "leave all but preemptible out of --rules",
         ),
     ):
         if not goes:
