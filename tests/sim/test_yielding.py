@@ -67,7 +67,7 @@ def test_all_work_is_done_only_who_may_be_is_stopped_and_no_card_is_given_twice(
 
 
 windows = st.builds(
-    lambda site, span, stops, before: Maintenance(site, *span, stops, max(0, span[0] - before)),
+    lambda site, span, stops, before: Maintenance(site, span[0], span[1], stops, max(0, span[0] - before)),
     st.sampled_from(["bj", "tj"]), spans, st.booleans(), st.sampled_from([0, 5, 60]),
 )  # fmt: skip
 
