@@ -15,6 +15,7 @@ from hutong.core.placement.columns import Backfill
 from hutong.sim import fused, world
 from hutong.sim.city import Footprint
 from hutong.sim.compare import Result
+from hutong.sim.figures import span
 from hutong.sim.measures import interval, jain, measure
 from hutong.sim.predict import Predictor
 from hutong.sim.report import write_report
@@ -207,6 +208,21 @@ def test_a_report_is_one_page_that_escapes_names_and_says_what_cannot_be_written
         assert told in page
     with pytest.raises(Refused, match="cannot be written: No such file"):
         write_report(tmp_path / "nowhere" / "report.html", trace, CLUSTER, [row])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (119.4, "119 s"),
+        (120, "2.0 min"),
+        (7199, "120.0 min"),
+        (7200, "2.00 h"),
+        (-7200, "-2.00 h"),
+    ],
+)
+def test_times_are_told_in_the_unit_that_is_read_best(seconds: float, said: str) -> None:
+    assert span(seconds) == said
 
 
 def test_what_fits_nowhere_is_refused_before_the_run() -> None:

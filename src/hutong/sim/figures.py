@@ -5,34 +5,44 @@ from dataclasses import dataclass
 
 from hutong.sim.city import Footprint
 from hutong.sim.compare import Result
+from hutong.sim.uses import Use
 
 _SHORT_S, _HOURS_FROM_S = 120, 7200
 
 
+Heads = tuple[str, ...]
+Rows = list[tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Tables of runs, each its heads and a row for each run; `shared` is what the rules of all have alike."""
+    """Tables of runs, each its heads and its rows; `shared` is what the rules of all runs have alike."""
 
     shared: str
-    tables: tuple[tuple[tuple[str, ...], list[tuple[str, ...]]], ...]
+    tables: tuple[tuple[Heads, Rows], ...]
 
 
 def figures_of(found: Sequence[Result]) -> Figures:
-    """Return how the runs went, and what they cost where centres are known."""
+    """Return how the runs went, what was undone, what they cost, and how far quotas and limits were used.
+
+    Each table but the first is there only where there is anything of it.
+    """
     shared, names = _names([each.rules for each in found])
-    heads: tuple[str, ...] = (
-        "rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain",
-    )  # fmt: skip
-    broken = any(each.measures.restarts for each in found)
-    heads += ("restarts", "lost, card-h", "stops") if broken else ()
-    rows = [(name, *_went(each))[: len(heads)] for name, each in zip(names, found, strict=True)]
-    tables = [(heads, rows)]
+    went: Heads = ("rules", "completion", "wait", "p50", "p99", "slowdown", "used", "fragm.", "Jain")
+    tables = [(went, [(name, *_went(each)) for name, each in zip(names, found, strict=True)])]
+    if any(each.measures.restarts for each in found):
+        undone: Heads = ("rules", "restarts", "of them stopped", "lost, card-h")
+        tables.append((undone, [(name, *_undone(each)) for name, each in zip(names, found, strict=True)]))
     costs = [each.footprint for each in found if each.footprint is not None]
     if costs:
-        heads = ("rules", "cost, yuan", "energy", "carbon", "green")
+        heads: Heads = ("rules", "cost, yuan", "energy", "carbon", "green")
         heads += ("electricity, yuan",) if any(each.electricity_yuan is not None for each in costs) else ()
         rows = [(name, *_cost(each))[: len(heads)] for name, each in zip(names, costs, strict=True)]
         tables.append((heads, rows))
+    used = [(name, *_use(use)) for name, each in zip(names, found, strict=True) for use in each.uses]
+    if used:
+        heads = ("rules", "of", "what", "promised", "at most", "mean", "peak", "at the limit")
+        tables.append((heads, used))
     return Figures(shared, tuple(tables))
 
 
@@ -58,8 +68,12 @@ def _went(each: Result) -> tuple[str, ...]:
     return (
         *(span(value) for value in times),
         f"{of.slowdown_mean:,.1f}", f"{of.used:.0%}", f"{of.fragmented:.1%}", f"{of.jain:.2f}",
-        f"{of.restarts:,}", f"{of.lost_card_s / 3600:,.0f}", f"{of.stops:,}",
     )  # fmt: skip
+
+
+def _undone(each: Result) -> tuple[str, ...]:
+    of = each.measures
+    return f"{of.restarts:,}", f"{of.stops:,}", f"{of.lost_card_s / 3600:,.0f}"
 
 
 def _cost(of: Footprint) -> tuple[str, ...]:
@@ -70,3 +84,10 @@ def _cost(of: Footprint) -> tuple[str, ...]:
 
 def _scaled(value: float, unit: str, thousand: str) -> str:
     return f"{value:,.1f} {unit}" if value < 10_000 else f"{value / 1000:,.1f} {thousand}"
+
+
+def _use(use: Use) -> tuple[str, ...]:
+    promised, most = ("" if each is None else f"{each:,}" for each in (use.promised, use.most))
+    return (
+        use.name, use.what, promised, most, f"{use.mean:,.1f}", f"{use.peak:,.1f}", f"{use.full_h:,.1f} h",
+    )  # fmt: skip

@@ -9,6 +9,8 @@ from hutong.sim.figures import figures_of
 from hutong.sim.seeds import Estimate, Summary, figure_rows
 from hutong.sim.sweep import Plan
 
+_WORDS = frozenset({"rules", "of", "what"})
+
 
 def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, as_json: bool) -> None:
     """Print the runs; those with several seeds by their means and intervals."""
@@ -31,25 +33,7 @@ def show(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary], *, a
     if figures.shared:
         say(f"all: {figures.shared}" if len(found) > 1 else figures.shared)
     for heads, rows in figures.tables:
-        rows_of(table(heads[0], *(f">{each}" for each in heads[1:])), rows, "nothing ran")
-    _show_uses(found)
-
-
-def _show_uses(found: Sequence[Result]) -> None:
-    """Print how far quotas and limits were used, where there are any."""
-    if not any(each.uses for each in found):
-        return
-    made = table("rules", "of", "what", "promised", "at most", "mean", "peak", "at the limit")
-    rows = [
-        (
-            each.rules, use.name, use.what, "" if use.promised is None else f"{use.promised:,}",
-            "" if use.most is None else f"{use.most:,}", f"{use.mean:,.1f}", f"{use.peak:,.1f}",
-            f"{use.full_h:,.1f} h",
-        )
-        for each in found
-        for use in each.uses
-    ]  # fmt: skip
-    rows_of(made, rows, "nothing ran")
+        rows_of(table(*(each if each in _WORDS else f">{each}" for each in heads)), rows, "nothing ran")
 
 
 def document(plan: Plan, found: Sequence[Result], summaries: Sequence[Summary]) -> dict[str, object]:

@@ -217,7 +217,7 @@ def test_a_waiting_job_is_told_what_each_pool_says_now_and_a_placed_or_ended_one
     while loop.step():
         pass
     ended = platform.http.get(f"/v1/jobs/{job}/why", headers=li)
-    assert ended.status_code == 409
+    assert ended.status_code == 404
     assert ended.json()["code"] == "not_waiting"
     assert "CANCELLED" in ended.json()["detail"]
 

@@ -119,7 +119,7 @@ def release(job: str) -> Call[j.Job]:
 
 
 def why(job: str) -> Call[j.Check]:
-    """Return why a waiting job waits: what each pool says to it now. Raises Conflict once it is placed."""
+    """Return why a waiting job waits: what each pool says to it now. Raises NotFound once it is placed."""
     return Call("GET", path_of("jobs", job, "why"), shape(j.Check))
 
 

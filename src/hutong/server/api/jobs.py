@@ -155,9 +155,9 @@ def _detail(here: Services, row: JobRow) -> w.JobDetail:
 
 @router.get("/{job}/why")
 def explain_job(here: Here, row: Annotated[JobRow, Depends(OfJob("job.read"))]) -> w.Check:
-    """Say why a waiting job waits: what each pool would say now if it came first; 409 once it is placed."""
+    """Say why a waiting job waits: what each pool would say now if it came first; 404 once it is placed."""
     if row.job.state not in WAITING:
-        raise Conflict("not_waiting", f"job {row.job.id} is {row.job.state}: it waits for no pool")
+        raise NotFound("not_waiting", f"job {row.job.id} is {row.job.state}: it waits for no pool")
     return check_shape(here, row.spec, row.project, row.job.by)
 
 
