@@ -1,8 +1,8 @@
 """How workers of `--dist loadgroup` share tests: modules stay whole, what waits runs beside what computes.
 
 The tests of an `xdist_group` share a worker, and so do those of a module unless they are `slow` and have no
-fixture of the module: what they share is started once. (xdist 3.8 names groups as pytest 9.2 no longer reads
-it; hence the ids here.)
+fixture of the module: what they share is started once. So do the examples of all documents. (xdist 3.8 names
+groups as pytest 9.2 no longer reads it; hence the ids here.)
 """
 
 import pytest
@@ -12,6 +12,7 @@ from xdist.scheduler import LoadGroupScheduling
 from xdist.workermanage import WorkerController
 
 ALONE = "slow"
+DOCUMENTS = ".md"
 # Longest first: a group is one worker's from its first test to its last.
 GROUPS = ("ray", "kubernetes", "up", "heavy", "centres", "slurm", "year", ALONE)
 
@@ -30,6 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _group_of(item: pytest.Item) -> str:
     groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+    if item.path.suffix == DOCUMENTS:
+        return "documents"
     if groups or not item.get_closest_marker("slow"):
         return "_".join(groups)
     defined = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - there is no public way

@@ -4,7 +4,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
+from hutong.adapters.identity import passwords
 from hutong.adapters.identity.passwords import Lockout, hash_password, make_password, verify_password
 from hutong.adapters.identity.tokens import Principals, digest_secret, looks_like_secret, make_secret
 from hutong.adapters.identity.vault import Vault
@@ -22,6 +25,13 @@ def test_a_password_fits_only_its_own_hash_and_an_empty_hash_fits_nothing() -> N
     assert not verify_password("", "correct horse")
     assert not verify_password("not a hash", "correct horse")
     assert make_password() != make_password()
+
+
+def test_an_unknown_person_costs_the_same_memory_and_passes_as_a_known_one() -> None:
+    nobody = passwords._NOBODY
+    assert extract_parameters(nobody) == extract_parameters(hash_password("x"))
+    with pytest.raises(VerifyMismatchError):  # it was computed and compared, not refused unread
+        PasswordHasher().verify(nobody, "x")
 
 
 def test_ten_wrong_passwords_pause_a_name_for_five_minutes_and_others_not_at_all() -> None:

@@ -1,11 +1,13 @@
 """Passwords: argon2id hashes, one cost for known and unknown people, and a pause after many failures."""
 
+import base64
 import secrets
 import threading
 from collections import OrderedDict
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from hutong.core.kernel.errors import Later
@@ -16,8 +18,18 @@ PAUSE_MS = 300_000
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
-# The hash of a password that nobody knows: it makes an unknown person cost what a known one costs.
-_NOBODY = _HASHER.hash(secrets.token_urlsafe(32))
+
+def _unfitting() -> str:
+    """Return a hash that no password is known to fit, without the cost of making one."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
+        for length in (_HASHER.salt_len, _HASHER.hash_len)
+    )
+    costs = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+
+
+_NOBODY = _unfitting()  # it makes an unknown person cost what a known one costs
 
 
 def make_password() -> str:
