@@ -316,9 +316,8 @@ def _run(
     count, sites, an_hour = len(arrival), len(capacity), HOUR_S // slot_s
     start, site = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     since, end, stops = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    left, room, none = length.copy(), capacity.copy(), np.zeros(sites, np.int64)
-    due, place = np.zeros(count, np.int64), np.full(count, -1, np.int64)
-    plans, waiting, running = np.zeros((sites, _RING), np.int64), due.copy(), due.copy()
+    left, room, none, plans = length.copy(), capacity.copy(), capacity * 0, np.zeros((sites, _RING), np.int64)
+    due, place, waiting, running = since.copy(), site.copy(), since.copy(), since.copy()
     # Each stop is for a pinned job and takes the cards of at most so many others.
     ran = np.empty((int(pinned.sum()) * int(cards.max()) * make_room, RAN_COLUMNS), np.int64)
     # Cards that come back, by step: a ring longer than any job.
@@ -373,9 +372,8 @@ def _run(
                 continue
             waiting[kept] = job
             kept += 1
-        stuck = stuck + 1 if kept == held and arrived == count else 0
         # What made room waits again, from the next step on.
-        cut = ran[first:rows, JOB]
+        cut, stuck = ran[first:rows, JOB], stuck + 1 if kept == held and arrived == count else 0
         waiting[kept : kept + len(cut)], due[cut], place[cut] = cut, slot, -1
         held, step = kept + rows - first, step + 1
     return start, stops, ran[:rows], site, since, end
