@@ -9,7 +9,8 @@ on, and that wind and sun of the next days are foreseen without error. Neither t
 already hold the provinces' own renewables: claiming direct supply on top can count it twice, so the rows
 without direct supply stand beside. Read differences between rows, not the rows.
 
-No policy but the bound knows a length; each waits at most 6 h (jobs up to 2 h) or 24 h; in rows that say so, 72 h.
+Only rows that say so know lengths, each job's when it comes, and nothing of jobs to come. A job waits at most 6 h
+(up to 2 h of length) or 24 h; in rows that say so, 6 h and 72 h, or 24 h and 168 h.
 `python -m bench.bth [--data DIR] [--quick]`
 """
 
@@ -39,11 +40,16 @@ WIDEST, PINNED_PART = 32, 0.3
 # Cards that only pinned jobs may take: so many of each near site, or Tianjin's alone, where power is dirtiest;
 # then others make room for the few for whom they are not enough.
 KEPT_FREE, SPARE = (32, 32), (0, 32)
-# What an hour of a job's wait has to save, in mg of CO2.
-PRICES = (200_000, 500_000, 1_000_000, 2_000_000, 5_000_000)
-PRICE = 500_000
-# Waits of long jobs that the targets do not forbid, at the price that keeps the mean wait where lengths are known.
-LONGER_S, LONGER_PRICE = 72 * HOUR_S, 1_000_000
+# In parts of an hour: what arrivals, ends and expected lengths are planned in.
+QUANTUM_S = HOUR_S // 4
+# What an hour of a job's wait has to save, in mg of CO2 for a job of one card, and as the root of its cards for more.
+PRICES = (200_000, 370_000, 500_000, 1_000_000, 3_000_000)
+PRICE = 370_000
+# Waits of long jobs that the targets do not forbid.
+LONGER_S, LONGER_PRICES = 72 * HOUR_S, (450_000, 500_000)
+# All targets at once take longer waits, lengths that are known, one price for jobs of all widths, and more cards kept
+# free in Beijing: what runs there is clean by the kWh, but needs more of them.
+WEEK_S, HALF_GREEN_PRICE, HALF_GREEN_FREE = 168 * HOUR_S, 1_550_000, (38, 32)
 # Targets that were set before; they came from a greedy choice that knew all loads to come. No schedule can pass
 # `bth_bound_green`, all green power that ever fits the cards over the least energy, nor the rows `bth_bound_fluid_...`.
 TARGET, TARGET_GREEN, TARGET_WAIT_H = 0.60, 0.50, 1.0
@@ -78,13 +84,18 @@ def _supply(wind: Floats, sun: Floats) -> Ints:
     return np.stack(parts).astype(np.int64)
 
 
+def _by_root(price: int, jobs: Trace) -> Ints:
+    """Return each job's price of an hour, as the root of its cards."""
+    return np.asarray(np.sqrt(jobs.cards) * price).astype(np.int64)
+
+
 def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
     """Run the policies."""
     chance = np.random.default_rng(0).random(len(jobs))
     pinned = (chance < PINNED_PART) & (jobs.run_s < HOUR_S)
     work, now = green.deferrable(jobs), green.deferrable(jobs, 0, 0)
-    learnt = green.learn(work, HOUR_S)
-    at_once = green.learn(now, HOUR_S)
+    learnt = green.learn(work, QUANTUM_S)
+    at_once = green.learn(now, QUANTUM_S)
 
     def run(
         name: str,
@@ -92,7 +103,7 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
         learnt: green.Learnt,
         base: float = 0.0,
         spare: Sequence[int] = SPARE,
-        price: int = 0,
+        price: int | Ints = 0,
     ) -> Iterator[Row]:
         policy = region.BEST_PLACE if base else region.IN_ORDER
         found = region.run_region(
@@ -115,19 +126,28 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
     yield from run("order", now, at_once, spare=())
     yield from run("place_only", now, at_once, base)
     for price in PRICES:
-        yield from run(f"place_time_{price // 1000}g", work, learnt, base, price=price)
+        yield from run(f"place_time_{price // 1000}g", work, learnt, base, price=_by_root(price, jobs))
     if not quick:
         yield from run("place_only_kept_free", now, at_once, base, KEPT_FREE)
-        yield from run(f"place_time_{PRICE // 1000}g_kept_free", work, learnt, base, KEPT_FREE, PRICE)
-        known = green.knowing(work, HOUR_S)
-        for price in (PRICES[0], PRICE, 1_000_000):
-            yield from run(f"bound_known_lengths_{price // 1000}g", work, known, base, price=price)
+        name, by_root = f"place_time_{PRICE // 1000}g", _by_root(PRICE, jobs)
+        yield from run(f"{name}_kept_free", work, learnt, base, KEPT_FREE, by_root)
+        known = green.knowing(work, QUANTUM_S)
+        yield from run(f"known_lengths_{PRICE // 1000}g", work, known, base, price=by_root)
         longer = green.deferrable(jobs, long_wait_s=LONGER_S)
         for name, told in (
-            ("place_time", green.learn(longer, HOUR_S)),
-            ("bound_known_lengths", green.knowing(longer, HOUR_S)),
+            ("place_time", green.learn(longer, QUANTUM_S)),
+            ("known_lengths", green.knowing(longer, QUANTUM_S)),
         ):
-            yield from run(f"{name}_72h_{LONGER_PRICE // 1000}g", longer, told, base, price=LONGER_PRICE)
+            for price in LONGER_PRICES:
+                by_root = _by_root(price, jobs)
+                yield from run(f"{name}_72h_{price // 1000}g", longer, told, base, price=by_root)
+        week = green.deferrable(jobs, 24 * HOUR_S, WEEK_S)
+        for name, told in (
+            ("place_time", green.learn(week, QUANTUM_S)),
+            ("known_lengths", green.knowing(week, QUANTUM_S)),
+        ):
+            full = f"{name}_168h_{HALF_GREEN_PRICE // 1000}g_each_kept_free"
+            yield from run(full, week, told, base, HALF_GREEN_FREE, HALF_GREEN_PRICE)
         for wait_h in (6, 24):
             carbon = least_carbon(jobs, sites, wait_h).carbon_kg / base
             yield Row(f"bth_bound_fluid_{wait_h}h_carbon", carbon, "of latency order", "goal", TARGET)
@@ -150,8 +170,8 @@ def rows(jobs: Trace, sites: region.Region, *, quick: bool) -> Iterator[Row]:
     dark = replace(sites, green_w=np.zeros_like(sites.green_w))
     alone = region.run_region(now, dark, at_once, pinned, region.IN_ORDER).carbon_kg
     best = partial(
-        region.run_region, work, learnt=learnt, pinned=pinned, policy=region.BEST_PLACE, price=PRICE,
-        spare=SPARE, make_room=True,
+        region.run_region, work, learnt=learnt, pinned=pinned, policy=region.BEST_PLACE,
+        price=_by_root(PRICE, jobs), spare=SPARE, make_room=True,
     )  # fmt: skip
     yield Row("bth_no_direct_supply_carbon", best(region=dark).carbon_kg / alone, "of latency order")
     seconds = timed(lambda: best(region=sites))

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hutong.core.placement.arrays import Ints
 from hutong.sim import green, region
@@ -113,12 +115,13 @@ def _busy(seed: int) -> tuple[Work, region.Region]:
 def test_no_site_ever_runs_more_cards_than_it_has() -> None:
     for seed in range(3):
         work, sites = _busy(seed)
-        learnt = green.learn(work, HOUR_S)
+        learnt = green.learn(work, (HOUR_S, region.STEP_S, HOUR_S // 4)[seed])
         pinned = np.array([each % 5 == 0 and seed > 0 for each in range(80)])
         start, stops, cut, *last = region._run(
-            work.arrival, work.length, work.cards, work.queue, np.where(pinned, 0, work.wait // HOUR_S),
-            pinned.astype(np.int64), learnt.curves, learnt.row, learnt.steps, sites.cards, sites.pue_milli,
-            sites.mg_per_kwh, sites.green_w, 1000, region.BEST_PLACE, 0, 1, np.array([3, 3]), seed > 0,
+            work.arrival, work.length, work.cards, work.queue, np.where(pinned, 0, work.wait),
+            pinned.astype(np.int64), learnt.curves, learnt.row, learnt.steps, learnt.quantum, sites.cards,
+            sites.pue_milli, sites.mg_per_kwh, sites.green_w, 1000, region.BEST_PLACE, np.zeros(80, np.int64),
+            1, np.array([3, 3]), seed > 0,
         )  # fmt: skip
         assert (last[0] >= 0).all()
         assert (start >= work.arrival).all()
@@ -140,6 +143,54 @@ def test_a_job_that_fits_nowhere_is_left_and_counted() -> None:
     found = _run(work, _sites(NEVER))
     assert found.unplaced == 1
     assert found.energy_kwh == (4.0,)
+
+
+def test_one_that_ends_within_the_hour_leaves_the_rest_of_its_power() -> None:
+    windy_later = np.array([4000, *[100_000] * 47], np.int64)
+    work = _work([0, 1800], [1800, 1800], [4, 4])
+    nobody = np.zeros(2, np.bool_)
+    known = green.knowing(work, HOUR_S // 4)
+    found = region.run_region(work, _sites(windy_later), known, nobody, region.BEST_PLACE, price=1)
+    assert (found.green, found.wait_h) == (1, 0)
+
+
+def test_who_chooses_again_counts_with_who_is_due() -> None:
+    # Green power for one job in the third hour and for another in the fourth.
+    windy = np.array([0, 0, 4000, 4000, *[0] * 44], np.int64)
+    work = _work([0, 60], [HOUR_S, HOUR_S], [4, 4])
+    nobody, known = np.zeros(2, np.bool_), green.knowing(work, HOUR_S // 4)
+    found = region.run_region(work, _sites(windy), known, nobody, region.BEST_PLACE, price=1000)
+    assert found.green == 1
+    assert found.delay_h == (2 + 3 - 60 / HOUR_S) / 2
+
+
+def test_each_job_may_have_its_own_price_of_an_hour() -> None:
+    work, sites = _work([0, 0], [HOUR_S, HOUR_S], [4, 4]), _sites(WINDY_LATER)
+    nobody, known = np.zeros(2, np.bool_), green.knowing(work, HOUR_S // 4)
+    prices = np.array([10_000_000, 1000])
+    found = region.run_region(work, sites, known, nobody, region.BEST_PLACE, price=prices)
+    assert (found.wait_h, found.green) == (1.5, 0.5)
+
+
+@given(
+    st.integers(1, 40),
+    st.sampled_from((1, 2, 4, 12)),
+    st.integers(0, 11),
+    st.lists(st.integers(0, 1_000_000), max_size=30),
+)
+@settings(max_examples=50)
+def test_the_hours_of_a_run_add_up_to_its_expected_length(
+    cards: int, an_hour: int, begin: int, alive: list[int]
+) -> None:
+    curve = np.array([1_000_000, *sorted(alive, reverse=True), 0], np.int64)
+    slots = float((curve[1:] + curve[:-1]).sum()) / 2_000_000
+    hours, plan = np.empty((len(curve) + 2, 2), np.int64), np.zeros(256, np.int64)
+    count = region._by_hour(curve, begin % an_hour, an_hour, hours)
+    # What has hardly a chance is cut off, and integers are rounded down.
+    assert abs(float((hours[:count, 0] * hours[:count, 1]).sum()) / 1e12 - slots / an_hour) < 1e-4
+    region._expect(plan, begin % an_hour, an_hour, curve, 0, cards)
+    assert abs(float(plan.sum()) / 1e6 - cards * slots / an_hour) < 1e-3
+    assert not plan[count:].any()
 
 
 def test_a_choice_does_not_know_the_jobs_length() -> None:

@@ -3,9 +3,9 @@
 Green power of a site-hour serves its own load first; what is beyond comes from the grid, at the grid's
 factor (marginal accounting). A choice adds up, over the hours that a job is expected to run, what it would
 add to the grid's part of each site, given the load that is expected there: from what runs, for how long it
-has run, and what is planned. Nobody knows a length; load to come is weighted with the survival curves of
-`green.learn`. What waits chooses again at each full hour, for by then others have come, ended or chosen. The
-green supply of the hours to come is taken as known. Starts only, no pauses; once
+has run, and what is planned; parts of an hour count as such. Only `green.knowing` tells lengths; load to come
+is weighted with the survival curves of `green.learn`. What waits chooses again at each full hour, for by then
+others have come, ended or chosen. The green supply to come is taken as known. Starts only, no pauses; once
 started, a job keeps its cards, unless it makes room for a pinned one (ADR 20): then it goes on elsewhere from
 its last checkpoint. Capacity is enforced by what really runs, in steps of `STEP_S`.
 """
@@ -76,7 +76,7 @@ def run_region(
     pinned: npt.NDArray[np.bool_],
     policy: int,
     *,
-    price: int = 0,
+    price: int | Ints = 0,
     near: int = 2,
     spare: Sequence[int] = (),
     make_room: bool = False,
@@ -85,17 +85,18 @@ def run_region(
 
     `pinned` jobs need one of the first `near` sites, at once. IN_ORDER takes the first site with room;
     BEST_PLACE the site and start of least marginal carbon within each job's wait. `price` is what an hour
-    of a *job's* wait has to save, in mg of CO2: wide jobs wait for less a card. `learnt` counts in hours.
-    `spare` are cards of each site that only pinned jobs may take; with `make_room` others are stopped for
-    them where too few are free.
+    of a job's wait has to save, in mg of CO2, one for all or one each. A quantum of `learnt` is a part of an
+    hour and a multiple of `STEP_S`. `spare` are cards of each site that only pinned jobs may take; with
+    `make_room` others are stopped for them where too few are free.
     """
-    wait = np.where(pinned, 0, work.wait // HOUR_S).astype(np.int64)
+    wait = np.where(pinned, 0, work.wait).astype(np.int64)
     kept_free = np.zeros(len(region.cards), np.int64)
     kept_free[: len(spare)] = spare
     start, stops, cut, site, since, end = _run(
         work.arrival, work.length, work.cards, work.queue, wait, pinned.astype(np.int64), learnt.curves,
-        learnt.row, learnt.steps, region.cards, region.pue_milli, region.mg_per_kwh, region.green_w,
-        region.card_w, policy, price, near, kept_free, make_room,
+        learnt.row, learnt.steps, learnt.quantum, region.cards, region.pue_milli, region.mg_per_kwh,
+        region.green_w, region.card_w, policy, np.full(len(work), price, np.int64), near, kept_free,
+        make_room,
     )  # fmt: skip
     placed = site >= 0
     last = np.stack([np.arange(len(work)), site, since, end], axis=1)[placed]
@@ -136,48 +137,64 @@ def _card_seconds(ran: Ints, cards: Ints, sites: int, hours: int) -> Ints:
 
 
 @compiled
-def _expect(plan: Ints, hour: int, curve: Ints, age: int, cards: int) -> None:
-    """Add a job's expected load to the hours from one on, in ppm of a card; it has run for `age` hours."""
+def _expect(plan: Ints, slot: int, an_hour: int, curve: Ints, age: int, cards: int) -> None:
+    """Add a job's expected load from a slot on to the hours, in ppm of a card; it has run for `age` slots."""
     if age >= len(curve) - 1 or curve[age] <= 0:
         # Longer than anything that is known: it runs now, and that is all to be said.
-        plan[hour % _RING] += cards * _ALIVE
+        plan[slot // an_hour % _RING] += cards * _ALIVE
         return
     for r in range(age, len(curve) - 1):
-        plan[(hour + r - age) % _RING] += cards * (curve[r] + curve[r + 1]) // 2 * _ALIVE // curve[age]
+        part = cards * (curve[r] + curve[r + 1]) * _ALIVE // (2 * curve[age] * an_hour)
+        plan[(slot + r - age) // an_hour % _RING] += part
 
 
 @compiled
-def _marginal(
-    plan: Ints, green_w: Ints, hour: int, count: int, cards: int, card_mw: int, rate: int, into: Ints
-) -> None:
-    """Fill the carbon in mg that so many more cards add in each of the hours from one on, whole hours."""
-    for r in range(count):
-        have = plan[(hour + r) % _RING] // 1000 * card_mw // 1_000_000
-        free = max(0, green_w[(hour + r) % len(green_w)] - have)
-        into[r] = max(0, cards * card_mw // 1000 - free) * rate // 1000
+def _by_hour(curve: Ints, begin: int, an_hour: int, into: Ints) -> int:
+    """Fill, for each hour of a run from a slot of the first on, who is alive then and for how long.
+
+    Both in ppm, the second in parts of an hour for those who are; return how many hours there are.
+    """
+    most, hours = len(curve) - 1, 0
+    at, until = 0, an_hour - begin
+    while at < most and curve[at] > 0:
+        worked: int = 0
+        for r in range(at, min(until, most)):
+            worked += curve[r] + curve[r + 1]
+        into[hours, 0], into[hours, 1] = curve[at], worked * _ALIVE // (2 * curve[at] * an_hour)
+        hours, at, until = hours + 1, until, until + an_hour
+    return hours
 
 
 @compiled
 def _choose(
     plans: Ints, green_w: Ints, room: Ints, spare: Ints, capacity: Ints, pue: Ints, factor: Ints, card_w: int,
-    hour: int, wait: int, cards: int, curve: Ints, price: int, sites: int,
+    slot: int, an_hour: int, latest: int, cards: int, curve: Ints, price: int, sites: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Return site and hours to wait of least expected carbon and price; site -1 where none has room."""
-    most = len(curve) - 1
+    """Return site and slots to wait, until a full hour, of least expected carbon and price.
+
+    The site is -1 where none has room.
+    """
+    hour, begin = divmod(slot, an_hour)
+    later = max(0, latest // an_hour - hour)
+    alive = np.empty((2, len(curve) // an_hour + 2, 2), np.int64)
+    lasts = _by_hour(curve, begin, an_hour, alive[0]), _by_hour(curve, 0, an_hour, alive[1])
     best, where, when = _NEVER, -1, 0
-    each = np.empty(wait + most, np.int64)
+    free = np.empty(later + max(lasts), np.int64)
     for site in range(sites):
-        _marginal(
-            plans[site], green_w[site], hour, wait + most, cards, card_w * pue[site], factor[site], each
-        )
-        for delay in range(wait + 1):
-            planned = plans[site, (hour + delay) % _RING] // _ALIVE
-            free = room[site] if delay == 0 else capacity[site] - planned
-            if free - spare[site] < cards:
+        card_mw = card_w * pue[site]
+        for h in range(len(free)):
+            have = plans[site, (hour + h) % _RING] // 1000 * card_mw // 1_000_000
+            free[h] = max(0, green_w[site, (hour + h) % green_w.shape[1]] - have)
+        for h in range(later + 1):
+            delay = h * an_hour - begin if h else 0
+            planned = plans[site, (hour + h) % _RING] // _ALIVE
+            if (capacity[site] - planned if h else room[site]) - spare[site] < cards:
                 continue
-            cost: int = price * delay
-            for r in range(most):
-                cost += each[delay + r] * (curve[r] + curve[r + 1]) // (2 * _ALIVE)
+            cost: int = price * delay // an_hour
+            for r in range(lasts[min(h, 1)]):
+                part = alive[min(h, 1), r]
+                bought = max(0, cards * card_mw // 1000 * part[1] // _ALIVE - free[h + r])
+                cost += bought * factor[site] // 1000 * part[0] // _ALIVE
                 if cost >= best:
                     break
             if cost < best:
@@ -187,65 +204,61 @@ def _choose(
 
 @compiled
 def _foresee(
-    plans: Ints, hour: int, running: Ints, active: int, start: Ints, end: Ints, site: Ints, waiting: Ints,
-    held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints, steps: Ints,
+    plans: Ints, slot: int, slot_s: int, running: Ints, active: int, start: Ints, end: Ints, site: Ints,
+    waiting: Ints, held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints,
+    steps: Ints,
 ) -> int:  # fmt: skip
     """Make the expected load anew from what runs, how long it has, and what is planned; count what runs."""
     plans[:] = 0
-    kept = 0
+    kept, an_hour = 0, HOUR_S // slot_s
     for index in range(active):
         job = running[index]
-        if end[job] <= hour * HOUR_S:
+        if end[job] <= slot * slot_s:
             continue
         curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
-        _expect(plans[site[job]], hour, curve, (hour * HOUR_S - start[job]) // HOUR_S, cards[job])
+        age = (slot * slot_s - start[job]) // slot_s
+        _expect(plans[site[job]], slot, an_hour, curve, age, cards[job])
         running[kept] = job
         kept += 1
     for index in range(held):
         job = waiting[index]
-        if place[job] >= 0 and due[job] > hour:
+        if place[job] >= 0:
             curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
-            _expect(plans[place[job]], due[job], curve, 0, cards[job])
+            _expect(plans[place[job]], due[job], an_hour, curve, 0, cards[job])
     return kept
 
 
 @compiled
 def _plan_again(
-    plans: Ints, hour: int, running: Ints, active: int, start: Ints, end: Ints, site: Ints, waiting: Ints,
-    held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints, steps: Ints,
-    green_w: Ints, room: Ints, spare: Ints, capacity: Ints, pue: Ints, factor: Ints, card_w: int,
-    arrival: Ints, wait: Ints, price: int,
+    plans: Ints, slot: int, slot_s: int, running: Ints, active: int, start: Ints, end: Ints, site: Ints,
+    waiting: Ints, held: int, due: Ints, place: Ints, cards: Ints, curves: Ints, row: Ints, queue: Ints,
+    steps: Ints, green_w: Ints, room: Ints, spare: Ints, capacity: Ints, pue: Ints, factor: Ints, card_w: int,
+    arrival: Ints, wait: Ints, price: Ints,
 ) -> int:  # fmt: skip
     """Make the expected load anew and let each job that waits choose against it again; count what runs.
 
-    A job whose best start has become this hour is due.
+    A job whose best start has become this hour is due; the others count with what it takes.
     """
+    an_hour = HOUR_S // slot_s
     active = _foresee(
-        plans, hour, running, active, start, end, site, waiting, held, due, place, cards, curves, row,
+        plans, slot, slot_s, running, active, start, end, site, waiting, held, due, place, cards, curves, row,
         queue, steps,
     )  # fmt: skip
     for index in range(held):
         job = waiting[index]
-        if place[job] < 0 or due[job] <= hour:
+        if place[job] < 0:
             continue
         curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
-        _expect(plans[place[job]], due[job], curve, 0, -cards[job])
-        may_wait = _may_wait(wait[job], hour * HOUR_S - arrival[job])
+        _expect(plans[place[job]], due[job], an_hour, curve, 0, -cards[job])
+        latest = (arrival[job] + wait[job]) // slot_s
         where, delay = _choose(
-            plans, green_w, room, spare, capacity, pue, factor, card_w, hour, may_wait, cards[job], curve,
-            price, len(capacity),
+            plans, green_w, room, spare, capacity, pue, factor, card_w, slot, an_hour, latest, cards[job],
+            curve, price[job], len(capacity),
         )  # fmt: skip
-        if where >= 0 and delay > 0:
-            _expect(plans[where], hour + delay, curve, 0, cards[job])
-        place[job], due[job] = where, hour + delay
+        if where >= 0:
+            _expect(plans[where], slot + delay, an_hour, curve, 0, cards[job])
+        place[job], due[job] = where, slot + delay
     return active
-
-
-@compiled
-def _may_wait(wait: int, waited_s: int) -> int:
-    """Return how many whole hours are left of what a job may wait."""
-    left: int = wait - (waited_s + HOUR_S - 1) // HOUR_S
-    return max(0, left)
 
 
 @compiled
@@ -296,41 +309,42 @@ def _slot(end: int, back: Ints) -> int:
 @compiled
 def _run(
     arrival: Ints, length: Ints, cards: Ints, queue: Ints, wait: Ints, pinned: Ints, curves: Ints, row: Ints,
-    steps: Ints, capacity: Ints, pue: Ints, factor: Ints, green_w: Ints, card_w: int, policy: int, price: int,
-    near: int, kept_free: Ints, make_room: bool,
+    steps: Ints, slot_s: int, capacity: Ints, pue: Ints, factor: Ints, green_w: Ints, card_w: int,
+    policy: int, price: Ints, near: int, kept_free: Ints, make_room: bool,
 ) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:  # fmt: skip
     """Return first start and stops by job, what was cut short, and the last stretch: site, begin, end."""
-    count, sites = len(arrival), len(capacity)
+    count, sites, an_hour = len(arrival), len(capacity), HOUR_S // slot_s
     start, site = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     since, end, stops = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    left, room, none = length.copy(), capacity.copy(), np.zeros(sites, np.int64)
-    plans = np.zeros((sites, _RING), np.int64)
-    due, place = np.zeros(count, np.int64), np.full(count, -1, np.int64)
-    waiting, running = np.empty(count, np.int64), np.empty(count, np.int64)
+    left, room, none, plans = length.copy(), capacity.copy(), capacity * 0, np.zeros((sites, _RING), np.int64)
+    due, place, waiting, running = since.copy(), site.copy(), since.copy(), since.copy()
     # Each stop is for a pinned job and takes the cards of at most so many others.
     ran = np.empty((int(pinned.sum()) * int(cards.max()) * make_room, RAN_COLUMNS), np.int64)
     # Cards that come back, by step: a ring longer than any job.
     back = np.zeros((sites, (int(length.max()) + RESTORE_S) // STEP_S + 2), np.int64)
     held, active, arrived, step, stuck, rows = 0, 0, 0, arrival[0] // STEP_S, 0, 0
     while (arrived < count or held > 0) and stuck < _PATIENCE:
-        now, hour, first, kept = step * STEP_S, step * STEP_S // HOUR_S, rows, 0
+        now, slot, first, kept = step * STEP_S, step * STEP_S // slot_s, rows, 0
         room += back[:, step % back.shape[1]]
         back[:, step % back.shape[1]] = 0
         if now % HOUR_S == 0:
             active = _plan_again(
-                plans, hour, running, active, start, end, site, waiting, held, due, place, cards, curves, row,
-                queue, steps, green_w, room, kept_free, capacity, pue, factor, card_w, arrival, wait, price,
+                plans, slot, slot_s, running, active, start, end, site, waiting, held, due, place, cards,
+                curves, row, queue, steps, green_w, room, kept_free, capacity, pue, factor, card_w, arrival,
+                wait, price,
             )  # fmt: skip
         while arrived < count and arrival[arrived] < now + STEP_S:
-            waiting[held], due[arrived] = arrived, hour
+            waiting[held], due[arrived] = arrived, slot
             held, arrived = held + 1, arrived + 1
         for index in range(held):
             job = waiting[index]
-            where, delay = -1, due[job] - hour
-            if delay <= 0:
-                # New, or its planned start has come: what is known by now decides.
+            where, delay = place[job], due[job] - slot
+            if delay <= 0 and (where < 0 or room[where] - kept_free[where] < cards[job]):
+                # New, or others have the room of its planned start: what is known by now decides.
                 curve = curves[row[job], queue[job], : steps[queue[job]] + 1]
                 open_ = near if pinned[job] else sites
+                if where >= 0:
+                    _expect(plans[where], slot, an_hour, curve, 0, -cards[job])
                 where, delay = _first_with_room(room, cards[job], open_), 0
                 if where < 0 and pinned[job] and make_room:
                     rows += _make_room(
@@ -340,14 +354,14 @@ def _run(
                     active = _still(running, active, site)
                     where = _first_with_room(room, cards[job], open_)
                 elif policy == BEST_PLACE:
-                    may_wait = _may_wait(wait[job], now - arrival[job])
                     where, delay = _choose(
                         plans, green_w, room, none if pinned[job] else kept_free, capacity, pue, factor,
-                        card_w, hour, may_wait, cards[job], curve, price, open_,
+                        card_w, slot, an_hour, (arrival[job] + wait[job]) // slot_s, cards[job], curve,
+                        price[job], open_,
                     )  # fmt: skip
                 if where >= 0:
-                    _expect(plans[where], hour + delay, curve, 0, cards[job])
-                place[job], due[job] = where, hour + delay
+                    _expect(plans[where], slot + delay, an_hour, curve, 0, cards[job])
+                place[job], due[job] = where, slot + delay
             if where >= 0 and delay == 0:
                 site[job], since[job] = where, max(arrival[job], now)
                 start[job] = since[job] if start[job] < 0 else start[job]
@@ -358,9 +372,9 @@ def _run(
                 continue
             waiting[kept] = job
             kept += 1
-        stuck = stuck + 1 if kept == held and arrived == count else 0
         # What made room waits again, from the next step on.
-        waiting[kept : kept + rows - first], due[ran[first:rows, JOB]] = ran[first:rows, JOB], hour
+        cut, stuck = ran[first:rows, JOB], stuck + 1 if kept == held and arrived == count else 0
+        waiting[kept : kept + len(cut)], due[cut], place[cut] = cut, slot, -1
         held, step = kept + rows - first, step + 1
     return start, stops, ran[:rows], site, since, end
 
