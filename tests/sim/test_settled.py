@@ -191,6 +191,19 @@ def test_two_bookings_of_one_holder_are_one_of_their_sum_while_both_last(
     assert both[0].digest == both[1].digest
 
 
+def test_what_waits_for_an_overdue_job_under_a_limit_of_power_waits_for_its_end() -> None:
+    """What is overdue counts as about to end, so the cards are there now, and still it cannot start."""
+    trace = make_trace("overdue", "a test", submit_s=[0, 20], run_s=[60, 5], cards_per_node=[4, 4])
+    ground = ground_of_sites([site("bj", 1)])
+    limit = Agreed(power_limits=(PowerLimit("bj", int(4 * CARD_KW) + 1, 100, 200),))
+    settled = settle(limit, trace, ground.views, ground.cluster.names)
+    ready = prepare(
+        trace, ground.cluster, Queueing.FIFO, Backfill.CONSERVATIVE, isolated=False,
+        expected_s=np.array([10, 5]), settled=settled,
+    )  # fmt: skip
+    assert world.run(ready).start_s.tolist() == [0, 60]
+
+
 def booked_at(agreed: Agreed, at_s: int) -> Counter[tuple[str, str]]:
     """Return the cards that are booked at a moment, by pool and holder."""
     found: Counter[tuple[str, str]] = Counter()

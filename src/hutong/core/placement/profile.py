@@ -175,7 +175,7 @@ def earliest_start(
             return at
         after = powered_from(a, pool, at, limit, need)
         if after == at:
-            if at > now:
+            if at > now or next_end == now:  # what runs there is overdue, so it counts as ending now
                 return at
             after = next_end  # cards and power are there: it is for nodes, or for what nobody can foresee
     return int(after)
