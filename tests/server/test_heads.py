@@ -82,3 +82,18 @@ def test_who_offers_another_protocol_is_answered_in_ours() -> None:
     with serve(count) as port, socket.create_connection(("127.0.0.1", port), 10) as line:
         line.sendall(offered)
         assert answer(line, b"2").startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.0\r\nHost: x\r\nhost: y\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"200"),
+    ],
+)
+def test_a_request_names_one_host(head: bytes, status: bytes) -> None:
+    with serve(count) as port, socket.create_connection(("127.0.0.1", port), 10) as line:
+        line.sendall(head)
+        assert line.recv(12) == b"HTTP/1.1 " + status

@@ -1,5 +1,6 @@
-"""HTTP/1.1 as uvicorn has it with httptools, but with a bound on what comes before and after a body."""
+"""HTTP/1.1 as uvicorn has it with httptools, but stricter about what comes before and after a body."""
 
+from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 AT_MOST_BYTES = 64 << 10
@@ -9,7 +10,8 @@ class BoundedHeads(HttpToolsProtocol):
     """Answers 400 to a head, or trailers, of more than `AT_MOST_BYTES` behind the first that was read.
 
     httptools keeps them for as long as they grow, so that anybody could fill our memory; h11 has such a
-    bound of its own.
+    bound of its own. So it answers to several hosts in one request, or to none, as RFC 9112 (section 3.2)
+    asks: whoever stands before us may take another of them for the one that counts.
     """
 
     _came = False
@@ -18,6 +20,9 @@ class BoundedHeads(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See `HttpToolsProtocol`."""
         self._came = True
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise HttpParserError(f"{hosts} hosts")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

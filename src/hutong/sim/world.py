@@ -159,11 +159,7 @@ def prepare(
         caps=settled.caps if settled else None,
     )
     board.state[c.BRIEF] = int(backfill is Backfill.CONSERVATIVE)  # nobody asks why a job waits
-    board.jobs[:, c.CLASS] = class_of
-    board.jobs[:, c.LANE] = lane_of
-    board.jobs[:, c.EXPECTED] = expected * 1000
-    board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
-    board.jobs[:, c.QUEUED] = trace.submit_s * 1000
+    _put_on(board, trace, class_of, lane_of, expected)
     board.state[c.PATIENCE] = patience_s * 1000
     stops = settled is not None and settled.stops_jobs  # who is stopped ends sooner than it was to
     board.state[c.BY_END] = int(backfill is Backfill.EASY and patience_s == 0 and not stops)
@@ -171,6 +167,15 @@ def prepare(
         board.state[c.BY_KEY] = 1
         board.jobs[np.argsort(expected, kind="stable"), c.KEY] = np.arange(len(trace))
     return World(trace, board, queueing, hourly, settled, patience_s > 0, closing)
+
+
+def _put_on(board: Arrays, trace: Trace, class_of: Ints, lane_of: Ints, expected_s: Ints) -> None:
+    """Write all jobs of a trace on a board, none of them in the queue yet."""
+    board.jobs[:, c.CLASS] = class_of
+    board.jobs[:, c.LANE] = lane_of
+    board.jobs[:, c.EXPECTED] = expected_s * 1000
+    board.jobs[:, c.KEY] = key_of(trace.submit_s, 0, np.arange(len(trace)), len(trace))
+    board.jobs[:, c.QUEUED] = trace.submit_s * 1000
 
 
 def _accounts(trace: Trace, queueing: Queueing, settled: Settled | None) -> tuple[Ints, Sequence[Account]]:
