@@ -74,7 +74,7 @@ class Plain:
             saved_s = ran_s - ran_s % checkpoint_s if checkpoint_s else 0
             self.used[job.group] += unit * (ran_s - job.expected_s)
             job.run_s -= saved_s
-            job.expected_s = max(0, job.expected_s - saved_s)
+            job.expected_s = max(min(1, job.expected_s), job.expected_s - saved_s)
             job.start_s, job.pool, job.cut = -1, -1, job.cut + 1
             self.queue.append(job)
 

@@ -78,7 +78,7 @@ class Cuts:
 
     def pause(self, job: int, now_s: int, cost_s: int) -> None:
         """Stop a job that saves what it did at once; saving and starting again cost it that much work."""
-        self._cut(job, now_s, now_s - int(self._start_s[job]) - cost_s, stopped=True)
+        self._cut(job, now_s, now_s - int(self._start_s[job]) - cost_s, stopped=FOR_ROOM)
 
     def _by_checkpoint_s(self, job: int, now_s: int) -> int:
         ran_s = now_s - int(self._start_s[job])
