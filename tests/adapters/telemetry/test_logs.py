@@ -1,5 +1,6 @@
 """Logs are JSON lines that an operator can search, with no token and no password in them."""
 
+import errno
 import io
 import json
 import logging
@@ -96,3 +97,22 @@ def test_a_line_a_request_is_as_other_lines_and_has_no_token(stream: io.StringIO
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_of_every_kind_are_hidden(kind: str) -> None:
     assert redact(f"with {SECRET.replace('person', kind)}") == f"with ht_{kind}_[redacted]"
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def flush(self) -> None:
+        """Raise what the system says."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_breaks_nothing(stream: io.StringIO) -> None:
+    full, closed = Full(), io.StringIO()
+    closed.close()
+    for each in (full, closed):
+        configure_logs("INFO", each)
+        Lines("hutong.test").write("request", status=200)
+    configure_logs("INFO", stream)
+    Lines("hutong.test").write("request", status=201)
+    assert [line["status"] for line in lines(stream)] == [201]

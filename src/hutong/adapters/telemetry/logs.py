@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TextIO
 
 import orjson
@@ -62,7 +62,8 @@ class Lines:
         line = _to_json(self._logger, "info", _stamp(self._logger, "info", whole)) + "\n"
         for handler in self._logger.root.handlers:
             if isinstance(handler, logging.StreamHandler):
-                with handler.lock or nullcontext():
+                # As with a log call: what cannot be told, on a full disk say, must not break a request.
+                with suppress(OSError, ValueError), handler.lock or nullcontext():
                     handler.stream.write(line)
                     handler.flush()
 
