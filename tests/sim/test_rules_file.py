@@ -126,6 +126,21 @@ def test_maintenance_and_limits_of_power_stop_jobs_and_a_run_says_how_many(
     assert saving["measures"]["stop_lost_card_s"] < told["stop_lost_card_s"]
 
 
+def test_who_is_stopped_and_never_has_power_again_is_not_called_given_up(
+    trace_file: Path, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    sites = ("shangzhuang", "tianjin", "zhangjiakou")
+    limits = "".join(
+        f"  - {{site: {each}, limit_kw: 0, from: 25h, announced: 25h, stop_jobs: true}}\n" for each in sites
+    )
+    rules.write_text(f"power_limits:\n{limits}preemptible: {{share: 100%}}\n")
+    code, told = run("demo", "--trace", trace_file, "--order", "fifo", "--lengths", "known", "--rules", rules)
+    assert code != 0
+    assert "no start" in told
+    assert "given up" not in told
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

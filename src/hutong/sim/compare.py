@@ -26,6 +26,7 @@ from hutong.sim.settled import Agreed, settle
 from hutong.sim.trace import Trace
 from hutong.sim.uses import Use, uses_of
 from hutong.sim.world import Cluster, cluster_of, pooled, prepare
+from hutong.sim.yielding import RULES
 
 START_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: a trace has no date of its own here
 CALM = Conditions()
@@ -143,8 +144,10 @@ def simulate(
 def _see_to_all(trace: Trace, run: Run) -> None:
     """Refuse what leaves jobs without a start for ever; say so of the first of them."""
     left = np.flatnonzero(run.start_s < 0)
-    if len(left) and (often := int(run.stops[left].max())):
-        text = f"some jobs are given up after {often} stops, as live, first job {int(left[0]) + 1}:"
+    given_up = left[run.stops[left] >= RULES.max_attempts]
+    if len(given_up):
+        often, first = RULES.max_attempts, int(given_up[0]) + 1
+        text = f"some jobs are given up after {often} stops, as live, first job {first}:"
         raise Refused("rules", f"{text} stop jobs less often, or let them save by --checkpoint")
     if len(left):
         first, cards = int(left[0]) + 1, int(trace.cards[left[0]])
